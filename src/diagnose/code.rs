@@ -1,0 +1,122 @@
+//! The codes of all causes: condition reasons, catalogue keys and anchors of the documentation.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($name:ident),+ $(,)?) => {
+        /// The stable name of a cause. A name is never given to another cause.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[allow(missing_docs, reason = "the catalogue documents each code for users and developers alike")]
+        pub enum Code {
+            $($name,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The code as users read it, for example `DatabaseSecretMissing`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    // Database
+    DatabaseSecretMissing,
+    DatabaseSecretKeyMissing,
+    DatabaseUrlInvalid,
+    DatabaseHostNotFound,
+    DatabaseUnreachable,
+    DatabaseTlsMismatch,
+    DatabaseAccessRejected,
+    DatabaseAuthenticationFailed,
+    DatabaseNotFound,
+    DatabaseStarting,
+    DatabaseConnectionsExhausted,
+    DatabaseConnectionLost,
+    DatabaseReadOnly,
+    DatabaseDiskFull,
+    DatabaseVersionUnsupported,
+    DatabasePoolerRejectsOptions,
+    ConnectionBudgetExceeded,
+    EmbeddedDatabaseInUse,
+    // Migrations
+    MigrationsPending,
+    MigrationPermissionDenied,
+    MigrationSchemaConflict,
+    MigrationHistoryInconsistent,
+    MigrationGraphBroken,
+    MigrationLockTimeout,
+    MigrationStatementTimeout,
+    MigrationDeadlock,
+    MigrationDataConflict,
+    MigrationExtensionUnavailable,
+    MigrationConcurrent,
+    MigrationOutOfMemory,
+    MigrationDeadlineExceeded,
+    MigrationImagePullFailed,
+    MigrationPodUnschedulable,
+    MigrationJobNotOwned,
+    InvalidIndexLeft,
+    UpgradeSkipsVersions,
+    DowngradeBlocked,
+    UnsupportedVersion,
+    // Task processor
+    TaskProcessorMissing,
+    TaskProcessorScaledToZero,
+    TaskProcessorNotReady,
+    TaskRunMethodUnset,
+    TaskProcessorVersionSkew,
+    TaskProcessorReleaseBroken,
+    TaskProcessorMigratesItself,
+    TaskProcessorDatabaseMismatch,
+    TaskQueueStalled,
+    TaskQueueGrowing,
+    TasksStuckLocked,
+    TasksFailing,
+    TaskUnregistered,
+    RecurringTasksDisabled,
+    TaskSleepIntervalHigh,
+    TaskTableBloated,
+    // 502s and timeouts
+    GunicornWorkerTimeout,
+    GunicornWorkerStalled,
+    GunicornWorkerOutOfMemory,
+    GunicornWorkerKilled,
+    GunicornWorkerClassUnavailable,
+    GunicornWorkersSaturated,
+    GunicornSettingsIgnored,
+    ProxyTimeoutBelowGunicorn,
+    KeepAliveBelowProxyIdle,
+    GraceBelowGracefulTimeout,
+    LivenessProbeKilling,
+    ContainerOutOfMemory,
+    // Workloads
+    ImagePullFailed,
+    CrashLooping,
+    ProbeFailing,
+    PodUnschedulable,
+    QuotaExceeded,
+    AdmissionDenied,
+    ReadOnlyFilesystem,
+    AllowedHostsRejected,
+    SecretKeyEphemeral,
+    // Operator
+    Forbidden,
+    ChildNotOwned,
+    CrdOutdated,
+    Suspended,
+    InvalidSpec,
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,3 @@
+//! The `flagsmith-operator` binary.
+
+fn main() {}
