@@ -1,3 +1,5 @@
 //! The `flagsmith-operator` binary.
 
-fn main() {}
+fn main() {
+    print!("{}", flagsmith_operator::api::crd_yaml().unwrap_or_default());
+}

@@ -1,0 +1,289 @@
+//! The workloads of an installation.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        autoscaling::v2::HorizontalPodAutoscalerBehavior,
+        core::v1::{
+            Affinity, EnvFromSource, EnvVar, PodSecurityContext, Probe, ResourceRequirements,
+            SecurityContext, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
+        },
+    },
+    apimachinery::pkg::api::resource::Quantity,
+};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the main container of a workload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerSettings {
+    /// Environment variables of this component only; they win over `spec.env`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvVar>,
+    /// ConfigMaps and Secrets whose keys become environment variables of this component.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env_from: Vec<EnvFromSource>,
+    /// Replaces the container's security context (by default: restricted Pod Security, read-only root).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_security_context: Option<SecurityContext>,
+    /// Further volume mounts; their volumes are listed in `pod.volumes`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_mounts: Vec<VolumeMount>,
+    /// Replaces the operator's startup probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_probe: Option<Probe>,
+    /// Replaces the operator's liveness probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub liveness_probe: Option<Probe>,
+    /// Replaces the operator's readiness probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readiness_probe: Option<Probe>,
+    /// Pod settings: scheduling, security, metadata, volumes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pod: PodSettings,
+}
+
+/// Settings of the pods of a workload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSettings {
+    /// Labels of the pods; the operator's own win.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the pods.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// `nodeSelector` of the pods.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// `tolerations` of the pods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
+    /// `affinity` of the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// `topologySpreadConstraints` of the pods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// `priorityClassName` of the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority_class_name: Option<String>,
+    /// Replaces the pod's security context (by default: uid 65534, RuntimeDefault seccomp profile).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<PodSecurityContext>,
+    /// Further volumes of the pods, for example certificates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+}
+
+/// A HorizontalPodAutoscaler on CPU use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.minReplicas <= self.maxReplicas").message("minReplicas must not be above maxReplicas"))]
+pub struct AutoscalingSpec {
+    /// The fewest pods.
+    #[serde(default = "default_min_replicas")]
+    #[schemars(range(min = 1))]
+    pub min_replicas: i32,
+    /// The most pods.
+    #[schemars(range(min = 1))]
+    pub max_replicas: i32,
+    /// The mean CPU use of the pods, in percent of their request, that the autoscaler aims at.
+    #[serde(default = "default_cpu_utilization")]
+    #[schemars(range(min = 1, max = 100))]
+    pub target_cpu_utilization_percentage: i32,
+    /// How fast it scales up and down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<HorizontalPodAutoscalerBehavior>,
+}
+
+/// Gunicorn's processes and threads. Its timeouts are computed from `requestTimeoutSeconds`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GunicornSpec {
+    /// GUNICORN_WORKERS: worker processes a pod, each of about 200 MB.
+    #[schemars(range(min = 1, max = 64))]
+    pub workers: i32,
+    /// GUNICORN_THREADS: threads a worker. 1 selects the sync worker class, which is killed in the middle of
+    /// a request that takes longer than the timeout.
+    #[schemars(range(min = 1, max = 64))]
+    pub threads: i32,
+    /// Seconds that Gunicorn keeps an idle connection open (`--keep-alive`); above the proxy's idle time,
+    /// which is what it is computed to be when not set. 0 closes after each response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 7200))]
+    pub keep_alive_seconds: Option<i32>,
+}
+
+/// The Django API behind Gunicorn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ApiSpec {
+    /// Pods of the API. 2 when neither this nor `autoscaling` is set. Left alone while a
+    /// HorizontalPodAutoscaler of your own targets the Deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub replicas: Option<i32>,
+    /// A HorizontalPodAutoscaler instead of a fixed number of pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<AutoscalingSpec>,
+    /// Compute resources of the container.
+    pub resources: ResourceRequirements,
+    /// Gunicorn's processes and threads.
+    pub gunicorn: GunicornSpec,
+    /// Container and pod settings.
+    #[serde(flatten)]
+    pub container: ContainerSettings,
+}
+
+/// The task processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TaskProcessorSpec {
+    /// Pods of the task processor. 1 when not set. 0 stops it: tasks are then queued and not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub replicas: Option<i32>,
+    /// `--numthreads`: threads that run tasks, in each pod.
+    #[schemars(range(min = 1, max = 128))]
+    pub threads: i32,
+    /// `--sleepintervalms`: milliseconds between two looks at the queue.
+    #[schemars(range(min = 50, max = 3_600_000))]
+    pub sleep_interval_milliseconds: i32,
+    /// `--queuepopsize`: tasks that a thread takes at once.
+    #[schemars(range(min = 1, max = 1000))]
+    pub queue_pop_size: i32,
+    /// Compute resources of the container.
+    pub resources: ResourceRequirements,
+    /// Container and pod settings.
+    #[serde(flatten)]
+    pub container: ContainerSettings,
+}
+
+/// The web interface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FrontendSpec {
+    /// Whether the frontend is installed at all.
+    pub enabled: bool,
+    /// Pods of the frontend. 1 when neither this nor `autoscaling` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub replicas: Option<i32>,
+    /// A HorizontalPodAutoscaler instead of a fixed number of pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<AutoscalingSpec>,
+    /// Compute resources of the container.
+    pub resources: ResourceRequirements,
+    /// Container and pod settings.
+    #[serde(flatten)]
+    pub container: ContainerSettings,
+}
+
+/// The migration Job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MigrationsSpec {
+    /// `activeDeadlineSeconds` of the Job. Generous, because large tables take long and a migration that is
+    /// killed half-way is worse than a slow one.
+    #[schemars(range(min = 60, max = 604_800))]
+    pub active_deadline_seconds: i64,
+    /// `backoffLimit` of the Job: how often a failed pod is replaced before the migration counts as failed.
+    #[schemars(range(min = 0, max = 10))]
+    pub backoff_limit: i32,
+    /// Compute resources of the container.
+    pub resources: ResourceRequirements,
+    /// Pod settings: scheduling, security, metadata, volumes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pod: PodSettings,
+}
+
+impl Default for GunicornSpec {
+    /// The values of Flagsmith's image since 2.253.0.
+    fn default() -> Self {
+        Self {
+            workers: 3,
+            threads: 2,
+            keep_alive_seconds: None,
+        }
+    }
+}
+
+impl Default for ApiSpec {
+    fn default() -> Self {
+        Self {
+            replicas: None,
+            autoscaling: None,
+            // Three workers and the arbiter of about 200 MB each; the limit is that of Flagsmith's documentation.
+            resources: resources("250m", "1Gi", "2Gi"),
+            gunicorn: GunicornSpec::default(),
+            container: ContainerSettings::default(),
+        }
+    }
+}
+
+impl Default for TaskProcessorSpec {
+    /// Flagsmith's own defaults (flagsmith-common, `task_processor/utils.py`).
+    fn default() -> Self {
+        Self {
+            replicas: None,
+            threads: 5,
+            sleep_interval_milliseconds: 500,
+            queue_pop_size: 10,
+            resources: resources("100m", "512Mi", "1Gi"),
+            container: ContainerSettings::default(),
+        }
+    }
+}
+
+impl Default for FrontendSpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            replicas: None,
+            autoscaling: None,
+            resources: resources("50m", "128Mi", "512Mi"),
+            container: ContainerSettings::default(),
+        }
+    }
+}
+
+impl Default for MigrationsSpec {
+    fn default() -> Self {
+        Self {
+            active_deadline_seconds: 6 * 60 * 60,
+            backoff_limit: 3,
+            resources: resources("100m", "512Mi", "1Gi"),
+            pod: PodSettings::default(),
+        }
+    }
+}
+
+const fn default_min_replicas() -> i32 {
+    2
+}
+
+/// The value that Flagsmith's sizing guide scales at.
+const fn default_cpu_utilization() -> i32 {
+    60
+}
+
+/// Requests for CPU and memory, and a limit for memory only: a CPU limit makes Gunicorn's heartbeats late.
+pub(super) fn resources(cpu: &str, memory: &str, memory_limit: &str) -> ResourceRequirements {
+    let quantity = |value: &str| Quantity(value.to_owned());
+    ResourceRequirements {
+        requests: Some(BTreeMap::from([
+            ("cpu".to_owned(), quantity(cpu)),
+            ("memory".to_owned(), quantity(memory)),
+        ])),
+        limits: Some(BTreeMap::from([("memory".to_owned(), quantity(memory_limit))])),
+        claims: None,
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,93 @@
+//! The `CustomResourceDefinition`, generated from the types of this module.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt as _;
+
+use super::FlagsmithDeployment;
+
+/// Types of Kubernetes that are embedded in the specification; their own fields are documented by Kubernetes.
+const EMBEDDED: &[&str] = &[
+    "affinity",
+    "behavior",
+    "conditions",
+    "containerSecurityContext",
+    "env",
+    "envFrom",
+    "livenessProbe",
+    "pullSecrets",
+    "readinessProbe",
+    "resources",
+    "secretKeyRef",
+    "securityContext",
+    "startupProbe",
+    "tls",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumeMounts",
+    "volumes",
+];
+
+/// The definition as it is installed in a cluster.
+///
+/// Descriptions inside embedded Kubernetes types are left out: with them the object would exceed the 256 KiB
+/// that `kubectl apply` can keep in its last-applied annotation.
+#[must_use]
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = FlagsmithDeployment::crd();
+    for version in &mut crd.spec.versions {
+        if let Some(root) = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut())
+        {
+            trim(root);
+        }
+    }
+    crd
+}
+
+/// The definition as YAML, as it stands in `crds/` and in the chart.
+pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(&crd())
+}
+
+fn trim(schema: &mut JSONSchemaProps) {
+    for (name, property) in schema.properties.iter_mut().flatten() {
+        if EMBEDDED.contains(&name.as_str()) {
+            strip_below(property);
+        } else {
+            trim(property);
+        }
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
+        trim(items);
+    }
+}
+
+/// Removes the descriptions of everything inside of `schema`, keeping its own.
+fn strip_below(schema: &mut JSONSchemaProps) {
+    let children = schema
+        .properties
+        .iter_mut()
+        .flatten()
+        .map(|(_, property)| property)
+        .chain(schema.items.iter_mut().filter_map(|items| match items {
+            JSONSchemaPropsOrArray::Schema(items) => Some(items.as_mut()),
+            JSONSchemaPropsOrArray::Schemas(_) => None,
+        }))
+        .chain(
+            schema
+                .additional_properties
+                .iter_mut()
+                .filter_map(|additional| match additional {
+                    JSONSchemaPropsOrBool::Schema(additional) => Some(additional.as_mut()),
+                    JSONSchemaPropsOrBool::Bool(_) => None,
+                }),
+        );
+    for child in children {
+        child.description = None;
+        strip_below(child);
+    }
+}

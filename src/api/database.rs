@@ -1,0 +1,81 @@
+//! The database of an installation.
+
+use k8s_openapi::{
+    api::core::v1::{ResourceRequirements, SecretKeySelector},
+    apimachinery::pkg::api::resource::Quantity,
+};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A value that is kept in a Secret of the same namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretValueSource {
+    /// The Secret and the key in it.
+    pub secret_key_ref: SecretKeySelector,
+}
+
+/// Where Flagsmith keeps its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.urlFrom) || has(self.embedded)").message("one of urlFrom and embedded is needed: urlFrom names the Secret with DATABASE_URL, embedded: {} makes a small PostgreSQL for trying it out"),
+    validation = Rule::new("!(has(self.urlFrom) && has(self.embedded))").message("urlFrom and embedded exclude each other: remove embedded to use your own database"),
+    validation = Rule::new("!has(self.embedded) || (!has(self.migrationUrlFrom) && !has(self.analyticsUrlFrom) && !has(self.replicaUrlsFrom))").message("migrationUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom; the embedded database has one role and one server"),
+    validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)").message("a database cannot be exchanged under a running installation: dump and restore the data, then create a new FlagsmithDeployment"),
+)]
+pub struct DatabaseSpec {
+    /// DATABASE_URL: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, percent-encoded; options such as
+    /// `?sslmode=require` are handed to libpq.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_from: Option<SecretValueSource>,
+
+    /// A DATABASE_URL for the migration Job alone, whose role owns the tables; the role of `urlFrom` then
+    /// needs no right to change the schema. Same database as `urlFrom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration_url_from: Option<SecretValueSource>,
+
+    /// ANALYTICS_DATABASE_URL: a separate database for API usage data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analytics_url_from: Option<SecretValueSource>,
+
+    /// Read replicas, each a URL; they become REPLICA_DATABASE_URL_0 and so on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub replica_urls_from: Option<Vec<SecretValueSource>>,
+
+    /// A single PostgreSQL without backups, for trying Flagsmith out. Deleted with the FlagsmithDeployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<EmbeddedDatabaseSpec>,
+}
+
+/// A PostgreSQL that the operator runs itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EmbeddedDatabaseSpec {
+    /// The image, with a tag; it must follow the environment contract of the official `postgres` image.
+    #[schemars(length(min = 1, max = 255))]
+    pub image: String,
+
+    /// The size of the volume.
+    pub storage: Quantity,
+
+    /// The StorageClass of the volume; the cluster's default when not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_class_name: Option<String>,
+
+    /// Compute resources of the PostgreSQL container.
+    pub resources: ResourceRequirements,
+}
+
+impl Default for EmbeddedDatabaseSpec {
+    fn default() -> Self {
+        Self {
+            image: "docker.io/library/postgres:17".to_owned(),
+            storage: Quantity("10Gi".to_owned()),
+            storage_class_name: None,
+            resources: super::components::resources("100m", "256Mi", "1Gi"),
+        }
+    }
+}

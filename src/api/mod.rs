@@ -1,0 +1,31 @@
+//! The custom resource: its specification, its status, and the rules that the API server checks.
+//!
+//! Everything here ends up in the `CustomResourceDefinition`; doc comments are what `kubectl explain` shows.
+
+mod components;
+mod crd;
+mod database;
+mod exposure;
+mod settings;
+mod spec;
+mod status;
+
+pub use components::{
+    ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, MigrationsSpec, PodSettings,
+    TaskProcessorSpec,
+};
+pub use crd::{crd, crd_yaml};
+pub use database::{DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
+pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference};
+pub use settings::{DjangoSpec, ImagesSpec};
+pub use spec::{FlagsmithDeployment, FlagsmithDeploymentSpec};
+pub use status::{
+    ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationResult,
+    MigrationStatus, TimeoutsStatus,
+};
+
+/// The API group of the custom resource; also the prefix of every annotation and label of the operator.
+pub const GROUP: &str = "operator.flagsmith.com";
+
+/// An annotation on a `FlagsmithDeployment`: any new value asks for a failed migration to be run again.
+pub const RETRY_MIGRATION_ANNOTATION: &str = "operator.flagsmith.com/retry-migration";

@@ -1,0 +1,116 @@
+//! The root of the custom resource.
+
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ApiSpec, DatabaseSpec, DjangoSpec, ExposureSpec, FlagsmithDeploymentStatus, FrontendSpec, ImagesSpec,
+    MigrationsSpec, TaskProcessorSpec,
+};
+
+/// What one installation of Flagsmith should look like.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "operator.flagsmith.com",
+    version = "v1alpha1",
+    kind = "FlagsmithDeployment",
+    plural = "flagsmithdeployments",
+    namespaced,
+    status = "FlagsmithDeploymentStatus",
+    derive = "PartialEq",
+    shortname = "fsd",
+    category = "flagsmith",
+    doc = "A self-hosted Flagsmith: API, task processor, frontend, migrations and exposure, kept in order by flagsmith-operator.",
+    validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name must have at most 40 characters: the names of the Deployments, Services and migration Jobs are made from it"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label that starts with a letter, such as \"flagsmith\": Services are named after it"),
+    scale(
+        spec_replicas_path = ".spec.api.replicas",
+        status_replicas_path = ".status.components.api.replicas",
+        label_selector_path = ".status.components.api.selector"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether what the spec asks for is there"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "The release that serves"),
+    printcolumn(name = "Migrations", type_ = "string", json_path = ".status.migration.result", description = "How the migration of the wanted release stands"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "API", type_ = "string", json_path = ".status.components.api.summary", priority = 1, description = "Ready and wanted pods of the API"),
+    printcolumn(name = "Processor", type_ = "string", json_path = ".status.components.taskProcessor.summary", priority = 1, description = "Ready and wanted pods of the task processor"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct FlagsmithDeploymentSpec {
+    /// The Flagsmith release that every component runs, for example "2.265.0". It becomes the tag of every
+    /// image, so that API, task processor and migrations cannot drift apart. At least 2.170.0.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})$')").message("must be an exact release such as \"2.265.0\": migrations belong to one release, so a moving tag cannot be upgraded safely"))]
+    pub version: String,
+
+    /// When true the operator changes nothing and only says so in the status; what runs keeps running.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// The longest time in seconds that a request may take. Gunicorn's timeout, keep-alive and graceful
+    /// timeout, the preStop hook and the grace period of the pods, and the HTTPRoute's timeouts are computed
+    /// from it, so that they cannot disagree. 5 to 3600.
+    #[serde(default = "default_request_timeout")]
+    #[x_kube(validation = Rule::new("self >= 5 && self <= 3600").message("must be from 5 to 3600 (seconds): below 5 ordinary requests are cut, above 3600 no proxy keeps a connection"))]
+    pub request_timeout_seconds: i32,
+
+    /// Where the images come from. The tag is always `version`.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.api.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?$')").message("must be a repository without tag or digest, such as \"docker.io/flagsmith/flagsmith-api\": the tag is spec.version").field_path(".api"))]
+    #[x_kube(validation = Rule::new("self.frontend.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?$')").message("must be a repository without tag or digest, such as \"docker.io/flagsmith/flagsmith-frontend\": the tag is spec.version").field_path(".frontend"))]
+    #[x_kube(validation = Rule::new("self.pullPolicy in ['Always', 'IfNotPresent', 'Never']").message("must be Always, IfNotPresent or Never").field_path(".pullPolicy"))]
+    pub images: ImagesSpec,
+
+    /// The PostgreSQL database: exactly one of `urlFrom` and `embedded`.
+    pub database: DatabaseSpec,
+
+    /// Settings of Django: the secret key and the allowed hosts.
+    #[serde(default)]
+    pub django: DjangoSpec,
+
+    /// Environment variables of every container that runs Django (API, task processor, migration Job), for
+    /// example CACHE_ENVIRONMENT_DOCUMENT_SECONDS. Variables that the operator computes cannot be set here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvVar>,
+
+    /// ConfigMaps and Secrets whose keys become environment variables of every container that runs Django.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_from: Vec<EnvFromSource>,
+
+    /// The Django API behind Gunicorn.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
+    pub api: ApiSpec,
+
+    /// The task processor, which runs webhooks, audit log, scheduled changes and clean-ups.
+    #[serde(default)]
+    pub task_processor: TaskProcessorSpec,
+
+    /// The web interface.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
+    pub frontend: FrontendSpec,
+
+    /// The migration Job, which runs before anything of a new release starts.
+    #[serde(default)]
+    pub migrations: MigrationsSpec,
+
+    /// How the installation is reached from outside of the cluster: an Ingress or a Gateway API HTTPRoute.
+    /// Without it only the Services exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<ExposureSpec>,
+
+    /// An existing ServiceAccount for all pods of the installation (workload identity, image pull secrets).
+    /// By default one without any rights and without a mounted token is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+}
+
+/// Gunicorn's own default and the one of Flagsmith's documentation.
+const fn default_request_timeout() -> i32 {
+    30
+}

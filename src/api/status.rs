@@ -1,0 +1,157 @@
+//! What the operator reports; see `report` for how it is computed.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What was observed of an installation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FlagsmithDeploymentStatus {
+    /// The `metadata.generation` that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// The release that the API serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+
+    /// The migration of the wanted release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<MigrationStatus>,
+
+    /// Pods of each component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<ComponentsStatus>,
+
+    /// The timeouts that were computed from `requestTimeoutSeconds`, all in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<TimeoutsStatus>,
+
+    /// What is wrong, the most severe first, at most ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnoses: Vec<DiagnosisStatus>,
+
+    /// Ready, DatabaseReachable, MigrationsApplied, ApiAvailable, TaskProcessorAvailable, FrontendAvailable,
+    /// TimeoutsAligned, ExposureReady; Reconciling and Stalled only while they are True.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One migration: what it is the key of, and how it stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationStatus {
+    /// Identifies image, command and database; a new key means a new migration.
+    pub key: String,
+    /// The release that is migrated to.
+    pub version: String,
+    /// How it stands.
+    pub result: MigrationResult,
+    /// The Job that runs or ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// When the Job started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Time>,
+    /// When the Job finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Time>,
+}
+
+/// How a migration stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MigrationResult {
+    /// A preflight check holds it back.
+    Blocked,
+    /// Its Job is about to be created.
+    #[default]
+    Pending,
+    /// Its Job is running.
+    Running,
+    /// Every migration of the release is applied.
+    Applied,
+    /// Its Job has failed; nothing is retried by itself.
+    Failed,
+}
+
+/// Pods of each component.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentsStatus {
+    /// The API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<ComponentStatus>,
+    /// The task processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_processor: Option<ComponentStatus>,
+    /// The frontend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontend: Option<ComponentStatus>,
+}
+
+/// Pods of one component.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentStatus {
+    /// The release in the pod template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Pods that are wanted.
+    pub desired: i32,
+    /// Pods that exist.
+    pub replicas: i32,
+    /// Pods that are ready.
+    pub ready: i32,
+    /// Ready and wanted pods, for example "2/2".
+    pub summary: String,
+    /// The label selector of the pods.
+    pub selector: String,
+}
+
+/// The computed chain of timeouts, in seconds, from the proxy to the pod's end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeoutsStatus {
+    /// `spec.requestTimeoutSeconds`.
+    pub request: i32,
+    /// The proxy's read and send timeout.
+    pub proxy_read: i32,
+    /// Gunicorn's `--timeout`.
+    pub gunicorn_timeout: i32,
+    /// Gunicorn's `--keep-alive`.
+    pub gunicorn_keep_alive: i32,
+    /// Gunicorn's `--graceful-timeout`.
+    pub gunicorn_graceful_timeout: i32,
+    /// The sleep of the pod's preStop hook.
+    pub pre_stop: i32,
+    /// `terminationGracePeriodSeconds` of the pod.
+    pub termination_grace_period: i32,
+}
+
+/// One cause, with what was seen and what to do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiagnosisStatus {
+    /// The cause, as listed in docs/causes.md.
+    pub code: String,
+    /// Critical, Warning or Info.
+    pub severity: String,
+    /// The part of the installation that it speaks of.
+    pub component: String,
+    /// What is wrong.
+    pub message: String,
+    /// What was seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// The exact command or field to change.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+    /// Since when it has been seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Where it is documented.
+    pub docs: String,
+}
