@@ -46,6 +46,8 @@ type Cluster struct {
 	Options Options           `json:"options"`
 	Ports   Ports             `json:"ports"`
 	Tokens  map[string]string `json:"tokens"` // user → bearer token
+
+	lock *os.File // of clusters with a node, between lockNode and startNode
 }
 
 func (c *Cluster) path(elements ...string) string {

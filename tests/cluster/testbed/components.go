@@ -154,7 +154,7 @@ func portFree(address string, number int) bool {
 
 // spawn starts a program in the background, in a session of its own so that a
 // Ctrl-C in the terminal does not reach it, with its output in logs/.
-func (c *Cluster) spawn(name, program string, args []string, attributes *syscall.SysProcAttr) (*exec.Cmd, error) {
+func (c *Cluster) spawn(name, program string, args []string, attributes *syscall.SysProcAttr, extra ...*os.File) (*exec.Cmd, error) {
 	path, err := binary(program)
 	if err != nil {
 		return nil, err
@@ -166,6 +166,7 @@ func (c *Cluster) spawn(name, program string, args []string, attributes *syscall
 	defer log.Close()
 	command := exec.Command(path, args...)
 	command.Dir = c.Dir
+	command.ExtraFiles = extra
 	command.Stdout, command.Stderr = log, log
 	command.Env = append(os.Environ(), envCluster+"="+c.Dir, envComponent+"="+name)
 	attributes.Setsid = true

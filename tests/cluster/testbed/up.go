@@ -87,13 +87,19 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.makeCredentials(); err != nil {
 		return err
 	}
-	// The node's network comes first: the API server listens on its link.
+	var err error
 	if c.Options.Level == levelNode {
-		if err := c.startNode(ctx); err != nil {
+		if c.lock, err = lockNode(c.Dir); err != nil {
+			return err
+		}
+		// The node holds it too when it is started, and alone afterwards. It must be
+		// free when a failed start is cleaned up.
+		defer c.lock.Close()
+		// The link comes first: the API server listens on it.
+		if err := makeLink(); err != nil {
 			return err
 		}
 	}
-	var err error
 	if c.Ports, err = choosePorts(c.apiAddress()); err != nil {
 		return err
 	}
@@ -130,7 +136,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		}
 	}
 	if c.Options.Level == levelNode {
-		return c.waitNode(ctx)
+		return c.startNode(ctx)
 	}
 	return nil
 }
