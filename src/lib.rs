@@ -4,4 +4,6 @@
 //! forward: `validate` → `observe` → `diagnose` → `decide` → `build` → `apply` → `report`.
 //! Only `observe`, `apply` and `report` see a Kubernetes client; the steps between are pure.
 
+pub mod controller;
 pub mod diagnose;
+pub mod telemetry;
