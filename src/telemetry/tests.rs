@@ -29,7 +29,7 @@ fn logged(format: LogFormat, filter: &str, colour: bool, act: impl FnOnce()) -> 
 }
 
 fn speak() {
-    let span = tracing::info_span!("pass", name = "one").entered();
+    let span = tracing::info_span!("pass", deployment = "one").entered();
     tracing::info!(count = 3, "wrote");
     tracing::debug!("detail");
     span.exit();
@@ -47,7 +47,7 @@ fn text_names_the_span_and_the_fields() {
     assert_eq!(
         lines,
         [
-            "INFO pass{name=\"one\"}: flagsmith_operator::telemetry::tests: wrote count=3",
+            "INFO pass{deployment=\"one\"}: flagsmith_operator::telemetry::tests: wrote count=3",
             "WARN hyper: trouble"
         ]
     );
@@ -78,7 +78,7 @@ fn json_is_one_object_on_each_line() {
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0]["message"], "wrote");
     assert_eq!(lines[0]["count"], 3);
-    assert_eq!(lines[0]["span"]["name"], "one");
+    assert_eq!(lines[0]["span"]["deployment"], "one");
     assert_eq!(lines[0]["level"], "INFO");
 }
 

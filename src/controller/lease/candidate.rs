@@ -7,7 +7,7 @@
 //!   after [`RENEW_DEADLINE`];
 //! - another replica takes over no sooner than [`LEASE_DURATION`] after it *saw* the last change, which is later
 //!   than the moment that the holder counts from. Both use their own monotonic clock; the times that are written
-//!   in the lease are compared for equality only, so a wrong wall clock has no effect.
+//!   in the lease are compared for equality only, and grow with each write, so a wrong wall clock has no effect.
 
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub const LONGEST_FOREIGN_DURATION: Duration = Duration::from_secs(60);
 /// What the server has stored in the lease, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
+    /// Tells a lease from one of the same name that was deleted before.
+    pub uid: Option<String>,
     /// Who holds it; `None` when it was released.
     pub holder: Option<String>,
     /// When the holder says that it renewed it. Compared for equality only.
@@ -155,6 +157,13 @@ impl Candidate {
             Decision::Create
         }
     }
+}
+
+/// What a write puts in the place of `previous` as the time of renewal: later than it whatever the clock says, so
+/// that every renewal is a change that others see.
+pub fn renewal(previous: Option<Timestamp>, wall: Timestamp) -> Timestamp {
+    let least = previous.and_then(|previous| previous.checked_add(jiff::Span::new().microseconds(1)).ok());
+    least.map_or(wall, |least| least.max(wall))
 }
 
 impl Stored {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     LeaseSettings,
-    candidate::{LEASE_DURATION, Stored},
+    candidate::{LEASE_DURATION, Stored, renewal},
 };
 
 /// Why a request for the lease has no result. A refused write (409, 404) is a result, not an error.
@@ -96,8 +96,11 @@ impl Store {
         mut base: LeaseObject,
         deadline: Instant,
     ) -> Result<Option<LeaseObject>, Error> {
-        let now = MicroTime(Timestamp::now());
         let spec = base.spec.get_or_insert_default();
+        let now = MicroTime(renewal(
+            spec.renew_time.as_ref().map(|time| time.0),
+            Timestamp::now(),
+        ));
         if spec.holder_identity.as_deref() != Some(&self.settings.identity) {
             spec.holder_identity = Some(self.settings.identity.clone());
             spec.acquire_time = Some(now.clone());
@@ -112,7 +115,8 @@ impl Store {
     pub async fn release(&self, mut base: LeaseObject, deadline: Instant) -> Result<bool, Error> {
         let spec = base.spec.get_or_insert_default();
         spec.holder_identity = None;
-        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        let now = renewal(spec.renew_time.as_ref().map(|time| time.0), Timestamp::now());
+        spec.renew_time = Some(MicroTime(now));
         Ok(self.replace("release", &base, deadline).await?.is_some())
     }
 
@@ -134,6 +138,7 @@ impl Store {
 pub fn stored(lease: &LeaseObject) -> Stored {
     let spec = lease.spec.clone().unwrap_or_default();
     Stored {
+        uid: lease.metadata.uid.clone(),
         holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
         renewed: spec.renew_time.map(|time| time.0),
         transitions: spec.lease_transitions.unwrap_or_default(),
@@ -178,22 +183,34 @@ mod tests {
 
     use super::*;
 
+    fn unheld() -> Stored {
+        Stored {
+            uid: Some("u".into()),
+            holder: None,
+            renewed: None,
+            transitions: 0,
+            duration: None,
+        }
+    }
+
     #[rstest]
     #[case::full(
         json!({"holderIdentity": "a", "renewTime": "2026-01-01T00:00:00.000000Z", "leaseTransitions": 3,
                "leaseDurationSeconds": 15}),
         Stored {
+            uid: Some("u".into()),
             holder: Some("a".into()),
             renewed: "2026-01-01T00:00:00Z".parse().ok(),
             transitions: 3,
             duration: Some(Duration::from_secs(15)),
         })]
-    #[case::cleared(json!({"holderIdentity": ""}), Stored { holder: None, renewed: None, transitions: 0, duration: None })]
+    #[case::cleared(json!({"holderIdentity": ""}), unheld())]
     #[case::negative(
-        json!({"leaseDurationSeconds": -1}), Stored { holder: None, renewed: None, transitions: 0, duration: None })]
-    #[case::empty(json!({}), Stored { holder: None, renewed: None, transitions: 0, duration: None })]
+        json!({"leaseDurationSeconds": -1}), unheld())]
+    #[case::empty(json!({}), unheld())]
     fn a_lease_is_read(#[case] spec: Value, #[case] expected: Stored) {
-        let lease: LeaseObject = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+        let lease: LeaseObject =
+            serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": spec})).unwrap();
         assert_eq!(stored(&lease), expected);
     }
 }

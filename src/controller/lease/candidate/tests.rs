@@ -7,6 +7,7 @@ const ME: &str = "me";
 
 fn held_by(holder: &str, renewal: i64) -> Stored {
     Stored {
+        uid: Some("first".to_owned()),
         holder: Some(holder.to_owned()),
         renewed: Timestamp::from_second(renewal).ok(),
         transitions: 0,
@@ -35,6 +36,8 @@ fn seconds(seconds: u64) -> Duration {
 #[case::expired(&[(0, Some(held_by("b", 1)))], 15, Decision::TakeOver)]
 #[case::expired_seen_often(
     &[(0, Some(held_by("b", 1))), (7, Some(held_by("b", 1))), (15, Some(held_by("b", 1)))], 0, Decision::TakeOver)]
+#[case::recreated(
+    &[(0, Some(released())), (1, Some(Stored { uid: None, ..released() }))], 0, Decision::TakeOver)]
 #[case::deleted_long_ago(&[(0, Some(held_by("b", 1))), (1, None)], 15, Decision::Create)]
 #[case::foreign_duration_is_bounded(
     &[(0, Some(Stored { duration: Some(seconds(86_400)), ..held_by("b", 1) }))], 60, Decision::TakeOver)]
@@ -103,6 +106,20 @@ fn a_leader_leads_for_the_renew_deadline_from_when_it_asked() {
     assert_eq!(candidate.leads_until(sent), None);
 }
 
+#[rstest]
+#[case::first(None, 5_000_000, 5_000_000)]
+#[case::later(Some(4_000_000), 5_000_000, 5_000_000)]
+#[case::same(Some(5_000_000), 5_000_000, 5_000_001)]
+#[case::clock_went_back(Some(9_000_000), 5_000_000, 9_000_001)]
+fn a_renewal_is_later_than_the_one_before(
+    #[case] before: Option<i64>,
+    #[case] wall: i64,
+    #[case] expected: i64,
+) {
+    let time = |micros| Timestamp::from_microsecond(micros).unwrap();
+    assert_eq!(renewal(before.map(time), time(wall)), time(expected));
+}
+
 #[test]
 fn the_periods_fit_into_each_other() {
     // Two more attempts after a failed renewal, each as slow as it may be.
@@ -127,6 +144,27 @@ impl Candidate {
         self.sighting
             .as_ref()
             .is_some_and(|sighting| sighting.stored == *stored)
+    }
+}
+
+impl Server {
+    fn write(&mut self, holder: &str, wall: i64) -> Stored {
+        self.version += 1;
+        let before = self.stored.take();
+        let changes_hands = before
+            .as_ref()
+            .is_some_and(|before| before.holder.as_deref() != Some(holder));
+        let wall = Timestamp::from_second(wall).unwrap();
+        let stored = Stored {
+            uid: before
+                .as_ref()
+                .map_or(Some(self.version.to_string()), |before| before.uid.clone()),
+            renewed: Some(renewal(before.as_ref().and_then(|before| before.renewed), wall)),
+            transitions: before.map_or(0, |before| before.transitions) + i32::from(changes_hands),
+            ..held_by(holder, 0)
+        };
+        self.stored = Some(stored.clone());
+        stored
     }
 }
 
@@ -188,9 +226,7 @@ fn play(turns: &[Turn]) -> Result<usize, TestCaseError> {
                 Some(version) => server.stored.is_some() && server.version == version,
             };
             if accepted {
-                let stored = held_by(candidates[turn.who].identity(), turn.wall);
-                server.stored = Some(stored.clone());
-                server.version += 1;
+                let stored = server.write(candidates[turn.who].identity(), turn.wall);
                 if !turn.deaf {
                     let candidate = &mut candidates[turn.who];
                     won += usize::from(candidate.leads_until(at).is_none());
