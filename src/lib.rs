@@ -5,4 +5,10 @@
 //! Only `observe`, `apply` and `report` see a Kubernetes client; the steps between are pure.
 
 pub mod api;
+pub mod build;
+pub mod child;
+pub mod decide;
 pub mod diagnose;
+pub mod flagsmith;
+pub mod observe;
+pub mod validate;

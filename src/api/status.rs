@@ -44,8 +44,10 @@ pub struct FlagsmithDeploymentStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationStatus {
-    /// Identifies image, command and database; a new key means a new migration.
-    pub key: String,
+    /// Identifies image, command and database; a new key means a new migration. Not known while the
+    /// database's URL is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The release that is migrated to.
     pub version: String,
     /// How it stands.

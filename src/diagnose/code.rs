@@ -107,12 +107,40 @@ codes! {
     ReadOnlyFilesystem,
     AllowedHostsRejected,
     SecretKeyEphemeral,
+    DjangoSecretMissing,
+    ExposureWaiting,
+    DatabaseProbeBlocked,
     // Operator
     Forbidden,
     ChildNotOwned,
     CrdOutdated,
     Suspended,
     InvalidSpec,
+}
+
+impl Code {
+    /// Whether no migration may start while this stands: it would fail, or do harm.
+    #[must_use]
+    pub const fn blocks_migration(self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseSecretMissing
+                | Self::DatabaseSecretKeyMissing
+                | Self::DatabaseUrlInvalid
+                | Self::DatabaseHostNotFound
+                | Self::DatabaseUnreachable
+                | Self::DatabaseTlsMismatch
+                | Self::DatabaseAccessRejected
+                | Self::DatabaseAuthenticationFailed
+                | Self::DatabaseNotFound
+                | Self::DatabaseStarting
+                | Self::DatabaseConnectionsExhausted
+                | Self::DatabaseReadOnly
+                | Self::DatabaseVersionUnsupported
+                | Self::DjangoSecretMissing
+                | Self::DowngradeBlocked
+        )
+    }
 }
 
 impl std::fmt::Display for Code {

@@ -1,0 +1,118 @@
+//! The objects that an installation is made of: which kinds there are, and one object on its way to the server.
+
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::Value;
+
+/// The kinds of objects that the operator makes, in the order in which they are applied: what others refer to
+/// comes first, so that a pod never starts before its ServiceAccount or Service exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// core/v1
+    ServiceAccount,
+    /// core/v1
+    Service,
+    /// apps/v1
+    StatefulSet,
+    /// batch/v1
+    Job,
+    /// apps/v1
+    Deployment,
+    /// policy/v1
+    PodDisruptionBudget,
+    /// autoscaling/v2
+    HorizontalPodAutoscaler,
+    /// networking.k8s.io/v1
+    Ingress,
+    /// gateway.networking.k8s.io/v1
+    HttpRoute,
+}
+
+/// One object as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Child {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, in the namespace of the installation.
+    pub name: String,
+    /// The whole object, with apiVersion, kind and metadata.
+    pub body: Value,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are applied.
+    pub const ALL: [Self; 9] = [
+        Self::ServiceAccount,
+        Self::Service,
+        Self::StatefulSet,
+        Self::Job,
+        Self::Deployment,
+        Self::PodDisruptionBudget,
+        Self::HorizontalPodAutoscaler,
+        Self::Ingress,
+        Self::HttpRoute,
+    ];
+
+    const fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
+            Self::Service => ("", "v1", "Service", "services"),
+            Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Self::Job => ("batch", "v1", "Job", "jobs"),
+            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+            Self::HorizontalPodAutoscaler => (
+                "autoscaling",
+                "v2",
+                "HorizontalPodAutoscaler",
+                "horizontalpodautoscalers",
+            ),
+            Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+        }
+    }
+
+    /// The kind as Kubernetes writes it, for example `HTTPRoute`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.names().2
+    }
+
+    /// The plural resource name, for example `httproutes`.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        self.names().3
+    }
+
+    /// The resource, for a dynamic client.
+    #[must_use]
+    pub fn api_resource(self) -> ApiResource {
+        let (group, version, kind, plural) = self.names();
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+    }
+}
+
+/// Labels and annotations that the operator writes and reads again.
+pub mod marks {
+    /// Label: the value of every object that the operator makes.
+    pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+    /// The field manager of every write, and the value of [`MANAGED_BY`].
+    pub const OPERATOR: &str = "flagsmith-operator";
+    /// Label: the component and what it is part of, for example `flagsmith-api`.
+    pub const NAME: &str = "app.kubernetes.io/name";
+    /// Label: the FlagsmithDeployment's name.
+    pub const INSTANCE: &str = "app.kubernetes.io/instance";
+    /// Label: the component, for example `api`.
+    pub const COMPONENT: &str = "app.kubernetes.io/component";
+    /// Label: the release in a pod template.
+    pub const VERSION: &str = "app.kubernetes.io/version";
+    /// Annotation: hash of the desired object that was applied last.
+    pub const APPLIED_HASH: &str = "operator.flagsmith.com/applied-hash";
+    /// Annotation: the key of the migration that allowed this pod template or that a Job runs.
+    pub const MIGRATION_KEY: &str = "operator.flagsmith.com/migration-key";
+    /// Annotation: the newest release that the database was migrated to when this object was applied.
+    pub const MIGRATED_VERSION: &str = "operator.flagsmith.com/migrated-version";
+    /// Annotation of a pod template: keyed hash of the Secrets' values that its pods read at their start.
+    pub const SECRET_HASH: &str = "operator.flagsmith.com/secret-hash";
+    /// Label of a migration Job: hash of host, port and name of its database.
+    pub const DATABASE: &str = "operator.flagsmith.com/database";
+}

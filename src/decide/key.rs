@@ -1,0 +1,76 @@
+//! The identity of a migration.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    flagsmith::Release,
+    validate::{DatabaseIdentity, Installation},
+};
+
+/// The command of the migration Job; part of the key, so that a changed command runs again.
+pub const MIGRATE_COMMAND: &[&str] = &["migrate"];
+
+/// Hexadecimal digits of a key: 40 bits, far more than the migrations that one installation will ever see, and
+/// short enough for a Job's name.
+const DIGITS: usize = 10;
+
+/// Identifies image, command and database. A new key means a new migration; the same key never runs twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MigrationKey(String);
+
+impl MigrationKey {
+    /// The key of migrating a database to a release. Credentials are no part of it: a rotated password is no
+    /// reason to migrate.
+    #[must_use]
+    pub fn new(installation: &Installation, release: Release, database: &DatabaseIdentity) -> Self {
+        let mut parts = vec![installation.api_image(release)];
+        parts.extend(MIGRATE_COMMAND.iter().map(ToString::to_string));
+        parts.push(database.to_string());
+        Self(digest(&parts))
+    }
+
+    /// The name of the Job of one attempt: another one for each value of the retry annotation.
+    #[must_use]
+    pub fn job_name(&self, installation: &Installation) -> String {
+        let attempt = installation.retry.as_ref().map_or_else(
+            || self.0.clone(),
+            |retry| digest(&[self.0.clone(), retry.clone()]),
+        );
+        installation.child(&format!("migrate-{attempt}"))
+    }
+
+    /// The key as it is written into annotations.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MigrationKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A label value that is the same for every installation on one database.
+#[must_use]
+pub fn database_label(database: &DatabaseIdentity) -> String {
+    digest(&[database.to_string()])
+}
+
+fn digest(parts: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .take(DIGITS)
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
+}

@@ -1,0 +1,88 @@
+//! Environment variables of Flagsmith's containers (`api/app/settings/common.py` of Flagsmith 2.265.0 and
+//! `common/gunicorn/utils.py` of flagsmith-common 3.13).
+
+/// The main database; it takes precedence over the `DJANGO_DB_*` family.
+pub const DATABASE_URL: &str = "DATABASE_URL";
+/// The database of API usage data.
+pub const ANALYTICS_DATABASE_URL: &str = "ANALYTICS_DATABASE_URL";
+/// Read replicas, numbered from 0 (since 2.169.0).
+pub const REPLICA_DATABASE_URL: &str = "REPLICA_DATABASE_URL_";
+/// Signs sessions and JWTs, and encrypts stored credentials; random at every start when not set.
+pub const DJANGO_SECRET_KEY: &str = "DJANGO_SECRET_KEY";
+/// Host headers that Django answers; none when not set.
+pub const DJANGO_ALLOWED_HOSTS: &str = "DJANGO_ALLOWED_HOSTS";
+/// How the API runs tasks; threads of its own when not set, which lose delayed and recurring tasks.
+pub const TASK_RUN_METHOD: &str = "TASK_RUN_METHOD";
+/// Makes a process a task processor; without it 2.253.0 to 2.259.0 run no task.
+pub const RUN_BY_PROCESSOR: &str = "RUN_BY_PROCESSOR";
+/// Gunicorn's worker processes.
+pub const GUNICORN_WORKERS: &str = "GUNICORN_WORKERS";
+/// Gunicorn's threads in each worker.
+pub const GUNICORN_THREADS: &str = "GUNICORN_THREADS";
+/// The directory of multi-process metrics.
+pub const PROMETHEUS_MULTIPROC_DIR: &str = "PROMETHEUS_MULTIPROC_DIR";
+/// Whether metrics are served on port 9100.
+pub const PROMETHEUS_ENABLED: &str = "PROMETHEUS_ENABLED";
+/// `generic` or `json`.
+pub const LOG_FORMAT: &str = "LOG_FORMAT";
+/// Where the access log goes; /dev/null in the images.
+pub const ACCESS_LOG_LOCATION: &str = "ACCESS_LOG_LOCATION";
+/// Trust the frontend's X-Forwarded-Host.
+pub const USE_X_FORWARDED_HOST: &str = "USE_X_FORWARDED_HOST";
+/// The API that the frontend's server forwards `/api/v1` to.
+pub const FLAGSMITH_PROXY_API_URL: &str = "FLAGSMITH_PROXY_API_URL";
+
+/// Variables that the operator computes, and the field that decides each of them. A user's own value would
+/// contradict the specification, so it is refused instead of silently winning or losing.
+pub const RESERVED: &[(&str, &str)] = &[
+    (DATABASE_URL, "spec.database.urlFrom"),
+    (ANALYTICS_DATABASE_URL, "spec.database.analyticsUrlFrom"),
+    ("REPLICA_DATABASE_URLS", "spec.database.replicaUrlsFrom"),
+    ("DJANGO_DB_HOST", "spec.database.urlFrom"),
+    ("DJANGO_DB_NAME", "spec.database.urlFrom"),
+    ("DJANGO_DB_USER", "spec.database.urlFrom"),
+    ("DJANGO_DB_PASSWORD", "spec.database.urlFrom"),
+    ("DJANGO_DB_PORT", "spec.database.urlFrom"),
+    (DJANGO_SECRET_KEY, "spec.django.secretKeyFrom"),
+    (DJANGO_ALLOWED_HOSTS, "spec.django.allowedHosts"),
+    (TASK_RUN_METHOD, "nothing: tasks always go to the task processor"),
+    (
+        RUN_BY_PROCESSOR,
+        "nothing: the operator sets it on the task processor",
+    ),
+    (GUNICORN_WORKERS, "spec.api.gunicorn.workers"),
+    (GUNICORN_THREADS, "spec.api.gunicorn.threads"),
+    ("GUNICORN_TIMEOUT", "spec.requestTimeoutSeconds"),
+    ("GUNICORN_KEEP_ALIVE", "spec.api.gunicorn.keepAliveSeconds"),
+    (
+        "GUNICORN_CMD_ARGS",
+        "spec.requestTimeoutSeconds and spec.api.gunicorn",
+    ),
+    (
+        PROMETHEUS_MULTIPROC_DIR,
+        "nothing: the operator mounts a volume for it",
+    ),
+    ("TASK_PROCESSOR_NUM_THREADS", "spec.taskProcessor.threads"),
+    (
+        "TASK_PROCESSOR_SLEEP_INTERVAL",
+        "spec.taskProcessor.sleepIntervalMilliseconds",
+    ),
+    (
+        "TASK_PROCESSOR_SLEEP_INTERVAL_MS",
+        "spec.taskProcessor.sleepIntervalMilliseconds",
+    ),
+    ("TASK_PROCESSOR_QUEUE_POP_SIZE", "spec.taskProcessor.queuePopSize"),
+];
+
+/// The field that decides a variable, when the operator computes it.
+#[must_use]
+pub fn decided_by(name: &str) -> Option<&'static str> {
+    RESERVED
+        .iter()
+        .find(|(reserved, _)| *reserved == name)
+        .map(|(_, field)| *field)
+        .or_else(|| {
+            name.starts_with(REPLICA_DATABASE_URL)
+                .then_some("spec.database.replicaUrlsFrom")
+        })
+}

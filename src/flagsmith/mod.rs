@@ -1,0 +1,57 @@
+//! What is known about Flagsmith's releases, as data.
+
+pub mod env;
+mod release;
+
+pub use release::Release;
+
+/// The oldest release that the operator runs: the first with the `flagsmith` command line
+/// (`exec flagsmith start …`, Flagsmith 2.170.0).
+pub const OLDEST_SUPPORTED: Release = Release::new(2, 170, 0);
+
+/// The first release that needs PostgreSQL 14: it brings Django 5.2 (Flagsmith 2.212.1).
+pub const POSTGRES_14_SINCE: Release = Release::new(2, 212, 1);
+
+/// Flagsmith's own command line; in the path of every image since 2.170.0, whatever its entrypoint.
+pub const COMMAND: &[&str] = &["flagsmith"];
+
+/// The port of the API and of the task processor's health checks (Gunicorn's bind in every release).
+pub const HTTP_PORT: i32 = 8000;
+
+/// The port of Prometheus metrics, served since flagsmith-common 3.3.0 (Flagsmith 2.211.0).
+pub const METRICS_PORT: i32 = 9100;
+
+/// The port of the frontend (`PORT` of its image).
+pub const FRONTEND_PORT: i32 = 8080;
+
+/// The user of Flagsmith's images (`USER nobody` since 2.131.0).
+pub const USER: i64 = 65534;
+
+/// The directory of Gunicorn's multi-process metrics; the images expect it to exist.
+pub const PROMETHEUS_DIR: &str = "/tmp/prometheus";
+
+/// Answers 200 without a database (releases since 2.168.0).
+pub const LIVENESS_PATH: &str = "/health/liveness/";
+
+/// Answers 500 without a reachable, writable, migrated database (releases since 2.168.0).
+pub const READINESS_PATH: &str = "/health/readiness/";
+
+/// The lowest major version of PostgreSQL that a release accepts.
+#[must_use]
+pub fn postgres_minimum(release: Release) -> u32 {
+    if release >= POSTGRES_14_SINCE { 14 } else { 12 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("2.170.0", 12)]
+    #[case("2.212.0", 12)]
+    #[case("2.212.1", 14)]
+    #[case("2.265.0", 14)]
+    fn needs_a_postgres(#[case] release: &str, #[case] expected: u32) {
+        assert_eq!(postgres_minimum(release.parse().unwrap()), expected);
+    }
+}

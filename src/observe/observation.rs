@@ -1,0 +1,214 @@
+//! What was seen of one installation in one pass: plain data, without any secret value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{JobState, WorkloadState};
+use crate::{api::FlagsmithDeploymentStatus, child::Kind, validate::DatabaseIdentity};
+
+/// What was seen of one installation in one pass.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// When the pass began.
+    pub now: Timestamp,
+    /// The status as it was written last.
+    pub previous: FlagsmithDeploymentStatus,
+    /// The API's Deployment.
+    pub api: Option<WorkloadState>,
+    /// The task processor's Deployment.
+    pub task_processor: Option<WorkloadState>,
+    /// The frontend's Deployment.
+    pub frontend: Option<WorkloadState>,
+    /// The embedded database's StatefulSet.
+    pub embedded_database: Option<WorkloadState>,
+    /// Migration Jobs of this installation.
+    pub jobs: Vec<JobState>,
+    /// A running migration Job of another installation on the same database, as `namespace/name`.
+    pub foreign_migration: Option<String>,
+    /// Pods of this installation.
+    pub pods: Vec<PodSummary>,
+    /// The Secrets that the installation refers to.
+    pub secrets: Secrets,
+    /// What a connection to the database gave.
+    pub database: DatabaseProbe,
+    /// Deployments of this installation whose pods are counted by somebody else's autoscaler.
+    pub foreign_autoscalers: BTreeSet<String>,
+    /// Whether the cluster has the Gateway API's HTTPRoute.
+    pub http_route_api: bool,
+    /// Addresses or acceptance of the Ingress or HTTPRoute: `None` when there is no such object yet.
+    pub exposure: Option<ExposureState>,
+    /// Children that an earlier pass could not write, with the reason.
+    pub refused: BTreeMap<(Kind, String), Refusal>,
+}
+
+impl Observation {
+    /// Whether this installation has ever started pods that read its Secrets.
+    #[must_use]
+    pub const fn has_run(&self) -> bool {
+        self.api.is_some() || self.task_processor.is_some()
+    }
+}
+
+/// What a proxy made of the Ingress or HTTPRoute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExposureState {
+    /// It has an address, or a Gateway accepted it.
+    Accepted,
+    /// No controller has taken it up.
+    Waiting,
+    /// A Gateway refused it, with its own words.
+    Rejected(String),
+}
+
+/// Why a child could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An object of that name exists and belongs to somebody else.
+    NotOwned {
+        /// Who made it, as far as the object says.
+        owner: String,
+    },
+    /// The API server said 403.
+    Forbidden(String),
+    /// A quota is used up.
+    QuotaExceeded(String),
+    /// Admission or validation said no.
+    Rejected(String),
+}
+
+/// The Secrets that an installation refers to.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// Where DATABASE_URL of the running components points.
+    pub database: SecretState<DatabaseIdentity>,
+    /// Where DATABASE_URL of the migration Job points.
+    pub migration_database: SecretState<DatabaseIdentity>,
+    /// Django's secret key.
+    pub django: SecretState<()>,
+    /// A keyed hash of everything that pods read from Secrets at their start; `None` while a value is missing.
+    pub hash: Option<String>,
+}
+
+/// One key of one Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretState<T> {
+    /// It is there and makes sense.
+    Present(T),
+    /// There is no such Secret.
+    Missing,
+    /// The Secret has no such key.
+    KeyMissing {
+        /// The keys that it has.
+        keys: Vec<String>,
+    },
+    /// The value cannot be used; why, without the value.
+    Unusable(String),
+    /// The API server did not let the operator read it.
+    Unreadable(String),
+}
+
+/// What a connection to the database gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseProbe {
+    /// Not tried in this pass: switched off, or there is no usable URL.
+    NotProbed,
+    /// It answers.
+    Reachable {
+        /// `server_version_num`, for example 150018.
+        version: i32,
+        /// Whether it is a standby or refuses writes.
+        read_only: bool,
+    },
+    /// It does not, and why.
+    Failed(ProbeFailure),
+}
+
+/// Why a connection to the database failed, as far as the failure tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeFailure {
+    /// The class of the failure.
+    pub kind: ProbeFailureKind,
+    /// The server's or the library's own words, redacted.
+    pub message: String,
+}
+
+/// Classes of failures to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeFailureKind {
+    /// The host name has no address.
+    HostNotFound,
+    /// Something answered that nothing listens.
+    Refused,
+    /// Nothing answered in time; a NetworkPolicy may keep the operator out.
+    TimedOut,
+    /// 28P01 and its kin.
+    Authentication,
+    /// 28000: `pg_hba.conf` says no.
+    AccessRejected,
+    /// 3D000.
+    NotFound,
+    /// 57P03.
+    Starting,
+    /// 53300.
+    TooManyConnections,
+    /// TLS is wanted by one side only, or the certificate does not fit.
+    Tls,
+    /// 08P01: a pooler refuses a start-up option.
+    PoolerRejectsOptions,
+    /// Anything else.
+    Other,
+}
+
+/// A pod, as far as diagnosis needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSummary {
+    /// Its name.
+    pub name: String,
+    /// The component label.
+    pub component: String,
+    /// The release label.
+    pub version: Option<String>,
+    /// Running, Pending, Succeeded, Failed, Unknown.
+    pub phase: String,
+    /// The Ready condition.
+    pub ready: bool,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// What keeps it from running well.
+    pub problems: Vec<PodProblem>,
+}
+
+/// What keeps a pod from running well, read from its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodProblem {
+    /// No node takes it; the scheduler's words.
+    Unschedulable(String),
+    /// A container waits: `ImagePullBackOff`, `ErrImagePull`, `CreateContainerConfigError`, …
+    Waiting {
+        /// The reason.
+        reason: String,
+        /// The kubelet's words.
+        message: String,
+        /// The image.
+        image: String,
+    },
+    /// A container has ended and is started again and again.
+    CrashLoop {
+        /// How often it was started again.
+        restarts: i32,
+        /// Exit status of the last run.
+        exit_code: Option<i32>,
+        /// Reason of the last end, for example `OOMKilled`.
+        reason: Option<String>,
+        /// Its last words (the termination message), redacted.
+        message: Option<String>,
+    },
+    /// A container ended for lack of memory, now or the last time.
+    OutOfMemory {
+        /// How often it was started again.
+        restarts: i32,
+        /// The memory limit.
+        limit: Option<String>,
+    },
+}

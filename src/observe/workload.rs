@@ -1,0 +1,215 @@
+//! Deployments, StatefulSets and Jobs, reduced to what decisions need. Pure conversions.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        batch::v1::Job,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use crate::{child::marks, flagsmith::Release};
+
+/// A Deployment or StatefulSet as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkloadState {
+    /// Its name.
+    pub name: String,
+    /// The release in its pod template.
+    pub release: Option<Release>,
+    /// The key of the migration that allowed its pod template.
+    pub migration_key: Option<String>,
+    /// The newest release that the database was migrated to when it was applied.
+    pub migrated: Option<Release>,
+    /// The hash of the Secrets that its pods started with.
+    pub secret_hash: Option<String>,
+    /// Pods that are wanted.
+    pub desired: i32,
+    /// Pods that exist.
+    pub replicas: i32,
+    /// Pods of the newest template.
+    pub updated: i32,
+    /// Pods that are ready.
+    pub ready: i32,
+    /// Pods that are available.
+    pub available: i32,
+    /// Whether its controller has seen the newest specification.
+    pub observed: bool,
+    /// `spec.progressDeadlineSeconds` has passed; the controller's words.
+    pub stalled: Option<String>,
+    /// Pods cannot be created; the controller's words (quota, admission).
+    pub replica_failure: Option<String>,
+}
+
+impl WorkloadState {
+    /// Whether every wanted pod runs the newest template and is available, and no other is left.
+    #[must_use]
+    pub const fn rolled_out(&self) -> bool {
+        self.observed
+            && self.updated == self.desired
+            && self.available >= self.desired
+            && self.replicas == self.desired
+    }
+
+    /// Whether nothing of it runs and nothing will be started.
+    #[must_use]
+    pub const fn stopped(&self) -> bool {
+        self.observed && self.desired == 0 && self.replicas == 0
+    }
+}
+
+/// A migration Job as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobState {
+    /// Its name.
+    pub name: String,
+    /// The key of the migration that it runs.
+    pub key: Option<String>,
+    /// The release that it migrates to.
+    pub release: Option<Release>,
+    /// How it stands, by its conditions.
+    pub outcome: JobOutcome,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// When it reached its outcome.
+    pub finished: Option<Timestamp>,
+    /// It is being deleted.
+    pub deleting: bool,
+}
+
+/// How a Job stands. Counters and `completionTime` say less: a failed Job has no completion time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// Neither condition is there yet.
+    Active,
+    /// The condition Complete.
+    Complete,
+    /// The condition Failed.
+    Failed {
+        /// `BackoffLimitExceeded`, `DeadlineExceeded`, `PodFailurePolicy`.
+        reason: String,
+        /// The controller's words.
+        message: String,
+    },
+}
+
+impl From<&Deployment> for WorkloadState {
+    fn from(deployment: &Deployment) -> Self {
+        let spec = deployment.spec.as_ref();
+        let status = deployment.status.as_ref();
+        let template = spec.and_then(|spec| spec.template.metadata.as_ref());
+        let condition = |kind: &str, wanted: &str, reason: Option<&str>| {
+            status
+                .and_then(|status| status.conditions.as_ref())
+                .into_iter()
+                .flatten()
+                .find(|condition| {
+                    condition.type_ == kind
+                        && condition.status == wanted
+                        && reason.is_none_or(|reason| condition.reason.as_deref() == Some(reason))
+                })
+                .map(|condition| condition.message.clone().unwrap_or_default())
+        };
+        Self {
+            name: deployment.metadata.name.clone().unwrap_or_default(),
+            release: label(template, marks::VERSION).and_then(|version| version.parse().ok()),
+            migration_key: annotation(Some(&deployment.metadata), marks::MIGRATION_KEY).map(str::to_owned),
+            migrated: annotation(Some(&deployment.metadata), marks::MIGRATED_VERSION)
+                .and_then(|version| version.parse().ok()),
+            secret_hash: annotation(template, marks::SECRET_HASH).map(str::to_owned),
+            desired: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+            replicas: status.and_then(|status| status.replicas).unwrap_or_default(),
+            updated: status
+                .and_then(|status| status.updated_replicas)
+                .unwrap_or_default(),
+            ready: status
+                .and_then(|status| status.ready_replicas)
+                .unwrap_or_default(),
+            available: status
+                .and_then(|status| status.available_replicas)
+                .unwrap_or_default(),
+            observed: status
+                .and_then(|status| status.observed_generation)
+                .unwrap_or_default()
+                >= deployment.metadata.generation.unwrap_or_default(),
+            stalled: condition("Progressing", "False", Some("ProgressDeadlineExceeded")),
+            replica_failure: condition("ReplicaFailure", "True", None),
+        }
+    }
+}
+
+impl From<&StatefulSet> for WorkloadState {
+    fn from(set: &StatefulSet) -> Self {
+        let status = set.status.as_ref();
+        Self {
+            name: set.metadata.name.clone().unwrap_or_default(),
+            desired: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+            replicas: status.map(|status| status.replicas).unwrap_or_default(),
+            updated: status
+                .and_then(|status| status.updated_replicas)
+                .unwrap_or_default(),
+            ready: status
+                .and_then(|status| status.ready_replicas)
+                .unwrap_or_default(),
+            available: status
+                .and_then(|status| status.available_replicas)
+                .unwrap_or_default(),
+            observed: status
+                .and_then(|status| status.observed_generation)
+                .unwrap_or_default()
+                >= set.metadata.generation.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&Job> for JobState {
+    fn from(job: &Job) -> Self {
+        let status = job.status.as_ref();
+        let conditions = || {
+            status
+                .and_then(|status| status.conditions.as_ref())
+                .into_iter()
+                .flatten()
+        };
+        let holds =
+            |kind: &str| conditions().find(|condition| condition.type_ == kind && condition.status == "True");
+        let (outcome, finished) = match (holds("Complete"), holds("Failed")) {
+            (Some(condition), _) => (JobOutcome::Complete, condition.last_transition_time.as_ref()),
+            (None, Some(condition)) => (
+                JobOutcome::Failed {
+                    reason: condition.reason.clone().unwrap_or_default(),
+                    message: condition.message.clone().unwrap_or_default(),
+                },
+                condition.last_transition_time.as_ref(),
+            ),
+            (None, None) => (JobOutcome::Active, None),
+        };
+        Self {
+            name: job.metadata.name.clone().unwrap_or_default(),
+            key: annotation(Some(&job.metadata), marks::MIGRATION_KEY).map(str::to_owned),
+            release: label(Some(&job.metadata), marks::VERSION).and_then(|version| version.parse().ok()),
+            outcome,
+            started: status
+                .and_then(|status| status.start_time.as_ref())
+                .map(|time| time.0),
+            finished: finished.map(|time| time.0),
+            deleting: job.metadata.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+fn annotation<'a>(metadata: Option<&'a ObjectMeta>, key: &str) -> Option<&'a str> {
+    lookup(metadata?.annotations.as_ref(), key)
+}
+
+fn label<'a>(metadata: Option<&'a ObjectMeta>, key: &str) -> Option<&'a str> {
+    lookup(metadata?.labels.as_ref(), key)
+}
+
+fn lookup<'a>(map: Option<&'a BTreeMap<String, String>>, key: &str) -> Option<&'a str> {
+    map?.get(key).map(String::as_str)
+}

@@ -1,0 +1,320 @@
+//! What one installation is, parsed: the input of every later step.
+
+use k8s_openapi::{
+    api::core::v1::{EnvFromSource, EnvVar, SecretKeySelector},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::Resource as _;
+
+use crate::{
+    api::{
+        ApiSpec, AutoscalingSpec, DatabaseSpec, EmbeddedDatabaseSpec, ExposureSpec, FlagsmithDeployment,
+        FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, SecretValueSource,
+        TaskProcessorSpec,
+    },
+    flagsmith::Release,
+};
+
+/// Pods of the API when neither a number nor an autoscaler is given: two, so that one may be drained.
+const DEFAULT_API_REPLICAS: i32 = 2;
+/// Pods of the other components when nothing is given.
+const DEFAULT_REPLICAS: i32 = 1;
+/// The key of the generated Secret that holds Django's secret key.
+const DJANGO_KEY: &str = "DJANGO_SECRET_KEY";
+/// The key of the generated Secret that holds the embedded database's URL.
+const EMBEDDED_URL_KEY: &str = "DATABASE_URL";
+
+/// One installation of Flagsmith, as its owner wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Installation {
+    /// Which resource this is.
+    pub identity: Identity,
+    /// The release that every component should run.
+    pub release: Release,
+    /// Nothing may be changed while this is set.
+    pub suspended: bool,
+    /// The longest time of a request, in seconds, 5 to 3600.
+    pub request_timeout: i32,
+    /// Image references and how they are pulled.
+    pub images: Images,
+    /// The database.
+    pub database: Database,
+    /// Django's secret key; generated when the user names no Secret.
+    pub django_secret: SecretKey,
+    /// Whether the operator makes the Secret with Django's key.
+    pub generates_django_secret: bool,
+    /// Hosts that Django answers.
+    pub allowed_hosts: Vec<String>,
+    /// Environment of every Django container.
+    pub env: Vec<EnvVar>,
+    /// Environment sources of every Django container.
+    pub env_from: Vec<EnvFromSource>,
+    /// The API.
+    pub api: ApiSpec,
+    /// The task processor.
+    pub task_processor: TaskProcessorSpec,
+    /// The frontend.
+    pub frontend: FrontendSpec,
+    /// The migration Job.
+    pub migrations: MigrationsSpec,
+    /// Ingress or HTTPRoute.
+    pub exposure: Option<ExposureSpec>,
+    /// The user's own ServiceAccount.
+    pub service_account: Option<String>,
+    /// The value of the annotation that asks for another attempt of a failed migration.
+    pub retry: Option<String>,
+    /// The release that a downgrade is allowed to.
+    pub allow_downgrade: Option<Release>,
+}
+
+/// Which resource an installation belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The resource's name, at most 40 characters; children are named after it.
+    pub name: String,
+    /// The namespace of the resource and of everything that it owns.
+    pub namespace: String,
+    /// The resource's uid.
+    pub uid: String,
+    /// The resource's `metadata.generation`.
+    pub generation: i64,
+}
+
+/// Image references and how they are pulled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// The API's repository, without tag.
+    pub api: String,
+    /// The frontend's repository, without tag.
+    pub frontend: String,
+    /// `imagePullPolicy`.
+    pub pull_policy: String,
+    /// Names of `imagePullSecrets`.
+    pub pull_secrets: Vec<String>,
+}
+
+/// A key of a Secret in the installation's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SecretKey {
+    /// The Secret's name.
+    pub name: String,
+    /// The key in it.
+    pub key: String,
+}
+
+/// The database of an installation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Database {
+    /// A database that somebody else runs.
+    External {
+        /// DATABASE_URL.
+        url: SecretKey,
+        /// DATABASE_URL of the migration Job, when it has a role of its own.
+        migration_url: Option<SecretKey>,
+        /// ANALYTICS_DATABASE_URL.
+        analytics_url: Option<SecretKey>,
+        /// REPLICA_DATABASE_URL_0 and so on.
+        replica_urls: Vec<SecretKey>,
+    },
+    /// A PostgreSQL that the operator runs.
+    Embedded {
+        /// Its settings.
+        settings: EmbeddedDatabaseSpec,
+        /// The generated DATABASE_URL.
+        url: SecretKey,
+    },
+}
+
+/// Who decides the number of pods.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Replicas {
+    /// The specification.
+    Fixed(i32),
+    /// A HorizontalPodAutoscaler that the operator makes.
+    Autoscaled(AutoscalingSpec),
+}
+
+impl Identity {
+    pub(super) fn of(resource: &FlagsmithDeployment) -> Option<Self> {
+        Some(Self {
+            name: resource.metadata.name.clone()?,
+            namespace: resource.metadata.namespace.clone()?,
+            uid: resource.metadata.uid.clone()?,
+            generation: resource.metadata.generation.unwrap_or_default(),
+        })
+    }
+}
+
+impl Installation {
+    pub(super) fn new(
+        identity: Identity,
+        release: Release,
+        spec: &FlagsmithDeploymentSpec,
+        retry: Option<String>,
+        allow_downgrade: Option<Release>,
+    ) -> Self {
+        let own_django = spec.django.secret_key_from.as_ref().map(SecretKey::from);
+        Self {
+            release,
+            suspended: spec.suspend,
+            request_timeout: spec.request_timeout_seconds,
+            images: Images::from(&spec.images),
+            database: Database::new(&identity.name, &spec.database),
+            generates_django_secret: own_django.is_none(),
+            django_secret: own_django.unwrap_or_else(|| SecretKey {
+                name: format!("{}-django", identity.name),
+                key: DJANGO_KEY.to_owned(),
+            }),
+            allowed_hosts: spec.django.allowed_hosts.clone(),
+            env: spec.env.clone(),
+            env_from: spec.env_from.clone(),
+            api: spec.api.clone(),
+            task_processor: spec.task_processor.clone(),
+            frontend: spec.frontend.clone(),
+            migrations: spec.migrations.clone(),
+            exposure: spec.exposure.clone(),
+            service_account: spec.service_account_name.clone(),
+            retry,
+            allow_downgrade,
+            identity,
+        }
+    }
+
+    /// The name of a child, for example `flagsmith-api`.
+    #[must_use]
+    pub fn child(&self, suffix: &str) -> String {
+        format!("{}-{suffix}", self.identity.name)
+    }
+
+    /// The owner reference of every child.
+    #[must_use]
+    pub fn owner(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: FlagsmithDeployment::api_version(&()).into_owned(),
+            kind: FlagsmithDeployment::kind(&()).into_owned(),
+            name: self.identity.name.clone(),
+            uid: self.identity.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+
+    /// The API's image of a release.
+    #[must_use]
+    pub fn api_image(&self, release: Release) -> String {
+        format!("{}:{release}", self.images.api)
+    }
+
+    /// The frontend's image of a release.
+    #[must_use]
+    pub fn frontend_image(&self, release: Release) -> String {
+        format!("{}:{release}", self.images.frontend)
+    }
+
+    /// Who decides the number of API pods.
+    #[must_use]
+    pub fn api_replicas(&self) -> Replicas {
+        Replicas::new(
+            self.api.replicas,
+            self.api.autoscaling.as_ref(),
+            DEFAULT_API_REPLICAS,
+        )
+    }
+
+    /// Who decides the number of frontend pods.
+    #[must_use]
+    pub fn frontend_replicas(&self) -> Replicas {
+        Replicas::new(
+            self.frontend.replicas,
+            self.frontend.autoscaling.as_ref(),
+            DEFAULT_REPLICAS,
+        )
+    }
+
+    /// The number of task processor pods.
+    #[must_use]
+    pub fn task_processor_replicas(&self) -> i32 {
+        self.task_processor.replicas.unwrap_or(DEFAULT_REPLICAS)
+    }
+}
+
+impl Replicas {
+    fn new(fixed: Option<i32>, autoscaling: Option<&AutoscalingSpec>, default: i32) -> Self {
+        autoscaling.map_or_else(
+            || Self::Fixed(fixed.unwrap_or(default)),
+            |spec| Self::Autoscaled(spec.clone()),
+        )
+    }
+}
+
+impl Database {
+    fn new(name: &str, spec: &DatabaseSpec) -> Self {
+        let embedded = |settings| Self::Embedded {
+            settings,
+            url: SecretKey {
+                name: format!("{name}-database"),
+                key: EMBEDDED_URL_KEY.to_owned(),
+            },
+        };
+        match (&spec.url_from, &spec.embedded) {
+            (Some(url), _) => Self::External {
+                url: url.into(),
+                migration_url: spec.migration_url_from.as_ref().map(SecretKey::from),
+                analytics_url: spec.analytics_url_from.as_ref().map(SecretKey::from),
+                replica_urls: spec
+                    .replica_urls_from
+                    .iter()
+                    .flatten()
+                    .map(SecretKey::from)
+                    .collect(),
+            },
+            (None, Some(settings)) => embedded(settings.clone()),
+            // The API server refuses a resource with neither, and `rules` does too.
+            (None, None) => embedded(EmbeddedDatabaseSpec::default()),
+        }
+    }
+
+    /// The key that holds DATABASE_URL of the running components.
+    #[must_use]
+    pub const fn url(&self) -> &SecretKey {
+        match self {
+            Self::External { url, .. } | Self::Embedded { url, .. } => url,
+        }
+    }
+
+    /// The key that holds DATABASE_URL of the migration Job.
+    #[must_use]
+    pub fn migration_url(&self) -> &SecretKey {
+        match self {
+            Self::External {
+                url, migration_url, ..
+            } => migration_url.as_ref().unwrap_or(url),
+            Self::Embedded { url, .. } => url,
+        }
+    }
+}
+
+impl From<&ImagesSpec> for Images {
+    fn from(spec: &ImagesSpec) -> Self {
+        Self {
+            api: spec.api.clone(),
+            frontend: spec.frontend.clone(),
+            pull_policy: spec.pull_policy.clone(),
+            pull_secrets: spec
+                .pull_secrets
+                .iter()
+                .map(|secret| secret.name.clone())
+                .collect(),
+        }
+    }
+}
+
+impl From<&SecretValueSource> for SecretKey {
+    fn from(source: &SecretValueSource) -> Self {
+        let SecretKeySelector { name, key, .. } = &source.secret_key_ref;
+        Self {
+            name: name.clone(),
+            key: key.clone(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The first step: the raw resource becomes an [`Installation`], or a list of everything that is wrong with it.
+
+mod database_url;
+mod installation;
+mod rules;
+
+pub use database_url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};
+pub use installation::{Database, Images, Installation, Replicas, SecretKey};
+
+use crate::{
+    api::{FlagsmithDeployment, RETRY_MIGRATION_ANNOTATION},
+    diagnose::{Code, Component, Diagnosis},
+    flagsmith::{OLDEST_SUPPORTED, Release},
+};
+
+/// An annotation that allows a downgrade to exactly the release that it names.
+pub const ALLOW_DOWNGRADE_ANNOTATION: &str = "operator.flagsmith.com/allow-downgrade";
+
+/// One thing in the specification that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// `InvalidSpec` or `UnsupportedVersion`.
+    pub code: Code,
+    /// The field, for example `spec.api.env[2].name`.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl From<Problem> for Diagnosis {
+    fn from(problem: Problem) -> Self {
+        Self {
+            code: problem.code,
+            severity: crate::diagnose::Severity::Critical,
+            component: Component::Operator,
+            message: format!("{}: {}", problem.field, problem.message),
+            evidence: Vec::new(),
+            remedy: problem.remedy,
+        }
+    }
+}
+
+/// Parses a resource. The result carries everything that later steps need; the resource itself goes no further.
+///
+/// # Errors
+/// Every problem at once, so that one edit can mend them all.
+pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Problem>> {
+    let mut problems = rules::check(&resource.spec);
+    let release = match resource.spec.version.parse::<Release>() {
+        Ok(release) if release < OLDEST_SUPPORTED => {
+            problems.push(Problem {
+                code: Code::UnsupportedVersion,
+                field: "spec.version".to_owned(),
+                message: format!(
+                    "Flagsmith {release} is older than {OLDEST_SUPPORTED}, the first release that can be started without migrating; nothing was started or changed"
+                ),
+                remedy: format!("Set spec.version to {OLDEST_SUPPORTED} or later."),
+            });
+            None
+        }
+        Ok(release) => Some(release),
+        Err(error) => {
+            problems.push(Problem::invalid(
+                "spec.version",
+                &error.to_string(),
+                "Set spec.version to an exact release such as \"2.265.0\".",
+            ));
+            None
+        }
+    };
+    let identity = installation::Identity::of(resource);
+    if identity.is_none() {
+        problems.push(Problem::invalid(
+            "metadata",
+            "the resource has no name, namespace or uid",
+            "Create the resource in a namespace.",
+        ));
+    }
+    match (release, identity) {
+        (Some(release), Some(identity)) if problems.is_empty() => {
+            let annotation = |name: &str| {
+                resource
+                    .metadata
+                    .annotations
+                    .as_ref()
+                    .and_then(|all| all.get(name))
+                    .filter(|value| !value.is_empty())
+            };
+            Ok(Installation::new(
+                identity,
+                release,
+                &resource.spec,
+                annotation(RETRY_MIGRATION_ANNOTATION).cloned(),
+                annotation(ALLOW_DOWNGRADE_ANNOTATION).and_then(|value| value.parse().ok()),
+            ))
+        }
+        _ => Err(problems),
+    }
+}
+
+impl Problem {
+    fn invalid(field: &str, message: &str, remedy: &str) -> Self {
+        Self {
+            code: Code::InvalidSpec,
+            field: field.to_owned(),
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+module flagsmith-frontend
+
+go 1.21

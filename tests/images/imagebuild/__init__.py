@@ -1,0 +1,1 @@
+"""Builds the test images: Debian packages and Python wheels in, OCI archives out."""

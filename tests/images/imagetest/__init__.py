@@ -1,0 +1,1 @@
+"""Checks of the test images, run as containers without any cluster."""
