@@ -7,8 +7,10 @@
 pub mod api;
 pub mod build;
 pub mod child;
+pub mod controller;
 pub mod decide;
 pub mod diagnose;
 pub mod flagsmith;
 pub mod observe;
+pub mod telemetry;
 pub mod validate;

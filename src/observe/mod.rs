@@ -1,10 +1,22 @@
 //! The second step: what is there. Reads the index of watched objects, the Secrets and the database.
 
+mod autoscaler;
+mod database;
+pub mod index;
 mod observation;
+mod observer;
+mod pod;
+mod secrets;
+pub mod watch;
 mod workload;
+
+pub use database::Prober;
+pub use index::{Index, Watched};
 
 pub use observation::{
     DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, ProbeFailure, ProbeFailureKind,
     Refusal, SecretState, Secrets,
 };
+pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
+pub use watch::{Scope, Watches};
 pub use workload::{JobOutcome, JobState, WorkloadState};

@@ -94,6 +94,8 @@ func dispatch(args []string) error {
 		return cmdProvision(ctx, rest)
 	case "internal-pause":
 		return cmdPause()
+	case "internal-probe":
+		return cmdProbe(ctx, rest)
 	case "help", "--help", "-h":
 		fmt.Print(usage)
 		return nil

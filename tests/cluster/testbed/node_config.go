@@ -176,27 +176,35 @@ mode: iptables
 `, c.userKubeconfig("system:kube-proxy"), podRange, nodeIP, proxyHealthPort, nodeName)
 }
 
-// corefile: names outside of the cluster do not exist; this machine is host.testbed.
+// corefile: this machine is host.testbed, and other names outside of the cluster
+// do not exist. One block each, because a block's plug-ins run in a fixed order,
+// template before kubernetes.
 func (c *Cluster) corefile() string {
 	return fmt.Sprintf(`
-.:53 {
-  bind %s
+cluster.local in-addr.arpa ip6.arpa {
+  bind %[1]s
   errors
-  ready %s:%d
-  hosts {
-    %s host.testbed
-    ttl 5
-    fallthrough
-  }
-  kubernetes cluster.local in-addr.arpa ip6.arpa {
-    kubeconfig %s
+  kubernetes {
+    kubeconfig %[4]s
     pods insecure
     ttl 5
-    fallthrough in-addr.arpa ip6.arpa
   }
-  template ANY ANY . {
+}
+host.testbed {
+  bind %[1]s
+  errors
+  hosts {
+    %[3]s host.testbed
+    ttl 5
+  }
+}
+. {
+  bind %[1]s
+  errors
+  ready %[2]s:%[5]d
+  template ANY ANY {
     rcode NXDOMAIN
   }
 }
-`, dnsIP, nodeIP, dnsReadyPort, hostIP, c.kubeconfig())
+`, dnsIP, nodeIP, hostIP, c.kubeconfig(), dnsReadyPort)
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from imagebuild.cache import CACHE
 from imagebuild.layers import RELEASES
 
-from . import checks
+from . import checks, trouble
 from .container import Runtime
 
 PARALLEL = 2  # As many as the cores of the smallest machine this runs on.
@@ -39,16 +39,18 @@ def main(releases: list[str]) -> int:
     try:
         database = checks.Database(runtime)
         run("postgres", lambda: checks.postgres(database))
+        # The longest first, so that both lanes end together.
+        chosen = releases or list(RELEASES)
         stories: list[tuple[str, Callable[[], None]]] = [
-            (f"release {release}", lambda release=release: checks.release_story(database, release))  # type: ignore[misc]
-            for release in releases or RELEASES
+            ("tasks", lambda: trouble.tasks(database)),
+            ("migrations", lambda: trouble.migrations(database)),
+            *((f"release {x}", lambda x=x: checks.release_story(database, x)) for x in chosen),  # type: ignore[misc]
+            ("views", lambda: trouble.views(database)),
+            ("upgrade", lambda: checks.upgrade(database)),
+            *((f"frontend {x}", lambda x=x: checks.frontend(runtime, x)) for x in chosen),  # type: ignore[misc]
+            ("separate database", lambda: trouble.separate_database(database)),
+            ("toolbox", lambda: checks.toolbox(runtime)),
         ]
-        stories.append(("upgrade", lambda: checks.upgrade(database)))
-        stories += [
-            (f"frontend {release}", lambda release=release: checks.frontend(runtime, release))  # type: ignore[misc]
-            for release in releases or RELEASES
-        ]
-        stories.append(("toolbox", lambda: checks.toolbox(runtime)))
         with ThreadPoolExecutor(PARALLEL) as pool:
             for story in stories:
                 pool.submit(run, *story)

@@ -1,0 +1,182 @@
+use std::net::Ipv4Addr;
+
+use rstest::rstest;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::Instant,
+};
+
+use super::*;
+use crate::controller::readiness::Gate;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Server {
+    address: SocketAddr,
+    sources: Sources,
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn server() -> Server {
+    let sources = Sources {
+        heartbeat: Heartbeat::new(),
+        readiness: Readiness::new(),
+        metrics: Metrics::new(),
+    };
+    let admin = Admin::bind((Ipv4Addr::LOCALHOST, 0).into(), sources.clone())
+        .await
+        .unwrap();
+    let address = admin.address();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(admin.run(shutdown.clone()));
+    Server {
+        address,
+        sources,
+        shutdown,
+        task,
+    }
+}
+
+/// Sends `head` and reads until the server closes the connection.
+async fn raw(address: SocketAddr, head: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The server may close before it has read everything.
+    let _ = stream.write_all(head).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+/// Status, head and body of a GET.
+async fn get_path(address: SocketAddr, path: &str) -> (u16, String, String) {
+    let answer = raw(
+        address,
+        format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes(),
+    )
+    .await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (
+        head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head.to_lowercase(),
+        body.to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn alive_and_not_ready_at_first() {
+    let server = server().await;
+    let (status, _, body) = get_path(server.address, "/livez").await;
+    assert_eq!((status, body.as_str()), (200, "ok\n"));
+    let (status, _, body) = get_path(server.address, "/readyz").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (503, "[-] crd: not checked yet\n[-] caches: not checked yet\n")
+    );
+}
+
+#[tokio::test]
+async fn ready_when_every_gate_is_open() {
+    let server = server().await;
+    for gate in Gate::ALL {
+        server.sources.readiness.open(gate);
+    }
+    let (status, _, body) = get_path(server.address, "/readyz").await;
+    assert_eq!((status, body.as_str()), (200, "[+] crd: ok\n[+] caches: ok\n"));
+    server
+        .sources
+        .readiness
+        .close(Gate::Caches, "pods are not listed yet");
+    let (status, _, body) = get_path(server.address, "/readyz").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (503, "[+] crd: ok\n[-] caches: pods are not listed yet\n")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_when_no_task_runs() {
+    let sources = Sources {
+        heartbeat: Heartbeat::new(),
+        readiness: Readiness::new(),
+        metrics: Metrics::new(),
+    };
+    tokio::time::advance(super::super::heartbeat::STUCK_AFTER + SECOND).await;
+    let answer = livez(State(sources.clone())).await;
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    sources.heartbeat.beat();
+    assert_eq!(livez(State(sources)).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_have_the_content_type_of_their_format() {
+    let server = server().await;
+    server.sources.metrics.pass_panicked();
+    let (status, head, body) = get_path(server.address, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(
+        head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{head}"
+    );
+    assert!(
+        body.contains("\nflagsmith_operator_panics_total 1\n") && body.ends_with("# EOF\n"),
+        "{body}"
+    );
+}
+
+#[rstest]
+#[case::unknown_path("GET /secret HTTP/1.1\r\nhost: x\r\n\r\n".into(), "404")]
+#[case::write("POST /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".into(), "405")]
+#[case::no_http("hello\r\n\r\n".into(), "400")]
+#[case::large_head(format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000)), "431")]
+#[tokio::test]
+async fn other_requests_are_refused(#[case] request: String, #[case] status: &str) {
+    let server = server().await;
+    let answer = raw(server.address, request.as_bytes()).await;
+    assert_eq!(answer.split(' ').nth(1), Some(status), "{answer}");
+}
+
+#[tokio::test]
+async fn slow_clients_do_not_keep_others_out_for_long() {
+    let server = server().await;
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let start = Instant::now();
+    let (status, ..) = get_path(server.address, "/livez").await;
+    assert_eq!(status, 200);
+    let waited = start.elapsed();
+    assert!(
+        waited > CONNECTION_DEADLINE / 2,
+        "{waited:?}: more than {CONNECTIONS} connections were served at once"
+    );
+    assert!(waited < CONNECTION_DEADLINE + 2 * SECOND, "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_before_the_server_stops() {
+    let server = server().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
+    sleep(SECOND / 5).await;
+    server.shutdown.cancel();
+    sleep(SECOND / 5).await;
+    assert!(!server.task.is_finished());
+    stream.write_all(b"host: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    timeout(SECOND, server.task).await.expect("stops").unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err(), "still listens");
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let server = server().await;
+    let error = Admin::bind(server.address, server.sources).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot listen on {} for probes and metrics", server.address)
+    );
+}

@@ -1,0 +1,291 @@
+//! What the operator exports to Prometheus, in the `OpenMetrics` text format.
+//!
+//! | name | type | labels | meaning |
+//! |---|---|---|---|
+//! | `flagsmith_operator_reconcile_total` | counter | `result` | passes that ended: changed, unchanged, error |
+//! | `flagsmith_operator_reconcile_duration_seconds` | histogram | | how long a pass took |
+//! | `flagsmith_operator_reconcile_errors_total` | counter | `category` | failed passes by category of the error |
+//! | `flagsmith_operator_reconcile_active` | gauge | | passes that run at present |
+//! | `flagsmith_operator_panics_total` | counter | | passes that panicked |
+//! | `flagsmith_operator_deadline_exceeded_total` | counter | | passes that were cut off by their deadline |
+//! | `flagsmith_operator_kube_requests_total` | counter | `verb`, `kind`, `code` | requests to the API server, each attempt counted |
+//! | `flagsmith_operator_kube_request_duration_seconds` | histogram | `verb` | time until the head of the answer |
+//! | `flagsmith_operator_watch_restarts_total` | counter | `kind` | watches that failed and were started anew |
+//! | `flagsmith_operator_cache_objects` | gauge | `kind` | objects in the cache |
+//! | `flagsmith_operator_leader` | gauge | | 1 while this replica leads, otherwise 0 |
+//! | `flagsmith_operator_lease_transitions_total` | counter | | how often this replica won or lost leadership |
+//! | `flagsmith_operator_migrations_total` | counter | `result` | migration Jobs that ended: succeeded, failed |
+//! | `flagsmith_operator_migration_duration_seconds` | histogram | | how long a migration Job took |
+//! | `flagsmith_operator_build_info` | info | `version` | the release of this operator |
+//! | `flagsmith_deployment_info` | info | `namespace`, `name`, `version` | the version that an installation runs |
+//! | `flagsmith_deployment_condition` | gauge | `namespace`, `name`, `type`, `status` | 1 for the present status of a condition |
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Registry, Unit},
+};
+use tokio::time::Instant;
+
+mod deployments;
+mod labels;
+
+pub use deployments::Exported;
+pub use labels::{Code, Kind, MigrationResult, Outcome, Verb};
+
+use deployments::Deployments;
+use labels::{Build, ByCategory, ByKind, ByMigrationResult, ByOutcome, ByRequest, ByVerb};
+
+/// Seconds. From a pass that finds nothing to do (a few milliseconds) to the deadline of a pass.
+const PASS_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
+
+/// Seconds. From a read that the API server answers from memory to the deadline of a request.
+const REQUEST_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 10.0];
+
+/// Seconds. From a database that is up to date to the longest rewrite of a large table.
+const MIGRATION_BUCKETS: [f64; 9] = [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
+
+/// Everything that is exported. Cheap to clone; all clones count together.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    series: Arc<Series>,
+}
+
+#[derive(Debug)]
+struct Series {
+    passes: Family<ByOutcome, Counter>,
+    pass_duration: Histogram,
+    errors: Family<ByCategory, Counter>,
+    active: Gauge,
+    panics: Counter,
+    deadlines: Counter,
+    requests: Family<ByRequest, Counter>,
+    request_duration: Family<ByVerb, Histogram, fn() -> Histogram>,
+    watch_restarts: Family<ByKind, Counter>,
+    cache_objects: Family<ByKind, Gauge<u64, AtomicU64>>,
+    leader: Gauge,
+    lease_transitions: Counter,
+    migrations: Family<ByMigrationResult, Counter>,
+    migration_duration: Histogram,
+    deployments: Deployments,
+}
+
+impl Metrics {
+    /// A registry of its own, with every series whose labels are known already at zero.
+    pub fn new() -> Self {
+        let series = Series {
+            passes: Family::default(),
+            pass_duration: Histogram::new(PASS_BUCKETS),
+            errors: Family::default(),
+            active: Gauge::default(),
+            panics: Counter::default(),
+            deadlines: Counter::default(),
+            requests: Family::default(),
+            request_duration: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS)),
+            watch_restarts: Family::default(),
+            cache_objects: Family::default(),
+            leader: Gauge::default(),
+            lease_transitions: Counter::default(),
+            migrations: Family::default(),
+            migration_duration: Histogram::new(MIGRATION_BUCKETS),
+            deployments: Deployments::default(),
+        };
+        // A rate over a counter that appears with its first failure would miss that failure.
+        for &result in Outcome::ALL {
+            drop(series.passes.get_or_create(&ByOutcome { result }));
+        }
+        for &result in MigrationResult::ALL {
+            drop(series.migrations.get_or_create(&ByMigrationResult { result }));
+        }
+        Self {
+            registry: Arc::new(register(&series)),
+            series: Arc::new(series),
+        }
+    }
+
+    /// The text that `/metrics` answers with.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// A pass over one object begins; it counts as active until the guard is dropped.
+    #[must_use = "the pass ends when the guard is dropped"]
+    pub fn pass_started(&self) -> Pass {
+        self.series.active.inc();
+        Pass {
+            metrics: self.clone(),
+            start: Instant::now(),
+        }
+    }
+
+    /// A pass failed with an error of this category.
+    pub fn pass_failed(&self, category: &'static str) {
+        self.series.errors.get_or_create(&ByCategory { category }).inc();
+    }
+
+    /// A pass panicked.
+    pub fn pass_panicked(&self) {
+        self.series.panics.inc();
+    }
+
+    /// A pass was cut off by its deadline.
+    pub fn pass_deadline_exceeded(&self) {
+        self.series.deadlines.inc();
+    }
+
+    /// The API server answered a request (or did not: [`Code::None`]) after this time.
+    pub fn kube_request(&self, verb: Verb, kind: Kind, code: Code, took: Duration) {
+        self.series
+            .requests
+            .get_or_create(&ByRequest { verb, kind, code })
+            .inc();
+        self.series
+            .request_duration
+            .get_or_create(&ByVerb { verb })
+            .observe(took.as_secs_f64());
+    }
+
+    /// The watch of this kind (a plural name) failed and starts anew.
+    pub fn watch_restarted(&self, kind: &'static str) {
+        self.series.watch_restarts.get_or_create(&ByKind { kind }).inc();
+    }
+
+    /// The cache of this kind (a plural name) holds so many objects.
+    pub fn cache_objects(&self, kind: &'static str, count: usize) {
+        self.series
+            .cache_objects
+            .get_or_create(&ByKind { kind })
+            .set(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// This replica won or lost leadership.
+    pub fn leader(&self, leads: bool) {
+        self.series.leader.set(i64::from(leads));
+        self.series.lease_transitions.inc();
+    }
+
+    /// A migration Job ended after this time.
+    pub fn migration(&self, result: MigrationResult, took: Duration) {
+        self.series
+            .migrations
+            .get_or_create(&ByMigrationResult { result })
+            .inc();
+        self.series.migration_duration.observe(took.as_secs_f64());
+    }
+
+    /// Replaces what is exported of one installation.
+    pub fn deployment(&self, namespace: &str, name: &str, exported: Exported) {
+        self.series.deployments.set(namespace, name, exported);
+    }
+
+    /// Exports nothing of this installation any more: it was deleted, or another replica leads.
+    pub fn deployment_gone(&self, namespace: &str, name: &str) {
+        self.series.deployments.remove(namespace, name);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One pass over one object, while it runs.
+#[derive(Debug)]
+pub struct Pass {
+    metrics: Metrics,
+    start: Instant,
+}
+
+impl Pass {
+    /// The pass ended. A guard that is dropped without this (a panic, a deadline) only ends being active.
+    pub fn ended(self, result: Outcome) {
+        self.metrics
+            .series
+            .passes
+            .get_or_create(&ByOutcome { result })
+            .inc();
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.metrics.series.active.dec();
+        self.metrics
+            .series
+            .pass_duration
+            .observe(self.start.elapsed().as_secs_f64());
+    }
+}
+
+fn register(series: &Series) -> Registry {
+    let mut root = Registry::default();
+    let all = root.sub_registry_with_prefix("flagsmith_operator");
+    let s = series;
+    all.register("reconcile", "Passes over one object that ended", s.passes.clone());
+    let help = "How long a pass over one object took";
+    all.register_with_unit("reconcile_duration", help, Unit::Seconds, s.pass_duration.clone());
+    all.register(
+        "reconcile_errors",
+        "Failed passes by category of the error",
+        s.errors.clone(),
+    );
+    all.register("reconcile_active", "Passes that run at present", s.active.clone());
+    all.register("panics", "Passes that panicked", s.panics.clone());
+    all.register(
+        "deadline_exceeded",
+        "Passes that were cut off by their deadline",
+        s.deadlines.clone(),
+    );
+    all.register(
+        "kube_requests",
+        "Requests to the API server, each attempt counted",
+        s.requests.clone(),
+    );
+    let help = "Time until the head of the API server's answer";
+    all.register_with_unit(
+        "kube_request_duration",
+        help,
+        Unit::Seconds,
+        s.request_duration.clone(),
+    );
+    all.register(
+        "watch_restarts",
+        "Watches that failed and were started anew",
+        s.watch_restarts.clone(),
+    );
+    all.register("cache_objects", "Objects in the cache", s.cache_objects.clone());
+    all.register(
+        "leader",
+        "1 while this replica leads, otherwise 0",
+        s.leader.clone(),
+    );
+    let help = "How often this replica won or lost leadership";
+    all.register("lease_transitions", help, s.lease_transitions.clone());
+    all.register("migrations", "Migration Jobs that ended", s.migrations.clone());
+    let help = "How long a migration Job took";
+    all.register_with_unit(
+        "migration_duration",
+        help,
+        Unit::Seconds,
+        s.migration_duration.clone(),
+    );
+    let build = Info::new(Build {
+        version: env!("CARGO_PKG_VERSION"),
+    });
+    all.register("build", "The release of this operator", build);
+    root.register_collector(Box::new(series.deployments.clone()));
+    root
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! What runs around the pipeline: who may write, when to try again, and what the process says of itself.
+
+pub mod admin;
+pub mod backoff;
+pub mod client;
+pub mod heartbeat;
+pub mod lease;
+pub mod metrics;
+pub mod readiness;

@@ -1,0 +1,288 @@
+//! Puts one observation together.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    batch::v1::Job,
+    core::v1::Pod,
+    networking::v1::Ingress,
+};
+use kube::Client;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodSummary, Refusal, SecretState,
+    Secrets, Watched, Watches, WorkloadState, database::Prober, index::Snapshot, secrets,
+};
+use crate::{
+    api::FlagsmithDeploymentStatus, build::Component, child::Kind, decide::database_label,
+    validate::Installation,
+};
+
+/// How long a good look at Secrets and database is used again. Two Secrets each two minutes is one read a
+/// minute and installation; pods read a changed Secret only at their next start anyway.
+pub const FRESH: Duration = Duration::from_secs(120);
+
+/// How long a bad one is: whoever creates the missing Secret or starts the database wants to see it heal.
+pub const FRESH_WHILE_FAILING: Duration = Duration::from_secs(10);
+
+/// Looks at installations.
+pub struct Observer {
+    client: Client,
+    watches: Arc<Watches>,
+    prober: Option<Prober>,
+    looks: Mutex<HashMap<String, Look>>,
+}
+
+/// The last look at the Secrets and the database of one installation.
+#[derive(Clone)]
+struct Look {
+    at: Instant,
+    generation: i64,
+    secrets: Secrets,
+    database: DatabaseProbe,
+}
+
+impl Look {
+    fn good(&self) -> bool {
+        self.secrets.hash.is_some()
+            && matches!(
+                self.database,
+                DatabaseProbe::Reachable { read_only: false, .. } | DatabaseProbe::NotProbed
+            )
+    }
+
+    fn fresh_for(&self) -> Duration {
+        if self.good() { FRESH } else { FRESH_WHILE_FAILING }
+    }
+}
+
+impl Observer {
+    /// An observer that probes databases unless told not to.
+    #[must_use]
+    pub fn new(client: Client, watches: Arc<Watches>, probe_databases: bool) -> Self {
+        Self {
+            client,
+            watches,
+            prober: probe_databases.then(Prober::default),
+            looks: Mutex::default(),
+        }
+    }
+
+    /// Forgets what was seen of a deleted installation.
+    pub fn forget(&self, uid: &str) {
+        self.looks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+
+    /// Makes the next observation read Secrets and database again.
+    pub fn look_again(&self, uid: &str) {
+        self.forget(uid);
+    }
+
+    /// When Secrets and database are due for another look.
+    #[must_use]
+    pub fn next_look(&self, uid: &str) -> Duration {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.get(uid).map_or(Duration::ZERO, |look| {
+            look.fresh_for().saturating_sub(look.at.elapsed())
+        })
+    }
+
+    /// Looks at one installation.
+    pub async fn observe(
+        &self,
+        installation: &Installation,
+        previous: FlagsmithDeploymentStatus,
+        refused: BTreeMap<(Kind, String), Refusal>,
+        now: Timestamp,
+    ) -> Observation {
+        let look = self.look(installation).await;
+        let jobs: Vec<JobState> = self
+            .owned_of::<Job>(installation, Kind::Job)
+            .iter()
+            .map(JobState::from)
+            .collect();
+        let workload = |component: Component| {
+            self.owned::<Deployment>(
+                installation,
+                Kind::Deployment,
+                &installation.child(component.as_str()),
+            )
+            .map(|deployment| WorkloadState::from(&deployment))
+        };
+        Observation {
+            now,
+            previous,
+            api: workload(Component::Api),
+            task_processor: workload(Component::TaskProcessor),
+            frontend: workload(Component::Frontend),
+            embedded_database: self
+                .owned::<StatefulSet>(
+                    installation,
+                    Kind::StatefulSet,
+                    &installation.child(Component::Database.as_str()),
+                )
+                .map(|set| WorkloadState::from(&set)),
+            jobs,
+            foreign_migration: self.foreign_migration(installation, &look.secrets),
+            pods: self.pods(installation),
+            foreign_autoscalers: self.foreign_autoscalers(installation),
+            http_route_api: self.watches.http_route(),
+            exposure: self.exposure(installation),
+            secrets: look.secrets,
+            database: look.database,
+            refused,
+        }
+    }
+
+    /// Reads Secrets and database, or uses the last look while it is fresh.
+    async fn look(&self, installation: &Installation) -> Look {
+        let identity = &installation.identity;
+        let known = self
+            .looks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&identity.uid)
+            .cloned();
+        if let Some(look) = known
+            && look.generation == identity.generation
+            && look.at.elapsed() < look.fresh_for()
+        {
+            return look;
+        }
+        let read = secrets::read(&self.client, installation).await;
+        let database = match (&self.prober, &read.url) {
+            (Some(prober), Some(url)) => prober.probe(url).await,
+            _ => DatabaseProbe::NotProbed,
+        };
+        let look = Look {
+            at: Instant::now(),
+            generation: identity.generation,
+            secrets: read.secrets,
+            database,
+        };
+        self.looks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(identity.uid.clone(), look.clone());
+        look
+    }
+
+    fn owned<T: DeserializeOwned>(&self, installation: &Installation, kind: Kind, name: &str) -> Option<T> {
+        let snapshot =
+            self.watches
+                .index
+                .get(Watched::Child(kind), &installation.identity.namespace, name)?;
+        snapshot
+            .owned_by(&installation.identity.uid)
+            .then(|| snapshot.parse())?
+    }
+
+    fn owned_of<T: DeserializeOwned>(&self, installation: &Installation, kind: Kind) -> Vec<T> {
+        let identity = &installation.identity;
+        self.snapshots(installation, Watched::Child(kind))
+            .filter(|(_, snapshot)| snapshot.owned_by(&identity.uid))
+            .filter_map(|(_, snapshot)| snapshot.parse())
+            .collect()
+    }
+
+    fn snapshots(
+        &self,
+        installation: &Installation,
+        kind: Watched,
+    ) -> impl Iterator<Item = (String, Arc<Snapshot>)> {
+        let name = installation.identity.name.clone();
+        self.watches
+            .index
+            .in_namespace(kind, &installation.identity.namespace)
+            .into_iter()
+            .filter(move |(_, snapshot)| snapshot.instance.as_ref() == Some(&name))
+    }
+
+    fn pods(&self, installation: &Installation) -> Vec<PodSummary> {
+        self.snapshots(installation, Watched::Pod)
+            .filter_map(|(_, snapshot)| snapshot.parse::<Pod>())
+            .map(|pod| PodSummary::from(&pod))
+            .collect()
+    }
+
+    /// A running migration of another installation on the same database.
+    fn foreign_migration(&self, installation: &Installation, secrets: &Secrets) -> Option<String> {
+        let SecretState::Present(identity) = &secrets.migration_database else {
+            return None;
+        };
+        self.watches
+            .index
+            .jobs_on(&database_label(identity))
+            .into_iter()
+            .find_map(|(key, snapshot)| {
+                let foreign = !snapshot.owned_by(&installation.identity.uid);
+                let active = || {
+                    snapshot
+                        .parse::<Job>()
+                        .is_some_and(|job| JobState::from(&job).outcome == JobOutcome::Active)
+                };
+                (foreign && active()).then(|| format!("{}/{}", key.namespace, key.name))
+            })
+    }
+
+    fn foreign_autoscalers(&self, installation: &Installation) -> BTreeSet<String> {
+        let identity = &installation.identity;
+        self.watches
+            .index
+            .in_namespace(Watched::Child(Kind::HorizontalPodAutoscaler), &identity.namespace)
+            .into_iter()
+            .filter(|(_, snapshot)| !snapshot.owned_by(&identity.uid))
+            .filter_map(|(_, snapshot)| super::autoscaler::target(&snapshot))
+            .collect()
+    }
+
+    fn exposure(&self, installation: &Installation) -> Option<ExposureState> {
+        let exposure = installation.exposure.as_ref()?;
+        let name = &installation.identity.name;
+        if exposure.ingress.is_some() {
+            let ingress: Ingress = self.owned(installation, Kind::Ingress, name)?;
+            let addresses = ingress
+                .status
+                .and_then(|status| status.load_balancer)
+                .and_then(|balancer| balancer.ingress);
+            return Some(if addresses.is_some_and(|addresses| !addresses.is_empty()) {
+                ExposureState::Accepted
+            } else {
+                ExposureState::Waiting
+            });
+        }
+        let route: Value = self.owned(installation, Kind::HttpRoute, name)?;
+        Some(route_state(&route))
+    }
+}
+
+/// An HTTPRoute is accepted when every Gateway that answered says so (condition Accepted of each parent).
+fn route_state(route: &Value) -> ExposureState {
+    let parents = route.pointer("/status/parents").and_then(Value::as_array);
+    let conditions: Vec<&Value> = parents
+        .into_iter()
+        .flatten()
+        .filter_map(|parent| parent["conditions"].as_array())
+        .flatten()
+        .filter(|condition| condition["type"] == "Accepted")
+        .collect();
+    match conditions.iter().find(|condition| condition["status"] == "False") {
+        Some(refusal) => {
+            let text = |key: &str| refusal[key].as_str().unwrap_or_default().to_owned();
+            ExposureState::Rejected(format!("{}: {}", text("reason"), text("message")))
+        }
+        None if conditions.is_empty() => ExposureState::Waiting,
+        None => ExposureState::Accepted,
+    }
+}

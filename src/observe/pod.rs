@@ -1,0 +1,116 @@
+//! Pods, reduced to what keeps them from running well. Pure conversions.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use super::{PodProblem, PodSummary};
+use crate::child::marks;
+
+/// Characters of a termination message that are kept; the cause stands at its end.
+const MESSAGE_LIMIT: usize = 2048;
+
+/// Waiting reasons of a start that takes its normal course.
+const NORMAL_WAITING: &[&str] = &["ContainerCreating", "PodInitializing"];
+
+impl From<&Pod> for PodSummary {
+    fn from(pod: &Pod) -> Self {
+        let label = |key: &str| {
+            pod.metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(key))
+                .cloned()
+        };
+        let status = pod.status.as_ref();
+        let condition = |kind: &str| {
+            status
+                .and_then(|status| status.conditions.as_ref())
+                .into_iter()
+                .flatten()
+                .find(|it| it.type_ == kind)
+        };
+        let mut problems: Vec<PodProblem> = condition("PodScheduled")
+            .filter(|it| it.status == "False" && it.reason.as_deref() == Some("Unschedulable"))
+            .map(|it| PodProblem::Unschedulable(it.message.clone().unwrap_or_default()))
+            .into_iter()
+            .collect();
+        let containers = status.into_iter().flat_map(|status| {
+            status
+                .init_container_statuses
+                .iter()
+                .flatten()
+                .chain(status.container_statuses.iter().flatten())
+        });
+        problems.extend(
+            containers.flat_map(|container| container_problems(container, limit(pod, &container.name))),
+        );
+        Self {
+            name: pod.metadata.name.clone().unwrap_or_default(),
+            component: label(marks::COMPONENT).unwrap_or_default(),
+            version: label(marks::VERSION),
+            phase: status.and_then(|status| status.phase.clone()).unwrap_or_default(),
+            ready: condition("Ready").is_some_and(|it| it.status == "True"),
+            terminating: pod.metadata.deletion_timestamp.is_some(),
+            problems,
+        }
+    }
+}
+
+fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec<PodProblem> {
+    let ended = |state: Option<&k8s_openapi::api::core::v1::ContainerState>| {
+        state.and_then(|state| state.terminated.clone())
+    };
+    let last = ended(container.state.as_ref()).or_else(|| ended(container.last_state.as_ref()));
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.clone());
+    let mut problems = Vec::new();
+    if last
+        .as_ref()
+        .is_some_and(|ended| ended.reason.as_deref() == Some("OOMKilled"))
+    {
+        problems.push(PodProblem::OutOfMemory {
+            restarts: container.restart_count,
+            limit,
+        });
+    }
+    match reason.as_deref() {
+        Some("CrashLoopBackOff") => problems.push(PodProblem::CrashLoop {
+            restarts: container.restart_count,
+            exit_code: last.as_ref().map(|ended| ended.exit_code),
+            reason: last.as_ref().and_then(|ended| ended.reason.clone()),
+            message: last
+                .as_ref()
+                .and_then(|ended| ended.message.clone())
+                .map(|message| tail(&message)),
+        }),
+        Some(reason) if !NORMAL_WAITING.contains(&reason) => problems.push(PodProblem::Waiting {
+            reason: reason.to_owned(),
+            message: waiting
+                .and_then(|waiting| waiting.message.clone())
+                .unwrap_or_default(),
+            image: container.image.clone(),
+        }),
+        _ => {}
+    }
+    problems
+}
+
+fn limit(pod: &Pod, container: &str) -> Option<String> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let limits = containers
+        .iter()
+        .find(|it| it.name == container)?
+        .resources
+        .as_ref()?
+        .limits
+        .as_ref()?;
+    limits.get("memory").map(|quantity| quantity.0.clone())
+}
+
+fn tail(message: &str) -> String {
+    let skip = message
+        .char_indices()
+        .rev()
+        .nth(MESSAGE_LIMIT)
+        .map_or(0, |(index, _)| index);
+    message.get(skip..).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,167 @@
+//! The Secrets that an installation refers to: read by name, judged, hashed, and dropped again.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{Api, Client};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+
+use super::{SecretState, Secrets};
+use crate::validate::{Database, DatabaseUrl, Installation, SecretKey};
+
+/// Hexadecimal digits of the hash of Secrets.
+const HASH_DIGITS: usize = 16;
+
+/// The Secrets of one installation, with the URL that the database probe needs and nobody else sees.
+pub(super) struct Read {
+    pub(super) secrets: Secrets,
+    pub(super) url: Option<DatabaseUrl>,
+}
+
+/// Reads every Secret that the installation's pods need, each once.
+pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &installation.identity.namespace);
+    let mut reader = Reader {
+        api,
+        fetched: Vec::new(),
+    };
+    let url = reader.url(installation.database.url()).await;
+    let migration_url = if installation.database.migration_url() == installation.database.url() {
+        url.clone()
+    } else {
+        reader.url(installation.database.migration_url()).await
+    };
+    let django = reader.value(&installation.django_secret).await;
+    let mut others = Vec::new();
+    if let Database::External {
+        analytics_url,
+        replica_urls,
+        ..
+    } = &installation.database
+    {
+        for key in analytics_url.iter().chain(replica_urls) {
+            others.push(reader.value(key).await);
+        }
+    }
+    let hash = hash(&url, &django, &others);
+    Read {
+        secrets: Secrets {
+            database: identity(&url),
+            migration_database: identity(&migration_url),
+            django: without_value(&django),
+            hash,
+        },
+        url: match url {
+            SecretState::Present((url, _)) => Some(url),
+            _ => None,
+        },
+    }
+}
+
+struct Reader {
+    api: Api<Secret>,
+    fetched: Vec<(String, Result<Option<Secret>, String>)>,
+}
+
+type Url = SecretState<(DatabaseUrl, SecretString)>;
+
+impl Reader {
+    async fn url(&mut self, key: &SecretKey) -> Url {
+        match self.value(key).await {
+            SecretState::Present(value) => match DatabaseUrl::parse(value.expose_secret()) {
+                Ok(url) => SecretState::Present((url, value)),
+                Err(error) => SecretState::Unusable(error.to_string()),
+            },
+            SecretState::Missing => SecretState::Missing,
+            SecretState::KeyMissing { keys } => SecretState::KeyMissing { keys },
+            SecretState::Unusable(why) => SecretState::Unusable(why),
+            SecretState::Unreadable(why) => SecretState::Unreadable(why),
+        }
+    }
+
+    async fn value(&mut self, key: &SecretKey) -> SecretState<SecretString> {
+        let known = self.fetched.iter().position(|(name, _)| *name == key.name);
+        let position = match known {
+            Some(position) => position,
+            None => {
+                let fetched = self
+                    .api
+                    .get_opt(&key.name)
+                    .await
+                    .map_err(|error| error.to_string());
+                self.fetched.push((key.name.clone(), fetched));
+                self.fetched.len() - 1
+            }
+        };
+        match self.fetched.get(position).map(|(_, fetched)| fetched) {
+            Some(Ok(Some(secret))) => text(secret, &key.key),
+            Some(Err(error)) => SecretState::Unreadable(error.clone()),
+            Some(Ok(None)) | None => SecretState::Missing,
+        }
+    }
+}
+
+fn text(secret: &Secret, key: &str) -> SecretState<SecretString> {
+    let data = secret.data.as_ref();
+    let Some(ByteString(bytes)) = data.and_then(|data| data.get(key)) else {
+        return SecretState::KeyMissing {
+            keys: data.into_iter().flat_map(|data| data.keys().cloned()).collect(),
+        };
+    };
+    match std::str::from_utf8(bytes) {
+        Ok("") => SecretState::Unusable("the value is empty".to_owned()),
+        Ok(text) => SecretState::Present(SecretString::from(text)),
+        Err(_) => SecretState::Unusable("the value is not UTF-8 text".to_owned()),
+    }
+}
+
+fn identity(url: &Url) -> SecretState<crate::validate::DatabaseIdentity> {
+    map(url, |(url, _)| url.identity.clone())
+}
+
+fn without_value(state: &SecretState<SecretString>) -> SecretState<()> {
+    map(state, |_| ())
+}
+
+fn map<T, U>(state: &SecretState<T>, with: impl FnOnce(&T) -> U) -> SecretState<U> {
+    match state {
+        SecretState::Present(value) => SecretState::Present(with(value)),
+        SecretState::Missing => SecretState::Missing,
+        SecretState::KeyMissing { keys } => SecretState::KeyMissing { keys: keys.clone() },
+        SecretState::Unusable(why) => SecretState::Unusable(why.clone()),
+        SecretState::Unreadable(why) => SecretState::Unreadable(why.clone()),
+    }
+}
+
+/// A hash of all values, keyed with Django's secret key: it changes when one of them does, and tells nobody
+/// who lacks that key whether a guessed password is right.
+fn hash(
+    url: &Url,
+    django: &SecretState<SecretString>,
+    others: &[SecretState<SecretString>],
+) -> Option<String> {
+    let (SecretState::Present((_, url)), SecretState::Present(key)) = (url, django) else {
+        return None;
+    };
+    let mut values = vec![key, url];
+    for other in others {
+        let SecretState::Present(value) = other else {
+            return None;
+        };
+        values.push(value);
+    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()).ok()?;
+    for value in values {
+        mac.update(&(value.expose_secret().len() as u64).to_be_bytes());
+        mac.update(value.expose_secret().as_bytes());
+    }
+    let digits = mac
+        .finalize()
+        .into_bytes()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .take(HASH_DIGITS)
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect();
+    Some(digits)
+}

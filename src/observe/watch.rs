@@ -1,0 +1,241 @@
+//! The watches that fill the index and say which installation an event concerns.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use kube::{
+    Api, Client,
+    core::{ApiResource, DynamicObject},
+    runtime::{WatchStreamExt as _, reflector::ObjectRef, watcher},
+};
+use tokio::sync::mpsc::Sender;
+
+use super::index::{Index, Key, Snapshot, Watched};
+use crate::{
+    api::FlagsmithDeployment,
+    child::{Kind, marks},
+    controller::metrics::Metrics,
+};
+
+/// Objects in one page of a list: small enough that a page of Deployments stays below 4 MB.
+const PAGE_SIZE: u32 = 250;
+
+/// How often the cluster is asked whether it has the Gateway API by now; one request for the whole operator.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Which namespaces are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The whole cluster.
+    Cluster,
+    /// These namespaces.
+    Namespaces(Vec<String>),
+}
+
+impl Scope {
+    /// One entry for each watch that the scope needs: `None` is the whole cluster.
+    pub fn each(&self) -> Vec<Option<&str>> {
+        match self {
+            Self::Cluster => vec![None],
+            Self::Namespaces(names) => names.iter().map(|name| Some(name.as_str())).collect(),
+        }
+    }
+}
+
+/// What the watches share with the rest of the operator.
+#[derive(Debug, Default)]
+pub struct Watches {
+    /// The objects.
+    pub index: Index,
+    /// Lists that have not arrived yet.
+    pending: AtomicUsize,
+    /// Whether the cluster has HTTPRoutes.
+    http_route: AtomicBool,
+}
+
+impl Watches {
+    /// Whether every first list has arrived. HTTPRoutes count only where the cluster has them.
+    #[must_use]
+    pub fn synced(&self) -> bool {
+        self.pending.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether the cluster has HTTPRoutes.
+    #[must_use]
+    pub fn http_route(&self) -> bool {
+        self.http_route.load(Ordering::Acquire)
+    }
+}
+
+/// Watches everything until dropped. Each event that may concern an installation sends a reference to it.
+pub async fn run(
+    client: Client,
+    scope: Scope,
+    watches: Arc<Watches>,
+    metrics: Metrics,
+    triggers: Sender<ObjectRef<FlagsmithDeployment>>,
+) {
+    let kinds = Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::HttpRoute)
+        .map(Watched::Child)
+        .chain([Watched::Pod]);
+    let mut tasks: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+    let all: Vec<_> = kinds
+        .flat_map(|kind| scope.each().into_iter().map(move |namespace| (kind, namespace)))
+        .collect();
+    watches.pending.store(all.len(), Ordering::Release);
+    for (kind, namespace) in all {
+        tasks.push(Box::pin(watch(
+            &client, kind, namespace, &watches, &metrics, &triggers, true,
+        )));
+    }
+    tasks.push(Box::pin(watch_http_routes(
+        &client, &scope, &watches, &metrics, &triggers,
+    )));
+    while tasks.next().await.is_some() {}
+}
+
+/// Waits until the cluster has HTTPRoutes, which may be long after the operator's start, and watches them.
+async fn watch_http_routes(
+    client: &Client,
+    scope: &Scope,
+    watches: &Watches,
+    metrics: &Metrics,
+    triggers: &Sender<ObjectRef<FlagsmithDeployment>>,
+) {
+    while !has_http_routes(client).await {
+        tokio::time::sleep(DISCOVERY_INTERVAL).await;
+    }
+    watches.http_route.store(true, Ordering::Release);
+    let kind = Watched::Child(Kind::HttpRoute);
+    let mut tasks: FuturesUnordered<_> = scope
+        .each()
+        .into_iter()
+        .map(|namespace| watch(client, kind, namespace, watches, metrics, triggers, false))
+        .collect();
+    while tasks.next().await.is_some() {}
+}
+
+async fn has_http_routes(client: &Client) -> bool {
+    let resource = Kind::HttpRoute.api_resource();
+    match client.list_api_group_resources(&resource.api_version).await {
+        Ok(list) => list.resources.iter().any(|known| known.kind == resource.kind),
+        Err(kube::Error::Api(status)) if status.code == 404 => false,
+        Err(error) => {
+            tracing::debug!(%error, "asking for the Gateway API failed; it is asked again later");
+            false
+        }
+    }
+}
+
+async fn watch(
+    client: &Client,
+    kind: Watched,
+    namespace: Option<&str>,
+    watches: &Watches,
+    metrics: &Metrics,
+    triggers: &Sender<ObjectRef<FlagsmithDeployment>>,
+    counted: bool,
+) {
+    let resource = resource(kind);
+    let api: Api<DynamicObject> = namespace.map_or_else(
+        || Api::all_with(client.clone(), &resource),
+        |namespace| Api::namespaced_with(client.clone(), namespace, &resource),
+    );
+    let mut events = std::pin::pin!(events(api, kind));
+    let mut listed = BTreeSet::new();
+    let mut synced = false;
+    while let Some(event) = events.next().await {
+        let index = &watches.index;
+        let mut changed: Vec<(Key, Arc<Snapshot>)> = Vec::new();
+        match event {
+            Ok(watcher::Event::Init) => listed.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
+                listed.insert((
+                    object.metadata.namespace.clone().unwrap_or_default(),
+                    object.metadata.name.clone().unwrap_or_default(),
+                ));
+                // While the first lists arrive nobody acts on them, and afterwards everything is looked at once.
+                changed.extend(index.record(kind, object).filter(|_| synced));
+            }
+            Ok(watcher::Event::InitDone) => {
+                changed = index.retain(kind, namespace, &listed);
+                listed.clear();
+                if !std::mem::replace(&mut synced, true) && counted {
+                    watches.pending.fetch_sub(1, Ordering::AcqRel);
+                }
+            }
+            Ok(watcher::Event::Apply(object)) => changed.extend(index.record(kind, object)),
+            Ok(watcher::Event::Delete(object)) => changed.extend(index.forget(kind, &object)),
+            Err(error) => {
+                metrics.watch_restarted(name(kind));
+                tracing::warn!(kind = name(kind), %error, "a watch was interrupted; it starts again after a pause");
+            }
+        }
+        metrics.cache_objects(name(kind), index.len(kind));
+        for (key, snapshot) in changed {
+            for installation in concerned(&watches.index, &key, &snapshot) {
+                // A full channel means that passes are already due; waiting here slows the watch, not the API.
+                if triggers.send(installation).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn events(
+    api: Api<DynamicObject>,
+    kind: Watched,
+) -> impl Stream<Item = Result<watcher::Event<DynamicObject>, watcher::Error>> {
+    let config = watcher::Config::default().page_size(PAGE_SIZE);
+    let config = match kind {
+        // An autoscaler of the user's own has no label of ours.
+        Watched::Child(Kind::HorizontalPodAutoscaler) => config,
+        _ => config.labels(&format!("{}={}", marks::MANAGED_BY, marks::OPERATOR)),
+    };
+    watcher::watcher(api, config).default_backoff()
+}
+
+/// Which installations an event concerns: the one that the labels name, or the one whose Deployment a foreign
+/// autoscaler targets.
+fn concerned(index: &Index, key: &Key, snapshot: &Snapshot) -> Vec<ObjectRef<FlagsmithDeployment>> {
+    if let Some(instance) = &snapshot.instance
+        && (snapshot.owner.is_some() || key.kind == Watched::Pod)
+    {
+        return vec![ObjectRef::new(instance).within(&key.namespace)];
+    }
+    if key.kind != Watched::Child(Kind::HorizontalPodAutoscaler) {
+        return Vec::new();
+    }
+    super::autoscaler::target(snapshot)
+        .and_then(|target| index.get(Watched::Child(Kind::Deployment), &key.namespace, &target))
+        .and_then(|deployment| deployment.instance.clone())
+        .map(|instance| ObjectRef::new(&instance).within(&key.namespace))
+        .into_iter()
+        .collect()
+}
+
+fn resource(kind: Watched) -> ApiResource {
+    match kind {
+        Watched::Child(kind) => kind.api_resource(),
+        Watched::Pod => ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&()),
+    }
+}
+
+/// The plural name of a watched kind, as metrics and logs show it.
+#[must_use]
+pub const fn name(kind: Watched) -> &'static str {
+    match kind {
+        Watched::Child(kind) => kind.plural(),
+        Watched::Pod => "pods",
+    }
+}
