@@ -5,12 +5,15 @@
 //! Only `observe`, `apply` and `report` see a Kubernetes client; the steps between are pure.
 
 pub mod api;
+pub mod apply;
 pub mod build;
 pub mod child;
+pub mod cli;
 pub mod controller;
 pub mod decide;
 pub mod diagnose;
 pub mod flagsmith;
 pub mod observe;
+pub mod report;
 pub mod telemetry;
 pub mod validate;

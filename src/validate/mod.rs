@@ -5,7 +5,7 @@ mod installation;
 mod rules;
 
 pub use database_url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};
-pub use installation::{Database, Images, Installation, Replicas, SecretKey};
+pub use installation::{Database, Identity, Images, Installation, Replicas, SecretKey};
 
 use crate::{
     api::{FlagsmithDeployment, RETRY_MIGRATION_ANNOTATION},
@@ -70,7 +70,7 @@ pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Prob
             None
         }
     };
-    let identity = installation::Identity::of(resource);
+    let identity = Identity::of(resource);
     if identity.is_none() {
         problems.push(Problem::invalid(
             "metadata",

@@ -58,6 +58,15 @@ pub struct Leadership {
 }
 
 impl Leadership {
+    /// Leadership without an election, for a single replica: a year, which no process reaches.
+    #[must_use]
+    pub fn forever() -> Self {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        Self {
+            until: Some(Instant::now() + YEAR),
+        }
+    }
+
     /// Whether this process leads at this moment. Asked before every write.
     pub fn leads(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() < until)
