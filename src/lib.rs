@@ -10,6 +10,8 @@ pub mod child;
 pub mod controller;
 pub mod decide;
 pub mod diagnose;
+#[cfg(test)]
+mod fixtures;
 pub mod flagsmith;
 pub mod observe;
 pub mod telemetry;

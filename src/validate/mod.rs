@@ -2,10 +2,13 @@
 
 mod database_url;
 mod installation;
+mod pods;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use database_url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};
-pub use installation::{Database, Images, Installation, Replicas, SecretKey};
+pub use installation::{Database, Identity, Images, Installation, Replicas, SecretKey};
 
 use crate::{
     api::{FlagsmithDeployment, RETRY_MIGRATION_ANNOTATION},
@@ -70,8 +73,10 @@ pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Prob
             None
         }
     };
-    let identity = installation::Identity::of(resource);
-    if identity.is_none() {
+    let identity = Identity::of(resource);
+    if let Some(identity) = &identity {
+        problems.extend(rules::name(&identity.name));
+    } else {
         problems.push(Problem::invalid(
             "metadata",
             "the resource has no name, namespace or uid",
