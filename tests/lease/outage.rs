@@ -11,7 +11,7 @@ use std::{
 
 use flagsmith_operator::controller::{
     client::{Wire, WireBody, connect_with},
-    lease::candidate::LEASE_DURATION,
+    lease::candidate::RENEW_DEADLINE,
     metrics::Metrics,
 };
 use http::{Request, Response};
@@ -79,7 +79,7 @@ async fn survives_an_outage(test: &str, outage: u8) {
     sleep(Duration::from_secs(6)).await;
 
     network.set(outage);
-    let took = first.until(false, LEASE_DURATION).await;
+    let took = first.until(false, RENEW_DEADLINE + Duration::from_secs(1)).await;
     assert!(
         !second.leads(),
         "the other took over before the leader stepped down after {took:?}"
