@@ -12,6 +12,8 @@ pub mod cli;
 pub mod controller;
 pub mod decide;
 pub mod diagnose;
+#[cfg(test)]
+mod fixtures;
 pub mod flagsmith;
 pub mod observe;
 pub mod report;

@@ -196,6 +196,19 @@ pub struct MigrationsSpec {
     pub backoff_limit: i32,
     /// Compute resources of the container.
     pub resources: ResourceRequirements,
+    /// Environment variables of the Job only; they win over `spec.env`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvVar>,
+    /// ConfigMaps and Secrets whose keys become environment variables of the Job.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env_from: Vec<EnvFromSource>,
+    /// Replaces the container's security context (by default: restricted Pod Security, read-only root).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_security_context: Option<SecurityContext>,
+    /// Further volume mounts, for example the certificate of the database's authority; their volumes are listed
+    /// in `pod.volumes`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_mounts: Vec<VolumeMount>,
     /// Pod settings: scheduling, security, metadata, volumes.
     #[serde(skip_serializing_if = "is_default")]
     pub pod: PodSettings,
@@ -257,6 +270,10 @@ impl Default for MigrationsSpec {
             active_deadline_seconds: 6 * 60 * 60,
             backoff_limit: 3,
             resources: resources("100m", "512Mi", "1Gi"),
+            env: Vec::new(),
+            env_from: Vec::new(),
+            container_security_context: None,
+            volume_mounts: Vec::new(),
             pod: PodSettings::default(),
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
     }
     let container = Django {
         name: "api",
-        image: installation.api_image(workload.release),
+        image: workload.image.clone(),
         command: Some(flagsmith::COMMAND),
         args: args.to_vec(),
         settings: &installation.api.container,

@@ -19,8 +19,11 @@ const STARTUP_PERIOD: i32 = 2;
 const STARTUP_FAILURES: i32 = 150;
 /// Seconds between two liveness probes.
 const LIVENESS_PERIOD: i32 = 10;
-/// Failed liveness probes before a container is replaced: a minute. All threads busy is no reason to kill.
+/// Failed liveness probes before a container is replaced: at least a minute.
 const LIVENESS_FAILURES: i32 = 6;
+/// Failed liveness probes beyond the longest request. While all threads are busy with requests of that length
+/// nothing answers, which is no reason to kill them.
+const LIVENESS_MARGIN: i32 = 2;
 /// Seconds between two readiness probes; each costs the database an insert, an update and a delete.
 const READINESS_PERIOD: i32 = 5;
 /// Failed readiness probes before a pod is taken out of its Service.
@@ -74,6 +77,8 @@ impl Django<'_> {
                     { "name": "metrics", "containerPort": flagsmith::METRICS_PORT, "protocol": "TCP" },
                 ]),
             );
+            let liveness_failures =
+                LIVENESS_FAILURES.max(installation.request_timeout / LIVENESS_PERIOD + LIVENESS_MARGIN);
             let probes = [
                 (
                     "startupProbe",
@@ -83,7 +88,7 @@ impl Django<'_> {
                 (
                     "livenessProbe",
                     self.settings.liveness_probe.as_ref(),
-                    probe(flagsmith::LIVENESS_PATH, LIVENESS_PERIOD, LIVENESS_FAILURES),
+                    probe(flagsmith::LIVENESS_PATH, LIVENESS_PERIOD, liveness_failures),
                 ),
                 (
                     "readinessProbe",

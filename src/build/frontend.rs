@@ -41,7 +41,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
     );
     let container = json!({
         "name": "frontend",
-        "image": installation.frontend_image(workload.release),
+        "image": workload.image.clone(),
         "imagePullPolicy": installation.images.pull_policy,
         "env": merge(vec![], &[variable(env::FLAGSMITH_PROXY_API_URL, &api)], &[&settings.env]),
         "envFrom": env_from(&[], &settings.env_from),

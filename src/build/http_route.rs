@@ -6,6 +6,7 @@ use super::{Component, child, ingress::API_PATHS};
 use crate::{
     api::ExposureSpec,
     child::{Child, Kind},
+    decide::Timeouts,
     flagsmith,
     validate::Installation,
 };
@@ -13,8 +14,15 @@ use crate::{
 /// Every host: a route without `hostnames` takes those of its listener.
 const ANY_HOST: &str = "*";
 
-pub(super) fn build(installation: &Installation, exposure: &ExposureSpec) -> Option<Child> {
+pub(super) fn build(
+    installation: &Installation,
+    exposure: &ExposureSpec,
+    timeouts: Timeouts,
+) -> Option<Child> {
     let spec = exposure.http_route.as_ref()?;
+    // Without them the implementation's own default cuts: Envoy's is 15 seconds.
+    let limit = format!("{}s", timeouts.proxy_read);
+    let timeouts = json!({ "request": limit, "backendRequest": limit });
     let prefix = |path: &str| json!({ "path": { "type": "PathPrefix", "value": path } });
     let backend = |component: Component, port: i32| {
         json!([{
@@ -61,8 +69,8 @@ pub(super) fn build(installation: &Installation, exposure: &ExposureSpec) -> Opt
             "parentRefs": parents,
             "hostnames": (hosts.len() == exposure.hosts.len()).then_some(hosts),
             "rules": [
-                { "matches": API_PATHS.iter().map(|path| prefix(path)).collect::<Vec<_>>(), "backendRefs": api() },
-                { "matches": [prefix("/")], "backendRefs": rest },
+                { "matches": API_PATHS.iter().map(|path| prefix(path)).collect::<Vec<_>>(), "backendRefs": api(), "timeouts": timeouts },
+                { "matches": [prefix("/")], "backendRefs": rest, "timeouts": timeouts },
             ],
         } }),
     ))

@@ -17,7 +17,13 @@ use crate::{
 
 pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
     let spec = &installation.migrations;
-    let settings = ContainerSettings::default();
+    let settings = ContainerSettings {
+        env: spec.env.clone(),
+        env_from: spec.env_from.clone(),
+        container_security_context: spec.container_security_context.clone(),
+        volume_mounts: spec.volume_mounts.clone(),
+        ..ContainerSettings::default()
+    };
     let container = Django {
         name: "migrate",
         image: installation.api_image(migrate.release),

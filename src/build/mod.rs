@@ -92,7 +92,7 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
     if let Some(exposure) = &installation.exposure {
         children.extend(ingress::build(installation, exposure));
         if plan.http_route {
-            children.extend(http_route::build(installation, exposure));
+            children.extend(http_route::build(installation, exposure, plan.timeouts));
         }
     }
     children.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));

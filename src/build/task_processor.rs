@@ -37,7 +37,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
     ];
     let container = Django {
         name: "task-processor",
-        image: installation.api_image(workload.release),
+        image: workload.image.clone(),
         command: Some(flagsmith::COMMAND),
         args: args.to_vec(),
         settings: &spec.container,

@@ -49,8 +49,8 @@ pub struct GateInput<'a> {
     pub foreign: bool,
 }
 
-/// Decides the gate. The order of the rules is the meaning: what is recorded counts before what a Job says,
-/// a Job's result before a reason to wait, and a failure is final for its attempt.
+/// Decides the gate. The order of the rules is the meaning: nothing moves while a Job runs, what is recorded
+/// counts before what a Job says, a Job's result before a reason to wait, and a failure is final for its attempt.
 #[must_use]
 pub fn decide(input: GateInput<'_>) -> Gate {
     let of_key = |job: &&JobState| {
@@ -58,6 +58,11 @@ pub fn decide(input: GateInput<'_>) -> Gate {
             .key
             .is_some_and(|key| job.key.as_deref() == Some(key.as_str()))
     };
+    if let Some(job) = input.jobs.iter().find(|job| job.outcome == JobOutcome::Active) {
+        // Even when the wanted release is recorded: the user went back to it while a newer one was migrating,
+        // and no processor may start on tables that change under it.
+        return Gate::Running(job.clone());
+    }
     if input.blocked == Some(Code::DowngradeBlocked) {
         // An old key may still be recorded, but the database has moved on since.
         return Gate::Blocked(Code::DowngradeBlocked);
@@ -78,11 +83,9 @@ pub fn decide(input: GateInput<'_>) -> Gate {
     {
         return Gate::Unrecorded(job.clone());
     }
-    if let Some(job) = input.jobs.iter().find(|job| job.outcome == JobOutcome::Active) {
-        return Gate::Running(job.clone());
-    }
     if let Some(name) = input.job_name {
-        let state = input.jobs.iter().find(|job| job.name == name && !job.deleting);
+        // A failed Job that is being deleted has still failed: what is not recorded yet must not run again.
+        let state = input.jobs.iter().find(|job| job.name == name);
         let recorded_failure = input.recorded.is_some_and(|status| {
             status.result == MigrationResult::Failed && status.job.as_deref() == Some(name)
         });

@@ -13,12 +13,15 @@ pub use timeouts::Timeouts;
 
 use crate::{
     diagnose::Diagnosis,
-    observe::{JobOutcome, Observation, SecretState},
+    observe::{JobOutcome, JobState, Observation, PodSummary, SecretState},
     validate::{Database, Installation},
 };
 
-/// How many finished Jobs of other attempts are kept for their logs.
+/// How many failed Jobs are kept for their logs.
 const KEPT_JOBS: usize = 2;
+
+/// The component label of the migration Job's pods.
+const MIGRATIONS: &str = "migrations";
 
 /// Decides what should be true after this pass.
 #[must_use]
@@ -64,7 +67,7 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
             installation.api.gunicorn.keep_alive_seconds,
         ),
         migrate,
-        superseded_jobs: superseded(seen, job_name.as_deref(), &gate),
+        superseded_jobs: superseded(seen, key.as_ref(), job_name.as_deref(), &gate),
         generate: generated(installation, seen),
         migrated: rollout.migrated,
         task_processor: rollout.task_processor,
@@ -76,25 +79,48 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
     }
 }
 
-/// Finished Jobs of other attempts, except the newest few; only once the wanted migration is recorded, so that
-/// no result is lost that was not written down.
-fn superseded(seen: &Observation, current: Option<&str>, gate: &Gate) -> Vec<String> {
-    if *gate != Gate::Succeeded {
-        return Vec::new();
+/// Jobs to delete.
+///
+/// - Once the wanted migration is recorded: Jobs of other migrations that are complete, because after a
+///   downgrade they prove nothing any more, and failed ones except the newest few. Not earlier, so that no result
+///   is lost that was not written down.
+/// - A Job of another attempt that cannot start, for example for a release that does not exist: it would hold up
+///   everything until its deadline. One whose pods have ever started is left to end by itself.
+fn superseded(
+    seen: &Observation,
+    key: Option<&MigrationKey>,
+    current: Option<&str>,
+    gate: &Gate,
+) -> Vec<String> {
+    match gate {
+        Gate::Succeeded => {
+            let of_key = |job: &JobState| key.is_some_and(|key| job.key.as_deref() == Some(key.as_str()));
+            let (complete, mut failed): (Vec<_>, Vec<_>) = seen
+                .jobs
+                .iter()
+                .filter(|job| job.outcome != JobOutcome::Active && !job.deleting)
+                .partition(|job| job.outcome == JobOutcome::Complete);
+            failed.sort_by(|a, b| b.finished.cmp(&a.finished).then_with(|| a.name.cmp(&b.name)));
+            complete
+                .into_iter()
+                .filter(|job| !of_key(job))
+                .chain(failed.into_iter().skip(KEPT_JOBS))
+                .map(|job| job.name.clone())
+                .collect()
+        }
+        Gate::Running(job) if !job.deleting && current.is_some_and(|name| name != job.name) => {
+            let release = job.release.map(|release| release.to_string());
+            let mut pods = seen
+                .pods
+                .iter()
+                .filter(|pod| pod.component == MIGRATIONS && pod.version == release)
+                .peekable();
+            let cannot_start = |pod: &PodSummary| pod.phase == "Pending" && !pod.problems.is_empty();
+            let never_started = pods.peek().is_some() && pods.all(cannot_start);
+            never_started.then(|| job.name.clone()).into_iter().collect()
+        }
+        _ => Vec::new(),
     }
-    let mut finished: Vec<_> = seen
-        .jobs
-        .iter()
-        .filter(|job| {
-            job.outcome != JobOutcome::Active && !job.deleting && Some(job.name.as_str()) != current
-        })
-        .collect();
-    finished.sort_by(|a, b| b.finished.cmp(&a.finished).then_with(|| a.name.cmp(&b.name)));
-    finished
-        .iter()
-        .skip(KEPT_JOBS)
-        .map(|job| job.name.clone())
-        .collect()
 }
 
 /// Secrets are generated for an installation that has never run. Later a missing one is a loss to report: a new

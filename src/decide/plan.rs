@@ -14,7 +14,8 @@ pub struct Plan {
     pub key: Option<MigrationKey>,
     /// The Job to create now.
     pub migrate: Option<Migrate>,
-    /// Finished Jobs that newer ones have superseded.
+    /// Jobs to delete: finished ones that newer ones have superseded, and one that is not wanted any more and
+    /// cannot start. Foreground deletion: the Job must stay visible until its pods are gone.
     pub superseded_jobs: Vec<String>,
     /// Generated Secrets to create now.
     pub generate: Vec<GeneratedSecret>,
@@ -66,6 +67,9 @@ pub enum GeneratedSecret {
 pub struct Workload {
     /// The release in its pod template.
     pub release: Release,
+    /// The image of its container. What runs keeps its image, repository and tag, until the migration of the
+    /// wanted one is recorded.
+    pub image: String,
     /// The number of pods; `None` leaves it to an autoscaler.
     pub replicas: Option<i32>,
     /// The hash of the Secrets that its pods start with.

@@ -3,7 +3,7 @@
 use super::{Gate, Migrated, MigrationKey, Workload};
 use crate::{
     flagsmith::Release,
-    observe::{Observation, WorkloadState},
+    observe::{Observation, PodSummary, WorkloadState},
     validate::{Installation, Replicas},
 };
 
@@ -17,9 +17,14 @@ pub(super) struct Rollout {
     pub(super) processor_stopped: bool,
 }
 
-/// Decides the rollout. Before the migration is recorded as succeeded every component keeps the release that it
-/// has, and one that does not exist yet is not made. Afterwards: task processor, then API, then frontend, so
-/// that no queued task is unknown to the processor that takes it (an API never runs ahead of the processor).
+/// The component label of the task processor's pods.
+const TASK_PROCESSOR: &str = "task-processor";
+/// The component label of the API's pods.
+const API: &str = "api";
+
+/// Decides the rollout. Before the migration is recorded as succeeded every component keeps the release and the
+/// image that it has. Afterwards: task processor, then API, then frontend, so that no queued task is unknown to
+/// the processor that takes it (an API never runs ahead of the processor).
 pub(super) fn decide(
     installation: &Installation,
     seen: &Observation,
@@ -28,67 +33,124 @@ pub(super) fn decide(
 ) -> Rollout {
     let target = installation.release;
     let open = *gate == Gate::Succeeded;
-    let component = |state: Option<&WorkloadState>, replicas: Option<i32>, may_change: bool| {
-        let current = state.and_then(|state| state.release);
-        let release = if open && (may_change || current.is_none()) {
-            Some(target)
-        } else {
-            current
-        };
-        release.map(|release| Workload {
-            release,
-            replicas,
-            secret_hash: if open {
-                seen.secrets
-                    .hash
-                    .clone()
-                    .or_else(|| state.and_then(|state| state.secret_hash.clone()))
-            } else {
-                state.and_then(|state| state.secret_hash.clone())
-            },
-        })
-    };
-
-    let processor_stopped = seen.task_processor.as_ref().is_none_or(WorkloadState::stopped)
-        && !seen.pods.iter().any(|pod| {
-            pod.component == TASK_PROCESSOR && !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
-        });
-    // While a migration runs, and just before, no task may run on tables that change under it.
-    let stop_processor = matches!(gate, Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_));
-    let processors = if stop_processor {
-        0
-    } else {
-        installation.task_processor_replicas()
-    };
-    let task_processor = component(seen.task_processor.as_ref(), Some(processors), true);
-
-    let api_may_change = follows(seen.task_processor.as_ref(), target);
-    let api = component(
+    let (api, processor, frontend) = (
         seen.api.as_ref(),
-        replicas(installation.api_replicas(), seen, seen.api.as_ref()),
+        seen.task_processor.as_ref(),
+        seen.frontend.as_ref(),
+    );
+    let component = Component {
+        seen,
+        open,
+        target,
+        image: installation.api_image(target),
+    };
+    let task_processor = component.plan(
+        processor,
+        // One that was deleted while the gate is closed comes back at what its sibling runs.
+        api.and_then(running),
+        Some(processors(installation, seen, gate)),
+        true,
+    );
+    let task_processor = task_processor.map(|workload| Workload {
+        replicas: keep_scaled(workload.replicas, seen, processor),
+        ..workload
+    });
+    let api_may_change = follows(processor, target);
+    let api_workload = component.plan(
+        api,
+        processor.and_then(running),
+        replicas(installation.api_replicas(), seen, api),
         api_may_change,
     );
-    let frontend_may_change = api_may_change && follows(seen.api.as_ref(), target);
-    let frontend = if installation.frontend.enabled {
-        component(
-            seen.frontend.as_ref(),
-            replicas(installation.frontend_replicas(), seen, seen.frontend.as_ref()),
-            frontend_may_change,
+    let frontend_workload = installation.frontend.enabled.then(|| {
+        let of = |release| (release, installation.frontend_image(release));
+        Component {
+            image: installation.frontend_image(target),
+            ..component
+        }
+        .plan(
+            frontend,
+            api.and_then(|api| api.release).map(of),
+            replicas(installation.frontend_replicas(), seen, frontend),
+            api_may_change && follows(api, target),
         )
-    } else {
-        None
-    };
+    });
     Rollout {
         task_processor,
-        api,
-        frontend,
+        api: api_workload,
+        frontend: frontend_workload.flatten(),
         migrated: migrated(seen, target, open, key),
-        processor_stopped,
+        processor_stopped: processor.is_none_or(WorkloadState::stopped)
+            && !alive(seen, TASK_PROCESSOR).any(|_| true),
     }
 }
 
-/// The component label of the task processor's pods.
-const TASK_PROCESSOR: &str = "task-processor";
+/// What decides the release and image of a component.
+struct Component<'a> {
+    seen: &'a Observation,
+    open: bool,
+    target: Release,
+    /// The image of the target release.
+    image: String,
+}
+
+impl Component<'_> {
+    fn plan(
+        &self,
+        state: Option<&WorkloadState>,
+        sibling: Option<(Release, String)>,
+        replicas: Option<i32>,
+        may_change: bool,
+    ) -> Option<Workload> {
+        let current = state.and_then(running);
+        let secret_hash = state.and_then(|state| state.secret_hash.clone());
+        let (release, image) = match (self.open, current) {
+            (true, None) => (self.target, self.image.clone()),
+            (true, Some(_)) if may_change => (self.target, self.image.clone()),
+            (_, Some(current)) => current,
+            (false, None) => sibling?,
+        };
+        Some(Workload {
+            release,
+            image,
+            replicas,
+            secret_hash: if self.open {
+                self.seen.secrets.hash.clone().or(secret_hash)
+            } else {
+                secret_hash
+            },
+        })
+    }
+}
+
+fn running(state: &WorkloadState) -> Option<(Release, String)> {
+    Some((state.release?, state.image.clone()?))
+}
+
+/// The number of task processors. None while a migration runs, and just before: no task may run on tables that
+/// change under it. None while API pods of a newer release exist (a downgrade): they queue tasks that an older
+/// processor does not know.
+fn processors(installation: &Installation, seen: &Observation, gate: &Gate) -> i32 {
+    let wanted = installation.task_processor_replicas();
+    match gate {
+        Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_) => 0,
+        Gate::Blocked(_) | Gate::Failed { .. } => wanted,
+        Gate::Succeeded => {
+            let newer = |release: Option<Release>| release.is_some_and(|it| it > installation.release);
+            let pod_release = |pod: &PodSummary| pod.version.as_ref()?.parse().ok();
+            let ahead = newer(seen.api.as_ref().and_then(|api| api.release))
+                || alive(seen, API).any(|pod| newer(pod_release(pod)));
+            if ahead { 0 } else { wanted }
+        }
+    }
+}
+
+/// Pods of a component that have not ended.
+fn alive<'a>(seen: &'a Observation, component: &'a str) -> impl Iterator<Item = &'a PodSummary> {
+    seen.pods.iter().filter(move |pod| {
+        pod.component == component && !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
+    })
+}
 
 /// Whether what comes after this component may change to the target release: it has been rolled out there, or
 /// it is stopped on purpose. A component that does not exist yet is being made in the same pass.
@@ -100,11 +162,20 @@ fn follows(before: Option<&WorkloadState>, target: Release) -> bool {
 fn replicas(replicas: Replicas, seen: &Observation, state: Option<&WorkloadState>) -> Option<i32> {
     match replicas {
         Replicas::Autoscaled(_) => None,
-        Replicas::Fixed(_) if state.is_some_and(|state| seen.foreign_autoscalers.contains(&state.name)) => {
-            None
-        }
+        Replicas::Fixed(_) if foreign(seen, state) => None,
         Replicas::Fixed(count) => Some(count),
     }
+}
+
+/// Somebody else's autoscaler may count task processors, except where none may run: an autoscaler leaves a
+/// Deployment alone whose number is 0, so the operator must also be the one to raise it again.
+fn keep_scaled(wanted: Option<i32>, seen: &Observation, state: Option<&WorkloadState>) -> Option<i32> {
+    let scaled = foreign(seen, state) && state.is_some_and(|state| state.desired > 0);
+    wanted.filter(|count| *count == 0 || !scaled)
+}
+
+fn foreign(seen: &Observation, state: Option<&WorkloadState>) -> bool {
+    state.is_some_and(|state| seen.foreign_autoscalers.contains(&state.name))
 }
 
 /// What the Deployments' annotations say after this pass: the newest release counts, so that a later downgrade

@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{JobState, WorkloadState};
-use crate::{api::FlagsmithDeploymentStatus, validate::DatabaseIdentity};
+use super::{JobOutcome, JobState, WorkloadState};
+use crate::{
+    api::{FlagsmithDeploymentStatus, MigrationResult},
+    flagsmith::Release,
+    validate::DatabaseIdentity,
+};
 
 /// What was seen of one installation in one pass.
 #[derive(Clone, Debug)]
@@ -45,6 +49,28 @@ impl Observation {
     #[must_use]
     pub const fn has_run(&self) -> bool {
         self.api.is_some() || self.task_processor.is_some()
+    }
+
+    /// The newest release that the database was migrated to, by everything that tells: annotations of the
+    /// Deployments, the status, and complete Jobs whose result is not recorded yet.
+    #[must_use]
+    pub fn newest_migrated(&self) -> Option<Release> {
+        let annotated = [&self.api, &self.task_processor]
+            .into_iter()
+            .flatten()
+            .filter_map(|workload| workload.migrated);
+        let recorded = self
+            .previous
+            .migration
+            .iter()
+            .filter(|migration| migration.result == MigrationResult::Applied)
+            .filter_map(|migration| migration.version.parse().ok());
+        let complete = self
+            .jobs
+            .iter()
+            .filter(|job| job.outcome == JobOutcome::Complete)
+            .filter_map(|job| job.release);
+        annotated.chain(recorded).chain(complete).max()
     }
 }
 

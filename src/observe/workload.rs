@@ -21,6 +21,8 @@ pub struct WorkloadState {
     pub name: String,
     /// The release in its pod template.
     pub release: Option<Release>,
+    /// The image of the first container in its pod template.
+    pub image: Option<String>,
     /// The key of the migration that allowed its pod template.
     pub migration_key: Option<String>,
     /// The newest release that the database was migrated to when it was applied.
@@ -117,6 +119,7 @@ impl From<&Deployment> for WorkloadState {
         Self {
             name: deployment.metadata.name.clone().unwrap_or_default(),
             release: release(spec.map(|spec| &spec.template)),
+            image: spec.and_then(|spec| spec.template.spec.as_ref()?.containers.first()?.image.clone()),
             migration_key: annotation(Some(&deployment.metadata), marks::MIGRATION_KEY).map(str::to_owned),
             migrated: annotation(Some(&deployment.metadata), marks::MIGRATED_VERSION)
                 .and_then(|version| version.parse().ok()),

@@ -2,7 +2,10 @@
 
 mod database_url;
 mod installation;
+mod pods;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use database_url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};
 pub use installation::{Database, Identity, Images, Installation, Replicas, SecretKey};
@@ -71,7 +74,9 @@ pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Prob
         }
     };
     let identity = Identity::of(resource);
-    if identity.is_none() {
+    if let Some(identity) = &identity {
+        problems.extend(rules::name(&identity.name));
+    } else {
         problems.push(Problem::invalid(
             "metadata",
             "the resource has no name, namespace or uid",

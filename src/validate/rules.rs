@@ -1,21 +1,14 @@
 //! What the API server's rules cannot see, and what they can, again: a resource that was stored before a rule
 //! existed must be refused all the same.
 
-use std::collections::BTreeSet;
+use super::{Problem, pods};
+use crate::api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec};
 
-use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
+/// Characters of a resource's name: with the longest suffix, that of the migration Job, it stays a DNS label.
+const NAME_LENGTH: usize = 40;
 
-use super::Problem;
-use crate::{
-    api::{ContainerSettings, FlagsmithDeploymentSpec, PodSettings},
-    flagsmith::env,
-};
-
-/// Volumes that the operator mounts itself.
-pub(crate) const OWN_VOLUMES: &[&str] = &["tmp", "prometheus", "data", "run"];
-
-/// Label and annotation prefixes that belong to the operator.
-const OWN_PREFIXES: &[&str] = &["operator.flagsmith.com/", "app.kubernetes.io/"];
+/// Characters of a host name (RFC 1035).
+const HOST_LENGTH: usize = 253;
 
 /// Everything that is wrong with a specification, except its version.
 pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
@@ -28,21 +21,54 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
             "Set it to the longest time that a request may take, for example 30.",
         ));
     }
-    exposure(spec, &mut problems);
-    environment("spec.env", &spec.env, &mut problems);
-    for (field, container) in [
-        ("spec.api", &spec.api.container),
-        ("spec.taskProcessor", &spec.task_processor.container),
-        ("spec.frontend", &spec.frontend.container),
+    for (field, repository) in [
+        ("spec.images.api", &spec.images.api),
+        ("spec.images.frontend", &spec.images.frontend),
     ] {
-        component(field, container, &mut problems);
+        if !is_repository(repository) {
+            problems.push(Problem::invalid(
+                field,
+                &format!("{repository:?} is not a repository without tag or digest"),
+                "Remove the tag or digest; spec.version is the tag of every image.",
+            ));
+        }
     }
-    pod("spec.migrations.pod", &spec.migrations.pod, &[], &mut problems);
+    scaling(
+        "spec.api",
+        spec.api.replicas,
+        spec.api.autoscaling.as_ref(),
+        &mut problems,
+    );
+    scaling(
+        "spec.frontend",
+        spec.frontend.replicas,
+        spec.frontend.autoscaling.as_ref(),
+        &mut problems,
+    );
+    if let Some(exposure) = &spec.exposure {
+        self::exposure(exposure, &mut problems);
+    }
+    pods::check(spec, &mut problems);
     problems
 }
 
+/// What is wrong with the resource's own name.
+pub(super) fn name(name: &str) -> Option<Problem> {
+    let label = is_dns_label(name) && name.starts_with(|first: char| first.is_ascii_lowercase());
+    (!label || name.len() > NAME_LENGTH).then(|| {
+        Problem::invalid(
+            "metadata.name",
+            &format!(
+                "{name:?} is not a DNS label of at most {NAME_LENGTH} characters that starts with a letter"
+            ),
+            "Create the resource under another name, for example \"flagsmith\"; Services are named after it.",
+        )
+    })
+}
+
 fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
-    let (message, remedy) = match (&spec.database.url_from, &spec.database.embedded) {
+    let database = &spec.database;
+    let (message, remedy) = match (&database.url_from, &database.embedded) {
         (None, None) => (
             "neither urlFrom nor embedded is set",
             "Name the Secret with DATABASE_URL in spec.database.urlFrom.secretKeyRef, or set spec.database.embedded: {}.",
@@ -51,95 +77,144 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
             "urlFrom and embedded exclude each other",
             "Remove one of the two.",
         ),
+        (None, Some(_))
+            if database.migration_url_from.is_some()
+                || database.analytics_url_from.is_some()
+                || database.replica_urls_from.is_some() =>
+        {
+            (
+                "migrationUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only",
+                "Remove them; the embedded database has one role and one server.",
+            )
+        }
         _ => return,
     };
     problems.push(Problem::invalid("spec.database", message, remedy));
 }
 
-fn exposure(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
-    let Some(exposure) = &spec.exposure else { return };
-    if exposure.hosts.is_empty() {
+fn scaling(
+    field: &str,
+    replicas: Option<i32>,
+    autoscaling: Option<&AutoscalingSpec>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(autoscaling) = autoscaling else { return };
+    if replicas.is_some() {
         problems.push(Problem::invalid(
+            field,
+            "replicas and autoscaling exclude each other",
+            "Remove replicas; autoscaling.minReplicas takes its place.",
+        ));
+    }
+    let AutoscalingSpec {
+        min_replicas: min,
+        max_replicas: max,
+        ..
+    } = autoscaling;
+    if min > max {
+        problems.push(Problem::invalid(
+            &format!("{field}.autoscaling"),
+            &format!("minReplicas {min} is above maxReplicas {max}"),
+            "Lower minReplicas or raise maxReplicas.",
+        ));
+    }
+}
+
+fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
+    let mut refuse = |field: &str, message: &str, remedy: &str| {
+        problems.push(Problem::invalid(field, message, remedy));
+    };
+    match (&exposure.ingress, &exposure.http_route) {
+        (Some(_), Some(_)) => refuse(
+            "spec.exposure",
+            "ingress and httpRoute exclude each other",
+            "Keep one of them: two proxies with different timeouts cannot be aligned.",
+        ),
+        (None, None) => refuse(
+            "spec.exposure",
+            "neither ingress nor httpRoute is set",
+            "Set one of them, or remove spec.exposure to have Services only.",
+        ),
+        (None, Some(route)) if route.parent_refs.is_empty() => refuse(
+            "spec.exposure.httpRoute.parentRefs",
+            "no Gateway is named",
+            "Name at least one Gateway, such as {name: public, namespace: gateways}.",
+        ),
+        _ => {}
+    }
+    if exposure.hosts.is_empty() {
+        refuse(
             "spec.exposure.hosts",
             "no host is named",
             "Name at least one host, such as \"flags.example.com\", or \"*\" for every host.",
-        ));
+        );
+    }
+    for (index, host) in exposure
+        .hosts
+        .iter()
+        .enumerate()
+        .filter(|(_, host)| !is_host(host))
+    {
+        refuse(
+            &format!("spec.exposure.hosts[{index}]"),
+            &format!("{host:?} is not a DNS name in lower case"),
+            "Write it without scheme, port or path, such as \"flags.example.com\".",
+        );
     }
     for tls in exposure.ingress.iter().flat_map(|ingress| &ingress.tls) {
         for host in tls
             .hosts
             .iter()
             .flatten()
-            .filter(|host| !exposure.hosts.contains(host))
+            .filter(|host| !exposure.hosts.iter().any(|known| covers(host, known)))
         {
-            problems.push(Problem::invalid(
+            refuse(
                 "spec.exposure.ingress.tls",
                 &format!(
                     "host {host:?} is not one of spec.exposure.hosts, so its certificate would never be used"
                 ),
                 &format!("Add {host:?} to spec.exposure.hosts, or remove it from tls."),
-            ));
+            );
         }
     }
 }
 
-fn component(field: &str, container: &ContainerSettings, problems: &mut Vec<Problem>) {
-    environment(&format!("{field}.env"), &container.env, problems);
-    pod(
-        &format!("{field}.pod"),
-        &container.pod,
-        &container.volume_mounts,
-        problems,
-    );
+/// Whether a certificate for `certificate` is used for requests to `host`; either may be a wildcard.
+fn covers(certificate: &str, host: &str) -> bool {
+    let below = |wildcard: &str, host: &str| {
+        wildcard
+            .strip_prefix("*.")
+            .is_some_and(|domain| host.split_once('.').is_some_and(|(_, rest)| rest == domain))
+    };
+    host == "*" || host == certificate || below(certificate, host) || below(host, certificate)
 }
 
-fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
-    let mut seen = BTreeSet::new();
-    for (index, variable) in variables.iter().enumerate() {
-        let field = format!("{field}[{index}].name");
-        if let Some(decided_by) = env::decided_by(&variable.name) {
-            problems.push(Problem::invalid(
-                &field,
-                &format!("{} is computed by the operator", variable.name),
-                &format!("Remove it; it is decided by {decided_by}."),
-            ));
-        } else if !seen.insert(&variable.name) {
-            problems.push(Problem::invalid(
-                &field,
-                &format!("{} is set twice in this list", variable.name),
-                "Remove one of the two.",
-            ));
-        }
-    }
+fn is_host(host: &str) -> bool {
+    host == "*"
+        || (host.len() <= HOST_LENGTH
+            && host
+                .strip_prefix("*.")
+                .unwrap_or(host)
+                .split('.')
+                .all(is_dns_label))
 }
 
-fn pod(field: &str, pod: &PodSettings, mounts: &[VolumeMount], problems: &mut Vec<Problem>) {
-    for key in pod.labels.keys().chain(pod.annotations.keys()) {
-        if OWN_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
-            problems.push(Problem::invalid(
-                field,
-                &format!("the label or annotation {key:?} belongs to the operator"),
-                "Remove it, or use a prefix of your own.",
-            ));
-        }
-    }
-    let mut names = BTreeSet::new();
-    for Volume { name, .. } in &pod.volumes {
-        if OWN_VOLUMES.contains(&name.as_str()) || !names.insert(name.as_str()) {
-            problems.push(Problem::invalid(
-                &format!("{field}.volumes"),
-                &format!("the name {name:?} is taken"),
-                "Give the volume another name.",
-            ));
-        }
-    }
-    for VolumeMount { name, .. } in mounts {
-        if !names.contains(name.as_str()) {
-            problems.push(Problem::invalid(
-                &format!("{}.volumeMounts", field.trim_end_matches(".pod")),
-                &format!("there is no volume {name:?} in {field}.volumes"),
-                "Add the volume, or remove the mount.",
-            ));
-        }
-    }
+fn is_dns_label(label: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !label.is_empty()
+        && label.len() <= 63
+        && label.bytes().all(allowed)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// A colon may stand before a port only, which a path follows; "@" never.
+fn is_repository(repository: &str) -> bool {
+    let last = repository.rsplit('/').next().unwrap_or_default();
+    let edge = |edge: Option<char>| edge.is_some_and(|edge| edge.is_ascii_alphanumeric());
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "._-/:".contains(character);
+    !last.contains(':')
+        && edge(repository.chars().next())
+        && edge(repository.chars().last())
+        && repository.chars().all(allowed)
 }

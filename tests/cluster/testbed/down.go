@@ -49,12 +49,15 @@ func down(dir string, records bool) error {
 	if err := removeNodeTraces(dir); err != nil {
 		return err
 	}
+	if !claimed(dir) {
+		return nil // never a cluster's, or removed already
+	}
 	names := stateNames
 	if records {
 		names = append(append([]string{}, stateNames...), recordNames...)
 	}
 	for _, name := range names {
-		// One by one: --dir may name a directory that holds other things too.
+		// One by one: a user may keep other things here, such as notes beside the logs.
 		if err := os.RemoveAll(dir + "/" + name); err != nil {
 			return fmt.Errorf("cannot remove what the cluster left: %w", err)
 		}

@@ -39,16 +39,16 @@ func cmdUp(ctx context.Context, args []string) error {
 // it is ready. If that fails nothing is left running; the logs stay.
 func up(ctx context.Context, dir string, options Options) (*Cluster, error) {
 	begun := time.Now()
-	// What a crashed cluster left behind is removed with its data.
-	if err := down(dir, true); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := claimDir(dir); err != nil {
 		return nil, err
 	}
 	// Again after it exists: only now can symbolic links in it be resolved.
 	dir, err := resolveDir(dir)
 	if err != nil {
+		return nil, err
+	}
+	// What a crashed cluster left behind is removed with its data.
+	if err := down(dir, true); err != nil {
 		return nil, err
 	}
 	cluster := &Cluster{Dir: dir, Options: options}

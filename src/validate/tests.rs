@@ -1,0 +1,179 @@
+//! Every problem with its field and message.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fixtures::{installation, minimal, resource, spec};
+
+/// Field and message of every problem.
+fn problems(spec: &Value) -> Vec<(String, String)> {
+    let problems = validate(&resource(spec)).unwrap_err();
+    for problem in &problems {
+        assert!(problem.remedy.ends_with('.'), "{problem:?}");
+        assert!(!problem.message.ends_with('.'), "{problem:?}");
+    }
+    problems
+        .into_iter()
+        .map(|problem| (problem.field, problem.message))
+        .collect()
+}
+
+const URL: &str = r#"{"secretKeyRef": {"name": "db", "key": "DATABASE_URL"}}"#;
+
+fn url() -> Value {
+    serde_json::from_str(URL).unwrap()
+}
+
+#[rstest]
+#[case(json!({"version": "latest"}), "spec.version", r#""latest" is not an exact release such as "2.265.0""#)]
+#[case(json!({"version": "2.265"}), "spec.version", r#""2.265" is not an exact release such as "2.265.0""#)]
+#[case(json!({"version": "2.169.9"}), "spec.version", "Flagsmith 2.169.9 is older than 2.170.0, the first release that can be started without migrating; nothing was started or changed")]
+#[case(json!({"requestTimeoutSeconds": 4}), "spec.requestTimeoutSeconds", "4 is not from 5 to 3600 (seconds)")]
+#[case(json!({"requestTimeoutSeconds": 3601}), "spec.requestTimeoutSeconds", "3601 is not from 5 to 3600 (seconds)")]
+#[case(json!({"database": {}}), "spec.database", "neither urlFrom nor embedded is set")]
+#[case(json!({"database": {"urlFrom": url(), "embedded": {}}}), "spec.database", "urlFrom and embedded exclude each other")]
+#[case(json!({"database": {"embedded": {}, "migrationUrlFrom": url()}}), "spec.database", "migrationUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
+#[case(json!({"database": {"embedded": {}, "replicaUrlsFrom": [url()]}}), "spec.database", "migrationUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
+#[case(json!({"images": {"api": "flagsmith-api:2.265.0"}}), "spec.images.api", r#""flagsmith-api:2.265.0" is not a repository without tag or digest"#)]
+#[case(json!({"images": {"frontend": "r.io/f@sha256:ab"}}), "spec.images.frontend", r#""r.io/f@sha256:ab" is not a repository without tag or digest"#)]
+#[case(json!({"images": {"api": ""}}), "spec.images.api", r#""" is not a repository without tag or digest"#)]
+#[case(json!({"api": {"replicas": 2, "autoscaling": {"maxReplicas": 3}}}), "spec.api", "replicas and autoscaling exclude each other")]
+#[case(json!({"frontend": {"autoscaling": {"minReplicas": 4, "maxReplicas": 3}}}), "spec.frontend.autoscaling", "minReplicas 4 is above maxReplicas 3")]
+#[case(json!({"exposure": {"hosts": ["a.b"]}}), "spec.exposure", "neither ingress nor httpRoute is set")]
+#[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {}, "httpRoute": {"parentRefs": [{"name": "g"}]}}}), "spec.exposure", "ingress and httpRoute exclude each other")]
+#[case(json!({"exposure": {"hosts": [], "ingress": {}}}), "spec.exposure.hosts", "no host is named")]
+#[case(json!({"exposure": {"hosts": ["a.b"], "httpRoute": {"parentRefs": []}}}), "spec.exposure.httpRoute.parentRefs", "no Gateway is named")]
+#[case(json!({"exposure": {"hosts": ["a.b", "https://a.b"], "ingress": {}}}), "spec.exposure.hosts[1]", r#""https://a.b" is not a DNS name in lower case"#)]
+#[case(json!({"exposure": {"hosts": ["A.b"], "ingress": {}}}), "spec.exposure.hosts[0]", r#""A.b" is not a DNS name in lower case"#)]
+#[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {"tls": [{"hosts": ["c.b"], "secretName": "t"}]}}}), "spec.exposure.ingress.tls", r#"host "c.b" is not one of spec.exposure.hosts, so its certificate would never be used"#)]
+#[case(json!({"env": [{"name": "DATABASE_URL", "value": "x"}]}), "spec.env[0].name", "DATABASE_URL is computed by the operator")]
+#[case(json!({"env": [{"name": "A"}, {"name": "REPLICA_DATABASE_URL_3"}]}), "spec.env[1].name", "REPLICA_DATABASE_URL_3 is computed by the operator")]
+#[case(json!({"api": {"env": [{"name": "A"}, {"name": "A"}]}}), "spec.api.env[1].name", "A is set twice in this list")]
+#[case(json!({"taskProcessor": {"env": [{"name": "TASK_RUN_METHOD"}]}}), "spec.taskProcessor.env[0].name", "TASK_RUN_METHOD is computed by the operator")]
+#[case(json!({"migrations": {"env": [{"name": "A=B"}]}}), "spec.migrations.env[0].name", r#""A=B" is no name of an environment variable"#)]
+#[case(json!({"frontend": {"env": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}}), "spec.frontend.env[0]", "A has both value and valueFrom")]
+#[case(json!({"api": {"pod": {"labels": {"app.kubernetes.io/name": "x"}}}}), "spec.api.pod", r#"the label or annotation "app.kubernetes.io/name" belongs to the operator"#)]
+#[case(json!({"migrations": {"pod": {"annotations": {"operator.flagsmith.com/migration-key": "x"}}}}), "spec.migrations.pod", r#"the label or annotation "operator.flagsmith.com/migration-key" belongs to the operator"#)]
+#[case(json!({"api": {"pod": {"volumes": [{"name": "tmp", "emptyDir": {}}]}}}), "spec.api.pod.volumes", r#"the name "tmp" is taken"#)]
+#[case(json!({"taskProcessor": {"pod": {"volumes": [{"name": "ca"}, {"name": "ca"}]}}}), "spec.taskProcessor.pod.volumes", r#"the name "ca" is taken"#)]
+#[case(json!({"frontend": {"volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}}), "spec.frontend.volumeMounts", r#"there is no volume "ca" in spec.frontend.pod.volumes"#)]
+#[case(json!({"migrations": {"volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}}), "spec.migrations.volumeMounts", r#"there is no volume "ca" in spec.migrations.pod.volumes"#)]
+#[case(json!({"api": {"volumeMounts": [{"name": "ca", "mountPath": "/tmp/"}], "pod": {"volumes": [{"name": "ca"}]}}}), "spec.api.volumeMounts", r#"something else is mounted at "/tmp/" already"#)]
+fn refuses(#[case] changes: Value, #[case] field: &str, #[case] message: &str) {
+    assert_eq!(problems(&spec(changes)), [(field.to_owned(), message.to_owned())]);
+}
+
+#[test]
+fn only_a_release_that_is_too_old_is_unsupported() {
+    let codes = |changes: Value| -> Vec<Code> {
+        let problems = validate(&resource(&spec(changes))).unwrap_err();
+        problems.iter().map(|problem| problem.code).collect()
+    };
+    assert_eq!(codes(json!({"version": "2.169.9"})), [Code::UnsupportedVersion]);
+    assert_eq!(codes(json!({"version": "2.169"})), [Code::InvalidSpec]);
+    assert_eq!(
+        installation(&spec(json!({"version": "2.170.0"}))).release,
+        OLDEST_SUPPORTED
+    );
+}
+
+#[test]
+fn says_everything_at_once() {
+    let changes = json!({"version": "x", "database": {}, "requestTimeoutSeconds": 1, "env": [{"name": "GUNICORN_TIMEOUT"}]});
+    let fields: Vec<_> = problems(&spec(changes))
+        .into_iter()
+        .map(|(field, _)| field)
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "spec.database",
+            "spec.requestTimeoutSeconds",
+            "spec.env[0].name",
+            "spec.version"
+        ]
+    );
+}
+
+#[rstest]
+#[case("flagsmith", true)]
+#[case("a", true)]
+#[case("a234567890123456789012345678901234567890", true)]
+#[case("a2345678901234567890123456789012345678901", false)]
+#[case("1flagsmith", false)]
+#[case("flag.smith", false)]
+#[case("flagsmith-", false)]
+#[case("Flagsmith", false)]
+fn judges_the_name(#[case] name: &str, #[case] good: bool) {
+    let mut resource = resource(&minimal());
+    resource.metadata.name = Some(name.to_owned());
+    let problems = validate(&resource).err().unwrap_or_default();
+    assert_eq!(problems.is_empty(), good, "{problems:?}");
+    assert!(problems.iter().all(|problem| problem.field == "metadata.name"));
+}
+
+#[rstest]
+#[case("localhost:5000/team/flagsmith-api")]
+#[case("flagsmith")]
+#[case("registry.example.com/a_b/c.d")]
+fn accepts_repositories(#[case] repository: &str) {
+    let installation = installation(&spec(json!({"images": {"api": repository}})));
+    assert_eq!(
+        installation.api_image(installation.release),
+        format!("{repository}:2.265.0")
+    );
+}
+
+#[rstest]
+#[case(json!(["flags.example.com"]), json!(["*.example.com"]))]
+#[case(json!(["*.example.com"]), json!(["flags.example.com"]))]
+#[case(json!(["*"]), json!(["flags.example.com"]))]
+fn accepts_certificates_that_cover(#[case] hosts: Value, #[case] certificate: Value) {
+    let ingress = json!({"tls": [{"hosts": certificate, "secretName": "t"}]});
+    installation(&spec(json!({"exposure": {"hosts": hosts, "ingress": ingress}})));
+}
+
+#[test]
+fn a_resource_without_namespace_is_refused() {
+    let mut resource = resource(&minimal());
+    resource.metadata.namespace = None;
+    let problems = validate(&resource).unwrap_err();
+    assert_eq!(problems[0].field, "metadata");
+}
+
+#[test]
+fn a_problem_becomes_a_diagnosis_that_names_the_field() {
+    let problem = validate(&resource(&spec(json!({"requestTimeoutSeconds": 4}))))
+        .unwrap_err()
+        .remove(0);
+    let diagnosis = Diagnosis::from(problem);
+    assert_eq!(
+        diagnosis.message,
+        "spec.requestTimeoutSeconds: 4 is not from 5 to 3600 (seconds)"
+    );
+    assert_eq!(
+        diagnosis.remedy,
+        "Set it to the longest time that a request may take, for example 30."
+    );
+}
+
+#[test]
+fn annotations_are_read() {
+    let mut resource = resource(&minimal());
+    let annotate = |value: &str| {
+        Some(
+            [
+                (RETRY_MIGRATION_ANNOTATION.to_owned(), value.to_owned()),
+                (ALLOW_DOWNGRADE_ANNOTATION.to_owned(), "2.260.0".to_owned()),
+            ]
+            .into(),
+        )
+    };
+    resource.metadata.annotations = annotate("2");
+    let installation = validate(&resource).unwrap();
+    assert_eq!(installation.retry.as_deref(), Some("2"));
+    assert_eq!(installation.allow_downgrade, Some(Release::new(2, 260, 0)));
+    resource.metadata.annotations = annotate("");
+    assert_eq!(validate(&resource).unwrap().retry, None);
+}
