@@ -19,7 +19,22 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
             .as_ref()
             .is_some_and(|database| database.ready > 0)
         {
-            found.extend(embedded_starting(installation, seen));
+            let why = if seen.embedded_database.is_some() {
+                "its pod is not ready yet"
+            } else {
+                "it is being made"
+            };
+            found.push(embedded_starting(installation, why));
+            return found;
+        }
+        // The name of a Service without pods is remembered as unknown for a few seconds.
+        if let DatabaseProbe::Failed(ProbeFailure {
+            kind: ProbeFailureKind::HostNotFound | ProbeFailureKind::Refused | ProbeFailureKind::Starting,
+            message,
+        }) = &seen.database
+            && !used_by_pods(seen)
+        {
+            found.push(embedded_starting(installation, message));
             return found;
         }
     }
@@ -176,25 +191,18 @@ fn embedded(installation: &Installation) -> Diagnosis {
     )
 }
 
-/// Only until it is up: what keeps its pod from running is told by the pod's own problems.
-fn embedded_starting(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let reason = if seen.embedded_database.is_some() {
-        "its pod is not ready yet"
-    } else {
-        "it is being made"
-    };
-    Some(diagnosis(
+/// Only until it is up, and no alarm: what keeps its pod from running is told by the pod's own problems.
+fn embedded_starting(installation: &Installation, why: &str) -> Diagnosis {
+    let name = &installation.identity.name;
+    diagnosis(
         Code::DatabaseStarting,
-        Severity::Warning,
+        Severity::Info,
         Component::Database,
-        format!("The embedded PostgreSQL is starting: {reason}."),
-        vec![format!(
-            "StatefulSet {}-database: 0 of 1 pod ready",
-            installation.identity.name
-        )],
+        format!("The embedded PostgreSQL is starting: {why}."),
+        vec![format!("StatefulSet {name}-database")],
         format!(
-            "Nothing to do for a minute or two; then see kubectl -n {} describe pod {}-database-0",
-            installation.identity.namespace, installation.identity.name
+            "Nothing to do for a minute or two; then see kubectl -n {} describe pod {name}-database-0",
+            installation.identity.namespace
         ),
-    ))
+    )
 }
