@@ -5,8 +5,10 @@
 //! Only `observe`, `apply` and `report` see a Kubernetes client; the steps between are pure.
 
 pub mod api;
+pub mod apply;
 pub mod build;
 pub mod child;
+pub mod cli;
 pub mod controller;
 pub mod decide;
 pub mod diagnose;
@@ -14,5 +16,6 @@ pub mod diagnose;
 mod fixtures;
 pub mod flagsmith;
 pub mod observe;
+pub mod report;
 pub mod telemetry;
 pub mod validate;

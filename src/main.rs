@@ -1,5 +1,7 @@
 //! The `flagsmith-operator` binary.
 
-fn main() {
-    print!("{}", flagsmith_operator::api::crd_yaml().unwrap_or_default());
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flagsmith_operator::cli::main()
 }

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct ExposureSpec {
     /// The host names that clients use, for example "flags.example.com"; "*" matches every host.
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), inner(length(max = 253)))]
     #[x_kube(validation = Rule::new("self.size() >= 1").message("name at least one host, such as \"flags.example.com\", or \"*\" for every host"))]
-    #[x_kube(validation = Rule::new("self.all(h, h.size() <= 253 && h.matches('^([*]|([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$'))").message("each host must be a DNS name in lower case without scheme, port or path, such as \"flags.example.com\""))]
+    #[x_kube(validation = Rule::new("self.all(h, h.matches('^([*]|([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$'))").message("each host must be a DNS name in lower case without scheme, port or path, such as \"flags.example.com\""))]
     pub hosts: Vec<String>,
 
     /// An Ingress (networking.k8s.io/v1).

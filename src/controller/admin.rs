@@ -164,8 +164,8 @@ async fn readyz(State(sources): State<Sources>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let lines: String = gates.iter().map(|state| format!("{state}\n")).collect();
-    (status, lines).into_response()
+    let lines: Vec<_> = gates.iter().map(ToString::to_string).collect();
+    (status, lines.join("\n") + "\n").into_response()
 }
 
 async fn metrics(State(sources): State<Sources>) -> Response {

@@ -9,7 +9,7 @@ pub const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The longest wait. Most causes end with an event that starts a pass at once; this bounds how late the
 /// operator notices the others (a database that came back, a right that was granted).
-pub const LONGEST: Duration = Duration::from_secs(300);
+pub const LONGEST: Duration = Duration::from_mins(5);
 
 /// How many failing objects are remembered: ten times the largest installation count that is measured.
 /// Beyond it the one that failed longest ago starts over at [`SHORTEST`]; memory stays below 2 MiB.
@@ -55,11 +55,13 @@ struct Entry {
 
 impl<K: Eq + Hash + Clone> Failures<K> {
     /// An empty memory for [`REMEMBERED`] objects.
+    #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(REMEMBERED)
     }
 
     /// An empty memory for `capacity` objects (at least one).
+    #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
@@ -177,14 +179,14 @@ mod tests {
         assert!(
             draws
                 .iter()
-                .filter(|wait| **wait < Duration::from_secs(60))
+                .filter(|wait| **wait < Duration::from_mins(1))
                 .count()
                 > 200
         );
         assert!(
             draws
                 .iter()
-                .filter(|wait| **wait > Duration::from_secs(240))
+                .filter(|wait| **wait > Duration::from_mins(4))
                 .count()
                 > 200
         );

@@ -29,6 +29,7 @@ pub struct Heartbeat {
 
 impl Heartbeat {
     /// A heart that has just beaten.
+    #[must_use]
     pub fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -51,6 +52,7 @@ impl Heartbeat {
     }
 
     /// How long ago the last beat was.
+    #[must_use]
     pub fn silence(&self) -> Duration {
         Duration::from_millis(
             self.elapsed_millis()
@@ -59,6 +61,7 @@ impl Heartbeat {
     }
 
     /// Whether the last beat is longer ago than [`STUCK_AFTER`].
+    #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.silence() > STUCK_AFTER
     }
@@ -89,7 +92,7 @@ mod tests {
         }
         stop.cancel();
         task.await.unwrap();
-        tokio::time::sleep(STUCK_AFTER - PERIOD).await;
+        tokio::time::sleep(STUCK_AFTER.checked_sub(PERIOD).unwrap()).await;
         assert!(!heart.is_stuck());
         tokio::time::sleep(2 * PERIOD).await;
         assert!(heart.is_stuck());

@@ -7,3 +7,5 @@ pub mod heartbeat;
 pub mod lease;
 pub mod metrics;
 pub mod readiness;
+pub mod reconcile;
+pub mod run;

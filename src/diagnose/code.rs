@@ -48,6 +48,7 @@ codes! {
     EmbeddedDatabaseInUse,
     // Migrations
     MigrationsPending,
+    MigrationFailed,
     MigrationPermissionDenied,
     MigrationSchemaConflict,
     MigrationHistoryInconsistent,
@@ -108,8 +109,9 @@ codes! {
     AllowedHostsRejected,
     SecretKeyEphemeral,
     DjangoSecretMissing,
-    ExposureWaiting,
-    DatabaseProbeBlocked,
+    RolloutDeadlineExceeded,
+    HttpRouteApiMissing,
+    RouteNotAccepted,
     // Operator
     Forbidden,
     ChildNotOwned,
@@ -139,6 +141,30 @@ impl Code {
                 | Self::DatabaseVersionUnsupported
                 | Self::DjangoSecretMissing
                 | Self::DowngradeBlocked
+        )
+    }
+}
+
+impl Code {
+    /// Whether the operator goes on by itself once the outside world has changed; otherwise a person must change
+    /// the resource, an object or an annotation first.
+    #[must_use]
+    pub const fn passes_by_itself(self) -> bool {
+        !matches!(
+            self,
+            Self::InvalidSpec
+                | Self::UnsupportedVersion
+                | Self::DowngradeBlocked
+                | Self::MigrationFailed
+                | Self::MigrationDeadlineExceeded
+                | Self::MigrationJobNotOwned
+                | Self::ChildNotOwned
+                | Self::Forbidden
+                | Self::AdmissionDenied
+                | Self::QuotaExceeded
+                | Self::RolloutDeadlineExceeded
+                | Self::DatabaseVersionUnsupported
+                | Self::RouteNotAccepted
         )
     }
 }

@@ -1,6 +1,8 @@
 //! What is wrong, what was seen, what to do: pure functions from observations to diagnoses.
 
 mod code;
+pub mod live;
+pub mod redact;
 
 pub use code::Code;
 use serde::Serialize;

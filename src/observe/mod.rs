@@ -15,7 +15,7 @@ pub use index::{Index, Watched};
 
 pub use observation::{
     DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, ProbeFailure, ProbeFailureKind,
-    Refusal, SecretState, Secrets,
+    SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
 pub use watch::{Scope, Watches};

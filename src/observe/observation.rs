@@ -1,13 +1,12 @@
 //! What was seen of one installation in one pass: plain data, without any secret value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::{JobOutcome, JobState, WorkloadState};
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult},
-    child::Kind,
     flagsmith::Release,
     validate::DatabaseIdentity,
 };
@@ -43,8 +42,6 @@ pub struct Observation {
     pub http_route_api: bool,
     /// Addresses or acceptance of the Ingress or HTTPRoute: `None` when there is no such object yet.
     pub exposure: Option<ExposureState>,
-    /// Children that an earlier pass could not write, with the reason.
-    pub refused: BTreeMap<(Kind, String), Refusal>,
 }
 
 impl Observation {
@@ -85,22 +82,6 @@ pub enum ExposureState {
     /// No controller has taken it up.
     Waiting,
     /// A Gateway refused it, with its own words.
-    Rejected(String),
-}
-
-/// Why a child could not be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// An object of that name exists and belongs to somebody else.
-    NotOwned {
-        /// Who made it, as far as the object says.
-        owner: String,
-    },
-    /// The API server said 403.
-    Forbidden(String),
-    /// A quota is used up.
-    QuotaExceeded(String),
-    /// Admission or validation said no.
     Rejected(String),
 }
 
@@ -228,7 +209,16 @@ pub enum PodProblem {
         exit_code: Option<i32>,
         /// Reason of the last end, for example `OOMKilled`.
         reason: Option<String>,
-        /// Its last words (the termination message), redacted.
+        /// Its last words (the termination message).
+        message: Option<String>,
+    },
+    /// A container that is not started again has ended with an error.
+    Failed {
+        /// Exit status.
+        exit_code: i32,
+        /// Reason of the end.
+        reason: Option<String>,
+        /// Its last words (the termination message).
         message: Option<String>,
     },
     /// A container ended for lack of memory, now or the last time.

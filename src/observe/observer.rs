@@ -1,7 +1,7 @@
 //! Puts one observation together.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodSummary, Refusal, SecretState,
-    Secrets, Watched, Watches, WorkloadState, database::Prober, index::Snapshot, secrets,
+    DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodSummary, SecretState, Secrets,
+    Watched, Watches, WorkloadState, database::Prober, index::Snapshot, secrets,
 };
 use crate::{
     api::FlagsmithDeploymentStatus, build::Component, child::Kind, decide::database_label,
@@ -103,7 +103,6 @@ impl Observer {
         &self,
         installation: &Installation,
         previous: FlagsmithDeploymentStatus,
-        refused: BTreeMap<(Kind, String), Refusal>,
         now: Timestamp,
     ) -> Observation {
         let look = self.look(installation).await;
@@ -141,7 +140,6 @@ impl Observer {
             exposure: self.exposure(installation),
             secrets: look.secrets,
             database: look.database,
-            refused,
         }
     }
 

@@ -72,6 +72,17 @@ fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec
             limit,
         });
     }
+    let exited = container
+        .state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
+    if let Some(ended) = exited.filter(|ended| ended.exit_code != 0) {
+        problems.push(PodProblem::Failed {
+            exit_code: ended.exit_code,
+            reason: ended.reason.clone(),
+            message: ended.message.as_deref().map(tail),
+        });
+    }
     match reason.as_deref() {
         Some("CrashLoopBackOff") => problems.push(PodProblem::CrashLoop {
             restarts: container.restart_count,
@@ -80,7 +91,8 @@ fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec
             message: last
                 .as_ref()
                 .and_then(|ended| ended.message.clone())
-                .map(|message| tail(&message)),
+                .as_deref()
+                .map(tail),
         }),
         Some(reason) if !NORMAL_WAITING.contains(&reason) => problems.push(PodProblem::Waiting {
             reason: reason.to_owned(),

@@ -202,7 +202,7 @@ fn events(
         Watched::Child(Kind::HorizontalPodAutoscaler) => config,
         _ => config.labels(&format!("{}={}", marks::MANAGED_BY, marks::OPERATOR)),
     };
-    watcher::watcher(api, config).default_backoff()
+    watcher(api, config).default_backoff()
 }
 
 /// Which installations an event concerns: the one that the labels name, or the one whose Deployment a foreign

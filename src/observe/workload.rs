@@ -7,6 +7,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
         batch::v1::Job,
+        core::v1::PodTemplateSpec,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -117,7 +118,7 @@ impl From<&Deployment> for WorkloadState {
         };
         Self {
             name: deployment.metadata.name.clone().unwrap_or_default(),
-            release: label(template, marks::VERSION).and_then(|version| version.parse().ok()),
+            release: release(spec.map(|spec| &spec.template)),
             image: spec.and_then(|spec| spec.template.spec.as_ref()?.containers.first()?.image.clone()),
             migration_key: annotation(Some(&deployment.metadata), marks::MIGRATION_KEY).map(str::to_owned),
             migrated: annotation(Some(&deployment.metadata), marks::MIGRATED_VERSION)
@@ -203,6 +204,13 @@ impl From<&Job> for JobState {
             deleting: job.metadata.deletion_timestamp.is_some(),
         }
     }
+}
+
+/// The release of a pod template: its label, or the tag of its image where somebody removed the label.
+fn release(template: Option<&PodTemplateSpec>) -> Option<Release> {
+    let labelled =
+        label(template?.metadata.as_ref(), marks::VERSION).and_then(|version| version.parse().ok());
+    labelled.or_else(|| Release::of_image(template?.spec.as_ref()?.containers.first()?.image.as_deref()?))
 }
 
 fn annotation<'a>(metadata: Option<&'a ObjectMeta>, key: &str) -> Option<&'a str> {

@@ -135,7 +135,9 @@ pub enum Replicas {
 }
 
 impl Identity {
-    pub(super) fn of(resource: &FlagsmithDeployment) -> Option<Self> {
+    /// The identity of a resource that a server has stored.
+    #[must_use]
+    pub fn of(resource: &FlagsmithDeployment) -> Option<Self> {
         Some(Self {
             name: resource.metadata.name.clone()?,
             namespace: resource.metadata.namespace.clone()?,

@@ -81,6 +81,7 @@ where
 }
 
 /// Whether a request failed because of [`CALL_DEADLINE`].
+#[must_use]
 pub fn is_deadline(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Service(source) if source.is::<DeadlineExceeded>())
 }

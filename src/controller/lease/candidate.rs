@@ -38,7 +38,7 @@ pub const RETRY_PERIOD: Duration = Duration::from_secs(1);
 
 /// The longest duration that is believed when another program's lease says so, so that a typing error in it cannot
 /// stop the operator for days.
-pub const LONGEST_FOREIGN_DURATION: Duration = Duration::from_secs(60);
+pub const LONGEST_FOREIGN_DURATION: Duration = Duration::from_mins(1);
 
 /// What the server has stored in the lease, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,11 +99,13 @@ impl Candidate {
     }
 
     /// The name under which this replica holds the lease.
+    #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
     /// Until when this replica leads; `None` when it does not.
+    #[must_use]
     pub fn leads_until(&self, now: Instant) -> Option<Instant> {
         self.leads_until.filter(|until| now < *until)
     }
@@ -137,6 +139,7 @@ impl Candidate {
     }
 
     /// What to do at `now`, given what was seen last. Nothing was seen yet: look again, that is wait until now.
+    #[must_use]
     pub fn decide(&self, now: Instant) -> Decision {
         let Some(sighting) = &self.sighting else {
             return Decision::Wait(now);
@@ -161,6 +164,7 @@ impl Candidate {
 
 /// What a write puts in the place of `previous` as the time of renewal: later than it whatever the clock says, so
 /// that every renewal is a change that others see.
+#[must_use]
 pub fn renewal(previous: Option<Timestamp>, wall: Timestamp) -> Timestamp {
     let least = previous.and_then(|previous| previous.checked_add(jiff::Span::new().microseconds(1)).ok());
     least.map_or(wall, |least| least.max(wall))

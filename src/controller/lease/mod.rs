@@ -58,7 +58,17 @@ pub struct Leadership {
 }
 
 impl Leadership {
+    /// Leadership without an election, for a single replica: a year, which no process reaches.
+    #[must_use]
+    pub fn forever() -> Self {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        Self {
+            until: Some(Instant::now() + YEAR),
+        }
+    }
+
     /// Whether this process leads at this moment. Asked before every write.
+    #[must_use]
     pub fn leads(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() < until)
     }
@@ -77,6 +87,7 @@ pub struct Lease {
 
 impl Lease {
     /// Takes part in the election once [`Lease::run`] is awaited. Needs `get`, `create` and `update` on the lease.
+    #[must_use]
     pub fn new(client: Client, settings: LeaseSettings, metrics: Metrics) -> Self {
         Self {
             candidate: Candidate::new(&settings.identity),
@@ -125,7 +136,7 @@ impl Lease {
         let now = Instant::now();
         let wait = |period| now + jittered(period, &mut rand::rng());
         let failed = result.is_err();
-        self.log(result.err());
+        self.log(result.as_ref().err());
         match (self.candidate.leads_until(now), self.candidate.decide(now)) {
             (Some(until), _) if failed => until.min(wait(RETRY_PERIOD)),
             (Some(_), _) => wait(RENEW_PERIOD),
@@ -212,26 +223,46 @@ impl Lease {
         if held && !drained {
             let seconds = DRAIN_LIMIT.as_secs();
             tracing::warn!(lease = %self.store, "work did not end within {seconds} s, the lease is left to expire");
-        } else if held && let Some(written) = self.written.take() {
-            let result = self.store.release(written, deadline).await;
+        } else if held {
+            let result = self.release(deadline).await;
             if matches!(result, Ok(true)) {
                 tracing::info!(lease = %self.store, "released");
             }
-            self.log(result.err());
+            self.log(result.as_ref().err());
         }
     }
 
+    /// Clears the holder if it is this process. A second attempt is for a lease that was edited in between.
+    async fn release(&mut self, deadline: Instant) -> Result<bool, Error> {
+        for _ in 0..2 {
+            let base = match self.written.take() {
+                Some(written) => Some(written),
+                None => self.store.read(deadline).await?,
+            };
+            let is_own = |lease: &LeaseObject| {
+                store::stored(lease).holder.as_deref() == Some(self.candidate.identity())
+            };
+            let Some(own) = base.filter(is_own) else {
+                return Ok(false);
+            };
+            if self.store.release(own, deadline).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Logs a failure when it differs from the one before, and the end of failures.
-    fn log(&mut self, failure: Option<Error>) {
-        let text = failure.as_ref().map(ToString::to_string);
+    fn log(&mut self, failure: Option<&Error>) {
+        let text = failure.map(ToString::to_string);
         if text == self.failure {
             return;
         }
-        match &failure {
-            Some(error) => {
-                tracing::warn!(lease = %self.store, error = error as &dyn std::error::Error, "cannot use the lease")
-            }
-            None => tracing::info!(lease = %self.store, "the lease can be used again"),
+        if let Some(error) = failure {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(lease = %self.store, error, "cannot use the lease");
+        } else {
+            tracing::info!(lease = %self.store, "the lease can be used again");
         }
         self.failure = text;
     }

@@ -20,36 +20,20 @@
 //! | `flagsmith_deployment_info` | info | `namespace`, `name`, `version` | the version that an installation runs |
 //! | `flagsmith_deployment_condition` | gauge | `namespace`, `name`, `type`, `status` | 1 for the present status of a condition |
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use prometheus_client::{
-    encoding::text::encode,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
-    registry::{Registry, Unit},
-};
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::time::Instant;
 
 mod deployments;
 mod labels;
+mod series;
 
 pub use deployments::Exported;
 pub use labels::{Code, Kind, MigrationResult, Outcome, Verb};
 
-use deployments::Deployments;
-use labels::{Build, ByCategory, ByKind, ByMigrationResult, ByOutcome, ByRequest, ByVerb};
-
-/// Seconds. From a pass that finds nothing to do (a few milliseconds) to the deadline of a pass.
-const PASS_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
-
-/// Seconds. From a read that the API server answers from memory to the deadline of a request.
-const REQUEST_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 10.0];
-
-/// Seconds. From a database that is up to date to the longest rewrite of a large table.
-const MIGRATION_BUCKETS: [f64; 9] = [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
+use labels::{ByCategory, ByKind, ByMigrationResult, ByOutcome, ByRequest, ByVerb};
+use series::Series;
 
 /// Everything that is exported. Cheap to clone; all clones count together.
 #[derive(Debug, Clone)]
@@ -58,54 +42,13 @@ pub struct Metrics {
     series: Arc<Series>,
 }
 
-#[derive(Debug)]
-struct Series {
-    passes: Family<ByOutcome, Counter>,
-    pass_duration: Histogram,
-    errors: Family<ByCategory, Counter>,
-    active: Gauge,
-    panics: Counter,
-    deadlines: Counter,
-    requests: Family<ByRequest, Counter>,
-    request_duration: Family<ByVerb, Histogram, fn() -> Histogram>,
-    watch_restarts: Family<ByKind, Counter>,
-    cache_objects: Family<ByKind, Gauge<u64, AtomicU64>>,
-    leader: Gauge,
-    lease_transitions: Counter,
-    migrations: Family<ByMigrationResult, Counter>,
-    migration_duration: Histogram,
-    deployments: Deployments,
-}
-
 impl Metrics {
     /// A registry of its own, with every series whose labels are known already at zero.
+    #[must_use]
     pub fn new() -> Self {
-        let series = Series {
-            passes: Family::default(),
-            pass_duration: Histogram::new(PASS_BUCKETS),
-            errors: Family::default(),
-            active: Gauge::default(),
-            panics: Counter::default(),
-            deadlines: Counter::default(),
-            requests: Family::default(),
-            request_duration: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS)),
-            watch_restarts: Family::default(),
-            cache_objects: Family::default(),
-            leader: Gauge::default(),
-            lease_transitions: Counter::default(),
-            migrations: Family::default(),
-            migration_duration: Histogram::new(MIGRATION_BUCKETS),
-            deployments: Deployments::default(),
-        };
-        // A rate over a counter that appears with its first failure would miss that failure.
-        for &result in Outcome::ALL {
-            drop(series.passes.get_or_create(&ByOutcome { result }));
-        }
-        for &result in MigrationResult::ALL {
-            drop(series.migrations.get_or_create(&ByMigrationResult { result }));
-        }
+        let series = Series::new();
         Self {
-            registry: Arc::new(register(&series)),
+            registry: Arc::new(series.register()),
             series: Arc::new(series),
         }
     }
@@ -225,66 +168,6 @@ impl Drop for Pass {
             .pass_duration
             .observe(self.start.elapsed().as_secs_f64());
     }
-}
-
-fn register(series: &Series) -> Registry {
-    let mut root = Registry::default();
-    let all = root.sub_registry_with_prefix("flagsmith_operator");
-    let s = series;
-    all.register("reconcile", "Passes over one object that ended", s.passes.clone());
-    let help = "How long a pass over one object took";
-    all.register_with_unit("reconcile_duration", help, Unit::Seconds, s.pass_duration.clone());
-    all.register(
-        "reconcile_errors",
-        "Failed passes by category of the error",
-        s.errors.clone(),
-    );
-    all.register("reconcile_active", "Passes that run at present", s.active.clone());
-    all.register("panics", "Passes that panicked", s.panics.clone());
-    all.register(
-        "deadline_exceeded",
-        "Passes that were cut off by their deadline",
-        s.deadlines.clone(),
-    );
-    all.register(
-        "kube_requests",
-        "Requests to the API server, each attempt counted",
-        s.requests.clone(),
-    );
-    let help = "Time until the head of the API server's answer";
-    all.register_with_unit(
-        "kube_request_duration",
-        help,
-        Unit::Seconds,
-        s.request_duration.clone(),
-    );
-    all.register(
-        "watch_restarts",
-        "Watches that failed and were started anew",
-        s.watch_restarts.clone(),
-    );
-    all.register("cache_objects", "Objects in the cache", s.cache_objects.clone());
-    all.register(
-        "leader",
-        "1 while this replica leads, otherwise 0",
-        s.leader.clone(),
-    );
-    let help = "How often this replica won or lost leadership";
-    all.register("lease_transitions", help, s.lease_transitions.clone());
-    all.register("migrations", "Migration Jobs that ended", s.migrations.clone());
-    let help = "How long a migration Job took";
-    all.register_with_unit(
-        "migration_duration",
-        help,
-        Unit::Seconds,
-        s.migration_duration.clone(),
-    );
-    let build = Info::new(Build {
-        version: env!("CARGO_PKG_VERSION"),
-    });
-    all.register("build", "The release of this operator", build);
-    root.register_collector(Box::new(series.deployments.clone()));
-    root
 }
 
 #[cfg(test)]

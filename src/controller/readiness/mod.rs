@@ -24,6 +24,7 @@ impl Gate {
     pub const ALL: [Self; 2] = [Self::Crd, Self::Caches];
 
     /// The name that `/readyz` shows.
+    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Crd => "crd",
@@ -61,6 +62,7 @@ impl fmt::Display for GateState {
 
 impl Readiness {
     /// All gates closed.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -91,6 +93,7 @@ impl Readiness {
     }
 
     /// Whether every gate holds.
+    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.gates().iter().all(|state| state.closed.is_none())
     }

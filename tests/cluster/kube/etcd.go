@@ -20,6 +20,9 @@ const etcdReadyTimeout = 60 * time.Second
 // default of 2 GiB would do as well, but says "no space" at the worst moment.
 const etcdQuotaBytes = 4 << 30
 
+// slowRequest is worth a line in the log; unset, every request is.
+const slowRequest = time.Second
+
 // runEtcd serves one etcd member on loopback. It does not sync to disk: a test
 // cluster outlives the death of a process, not that of the machine.
 func runEtcd() int {
@@ -36,6 +39,7 @@ func runEtcd() int {
 	config.UnsafeNoFsync = true
 	config.QuotaBackendBytes = etcdQuotaBytes
 	config.LogLevel = "warn"
+	config.WarningUnaryRequestDuration = slowRequest
 	clientURL, err := url.Parse(*client)
 	if err != nil || *client == "" {
 		fmt.Fprintf(os.Stderr, "etcd: --listen-client-url is not a URL: %q\n", *client)

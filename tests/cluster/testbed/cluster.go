@@ -119,6 +119,30 @@ func resolveDir(dir string) (string, error) {
 	return dir, nil
 }
 
+// markerName is a file that tells that a directory is a cluster's: only in such
+// a directory is anything ever removed.
+const markerName = ".testbed"
+
+// claimDir makes dir, or takes it if it is empty or a cluster's already.
+func claimDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 && !claimed(dir) {
+		return fmt.Errorf("%s holds other files, such as %s; name a directory with --dir that is empty or does not exist", dir, entries[0].Name())
+	}
+	return os.WriteFile(filepath.Join(dir, markerName), nil, 0o600)
+}
+
+func claimed(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, markerName))
+	return err == nil
+}
+
 // optionFlags adds the flags of `up` and `run` to flags.
 func optionFlags(flags *flag.FlagSet) *Options {
 	options := &Options{}

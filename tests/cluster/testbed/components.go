@@ -11,7 +11,10 @@ import (
 	"time"
 )
 
-const apiserverName = "kube-apiserver"
+const (
+	etcdName      = "etcd"
+	apiserverName = "kube-apiserver"
+)
 
 // Component is one process of a cluster outside the node.
 type Component struct {
@@ -26,7 +29,7 @@ func (c *Cluster) components() []Component {
 	etcdURL := fmt.Sprintf("http://%s:%d", loopback, c.Ports.EtcdClient)
 	list := []Component{
 		{
-			Name: "etcd", Binary: "etcd",
+			Name: etcdName, Binary: etcdName,
 			Args: []string{
 				"--data-dir=" + c.path("etcd"), "--listen-client-url=" + etcdURL,
 				fmt.Sprintf("--listen-peer-url=http://%s:%d", loopback, c.Ports.EtcdPeer),

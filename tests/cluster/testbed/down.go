@@ -37,19 +37,27 @@ func down(dir string, records bool) error {
 	if err := stopWhere(dir, 0, func(p Process) bool { return p.Component == nodeComponent }); err != nil {
 		return err
 	}
-	// A guard belongs to a running `testbed run` and ends with it.
-	if err := stopWhere(dir, termGrace, func(p Process) bool { return p.Component != guardComponent }); err != nil {
-		return err
+	// etcd last: without it the API server cannot end in order, and waits. A guard
+	// belongs to a running `testbed run` and ends with it.
+	for _, last := range []string{etcdName, ""} {
+		if err := stopWhere(dir, termGrace, func(p Process) bool {
+			return p.Component != guardComponent && p.Component != last
+		}); err != nil {
+			return err
+		}
 	}
 	if err := removeNodeTraces(dir); err != nil {
 		return err
+	}
+	if !claimed(dir) {
+		return nil // never a cluster's, or removed already
 	}
 	names := stateNames
 	if records {
 		names = append(append([]string{}, stateNames...), recordNames...)
 	}
 	for _, name := range names {
-		// One by one: --dir may name a directory that holds other things too.
+		// One by one: a user may keep other things here, such as notes beside the logs.
 		if err := os.RemoveAll(dir + "/" + name); err != nil {
 			return fmt.Errorf("cannot remove what the cluster left: %w", err)
 		}

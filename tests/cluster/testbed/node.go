@@ -111,8 +111,8 @@ func (c *Cluster) containerdSocket() string { return c.path("node", "containerd.
 // killNodeService kills one service of the node; the node starts it again.
 func (c *Cluster) killNodeService(name string) error {
 	for _, process := range findProcesses(c.Dir) {
-		// The oldest with this name: containerd's shims inherit its marker.
-		if process.Component == name {
+		// Not containerd's shims, which inherit its marker.
+		if process.Component == name && process.Command == name {
 			return signalProcess(c.Dir, process, syscall.SIGKILL)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 const (
 	probePort = "8080"
 	// probeTimeout covers kube-proxy's and DNS' delay after a Service was made.
-	probeTimeout = 60 * time.Second
+	probeTimeout = 20 * time.Second
 	probeRetry   = 500 * time.Millisecond
 )
 

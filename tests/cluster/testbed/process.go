@@ -38,6 +38,7 @@ const (
 type Process struct {
 	PID       int
 	Component string
+	Command   string // the program's name: children inherit the component's marker
 	started   uint64 // clock ticks after boot, field 22 of /proc/PID/stat
 }
 
@@ -52,7 +53,8 @@ func findProcesses(dir string) []Process {
 		}
 		if component, ours := componentOf(pid, dir); ours {
 			if started, alive := startTime(pid); alive {
-				found = append(found, Process{pid, component, started})
+				name, _ := os.ReadFile(entry + "/comm")
+				found = append(found, Process{pid, component, strings.TrimSpace(string(name)), started})
 			}
 		}
 	}

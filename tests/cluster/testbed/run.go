@@ -47,6 +47,9 @@ func cmdRun(args []string) error {
 	if dir, err = resolveDir(dir); err != nil {
 		return err
 	}
+	if err := claimDir(dir); err != nil {
+		return err
+	}
 	if !*keep {
 		release, err := startGuard(dir)
 		if err != nil {
@@ -162,9 +165,6 @@ const guardGrace = 5 * time.Second
 // ends in any way, also by SIGKILL: it waits for the end of file on a pipe. The
 // returned function lets it go after a regular clean-up.
 func startGuard(dir string) (release func(), err error) {
-	if err := os.MkdirAll(filepath.Join(dir, "logs"), 0o700); err != nil {
-		return nil, err
-	}
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, err

@@ -39,16 +39,16 @@ func cmdUp(ctx context.Context, args []string) error {
 // it is ready. If that fails nothing is left running; the logs stay.
 func up(ctx context.Context, dir string, options Options) (*Cluster, error) {
 	begun := time.Now()
-	// What a crashed cluster left behind is removed with its data.
-	if err := down(dir, true); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := claimDir(dir); err != nil {
 		return nil, err
 	}
 	// Again after it exists: only now can symbolic links in it be resolved.
 	dir, err := resolveDir(dir)
 	if err != nil {
+		return nil, err
+	}
+	// What a crashed cluster left behind is removed with its data.
+	if err := down(dir, true); err != nil {
 		return nil, err
 	}
 	cluster := &Cluster{Dir: dir, Options: options}
@@ -114,10 +114,8 @@ func (c *Cluster) start(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, component := range c.components() {
-		if err := c.startAndWait(ctx, component); err != nil {
-			return err
-		}
+	if err := c.startComponents(ctx); err != nil {
+		return err
 	}
 	if err := c.waitReady(ctx, "kube-controller-manager", componentTimeout, nil, func(ctx context.Context) error {
 		// Without it no pod is admitted to the namespace.
@@ -141,6 +139,26 @@ func (c *Cluster) start(ctx context.Context) error {
 	return nil
 }
 
+// startComponents starts etcd, then the API server, then the rest at once.
+func (c *Cluster) startComponents(ctx context.Context) error {
+	list := c.components()
+	for _, component := range list[:2] {
+		if err := c.startAndWait(ctx, component); err != nil {
+			return err
+		}
+	}
+	rest := list[2:]
+	results := make(chan error, len(rest))
+	for _, component := range rest {
+		go func() { results <- c.startAndWait(ctx, component) }()
+	}
+	var problems error
+	for range rest {
+		problems = errors.Join(problems, <-results)
+	}
+	return problems
+}
+
 func cmdStatus(args []string) error {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
 	dirValue := dirFlag(flags)
@@ -158,7 +176,7 @@ func cmdStatus(args []string) error {
 	processes := findProcesses(dir)
 	fmt.Printf("%s in %s, %d processes\n", cluster.description(), dir, len(processes))
 	for _, process := range processes {
-		fmt.Printf("%8d %s\n", process.PID, process.Component)
+		fmt.Printf("%8d %s (%s)\n", process.PID, process.Component, process.Command)
 	}
 	if len(processes) == 0 {
 		return fmt.Errorf("the cluster in %s is not running", dir)

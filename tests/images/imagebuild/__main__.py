@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-from .cache import locked, progress
+from .cache import forget_stale_parts, locked, progress
 from .catalogue import images
 
 
@@ -27,6 +27,7 @@ def main() -> int:
             except (subprocess.CalledProcessError, OSError) as error:
                 progress(f"{name} could not be built: {error}")
                 return 1
+        forget_stale_parts()
     return 0
 
 

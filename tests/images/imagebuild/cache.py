@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ CACHE = (
 # An archive of the same image with another key may be in use by another checkout
 # for as long as one test run lasts; after a day nobody reads it any more.
 STALE_ARCHIVE_SECONDS = 24 * 3600
+# Layers save the minutes of a cold build; a week bridges those in which nothing changes.
+STALE_PART_SECONDS = 7 * 24 * 3600
+KEY_LENGTH = 16
 
 
 def progress(message: str) -> None:
@@ -35,7 +39,7 @@ def key(*parts: str | Path) -> str:
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
         else:
             digest.update(part.encode() + b"\0")
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:KEY_LENGTH]
 
 
 def files_below(path: Path) -> list[Path]:
@@ -62,6 +66,20 @@ def forget_stale_archives(name: str, keep: Path) -> None:
     """Remove archives of an image that other inputs made and nobody used for a day."""
     for other in CACHE.glob(f"{name}-*.tar"):
         suffix = other.name.removeprefix(f"{name}-").removesuffix(".tar")
-        same_image = len(suffix) == 16 and "-" not in suffix
-        if same_image and other != keep and time.time() - other.stat().st_mtime > STALE_ARCHIVE_SECONDS:
+        same_image = len(suffix) == KEY_LENGTH and "-" not in suffix
+        if same_image and other != keep and _unused_for(other) > STALE_ARCHIVE_SECONDS:
             other.unlink(missing_ok=True)
+
+
+def forget_stale_parts() -> None:
+    """Remove layers and binaries that no build used for a week, and what a killed build left. Needs the lock."""
+    for folder in ("layers", "blobs", "bin"):
+        for part in (CACHE / folder).glob("*"):
+            if _unused_for(part) > STALE_PART_SECONDS:
+                part.unlink(missing_ok=True)
+    for left in [*CACHE.glob(".tree-*"), *(CACHE / "rootfs").glob(".*")]:
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _unused_for(path: Path) -> float:
+    return time.time() - path.stat().st_mtime

@@ -3,13 +3,10 @@
 import json
 import os
 import platform
-import re
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 
 from . import oci, rootfs
@@ -191,7 +188,7 @@ def _frontend_binary() -> Path:
         target.parent.mkdir(exist_ok=True)
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
-        command = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(temporary), "."]
+        command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", str(temporary), "."]
         rootfs.run(command, cwd=SOURCE / "frontend", env=environment)
         temporary.replace(target)
     return target

@@ -157,6 +157,8 @@ def load_layer(record: Path) -> Layer | None:
     if record.is_file():
         layer = Layer(**json.loads(record.read_text()))
         if blob_path(layer.digest).is_file():
+            record.touch()
+            blob_path(layer.digest).touch()
             return layer
     return None
 

@@ -99,21 +99,21 @@ def _configure(root: Path) -> None:
     (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
 
 
-def compile_python(root: Path, *folders: str) -> None:
+def compile_python(root: Path, *arguments: str) -> None:
     """Compile with the image's own interpreter: a read-only root cannot cache byte code."""
     command = ["chroot", str(root), "/usr/bin/python3", "-m", "compileall", "-q"]
-    run([*command, "--invalidation-mode", "unchecked-hash", *folders])
+    # Byte code that holds sets depends on the hash seed.
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    run([*command, "--invalidation-mode", "unchecked-hash", *arguments], env=environment)
 
 
 def compile_tree(root: Path, tree: Path) -> None:
     """Compile a folder that will be laid over `root`, by moving it in there for a moment."""
-    inside = root / "build" / tree.name
+    inside = root / "build" / "tree"
     inside.parent.mkdir(exist_ok=True)
     tree.rename(inside)
     try:
-        command = ["chroot", str(root), "/usr/bin/python3", "-m", "compileall", "-q"]
-        prefix = f"/build/{tree.name}"
-        run([*command, "--invalidation-mode", "unchecked-hash", "-s", prefix, "-p", "/", prefix])
+        compile_python(root, "-s", "/build/tree", "-p", "/", "/build/tree")
     finally:
         inside.rename(tree)
         inside.parent.rmdir()

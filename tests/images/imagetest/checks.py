@@ -15,6 +15,19 @@ BROKEN_SINCE, FIXED_IN = (2, 253, 0), (2, 260, 0)
 GUNICORN = ["--timeout", "30", "--keep-alive", "75", "--graceful-timeout", "25", "--worker-tmp-dir", "/dev/shm"]
 
 
+# What a migration can be told, and what PostgreSQL then says.
+FAILURES = {
+    "permission-denied": "permission denied for schema public",
+    "duplicate-column": 'column "is_disabled" of relation "testbed_drift" already exists',
+    "duplicate-table": 'relation "testbed_drift" already exists',
+    "unique-violation": 'could not create unique index "testbed_conflict_key"',
+    "not-null-violation": 'column "key" of relation "testbed_conflict" contains null values',
+    "division-by-zero": "division by zero",
+    "sleep:60": "canceling statement due to statement timeout",
+}
+KILLED = 128 + 9
+
+
 class Database:
     """PostgreSQL from its image, reached by its socket: containers do not share a network."""
 
@@ -151,6 +164,12 @@ def _check_tasks(database: Database, api: Container, release: str, name: str) ->
         assert broken.stop() == 0, broken.log[-3000:]
         assert count("testbed_result", "true") == 0 and count("task_processor_recurringtask", "true") == 0
         enqueue()
+    elif RELEASES[release]["entrypoint"] == "script":
+        verb = database.run(release, name, ["run-task-processor"])
+        eventually("the script's verb executes tasks", lambda: count("testbed_result", "task = 'write_result'") == TASKS)
+        assert verb.stop() == 0, verb.log[-3000:]
+        database.query(name, "DELETE FROM testbed_result")
+        enqueue()
     processor = database.run(release, name, ["start", "task-processor"], command=["flagsmith"])
     processor.await_http("/health/liveness/")
     written = f"task = 'write_result' AND release = '{release}'"
@@ -171,13 +190,16 @@ def upgrade(database: Database, old: str = "2.260.0", new: str = "2.265.0") -> N
     plan = database.succeed(new, name, ["showmigrations", "--plan"])
     assert "[ ]  testbed.0007_result_priority" in plan and "[ ]  testbed.0008_unique_result_key" in plan, plan
 
+    url = f"postgresql://flagsmith@%2Fvar%2Frun%2Fpostgresql/{name}?options=-c%20statement_timeout%3D2000"
     database.query(name, "CREATE TABLE testbed_misbehaviour (migration text, instruction text)")
-    database.query(name, "INSERT INTO testbed_misbehaviour VALUES ('testbed.0007', 'duplicate-column')")
-    failing = database.run(new, name, ["migrate"])
-    assert failing.wait() == 1 and "DuplicateColumn" in failing.log, failing.log[-3000:]
+    database.query(name, "INSERT INTO testbed_misbehaviour VALUES ('testbed.0007', '')")
+    for instruction, words in FAILURES.items():
+        database.query(name, f"UPDATE testbed_misbehaviour SET instruction = '{instruction}'")
+        failing = database.run(new, name, ["migrate"], env={"DATABASE_URL": url})
+        assert failing.wait() == 1 and words in failing.log, f"{instruction}:\n{failing.log[-3000:]}"
     database.query(name, "DELETE FROM testbed_misbehaviour")
-    denied = database.run(new, name, ["migrate"], env={"TESTBED_MIGRATIONS": "testbed.0007=permission-denied"})
-    assert denied.wait() == 1 and "permission denied for schema public" in denied.log, denied.log[-3000:]
+    killed = database.run(new, name, ["migrate"], env={"TESTBED_MIGRATIONS": "testbed.0007=allocate:64;testbed.0007=kill"})
+    assert killed.wait() == KILLED, killed.log[-3000:]
     applied = "SELECT count(*) FROM django_migrations WHERE app = 'testbed' AND name LIKE '0007%'"
     assert database.query(name, applied) == "0"
 

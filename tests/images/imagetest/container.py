@@ -16,6 +16,7 @@ from imagebuild.catalogue import Image
 
 CLONE_NEWNET = 0x40000000
 NOBODY = 65534
+CONTAINER_PREFIX = "imagetest-"
 # Starting Python and Django takes 2 s of CPU; several do it at once on two cores.
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -27,11 +28,12 @@ class Runtime:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.prefix = f"imagetest-{os.getpid()}"
+        self.prefix = f"{CONTAINER_PREFIX}{os.getpid()}"
         self.containers: list[Container] = []
         self._mounts: list[Path] = []
         self._images: dict[str, tuple[str, dict[str, object]]] = {}
         self._lock = threading.Lock()
+        self._closed = False
 
     def unpack(self, image: Image) -> tuple[str, dict[str, object]]:
         """Return the folders of the image's layers for overlayfs, and its config; each is unpacked once."""
@@ -66,16 +68,20 @@ class Runtime:
         """Start a container; `args` replace the image's command, as in a pod."""
         lower, config = self.unpack(image)
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the run is ending")
             container = Container(self, len(self.containers), lower, config, args, **options)  # type: ignore[arg-type]
             self.containers.append(container)
         return container
 
     def close(self) -> None:
         """Kill what still runs and unmount; also after a failure."""
-        for container in self.containers:
-            container.kill()
-        for root in self._mounts:
-            subprocess.run(["umount", "-l", root], check=False)
+        with self._lock:
+            self._closed = True
+            for container in self.containers:
+                container.kill()
+            while self._mounts:
+                subprocess.run(["umount", "-l", self._mounts.pop()], check=False)
 
 
 class Container:

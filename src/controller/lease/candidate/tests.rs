@@ -140,10 +140,10 @@ struct Server {
 }
 
 impl Candidate {
-    fn has_seen(&self, stored: &Option<Stored>) -> bool {
+    fn has_seen(&self, stored: Option<&Stored>) -> bool {
         self.sighting
             .as_ref()
-            .is_some_and(|sighting| sighting.stored == *stored)
+            .is_some_and(|sighting| sighting.stored.as_ref() == stored)
     }
 }
 
@@ -239,7 +239,7 @@ fn play(turns: &[Turn]) -> Result<usize, TestCaseError> {
             continue;
         }
         // A replica that saw neither the holder nor its absence since cannot know of it: not claimed to be safe.
-        if turn.deleted && candidates.iter().all(|one| one.has_seen(&server.stored)) {
+        if turn.deleted && candidates.iter().all(|one| one.has_seen(server.stored.as_ref())) {
             server.stored = None;
         }
         // The answer describes the lease as it is now, but arrives later.
@@ -258,9 +258,9 @@ fn play(turns: &[Turn]) -> Result<usize, TestCaseError> {
             Decision::Create => None,
             Decision::TakeOver | Decision::Renew => Some(server.version),
         };
-        let served = arrived + Duration::from_millis(turn.delays[1]);
-        busy_until[turn.who] = served;
-        writes.push((served, turn.clone(), precondition, arrived));
+        let lands = arrived + Duration::from_millis(turn.delays[1]);
+        busy_until[turn.who] = lands;
+        writes.push((lands, turn.clone(), precondition, arrived));
         check(&candidates, now)?;
     }
     Ok(won)

@@ -17,7 +17,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.db.migrations.operations.base import Operation
+
+from testbed.memory import touched
 
 MAX_SECONDS = 3600
 TABLE = "testbed_misbehaviour"
@@ -72,13 +75,13 @@ def division_by_zero(cursor: Cursor, _: str) -> None:
 
 
 def allocate(_: Cursor, megabytes: str) -> None:
-    """Touch memory, then go on: over the container's limit the kernel kills it."""
-    bytearray(int(megabytes) * 1024 * 1024)[::4096]
+    """Take memory, then go on: over the container's limit the kernel kills it."""
+    touched(int(megabytes))
 
 
 def kill(_: Cursor, __: str) -> None:
-    """Die without a word, as a lost node does."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    """Die without a word, with the status of SIGKILL: process 1 of a container cannot send itself that signal."""
+    os._exit(128 + signal.SIGKILL)
 
 
 BEHAVIOURS: dict[str, Callable[[Cursor, str], None]] = {
@@ -123,7 +126,9 @@ class Misbehave(Operation):
         pass
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        with schema_editor.connection.cursor() as cursor:
+        connection = schema_editor.connection
+        # In a transaction also where the migration has none, so that a failure leaves nothing.
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
             for instruction in instructions(cursor, self.migration):
                 name, _, argument = instruction.partition(":")
                 if name not in BEHAVIOURS:

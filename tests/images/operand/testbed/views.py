@@ -10,10 +10,10 @@ from django.views.decorators.http import require_GET, require_POST
 from task_processor.decorators import TaskHandler
 
 from testbed import tasks
+from testbed.memory import touched
 from testbed.models import Result
 
 MAX_SECONDS = 600.0
-MAX_MEGABYTES = 65536
 MAX_TASKS = 10_000
 RANGE_PER_SAMPLE = 1_000_000
 _kept: list[bytearray] = []
@@ -55,13 +55,11 @@ def hog(request: HttpRequest) -> JsonResponse:
 @require_GET
 def allocate(request: HttpRequest) -> JsonResponse:
     """Take `mb` megabytes of touched memory for `seconds`, or for good with `keep=1`."""
-    size = max(0, min(int(request.GET.get("mb", 1)), MAX_MEGABYTES))
-    memory = bytearray(size * 1024 * 1024)
-    memory[:: os.sysconf("SC_PAGE_SIZE")] = b"x" * len(range(0, len(memory), os.sysconf("SC_PAGE_SIZE")))
+    memory = touched(int(request.GET.get("mb", 1)))
     if request.GET.get("keep"):
         _kept.append(memory)
     time.sleep(_seconds(request, default=0.0))
-    return JsonResponse({"allocated": size, "kept": sum(map(len, _kept)) // 1024 // 1024, "pid": os.getpid()})
+    return JsonResponse({"allocated": len(memory) >> 20, "kept": sum(map(len, _kept)) >> 20, "pid": os.getpid()})
 
 
 @require_GET

@@ -52,6 +52,7 @@ REST_FRAMEWORK = {
 AUTH_USER_MODEL = "users.FFAdminUser"
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 USE_TZ = True
+TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 STATIC_URL = "/static/"
 

@@ -1,0 +1,78 @@
+# What one can do here. Everything heavy is kept outside of the checkout, in CACHE.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flagsmith-operator
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export RUSTFLAGS ?=
+# A test run must not rewrite what it compares with.
+export INSTA_UPDATE ?= no
+
+.PHONY: help
+help: ## List these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: ## A real Kubernetes on this machine (or KUBECONFIG's), the operator by its chart, a Flagsmith that becomes Ready
+	tests/demo
+
+.PHONY: demo-down
+demo-down: ## Remove what `make demo` started
+	tests/demo down
+
+.PHONY: test
+test: lint generate-check test-unit test-cluster test-images test-chart test-e2e ## Everything that decides whether a change may land (needs root on Debian 12, Rust and Go)
+	@echo "all checks passed"
+
+.PHONY: lint
+lint: ## Formatting and clippy, as strict as CI is
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: test-unit
+test-unit: ## Tests that need nothing but Rust
+	cargo test --locked --lib --bins $(UNIT_TESTS)
+
+.PHONY: test-cluster
+test-cluster: ## The test cluster itself, then the operator against a real API server with simulated nodes
+	tests/cluster/selftest
+	cargo test --locked --no-run $(API_TESTS)
+	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS)
+
+.PHONY: test-images
+test-images: ## The images that the end-to-end test runs
+	tests/images/selftest 2.265.0
+
+.PHONY: test-chart
+test-chart: ## The Helm chart and the samples, against a real API server
+	tests/chart/check
+
+.PHONY: test-e2e
+test-e2e: ## What a user sees: chart, containers, database, upgrade, on a real node
+	tests/e2e/run
+
+.PHONY: generate
+generate: ## Write the files that are generated from the source
+	cargo run --quiet --locked -- generate crd > $(CACHE)/crd.yaml
+	install -D -m 644 $(CACHE)/crd.yaml crds/flagsmithdeployments.yaml
+	install -D -m 644 $(CACHE)/crd.yaml charts/flagsmith-operator/files/crd.yaml
+
+.PHONY: generate-check
+generate-check: ## Fail when a generated file is not what `make generate` writes
+	cargo run --quiet --locked -- generate crd > $(CACHE)/crd.yaml
+	cmp $(CACHE)/crd.yaml crds/flagsmithdeployments.yaml
+	cmp $(CACHE)/crd.yaml charts/flagsmith-operator/files/crd.yaml
+
+.PHONY: image
+image: ## The operator's image as an OCI archive, from a release build; prints its path
+	cargo build --release --locked
+	tests/chart/operator-image $(CARGO_TARGET_DIR)/release/flagsmith-operator
+
+.PHONY: bench
+bench: ## Measure the operator against its budgets (a real API server, simulated nodes)
+	tests/bench/run
+
+# Integration tests that need nothing, and those that need a cluster in KUBECONFIG.
+UNIT_TESTS :=
+API_TESTS := --test crd --test lease

@@ -1,0 +1,65 @@
+{{/* What the operator does in the namespaces that it watches, verb by verb. Server-side apply needs create and
+     patch; update is nowhere needed. */}}
+{{- define "operator.rules" -}}
+- apiGroups: [operator.flagsmith.com]
+  resources: [flagsmithdeployments]
+  verbs: [get, list, watch]
+- apiGroups: [operator.flagsmith.com]
+  resources: [flagsmithdeployments/status]
+  verbs: [get, patch]
+# Children carry blockOwnerDeletion; clusters with the OwnerReferencesPermissionEnforcement admission plugin let
+# only those set it who may update the owner's finalizers. The operator sets no finalizer.
+- apiGroups: [operator.flagsmith.com]
+  resources: [flagsmithdeployments/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [services, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+# Only by the name that a FlagsmithDeployment gives, and to keep the secret key that is generated once.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* What exists once for the whole cluster and is only read. */}}
+{{- define "operator.clusterRules" -}}
+# Whether the installed CRD has the fields that this release of the operator writes.
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames: [flagsmithdeployments.operator.flagsmith.com]
+  verbs: [get]
+# Which proxy answers for an Ingress or HTTPRoute, and so which timeouts it has.
+- apiGroups: [networking.k8s.io]
+  resources: [ingressclasses]
+  verbs: [get, list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gatewayclasses]
+  verbs: [get, list, watch]
+{{- end -}}

@@ -1,0 +1,69 @@
+//! Why a write did not happen.
+
+use kube::core::Status;
+
+/// A failure of this step.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another replica leads.
+    #[error("this replica does not lead any more")]
+    NotLeading,
+    /// This object cannot be written until a person changes something; shown in the status.
+    #[error("the object was refused: {0:?}")]
+    Refused(Refusal),
+    /// The request failed; another attempt may succeed.
+    #[error("a request to the API server failed")]
+    Kube(#[source] Box<kube::Error>),
+}
+
+/// Why a child cannot be written until a person changes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An object of that name exists and belongs to somebody else.
+    NotOwned {
+        /// Who it belongs to, as far as it says.
+        owner: String,
+    },
+    /// The API server said 403.
+    Forbidden(String),
+    /// A quota is used up.
+    QuotaExceeded(String),
+    /// Admission or validation said no.
+    Rejected(String),
+}
+
+impl Error {
+    /// A constant label for metrics.
+    #[must_use]
+    pub const fn category(&self) -> &'static str {
+        match self {
+            Self::NotLeading => "not_leading",
+            Self::Refused(_) => "refused",
+            Self::Kube(_) => "kube",
+        }
+    }
+}
+
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) => match refusal(status) {
+                Some(refusal) => Self::Refused(refusal),
+                None => Self::Kube(Box::new(error)),
+            },
+            _ => Self::Kube(Box::new(error)),
+        }
+    }
+}
+
+fn refusal(status: &Status) -> Option<Refusal> {
+    let words = status.message.clone();
+    match status.code {
+        403 if words.contains("exceeded quota") => Some(Refusal::QuotaExceeded(words)),
+        // Admission plugins and webhooks deny with 403 as well; RBAC's refusals name the user and the verb.
+        403 if words.contains(" cannot ") => Some(Refusal::Forbidden(words)),
+        403 if words.contains("is being terminated") => None,
+        400 | 403 | 422 => Some(Refusal::Rejected(words)),
+        _ => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! Creating the migration Job: once, and never beside another on the same database.
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, PostParams},
+    core::DynamicObject,
+};
+
+use super::{Applier, Error, Refusal, describe_owner};
+use crate::{
+    child::{Child, Kind, marks},
+    decide::Plan,
+    observe::{JobOutcome, JobState, Watched},
+    validate::Installation,
+};
+
+impl Applier {
+    /// Creates the Job unless a migration is active on its database; returns whether it did. Jobs are listed from
+    /// the server and not from the watches, which may be behind.
+    pub(super) async fn create_job(
+        &self,
+        installation: &Installation,
+        plan: &Plan,
+        child: Child,
+    ) -> Result<bool, Error> {
+        let Some(migrate) = &plan.migrate else {
+            return Ok(false);
+        };
+        let _guard = self.migrating.lock().await;
+        if self.migration_active(&migrate.database).await? {
+            return Ok(false);
+        }
+        self.check_leading()?;
+        let api = self.api(installation, Kind::Job);
+        let object: DynamicObject = serde_json::from_value(child.body)
+            .map_err(|error| Error::Kube(Box::new(kube::Error::SerdeError(error))))?;
+        let parameters = PostParams {
+            field_manager: Some(marks::OPERATOR.to_owned()),
+            ..PostParams::default()
+        };
+        match api.create(&parameters, &object).await {
+            Ok(created) => {
+                tracing::info!(
+                    job = child.name,
+                    namespace = installation.identity.namespace,
+                    "started a migration"
+                );
+                self.watches.index.record(Watched::Child(Kind::Job), created);
+                Ok(true)
+            }
+            // The response to an earlier attempt may have been lost, or somebody else has a Job of that name.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let found = api.get_opt(&child.name).await.map_err(Error::from)?;
+                let owned = |found: &DynamicObject| {
+                    found
+                        .owner_references()
+                        .iter()
+                        .any(|owner| owner.uid == installation.identity.uid)
+                };
+                match found {
+                    Some(found) if !owned(&found) => {
+                        let found = serde_json::to_value(&found).unwrap_or_default();
+                        Err(Error::Refused(Refusal::NotOwned {
+                            owner: describe_owner(&found),
+                        }))
+                    }
+                    Some(found) => {
+                        self.watches.index.record(Watched::Child(Kind::Job), found);
+                        Ok(false)
+                    }
+                    None => Ok(false),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether any migration Job is active on a database, in every namespace that the operator sees.
+    async fn migration_active(&self, database: &str) -> Result<bool, Error> {
+        let selector = ListParams::default().labels(&format!("{}={database}", marks::DATABASE));
+        for namespace in self.scope.each() {
+            let api: Api<Job> = namespace.map_or_else(
+                || Api::all(self.client.clone()),
+                |namespace| Api::namespaced(self.client.clone(), namespace),
+            );
+            let jobs = api.list(&selector).await.map_err(Error::from)?;
+            if jobs
+                .iter()
+                .any(|job| JobState::from(job).outcome == JobOutcome::Active)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

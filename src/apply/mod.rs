@@ -1,0 +1,384 @@
+//! The sixth step: writes what differs, and nothing else.
+
+mod diff;
+mod error;
+mod job;
+mod secrets;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub use error::{Error, Refusal};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    core::{DynamicObject, PartialObjectMeta},
+};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use crate::{
+    child::{Child, Kind, marks},
+    controller::lease::Leadership,
+    decide::Plan,
+    observe::{Scope, Watched, Watches, index::Snapshot},
+    validate::Installation,
+};
+
+/// Writes children, with one field manager, by server-side apply.
+pub struct Applier {
+    client: Client,
+    watches: Arc<Watches>,
+    scope: Scope,
+    leading: watch::Receiver<Leadership>,
+    /// resourceVersion and desired hash after the last write of an object: when both are still the same there is
+    /// nothing to compare, whatever an admission plugin made of the object.
+    settled: Mutex<HashMap<String, (u64, String)>>,
+    /// Held from looking for active migrations to creating a Job, so that two installations on one database
+    /// cannot both find none.
+    migrating: tokio::sync::Mutex<()>,
+}
+
+/// What came of applying a plan.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Objects that were created, changed or deleted.
+    pub written: usize,
+    /// Objects that had drifted from what was applied before, as `Kind name`.
+    pub repaired: Vec<String>,
+    /// Objects that the API server or their owner did not let be written.
+    pub refused: Vec<Refused>,
+    /// A migration Job that was created, by name.
+    pub job_created: Option<String>,
+    /// Another pass can go on at once: a Secret was generated that this one did not know.
+    pub again: bool,
+}
+
+/// A child that could not be written, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub why: Refusal,
+}
+
+/// What one write did.
+enum Outcome {
+    Unchanged,
+    Written,
+    Repaired,
+}
+
+impl Applier {
+    /// An applier that writes only while `leading` says so.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        watches: Arc<Watches>,
+        scope: Scope,
+        leading: watch::Receiver<Leadership>,
+    ) -> Self {
+        Self {
+            client,
+            watches,
+            scope,
+            leading,
+            settled: Mutex::default(),
+            migrating: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Makes the cluster look like the plan.
+    ///
+    /// # Errors
+    /// The first failure that another attempt may mend. One child that cannot be written keeps none of the others
+    /// back.
+    pub async fn apply(
+        &self,
+        installation: &Installation,
+        plan: &Plan,
+        children: Vec<Child>,
+    ) -> Result<Applied, Error> {
+        let mut applied = Applied::default();
+        for secret in &plan.generate {
+            self.check_leading()?;
+            secrets::create(&self.client, installation, *secret).await?;
+            applied.written += 1;
+            applied.again = true;
+        }
+        let mut failed = None;
+        let names: BTreeMap<(Kind, String), ()> = children
+            .iter()
+            .map(|child| ((child.kind, child.name.clone()), ()))
+            .collect();
+        for child in children {
+            let (kind, name) = (child.kind, child.name.clone());
+            let result = if kind == Kind::Job {
+                self.create_job(installation, plan, child).await.map(|created| {
+                    applied.job_created = created.then(|| name.clone());
+                    if created {
+                        Outcome::Written
+                    } else {
+                        Outcome::Unchanged
+                    }
+                })
+            } else {
+                self.apply_child(installation, child).await
+            };
+            match result {
+                Ok(Outcome::Unchanged) => {}
+                Ok(Outcome::Written) => applied.written += 1,
+                Ok(Outcome::Repaired) => {
+                    applied.written += 1;
+                    applied.repaired.push(format!("{} {name}", kind.as_str()));
+                }
+                Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
+                Err(Error::NotLeading) => return Err(Error::NotLeading),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
+            self.check_leading()?;
+            self.delete(installation, kind, &name, &snapshot).await?;
+            applied.written += 1;
+        }
+        failed.map_or(Ok(applied), Err)
+    }
+
+    fn check_leading(&self) -> Result<(), Error> {
+        if self.leading.borrow().leads() {
+            Ok(())
+        } else {
+            Err(Error::NotLeading)
+        }
+    }
+
+    fn api(&self, installation: &Installation, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(
+            self.client.clone(),
+            &installation.identity.namespace,
+            &kind.api_resource(),
+        )
+    }
+
+    async fn apply_child(&self, installation: &Installation, mut child: Child) -> Result<Outcome, Error> {
+        let namespace = &installation.identity.namespace;
+        let hash = hash(&child.body);
+        child.body["metadata"]["annotations"][marks::APPLIED_HASH] = json!(hash);
+        let known = self
+            .watches
+            .index
+            .get(Watched::Child(child.kind), namespace, &child.name);
+        let repaired = match &known {
+            Some(snapshot) => {
+                if !snapshot.owned_by(&installation.identity.uid) {
+                    return Err(Error::Refused(Refusal::NotOwned {
+                        owner: describe_owner(&parse(snapshot)),
+                    }));
+                }
+                if self.is_settled(snapshot, &hash) {
+                    return Ok(Outcome::Unchanged);
+                }
+                let live = parse(snapshot);
+                if diff::covers(&live, &child.body) {
+                    self.settle(snapshot, hash);
+                    return Ok(Outcome::Unchanged);
+                }
+                // A foreign object that takes this one's place between the watch event and the write is refused
+                // by the server.
+                child.body["metadata"]["uid"] = json!(snapshot.uid);
+                live["metadata"]["annotations"][marks::APPLIED_HASH] == json!(hash)
+            }
+            // The watches only show objects with our label.
+            None => {
+                self.check_absent(installation, child.kind, &child.name).await?;
+                false
+            }
+        };
+        self.check_leading()?;
+        let mut parameters = PatchParams::apply(marks::OPERATOR).force();
+        parameters.field_validation = Some(kube::api::ValidationDirective::Strict);
+        let written = self
+            .api(installation, child.kind)
+            .patch(&child.name, &parameters, &Patch::Apply(&child.body))
+            .await
+            .map_err(Error::from)?;
+        if let Some((_, snapshot)) = self.watches.index.record(Watched::Child(child.kind), written) {
+            self.settle(&snapshot, hash);
+        }
+        tracing::info!(
+            kind = child.kind.as_str(),
+            name = child.name,
+            namespace,
+            repaired,
+            "applied"
+        );
+        Ok(if repaired {
+            Outcome::Repaired
+        } else {
+            Outcome::Written
+        })
+    }
+
+    /// Fails unless there is no object of that name, or one that is ours and only lost its label.
+    async fn check_absent(&self, installation: &Installation, kind: Kind, name: &str) -> Result<(), Error> {
+        let found = self
+            .api(installation, kind)
+            .get_metadata_opt(name)
+            .await
+            .map_err(Error::from)?;
+        match found {
+            None => Ok(()),
+            Some(found) if controller_uid(&found) == Some(installation.identity.uid.as_str()) => Ok(()),
+            Some(found) => {
+                let found = serde_json::to_value(&found).unwrap_or_default();
+                Err(Error::Refused(Refusal::NotOwned {
+                    owner: describe_owner(&found),
+                }))
+            }
+        }
+    }
+
+    /// Owned objects that the specification no longer asks for. Never a StatefulSet (it holds data), never the
+    /// Deployments of API and task processor (they always belong), and Jobs only when they are superseded.
+    fn unwanted(
+        &self,
+        installation: &Installation,
+        plan: &Plan,
+        wanted: &BTreeMap<(Kind, String), ()>,
+    ) -> Vec<(Kind, Arc<Snapshot>, String)> {
+        let identity = &installation.identity;
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            for (name, snapshot) in self
+                .watches
+                .index
+                .in_namespace(Watched::Child(kind), &identity.namespace)
+            {
+                if !snapshot.owned_by(&identity.uid) || wanted.contains_key(&(kind, name.clone())) {
+                    continue;
+                }
+                let removable = match kind {
+                    Kind::StatefulSet => false,
+                    Kind::Job => plan.superseded_jobs.contains(&name),
+                    Kind::Deployment => {
+                        name == installation.child("frontend") && !installation.frontend.enabled
+                    }
+                    Kind::PodDisruptionBudget => {
+                        name != installation.child("api") && !installation.frontend.enabled
+                    }
+                    _ => true,
+                };
+                if removable {
+                    found.push((kind, snapshot, name));
+                }
+            }
+        }
+        found
+    }
+
+    async fn delete(
+        &self,
+        installation: &Installation,
+        kind: Kind,
+        name: &str,
+        snapshot: &Snapshot,
+    ) -> Result<(), Error> {
+        let parameters = DeleteParams::background().preconditions(Preconditions {
+            uid: Some(snapshot.uid.clone()),
+            resource_version: None,
+        });
+        match self.api(installation, kind).delete(name, &parameters).await {
+            Ok(_) => {
+                tracing::info!(
+                    kind = kind.as_str(),
+                    name,
+                    namespace = installation.identity.namespace,
+                    "deleted"
+                );
+                Ok(())
+            }
+            // Gone already, or another object has its name by now.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_settled(&self, snapshot: &Snapshot, hash: &str) -> bool {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled
+            .get(&snapshot.uid)
+            .is_some_and(|(version, known)| *version == snapshot.resource_version && known == hash)
+    }
+
+    fn settle(&self, snapshot: &Snapshot, hash: String) {
+        self.settled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(snapshot.uid.clone(), (snapshot.resource_version, hash));
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.settled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}
+
+fn parse(snapshot: &Snapshot) -> Value {
+    snapshot.parse().unwrap_or_default()
+}
+
+fn controller_uid(object: &PartialObjectMeta<DynamicObject>) -> Option<&str> {
+    let owners = object.metadata.owner_references.as_deref()?;
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.as_str())
+}
+
+/// Who an object belongs to, as far as it says.
+fn describe_owner(object: &Value) -> String {
+    let metadata = &object["metadata"];
+    let owner = metadata["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|owner| owner["controller"] == json!(true));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let label = text(&metadata["labels"][marks::MANAGED_BY]);
+    match owner {
+        Some(owner) => format!(
+            "controlled by {} {} (uid {})",
+            text(&owner["kind"]),
+            text(&owner["name"]),
+            text(&owner["uid"])
+        ),
+        None if label.is_empty() => {
+            "it has no controller and no app.kubernetes.io/managed-by label".to_owned()
+        }
+        None => format!("it has no controller; app.kubernetes.io/managed-by is {label:?}"),
+    }
+}
+
+/// Hexadecimal digits of the hash of a desired object.
+const HASH_DIGITS: usize = 16;
+
+fn hash(body: &Value) -> String {
+    // serde_json's maps are ordered, so the text of equal values is equal.
+    let digest = Sha256::digest(body.to_string().as_bytes());
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .take(HASH_DIGITS)
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
+}

@@ -1,0 +1,38 @@
+//! `generate`: what `make generate` writes into the repository.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::ValueEnum;
+
+/// What to print.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Which file.
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    /// The CustomResourceDefinition.
+    Crd,
+}
+
+pub(super) fn main(args: &Args) -> ExitCode {
+    let text = match args.what {
+        What::Crd => crate::api::crd_yaml().map_err(|error| error.to_string()),
+    };
+    match text.and_then(|text| {
+        io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| error.to_string())
+    }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! `run`: the operator itself.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    controller::{
+        admin::{Admin, Sources},
+        client,
+        heartbeat::Heartbeat,
+        lease::LeaseSettings,
+        metrics::Metrics,
+        readiness::Readiness,
+        run::{Settings, run},
+    },
+    observe::Scope,
+    telemetry::{self, LogFormat},
+};
+
+/// Settings of the operator.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Namespaces to look after, separated by commas; the whole cluster when not given.
+    #[arg(
+        long,
+        env = "FLAGSMITH_OPERATOR_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE,…"
+    )]
+    namespaces: Vec<String>,
+
+    /// Where probes and metrics are served.
+    #[arg(
+        long,
+        env = "FLAGSMITH_OPERATOR_ADMIN_ADDRESS",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS:PORT"
+    )]
+    admin_address: SocketAddr,
+
+    /// Whether to compete for a lease, so that several replicas can stand by for each other.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
+    leader_election: bool,
+
+    /// The name of the lease.
+    #[arg(
+        long,
+        env = "FLAGSMITH_OPERATOR_LEASE_NAME",
+        default_value = "flagsmith-operator",
+        value_name = "NAME"
+    )]
+    lease_name: String,
+
+    /// How many installations are worked on at once.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "1-64")]
+    concurrency: u16,
+
+    /// Whether the operator connects to databases itself; switch it off where a NetworkPolicy keeps it out.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_DATABASE_PROBE", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
+    database_probe: bool,
+
+    /// How log lines are written.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// Which log lines are written, as in RUST_LOG: `info`, or `warn,flagsmith_operator=debug`.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_LEVEL", value_name = "FILTER")]
+    log_level: Option<String>,
+
+    /// The pod's name, by the downward API.
+    #[arg(long, env = "POD_NAME", hide = true, default_value = "local")]
+    pod_name: String,
+
+    /// The pod's namespace, by the downward API.
+    #[arg(long, env = "POD_NAMESPACE", hide = true, default_value = "default")]
+    pod_namespace: String,
+}
+
+/// A failure to start, for a person.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the asynchronous runtime could not be started")]
+    Runtime(#[source] std::io::Error),
+    #[error("neither a service account nor a kubeconfig was found; set KUBECONFIG, or run in a cluster")]
+    Config(#[source] Box<kube::config::InferConfigError>),
+    #[error("the client of the API server could not be made")]
+    Client(#[from] client::Error),
+    #[error(transparent)]
+    Admin(#[from] crate::controller::admin::Error),
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
+    #[error("signals could not be listened to")]
+    Signals(#[source] std::io::Error),
+}
+
+pub(super) fn main(args: Args) -> ExitCode {
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("error: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(error) = source {
+                anstream::eprintln!("  because: {error}");
+                source = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: Args) -> Result<(), Error> {
+    telemetry::init(args.log_format, args.log_level.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: Args) -> Result<(), Error> {
+    let metrics = Metrics::new();
+    let config = kube::Config::infer()
+        .await
+        .map_err(|error| Error::Config(Box::new(error)))?;
+    let client = client::connect(config, metrics.clone())?;
+    let (heartbeat, readiness) = (Heartbeat::new(), Readiness::new());
+    let sources = Sources {
+        heartbeat: heartbeat.clone(),
+        readiness: readiness.clone(),
+        metrics: metrics.clone(),
+    };
+    let admin = Admin::bind(args.admin_address, sources).await?;
+    let shutdown = CancellationToken::new();
+    let stopping = stop_on_signal(shutdown.clone())?;
+    let settings = settings(&args);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        scope = ?settings.scope,
+        admin = %admin.address(),
+        leader_election = args.leader_election,
+        "starting"
+    );
+    // Probes are answered until everything else has ended.
+    let ended = CancellationToken::new();
+    let work = async {
+        run(client, settings, readiness, metrics, shutdown.clone()).await;
+        ended.cancel();
+        shutdown.cancel();
+    };
+    futures::join!(
+        work,
+        admin.run(ended.clone()),
+        heartbeat.run(ended.clone()),
+        stopping
+    );
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn settings(args: &Args) -> Settings {
+    let namespaces: Vec<String> = args
+        .namespaces
+        .iter()
+        .filter(|name| !name.is_empty())
+        .cloned()
+        .collect();
+    Settings {
+        scope: if namespaces.is_empty() {
+            Scope::Cluster
+        } else {
+            Scope::Namespaces(namespaces)
+        },
+        concurrency: args.concurrency,
+        lease: args
+            .leader_election
+            .then(|| LeaseSettings::new(&args.pod_namespace, &args.lease_name, &args.pod_name)),
+        probe_databases: args.database_probe,
+        instance: Some(args.pod_name.clone()),
+    }
+}
+
+fn stop_on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = ()>, Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: ending what is under way"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: ending what is under way"),
+            () = shutdown.cancelled() => {}
+        }
+        shutdown.cancel();
+    })
+}

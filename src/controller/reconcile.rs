@@ -1,0 +1,267 @@
+//! One pass over one object, and what surrounds it: leadership, deadline, panics, back-off.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use kube::{core::DeserializeGuard, runtime::controller::Action};
+use tokio::sync::watch;
+
+use super::{
+    backoff::{Failures, jittered},
+    client,
+    lease::Leadership,
+    metrics::{Metrics, Outcome},
+};
+use crate::{
+    api::FlagsmithDeployment,
+    apply::{self, Applied, Applier},
+    build::build,
+    decide::decide,
+    diagnose::{Code, live},
+    observe::Observer,
+    report::{self, Context as ReportContext, Reporter},
+    validate::{Identity, Problem, validate},
+};
+
+/// How long one pass may take: more than the deadlines of the few requests that one pass makes when each of them
+/// is slow, and short enough that a hanging object is tried again within a minute.
+const PASS_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The object that a pass is over: one that cannot be decoded is still an object.
+pub type Primary = DeserializeGuard<FlagsmithDeployment>;
+
+/// What every pass needs.
+pub struct Context {
+    /// Looks.
+    pub observer: Observer,
+    /// Writes.
+    pub applier: Applier,
+    /// Reports.
+    pub reporter: Reporter,
+    /// Whether this replica may write.
+    pub leading: watch::Receiver<Leadership>,
+    /// How often each object failed in a row.
+    pub failures: Failures<String>,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// Why a pass failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It took too long.
+    #[error("the pass took longer than {} s", PASS_DEADLINE.as_secs())]
+    Deadline,
+    /// It panicked; the panic was logged where it happened.
+    #[error("the pass panicked")]
+    Panic,
+    /// Children could not be written.
+    #[error("children could not be written")]
+    Apply(#[from] apply::Error),
+    /// The status could not be written.
+    #[error(transparent)]
+    Report(#[from] report::Error),
+}
+
+impl Error {
+    /// A constant label for metrics.
+    #[must_use]
+    pub const fn category(&self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Panic => "panic",
+            Self::Apply(error) => error.category(),
+            Self::Report(_) => "status",
+        }
+    }
+}
+
+/// A pass that can neither hang nor take others down with it.
+pub async fn contained(resource: Arc<Primary>, context: Arc<Context>) -> Result<Action, Error> {
+    if !context.leading.borrow().leads() {
+        // Whoever leads looks at everything when leadership is won.
+        return Ok(Action::await_change());
+    }
+    let pass = context.metrics.pass_started();
+    let result = match AssertUnwindSafe(tokio::time::timeout(
+        PASS_DEADLINE,
+        reconcile(&resource, &context),
+    ))
+    .catch_unwind()
+    .await
+    {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => {
+            context.metrics.pass_deadline_exceeded();
+            Err(Error::Deadline)
+        }
+        Err(_) => {
+            context.metrics.pass_panicked();
+            Err(Error::Panic)
+        }
+    };
+    match result {
+        Ok((action, outcome)) => {
+            pass.ended(outcome);
+            context.failures.forget(&key(&resource));
+            Ok(action)
+        }
+        Err(Error::Apply(apply::Error::NotLeading)) => {
+            pass.ended(Outcome::Unchanged);
+            Ok(Action::await_change())
+        }
+        Err(error) => {
+            context.metrics.pass_failed(error.category());
+            pass.ended(Outcome::Error);
+            Err(error)
+        }
+    }
+}
+
+/// When to try again after a failure; logs its whole chain.
+pub fn error_policy(resource: Arc<Primary>, error: &Error, context: Arc<Context>) -> Action {
+    let key = key(&resource);
+    let wait = context.failures.failed(&key, &mut rand::rng());
+    let deadline = matches!(error, Error::Apply(apply::Error::Kube(source)) if client::is_deadline(source));
+    tracing::warn!(
+        object = key,
+        error = chain(error),
+        category = error.category(),
+        deadline,
+        retry_in_seconds = wait.as_secs_f32(),
+        "a pass failed"
+    );
+    Action::requeue(wait)
+}
+
+/// The pipeline: validate → observe → diagnose → decide → build → apply → report.
+async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Outcome), Error> {
+    let resource = match &resource.0 {
+        Ok(resource) if resource.metadata.deletion_timestamp.is_some() => {
+            return Ok((Action::await_change(), Outcome::Unchanged));
+        }
+        Ok(resource) => resource,
+        Err(invalid) => return undecodable(invalid, context).await,
+    };
+    let now = Timestamp::now();
+    let installation = match validate(resource) {
+        Ok(installation) => installation,
+        Err(problems) => return invalid(resource, problems, context, now).await,
+    };
+    let seen = context
+        .observer
+        .observe(&installation, context.reporter.previous(resource), now)
+        .await;
+    let diagnoses = live::diagnose(&installation, &seen);
+    let plan = decide(&installation, &seen, &diagnoses);
+    let (applied, failed) = if installation.suspended {
+        (Applied::default(), None)
+    } else {
+        match context
+            .applier
+            .apply(&installation, &plan, build(&installation, &plan))
+            .await
+        {
+            Ok(applied) => (applied, None),
+            Err(error) => (Applied::default(), Some(error)),
+        }
+    };
+    if applied.again {
+        context.observer.look_again(&installation.identity.uid);
+        return Ok((Action::requeue(Duration::ZERO), Outcome::Changed));
+    }
+    let report = ReportContext {
+        installation: &installation,
+        seen: &seen,
+        plan: &plan,
+        diagnoses: &diagnoses,
+    };
+    let held_back = context.reporter.report(resource, report, &applied).await?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    // A refused child is tried again like a failing look: whoever removes the obstacle wants to see it heal.
+    let next = if applied.refused.is_empty() {
+        context.observer.next_look(&installation.identity.uid)
+    } else {
+        crate::observe::FRESH_WHILE_FAILING
+    };
+    // Recorded just now: what waits for the record can go on.
+    let recorded = matches!(plan.gate, crate::decide::Gate::Unrecorded(_));
+    let wait = if recorded {
+        Duration::ZERO
+    } else {
+        held_back.map_or_else(|| jittered(next, &mut rand::rng()), |wait| wait.min(next))
+    };
+    let outcome = if applied.written > 0 {
+        Outcome::Changed
+    } else {
+        Outcome::Unchanged
+    };
+    Ok((Action::requeue(wait), outcome))
+}
+
+async fn invalid(
+    resource: &FlagsmithDeployment,
+    problems: Vec<Problem>,
+    context: &Context,
+    now: Timestamp,
+) -> Result<(Action, Outcome), Error> {
+    let Some(identity) = Identity::of(resource) else {
+        return Ok((Action::await_change(), Outcome::Unchanged));
+    };
+    let held_back = context
+        .reporter
+        .report_invalid(resource, &identity, problems, now)
+        .await?;
+    Ok((
+        held_back.map_or_else(Action::await_change, Action::requeue),
+        Outcome::Unchanged,
+    ))
+}
+
+/// An object that was stored before today's schema: only its metadata can be read, which is enough to say so.
+async fn undecodable(
+    object: &kube::core::error_boundary::InvalidObject,
+    context: &Context,
+) -> Result<(Action, Outcome), Error> {
+    let shell: Option<FlagsmithDeployment> = serde_json::from_value(serde_json::json!({
+        "apiVersion": "operator.flagsmith.com/v1alpha1",
+        "kind": "FlagsmithDeployment",
+        "metadata": object.metadata,
+        "spec": { "version": "", "database": {} },
+    }))
+    .ok();
+    let Some(shell) = shell else {
+        return Ok((Action::await_change(), Outcome::Unchanged));
+    };
+    let problem = Problem {
+        code: Code::InvalidSpec,
+        field: "spec".to_owned(),
+        message: format!("the stored object cannot be read: {}", object.error),
+        remedy: "Correct the field that the message names (kubectl edit), or apply the whole resource again."
+            .to_owned(),
+    };
+    invalid(&shell, vec![problem], context, Timestamp::now()).await
+}
+
+fn key(resource: &Primary) -> String {
+    use kube::ResourceExt as _;
+    format!(
+        "{}/{}",
+        resource.namespace().unwrap_or_default(),
+        resource.name_any()
+    )
+}
+
+/// An error with all its sources, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

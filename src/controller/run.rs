@@ -1,0 +1,250 @@
+//! The operator: watches, leadership, passes, probes, and their orderly end.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream::select_all};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client, CustomResourceExt as _, Resource as _, ResourceExt as _,
+    runtime::{
+        Controller, WatchStreamExt as _, controller,
+        reflector::{self, ObjectRef},
+        watcher,
+    },
+};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    backoff::Failures,
+    lease::{Leadership, Lease, LeaseSettings},
+    metrics::Metrics,
+    readiness::{Gate, Readiness, crd_freshness},
+    reconcile::{Context, Primary, contained, error_policy},
+};
+use crate::{
+    api::{self, FlagsmithDeployment},
+    apply::Applier,
+    observe::{Observer, Scope, Watches, watch as watches},
+    report::Reporter,
+};
+
+/// How often the CRD is looked at, until it is there and as fresh as this operator, and afterwards: an upgrade of
+/// the chart may bring it later.
+const CRD_RETRY: Duration = Duration::from_secs(5);
+const CRD_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How often the state of the caches is passed on to `/readyz`.
+const CACHE_CHECK: Duration = Duration::from_millis(100);
+
+/// Events that wait for the controller: above a burst of one thousand installations, below what fills memory.
+const TRIGGERS: usize = 4096;
+
+/// Objects in one page of the list of FlagsmithDeployments.
+const PAGE_SIZE: u32 = 100;
+
+/// What the operator is told to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which namespaces it looks after.
+    pub scope: Scope,
+    /// Passes at once, over different objects.
+    pub concurrency: u16,
+    /// The lease that it competes for; `None` leads at once.
+    pub lease: Option<LeaseSettings>,
+    /// Whether it connects to databases itself.
+    pub probe_databases: bool,
+    /// The name that it shows in Events.
+    pub instance: Option<String>,
+}
+
+/// Runs until `shutdown`, then ends what is under way and releases the lease.
+pub async fn run(
+    client: Client,
+    settings: Settings,
+    readiness: Readiness,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
+    let (leading_sender, leading) = watch::channel(Leadership::default());
+    let drained = CancellationToken::new();
+    let election = {
+        let (client, metrics, shutdown, drained) =
+            (client.clone(), metrics.clone(), shutdown.clone(), drained.clone());
+        let lease = settings.lease.clone();
+        async move {
+            match lease {
+                Some(lease) => {
+                    Lease::new(client, lease, metrics)
+                        .run(leading_sender, shutdown, drained.cancelled_owned())
+                        .await;
+                }
+                None => {
+                    leading_sender.send_replace(Leadership::forever());
+                    drained.cancelled().await;
+                }
+            }
+        }
+    };
+    let work = async {
+        passes(client.clone(), settings, &readiness, metrics, leading, &shutdown).await;
+        drained.cancel();
+    };
+    let crd = shutdown.run_until_cancelled(check_crd(client.clone(), &readiness));
+    futures::join!(election, work, crd);
+}
+
+async fn passes(
+    client: Client,
+    settings: Settings,
+    readiness: &Readiness,
+    metrics: Metrics,
+    leading: watch::Receiver<Leadership>,
+    shutdown: &CancellationToken,
+) {
+    let watched = Arc::new(Watches::default());
+    let (trigger, triggers) = mpsc::channel(TRIGGERS);
+    let watching = watches::run(
+        client.clone(),
+        settings.scope.clone(),
+        Arc::clone(&watched),
+        metrics.clone(),
+        trigger,
+    );
+    let context = Arc::new(Context {
+        observer: Observer::new(client.clone(), Arc::clone(&watched), settings.probe_databases),
+        applier: Applier::new(
+            client.clone(),
+            Arc::clone(&watched),
+            settings.scope.clone(),
+            leading.clone(),
+        ),
+        reporter: Reporter::new(client.clone(), metrics.clone(), settings.instance.clone()),
+        leading: leading.clone(),
+        failures: Failures::new(),
+        metrics,
+    });
+    let controlling = async {
+        if shutdown
+            .run_until_cancelled(synced(&watched, readiness))
+            .await
+            .is_none()
+        {
+            return;
+        }
+        control(client, &settings, context, triggers, leading, shutdown.clone()).await;
+    };
+    tokio::select! {
+        () = controlling => {}
+        () = watching => tracing::error!("the watches have ended; the operator stops"),
+    }
+}
+
+/// Waits for the first list of every kind: a decision on half of the world would be a wrong one.
+async fn synced(watches: &Watches, readiness: &Readiness) {
+    while !watches.synced() {
+        readiness.close(Gate::Caches, "waiting for the first list of every watched kind");
+        tokio::time::sleep(CACHE_CHECK).await;
+    }
+    readiness.open(Gate::Caches);
+}
+
+async fn control(
+    client: Client,
+    settings: &Settings,
+    context: Arc<Context>,
+    triggers: mpsc::Receiver<ObjectRef<FlagsmithDeployment>>,
+    leading: watch::Receiver<Leadership>,
+    shutdown: CancellationToken,
+) {
+    let (reader, writer) = reflector::store();
+    let gone = Arc::clone(&context);
+    let primaries = select_all(settings.scope.each().into_iter().map(|namespace| {
+        let api: Api<Primary> = namespace.map_or_else(
+            || Api::all(client.clone()),
+            |namespace| Api::namespaced(client.clone(), namespace),
+        );
+        watcher(api, watcher::Config::default().page_size(PAGE_SIZE))
+            .default_backoff()
+            .boxed()
+    }))
+    .modify(|object| object.meta_mut().managed_fields = None)
+    .reflect(writer)
+    .inspect(move |event| {
+        if let Ok(watcher::Event::Delete(object)) = event {
+            forget(&gone, object);
+        }
+    })
+    .applied_objects();
+    let won = leadership_won(leading);
+    let controller = Controller::for_stream(primaries, reader)
+        .with_config(controller::Config::default().concurrency(settings.concurrency))
+        .reconcile_on(ReceiverStream::new(triggers).map(|reference| {
+            ObjectRef::new(&reference.name).within(reference.namespace.as_deref().unwrap_or_default())
+        }))
+        .reconcile_all_on(won)
+        .graceful_shutdown_on(shutdown.cancelled_owned());
+    controller
+        .run(contained, error_policy, context)
+        .map_err(|error| {
+            // A trigger for an object that is gone is the normal end of one.
+            if !matches!(
+                error,
+                controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)
+            ) {
+                tracing::warn!(%error, "the queue reported a failure");
+            }
+        })
+        .for_each(|_| futures::future::ready(()))
+        .await;
+}
+
+/// One item each time that leadership is won.
+fn leadership_won(leading: watch::Receiver<Leadership>) -> impl futures::Stream<Item = ()> + Send + 'static {
+    futures::stream::unfold((leading, false), |(mut leading, mut led)| async move {
+        loop {
+            let leads = leading.borrow_and_update().leads();
+            let won = leads && !led;
+            led = leads;
+            if won {
+                return Some(((), (leading, led)));
+            }
+            leading.changed().await.ok()?;
+        }
+    })
+}
+
+fn forget(context: &Context, object: &Primary) {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let uid = object.uid().unwrap_or_default();
+    context.observer.forget(&uid);
+    context.reporter.forget(&namespace, &name, &uid);
+    context.failures.forget(&format!("{namespace}/{name}"));
+}
+
+/// Keeps the `crd` gate as the cluster has it.
+async fn check_crd(client: Client, readiness: &Readiness) {
+    let api: Api<CustomResourceDefinition> = Api::all(client);
+    let generated = api::crd();
+    loop {
+        let problem = match api.get_opt(FlagsmithDeployment::crd_name()).await {
+            Ok(stored) => crd_freshness(stored.as_ref(), &generated)
+                .err()
+                .map(|problem| problem.to_string()),
+            Err(error) => Some(format!("the CRD could not be read: {error}")),
+        };
+        let wait = match problem {
+            None => {
+                readiness.open(Gate::Crd);
+                CRD_INTERVAL
+            }
+            Some(problem) => {
+                tracing::warn!(problem, "the operator is not ready");
+                readiness.close(Gate::Crd, problem);
+                CRD_RETRY
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}

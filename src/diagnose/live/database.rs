@@ -1,0 +1,200 @@
+//! What a connection to the database showed.
+
+use super::{Code, Component, Diagnosis, Severity, diagnosis};
+use crate::{
+    flagsmith,
+    observe::{DatabaseProbe, Observation, ProbeFailure, ProbeFailureKind, SecretState},
+    validate::{Database, DatabaseIdentity, Installation},
+};
+
+/// `server_version_num` is major × 10000 + minor since PostgreSQL 10.
+const VERSION_DIVISOR: i32 = 10_000;
+
+pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+    let mut found = Vec::new();
+    if matches!(installation.database, Database::Embedded { .. }) {
+        found.push(embedded(installation));
+        if !seen
+            .embedded_database
+            .as_ref()
+            .is_some_and(|database| database.ready > 0)
+        {
+            found.extend(embedded_starting(installation, seen));
+            return found;
+        }
+    }
+    let SecretState::Present(identity) = &seen.secrets.database else {
+        return found;
+    };
+    match &seen.database {
+        DatabaseProbe::NotProbed => {}
+        DatabaseProbe::Reachable { version, read_only } => {
+            found.extend(version_too_old(installation, identity, *version));
+            if *read_only {
+                found.push(read_only_server(identity));
+            }
+        }
+        DatabaseProbe::Failed(failure) => found.extend(failed(installation, seen, identity, failure)),
+    }
+    found
+}
+
+/// Whether pods of the API or the task processor are ready: their own check has just written to the database.
+pub(crate) fn used_by_pods(seen: &Observation) -> bool {
+    seen.pods
+        .iter()
+        .any(|pod| pod.ready && matches!(pod.component.as_str(), "api" | "task-processor"))
+}
+
+fn failed(
+    installation: &Installation,
+    seen: &Observation,
+    identity: &DatabaseIdentity,
+    failure: &ProbeFailure,
+) -> Option<Diagnosis> {
+    use ProbeFailureKind as Kind;
+    let DatabaseIdentity { host, port, name } = identity;
+    let evidence = vec![format!(
+        "connecting to {identity} from the operator: {}",
+        failure.message
+    )];
+    // The pods' own readiness check writes to the database: what works for them is not down. Only the operator
+    // may be kept out, which the DatabaseReachable condition says.
+    if used_by_pods(seen)
+        && matches!(
+            failure.kind,
+            Kind::HostNotFound | Kind::Refused | Kind::TimedOut | Kind::Tls | Kind::Other
+        )
+    {
+        return None;
+    }
+    let namespace = &installation.identity.namespace;
+    let (code, message, remedy) = match failure.kind {
+        Kind::HostNotFound => (
+            Code::DatabaseHostNotFound,
+            format!("The database's host name {host} has no address."),
+            format!("Correct the host in DATABASE_URL; a Service in another namespace is SERVICE.NAMESPACE.svc. To look it up: kubectl -n {namespace} run lookup --rm -it --image=busybox --restart=Never -- nslookup {host}"),
+        ),
+        Kind::Refused => (
+            Code::DatabaseUnreachable,
+            format!("Nothing accepts connections at {host}:{port}, where the database should be."),
+            format!("Start PostgreSQL, or correct host and port in DATABASE_URL. To try it: kubectl -n {namespace} run psql --rm -it --image=postgres:17 --restart=Never -- pg_isready -h {host} -p {port}"),
+        ),
+        // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out.
+        Kind::TimedOut => return None,
+        Kind::Authentication => (
+            Code::DatabaseAuthenticationFailed,
+            format!("PostgreSQL at {host}:{port} does not accept the role or the password in DATABASE_URL."),
+            "Correct the role or the password in the Secret; characters such as # / @ must be percent-encoded. The operator tries again every few seconds.".to_owned(),
+        ),
+        Kind::AccessRejected => (
+            Code::DatabaseAccessRejected,
+            format!("PostgreSQL at {host}:{port} does not let this role connect to {name} from here."),
+            format!("Add a line for the role, database {name} and the cluster's pod addresses to pg_hba.conf (and GRANT CONNECT ON DATABASE \"{name}\"), or use sslmode=require if only encrypted connections are allowed."),
+        ),
+        Kind::NotFound => (
+            Code::DatabaseNotFound,
+            format!("PostgreSQL at {host}:{port} has no database {name}."),
+            format!("Create it: CREATE DATABASE \"{name}\" OWNER <the role in DATABASE_URL>; or correct the name after the last / of DATABASE_URL."),
+        ),
+        Kind::Starting => (
+            Code::DatabaseStarting,
+            format!("PostgreSQL at {host}:{port} is starting or stopping."),
+            "Nothing to do if it was just restarted; the operator tries again every few seconds.".to_owned(),
+        ),
+        Kind::TooManyConnections => (
+            Code::DatabaseConnectionsExhausted,
+            format!("PostgreSQL at {host}:{port} has no connection left."),
+            "See who holds them: SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC; then raise max_connections, or lower replicas, workers or threads.".to_owned(),
+        ),
+        Kind::Tls => (
+            Code::DatabaseTlsMismatch,
+            format!("The operator and PostgreSQL at {host}:{port} do not agree on encryption."),
+            "If the server has no TLS, write ?sslmode=disable (or prefer) at the end of DATABASE_URL; if it requires TLS, sslmode=require.".to_owned(),
+        ),
+        Kind::PoolerRejectsOptions => (
+            Code::DatabasePoolerRejectsOptions,
+            format!("A connection pooler at {host}:{port} refuses start-up parameters."),
+            "Set ignore_startup_parameters in PgBouncer, or let DATABASE_URL point to PostgreSQL itself.".to_owned(),
+        ),
+        Kind::Other => (
+            Code::DatabaseUnreachable,
+            format!("The database at {host}:{port} cannot be used."),
+            "The evidence has the server's own words.".to_owned(),
+        ),
+    };
+    Some(diagnosis(
+        code,
+        Severity::Critical,
+        Component::Database,
+        message,
+        evidence,
+        remedy,
+    ))
+}
+
+fn version_too_old(
+    installation: &Installation,
+    identity: &DatabaseIdentity,
+    version: i32,
+) -> Option<Diagnosis> {
+    let needed = flagsmith::postgres_minimum(installation.release);
+    let (major, minor) = (version / VERSION_DIVISOR, version % VERSION_DIVISOR);
+    (u32::try_from(major).unwrap_or_default() < needed).then(|| {
+        diagnosis(
+            Code::DatabaseVersionUnsupported,
+            Severity::Critical,
+            Component::Database,
+            format!("Flagsmith {} needs PostgreSQL {needed} or later, but {identity} is PostgreSQL {major}.{minor}.", installation.release),
+            vec![format!("server_version_num: {version}; the release brings a Django that refuses older servers")],
+            format!("Upgrade PostgreSQL to {needed} or later first, or stay below Flagsmith {}.", flagsmith::POSTGRES_14_SINCE),
+        )
+    })
+}
+
+fn read_only_server(identity: &DatabaseIdentity) -> Diagnosis {
+    diagnosis(
+        Code::DatabaseReadOnly,
+        Severity::Critical,
+        Component::Database,
+        format!(
+            "The database {identity} takes no writes: it is a standby, or transactions are read-only by default."
+        ),
+        vec!["SQL: pg_is_in_recovery() or default_transaction_read_only is on".to_owned()],
+        "Let DATABASE_URL point to the primary; after a failover, to the new one.".to_owned(),
+    )
+}
+
+fn embedded(installation: &Installation) -> Diagnosis {
+    diagnosis(
+        Code::EmbeddedDatabaseInUse,
+        Severity::Info,
+        Component::Database,
+        "The embedded PostgreSQL is for trying Flagsmith out: a single pod, no backup, and its volume is deleted with this resource.".to_owned(),
+        vec![format!("spec.database.embedded is set; StatefulSet {}-database", installation.identity.name)],
+        "For production run PostgreSQL yourself and name its URL in spec.database.urlFrom of a new FlagsmithDeployment.".to_owned(),
+    )
+}
+
+/// Only until it is up: what keeps its pod from running is told by the pod's own problems.
+fn embedded_starting(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
+    let reason = if seen.embedded_database.is_some() {
+        "its pod is not ready yet"
+    } else {
+        "it is being made"
+    };
+    Some(diagnosis(
+        Code::DatabaseStarting,
+        Severity::Warning,
+        Component::Database,
+        format!("The embedded PostgreSQL is starting: {reason}."),
+        vec![format!(
+            "StatefulSet {}-database: 0 of 1 pod ready",
+            installation.identity.name
+        )],
+        format!(
+            "Nothing to do for a minute or two; then see kubectl -n {} describe pod {}-database-0",
+            installation.identity.namespace, installation.identity.name
+        ),
+    ))
+}

@@ -1,0 +1,53 @@
+//! Rules over what was observed in the cluster: one file for each family of causes.
+
+mod database;
+mod downgrade;
+mod exposure;
+mod migration;
+mod pods;
+mod refusal;
+mod secrets;
+mod workloads;
+
+pub(crate) use database::used_by_pods;
+pub use refusal::refused;
+
+use super::{Code, Component, Diagnosis, Severity};
+use crate::{observe::Observation, validate::Installation};
+
+/// Everything that is wrong with an installation, as far as this observation shows, the most severe first.
+#[must_use]
+pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+    let mut found = Vec::new();
+    found.extend(secrets::check(installation, seen));
+    found.extend(database::check(installation, seen));
+    found.extend(downgrade::check(installation, seen));
+    found.extend(migration::check(installation, seen));
+    found.extend(workloads::check(installation, seen));
+    found.extend(exposure::check(installation, seen));
+    sort(&mut found);
+    found
+}
+
+/// The most severe first; within a severity in the order of the rules, causes before what follows from them.
+pub fn sort(diagnoses: &mut [Diagnosis]) {
+    diagnoses.sort_by_key(|diagnosis| diagnosis.severity);
+}
+
+fn diagnosis(
+    code: Code,
+    severity: Severity,
+    component: Component,
+    message: String,
+    evidence: Vec<String>,
+    remedy: String,
+) -> Diagnosis {
+    Diagnosis {
+        code,
+        severity,
+        component,
+        message,
+        evidence,
+        remedy,
+    }
+}

@@ -1,0 +1,173 @@
+//! What keeps pods from running, the same for every component.
+
+use super::{Code, Component, Diagnosis, Severity, diagnosis};
+use crate::{
+    observe::{Observation, PodProblem, PodSummary},
+    validate::Installation,
+};
+
+/// Waiting reasons of images that cannot be had.
+const IMAGE_REASONS: &[&str] = &[
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "RegistryUnavailable",
+];
+
+/// Lines of a container's last words that are shown.
+const LAST_LINES: usize = 3;
+
+/// Characters of one line of evidence.
+const LINE_LIMIT: usize = 300;
+
+/// One diagnosis for each kind of problem of a component's pods.
+pub(super) fn check(
+    installation: &Installation,
+    seen: &Observation,
+    label: &str,
+    component: Component,
+) -> Vec<Diagnosis> {
+    let mut found: Vec<Diagnosis> = Vec::new();
+    let pods: Vec<_> = seen
+        .pods
+        .iter()
+        .filter(|pod| pod.component == label && !pod.terminating)
+        .collect();
+    for (pod, problem) in pods
+        .iter()
+        .flat_map(|pod| pod.problems.iter().map(move |problem| (*pod, problem)))
+    {
+        let Some(new) = problem_of(installation, pod, problem, component) else {
+            continue;
+        };
+        match found.iter_mut().find(|known| known.code == new.code) {
+            Some(known) => known.evidence.extend(new.evidence),
+            None => found.push(new),
+        }
+    }
+    found
+}
+
+/// The last words of failed pods of a component.
+pub(super) fn last_words(seen: &Observation, label: &str) -> Vec<String> {
+    seen.pods
+        .iter()
+        .filter(|pod| pod.component == label)
+        .flat_map(|pod| {
+            pod.problems.iter().filter_map(move |problem| match problem {
+                PodProblem::Failed {
+                    exit_code, message, ..
+                } => Some((pod, exit_code, message)),
+                _ => None,
+            })
+        })
+        .last()
+        .map(|(pod, exit_code, message)| {
+            let mut lines = vec![format!("pod {} ended with status {exit_code}", pod.name)];
+            lines.extend(message.as_deref().into_iter().flat_map(tail));
+            lines
+        })
+        .unwrap_or_default()
+}
+
+fn problem_of(
+    installation: &Installation,
+    pod: &PodSummary,
+    problem: &PodProblem,
+    component: Component,
+) -> Option<Diagnosis> {
+    let migrations = component == Component::Migrations;
+    let namespace = &installation.identity.namespace;
+    let name = &pod.name;
+    let named = |code, severity, message: String, evidence, remedy: String| {
+        Some(diagnosis(code, severity, component, message, evidence, remedy))
+    };
+    match problem {
+        PodProblem::Unschedulable(why) => named(
+            if migrations { Code::MigrationPodUnschedulable } else { Code::PodUnschedulable },
+            Severity::Critical,
+            format!("No node can take a pod of the {}.", component.as_str()),
+            vec![format!("pod {name}: {why}")],
+            "Lower resources.requests, change nodeSelector, affinity or tolerations, or add nodes.".to_owned(),
+        ),
+        PodProblem::Waiting { reason, message, image } if IMAGE_REASONS.contains(&reason.as_str()) => named(
+            if migrations { Code::MigrationImagePullFailed } else { Code::ImagePullFailed },
+            Severity::Critical,
+            format!("The image {image} of the {} cannot be pulled.", component.as_str()),
+            vec![format!("pod {name}: {reason}: {message}")],
+            "Check that spec.version exists as a tag, the repository in spec.images, and the credentials in spec.images.pullSecrets.".to_owned(),
+        ),
+        PodProblem::Waiting { reason, message, .. } => named(
+            Code::CrashLooping,
+            Severity::Critical,
+            format!("A container of the {} cannot be started: {reason}.", component.as_str()),
+            vec![format!("pod {name}: {message}")],
+            format!("kubectl -n {namespace} describe pod {name}"),
+        ),
+        PodProblem::CrashLoop { restarts, exit_code, reason, message } => {
+            let mut evidence = vec![format!(
+                "pod {name}: restarted {}, last exit status {}{}",
+                times(*restarts),
+                exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
+                reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default(),
+            )];
+            evidence.extend(message.as_deref().into_iter().flat_map(tail));
+            named(
+                Code::CrashLooping,
+                Severity::Critical,
+                format!("The {} starts and ends again and again.", component.as_str()),
+                evidence,
+                format!("kubectl -n {namespace} logs {name} --previous"),
+            )
+        }
+        PodProblem::OutOfMemory { restarts, limit } => named(
+            if migrations { Code::MigrationOutOfMemory } else { Code::ContainerOutOfMemory },
+            if pod.ready { Severity::Warning } else { Severity::Critical },
+            format!("A container of the {} was killed because it used more memory than its limit.", component.as_str()),
+            vec![format!(
+                "pod {name}: OOMKilled, restarted {}, limit {}",
+                times(*restarts),
+                limit.as_deref().unwrap_or("none: the node itself had no memory left"),
+            )],
+            match component {
+                Component::Api => "Raise spec.api.resources.limits.memory, or lower spec.api.gunicorn.workers (each worker needs about 200 MB).".to_owned(),
+                Component::TaskProcessor => "Raise spec.taskProcessor.resources.limits.memory.".to_owned(),
+                Component::Migrations => "Raise spec.migrations.resources.limits.memory.".to_owned(),
+                _ => "Raise resources.limits.memory of this component.".to_owned(),
+            },
+        ),
+        // What a Job's pod left behind is told by the Job's own diagnosis.
+        PodProblem::Failed { .. } => None,
+    }
+}
+
+/// Rounded, so that a pod that restarts for days does not rewrite the status at each restart.
+fn times(restarts: i32) -> String {
+    match restarts {
+        0 => "not yet".to_owned(),
+        1 => "once".to_owned(),
+        2..=4 => "a few times".to_owned(),
+        5..=19 => "more than 5 times".to_owned(),
+        _ => "more than 20 times".to_owned(),
+    }
+}
+
+/// The last lines of a text, each cut to a length that one can read.
+fn tail(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines
+        .iter()
+        .skip(lines.len().saturating_sub(LAST_LINES))
+        .map(|line| {
+            format!(
+                "log: {}",
+                crate::diagnose::redact::redact(&line.chars().take(LINE_LIMIT).collect::<String>())
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,150 @@
+//! Secrets that are missing or cannot be used.
+
+use super::{Code, Component, Diagnosis, Severity, diagnosis};
+use crate::{
+    observe::{Observation, SecretState},
+    validate::{Database, Installation, SecretKey},
+};
+
+pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+    let mut found = Vec::new();
+    let generated = matches!(installation.database, Database::Embedded { .. });
+    // Before the first start the operator is about to make its own Secrets.
+    let expected = |state_missing: bool, own: bool| state_missing && own && !seen.has_run();
+    let database = &seen.secrets.database;
+    let lost_password = generated && seen.embedded_database.is_some();
+    if !expected(*database == SecretState::Missing, generated && !lost_password) {
+        found.extend(database_secret(
+            installation,
+            installation.database.url(),
+            database,
+            "spec.database.urlFrom",
+        ));
+    }
+    if installation.database.migration_url() != installation.database.url() {
+        found.extend(database_secret(
+            installation,
+            installation.database.migration_url(),
+            &seen.secrets.migration_database,
+            "spec.database.migrationUrlFrom",
+        ));
+    }
+    let django = &seen.secrets.django;
+    if !expected(
+        *django == SecretState::Missing,
+        installation.generates_django_secret,
+    ) {
+        found.extend(django_secret(installation, django));
+    }
+    found
+}
+
+fn database_secret<T>(
+    installation: &Installation,
+    key: &SecretKey,
+    state: &SecretState<T>,
+    field: &str,
+) -> Option<Diagnosis> {
+    let namespace = &installation.identity.namespace;
+    let SecretKey { name, key } = key;
+    let create = format!(
+        "kubectl -n {namespace} create secret generic {name} --from-literal={key}='postgresql://USER:PASSWORD@HOST:5432/NAME'"
+    );
+    let (code, message, evidence, remedy) = match state {
+        SecretState::Present(_) => return None,
+        SecretState::Missing => (
+            Code::DatabaseSecretMissing,
+            format!("The Secret {namespace}/{name}, whose key {key} should hold DATABASE_URL, does not exist, so nothing new can be started."),
+            vec![format!("{field} names Secret {namespace}/{name}, key {key}; the API server says that there is no such Secret")],
+            format!("Create it: {create} (characters such as # / @ in the password percent-encoded). The operator looks again every few seconds."),
+        ),
+        SecretState::KeyMissing { keys } => (
+            Code::DatabaseSecretKeyMissing,
+            format!("The Secret {namespace}/{name} has no key {key}, which should hold DATABASE_URL, so nothing new can be started."),
+            vec![format!("{field} names key {key}; the Secret has {}", list(keys))],
+            format!("Add the key to the Secret, or name the right one in {field}.secretKeyRef.key."),
+        ),
+        SecretState::Unusable(why) => (
+            Code::DatabaseUrlInvalid,
+            format!("The key {key} of Secret {namespace}/{name} is not a usable DATABASE_URL: {why}."),
+            vec![format!("{field} names Secret {namespace}/{name}, key {key}; its value is not shown here")],
+            "Write it as postgresql://USER:PASSWORD@HOST:5432/NAME, with the password percent-encoded and without a trailing newline.".to_owned(),
+        ),
+        SecretState::Unreadable(error) => return Some(unreadable(namespace, name, error, Component::Database)),
+    };
+    Some(diagnosis(
+        code,
+        Severity::Critical,
+        Component::Database,
+        message,
+        evidence,
+        remedy,
+    ))
+}
+
+fn django_secret(installation: &Installation, state: &SecretState<()>) -> Option<Diagnosis> {
+    let namespace = &installation.identity.namespace;
+    let SecretKey { name, key } = &installation.django_secret;
+    let (what, remedy) = match state {
+        SecretState::Present(()) => return None,
+        SecretState::Missing if installation.generates_django_secret => (
+            format!(
+                "The Secret {namespace}/{name} with Django's secret key is gone. Running pods still have the key, new ones cannot start; a new key would end every session and make stored credentials unreadable, so none is made."
+            ),
+            format!(
+                "Restore it from a backup, or from a running pod: kubectl -n {namespace} create secret generic {name} --from-literal={key}=\"$(kubectl -n {namespace} exec deploy/{}-api -- printenv DJANGO_SECRET_KEY)\"",
+                installation.identity.name
+            ),
+        ),
+        SecretState::Missing => (
+            format!(
+                "The Secret {namespace}/{name}, whose key {key} should hold Django's secret key, does not exist, so no pod can start."
+            ),
+            format!(
+                "Create it, or remove spec.django.secretKeyFrom to have one made: kubectl -n {namespace} create secret generic {name} --from-literal={key}=\"$(openssl rand -base64 48)\""
+            ),
+        ),
+        SecretState::KeyMissing { keys } => (
+            format!(
+                "The Secret {namespace}/{name} has no key {key} for Django's secret key; it has {}.",
+                list(keys)
+            ),
+            "Add the key to the Secret, or name the right one in spec.django.secretKeyFrom.secretKeyRef.key."
+                .to_owned(),
+        ),
+        SecretState::Unusable(why) => (
+            format!("The key {key} of Secret {namespace}/{name} cannot be Django's secret key: {why}."),
+            "Write a long random text into it.".to_owned(),
+        ),
+        SecretState::Unreadable(error) => return Some(unreadable(namespace, name, error, Component::Api)),
+    };
+    Some(diagnosis(
+        Code::DjangoSecretMissing,
+        Severity::Critical,
+        Component::Api,
+        what,
+        Vec::new(),
+        remedy,
+    ))
+}
+
+fn unreadable(namespace: &str, name: &str, error: &str, component: Component) -> Diagnosis {
+    diagnosis(
+        Code::Forbidden,
+        Severity::Critical,
+        component,
+        format!("The operator could not read Secret {namespace}/{name}."),
+        vec![error.to_owned()],
+        format!(
+            "Grant the operator's ServiceAccount the verb get on Secrets in {namespace} (the Helm chart does), or check that the API server answers."
+        ),
+    )
+}
+
+fn list(keys: &[String]) -> String {
+    if keys.is_empty() {
+        "no key at all".to_owned()
+    } else {
+        format!("only {}", keys.join(", "))
+    }
+}

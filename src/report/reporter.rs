@@ -1,0 +1,257 @@
+//! Writing what was computed.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Time};
+use kube::{
+    Api, Client, Resource as _,
+    api::{Patch, PatchParams},
+    runtime::events::{Recorder, Reporter as Source},
+};
+use serde_json::json;
+
+use super::{Context, conditions, events, status::diagnoses};
+use crate::{
+    api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
+    apply::Applied,
+    child::marks,
+    controller::metrics::{Exported, Metrics},
+    diagnose::{Code, Diagnosis, live},
+    validate::{Identity, Problem},
+};
+
+/// How long a status that only counts pods anew waits after the last one: a rollout moves these figures several
+/// times a second, and nobody reads that fast.
+const COUNTING_PAUSE: Duration = Duration::from_secs(2);
+
+/// A failure of this step.
+#[derive(Debug, thiserror::Error)]
+#[error("the status could not be written")]
+pub struct Error(#[source] Box<kube::Error>);
+
+/// Writes status, Events and metrics.
+pub struct Reporter {
+    client: Client,
+    recorder: Recorder,
+    metrics: Metrics,
+    /// What was written last, by uid: the watch may still show something older.
+    written: Mutex<HashMap<String, Written>>,
+}
+
+#[derive(Clone)]
+struct Written {
+    at: Instant,
+    resource_version: u64,
+    status: FlagsmithDeploymentStatus,
+}
+
+impl Reporter {
+    /// A reporter that shows itself under this instance name in Events.
+    #[must_use]
+    pub fn new(client: Client, metrics: Metrics, instance: Option<String>) -> Self {
+        let source = Source {
+            controller: marks::OPERATOR.to_owned(),
+            instance,
+        };
+        // One recorder for all: it folds repeated Events into one.
+        let recorder = Recorder::new(client.clone(), source);
+        Self {
+            client,
+            recorder,
+            metrics,
+            written: Mutex::default(),
+        }
+    }
+
+    /// The status as the server has it now: what the watch shows, or what was written since.
+    #[must_use]
+    pub fn previous(&self, resource: &FlagsmithDeployment) -> FlagsmithDeploymentStatus {
+        let shown = version(resource.metadata.resource_version.as_deref());
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written
+            .get(resource.metadata.uid.as_deref().unwrap_or_default())
+            .filter(|written| written.resource_version > shown)
+            .map(|written| written.status.clone())
+            .or_else(|| resource.status.clone())
+            .unwrap_or_default()
+    }
+
+    /// Forgets a deleted installation.
+    pub fn forget(&self, namespace: &str, name: &str, uid: &str) {
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+        self.metrics.deployment_gone(namespace, name);
+    }
+
+    /// Reports a pass. Returns when to come back because a change was held back, if it was.
+    pub async fn report(
+        &self,
+        resource: &FlagsmithDeployment,
+        context: Context<'_>,
+        applied: &Applied,
+    ) -> Result<Option<Duration>, Error> {
+        let mut found = context.diagnoses.to_vec();
+        found.extend(
+            applied
+                .refused
+                .iter()
+                .map(|refused| live::refused(context.installation, refused)),
+        );
+        live::sort(&mut found);
+        let after = super::status(Context {
+            diagnoses: &found,
+            ..context
+        });
+        self.write(
+            resource,
+            &context.installation.identity,
+            &context.seen.previous,
+            after,
+            applied,
+        )
+        .await
+    }
+
+    /// Reports a resource that is no valid specification.
+    pub async fn report_invalid(
+        &self,
+        resource: &FlagsmithDeployment,
+        identity: &Identity,
+        problems: Vec<Problem>,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, Error> {
+        let found: Vec<Diagnosis> = problems.into_iter().map(Diagnosis::from).collect();
+        let (code, message) = found.first().map_or((Code::InvalidSpec, String::new()), |first| {
+            (first.code, first.message.clone())
+        });
+        let previous = self.previous(resource);
+        let after = FlagsmithDeploymentStatus {
+            observed_generation: Some(identity.generation),
+            diagnoses: diagnoses(&found, &previous.diagnoses, Time(now)),
+            conditions: conditions::invalid(&previous.conditions, identity.generation, code, &message, now),
+            ..previous.clone()
+        };
+        self.write(resource, identity, &previous, after, &Applied::default())
+            .await
+    }
+
+    async fn write(
+        &self,
+        resource: &FlagsmithDeployment,
+        identity: &Identity,
+        before: &FlagsmithDeploymentStatus,
+        after: FlagsmithDeploymentStatus,
+        applied: &Applied,
+    ) -> Result<Option<Duration>, Error> {
+        self.export(identity, &after);
+        let mut wait = None;
+        if *before != after {
+            wait = self.held_back(identity, before, &after);
+            if wait.is_none() {
+                self.patch(identity, &after).await?;
+            }
+        }
+        let reference = ObjectReference {
+            uid: Some(identity.uid.clone()),
+            ..resource.object_ref(&())
+        };
+        if wait.is_none() {
+            for event in events::events(before, &after, applied) {
+                // An Event that cannot be written is no reason to repeat a pass.
+                if let Err(error) = self.recorder.publish(&event, &reference).await {
+                    tracing::warn!(%error, reason = event.reason, "an Event could not be written");
+                }
+            }
+        }
+        Ok(wait)
+    }
+
+    /// How long a change waits that only counts pods anew, when something was written a moment ago.
+    fn held_back(
+        &self,
+        identity: &Identity,
+        before: &FlagsmithDeploymentStatus,
+        after: &FlagsmithDeploymentStatus,
+    ) -> Option<Duration> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = written.get(&identity.uid)?.at.elapsed();
+        let summary = |status: &FlagsmithDeploymentStatus| {
+            let states: Vec<_> = status
+                .conditions
+                .iter()
+                .filter(|condition| condition.type_ != "FrontendAvailable" || condition.status == "True")
+                .map(|condition| {
+                    (
+                        condition.type_.clone(),
+                        condition.status.clone(),
+                        condition.observed_generation,
+                    )
+                })
+                .collect();
+            (
+                status.version.clone(),
+                status.migration.clone(),
+                status.timeouts.clone(),
+                status.diagnoses.clone(),
+                states,
+            )
+        };
+        (summary(before) == summary(after) && since < COUNTING_PAUSE)
+            .then(|| COUNTING_PAUSE.saturating_sub(since))
+    }
+
+    async fn patch(&self, identity: &Identity, status: &FlagsmithDeploymentStatus) -> Result<(), Error> {
+        let api: Api<FlagsmithDeployment> = Api::namespaced(self.client.clone(), &identity.namespace);
+        let body = json!({
+            "apiVersion": FlagsmithDeployment::api_version(&()),
+            "kind": FlagsmithDeployment::kind(&()),
+            "metadata": { "name": identity.name, "uid": identity.uid },
+            "status": status,
+        });
+        let parameters = PatchParams::apply(marks::OPERATOR).force();
+        match api
+            .patch_status(&identity.name, &parameters, &Patch::Apply(&body))
+            .await
+        {
+            Ok(written) => {
+                let written = Written {
+                    at: Instant::now(),
+                    resource_version: version(written.metadata.resource_version.as_deref()),
+                    status: status.clone(),
+                };
+                self.written
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(identity.uid.clone(), written);
+                Ok(())
+            }
+            // Deleted in the meantime, or deleted and made anew (the uid does not fit): nothing to report on.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(Error(Box::new(error))),
+        }
+    }
+
+    fn export(&self, identity: &Identity, status: &FlagsmithDeploymentStatus) {
+        let exported = Exported {
+            version: status.version.clone().unwrap_or_default(),
+            conditions: status
+                .conditions
+                .iter()
+                .map(|condition| (condition.type_.clone(), condition.status.clone()))
+                .collect(),
+        };
+        self.metrics
+            .deployment(&identity.namespace, &identity.name, exported);
+    }
+}
+
+fn version(text: Option<&str>) -> u64 {
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
