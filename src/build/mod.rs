@@ -13,6 +13,8 @@ mod pod;
 mod service;
 mod service_account;
 mod task_processor;
+#[cfg(test)]
+mod tests;
 
 pub use database::{EMBEDDED_PASSWORD_KEY, EMBEDDED_ROLE, PORT as EMBEDDED_PORT};
 use serde_json::{Map, Value, json};

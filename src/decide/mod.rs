@@ -4,6 +4,8 @@ mod gate;
 mod key;
 mod plan;
 mod rollout;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 
 pub use gate::{Gate, GateInput};

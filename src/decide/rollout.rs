@@ -44,17 +44,13 @@ pub(super) fn decide(
         target,
         image: installation.api_image(target),
     };
-    let task_processor = component.plan(
-        processor,
-        // One that was deleted while the gate is closed comes back at what its sibling runs.
-        api.and_then(running),
-        Some(processors(installation, seen, gate)),
-        true,
-    );
-    let task_processor = task_processor.map(|workload| Workload {
-        replicas: keep_scaled(workload.replicas, seen, processor),
-        ..workload
-    });
+    // One that was deleted while the gate is closed comes back at what its sibling runs.
+    let task_processor = component
+        .plan(processor, api.and_then(running), None, true)
+        .map(|workload| Workload {
+            replicas: processors(installation, seen, gate, workload.release),
+            ..workload
+        });
     let api_may_change = follows(processor, target);
     let api_workload = component.plan(
         api,
@@ -127,22 +123,25 @@ fn running(state: &WorkloadState) -> Option<(Release, String)> {
     Some((state.release?, state.image.clone()?))
 }
 
-/// The number of task processors. None while a migration runs, and just before: no task may run on tables that
-/// change under it. None while API pods of a newer release exist (a downgrade): they queue tasks that an older
-/// processor does not know.
-fn processors(installation: &Installation, seen: &Observation, gate: &Gate) -> i32 {
-    let wanted = installation.task_processor_replicas();
-    match gate {
-        Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_) => 0,
-        Gate::Blocked(_) | Gate::Failed { .. } => wanted,
-        Gate::Succeeded => {
-            let newer = |release: Option<Release>| release.is_some_and(|it| it > installation.release);
-            let pod_release = |pod: &PodSummary| pod.version.as_ref()?.parse().ok();
-            let ahead = newer(seen.api.as_ref().and_then(|api| api.release))
-                || alive(seen, API).any(|pod| newer(pod_release(pod)));
-            if ahead { 0 } else { wanted }
-        }
+/// The number of task processors of a release; `None` leaves it to somebody else's autoscaler.
+///
+/// No processor runs while a migration runs, and just before: no task may run on tables that change under it.
+/// And none while API pods of a newer release exist (a downgrade): they queue tasks that it does not know.
+fn processors(installation: &Installation, seen: &Observation, gate: &Gate, release: Release) -> Option<i32> {
+    if matches!(gate, Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_)) || api_ahead(seen, release) {
+        return Some(0);
     }
+    // An autoscaler leaves a Deployment alone whose number is 0, so the operator must raise it again.
+    let state = seen.task_processor.as_ref();
+    let scaled = foreign(seen, state) && state.is_some_and(|state| state.desired > 0);
+    (!scaled).then(|| installation.task_processor_replicas())
+}
+
+/// Whether any API pod, or the template of new ones, is of a newer release.
+fn api_ahead(seen: &Observation, release: Release) -> bool {
+    let newer = |api: Option<Release>| api.is_some_and(|api| api > release);
+    let of_pod = |pod: &PodSummary| pod.version.as_ref()?.parse().ok();
+    newer(seen.api.as_ref().and_then(|api| api.release)) || alive(seen, API).any(|pod| newer(of_pod(pod)))
 }
 
 /// Pods of a component that have not ended.
@@ -165,13 +164,6 @@ fn replicas(replicas: Replicas, seen: &Observation, state: Option<&WorkloadState
         Replicas::Fixed(_) if foreign(seen, state) => None,
         Replicas::Fixed(count) => Some(count),
     }
-}
-
-/// Somebody else's autoscaler may count task processors, except where none may run: an autoscaler leaves a
-/// Deployment alone whose number is 0, so the operator must also be the one to raise it again.
-fn keep_scaled(wanted: Option<i32>, seen: &Observation, state: Option<&WorkloadState>) -> Option<i32> {
-    let scaled = foreign(seen, state) && state.is_some_and(|state| state.desired > 0);
-    wanted.filter(|count| *count == 0 || !scaled)
 }
 
 fn foreign(seen: &Observation, state: Option<&WorkloadState>) -> bool {

@@ -1,0 +1,169 @@
+//! The invariants hold in every sequence of events, and every sequence converges once the trouble ends.
+
+use proptest::prelude::*;
+
+use super::world::{VERSIONS, World};
+use crate::{decide::Gate, diagnose::Code, observe::JobOutcome};
+
+/// Passes and steps of Kubernetes after which everything has settled: the longest way is a failed migration, a
+/// retry, a downgrade and three components to roll.
+const STEPS_TO_SETTLE: usize = 80;
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// A pass of the operator, cut off after so many writes.
+    Pass(usize),
+    Version(usize),
+    Downgrade(usize),
+    Repository(usize),
+    Database(usize),
+    Retry,
+    Processors(i32),
+    Frontend(bool),
+    JobStarts,
+    JobCompletes,
+    JobFails,
+    JobLost,
+    JobsCollected,
+    Roll,
+    DeploymentLost(&'static str),
+    StatusWiped,
+    AnnotationsLost,
+    Foreign(bool),
+    Unreachable(bool),
+    SecretMissing(bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => Just(Event::Pass(usize::MAX)),
+        3 => (0..6_usize).prop_map(Event::Pass),
+        10 => Just(Event::Roll),
+        4 => (0..VERSIONS.len()).prop_map(Event::Version),
+        1 => (0..VERSIONS.len()).prop_map(Event::Downgrade),
+        1 => (0..2_usize).prop_map(Event::Repository),
+        1 => (0..2_usize).prop_map(Event::Database),
+        2 => Just(Event::Retry),
+        1 => (0..3).prop_map(Event::Processors),
+        1 => any::<bool>().prop_map(Event::Frontend),
+        6 => Just(Event::JobStarts),
+        6 => Just(Event::JobCompletes),
+        3 => Just(Event::JobFails),
+        1 => Just(Event::JobLost),
+        3 => Just(Event::JobsCollected),
+        1 => prop::sample::select(vec!["api", "task-processor", "frontend"]).prop_map(Event::DeploymentLost),
+        1 => Just(Event::StatusWiped),
+        1 => Just(Event::AnnotationsLost),
+        1 => any::<bool>().prop_map(Event::Foreign),
+        1 => any::<bool>().prop_map(Event::Unreachable),
+        1 => any::<bool>().prop_map(Event::SecretMissing),
+    ]
+}
+
+fn failure() -> JobOutcome {
+    JobOutcome::Failed {
+        reason: "BackoffLimitExceeded".to_owned(),
+        message: String::new(),
+    }
+}
+
+impl World {
+    fn happens(&mut self, event: &Event) {
+        match *event {
+            Event::Pass(writes) => {
+                self.pass(writes);
+            }
+            Event::Version(version) => self.user(|wanted| {
+                wanted.version = version;
+                wanted.allow_downgrade = false;
+            }),
+            Event::Downgrade(version) => self.user(|wanted| {
+                wanted.allow_downgrade = true;
+                wanted.version = version;
+            }),
+            Event::Repository(repository) => self.user(|wanted| wanted.repository = repository),
+            Event::Database(database) => self.user(|wanted| wanted.database = database),
+            Event::Retry => self.user(|wanted| wanted.retry += 1),
+            Event::Processors(count) => self.user(|wanted| wanted.processors = count),
+            Event::Frontend(enabled) => self.user(|wanted| wanted.frontend = enabled),
+            Event::JobStarts => {
+                if let Some((_, job)) = self.active_job() {
+                    job.started = true;
+                }
+            }
+            Event::JobCompletes => self.finish_job(JobOutcome::Complete),
+            Event::JobFails => self.finish_job(failure()),
+            Event::JobLost => {
+                self.jobs.pop_first();
+            }
+            Event::JobsCollected => self.collect_jobs(),
+            Event::Roll => self.roll(),
+            Event::DeploymentLost(component) => {
+                self.deployments.remove(component);
+            }
+            Event::StatusWiped => self.wipe_status(),
+            Event::AnnotationsLost => self.lose_annotations(),
+            Event::Foreign(active) => self.foreign = active,
+            Event::Unreachable(unreachable) => self.unreachable = unreachable,
+            Event::SecretMissing(missing) => self.secret_missing = missing,
+        }
+    }
+
+    /// All trouble ends, the user asks for what a failure or a downgrade needs, and time passes.
+    fn settles(&mut self) {
+        self.foreign = false;
+        self.unreachable = false;
+        self.secret_missing = false;
+        for _ in 0..STEPS_TO_SETTLE {
+            match self.plan().gate {
+                Gate::Failed { .. } => self.user(|wanted| wanted.retry += 1),
+                Gate::Blocked(Code::DowngradeBlocked) => self.user(|wanted| wanted.allow_downgrade = true),
+                _ => {}
+            }
+            self.pass(usize::MAX);
+            self.collect_jobs();
+            if let Some((_, job)) = self.active_job() {
+                job.started = true;
+            }
+            self.finish_job(JobOutcome::Complete);
+            self.roll();
+        }
+    }
+
+    fn is_as_wanted(&self) -> Result<(), TestCaseError> {
+        let installation = self.installation();
+        let image = installation.api_image(installation.release);
+        prop_assert_eq!(&self.plan().gate, &Gate::Succeeded);
+        for (component, replicas) in [("api", 2), ("task-processor", self.wanted.processors)] {
+            let deployment = &self.deployments[component];
+            prop_assert_eq!(&deployment.workload.image, &image, "{}", component);
+            prop_assert_eq!(deployment.workload.release, installation.release, "{}", component);
+            prop_assert_eq!(deployment.replicas, replicas, "{}", component);
+            prop_assert!(
+                deployment.pods.iter().all(|pod| pod.image == image),
+                "{}",
+                component
+            );
+        }
+        prop_assert_eq!(self.deployments.contains_key("frontend"), self.wanted.frontend);
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn hold_in_every_sequence(events in prop::collection::vec(event(), 0..80)) {
+        let mut world = World::new();
+        for event in &events {
+            world.happens(event);
+        }
+        world.settles();
+        world.is_as_wanted()?;
+        // A pass over an installation in its desired state changes nothing.
+        let before = (world.deployments.clone(), world.jobs.clone(), world.status.clone());
+        world.pass(usize::MAX);
+        prop_assert_eq!((world.deployments, world.jobs, world.status), before);
+    }
+}

@@ -1,0 +1,165 @@
+//! Every object of an installation is accepted by a real API server, without an unknown field.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use flagsmith_operator::{
+    api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
+    build::build,
+    decide::{MigrationKey, decide},
+    observe::{DatabaseProbe, Observation, SecretState, Secrets},
+    validate::{DatabaseIdentity, Installation, validate},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams},
+    core::DynamicObject,
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{MANAGER, client, install, object, source, spec};
+
+fn installation(spec: &Value) -> Installation {
+    let mut object = serde_json::to_value(object("flagsmith", spec)).unwrap();
+    object["metadata"]["namespace"] = json!("default");
+    object["metadata"]["uid"] = json!("5ad6ee1c-6a8f-4f86-9d1a-7a0a1b9c0e51");
+    let resource: FlagsmithDeployment = serde_json::from_value(object).unwrap();
+    validate(&resource).unwrap()
+}
+
+/// A namespace with the Secrets and nothing else.
+fn observation(database: &DatabaseIdentity) -> Observation {
+    Observation {
+        now: jiff::Timestamp::UNIX_EPOCH,
+        previous: FlagsmithDeploymentStatus::default(),
+        api: None,
+        task_processor: None,
+        frontend: None,
+        embedded_database: None,
+        jobs: Vec::new(),
+        foreign_migration: None,
+        pods: Vec::new(),
+        secrets: Secrets {
+            database: SecretState::Present(database.clone()),
+            migration_database: SecretState::Present(database.clone()),
+            django: SecretState::Present(()),
+            hash: Some("5ec7e7".to_owned()),
+        },
+        database: DatabaseProbe::NotProbed,
+        foreign_autoscalers: std::collections::BTreeSet::new(),
+        http_route_api: true,
+        exposure: None,
+        refused: BTreeMap::new(),
+    }
+}
+
+#[rstest]
+#[case(json!({}))]
+#[case(json!({"database": {"embedded": {"storageClassName": "fast"}}, "frontend": {"enabled": false}}))]
+#[case(json!({
+    "requestTimeoutSeconds": 3600,
+    "images": {"api": "registry.example.com:5000/api", "pullSecrets": [{"name": "registry"}]},
+    "database": {"urlFrom": source("db"), "migrationUrlFrom": source("owner"), "analyticsUrlFrom": source("a"), "replicaUrlsFrom": [source("r")]},
+    "django": {"allowedHosts": [".example.com"]},
+    "env": [{"name": "LOG_LEVEL", "value": "INFO"}],
+    "envFrom": [{"secretRef": {"name": "shared"}}],
+    "api": {
+        "autoscaling": {"maxReplicas": 4, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}}},
+        "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "volumeMounts": [{"name": "ca", "mountPath": "/etc/ca"}],
+        "pod": {"volumes": [{"name": "ca", "secret": {"secretName": "ca"}}], "labels": {"team": "flags"}, "nodeSelector": {"a": "b"}},
+    },
+    "exposure": {"hosts": ["flags.example.com", "*.example.com"], "ingress": {"className": "nginx", "tls": [{"hosts": ["flags.example.com"], "secretName": "tls"}]}},
+    "serviceAccountName": "workload-identity",
+}))]
+#[tokio::test]
+async fn are_accepted(#[case] changes: Value) {
+    let client = client().await;
+    for body in objects(&installation(&spec(changes)), "HTTPRoute", false) {
+        post(&client, &body).await;
+    }
+}
+
+#[tokio::test]
+async fn a_route_is_accepted_by_the_gateway_api() {
+    let client = client().await;
+    let definition = route_definition();
+    let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
+    install(client.clone(), definition).await;
+    let exposure = json!({"hosts": ["flags.example.com"], "httpRoute": {"parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}]}});
+    let routes = objects(
+        &installation(&spec(
+            json!({"exposure": exposure, "requestTimeoutSeconds": 3600}),
+        )),
+        "HTTPRoute",
+        true,
+    );
+    assert_eq!(routes.len(), 1);
+    let answer = try_post(&client, &routes[0]).await;
+    // Other tests decide for themselves whether their cluster has the Gateway API.
+    let definitions: Api<
+        k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    > = Api::all(client);
+    definitions.delete(&name, &DeleteParams::default()).await.unwrap();
+    answer.unwrap();
+}
+
+/// The objects of a fresh installation with its Job: those of a kind, or all others.
+fn objects(installation: &Installation, kind: &str, wanted: bool) -> Vec<Value> {
+    let database = DatabaseIdentity {
+        host: "db".to_owned(),
+        port: 5432,
+        name: "flags".to_owned(),
+    };
+    let mut seen = observation(&database);
+    let migrate = decide(installation, &seen, &[]).migrate;
+    assert!(migrate.is_some());
+    seen.previous.migration = Some(MigrationStatus {
+        key: Some(MigrationKey::new(installation, installation.release, &database).to_string()),
+        result: MigrationResult::Applied,
+        ..MigrationStatus::default()
+    });
+    let mut plan = decide(installation, &seen, &[]);
+    plan.migrate = migrate;
+    build(installation, &plan)
+        .into_iter()
+        .map(|child| child.body)
+        .filter(|body| (body["kind"] == kind) == wanted)
+        .collect()
+}
+
+async fn post(client: &Client, body: &Value) {
+    if let Err(error) = try_post(client, body).await {
+        panic!("{} {}: {error}", body["kind"], body["metadata"]["name"]);
+    }
+}
+
+async fn try_post(client: &Client, body: &Value) -> kube::Result<DynamicObject> {
+    let types = serde_json::from_value(body.clone()).unwrap();
+    let object: DynamicObject = types;
+    let gvk = kube::core::GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
+    let resource = kube::core::ApiResource::from_gvk(&gvk);
+    let api: Api<DynamicObject> = Api::default_namespaced_with(client.clone(), &resource);
+    let params = PatchParams::apply(MANAGER).dry_run().validation_strict();
+    api.patch(
+        body["metadata"]["name"].as_str().unwrap(),
+        &params,
+        &Patch::Apply(body),
+    )
+    .await
+}
+
+/// The Gateway API's own definition of HTTPRoute, which lies beside the test cluster's programs in the PATH.
+fn route_definition() -> Value {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let file = std::env::split_paths(&paths)
+        .map(|path: PathBuf| path.join("gateway-api.yaml"))
+        .find(|file| file.exists());
+    let file = file.expect("gateway-api.yaml is in no directory of the PATH: run this test by `make test`");
+    let text = std::fs::read_to_string(file).unwrap();
+    let document = text
+        .split("\n---")
+        .find(|document| document.contains("\n  name: httproutes.gateway.networking.k8s.io"))
+        .expect("the file defines HTTPRoute");
+    serde_saphyr::from_str(document).unwrap()
+}
