@@ -4,4 +4,5 @@
 //! forward: `validate` → `observe` → `diagnose` → `decide` → `build` → `apply` → `report`.
 //! Only `observe`, `apply` and `report` see a Kubernetes client; the steps between are pure.
 
+pub mod cli;
 pub mod diagnose;

@@ -63,6 +63,7 @@ codes! {
     MigrationImagePullFailed,
     MigrationPodUnschedulable,
     MigrationJobNotOwned,
+    MigrationFailed,
     InvalidIndexLeft,
     UpgradeSkipsVersions,
     DowngradeBlocked,
@@ -84,6 +85,7 @@ codes! {
     RecurringTasksDisabled,
     TaskSleepIntervalHigh,
     TaskTableBloated,
+    TaskProcessorModeOff,
     // 502s and timeouts
     GunicornWorkerTimeout,
     GunicornWorkerStalled,
@@ -107,6 +109,7 @@ codes! {
     ReadOnlyFilesystem,
     AllowedHostsRejected,
     SecretKeyEphemeral,
+    FrontendCannotReachApi,
     // Operator
     Forbidden,
     ChildNotOwned,

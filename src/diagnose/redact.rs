@@ -1,0 +1,135 @@
+//! Takes secrets out of text before anybody reads it: passwords, tokens, keys, URLs with credentials.
+
+use regex_lite::{Captures, Regex};
+use std::sync::LazyLock;
+
+/// Stands where a secret was.
+const MASK: &str = "***";
+
+/// Words that make the value behind them a secret, as part of a variable's, field's or parameter's name.
+const SECRET_WORDS: &str = "passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|\
+     encryption[_-]?key|signing[_-]?key|authorization|credential|dsn|cookie|session_?id|sessionid|csrf|jwt|signature|x-environment-key";
+
+struct Pattern {
+    regex: Option<Regex>,
+    replace: fn(&Captures<'_>) -> String,
+}
+
+static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
+    let pattern = |regex: &str, replace| Pattern { regex: Regex::new(regex).ok(), replace };
+    vec![
+        // The last `@` ends the credentials: an unescaped one may be part of the password.
+        pattern(r"([A-Za-z][A-Za-z0-9+.-]{1,20}://)(\S*)@", |found| {
+            let user = found[2].split(':').next().unwrap_or_default();
+            let known = found[2].contains(':') && !user.is_empty() && user.len() < 64 && !user.contains(['/', '"', '\'']);
+            if known { format!("{}{user}:{MASK}@", &found[1]) } else { format!("{}{MASK}@", &found[1]) }
+        }),
+        // An unescaped `#` or `/` in a password makes its first part look like a port.
+        pattern(r"(?i)(cast to integer value as |invalid (?:literal for int\(\)[^:]*|port|integer value)[^'\x22]{0,40})(['\x22]).*", |found| {
+            format!("{}{MASK}", &found[1])
+        }),
+        pattern(r"(?is)-----BEGIN[^-]*PRIVATE KEY-----.*", |_| "-----BEGIN PRIVATE KEY----- ***".to_owned()),
+        pattern(r"(?i)\b(authorization\b['\x22]?\s*[:=]\s*).*", |found| format!("{}{MASK}", &found[1])),
+        pattern(r"(?i)\b((?:bearer|basic|token|api-key)\s+)['\x22]?[A-Za-z0-9+/=._~-]{12,}['\x22]?", |found| {
+            format!("{}{MASK}", &found[1])
+        }),
+        // `'PASSWORD': 'x'`, `"password": "x"`, `password='x y'`, `PASSWORD 'x'`.
+        pattern(
+            &format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*\s*[:=]?>?\s*\\?)(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#),
+            |found| format!("{}{MASK}", &found[1]),
+        ),
+        // `password=x`, `token: x`.
+        pattern(&format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"]?\s*(?:[:=]|=>)\s*)([^\s'"][^\s]*)"#), |found| {
+            format!("{}{MASK}", &found[1])
+        }),
+        pattern(&format!(r"(?i)(Key \([^)]*(?:{SECRET_WORDS}|key|hash)[^)]*\)=)\([^)]*\)?"), |found| {
+            format!("{}({MASK})", &found[1])
+        }),
+        pattern(r"(?i)((?:DATABASE|REDIS|CLICKHOUSE|CACHE|BROKER|INFLUXDB)\w*_URLS?\s*[:=]\s*)\S+", |found| {
+            format!("{}{MASK}", &found[1])
+        }),
+        pattern(r"\bser\.[A-Za-z0-9]{8,}", |_| format!("ser.{MASK}")),
+        pattern(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*", |_| MASK.to_owned()),
+        pattern(r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}", |_| MASK.to_owned()),
+        pattern(r"(?i)(/(?:password-reset|reset-password|invite|confirm)[\w/-]*/)[^\s'\x22]+", |found| {
+            format!("{}{MASK}", &found[1])
+        }),
+        pattern(r"\b[0-9a-f]{40}\b", |_| MASK.to_owned()),
+    ]
+});
+
+/// The text without its secrets. What merely might be one is taken out as well.
+#[must_use]
+pub fn redact(text: &str) -> String {
+    let mut redacted = text.to_owned();
+    for pattern in PATTERNS.iter() {
+        // A pattern that does not compile would let secrets through: then nothing is shown (a test proves they do).
+        let Some(regex) = &pattern.regex else {
+            return MASK.to_owned();
+        };
+        if regex.is_match(&redacted) {
+            redacted = regex.replace_all(&redacted, pattern.replace).into_owned();
+        }
+    }
+    redacted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("postgresql://flag:s3cr3t@db:5432/fs", "postgresql://flag:***@db:5432/fs")]
+    #[case("url postgres://flag:s3/c@r#3t@[::1]:5432/fs?sslmode=require x", "url postgres://flag:***@[::1]:5432/fs?sslmode=require x")]
+    #[case("https://0123abcd@sentry.io/1", "https://***@sentry.io/1")]
+    #[case("DATABASE_URL=no-url-at-all", "DATABASE_URL=***")]
+    #[case("ValueError: Port could not be cast to integer value as 's3cr'", "ValueError: Port could not be cast to integer value as ***")]
+    #[case("{'PASSWORD': 's3cr3t', 'HOST': 'db'}", "{'PASSWORD': ***, 'HOST': 'db'}")]
+    #[case("{\"password\": \"s3\\\"cr3t\", \"a\": 1}", "{\"password\": ***, \"a\": 1}")]
+    #[case("PGPASSWORD=s3cr3t psql", "PGPASSWORD=*** psql")]
+    #[case("host=db password='s3 cr3t' user=u", "host=db password=*** user=u")]
+    #[case("ALTER ROLE u WITH PASSWORD 's3cr3t';", "ALTER ROLE u WITH PASSWORD ***;")]
+    #[case("Authorization: Token 9944b09199c62bcf9418ad846dd0e4bb", "Authorization: ***")]
+    #[case("sent Bearer abcdefghijklmnop0123", "sent Bearer ***")]
+    #[case("DETAIL:  Key (key)=(9944b09199c62bcf) already exists.", "DETAIL:  Key (key)=(***) already exists.")]
+    #[case("X-Environment-Key: ser.ABCDEFGH12345678", "X-Environment-Key: ***")]
+    #[case("password authentication failed for user \"pw\"", "password authentication failed for user \"pw\"")]
+    #[case("fe_sendauth: no password supplied", "fe_sendauth: no password supplied")]
+    #[case("Key (email)=(a@example.com) is duplicated.", "Key (email)=(a@example.com) is duplicated.")]
+    #[case("constraint \"api_keys_masterapikey_hashed_key_uniq\"", "constraint \"api_keys_masterapikey_hashed_key_uniq\"")]
+    #[case("link https://x/password-reset/confirm/MQ/abc-123/", "link https://x/password-reset/confirm/***")]
+    fn redacts(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(redact(text), expected);
+    }
+
+    #[test]
+    fn every_pattern_compiles() {
+        assert!(PATTERNS.iter().all(|pattern| pattern.regex.is_some()));
+    }
+
+    const PLACES: &[(&str, &str)] = &[
+        ("could not connect: postgres://flagsmith:", "@db.prod.svc:5432/flagsmith"),
+        ("redis://:", "@redis:6379/0"),
+        ("{\"message\": \"x\", \"SECRET_KEY\": \"", "\"}"),
+        ("+ export DJANGO_SECRET_KEY=", ""),
+        ("environ({'DJANGO_DB_PASSWORD': '", "', 'HOME': '/'})"),
+        ("Authorization: Bearer ", ""),
+        ("dsn: host=db password=", " user=x"),
+        ("?token=", ""),
+    ];
+
+    proptest! {
+        #[test]
+        fn no_planted_secret_survives(
+            secret in "[A-Za-z0-9][A-Za-z0-9!$%*+._~^@/#-]{10,30}[A-Za-z0-9]",
+            place in prop::sample::select(PLACES),
+            around in "[ -~]{0,30}",
+        ) {
+            let text = format!("{around} {}{secret}{}", place.0, place.1);
+            let redacted = redact(&text);
+            prop_assert!(around.contains(&secret) || !redacted.contains(&secret), "{redacted}");
+        }
+    }
+}
