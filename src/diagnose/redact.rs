@@ -35,12 +35,13 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         }),
         // `'PASSWORD': 'x'`, `"password": "x"`, `password='x y'`, `PASSWORD 'x'`.
         pattern(
-            &format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*\s*[:=]?>?\s*\\?)(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#),
+            &format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*(?:\s*[:=]>?\s*|\s+)\\?)(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#),
             |found| format!("{}{MASK}", &found[1]),
         ),
         // `password=x`, `token: x`.
         pattern(&format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"]?\s*(?:[:=]|=>)\s*)([^\s'"][^\s]*)"#), |found| {
-            format!("{}{MASK}", &found[1])
+            // Already masked, or the beginning of a sentence (`InvalidPassword: password authentication failed`).
+            if found[2].starts_with(MASK) || &found[2] == "password" { found[0].to_owned() } else { format!("{}{MASK}", &found[1]) }
         }),
         pattern(&format!(r"(?i)(Key \([^)]*(?:{SECRET_WORDS}|key|hash)[^)]*\)=)\([^)]*\)?"), |found| {
             format!("{}({MASK})", &found[1])
@@ -97,9 +98,11 @@ mod tests {
     #[case("X-Environment-Key: ser.ABCDEFGH12345678", "X-Environment-Key: ***")]
     #[case("password authentication failed for user \"pw\"", "password authentication failed for user \"pw\"")]
     #[case("fe_sendauth: no password supplied", "fe_sendauth: no password supplied")]
+    #[case("psycopg2.errors.InvalidPassword: password authentication failed", "psycopg2.errors.InvalidPassword: password authentication failed")]
+    #[case("column \"token\" of relation \"authtoken_token\" already exists", "column \"token\" of relation \"authtoken_token\" already exists")]
     #[case("Key (email)=(a@example.com) is duplicated.", "Key (email)=(a@example.com) is duplicated.")]
     #[case("constraint \"api_keys_masterapikey_hashed_key_uniq\"", "constraint \"api_keys_masterapikey_hashed_key_uniq\"")]
-    #[case("link https://x/password-reset/confirm/MQ/abc-123/", "link https://x/password-reset/confirm/***")]
+    #[case("link https://x/password-reset/confirm/MQ/abc-123/", "link https://x/password-reset/confirm/MQ/***")]
     fn redacts(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(redact(text), expected);
     }

@@ -233,7 +233,8 @@ impl Case {
 /// An excerpt of a log, redacted and short.
 #[must_use]
 pub fn excerpt(class: &str, message: &str) -> String {
-    let line = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ");
+    let telling = |line: &&str| line.bytes().any(|byte| byte.is_ascii_alphanumeric() || byte >= 0x80);
+    let line = message.lines().map(str::trim).filter(telling).collect::<Vec<_>>().join(" / ");
     let text = match (class, line.as_str()) {
         ("", line) => line.to_owned(),
         (class, "") => class.to_owned(),

@@ -30,7 +30,7 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
 }
 
 /// Refusals of a connection: whatever the words, one trouble with one database.
-const fn is_connection(code: Code) -> bool {
+pub const fn is_connection(code: Code) -> bool {
     matches!(
         code,
         Code::DatabaseHostNotFound
@@ -72,7 +72,7 @@ fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
     let lost = failures.iter().find(is_lost);
     let primary = match (lost, latest) {
         // A connection broke, the server refused for a while, and then it went on: the break is the story.
-        (Some(lost), Some(latest)) if lost.source == latest.source && lost.first.line < latest.first.line && super::words::overcome(case, latest).is_some() => lost,
+        (Some(lost), Some(latest)) if lost.source == latest.source && lost.first.line < latest.first.line && super::words::overcome(case, latest) => lost,
         (_, Some(latest)) => latest,
         (Some(lost), None) => lost,
         (None, None) => failures.first()?,

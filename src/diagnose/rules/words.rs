@@ -68,16 +68,14 @@ pub fn progress(case: &Case, sighting: &Sighting) -> String {
     }
 }
 
-/// Whether a failure of a running process had stopped before the log ended, and how long it lasted (seconds).
+/// Whether a failure of a running process had stopped before the log ended.
 #[must_use]
-pub fn overcome(case: &Case, sighting: &Sighting) -> Option<Option<i64>> {
-    let life = case.life(sighting.source)?;
-    let lasted = sighting.last.time.zip(sighting.first.time).map(|(last, first)| last.seconds_since(first));
-    if life.served > sighting.last.line || life.up > sighting.last.line || life.connected > sighting.last.line {
-        return Some(lasted);
+pub fn overcome(case: &Case, sighting: &Sighting) -> bool {
+    let Some(life) = case.life(sighting.source) else { return false };
+    if life.served.max(life.up).max(life.connected) > sighting.last.line {
+        return true;
     }
-    let quiet = life.last_time.zip(sighting.last.time).map(|(end, last)| end.seconds_since(last))?;
-    (quiet >= QUIET_SECONDS).then_some(lasted)
+    life.last_time.zip(sighting.last.time).is_some_and(|(end, last)| end.seconds_since(last) >= QUIET_SECONDS)
 }
 
 /// `once`, `twice`, `12 times`.

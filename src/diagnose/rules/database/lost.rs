@@ -3,6 +3,7 @@
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Stage, Subject};
 use crate::diagnose::rules::phrases::Phrase;
+use crate::diagnose::rules::conclude::is_connection;
 use crate::diagnose::rules::{Cause, Explained, words};
 use crate::diagnose::{Code, Severity};
 
@@ -114,11 +115,7 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Option<Explained> {
         let remedy = "Run the migration again: what was not finished was rolled back, except indexes that are built CONCURRENTLY. Before that, find invalid indexes: SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; and drop them.";
         return Some(Explained::new(Code::DatabaseConnectionLost, message, remedy));
     }
-    let (course, severity) = match words::overcome(case, sighting) {
-        Some(Some(seconds)) if seconds > 0 => (format!(" It failed {} within {seconds} s and then went on.", words::times(sighting.count)), Some(Severity::Warning)),
-        Some(_) => (format!(" It failed {} and then went on.", words::times(sighting.count)), Some(Severity::Warning)),
-        None => (String::new(), None),
-    };
+    let (course, severity) = course(case, sighting);
     let message = format!("{who} lost its connection to the database; {cause}.{course}");
     let remedy = "Look at the database's log and events at that time. Requests that meet a closed connection fail once each: from Flagsmith 2.228.0 set DJANGO_DB_CONN_HEALTH_CHECKS=true; behind a load balancer or NAT keep DJANGO_DB_CONN_MAX_AGE below its idle timeout.";
     let explained = Explained::new(Code::DatabaseConnectionLost, message, remedy);
@@ -126,6 +123,21 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Option<Explained> {
         Some(severity) => explained.with(severity),
         None => explained,
     })
+}
+
+/// How the outage went: the refusals after the break belong to it.
+fn course(case: &Case, sighting: &Sighting) -> (String, Option<Severity>) {
+    let outage = case.sightings.iter().filter(|other| {
+        other.source == sighting.source && other.stage == sighting.stage && is_connection(other.code)
+    });
+    let count = outage.clone().map(|other| other.count).sum();
+    let Some(last) = outage.max_by_key(|other| other.last.line) else { return (String::new(), None) };
+    if !words::overcome(case, last) {
+        return (format!(" It failed {} up to the end of the log.", words::times(count)), Some(Severity::Critical));
+    }
+    let seconds = last.last.time.zip(sighting.first.time).map_or(0, |(last, first)| last.seconds_since(first));
+    let within = if seconds > 0 { format!(" within {seconds} s") } else { String::new() };
+    (format!(" It failed {}{within} and did not fail after that.", words::times(count)), Some(Severity::Warning))
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ mod tests {
     #[case("FATAL:  sorry, too many clients already", "server")]
     #[case("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", "server")]
     #[case("FATAL:  too many connections for role \"capped\"", "role")]
-    #[case("FATAL:  zu viele Verbindungen für Rolle »capped«", "role")]
+    #[case("FATAL:  zu viele Verbindungen von Rolle »capped«", "role")]
     #[case("FATAL:  too many connections for database \"fs\"", "database")]
     #[case("FATAL:  no more connections allowed (max_client_conn)", "pooler")]
     #[case("FATAL:  query_wait_timeout", "pooler")]

@@ -1,7 +1,7 @@
 //! An object is there that should not be, or is missing: another migrator at the same time, a broken history, an
 //! index that an interrupted run left, or another database than meant. The words alone do not separate these.
 
-use crate::diagnose::Code;
+use crate::diagnose::{Code, Severity};
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Stage, Subject, first_quoted, quoted_after};
 use crate::diagnose::rules::words::{self, at_migration, identifier, progress, the_migration};
@@ -56,7 +56,8 @@ fn explain_race(case: &Case, sighting: &Sighting, certain: bool) -> Explained {
     let remedy = format!(
         "Run {CHECK}: exit status 0 means that the other one has finished everything, nothing is left to do. Otherwise run flagsmith migrate once more, alone; fails it at the same place, see MigrationSchemaConflict. Let one process migrate only: on Helm api.enableMigrateDbInitContainer=false with jobs.migrateDb.enabled=true, and start the task processor with \"start task-processor\" instead of \"run-task-processor\"."
     );
-    Explained::new(Code::MigrationConcurrent, message, remedy)
+    let severity = if certain { Severity::Warning } else { Severity::Critical };
+    Explained::new(Code::MigrationConcurrent, message, remedy).with(severity)
 }
 
 fn conflict(failure: &Failure<'_>) -> Option<Subject> {

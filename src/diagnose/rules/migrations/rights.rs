@@ -41,7 +41,7 @@ fn explain_permission(case: &Case, sighting: &Sighting) -> Option<Explained> {
             format!("As the owner or a superuser (ROLE is the one in DATABASE_URL): ALTER {} {sql} OWNER TO ROLE; or all at once, as the present owner: REASSIGN OWNED BY OLD_ROLE TO ROLE; Or give the migration the owner's credentials (jobs.migrateDb.databaseUrl in the Helm chart, spec.database.migrationUrlFrom in the operator).", kind.to_uppercase()),
         ),
         (_, "schema") => (
-            format!("The migration's database role may not create tables in {object}; it stopped{at}. Since PostgreSQL 15 only the owner of the database may do that by default.{progress}"),
+            format!("The migration's database role may not create tables in {object}{at}. Since PostgreSQL 15 only the owner of the database may do that by default.{progress}"),
             format!("As the owner of the database (ROLE and NAME are those of DATABASE_URL): GRANT USAGE, CREATE ON SCHEMA {sql} TO ROLE; or ALTER DATABASE NAME OWNER TO ROLE;"),
         ),
         (_, "database") => (
