@@ -8,7 +8,7 @@ const MASK: &str = "***";
 
 /// Words that make the value behind them a secret, as part of a variable's, field's or parameter's name.
 const SECRET_WORDS: &str = "passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|\
-     encryption[_-]?key|signing[_-]?key|authorization|credential|dsn|cookie|session_?id|sessionid|csrf|jwt|signature|x-environment-key";
+     encryption[_-]?key|signing[_-]?key|authorization|credential|_dsn|cookie|session_?id|sessionid|csrf|jwt|signature|x-environment-key";
 
 struct Pattern {
     regex: Option<Regex>,

@@ -1,6 +1,6 @@
 //! Lines of one source to events: which lines belong together, also when others come in between.
 
-use super::event::{Event, Exception, Link, MESSAGE_LIMIT, Origin, append_line, clip};
+use super::event::{Event, Exception, Level, Link, MESSAGE_LIMIT, Origin, append_line, clip};
 use super::json::{self, Json, JsonRecord};
 use super::record::{self, Record, split_logger};
 use super::time::Moment;
@@ -161,9 +161,7 @@ impl Grouper {
             return self.unopened(number, text, line, stamp, sink);
         };
         match (open.part, line) {
-            (Part::Message | Part::Between, Line::Start) if open.event.origin == Origin::Record || open.link != Link::First => {
-                open.part = Part::Frames;
-            }
+            (Part::Message | Part::Between, Line::Start) if open.takes_traceback() => open.part = Part::Frames,
             (Part::Frames, Line::Frame) => open.event.frames.note(text),
             (Part::Frames, Line::Exception { class, message }) => open.exception(number, class, message),
             (Part::Frames, Line::Blank | Line::Other) => {
@@ -239,6 +237,16 @@ impl Open {
         });
         self.part = Part::Exception;
         self.link = Link::First;
+    }
+
+    /// Whether a traceback that begins now belongs to this event. What a record of normal work is followed by is
+    /// printed by somebody else, mostly by a management command that fails.
+    fn takes_traceback(&self) -> bool {
+        let event = &self.event;
+        self.link != Link::First
+            || self.part == Part::Message
+                && event.origin == Origin::Record
+                && event.level.is_none_or(|level| level >= Level::Warning)
     }
 
     /// Takes a line into the record's message; false when it is none of it.

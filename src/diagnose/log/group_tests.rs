@@ -1,5 +1,4 @@
 use super::*;
-use crate::diagnose::log::event::Level;
 
 fn events(text: &str) -> Vec<Event> {
     let mut grouper = Grouper::new(0);

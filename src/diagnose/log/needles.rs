@@ -51,6 +51,8 @@ const NEEDLES: &[&str] = &[
     "http_host",
     "session data",
     "bad request: /health",
+    // Commands.
+    "unknown command",
     // The frontend.
     "[hpm]",
     "trying to proxy",

@@ -282,7 +282,7 @@ fn quoted_exception(message: &str) -> Option<(&str, &str)> {
 }
 
 fn stage(event: &Event, component: Component, migrating: bool) -> Stage {
-    if event.message.starts_with("Error was: ") || event.logger.ends_with("waitfordb") {
+    if event.message.starts_with("Error was: ") || event.logger.ends_with("waitfordb") && event.chain.is_empty() {
         Stage::Wait
     } else if event.frames.request {
         Stage::Serve

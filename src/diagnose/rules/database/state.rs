@@ -140,12 +140,12 @@ fn disk_full(failure: &Failure<'_>) -> Option<Subject> {
 fn explain_disk_full(case: &Case, sighting: &Sighting) -> Option<Explained> {
     let file = sighting.subject.object.as_deref();
     let place = match file {
-        Some(file) if file.starts_with("pg_wal") => " of its write-ahead log (pg_wal)",
-        Some(file) if file.starts_with("pg_tblspc") => " of one of its tablespaces",
+        Some(file) if file.starts_with("pg_wal") => " of the write-ahead log (pg_wal)",
+        Some(file) if file.starts_with("pg_tblspc") => " of one of the tablespaces",
         _ => "",
     };
     let message = format!(
-        "The disk{place} of the database server is full; {} could not write{}.{}",
+        "The database server's disk{place} is full; {} could not write{}.{}",
         who(case, sighting).to_lowercase(),
         at_migration(case, sighting),
         if sighting.stage == Stage::Migrate { progress(case, sighting) } else { String::new() },

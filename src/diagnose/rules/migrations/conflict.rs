@@ -30,7 +30,9 @@ fn race(failure: &Failure<'_>) -> Option<Subject> {
         && failure.says("\"django_migrations\"")
         && failure.says("already exists");
     if catalogue {
-        Some(Subject::form("catalogue").object(constraint.unwrap_or_default()))
+        // `Key (typname, typnamespace)=(auth_permission, 2200) already exists.`
+        let key = failure.message.split_once(")=(").and_then(|(_, key)| key.split([',', ')']).next());
+        Some(Subject::form("catalogue").object(key.or(constraint).unwrap_or_default()))
     } else if failure.says("tuple concurrently updated") || failure.says("tuple concurrently deleted") {
         Some(Subject::form("catalogue").object("tuple concurrently updated"))
     } else if history {
@@ -140,6 +142,7 @@ fn explain_index(case: &Case, sighting: &Sighting, object: &str) -> Explained {
         format!("{} cannot build its index: {object} already exists. It builds the index CONCURRENTLY, outside of a transaction, so an earlier attempt that was interrupted leaves one that PostgreSQL does not use.{}", the_migration(case, sighting), progress(case, sighting)),
         format!("Look: SELECT indisvalid FROM pg_index WHERE indexrelid = '{}'::regclass; when it is false: DROP INDEX CONCURRENTLY {}; and migrate again. When it is true, another migrator has built it: {CHECK}", name.replace('\'', "''"), identifier(name)),
     )
+    .with(Severity::Critical)
 }
 
 fn explain_second_database(case: &Case, sighting: &Sighting, object: &str) -> Explained {

@@ -14,6 +14,15 @@ pub const MIGRATION_DEADLOCK: Cause = Cause { code: Code::MigrationDeadlock, rec
 
 const HOLDERS: &str = "SELECT pid, application_name, state, xact_start, left(query, 80) FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start LIMIT 10;";
 
+/// What an index that is built CONCURRENTLY leaves behind; other migrations are rolled back as a whole.
+fn left(sighting: &Sighting) -> &'static str {
+    if sighting.concurrent_index {
+        "it builds an index CONCURRENTLY, so an invalid one may be left (SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; then DROP INDEX)"
+    } else {
+        "nothing of it was applied"
+    }
+}
+
 fn lock_timeout(failure: &Failure<'_>) -> Option<Subject> {
     if failure.stage != Stage::Migrate {
         return None;
@@ -34,7 +43,7 @@ fn explain_lock_timeout(case: &Case, sighting: &Sighting) -> Option<Explained> {
     };
     Some(Explained::new(
         Code::MigrationLockTimeout,
-        format!("{} {how}; nothing of it was applied.{}", the_migration(case, sighting), progress(case, sighting)),
+        format!("{} {how}; {}.{}", the_migration(case, sighting), left(sighting), progress(case, sighting)),
         format!("While it waits, see who holds the lock: SELECT pid, pg_blocking_pids(pid), wait_event_type, left(query, 80) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0; or the oldest transactions: {HOLDERS} End the holder (SELECT pg_terminate_backend(PID);) or stop the task processor for the upgrade, then migrate again. lock_timeout is set in DATABASE_URL (?options=-c%20lock_timeout%3D…) or for the role."),
     ))
 }
@@ -59,14 +68,14 @@ fn explain_statement_timeout(case: &Case, sighting: &Sighting) -> Option<Explain
     if sighting.subject.form == "cancelled" {
         return Some(Explained::new(
             Code::MigrationStatementTimeout,
-            format!("{the_migration} was cancelled by somebody (pg_cancel_backend, or a tool that ends long queries); nothing of it was applied.{progress}"),
+            format!("{the_migration} was cancelled by somebody (pg_cancel_backend, or a tool that ends long queries); {}.{progress}", left(sighting)),
             "Find out who cancels long statements on this server, then migrate again.",
         ));
     }
     let parameter = sighting.subject.form;
     Some(Explained::new(
         Code::MigrationStatementTimeout,
-        format!("{the_migration} took longer than {parameter} allows and was cancelled; nothing of it was applied.{progress}"),
+        format!("{the_migration} took longer than {parameter} allows and was cancelled; {}.{progress}", left(sighting)),
         format!("Migrate with a longer limit, for the migration only: append ?options=-c%20{parameter}%3D0 to its DATABASE_URL; where it is set: SELECT source, sourcefile, setting FROM pg_settings WHERE name = '{parameter}'; If it did not compute but wait for a lock: {HOLDERS}"),
     ))
 }
