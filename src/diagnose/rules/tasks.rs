@@ -19,7 +19,10 @@ pub const CAUSES: &[Cause] = &[
 
 /// Attempts after which the processor gives a task up (`num_failures < 3` in its query).
 const ATTEMPTS: u64 = 3;
-/// Different failing runs of one task from which on it is more than one unlucky run.
+/// Tasks of one kind that were given up, or runs that fail, from which on it is more than one task with bad luck: a
+/// webhook to a target that is gone fails three times in any healthy installation.
+const GIVEN_UP: usize = 2;
+/// The same for different tasks that have failed at all.
 const FAILING_RUNS: usize = 3;
 /// Warnings about unhealthy threads, one each second, from which on they are not a long batch: with the grace
 /// period of 20.5 s before the first, a thread has then been busy for half a minute.
@@ -69,6 +72,10 @@ fn unregistered(failure: &Failure<'_>) -> Option<Subject> {
     let (_, rest) = failure.message.split_once("No task registered with identifier")?;
     let name = quoted_after(failure.message, &["identifier ", "identifier: "])
         .or_else(|| rest.trim_start_matches([':', ' ', '\'', '"']).split(['\'', '"', ' ', '\n', '\\']).next());
+    // The class puts its arguments into a tuple: `("… identifier '%s'. …", 'tasks.x')`.
+    let name = name.filter(|name| !name.contains('%')).or_else(|| {
+        failure.message.trim_end_matches(')').trim_end_matches('\'').rsplit('\'').next()
+    });
     Some(Subject::default().object(name.unwrap_or_default().trim_end_matches('.')))
 }
 
@@ -240,7 +247,7 @@ fn failing(tasks: &Tasks) -> Option<Finding> {
     let mut worst: Vec<_> = tasks
         .failing
         .iter()
-        .filter(|(_, failing)| given_up(failing) > 0 || failing.runs.len() >= FAILING_RUNS)
+        .filter(|(_, failing)| given_up(failing) >= GIVEN_UP || failing.runs.len() >= FAILING_RUNS)
         .collect();
     worst.sort_by_key(|(_, failing)| std::cmp::Reverse(failing.count));
     let (task, first) = worst.first()?;
@@ -309,6 +316,7 @@ mod tests {
     #[case("django.core.exceptions.ImproperlyConfigured", "DATABASES must include 'task_processor' when using a separate task processor database.", TaskProcessorDatabaseMismatch, None)]
     #[case("task_processor.exceptions.TaskProcessingError", "No task registered with identifier 'tasks.new_one'. Ensure your task is decorated.", TaskUnregistered, Some("tasks.new_one"))]
     #[case("task_processor.exceptions.TaskProcessingError", "No task registered with identifier: tasks.new_one", TaskUnregistered, Some("tasks.new_one"))]
+    #[case("task_processor.exceptions.TaskProcessingError", "(\"No task registered with identifier '%s'. Ensure your task is decorated with @register_task_handler.\", 'tasks.new_one')", TaskUnregistered, Some("tasks.new_one"))]
     #[case("", "Recurring task 'tasks.clean_up_old_tasks' auto-disabled after 4 consecutive failures", RecurringTasksDisabled, Some("tasks.clean_up_old_tasks"))]
     #[case("", "unknown error: Task processor is unable to process tasks.", TaskQueueStalled, None)]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code, #[case] object: Option<&str>) {

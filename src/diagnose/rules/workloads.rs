@@ -4,7 +4,7 @@ use super::case::{Case, Sighting};
 use super::failure::{Failure, Stage, Subject, quoted_after};
 use super::words::component;
 use super::{Cause, Explained};
-use crate::diagnose::{Code, Component, redact::redact};
+use crate::diagnose::{Code, Component, Severity, redact::redact};
 
 pub const CAUSES: &[Cause] = &[
     Cause { code: Code::ReadOnlyFilesystem, recognise: filesystem, explain: explain_filesystem },
@@ -47,6 +47,10 @@ fn explain_filesystem(case: &Case, sighting: &Sighting) -> Option<Explained> {
         "denied" => (
             format!("{who} cannot start: its user may not write {path}. Images 2.201.1 to 2.258.x let only user 65534 write there."),
             format!("Run as user 65534 (remove runAsUser), upgrade to 2.259.0 or later, or mount an emptyDir at {directory}."),
+        ),
+        "absent" if !path.starts_with("/tmp/prometheus/") => (
+            format!("{who} cannot start: the directory {directory}, to which it has to write, does not exist."),
+            format!("Mount an emptyDir at {directory}, or unset PROMETHEUS_MULTIPROC_DIR if it names it."),
         ),
         "absent" => (
             format!("{who} cannot start: the directory of {path} does not exist. The image has it, so a volume hides it: one on /tmp takes {directory} away."),
@@ -101,7 +105,8 @@ fn explain_arguments(case: &Case, sighting: &Sighting) -> Option<Explained> {
         Code::GunicornSettingsIgnored,
         format!("{} does not start: its command line has {arguments} where that is not accepted. Gunicorn's flags stand between \"start\" and the sub-command; \"serve\" takes none.", component(case.component)),
         format!("Set the container's args to [\"start\", \"--timeout\", \"60\", \"--keep-alive\", \"75\", \"{process}\"], with your flags in that place, and its command to [\"flagsmith\"]."),
-    ))
+    )
+    .with(Severity::Critical))
 }
 
 fn version(failure: &Failure<'_>) -> Option<Subject> {

@@ -113,7 +113,7 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Option<Explained> {
             words::progress(case, sighting),
         );
         let remedy = "Run the migration again: what was not finished was rolled back, except indexes that are built CONCURRENTLY. Before that, find invalid indexes: SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; and drop them.";
-        return Some(Explained::new(Code::DatabaseConnectionLost, message, remedy));
+        return Some(Explained::new(Code::DatabaseConnectionLost, message, remedy).with(Severity::Critical));
     }
     let (course, severity) = course(case, sighting);
     let message = format!("{who} lost its connection to the database; {cause}.{course}");
