@@ -55,6 +55,8 @@ test-e2e: ## What a user sees: chart, containers, database, upgrade, on a real n
 generate: ## Write the files that are generated from the source
 	cargo run --quiet --locked -- generate crd > $(CACHE)/crd.yaml
 	install -D -m 644 $(CACHE)/crd.yaml crds/flagsmithdeployments.yaml
+	cargo run --quiet --locked -- generate causes > $(CACHE)/causes.md
+	install -D -m 644 $(CACHE)/causes.md docs/causes.md
 	install -D -m 644 $(CACHE)/crd.yaml charts/flagsmith-operator/files/crd.yaml
 
 .PHONY: image
