@@ -69,5 +69,5 @@ bench: ## Measure the operator against its budgets (a real API server, simulated
 	tests/bench/run
 
 # Integration tests that need nothing, and those that need a cluster in KUBECONFIG.
-UNIT_TESTS := --test generated
-API_TESTS := --test crd --test lease
+UNIT_TESTS := --test generated --test diagnose
+API_TESTS := --test crd --test lease --test reconcile
