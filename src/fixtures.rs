@@ -1,6 +1,6 @@
 //! Installations and observations for tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -72,6 +72,5 @@ pub(crate) fn observation() -> Observation {
         foreign_autoscalers: BTreeSet::new(),
         http_route_api: true,
         exposure: None,
-        refused: BTreeMap::new(),
     }
 }

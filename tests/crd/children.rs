@@ -1,6 +1,6 @@
 //! Every object of an installation is accepted by a real API server, without an unknown field.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
@@ -49,7 +49,6 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         foreign_autoscalers: std::collections::BTreeSet::new(),
         http_route_api: true,
         exposure: None,
-        refused: BTreeMap::new(),
     }
 }
 
