@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use proptest::{prelude::*, sample::select};
+use proptest::{
+    prelude::*,
+    sample::{select, subsequence},
+};
 use serde_json::{Value, json};
 
 use super::{everything, typed};
@@ -20,14 +23,28 @@ fn maybe(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
     proptest::option::of(value).prop_map(|value| value.unwrap_or(Value::Null))
 }
 
-/// Variables, now and then one that is reserved or stands twice.
+/// Some of the names, each once; now and then one that is refused besides.
+fn names(good: &'static [&'static str], bad: Vec<&'static str>) -> impl Strategy<Value = Vec<&'static str>> {
+    let bad = prop_oneof![40 => Just(None), 1 => select(bad).prop_map(Some)];
+    (subsequence(good, 0..=good.len().min(3)), bad)
+        .prop_map(|(names, bad)| names.into_iter().chain(bad).collect())
+}
+
 fn variables() -> impl Strategy<Value = Value> {
-    let name = prop_oneof![
-        20 => select(vec!["LOG_FORMAT", "LOG_LEVEL", "PROMETHEUS_ENABLED", "ACCESS_LOG_LOCATION", "USE_X_FORWARDED_HOST", "CACHE_BAD_ENVIRONMENTS_SECONDS", "FLAGSMITH_PROXY_API_URL"]),
-        1 => select(env::RESERVED.iter().map(|(name, _)| *name).collect::<Vec<_>>()),
-        1 => Just("REPLICA_DATABASE_URL_0"),
+    const GOOD: &[&str] = &[
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+        "PROMETHEUS_ENABLED",
+        "ACCESS_LOG_LOCATION",
+        "USE_X_FORWARDED_HOST",
+        "FLAGSMITH_PROXY_API_URL",
     ];
-    prop::collection::vec(name, 0..4).prop_map(|names| {
+    let reserved = env::RESERVED
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["REPLICA_DATABASE_URL_0"])
+        .collect();
+    names(GOOD, reserved).prop_map(|names| {
         names
             .iter()
             .map(|name| json!({ "name": name, "value": USERS }))
@@ -36,35 +53,33 @@ fn variables() -> impl Strategy<Value = Value> {
 }
 
 fn pod() -> impl Strategy<Value = (Value, Value)> {
-    let volume = prop_oneof![20 => select(vec!["ca", "data", "scratch", "run"]), 1 => Just("tmp")];
-    let volumes = prop::collection::vec(volume, 0..3);
-    let path =
-        prop_oneof![20 => select(vec!["/etc/ca", "/data", "/tmp/cache", "/scratch"]), 1 => Just("/tmp")];
-    let mounts = prop::collection::vec((any::<prop::sample::Index>(), path), 0..3);
-    (volumes, mounts, any::<bool>(), any::<bool>()).prop_map(|(volumes, mounts, missing, labels)| {
-        let mounts: Vec<_> = mounts
-            .iter()
-            .filter(|_| !volumes.is_empty())
-            .map(|(index, path)| json!({ "name": index.get(&volumes), "mountPath": path }))
-            .chain(
-                (missing && volumes.len() == 2)
-                    .then(|| json!({ "name": "missing", "mountPath": "/missing" })),
+    let volumes = names(&["ca", "data", "scratch", "run"], vec!["tmp", "prometheus"]);
+    let paths = names(
+        &["/etc/ca", "/data", "/tmp/cache", "/scratch"],
+        vec!["/tmp", "/tmp/prometheus", "/data"],
+    );
+    (volumes, paths, any::<prop::sample::Index>(), any::<bool>()).prop_map(
+        |(volumes, paths, index, labels)| {
+            let mounts: Vec<_> = paths
+                .iter()
+                .filter(|_| !volumes.is_empty())
+                .map(|path| json!({ "name": index.get(&volumes), "mountPath": path }))
+                .collect();
+            let volumes: Vec<_> = volumes
+                .iter()
+                .map(|name| json!({ "name": name, "emptyDir": {} }))
+                .collect();
+            let labels = if labels {
+                json!({ "team": "flags", "example.com/tier": "web" })
+            } else {
+                json!({})
+            };
+            (
+                json!({ "volumes": volumes, "labels": labels }),
+                Value::Array(mounts),
             )
-            .collect();
-        let volumes: Vec<_> = volumes
-            .iter()
-            .map(|name| json!({ "name": name, "emptyDir": {} }))
-            .collect();
-        let labels = if labels {
-            json!({ "team": "flags", "example.com/tier": "web" })
-        } else {
-            json!({})
-        };
-        (
-            json!({ "volumes": volumes, "labels": labels }),
-            Value::Array(mounts),
-        )
-    })
+        },
+    )
 }
 
 fn container() -> impl Strategy<Value = Value> {
@@ -133,7 +148,7 @@ fn exposure() -> impl Strategy<Value = Value> {
 
 /// A specification, most of the time one that `validate` accepts.
 fn specification() -> impl Strategy<Value = Value> {
-    let version = (0..9_u32, 160..300_u32).prop_map(|(patch, minor)| format!("2.{minor}.{patch}"));
+    let version = (0..9_u32, 169..300_u32).prop_map(|(patch, minor)| format!("2.{minor}.{patch}"));
     let general = (
         version,
         5..=3600,
