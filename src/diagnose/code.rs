@@ -109,11 +109,11 @@ codes! {
     ReadOnlyFilesystem,
     AllowedHostsRejected,
     SecretKeyEphemeral,
+    FrontendCannotReachApi,
     DjangoSecretMissing,
     RolloutDeadlineExceeded,
     HttpRouteApiMissing,
     RouteNotAccepted,
-    FrontendCannotReachApi,
     // Operator
     Forbidden,
     ChildNotOwned,
