@@ -95,7 +95,13 @@ fn become_ready() {
     assert_eq!(pointer(&status, "/status/version"), OLD);
     assert_eq!(pointer(&status, "/status/migration/result"), "Applied");
     for condition in pointer(&status, "/status/conditions").as_array().unwrap() {
-        assert_eq!(condition["status"], "True", "{condition}");
+        // This cluster has no ingress controller, and nobody checks a proxy that is not known.
+        let proxy = ["TimeoutsAligned", "ExposureReady"].contains(&condition["type"].as_str().unwrap());
+        assert_eq!(
+            condition["status"],
+            if proxy { "Unknown" } else { "True" },
+            "{condition}"
+        );
     }
     let codes: Vec<_> = pointer(&status, "/status/diagnoses")
         .as_array()
