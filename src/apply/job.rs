@@ -1,5 +1,7 @@
 //! Creating the migration Job: once, and never beside another on the same database.
 
+use std::sync::{Arc, PoisonError, Weak};
+
 use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Api, ResourceExt as _,
@@ -27,7 +29,8 @@ impl Applier {
         let Some(migrate) = &plan.migrate else {
             return Ok(false);
         };
-        let _guard = self.migrating.lock().await;
+        let lock = self.lock_of(&migrate.database);
+        let _guard = lock.lock().await;
         if self.migration_active(&migrate.database).await? {
             return Ok(false);
         }
@@ -74,6 +77,18 @@ impl Applier {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The lock of a database; one that nobody holds or waits for is forgotten.
+    fn lock_of(&self, database: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.migrating.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = locks.get(database).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::default();
+        locks.insert(database.to_owned(), Arc::downgrade(&lock));
+        lock
     }
 
     /// Whether any migration Job is active on a database, in every namespace that the operator sees.

@@ -7,7 +7,7 @@ mod secrets;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, Weak},
 };
 
 pub use error::{Error, Refusal};
@@ -34,12 +34,9 @@ pub struct Applier {
     watches: Arc<Watches>,
     scope: Scope,
     leading: watch::Receiver<Leadership>,
-    /// resourceVersion and desired hash after the last write of an object: when both are still the same there is
-    /// nothing to compare, whatever an admission plugin made of the object.
-    settled: Mutex<HashMap<String, (u64, String)>>,
-    /// Held from looking for active migrations to creating a Job, so that two installations on one database
-    /// cannot both find none.
-    migrating: tokio::sync::Mutex<()>,
+    /// By database: held from looking for active migrations to creating a Job, so that two installations on one
+    /// database cannot both find none.
+    migrating: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 /// What came of applying a plan.
@@ -89,12 +86,11 @@ impl Applier {
             watches,
             scope,
             leading,
-            settled: Mutex::default(),
-            migrating: tokio::sync::Mutex::default(),
+            migrating: Mutex::default(),
         }
     }
 
-    /// Makes the cluster look like the plan.
+    /// Makes the cluster look like the plan. Returns also what was done before a failure.
     ///
     /// # Errors
     /// The first failure that another attempt may mend. One child that cannot be written keeps none of the others
@@ -104,8 +100,19 @@ impl Applier {
         installation: &Installation,
         plan: &Plan,
         children: Vec<Child>,
-    ) -> Result<Applied, Error> {
+    ) -> (Applied, Result<(), Error>) {
         let mut applied = Applied::default();
+        let result = self.apply_all(installation, plan, children, &mut applied).await;
+        (applied, result)
+    }
+
+    async fn apply_all(
+        &self,
+        installation: &Installation,
+        plan: &Plan,
+        children: Vec<Child>,
+        applied: &mut Applied,
+    ) -> Result<(), Error> {
         for secret in &plan.generate {
             self.check_leading()?;
             secrets::create(&self.client, installation, *secret).await?;
@@ -145,10 +152,13 @@ impl Applier {
         }
         for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
             self.check_leading()?;
-            self.delete(installation, kind, &name, &snapshot).await?;
-            applied.written += 1;
+            match self.delete(installation, kind, &name, &snapshot).await {
+                Ok(()) => applied.written += 1,
+                Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        failed.map_or(Ok(applied), Err)
+        failed.map_or(Ok(()), Err)
     }
 
     fn check_leading(&self) -> Result<(), Error> {
@@ -182,12 +192,12 @@ impl Applier {
                         owner: describe_owner(&parse(snapshot)),
                     }));
                 }
-                if self.is_settled(snapshot, &hash) {
+                if snapshot.is_settled(&hash) {
                     return Ok(Outcome::Unchanged);
                 }
                 let live = parse(snapshot);
                 if diff::covers(&live, &child.body) {
-                    self.settle(snapshot, hash);
+                    snapshot.settle(hash);
                     return Ok(Outcome::Unchanged);
                 }
                 // A foreign object that takes this one's place between the watch event and the write is refused
@@ -210,7 +220,7 @@ impl Applier {
             .await
             .map_err(Error::from)?;
         if let Some((_, snapshot)) = self.watches.index.record(Watched::Child(child.kind), written) {
-            self.settle(&snapshot, hash);
+            snapshot.settle(hash);
         }
         tracing::info!(
             kind = child.kind.as_str(),
@@ -290,7 +300,12 @@ impl Applier {
         name: &str,
         snapshot: &Snapshot,
     ) -> Result<(), Error> {
-        let parameters = DeleteParams::background().preconditions(Preconditions {
+        let parameters = match kind {
+            // The Job must stay visible until its pods are gone: until then its migration may still run.
+            Kind::Job => DeleteParams::foreground(),
+            _ => DeleteParams::background(),
+        };
+        let parameters = parameters.preconditions(Preconditions {
             uid: Some(snapshot.uid.clone()),
             resource_version: None,
         });
@@ -308,28 +323,6 @@ impl Applier {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    fn is_settled(&self, snapshot: &Snapshot, hash: &str) -> bool {
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled
-            .get(&snapshot.uid)
-            .is_some_and(|(version, known)| *version == snapshot.resource_version && known == hash)
-    }
-
-    fn settle(&self, snapshot: &Snapshot, hash: String) {
-        self.settled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(snapshot.uid.clone(), (snapshot.resource_version, hash));
-    }
-
-    /// Forgets an object that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.settled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
     }
 }
 

@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::{core::DeserializeGuard, runtime::controller::Action};
 use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     backoff::{Failures, jittered},
@@ -41,6 +42,10 @@ pub struct Context {
     pub reporter: Reporter,
     /// Whether this replica may write.
     pub leading: watch::Receiver<Leadership>,
+    /// Whether the operator is to end: no pass begins any more.
+    pub shutdown: CancellationToken,
+    /// The passes under way.
+    pub passes: TaskTracker,
     /// How often each object failed in a row.
     pub failures: Failures<String>,
     /// Counts.
@@ -79,7 +84,8 @@ impl Error {
 
 /// A pass that can neither hang nor take others down with it.
 pub async fn contained(resource: Arc<Primary>, context: Arc<Context>) -> Result<Action, Error> {
-    if !context.leading.borrow().leads() {
+    let _under_way = context.passes.token();
+    if context.shutdown.is_cancelled() || !context.leading.borrow().leads() {
         // Whoever leads looks at everything when leadership is won.
         return Ok(Action::await_change());
     }
@@ -107,7 +113,7 @@ pub async fn contained(resource: Arc<Primary>, context: Arc<Context>) -> Result<
             context.failures.forget(&key(&resource));
             Ok(action)
         }
-        Err(Error::Apply(apply::Error::NotLeading)) => {
+        Err(Error::Apply(apply::Error::NotLeading) | Error::Report(report::Error::NotLeading)) => {
             pass.ended(Outcome::Unchanged);
             Ok(Action::await_change())
         }
@@ -155,32 +161,36 @@ async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Out
         .await;
     let diagnoses = live::diagnose(&installation, &seen);
     let plan = decide(&installation, &seen, &diagnoses);
-    let (applied, failed) = if installation.suspended {
-        (Applied::default(), None)
+    let (applied, result) = if installation.suspended {
+        (Applied::default(), Ok(()))
     } else {
-        match context
-            .applier
-            .apply(&installation, &plan, build(&installation, &plan))
-            .await
-        {
-            Ok(applied) => (applied, None),
-            Err(error) => (Applied::default(), Some(error)),
-        }
+        let children = build(&installation, &plan);
+        context.applier.apply(&installation, &plan, children).await
     };
     if applied.again {
         context.observer.look_again(&installation.identity.uid);
+        result?;
         return Ok((Action::requeue(Duration::ZERO), Outcome::Changed));
     }
+    // What was written is what must be reported on: a template that was replaced a moment ago is not rolled out,
+    // whatever was seen of its predecessor. No request: the answers to the writes are at hand.
+    let (seen, diagnoses, plan) = if applied.written > 0 {
+        let seen = context.observer.observe(&installation, seen.previous, now).await;
+        let diagnoses = live::diagnose(&installation, &seen);
+        let plan = decide(&installation, &seen, &diagnoses);
+        (seen, diagnoses, plan)
+    } else {
+        (seen, diagnoses, plan)
+    };
     let report = ReportContext {
         installation: &installation,
         seen: &seen,
         plan: &plan,
         diagnoses: &diagnoses,
+        complete: result.is_ok(),
     };
     let held_back = context.reporter.report(resource, report, &applied).await?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
+    result?;
     // A refused child is tried again like a failing look: whoever removes the obstacle wants to see it heal.
     let next = if applied.refused.is_empty() {
         context.observer.next_look(&installation.identity.uid)

@@ -14,7 +14,7 @@ use kube::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     backoff::Failures,
@@ -37,6 +37,10 @@ const CRD_INTERVAL: Duration = Duration::from_secs(300);
 
 /// How often the state of the caches is passed on to `/readyz`.
 const CACHE_CHECK: Duration = Duration::from_millis(100);
+
+/// How long passes that are under way at a shutdown may take to end: one hanging request and a bit, and less than
+/// the lease waits for them.
+const DRAIN: Duration = Duration::from_secs(12);
 
 /// Events that wait for the controller: above a burst of one thousand installations, below what fills memory.
 const TRIGGERS: usize = 4096;
@@ -120,8 +124,15 @@ async fn passes(
             settings.scope.clone(),
             leading.clone(),
         ),
-        reporter: Reporter::new(client.clone(), metrics.clone(), settings.instance.clone()),
+        reporter: Reporter::new(
+            client.clone(),
+            metrics.clone(),
+            settings.instance.clone(),
+            leading.clone(),
+        ),
         leading: leading.clone(),
+        shutdown: shutdown.clone(),
+        passes: TaskTracker::new(),
         failures: Failures::new(),
         metrics,
     });
@@ -133,7 +144,11 @@ async fn passes(
         {
             return;
         }
-        control(client, &settings, context, triggers, leading, shutdown.clone()).await;
+        let ended = ended(Arc::clone(&context));
+        tokio::select! {
+            () = control(client, &settings, context, &watched, triggers, leading) => {}
+            () = ended => {}
+        }
     };
     tokio::select! {
         () = controlling => {}
@@ -150,13 +165,23 @@ async fn synced(watches: &Watches, readiness: &Readiness) {
     readiness.open(Gate::Caches);
 }
 
+/// Ends when a shutdown was asked for and no pass is under way; none begins after that. The queue has an end of its
+/// own, but waits with it for its first list, which never comes where the CRD is missing.
+async fn ended(context: Arc<Context>) {
+    context.shutdown.cancelled().await;
+    context.passes.close();
+    if tokio::time::timeout(DRAIN, context.passes.wait()).await.is_err() {
+        tracing::warn!("a pass did not end in time; it is given up");
+    }
+}
+
 async fn control(
     client: Client,
     settings: &Settings,
     context: Arc<Context>,
+    watched: &Watches,
     triggers: mpsc::Receiver<ObjectRef<FlagsmithDeployment>>,
     leading: watch::Receiver<Leadership>,
-    shutdown: CancellationToken,
 ) {
     let (reader, writer) = reflector::store();
     let gone = Arc::clone(&context);
@@ -184,7 +209,7 @@ async fn control(
             ObjectRef::new(&reference.name).within(reference.namespace.as_deref().unwrap_or_default())
         }))
         .reconcile_all_on(won)
-        .graceful_shutdown_on(shutdown.cancelled_owned());
+        .reconcile_all_on(watched.http_route_appears());
     controller
         .run(contained, error_policy, context)
         .map_err(|error| {

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use kube::core::{DynamicObject, TypeMeta};
@@ -48,6 +48,9 @@ pub struct Snapshot {
     /// The label of the database that a migration Job works on.
     pub database: Option<String>,
     body: Box<[u8]>,
+    /// The hash of the desired object that this state was found or made to agree with: while neither changes there
+    /// is nothing to compare, whatever an admission plugin made of the object.
+    settled: Mutex<Option<String>>,
 }
 
 /// All objects of the watched kinds.
@@ -92,6 +95,7 @@ impl Snapshot {
             instance: label(marks::INSTANCE),
             database: label(marks::DATABASE),
             body: Box::from([]),
+            settled: Mutex::default(),
         };
         match kind {
             Watched::Pod => prune_pod(&mut object.data),
@@ -118,6 +122,18 @@ impl Snapshot {
             .ok()
     }
 
+    /// Whether this state is known to agree with the desired object of this hash.
+    #[must_use]
+    pub fn is_settled(&self, hash: &str) -> bool {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.as_deref() == Some(hash)
+    }
+
+    /// From now on this state is known to agree with the desired object of this hash.
+    pub fn settle(&self, hash: String) {
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+    }
+
     /// Whether the FlagsmithDeployment with this uid controls it.
     #[must_use]
     pub fn owned_by(&self, uid: &str) -> bool {
@@ -126,13 +142,13 @@ impl Snapshot {
 }
 
 impl Index {
-    /// Records an object unless something newer is known. Used by the watches, and by writers for what the
+    /// Records an object unless the same or something newer is known. Used by the watches, and by writers for what the
     /// server answered, so that a pass never works on a state that is older than the operator's own last write.
     pub fn record(&self, kind: Watched, object: DynamicObject) -> Option<(Key, Arc<Snapshot>)> {
         let (key, snapshot) = Snapshot::of(kind, object)?;
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if entries.get(&key).is_some_and(|known| {
-            known.uid == snapshot.uid && known.resource_version > snapshot.resource_version
+            known.uid == snapshot.uid && known.resource_version >= snapshot.resource_version
         }) {
             return None;
         }
@@ -296,6 +312,10 @@ mod tests {
         let index = Index::default();
         index.record(KIND, deployment("a", "u", 5));
         assert!(index.record(KIND, deployment("a", "u", 4)).is_none());
+        assert!(
+            index.record(KIND, deployment("a", "u", 5)).is_none(),
+            "an echo is news"
+        );
         assert_eq!(index.get(KIND, "ns", "a").unwrap().resource_version, 5);
         assert_eq!(index.len(KIND), 1);
     }

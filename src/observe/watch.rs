@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +30,9 @@ const PAGE_SIZE: u32 = 250;
 /// How often the cluster is asked whether it has the Gateway API by now; one request for the whole operator.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How soon it is asked again when it did not answer the first time: nothing begins before.
+const DISCOVERY_RETRY: Duration = Duration::from_secs(2);
+
 /// Which namespaces are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -50,14 +53,25 @@ impl Scope {
 }
 
 /// What the watches share with the rest of the operator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watches {
     /// The objects.
     pub index: Index,
     /// Lists that have not arrived yet.
     pending: AtomicUsize,
     /// Whether the cluster has HTTPRoutes.
-    http_route: AtomicBool,
+    http_route: tokio::sync::watch::Sender<bool>,
+}
+
+impl Default for Watches {
+    fn default() -> Self {
+        Self {
+            index: Index::default(),
+            // Not synced before the watches have even begun.
+            pending: AtomicUsize::new(usize::MAX),
+            http_route: tokio::sync::watch::Sender::default(),
+        }
+    }
 }
 
 impl Watches {
@@ -70,7 +84,17 @@ impl Watches {
     /// Whether the cluster has HTTPRoutes.
     #[must_use]
     pub fn http_route(&self) -> bool {
-        self.http_route.load(Ordering::Acquire)
+        *self.http_route.borrow()
+    }
+
+    /// One item when HTTPRoutes appear in the cluster.
+    pub fn http_route_appears(&self) -> impl Stream<Item = ()> + Send + 'static {
+        let mut receiver = self.http_route.subscribe();
+        let appears = async move {
+            let appeared = !*receiver.borrow_and_update() && receiver.wait_for(|has| *has).await.is_ok();
+            appeared.then_some(())
+        };
+        futures::stream::once(appears).filter_map(std::future::ready)
     }
 }
 
@@ -87,14 +111,18 @@ pub async fn run(
         .filter(|kind| *kind != Kind::HttpRoute)
         .map(Watched::Child)
         .chain([Watched::Pod]);
-    let mut tasks: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     let all: Vec<_> = kinds
         .flat_map(|kind| scope.each().into_iter().map(move |namespace| (kind, namespace)))
         .collect();
-    watches.pending.store(all.len(), Ordering::Release);
+    // And one for the question whether there are HTTPRoutes.
+    watches.pending.store(all.len() + 1, Ordering::Release);
+    let listed = || {
+        watches.pending.fetch_sub(1, Ordering::AcqRel);
+    };
+    let mut tasks: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     for (kind, namespace) in all {
         tasks.push(Box::pin(watch(
-            &client, kind, namespace, &watches, &metrics, &triggers, true,
+            &client, kind, namespace, &watches, &metrics, &triggers, &listed,
         )));
     }
     tasks.push(Box::pin(watch_http_routes(
@@ -111,27 +139,49 @@ async fn watch_http_routes(
     metrics: &Metrics,
     triggers: &Sender<ObjectRef<FlagsmithDeployment>>,
 ) {
-    while !has_http_routes(client).await {
-        tokio::time::sleep(DISCOVERY_INTERVAL).await;
+    let mut answered = false;
+    loop {
+        let wait = match has_http_routes(client).await {
+            Some(true) => break,
+            Some(false) => {
+                if !std::mem::replace(&mut answered, true) {
+                    watches.pending.fetch_sub(1, Ordering::AcqRel);
+                }
+                DISCOVERY_INTERVAL
+            }
+            None if answered => DISCOVERY_INTERVAL,
+            None => DISCOVERY_RETRY,
+        };
+        tokio::time::sleep(wait).await;
     }
-    watches.http_route.store(true, Ordering::Release);
+    let namespaces = scope.each();
+    let lists = Arc::new(AtomicUsize::new(namespaces.len()));
     let kind = Watched::Child(Kind::HttpRoute);
-    let mut tasks: FuturesUnordered<_> = scope
-        .each()
+    let listed = || {
+        if lists.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Routes that exist are known by now, so none is mistaken for missing.
+            watches.http_route.send_replace(true);
+            if !answered {
+                watches.pending.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+    };
+    let mut tasks: FuturesUnordered<_> = namespaces
         .into_iter()
-        .map(|namespace| watch(client, kind, namespace, watches, metrics, triggers, false))
+        .map(|namespace| watch(client, kind, namespace, watches, metrics, triggers, &listed))
         .collect();
     while tasks.next().await.is_some() {}
 }
 
-async fn has_http_routes(client: &Client) -> bool {
+/// Whether the cluster has HTTPRoutes; `None` when it did not say.
+async fn has_http_routes(client: &Client) -> Option<bool> {
     let resource = Kind::HttpRoute.api_resource();
     match client.list_api_group_resources(&resource.api_version).await {
-        Ok(list) => list.resources.iter().any(|known| known.kind == resource.kind),
-        Err(kube::Error::Api(status)) if status.code == 404 => false,
+        Ok(list) => Some(list.resources.iter().any(|known| known.kind == resource.kind)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Some(false),
         Err(error) => {
             tracing::debug!(%error, "asking for the Gateway API failed; it is asked again later");
-            false
+            None
         }
     }
 }
@@ -143,7 +193,7 @@ async fn watch(
     watches: &Watches,
     metrics: &Metrics,
     triggers: &Sender<ObjectRef<FlagsmithDeployment>>,
-    counted: bool,
+    first_list: &(dyn Fn() + Sync),
 ) {
     let resource = resource(kind);
     let api: Api<DynamicObject> = namespace.map_or_else(
@@ -169,8 +219,8 @@ async fn watch(
             Ok(watcher::Event::InitDone) => {
                 changed = index.retain(kind, namespace, &listed);
                 listed.clear();
-                if !std::mem::replace(&mut synced, true) && counted {
-                    watches.pending.fetch_sub(1, Ordering::AcqRel);
+                if !std::mem::replace(&mut synced, true) {
+                    first_list();
                 }
             }
             Ok(watcher::Event::Apply(object)) => changed.extend(index.record(kind, object)),

@@ -36,6 +36,8 @@ pub struct Context<'a> {
     pub plan: &'a Plan,
     /// What is wrong.
     pub diagnoses: &'a [Diagnosis],
+    /// Whether everything that was decided has been written.
+    pub complete: bool,
 }
 
 /// Status, reason and message of one condition.
@@ -421,6 +423,13 @@ fn ready(context: Context<'_>, components: &[(&'static str, Verdict)]) -> Verdic
         return verdict("False", reason, message);
     }
     let release = context.installation.release;
+    if !context.complete {
+        return verdict(
+            "False",
+            "Progressing",
+            "not every object could be written; the operator tries again",
+        );
+    }
     let rolled = |state: &Option<WorkloadState>| {
         state
             .as_ref()

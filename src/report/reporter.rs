@@ -14,13 +14,17 @@ use kube::{
     runtime::events::{Recorder, Reporter as Source},
 };
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::{Context, conditions, events, status::diagnoses};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     apply::Applied,
     child::marks,
-    controller::metrics::{Exported, Metrics},
+    controller::{
+        lease::Leadership,
+        metrics::{Exported, Metrics},
+    },
     diagnose::{Code, Diagnosis, live},
     validate::{Identity, Problem},
 };
@@ -31,14 +35,21 @@ const COUNTING_PAUSE: Duration = Duration::from_secs(2);
 
 /// A failure of this step.
 #[derive(Debug, thiserror::Error)]
-#[error("the status could not be written")]
-pub struct Error(#[source] Box<kube::Error>);
+pub enum Error {
+    /// Another replica leads.
+    #[error("this replica does not lead any more")]
+    NotLeading,
+    /// The request failed; another attempt may succeed.
+    #[error("the status could not be written")]
+    Kube(#[source] Box<kube::Error>),
+}
 
 /// Writes status, Events and metrics.
 pub struct Reporter {
     client: Client,
     recorder: Recorder,
     metrics: Metrics,
+    leading: watch::Receiver<Leadership>,
     /// What was written last, by uid: the watch may still show something older.
     written: Mutex<HashMap<String, Written>>,
 }
@@ -51,9 +62,14 @@ struct Written {
 }
 
 impl Reporter {
-    /// A reporter that shows itself under this instance name in Events.
+    /// A reporter that shows itself under this instance name in Events, and writes only while `leading` says so.
     #[must_use]
-    pub fn new(client: Client, metrics: Metrics, instance: Option<String>) -> Self {
+    pub fn new(
+        client: Client,
+        metrics: Metrics,
+        instance: Option<String>,
+        leading: watch::Receiver<Leadership>,
+    ) -> Self {
         let source = Source {
             controller: marks::OPERATOR.to_owned(),
             instance,
@@ -64,6 +80,7 @@ impl Reporter {
             client,
             recorder,
             metrics,
+            leading,
             written: Mutex::default(),
         }
     }
@@ -164,6 +181,7 @@ impl Reporter {
         };
         if wait.is_none() {
             for event in events::events(before, &after, applied) {
+                self.check_leading()?;
                 // An Event that cannot be written is no reason to repeat a pass.
                 if let Err(error) = self.recorder.publish(&event, &reference).await {
                     tracing::warn!(%error, reason = event.reason, "an Event could not be written");
@@ -207,6 +225,14 @@ impl Reporter {
             .then(|| COUNTING_PAUSE.saturating_sub(since))
     }
 
+    fn check_leading(&self) -> Result<(), Error> {
+        if self.leading.borrow().leads() {
+            Ok(())
+        } else {
+            Err(Error::NotLeading)
+        }
+    }
+
     async fn patch(&self, identity: &Identity, status: &FlagsmithDeploymentStatus) -> Result<(), Error> {
         let api: Api<FlagsmithDeployment> = Api::namespaced(self.client.clone(), &identity.namespace);
         let body = json!({
@@ -216,6 +242,7 @@ impl Reporter {
             "status": status,
         });
         let parameters = PatchParams::apply(marks::OPERATOR).force();
+        self.check_leading()?;
         match api
             .patch_status(&identity.name, &parameters, &Patch::Apply(&body))
             .await
@@ -232,9 +259,9 @@ impl Reporter {
                     .insert(identity.uid.clone(), written);
                 Ok(())
             }
-            // Deleted in the meantime, or deleted and made anew (the uid does not fit): nothing to report on.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(error) => Err(Error(Box::new(error))),
+            // Deleted in the meantime: nothing to report on.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(Error::Kube(Box::new(error))),
         }
     }
 

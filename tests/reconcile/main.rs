@@ -10,5 +10,8 @@
 )]
 
 mod crash;
+mod faults;
 mod idempotence;
+mod ownership;
+mod replicas;
 mod support;

@@ -84,9 +84,14 @@ impl Operator {
 
     /// Ends in order; fails when that takes longer than [`END`]. Returns how long it took.
     pub async fn stop(self) -> Duration {
+        self.stop_within(END).await
+    }
+
+    /// Ends in order; fails when that takes longer than `limit`.
+    pub async fn stop_within(self, limit: Duration) -> Duration {
         let start = Instant::now();
         self.shutdown.cancel();
-        timeout(END, self.task)
+        timeout(limit, self.task)
             .await
             .expect("the operator ends within seconds")
             .expect("the operator ends without a panic");
