@@ -28,6 +28,11 @@ use crate::{
     validate::Installation,
 };
 
+/// A resourceVersion that no object ever has: etcd's first revision is the empty store. A server-side apply that
+/// names it creates an object that is absent, and conflicts with any that exists, so that creating takes one
+/// request and cannot overwrite what appeared a moment ago.
+const VERSION_OF_NOTHING: &str = "1";
+
 /// Writes children, with one field manager, by server-side apply.
 pub struct Applier {
     client: Client,
@@ -185,7 +190,7 @@ impl Applier {
             .watches
             .index
             .get(Watched::Child(child.kind), namespace, &child.name);
-        let repaired = match &known {
+        let (repaired, absent) = match &known {
             Some(snapshot) => {
                 if !snapshot.owned_by(&installation.identity.uid) {
                     return Err(Error::Refused(Refusal::NotOwned {
@@ -203,22 +208,17 @@ impl Applier {
                 // A foreign object that takes this one's place between the watch event and the write is refused
                 // by the server.
                 child.body["metadata"]["uid"] = json!(snapshot.uid);
-                live["metadata"]["annotations"][marks::APPLIED_HASH] == json!(hash)
+                let repaired = live["metadata"]["annotations"][marks::APPLIED_HASH] == json!(hash);
+                (repaired, false)
             }
             // The watches only show objects with our label.
-            None => {
-                self.check_absent(installation, child.kind, &child.name).await?;
-                false
-            }
+            None => (false, true),
         };
-        self.check_leading()?;
-        let mut parameters = PatchParams::apply(marks::OPERATOR).force();
-        parameters.field_validation = Some(kube::api::ValidationDirective::Strict);
-        let written = self
-            .api(installation, child.kind)
-            .patch(&child.name, &parameters, &Patch::Apply(&child.body))
-            .await
-            .map_err(Error::from)?;
+        let written = if absent {
+            self.create_child(installation, &mut child).await?
+        } else {
+            self.patch(installation, &child).await?
+        };
         if let Some((_, snapshot)) = self.watches.index.record(Watched::Child(child.kind), written) {
             snapshot.settle(hash);
         }
@@ -234,6 +234,35 @@ impl Applier {
         } else {
             Outcome::Written
         })
+    }
+
+    /// Applies an object that the watches do not show, unless one of that name exists that is not ours.
+    async fn create_child(
+        &self,
+        installation: &Installation,
+        child: &mut Child,
+    ) -> Result<DynamicObject, Error> {
+        child.body["metadata"]["resourceVersion"] = json!(VERSION_OF_NOTHING);
+        match self.patch(installation, child).await {
+            Err(Error::Kube(error)) if is_conflict(&error) => {
+                self.check_absent(installation, child.kind, &child.name).await?;
+                if let Some(metadata) = child.body["metadata"].as_object_mut() {
+                    metadata.remove("resourceVersion");
+                }
+                self.patch(installation, child).await
+            }
+            result => result,
+        }
+    }
+
+    async fn patch(&self, installation: &Installation, child: &Child) -> Result<DynamicObject, Error> {
+        self.check_leading()?;
+        let mut parameters = PatchParams::apply(marks::OPERATOR).force();
+        parameters.field_validation = Some(kube::api::ValidationDirective::Strict);
+        self.api(installation, child.kind)
+            .patch(&child.name, &parameters, &Patch::Apply(&child.body))
+            .await
+            .map_err(Error::from)
     }
 
     /// Fails unless there is no object of that name, or one that is ours and only lost its label.
@@ -324,6 +353,10 @@ impl Applier {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 fn parse(snapshot: &Snapshot) -> Value {

@@ -29,9 +29,9 @@ use crate::{
     validate::{Identity, Problem},
 };
 
-/// How long a status that only counts pods anew waits after the last one: a rollout moves these figures several
+/// How long a change that is not urgent waits after the last one: a rollout moves counts and components several
 /// times a second, and nobody reads that fast.
-const COUNTING_PAUSE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// A failure of this step.
 #[derive(Debug, thiserror::Error)]
@@ -170,7 +170,7 @@ impl Reporter {
         self.export(identity, &after);
         let mut wait = None;
         if *before != after {
-            wait = self.held_back(identity, before, &after);
+            wait = self.held_back(identity, before, &after, applied);
             if wait.is_none() {
                 self.patch(identity, &after).await?;
             }
@@ -191,38 +191,24 @@ impl Reporter {
         Ok(wait)
     }
 
-    /// How long a change waits that only counts pods anew, when something was written a moment ago.
+    /// How long a change waits that is not urgent, when something was written a moment ago.
     fn held_back(
         &self,
         identity: &Identity,
         before: &FlagsmithDeploymentStatus,
         after: &FlagsmithDeploymentStatus,
+        applied: &Applied,
     ) -> Option<Duration> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let since = written.get(&identity.uid)?.at.elapsed();
-        let summary = |status: &FlagsmithDeploymentStatus| {
-            let states: Vec<_> = status
-                .conditions
-                .iter()
-                .filter(|condition| condition.type_ != "FrontendAvailable" || condition.status == "True")
-                .map(|condition| {
-                    (
-                        condition.type_.clone(),
-                        condition.status.clone(),
-                        condition.observed_generation,
-                    )
-                })
-                .collect();
-            (
-                status.version.clone(),
-                status.migration.clone(),
-                status.timeouts.clone(),
-                status.diagnoses.clone(),
-                states,
-            )
-        };
-        (summary(before) == summary(after) && since < COUNTING_PAUSE)
-            .then(|| COUNTING_PAUSE.saturating_sub(since))
+        if urgent(before, after) {
+            return None;
+        }
+        // What this pass has written, its observation did not show yet; the watches' events start the next one.
+        if applied.written > 0 {
+            return Some(PAUSE);
+        }
+        (since < PAUSE).then(|| PAUSE.saturating_sub(since))
     }
 
     fn check_leading(&self) -> Result<(), Error> {
@@ -277,6 +263,35 @@ impl Reporter {
         self.metrics
             .deployment(&identity.namespace, &identity.name, exported);
     }
+}
+
+/// Whether somebody may wait for a change, or act on it: another generation, another result of the migration,
+/// anything wrong or no longer wrong, and the summary. That a component became available while others did not,
+/// counts of pods and times can wait for what comes next.
+fn urgent(before: &FlagsmithDeploymentStatus, after: &FlagsmithDeploymentStatus) -> bool {
+    let migration = |status: &FlagsmithDeploymentStatus| {
+        status
+            .migration
+            .as_ref()
+            .map(|migration| (migration.key.clone(), migration.result))
+    };
+    let state = |status: &FlagsmithDeploymentStatus, kind: &str| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == kind)
+            .map(|condition| condition.status.clone())
+    };
+    let summary = |status: &FlagsmithDeploymentStatus| {
+        ["Ready", "Reconciling", "Stalled"].map(|kind| state(status, kind))
+    };
+    before.observed_generation != after.observed_generation
+        || migration(before) != migration(after)
+        || before.diagnoses != after.diagnoses
+        || summary(before) != summary(after)
+        || after.conditions.iter().any(|condition| {
+            condition.status != "True" && state(before, &condition.type_).as_ref() != Some(&condition.status)
+        })
 }
 
 fn version(text: Option<&str>) -> u64 {
