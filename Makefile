@@ -55,6 +55,8 @@ test-e2e: ## What a user sees: chart, containers, database, upgrade, on a real n
 generate: ## Write the files that are generated from the source
 	cargo run --quiet --locked -- generate crd > $(CACHE)/crd.yaml
 	install -D -m 644 $(CACHE)/crd.yaml crds/flagsmithdeployments.yaml
+	cargo run --quiet --locked -- generate causes > $(CACHE)/causes.md
+	install -D -m 644 $(CACHE)/causes.md docs/causes.md
 	install -D -m 644 $(CACHE)/crd.yaml charts/flagsmith-operator/files/crd.yaml
 
 .PHONY: image
@@ -67,5 +69,5 @@ bench: ## Measure the operator against its budgets (a real API server, simulated
 	tests/bench/run
 
 # Integration tests that need nothing, and those that need a cluster in KUBECONFIG.
-UNIT_TESTS := --test generated
-API_TESTS := --test crd --test lease
+UNIT_TESTS := --test generated --test diagnose
+API_TESTS := --test crd --test lease --test reconcile

@@ -3,13 +3,16 @@
 use std::{fs, process::Command};
 
 /// What the binary prints, and where `make generate` keeps it.
-const FILES: &[(&str, &[&str])] = &[(
-    "crd",
-    &[
-        "crds/flagsmithdeployments.yaml",
-        "charts/flagsmith-operator/files/crd.yaml",
-    ],
-)];
+const FILES: &[(&str, &[&str])] = &[
+    (
+        "crd",
+        &[
+            "crds/flagsmithdeployments.yaml",
+            "charts/flagsmith-operator/files/crd.yaml",
+        ],
+    ),
+    ("causes", &["docs/causes.md"]),
+];
 
 #[test]
 fn generated_files_are_up_to_date() {

@@ -1,5 +1,7 @@
 //! The command line: one file for each command.
 
+mod diagnose;
+mod explain;
 mod generate;
 mod run;
 
@@ -17,6 +19,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Says what is wrong, from logs.
+    Diagnose(diagnose::DiagnoseArgs),
+    /// Explains a cause that the operator diagnoses.
+    Explain(explain::ExplainArgs),
     /// Runs the operator in a cluster.
     Run(run::Args),
     /// Prints files that are generated from the source.
@@ -28,6 +34,8 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Diagnose(args) => diagnose::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Run(args) => run::main(args),
         Command::Generate(args) => generate::main(&args),
     }

@@ -48,7 +48,6 @@ codes! {
     EmbeddedDatabaseInUse,
     // Migrations
     MigrationsPending,
-    MigrationFailed,
     MigrationPermissionDenied,
     MigrationSchemaConflict,
     MigrationHistoryInconsistent,
@@ -64,6 +63,7 @@ codes! {
     MigrationImagePullFailed,
     MigrationPodUnschedulable,
     MigrationJobNotOwned,
+    MigrationFailed,
     InvalidIndexLeft,
     UpgradeSkipsVersions,
     DowngradeBlocked,
@@ -85,6 +85,7 @@ codes! {
     RecurringTasksDisabled,
     TaskSleepIntervalHigh,
     TaskTableBloated,
+    TaskProcessorModeOff,
     // 502s and timeouts
     GunicornWorkerTimeout,
     GunicornWorkerStalled,
@@ -112,6 +113,7 @@ codes! {
     RolloutDeadlineExceeded,
     HttpRouteApiMissing,
     RouteNotAccepted,
+    FrontendCannotReachApi,
     // Operator
     Forbidden,
     ChildNotOwned,

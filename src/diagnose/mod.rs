@@ -1,10 +1,14 @@
 //! What is wrong, what was seen, what to do: pure functions from observations to diagnoses.
 
+pub mod catalogue;
 mod code;
 pub mod live;
+pub mod log;
 pub mod redact;
+mod rules;
 
 pub use code::Code;
+pub use log::{Investigation, diagnose_log};
 use serde::Serialize;
 
 /// How much a diagnosis matters to the users of the installation; ordered, the worst first.

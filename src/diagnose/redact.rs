@@ -8,7 +8,7 @@ const MASK: &str = "***";
 
 /// Words that make the value behind them a secret, as part of a variable's, field's or parameter's name.
 const SECRET_WORDS: &str = "passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|\
-     encryption[_-]?key|signing[_-]?key|authorization|credential|dsn|cookie|session_?id|sessionid|csrf|jwt|signature|x-environment-key";
+     encryption[_-]?key|signing[_-]?key|authorization|credential|_dsn|cookie|session_?id|sessionid|csrf|jwt|signature|x-environment-key";
 
 struct Pattern {
     regex: Option<Regex>,
@@ -52,14 +52,21 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         // `'PASSWORD': 'x'`, `"password": "x"`, `password='x y'`, `PASSWORD 'x'`.
         pattern(
             &format!(
-                r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*\s*[:=]?>?\s*\\?)(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#
+                r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*(?:\s*[:=]>?\s*|\s+)\\?)(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#
             ),
             |found| format!("{}{MASK}", &found[1]),
         ),
         // `password=x`, `token: x`.
         pattern(
             &format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"]?\s*(?:[:=]|=>)\s*)([^\s'"][^\s]*)"#),
-            |found| format!("{}{MASK}", &found[1]),
+            |found| {
+                // Already masked, or the beginning of a sentence (`InvalidPassword: password authentication failed`).
+                if found[2].starts_with(MASK) || &found[2] == "password" {
+                    found[0].to_owned()
+                } else {
+                    format!("{}{MASK}", &found[1])
+                }
+            },
         ),
         pattern(
             &format!(r"(?i)(Key \([^)]*(?:{SECRET_WORDS}|key|hash)[^)]*\)=)\([^)]*\)?"),
@@ -134,6 +141,14 @@ mod tests {
     )]
     #[case("fe_sendauth: no password supplied", "fe_sendauth: no password supplied")]
     #[case(
+        "psycopg2.errors.InvalidPassword: password authentication failed",
+        "psycopg2.errors.InvalidPassword: password authentication failed"
+    )]
+    #[case(
+        "column \"token\" of relation \"authtoken_token\" already exists",
+        "column \"token\" of relation \"authtoken_token\" already exists"
+    )]
+    #[case(
         "Key (email)=(a@example.com) is duplicated.",
         "Key (email)=(a@example.com) is duplicated."
     )]
@@ -143,7 +158,7 @@ mod tests {
     )]
     #[case(
         "link https://x/password-reset/confirm/MQ/abc-123/",
-        "link https://x/password-reset/confirm/***"
+        "link https://x/password-reset/confirm/MQ/***"
     )]
     fn redacts(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(redact(text), expected);

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, TypeMeta};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -93,8 +93,16 @@ impl Snapshot {
             database: label(marks::DATABASE),
             body: Box::from([]),
         };
-        if kind == Watched::Pod {
-            prune_pod(&mut object.data);
+        match kind {
+            Watched::Pod => prune_pod(&mut object.data),
+            // The items of a list do not carry what the list as a whole says.
+            Watched::Child(kind) => {
+                let resource = kind.api_resource();
+                object.types = Some(TypeMeta {
+                    api_version: resource.api_version,
+                    kind: resource.kind,
+                });
+            }
         }
         let body = serde_json::to_vec(&object).ok()?.into_boxed_slice();
         Some((key, Self { body, ..snapshot }))
@@ -290,6 +298,19 @@ mod tests {
         assert!(index.record(KIND, deployment("a", "u", 4)).is_none());
         assert_eq!(index.get(KIND, "ns", "a").unwrap().resource_version, 5);
         assert_eq!(index.len(KIND), 1);
+    }
+
+    #[test]
+    fn an_object_of_a_list_is_like_one_of_a_watch() {
+        let index = Index::default();
+        let mut listed = deployment("a", "u", 5);
+        listed.types = None;
+        index.record(KIND, listed);
+        let body: Value = index.get(KIND, "ns", "a").unwrap().parse().unwrap();
+        assert_eq!(
+            (&body["apiVersion"], &body["kind"]),
+            (&json!("apps/v1"), &json!("Deployment"))
+        );
     }
 
     #[test]

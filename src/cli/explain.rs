@@ -1,0 +1,130 @@
+//! `explain CODE`: what a cause means, what confirms it, what to do.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::diagnose::catalogue::{self, Entry};
+
+/// Exit status of a code that does not exist, as clap's for bad usage.
+const UNKNOWN: u8 = 2;
+/// The most names that are suggested for a typing error.
+const SUGGESTIONS: usize = 3;
+
+/// The arguments of `explain`.
+#[derive(Args, Clone, Debug)]
+pub struct ExplainArgs {
+    /// The code of a cause, for example DatabaseUnreachable; without it all are listed
+    pub code: Option<String>,
+}
+
+/// Prints the entry of a cause, or all causes.
+#[must_use]
+pub fn run(args: &ExplainArgs) -> ExitCode {
+    let Some(name) = args.code.as_deref().map(str::trim) else {
+        let _ = io::stdout().lock().write_all(list().as_bytes());
+        return ExitCode::SUCCESS;
+    };
+    if let Some(entry) = catalogue::entries().find(|entry| entry.code.as_str().eq_ignore_ascii_case(name)) {
+        let _ = io::stdout().lock().write_all(explanation(entry).as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let near = suggestions(name);
+    let hint = if near.is_empty() {
+        "flagsmith-operator explain lists all causes".to_owned()
+    } else {
+        format!("similar: {}", near.join(", "))
+    };
+    let _ = writeln!(io::stderr(), "error: there is no cause named \"{name}\"; {hint}");
+    ExitCode::from(UNKNOWN)
+}
+
+fn explanation(entry: &Entry) -> String {
+    format!(
+        "{} ({})\n  {}\n\n{}\n\n  passes by itself  {}\n  confirm           {}\n  do                {}\n  docs              {}\n",
+        entry.code,
+        entry.severity.as_str().to_lowercase(),
+        entry.title,
+        entry.explanation,
+        entry.passes,
+        entry.confirm,
+        entry.remedy,
+        catalogue::docs(entry.code),
+    )
+}
+
+fn list() -> String {
+    let width = catalogue::entries()
+        .map(|entry| entry.code.as_str().len())
+        .max()
+        .unwrap_or(0);
+    catalogue::entries()
+        .map(|entry| format!("{:width$}  {}\n", entry.code.as_str(), entry.title))
+        .collect()
+}
+
+/// Codes with that text in their name, or those that differ in few letters.
+fn suggestions(name: &str) -> Vec<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let mut near: Vec<(usize, &str)> = catalogue::entries()
+        .map(|entry| entry.code.as_str())
+        .filter_map(|code| {
+            let lower = code.to_ascii_lowercase();
+            if name.len() > 2 && lower.contains(&name) {
+                return Some((0, code));
+            }
+            let distance = distance(&name, &lower);
+            (distance <= code.len() / 3).then_some((distance, code))
+        })
+        .collect();
+    near.sort_unstable();
+    near.into_iter().take(SUGGESTIONS).map(|(_, code)| code).collect()
+}
+
+/// Levenshtein's distance: how many letters to change, add or leave out.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (line, a) in from.chars().enumerate() {
+        let mut diagonal = line;
+        let mut left = line + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(to.chars()) {
+            let cost = if a == b {
+                diagonal
+            } else {
+                1 + diagonal.min(*cell).min(left)
+            };
+            diagonal = std::mem::replace(cell, cost);
+            left = cost;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = line + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("", "", 0)]
+    #[case("abc", "", 3)]
+    #[case("kitten", "sitting", 3)]
+    #[case("flaw", "lawn", 2)]
+    fn distances(#[case] from: &str, #[case] to: &str, #[case] expected: usize) {
+        assert_eq!(distance(from, to), expected);
+    }
+
+    #[test]
+    fn typing_errors_are_understood() {
+        assert_eq!(
+            suggestions("DatabaseUnreachabel").first(),
+            Some(&"DatabaseUnreachable")
+        );
+        assert!(suggestions("deadlock").contains(&"MigrationDeadlock"));
+        assert_eq!(suggestions("xyzxyzxyz"), Vec::<&str>::new());
+    }
+}

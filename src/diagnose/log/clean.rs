@@ -1,0 +1,62 @@
+//! Raw bytes of one line to text without terminal codes and control characters.
+
+/// Decodes a line: invalid UTF-8 is replaced, terminal sequences, carriage returns and control characters go.
+#[must_use]
+pub fn clean(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut clean = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => skip_sequence(&mut characters),
+            '\t' => clean.push('\t'),
+            '\u{feff}' => {}
+            control if control.is_control() => {}
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
+/// Skips what follows an escape character: a control sequence (`[31;1m`), an operating system command
+/// (`]0;title` up to BEL), or one single character.
+fn skip_sequence(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    match characters.next() {
+        Some('[') => {
+            for character in characters.by_ref() {
+                if ('\u{40}'..='\u{7e}').contains(&character) {
+                    break;
+                }
+            }
+        }
+        Some(']') => {
+            for character in characters.by_ref() {
+                if character == '\u{7}' || character == '\\' {
+                    break;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::colour(
+        b"\x1b[2m2026\x1b[0m [\x1b[31m\x1b[1mcritical \x1b[0m] x",
+        "2026 [critical ] x"
+    )]
+    #[case::crlf(b"value\r", "value")]
+    #[case::tab_stays(b"\tIs the server", "\tIs the server")]
+    #[case::zeroes(b"\0\0\0line", "line")]
+    #[case::invalid(b"\xff\xfeok", "\u{fffd}\u{fffd}ok")]
+    #[case::cut_sequence(b"x\x1b[", "x")]
+    #[case::title(b"\x1b]0;title\x07x", "x")]
+    fn cleans(#[case] raw: &[u8], #[case] expected: &str) {
+        assert_eq!(clean(raw), expected);
+    }
+}

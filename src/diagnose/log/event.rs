@@ -1,0 +1,218 @@
+//! What one process said at one moment, read from one or many lines.
+
+use super::time::Moment;
+
+/// The longest message that is kept, in bytes; a psycopg2 message with its DETAIL and HINT is below 1 KiB.
+pub const MESSAGE_LIMIT: usize = 4 * 1024;
+/// The most exceptions of one chain that are kept.
+pub const CHAIN_LIMIT: usize = 12;
+
+/// The level of a log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For developers.
+    Debug,
+    /// Normal work.
+    Info,
+    /// Unexpected, but it went on.
+    Warning,
+    /// Something failed.
+    Error,
+    /// The process, or a worker of it, cannot go on.
+    Critical,
+}
+
+impl Level {
+    /// Reads a level's name in the spelling of `logging`, structlog or Gunicorn.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        Some(match name.trim().to_ascii_lowercase().as_str() {
+            "debug" | "trace" | "notset" => Self::Debug,
+            "info" | "notice" => Self::Info,
+            "warning" | "warn" => Self::Warning,
+            "error" | "exception" => Self::Error,
+            "critical" | "fatal" => Self::Critical,
+            _ => return None,
+        })
+    }
+}
+
+/// How an exception came after the one before it in a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// The first of its chain.
+    First,
+    /// "The above exception was the direct cause": the same failure in other words.
+    Cause,
+    /// "During handling of the above exception": raised while the other one was being handled.
+    Context,
+}
+
+/// One exception of a traceback, in the order of the log: the origin first, the last re-raise last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// The line where its class stands.
+    pub line: u64,
+    /// The dotted class name, for example `psycopg2.errors.LockNotAvailable`.
+    pub class: String,
+    /// The message, with its continuation lines (`DETAIL`, `HINT`), at most [`MESSAGE_LIMIT`] bytes.
+    pub message: String,
+    /// How it belongs to the exception before it.
+    pub link: Link,
+}
+
+/// Where a traceback went through; what a message alone does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frames {
+    /// `django/core/management/commands/migrate.py`, or the migration executor.
+    pub migrate: bool,
+    /// Gunicorn's `workers/sync.py`.
+    pub sync_worker: bool,
+    /// Gunicorn's `workers/gthread.py`.
+    pub threaded_worker: bool,
+    /// Django's operations that build an index without locking the table.
+    pub concurrent_index: bool,
+    /// Django's request handler: the exception failed one request, not the process.
+    pub request: bool,
+}
+
+impl Frames {
+    /// Notes what a frame line of a traceback shows.
+    pub fn note(&mut self, line: &str) {
+        if !line.contains(".py") {
+            self.concurrent_index |= line.contains("CONCURRENTLY");
+            return;
+        }
+        self.migrate |= line.contains("management/commands/migrate.py") || line.contains("db/migrations/");
+        self.sync_worker |= line.contains("gunicorn/workers/sync.py");
+        self.threaded_worker |= line.contains("gunicorn/workers/gthread.py");
+        self.concurrent_index |= line.contains("contrib/postgres/operations.py");
+        self.request |= line.contains("core/handlers/");
+    }
+}
+
+/// How the text reached the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A log record with a level.
+    Record,
+    /// A traceback or an exception that the interpreter, or a management command, printed.
+    Traceback,
+    /// Any other line.
+    Plain,
+}
+
+/// What one process said at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The number of its first line, from 1.
+    pub line: u64,
+    /// The stream of the file that it belongs to (pod, Compose service), as an index.
+    pub source: u16,
+    /// When it was written, where the format says so.
+    pub time: Option<Moment>,
+    /// The process that wrote it, where the format says so.
+    pub pid: Option<u32>,
+    /// Its level; `None` for what is not a log record.
+    pub level: Option<Level>,
+    /// The name of its logger, for example `gunicorn.error`; empty when not known.
+    pub logger: String,
+    /// The message with its continuation lines, at most [`MESSAGE_LIMIT`] bytes.
+    pub message: String,
+    /// The exceptions of its traceback, the origin first.
+    pub chain: Vec<Exception>,
+    /// What its traceback went through.
+    pub frames: Frames,
+    /// How it reached the log.
+    pub origin: Origin,
+}
+
+impl Event {
+    /// An event without content.
+    #[must_use]
+    pub const fn new(line: u64, source: u16, origin: Origin) -> Self {
+        Self {
+            line,
+            source,
+            time: None,
+            pid: None,
+            level: None,
+            logger: String::new(),
+            message: String::new(),
+            chain: Vec::new(),
+            frames: Frames {
+                migrate: false,
+                sync_worker: false,
+                threaded_worker: false,
+                concurrent_index: false,
+                request: false,
+            },
+            origin,
+        }
+    }
+
+    /// Adds an exception to the chain; of an endless chain the beginning and the end are kept.
+    pub fn push_exception(&mut self, exception: Exception) {
+        if self.chain.len() >= CHAIN_LIMIT {
+            self.chain.remove(CHAIN_LIMIT / 2);
+        }
+        self.chain.push(exception);
+    }
+
+    /// The exception that ended it: the last re-raise.
+    #[must_use]
+    pub fn last_exception(&self) -> Option<&Exception> {
+        self.chain.last()
+    }
+}
+
+/// Appends `more` to `text` as a new line, within [`MESSAGE_LIMIT`].
+pub fn append_line(text: &mut String, more: &str) {
+    let room = MESSAGE_LIMIT.saturating_sub(text.len() + 1);
+    if room > 0 {
+        text.push('\n');
+        text.push_str(clip(more, room));
+    }
+}
+
+/// The longest prefix of `text` of at most `limit` bytes.
+#[must_use]
+pub fn clip(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_is_bounded_and_keeps_both_ends() {
+        let mut event = Event::new(1, 0, Origin::Traceback);
+        for line in 0..1000 {
+            let class = format!("E{line}");
+            event.push_exception(Exception {
+                line,
+                class,
+                message: String::new(),
+                link: Link::Cause,
+            });
+        }
+        assert_eq!(event.chain.len(), CHAIN_LIMIT);
+        assert_eq!(
+            (event.chain[0].line, event.last_exception().map(|last| last.line)),
+            (0, Some(999))
+        );
+    }
+
+    #[test]
+    fn messages_are_bounded_at_character_boundaries() {
+        let mut text = "x".repeat(MESSAGE_LIMIT - 3);
+        append_line(&mut text, "éé");
+        append_line(&mut text, "more");
+        assert!(text.len() <= MESSAGE_LIMIT);
+    }
+}

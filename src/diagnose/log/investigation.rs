@@ -1,0 +1,195 @@
+//! One investigation: any number of logs of one component in, diagnoses out.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead};
+
+use super::clean::clean;
+use super::event::Event;
+use super::group::Grouper;
+use super::lines::read_lines;
+use super::needles::Needles;
+use super::prefix::strip;
+use crate::diagnose::rules::{self, Case, Finding, Seen};
+use crate::diagnose::{Component, Diagnosis};
+
+/// The most sources (pods, Compose services, files) that are kept apart; further ones share the last place.
+const SOURCES: usize = 256;
+
+/// Gathers the logs of one component.
+#[derive(Debug)]
+pub struct Investigation {
+    case: Case,
+    needles: Needles,
+    inputs: Vec<String>,
+    sources: HashMap<(u16, String), u16>,
+    groupers: Vec<Grouper>,
+}
+
+/// Diagnoses one log of a component, for example of a pod's container. Pure besides reading: the same bytes give
+/// the same answer. The log of a migration Job has component [`Component::Migrations`].
+pub fn diagnose_log(component: Component, log: impl BufRead) -> io::Result<Vec<Diagnosis>> {
+    let mut investigation = Investigation::new(component);
+    investigation.read("", log)?;
+    Ok(investigation.conclude())
+}
+
+impl Investigation {
+    /// An investigation without logs.
+    #[must_use]
+    pub fn new(component: Component) -> Self {
+        Self {
+            case: Case::new(component),
+            needles: Needles::new(),
+            inputs: Vec::new(),
+            sources: HashMap::new(),
+            groupers: Vec::new(),
+        }
+    }
+
+    /// Reads one log to its end; `name` stands before the line numbers in evidence, unless it is empty.
+    pub fn read(&mut self, name: &str, log: impl BufRead) -> io::Result<()> {
+        let input = u16::try_from(self.inputs.len()).unwrap_or(u16::MAX);
+        self.inputs.push(name.to_owned());
+        let mut reading = Reading {
+            investigation: self,
+            input,
+            open: 0,
+            watching: None,
+            last: Vec::new(),
+            last_line: 0,
+        };
+        read_lines(log, |number, bytes| reading.line(number, bytes))?;
+        reading.finish();
+        Ok(())
+    }
+
+    /// What was found, the most likely cause first; empty for healthy logs.
+    #[must_use]
+    pub fn conclude(self) -> Vec<Diagnosis> {
+        let component = self.case.component;
+        rules::conclude(&self.case)
+            .into_iter()
+            .map(|finding| Diagnosis {
+                code: finding.explained.code,
+                severity: rules::severity(&finding),
+                component,
+                evidence: self.evidence(&finding),
+                message: finding.explained.message,
+                remedy: finding.explained.remedy,
+            })
+            .collect()
+    }
+
+    fn evidence(&self, finding: &Finding) -> Vec<String> {
+        let name = |seen: &Seen| {
+            self.inputs
+                .get(usize::from(seen.input))
+                .filter(|name| !name.is_empty() && self.inputs.len() > 1)
+        };
+        finding
+            .evidence
+            .iter()
+            .map(|seen| match name(seen) {
+                Some(name) => format!("{name} line {}: {}", seen.line, seen.excerpt),
+                None => format!("line {}: {}", seen.line, seen.excerpt),
+            })
+            .collect()
+    }
+
+    fn source(&mut self, input: u16, name: &str) -> u16 {
+        if let Some(source) = self.sources.get(&(input, name.to_owned())) {
+            return *source;
+        }
+        let next = self.groupers.len();
+        if next >= SOURCES {
+            return u16::try_from(SOURCES - 1).unwrap_or_default();
+        }
+        let source = u16::try_from(next).unwrap_or_default();
+        self.sources.insert((input, name.to_owned()), source);
+        self.groupers.push(Grouper::new(source));
+        self.case.add_source(input);
+        source
+    }
+}
+
+/// The state of reading one log.
+struct Reading<'a> {
+    investigation: &'a mut Investigation,
+    input: u16,
+    /// How many groupers have an unfinished event: then every line has to be looked at.
+    open: usize,
+    /// The number of sightings when requests were last seen to succeed; `None` before any trouble.
+    watching: Option<usize>,
+    last: Vec<u8>,
+    last_line: u64,
+}
+
+impl Reading<'_> {
+    fn line(&mut self, number: u64, bytes: &[u8]) {
+        if self.open > 0 || self.investigation.needles.is_match(bytes) {
+            self.parse(number, bytes);
+            self.last_line = 0;
+            return;
+        }
+        let troubles = self.investigation.case.sightings.len();
+        if troubles > 0 && self.watching != Some(troubles) && is_success(bytes) {
+            self.watching = Some(troubles);
+            let text = clean(bytes);
+            let source = self.investigation.source(self.input, strip(&text).source);
+            self.investigation.case.served(source, number);
+        }
+        self.last.clear();
+        self.last.extend_from_slice(bytes);
+        self.last_line = number;
+    }
+
+    fn parse(&mut self, number: u64, bytes: &[u8]) {
+        let text = clean(bytes);
+        let stripped = strip(&text);
+        let source = self.investigation.source(self.input, stripped.source);
+        let Investigation { case, groupers, .. } = &mut *self.investigation;
+        let Some(grouper) = groupers.get_mut(usize::from(source)) else {
+            return;
+        };
+        let was_open = grouper.is_open();
+        let sightings = case.sightings.iter().map(|sighting| sighting.count).sum::<u64>();
+        grouper.line(number, stripped.text, stripped.time, &mut |event: Event| {
+            case.observe(&event)
+        });
+        match (was_open, grouper.is_open()) {
+            (false, true) => self.open += 1,
+            (true, false) => self.open = self.open.saturating_sub(1),
+            _ => {}
+        }
+        if sightings != case.sightings.iter().map(|sighting| sighting.count).sum::<u64>() {
+            self.watching = None;
+        }
+    }
+
+    fn finish(mut self) {
+        // The last line tells how long the log went on after the last trouble.
+        if self.last_line > 0 {
+            let last = std::mem::take(&mut self.last);
+            self.parse(self.last_line, &last);
+        }
+        let Investigation { case, groupers, .. } = &mut *self.investigation;
+        for grouper in groupers {
+            grouper.finish(&mut |event| case.observe(&event));
+        }
+    }
+}
+
+/// Whether a line is an access record of a request that needs the database and went well.
+fn is_success(line: &[u8]) -> bool {
+    let has = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
+    let answered = has(b"\" 200 ")
+        || has(b"\" 201 ")
+        || has(b"\" 204 ")
+        || has(b"\"status\": \"20")
+        || has(b"\"status\":\"20");
+    answered && !has(b"/health/liveness") && !has(b"/metrics") && !has(b"/static/")
+}
+
+#[cfg(test)]
+#[path = "investigation_tests.rs"]
+mod tests;

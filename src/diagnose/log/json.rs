@@ -1,0 +1,309 @@
+//! Log records in JSON: Flagsmith's two schemas, Gunicorn's, and Docker's wrapper around lines.
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+use super::event::Level;
+use super::time::Moment;
+
+/// A log record in JSON, in parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonRecord {
+    /// When it was written.
+    pub time: Option<Moment>,
+    /// The process that wrote it.
+    pub pid: Option<u32>,
+    /// Its level; `None` in an access record of older releases.
+    pub level: Option<Level>,
+    /// Its logger; empty when not written.
+    pub logger: String,
+    /// The message, possibly of several lines.
+    pub message: String,
+    /// The traceback as text.
+    pub traceback: Option<String>,
+    /// The HTTP status of an access record.
+    pub status: Option<u16>,
+}
+
+/// What a line that looks like JSON is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// A log record.
+    Record(Box<JsonRecord>),
+    /// A line of another program in Docker's `json-file` wrapper.
+    Wrapped {
+        /// The line within.
+        line: String,
+        /// When Docker received it.
+        time: Option<Moment>,
+    },
+}
+
+/// Reads a line that begins with `{`; a record that was cut gives what is left of it.
+#[must_use]
+pub fn read(text: &str) -> Option<Json> {
+    let text = text.trim();
+    if !text.starts_with('{') {
+        return None;
+    }
+    let fields = serde_json::from_str::<Fields>(text)
+        .ok()
+        .or_else(|| Fields::salvage(text))?;
+    let time = || {
+        fields
+            .timestamp
+            .as_deref()
+            .or(fields.time.as_deref())
+            .and_then(Moment::read)
+            .map(|read| read.0)
+    };
+    if let Some(line) = &fields.log {
+        return Some(Json::Wrapped {
+            line: line.trim_end_matches('\n').to_owned(),
+            time: time(),
+        });
+    }
+    let message = fields.message.clone().or_else(|| fields.event.clone());
+    let level = fields.level.as_deref().and_then(Level::read);
+    if message.is_none() && level.is_none() && fields.traceback.is_none() {
+        return None;
+    }
+    Some(Json::Record(Box::new(JsonRecord {
+        time: time(),
+        pid: fields.pid.as_deref().and_then(|pid| pid.parse().ok()),
+        level,
+        logger: fields.logger.clone().unwrap_or_default(),
+        message: message.unwrap_or_default(),
+        status: fields.status.as_deref().and_then(|status| status.parse().ok()),
+        traceback: fields
+            .traceback
+            .filter(|traceback| traceback.contains('\n') || traceback.contains(": ")),
+    })))
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    timestamp: Option<String>,
+    time: Option<String>,
+    message: Option<String>,
+    event: Option<String>,
+    level: Option<String>,
+    logger: Option<String>,
+    pid: Option<String>,
+    traceback: Option<String>,
+    status: Option<String>,
+    log: Option<String>,
+}
+
+impl Fields {
+    fn slot(&mut self, key: &str) -> Option<&mut Option<String>> {
+        Some(match key {
+            "timestamp" | "asctime" | "@timestamp" => &mut self.timestamp,
+            "time" => &mut self.time,
+            "message" | "msg" => &mut self.message,
+            "event" => &mut self.event,
+            "levelname" | "level" | "severity" => &mut self.level,
+            "logger_name" | "logger" | "name" => &mut self.logger,
+            "pid" | "process_id" | "process" => &mut self.pid,
+            "exc_info" | "exception" | "exc_text" | "stack_trace" => &mut self.traceback,
+            "status" => &mut self.status,
+            "log" => &mut self.log,
+            _ => return None,
+        })
+    }
+
+    /// What can be read of a record without its end: every finished `"key": "value"`, and an unfinished last value.
+    fn salvage(text: &str) -> Option<Self> {
+        let mut fields = Self::default();
+        let mut found = false;
+        let mut rest = text;
+        while let Some(start) = rest.find('"') {
+            let (key, after) = string(rest.get(start..)?);
+            let Some(value) = after.trim_start().strip_prefix(':') else {
+                rest = after;
+                continue;
+            };
+            let value = value.trim_start();
+            let (value, after) = if value.starts_with('"') {
+                string(value)
+            } else {
+                let end = value.find([',', '}', ']']).unwrap_or(value.len());
+                (value.get(..end)?.trim().to_owned(), value.get(end..)?)
+            };
+            if let Some(slot) = fields.slot(&key) {
+                found = true;
+                slot.get_or_insert(value);
+            }
+            rest = after;
+        }
+        found.then_some(fields)
+    }
+}
+
+/// Reads a JSON string at the beginning of `text`, to its end or to the end of the text.
+fn string(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut characters = text.char_indices().skip(1);
+    while let Some((index, character)) = characters.next() {
+        match character {
+            '"' => return (value, text.get(index + 1..).unwrap_or_default()),
+            '\\' => match characters.next() {
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, 't')) => value.push('\t'),
+                Some((_, 'u')) => {
+                    let digits: String = characters.by_ref().take(4).map(|(_, digit)| digit).collect();
+                    value.push(
+                        u32::from_str_radix(&digits, 16)
+                            .ok()
+                            .and_then(char::from_u32)
+                            .unwrap_or('\u{fffd}'),
+                    );
+                }
+                Some((_, other)) => value.push(other),
+                None => break,
+            },
+            other => value.push(other),
+        }
+    }
+    (value, "")
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(key) = map.next_key::<Scalar>()? {
+                    match key.0.as_deref().and_then(|key| fields.slot(key)) {
+                        Some(slot) => {
+                            let value = map.next_value::<Scalar>()?.0;
+                            if slot.is_none() {
+                                *slot = value;
+                            }
+                        }
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A string, or a number or truth value as one; anything nested is not looked at, a list of lines is joined.
+struct Scalar(Option<String>);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Scalar;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("any value")
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_owned())))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_string())))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_string())))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(Some(value.to_string())))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
+                Ok(Scalar(None))
+            }
+            fn visit_unit<E>(self) -> Result<Scalar, E> {
+                Ok(Scalar(None))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scalar, A::Error> {
+                let mut lines = Vec::new();
+                while let Some(item) = items.next_element::<Scalar>()? {
+                    lines.extend(item.0);
+                }
+                Ok(Scalar(Some(lines.join("\n"))))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar(None))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn record(text: &str) -> JsonRecord {
+        match read(text) {
+            Some(Json::Record(record)) => *record,
+            other => panic!("no record: {other:?}"),
+        }
+    }
+
+    #[rstest]
+    #[case::current(r#"{"timestamp": "2026-11-22T16:02:30.869248Z", "message": "WORKER TIMEOUT (pid:4711)", "levelname": "CRITICAL", "logger_name": "gunicorn.error", "pid": 4619, "thread_name": "MainThread"}"#)]
+    #[case::older(r#"{"levelname": "CRITICAL", "message": "WORKER TIMEOUT (pid:4711)", "timestamp": "2026-11-22 16:02:30,869", "logger_name": "gunicorn.error", "process_id": 4619}"#)]
+    #[case::cut(r#"{"timestamp": "2026-11-22T16:02:30.869248Z", "message": "WORKER TIMEOUT (pid:4711)", "levelname": "CRITICAL", "logger_name": "gunicorn.error", "pid": 4619, "thread_na"#)]
+    fn reads_schema(#[case] text: &str) {
+        let record = record(text);
+        assert_eq!(record.message, "WORKER TIMEOUT (pid:4711)");
+        assert_eq!((record.level, record.pid), (Some(Level::Critical), Some(4619)));
+        assert_eq!(
+            (record.logger.as_str(), record.time.map(|time| time.to_string())),
+            ("gunicorn.error", Some("2026-11-22T16:02:30Z".to_owned()))
+        );
+    }
+
+    #[test]
+    fn cut_traceback_is_kept_as_far_as_it_goes() {
+        let record = record(
+            "{\"message\": \"m\", \"exc_info\": \"Traceback\\n  File \\\"x\\\"\\npsycopg2.OperationalError: serv",
+        );
+        assert_eq!(
+            record.traceback.as_deref(),
+            Some("Traceback\n  File \"x\"\npsycopg2.OperationalError: serv")
+        );
+    }
+
+    #[test]
+    fn access_record_has_its_status() {
+        let record = record(
+            r#"{"time": "2026-11-22T16:02:30+00:00", "path": "/", "status": "200", "levelname": "INFO", "logger_name": "gunicorn.access", "message": "", "environ_variables": {"a": [1]}}"#,
+        );
+        assert_eq!(record.status, Some(200));
+    }
+
+    #[test]
+    fn docker_wrapper_is_unwrapped() {
+        let line = r#"{"log":"Traceback (most recent call last):\n","stream":"stderr","time":"2026-11-22T16:02:30.1Z"}"#;
+        assert!(
+            matches!(read(line), Some(Json::Wrapped { line, time: Some(_) }) if line == "Traceback (most recent call last):")
+        );
+    }
+
+    #[rstest]
+    #[case::other(r#"{"DatabaseBackend": "working"}"#)]
+    #[case::not_json("{nope")]
+    #[case::list("[1]")]
+    fn is_no_record(#[case] text: &str) {
+        assert_eq!(read(text), None);
+    }
+}

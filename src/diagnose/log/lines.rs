@@ -1,0 +1,202 @@
+//! Bytes to lines, whatever the bytes are: bounded in memory, and the same for every way to cut the stream.
+
+use std::io::{self, BufRead};
+
+/// What is kept of the beginning of an overlong line. Kubernetes' runtimes split at 16 KiB; a JSON record with
+/// a long traceback stays whole.
+const HEAD: usize = 48 * 1024;
+/// What is kept of the end of an overlong line: the last exception of a long traceback is there.
+const TAIL: usize = 16 * 1024;
+/// Stands where the middle of an overlong line was.
+const CUT: &[u8] = " … ".as_bytes();
+
+/// Splits chunks of bytes into lines without `\n`, numbered from 1.
+#[derive(Debug, Default)]
+pub struct LineSplitter {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    dropped: bool,
+    line: u64,
+}
+
+impl LineSplitter {
+    /// Takes the next chunk and hands every finished line to `each`.
+    pub fn push(&mut self, chunk: &[u8], each: &mut impl FnMut(u64, &[u8])) {
+        let mut rest = chunk;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(end);
+            if self.head.is_empty() && line.len() <= HEAD {
+                self.line += 1;
+                each(self.line, line);
+            } else {
+                self.keep(line);
+                self.flush(each);
+            }
+            rest = after.get(1..).unwrap_or_default();
+        }
+        self.keep(rest);
+    }
+
+    /// Hands over a last line that has no newline.
+    pub fn finish(&mut self, each: &mut impl FnMut(u64, &[u8])) {
+        if !self.head.is_empty() {
+            self.flush(each);
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let (head, tail) = bytes.split_at(bytes.len().min(HEAD.saturating_sub(self.head.len())));
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(tail);
+        if self.tail.len() > 2 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
+            self.dropped = true;
+        }
+    }
+
+    fn flush(&mut self, each: &mut impl FnMut(u64, &[u8])) {
+        self.line += 1;
+        let excess = self.tail.len().saturating_sub(TAIL);
+        if self.dropped || excess > 0 {
+            self.head.extend_from_slice(CUT);
+        }
+        self.head.extend(self.tail.drain(..).skip(excess));
+        each(self.line, &self.head);
+        self.head.clear();
+        self.head.shrink_to(2 * HEAD);
+        self.dropped = false;
+    }
+}
+
+/// Reads a whole stream; UTF-16 (what a Windows shell writes with `>`) is recognised by its byte order mark.
+pub fn read_lines(mut reader: impl BufRead, mut each: impl FnMut(u64, &[u8])) -> io::Result<()> {
+    let mut splitter = LineSplitter::default();
+    let mut wide: Option<Wide> = None;
+    let mut first = true;
+    loop {
+        let chunk = match reader.fill_buf() {
+            Ok(chunk) => chunk,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if chunk.is_empty() {
+            break;
+        }
+        if std::mem::take(&mut first) {
+            wide = Wide::detect(chunk);
+        }
+        let read = chunk.len();
+        match &mut wide {
+            Some(wide) => splitter.push(&wide.narrow(chunk), &mut each),
+            None => splitter.push(chunk, &mut each),
+        }
+        reader.consume(read);
+    }
+    splitter.finish(&mut each);
+    Ok(())
+}
+
+/// A UTF-16 stream on its way to bytes. Only ASCII survives; nothing that a rule reads is anything else.
+struct Wide {
+    low_first: bool,
+    half: Option<u8>,
+}
+
+impl Wide {
+    fn detect(start: &[u8]) -> Option<Self> {
+        match start {
+            [0xFF, 0xFE, ..] => Some(Self {
+                low_first: true,
+                half: None,
+            }),
+            [0xFE, 0xFF, ..] => Some(Self {
+                low_first: false,
+                half: None,
+            }),
+            _ => None,
+        }
+    }
+
+    fn narrow(&mut self, chunk: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(chunk.len() / 2 + 1);
+        for &byte in chunk {
+            let Some(first) = self.half.take() else {
+                self.half = Some(byte);
+                continue;
+            };
+            let (low, high) = if self.low_first {
+                (first, byte)
+            } else {
+                (byte, first)
+            };
+            bytes.push(if high == 0 && low.is_ascii() { low } else { b'?' });
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lines(chunks: &[&[u8]]) -> Vec<(u64, Vec<u8>)> {
+        let mut splitter = LineSplitter::default();
+        let mut lines = Vec::new();
+        let mut each = |number: u64, line: &[u8]| lines.push((number, line.to_vec()));
+        for chunk in chunks {
+            splitter.push(chunk, &mut each);
+        }
+        splitter.finish(&mut each);
+        lines
+    }
+
+    #[test]
+    fn last_line_needs_no_newline() {
+        assert_eq!(
+            lines(&[b"a\n\nb"]),
+            [(1, b"a".to_vec()), (2, Vec::new()), (3, b"b".to_vec())]
+        );
+    }
+
+    #[test]
+    fn overlong_line_keeps_both_ends() {
+        let mut long = vec![b'x'; 3 * 1024 * 1024];
+        long.extend_from_slice(b"the end\nnext\n");
+        let lines = lines(&[b"start", &long]);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].1.len() <= HEAD + CUT.len() + TAIL);
+        assert!(lines[0].1.starts_with(b"startxx") && lines[0].1.ends_with(b"xxthe end"));
+        assert_eq!(lines[1], (2, b"next".to_vec()));
+    }
+
+    #[test]
+    fn utf16_is_read() {
+        let wide: Vec<u8> = "\u{feff}FATAL: no\nx"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let mut lines = Vec::new();
+        read_lines(io::BufReader::with_capacity(3, wide.as_slice()), |_, line| {
+            lines.push(line.to_vec())
+        })
+        .unwrap();
+        assert_eq!(lines, [b"?FATAL: no".to_vec(), b"x".to_vec()]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_cut_gives_the_same_lines(
+            parts in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..40), 0_usize..40_000), 0..8),
+            cut in 0_usize..200_000,
+        ) {
+            let mut bytes = Vec::new();
+            for (part, run) in parts {
+                bytes.extend_from_slice(&part);
+                bytes.resize(bytes.len() + run, b'.');
+            }
+            let (before, after) = bytes.split_at(cut.min(bytes.len()));
+            prop_assert_eq!(lines(&[before, after]), lines(&[&bytes]));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Which lines are worth reading: a search for words that every line of interest has, before anything is parsed.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+/// Words of which every line that begins an event has one, in lower case. A word too much costs time only; a
+/// word too few loses findings, so there is a test that the samples of every cause are found.
+const NEEDLES: &[&str] = &[
+    // Failures, in every format: `[error    ]`, `"levelname": "ERROR"`, `psycopg2.OperationalError`.
+    "error",
+    "exception",
+    "traceback",
+    "fatal",
+    "critical",
+    "psycopg",
+    "django.db",
+    "django.core",
+    "killed",
+    "terminated",
+    "out of memory",
+    "no space left",
+    "permission denied",
+    "executable file not found",
+    // Gunicorn's life.
+    "listening at",
+    "using worker",
+    "booting worker",
+    "starting gunicorn",
+    "handling signal",
+    "shutting down",
+    "worker exiting",
+    "address already in use",
+    // The task processor's.
+    "processor starting",
+    "unmanaged thread",
+    "unhealthy threads",
+    "without task processor",
+    "auto-disabled",
+    // waitfordb and migrate.
+    "connected to the database",
+    "connect to db",
+    "pending migrations",
+    "applied migrations",
+    "not yet applied",
+    "operations to perform",
+    "running migrations",
+    "no migrations to apply",
+    "planned operations",
+    "applying ",
+    "there are migrations",
+    // Requests that were refused.
+    "http_host",
+    "session data",
+    "bad request: /health",
+    // Commands.
+    "unknown command",
+    // The frontend.
+    "[hpm]",
+    "trying to proxy",
+    "unrecognized",
+    "unrecognised",
+];
+
+/// Finds lines of interest.
+#[derive(Debug)]
+pub struct Needles {
+    automaton: Option<AhoCorasick>,
+}
+
+impl Needles {
+    /// Builds the automaton, once for a run.
+    #[must_use]
+    pub fn new() -> Self {
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(aho_corasick::AhoCorasickKind::DFA))
+            .build(NEEDLES)
+            .ok();
+        Self { automaton }
+    }
+
+    /// Whether a line may begin an event; without an automaton every line may.
+    #[must_use]
+    pub fn is_match(&self, line: &[u8]) -> bool {
+        self.automaton
+            .as_ref()
+            .is_none_or(|automaton| automaton.is_match(line))
+    }
+}
+
+impl Default for Needles {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Needles;
+
+    #[test]
+    fn automaton_builds() {
+        assert!(Needles::new().automaton.is_some());
+    }
+
+    #[test]
+    fn healthy_traffic_is_skipped() {
+        let needles = Needles::new();
+        for line in [
+            "10.0.0.1 - - [22/Nov/2026:15:40:56 +0000] \"GET /api/v1/flags/ HTTP/1.1\" 200 5",
+            "{\"timestamp\": \"2026-11-22T16:02:25.7Z\", \"levelname\": \"INFO\", \"logger_name\": \"gunicorn.access\", \"status\": \"200\"}",
+            "2026-11-22T15:40:56.9Z [warning  ] Not Found: /favicon.ico [django.request] status_code=404",
+        ] {
+            assert!(!needles.is_match(line.as_bytes()), "{line}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Gunicorn's workers: killed for silence, for memory, or by somebody.
+
+use super::case::{Case, Seen, excerpt};
+use super::{Explained, Finding};
+use crate::diagnose::log::event::Event;
+use crate::diagnose::log::time::Moment;
+use crate::diagnose::{Code, Component};
+
+/// The most ends of workers that are kept; more of them are counted.
+const ENDS: usize = 256;
+/// Seconds after WORKER TIMEOUT within which a kill of the same process belongs to it. Gunicorn sends SIGABRT at
+/// once and SIGKILL at its next look, about a second later.
+const ESCALATION_SECONDS: i64 = 60;
+
+/// How Gunicorn's workers handle requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Sync,
+    Threaded,
+}
+
+#[derive(Debug)]
+struct Timeout {
+    source: u16,
+    pid: u32,
+    seen: Seen,
+    killed: Option<Seen>,
+    request: Option<String>,
+}
+
+#[derive(Debug)]
+struct Kill {
+    signal: String,
+    pid: u32,
+    seen: Seen,
+    stopping: bool,
+}
+
+/// What happened to Gunicorn's workers.
+#[derive(Debug, Default)]
+pub struct Workers {
+    class: Option<Class>,
+    timeouts: Vec<Timeout>,
+    timeout_count: u64,
+    kills: Vec<Kill>,
+    /// A worker could not start; the exception before it says why.
+    failed_to_boot: Option<Seen>,
+    /// Workers that ended with a status of their own, outside of a timeout.
+    reload: bool,
+}
+
+impl Workers {
+    /// Notes what an event says of a worker; `stopping` is where its process was told to stop.
+    pub fn observe(&mut self, event: &Event, input: u16, stopping: Option<(u64, Option<Moment>)>) {
+        if event.frames.sync_worker {
+            self.class = Some(Class::Sync);
+        } else if event.frames.threaded_worker {
+            self.class = Some(Class::Threaded);
+        }
+        let message = event.message.as_str();
+        let seen = || Seen {
+            input,
+            line: event.line,
+            time: event.time,
+            excerpt: excerpt("", message),
+        };
+        if let Some(class) = message.strip_prefix("Using worker: ") {
+            self.class = match class.trim() {
+                "sync" => Some(Class::Sync),
+                "gthread" => Some(Class::Threaded),
+                _ => self.class,
+            };
+        } else if let Some(pid) = message.strip_prefix("WORKER TIMEOUT (pid:").and_then(number) {
+            self.timeout_count += 1;
+            if self.timeouts.len() < ENDS {
+                self.timeouts.push(Timeout {
+                    source: event.source,
+                    pid,
+                    seen: seen(),
+                    killed: None,
+                    request: None,
+                });
+            }
+        } else if let Some(path) = message.strip_prefix("Error handling request ") {
+            self.aborted(event, path);
+        } else if let Some((pid, signal)) = killed(message) {
+            self.killed(event, pid, signal, seen(), stopping.is_some());
+        } else if message.starts_with("Handling signal: hup") || message.starts_with("Handling signal: ttou")
+        {
+            self.reload = true;
+        } else if message.contains("Worker failed to boot") || message.contains("App failed to load") {
+            self.failed_to_boot.get_or_insert_with(seen);
+        }
+    }
+
+    /// The request that a timed-out worker was busy with: it says so when SIGABRT reaches it.
+    fn aborted(&mut self, event: &Event, path: &str) {
+        let exits = event
+            .chain
+            .iter()
+            .any(|exception| exception.class == "SystemExit");
+        let last = self
+            .timeouts
+            .iter_mut()
+            .rev()
+            .find(|timeout| timeout.source == event.source);
+        if let Some(timeout) = last.filter(|_| exits) {
+            timeout
+                .request
+                .get_or_insert_with(|| path.split('?').next().unwrap_or(path).trim().to_owned());
+        }
+    }
+
+    fn killed(&mut self, event: &Event, pid: u32, signal: &str, seen: Seen, stopping: bool) {
+        let escalated = self.timeouts.iter_mut().rev().find(|timeout| {
+            timeout.source == event.source
+                && timeout.pid == pid
+                && event
+                    .time
+                    .zip(timeout.seen.time)
+                    .is_none_or(|(now, then)| (-1..=ESCALATION_SECONDS).contains(&now.seconds_since(then)))
+        });
+        if let Some(timeout) = escalated {
+            timeout.killed = Some(seen);
+            return;
+        }
+        // Gunicorn ends its workers with SIGTERM itself when it stops, reloads or shrinks.
+        if signal == "SIGTERM" && (stopping || self.reload)
+            || matches!(signal, "SIGINT" | "SIGQUIT" | "SIGABRT" | "SIGHUP")
+        {
+            return;
+        }
+        if self.kills.len() < ENDS {
+            self.kills.push(Kill {
+                signal: signal.to_owned(),
+                pid,
+                seen,
+                stopping,
+            });
+        }
+    }
+
+    /// Where a worker failed to boot.
+    #[must_use]
+    pub const fn failed_to_boot(&self) -> Option<&Seen> {
+        self.failed_to_boot.as_ref()
+    }
+}
+
+fn number(text: &str) -> Option<u32> {
+    let end = text
+        .find(|digit: char| !digit.is_ascii_digit())
+        .unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
+}
+
+/// `Worker (pid:7) was sent SIGKILL! Perhaps out of memory?` (21 and later) and
+/// `Worker with pid 7 was terminated due to signal 9` (20).
+fn killed(message: &str) -> Option<(u32, &str)> {
+    if let Some(rest) = message.strip_prefix("Worker (pid:") {
+        let (_, signal) = rest.split_once(") was sent ")?;
+        return Some((number(rest)?, signal.split(['!', ' ']).next()?));
+    }
+    let rest = message.strip_prefix("Worker with pid ")?;
+    let (_, signal) = rest.split_once(" was terminated due to signal ")?;
+    let signal = match signal.trim().trim_end_matches('.') {
+        "9" => "SIGKILL",
+        "15" => "SIGTERM",
+        "6" => "SIGABRT",
+        "11" => "SIGSEGV",
+        "7" => "SIGBUS",
+        "4" => "SIGILL",
+        "2" => "SIGINT",
+        "3" => "SIGQUIT",
+        other => other,
+    };
+    Some((number(rest)?, signal))
+}
+
+/// The causes that the ends of workers show.
+pub fn conclude(case: &Case) -> Vec<Finding> {
+    let workers = &case.workers;
+    let memory: Vec<&Kill> = workers
+        .kills
+        .iter()
+        .filter(|kill| kill.signal == "SIGKILL" && !kill.stopping)
+        .collect();
+    let late: Vec<&Kill> = workers
+        .kills
+        .iter()
+        .filter(|kill| kill.signal == "SIGKILL" && kill.stopping)
+        .collect();
+    let other: Vec<&Kill> = workers
+        .kills
+        .iter()
+        .filter(|kill| kill.signal != "SIGKILL")
+        .collect();
+    [
+        timeouts(case, workers),
+        out_of_memory(case, &memory),
+        stopped_late(&late),
+        by_signal(&other),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn pids(pids: impl Iterator<Item = u32>) -> String {
+    let all: Vec<String> = pids.map(|pid| pid.to_string()).collect();
+    match all.as_slice() {
+        [one] => format!("pid {one}"),
+        many if many.len() <= 4 => format!("pids {}", many.join(", ")),
+        many => format!(
+            "{} pids, the last one {}",
+            many.len(),
+            many.last().map_or("", String::as_str)
+        ),
+    }
+}
+
+fn role(case: &Case) -> &'static str {
+    if case.component == Component::TaskProcessor {
+        "the task processor's HTTP server (its probes)"
+    } else {
+        "the API"
+    }
+}
+
+fn timeouts(case: &Case, workers: &Workers) -> Option<Finding> {
+    workers.timeouts.first()?;
+    let count = super::words::times(workers.timeout_count);
+    let pids = pids(workers.timeouts.iter().map(|timeout| timeout.pid));
+    let request = workers
+        .timeouts
+        .iter()
+        .find_map(|timeout| timeout.request.as_deref());
+    let request = request
+        .map(|path| format!(" One of the requests was {path}."))
+        .unwrap_or_default();
+    let escalated = workers
+        .timeouts
+        .iter()
+        .filter(|timeout| timeout.killed.is_some())
+        .count();
+    let memory = if escalated > 0 {
+        " The SIGKILL after it is Gunicorn's own; \"Perhaps out of memory?\" is not meant here."
+    } else {
+        ""
+    };
+    let evidence = workers
+        .timeouts
+        .iter()
+        .take(2)
+        .flat_map(|timeout| std::iter::once(timeout.seen.clone()).chain(timeout.killed.clone()))
+        .collect();
+    let role = role(case);
+    let explained = match workers.class {
+        Some(Class::Threaded) => Explained::new(
+            Code::GunicornWorkerStalled,
+            format!(
+                "Gunicorn killed a worker of {role} {count} ({pids}) because the whole process stood still for longer than the timeout. The workers are threaded (gthread), where a slow request alone does not do that: the CPU limit throttled it, it swapped, or native code held the interpreter. All requests of that worker were cut, a proxy answers 502.{request}{memory}"
+            ),
+            "Look at CPU throttling before the timeout: rate(container_cpu_cfs_throttled_periods_total[5m]); raise or remove the CPU limit, and keep the worker's heartbeat file in memory: --worker-tmp-dir /dev/shm before the sub-command (\"start --worker-tmp-dir /dev/shm api\").",
+        ),
+        Some(Class::Sync) => Explained::new(
+            Code::GunicornWorkerTimeout,
+            format!(
+                "Gunicorn killed a worker of {role} {count} ({pids}) because a request took longer than its timeout (GUNICORN_TIMEOUT, 30 s unless set). The client got an empty reply, which a proxy turns into 502.{request}{memory}"
+            ),
+            "Find what is slow (ACCESS_LOG_LOCATION=- logs every request; often the database: pg_stat_activity). Set GUNICORN_THREADS=2 or more, so that one slow request does not cost the worker, or raise GUNICORN_TIMEOUT together with the proxy's read timeout.",
+        ),
+        None => Explained::new(
+            Code::GunicornWorkerTimeout,
+            format!(
+                "Gunicorn killed a worker of {role} {count} ({pids}) because it was silent for longer than the timeout (GUNICORN_TIMEOUT, 30 s unless set). Its requests were cut, a proxy answers 502. The beginning of the log is missing: a \"sync\" worker (GUNICORN_THREADS=1) means a slow request, a \"gthread\" one that the whole process stood still.{request}{memory}"
+            ),
+            "See which it is: the line \"Using worker:\" at the start of the pod's log. sync: find the slow request (ACCESS_LOG_LOCATION=-), set GUNICORN_THREADS=2 or raise GUNICORN_TIMEOUT with the proxy's read timeout. gthread: look at CPU throttling first.",
+        ),
+    };
+    Some(Finding { explained, evidence })
+}
+
+fn out_of_memory(case: &Case, kills: &[&Kill]) -> Option<Finding> {
+    kills.first()?;
+    let explained = Explained::new(
+        Code::GunicornWorkerOutOfMemory,
+        format!(
+            "A worker of {} was killed with SIGKILL {} ({}), and Gunicorn had not timed it out before: the kernel's memory killer, unless somebody typed kill -9. Its requests were cut, a proxy answers 502.",
+            role(case),
+            super::words::times(kills.len() as u64),
+            pids(kills.iter().map(|kill| kill.pid))
+        ),
+        "Raise the container's memory limit, or lower GUNICORN_WORKERS: each worker needs 190 to 220 MiB idle. Confirm on the node: dmesg | grep -i 'killed process', or container_oom_events_total.",
+    );
+    Some(Finding {
+        explained,
+        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+    })
+}
+
+fn stopped_late(kills: &[&Kill]) -> Option<Finding> {
+    kills.first()?;
+    let explained = Explained::new(
+        Code::GunicornWorkerKilled,
+        format!(
+            "While it was stopping, Gunicorn had to kill {} ({}): requests were still running when the graceful timeout ended, and were cut. This is no lack of memory.",
+            if kills.len() == 1 { "a worker" } else { "workers" },
+            pids(kills.iter().map(|kill| kill.pid))
+        ),
+        "Give running requests more time at a rollout: --graceful-timeout above the longest request (before the sub-command: \"start --graceful-timeout 60 api\") and terminationGracePeriodSeconds above that.",
+    );
+    Some(Finding {
+        explained,
+        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+    })
+}
+
+fn by_signal(kills: &[&Kill]) -> Option<Finding> {
+    let first = kills.first()?;
+    let crash = matches!(first.signal.as_str(), "SIGSEGV" | "SIGBUS" | "SIGILL" | "SIGFPE");
+    let why = if crash {
+        "a crash in native code (a broken image for this CPU, or memory corruption)"
+    } else {
+        "somebody or something outside of Gunicorn ended it"
+    };
+    let explained = Explained::new(
+        Code::GunicornWorkerKilled,
+        format!(
+            "A Gunicorn worker was ended by {} {} ({}), not in a rollout: {why}. Its requests were cut, a proxy answers 502.",
+            first.signal,
+            super::words::times(kills.len() as u64),
+            pids(kills.iter().map(|kill| kill.pid))
+        ),
+        if crash {
+            "Use the released image for the node's architecture; when it happens again, take a core dump and report it."
+        } else {
+            "Find out what sends signals to the pod's processes: a debug shell, a security agent, an exec probe."
+        },
+    );
+    Some(Finding {
+        explained,
+        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::killed;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("Worker (pid:4552) was sent SIGKILL! Perhaps out of memory?", Some((4552, "SIGKILL")))]
+    #[case("Worker (pid:7) was sent SIGTERM!", Some((7, "SIGTERM")))]
+    #[case("Worker with pid 9 was terminated due to signal 9", Some((9, "SIGKILL")))]
+    #[case("Worker with pid 9 was terminated due to signal 11", Some((9, "SIGSEGV")))]
+    #[case("Worker (pid:9) exited with code 1", None)]
+    fn reads_both_wordings(#[case] message: &str, #[case] expected: Option<(u32, &str)>) {
+        assert_eq!(killed(message), expected);
+    }
+}

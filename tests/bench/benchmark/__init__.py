@@ -1,0 +1,1 @@
+"""Measures the operator on a real control plane with simulated nodes; see ../README.md."""

@@ -1,0 +1,128 @@
+"""The processes that are measured, and what the kernel says about them."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+READY_WITHIN = 60.0
+STOP_WITHIN = 20.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def environment(component, **more):
+    """The test cluster takes down every process that carries its directory, so also after a SIGKILL of this one."""
+    mark = {"TESTBED_PROCESS_OF": os.environ["TESTBED_DIR"], "TESTBED_PROCESS_COMPONENT": component}
+    return {**os.environ, **mark, **more}
+
+
+def free_port():
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        return it.getsockname()[1]
+
+
+def stop(process, how=signal.SIGTERM):
+    if process.poll() is None:
+        process.send_signal(how)
+        try:
+            process.wait(STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Operator:
+    """The release binary; a context manager."""
+
+    def __init__(self, binary, kubeconfig, log, probe):
+        self.port = free_port()
+        arguments = [binary, "run", "--admin-address", f"127.0.0.1:{self.port}", f"--database-probe={probe}"]
+        with open(log, "ab") as file:
+            self.process = subprocess.Popen(
+                arguments, env=environment("operator", KUBECONFIG=kubeconfig), stdout=file, stderr=file
+            )
+
+    def __enter__(self):
+        until = time.monotonic() + READY_WITHIN
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                    if answer.status == 200:
+                        return self
+            except OSError:
+                pass
+            time.sleep(0.1)
+        stop(self.process)
+        raise RuntimeError(f"the operator is not ready within {READY_WITHIN:.0f} s")
+
+    def __exit__(self, *_):
+        stop(self.process)
+
+    def cpu(self):
+        """Seconds of CPU until now, its own and the kernel's on its behalf."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory(self):
+        """Resident memory in MiB: now, and its highest."""
+        lines = pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        field = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+        return {"now": int(field["VmRSS"]) / 1024, "highest": int(field["VmHWM"]) / 1024}
+
+
+class Postgres:
+    """A PostgreSQL server of Debian on 127.0.0.1 with one database for each installation; a context manager."""
+
+    # Probes of one operator, at most 16 at once, and room.
+    CONNECTIONS = 50
+
+    def __init__(self, directory, names):
+        self.names = names
+        self.port = free_port()
+        self.programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda it: int(it.parent.name))[-1]
+        self.home = pathlib.Path(directory) / "postgres"
+        self.home.mkdir()
+        # PostgreSQL refuses to run as root.
+        self.prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        if self.prefix:
+            subprocess.run(["chown", "postgres:postgres", self.home], check=True)
+
+    def run(self, program, *arguments, **options):
+        command = [*self.prefix, self.programs / program, *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **options)
+
+    def __enter__(self):
+        data = self.home / "data"
+        self.run("initdb", "-D", data, "-U", "bench", "--auth=trust", "--no-sync")
+        settings = {
+            "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.home,
+            "fsync": "off", "max_connections": self.CONNECTIONS,
+        }  # fmt: skip
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self.process = subprocess.Popen(
+            [*self.prefix, self.programs / "postgres", "-D", data, *options],
+            env=environment("postgres"), cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            until = time.monotonic() + READY_WITHIN
+            while subprocess.run([self.programs / "pg_isready", "-q", "-h", self.home, "-p", str(self.port)]).returncode:
+                if time.monotonic() > until:
+                    raise RuntimeError("PostgreSQL did not start")
+                time.sleep(0.2)
+            sql = "".join(f"CREATE DATABASE {name} STRATEGY file_copy;\n" for name in self.names)
+            psql = ("-q", "-h", self.home, "-p", str(self.port), "-U", "bench", "-d", "postgres")
+            self.run("psql", *psql, input=sql.encode())
+        except BaseException:
+            stop(self.process, signal.SIGINT)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        stop(self.process, signal.SIGINT)
+
+    def url(self, name):
+        return f"postgresql://bench@127.0.0.1:{self.port}/{name}"

@@ -1,0 +1,263 @@
+//! `diagnose --logs` on output of real processes in real trouble, and in none.
+
+use assert_cmd::Command;
+use regex_lite::Regex;
+use rstest::rstest;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+struct Sample {
+    name: String,
+    component: String,
+    causes: Vec<String>,
+    mentions: String,
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn samples() -> Vec<Sample> {
+    let table = std::fs::read_to_string(fixtures().join("expected.tsv")).unwrap();
+    let rows = table
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    rows.map(|row| {
+        let mut cells = row.split('\t').map(str::to_owned);
+        let mut cell = || cells.next().unwrap_or_default();
+        Sample {
+            name: cell(),
+            component: cell(),
+            causes: cell()
+                .split('|')
+                .filter(|cause| *cause != "-")
+                .map(str::to_owned)
+                .collect(),
+            mentions: cell(),
+        }
+    })
+    .collect()
+}
+
+fn log(name: &str) -> Vec<u8> {
+    std::fs::read(fixtures().join(format!("logs/{name}.log"))).unwrap()
+}
+
+/// Runs the binary on a log given by standard input; the exit status and the diagnoses.
+fn diagnose(component: &str, log: &[u8]) -> (i32, Vec<Value>) {
+    let output = Command::cargo_bin("flagsmith-operator")
+        .unwrap()
+        .args([
+            "diagnose",
+            "--component",
+            component,
+            "--output",
+            "json",
+            "--logs",
+            "-",
+        ])
+        .write_stdin(log)
+        .output()
+        .unwrap();
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    (
+        output.status.code().unwrap(),
+        report["diagnoses"].as_array().unwrap().clone(),
+    )
+}
+
+fn codes(diagnoses: &[Value]) -> Vec<&str> {
+    diagnoses
+        .iter()
+        .map(|diagnosis| diagnosis["code"].as_str().unwrap())
+        .collect()
+}
+
+fn prefix_lines(text: &[u8], prefix: &str) -> Vec<u8> {
+    String::from_utf8_lossy(text)
+        .lines()
+        .fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "{prefix}{line}");
+            text
+        })
+        .into_bytes()
+}
+
+#[test]
+fn every_sample_gets_the_right_cause() {
+    let mut wrong = String::new();
+    for sample in samples() {
+        let (status, diagnoses) = diagnose(&sample.component, &log(&sample.name));
+        let found = codes(&diagnoses);
+        let right = match found.first() {
+            Some(first) => status == 1 && sample.causes.iter().any(|cause| cause == first),
+            None => status == 0 && sample.causes.is_empty(),
+        };
+        let text = serde_json::to_string(&diagnoses).unwrap().replace("\\\"", "\"");
+        if !right || !Regex::new(&sample.mentions).unwrap().is_match(&text) {
+            let _ = writeln!(
+                wrong,
+                "{}: {found:?} instead of {:?} with /{}/",
+                sample.name, sample.causes, sample.mentions
+            );
+        }
+        // One trouble is one diagnosis.
+        if found.len() > 1 {
+            let _ = writeln!(wrong, "{}: more than one diagnosis: {found:?}", sample.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[rstest]
+#[case::kubectl_stamps("2026-11-22T16:02:25.750976123Z ")]
+#[case::kubectl_pod("[pod/flagsmith-5d/flagsmith] ")]
+#[case::kubectl_both("[pod/flagsmith-5d/flagsmith] 2026-11-22T16:02:25.750976123Z ")]
+#[case::compose("flagsmith-1  | ")]
+#[case::runtime("2026-11-22T16:02:25.750976123Z stderr F ")]
+fn collectors_prefixes_do_not_matter(#[case] prefix: &str) {
+    for name in [
+        "lock-timeout.generic",
+        "refused.generic",
+        "tp-db-lost.json",
+        "api-sync-libpq",
+        "race-3",
+        "api-ok",
+    ] {
+        let sample = samples().into_iter().find(|sample| sample.name == name).unwrap();
+        let (_, plain) = diagnose(&sample.component, &log(name));
+        let (_, prefixed) = diagnose(&sample.component, &prefix_lines(&log(name), prefix));
+        assert_eq!(codes(&plain), codes(&prefixed), "{name}");
+    }
+}
+
+#[test]
+fn line_ends_and_rubbish_do_not_matter() {
+    for sample in samples() {
+        let original = log(&sample.name);
+        let (_, plain) = diagnose(&sample.component, &original);
+        let mut other = Vec::from(*b"\xff\xfe\0\x01 rubbish \x1b[2J\r\n");
+        other[0] = 0xC3;
+        for line in original.split(|byte| *byte == b'\n') {
+            other.extend_from_slice(line);
+            other.extend_from_slice(b"\r\n");
+        }
+        let (_, changed) = diagnose(&sample.component, &other);
+        assert_eq!(codes(&plain), codes(&changed), "{}", sample.name);
+    }
+}
+
+#[test]
+fn evidence_names_the_line() {
+    for name in ["lock-timeout.generic", "wrong-password.json", "disk-full"] {
+        let text = String::from_utf8(log(name)).unwrap();
+        let (_, diagnoses) = diagnose("migration", text.as_bytes());
+        for evidence in diagnoses[0]["evidence"].as_array().unwrap() {
+            let evidence = evidence.as_str().unwrap();
+            let number: usize = evidence
+                .strip_prefix("line ")
+                .unwrap()
+                .split(':')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
+            let line = text.lines().nth(number - 1).unwrap();
+            let class = evidence.split(": ").nth(1).unwrap().split(" / ").next().unwrap();
+            assert!(line.contains(class), "{name}: {evidence}\n{line}");
+        }
+    }
+}
+
+#[test]
+fn report_has_every_field() {
+    let (_, diagnoses) = diagnose("migration", &log("lock-timeout.json"));
+    let diagnosis = &diagnoses[0];
+    assert_eq!(diagnosis["severity"], "Critical");
+    assert_eq!(diagnosis["component"], "migrations");
+    assert_eq!(diagnosis["docs"], "docs/causes.md#migrationlocktimeout");
+    for field in ["message", "remedy"] {
+        assert!(diagnosis[field].as_str().unwrap().len() > 20);
+    }
+}
+
+#[test]
+fn unreadable_file_and_bad_usage_end_with_2() {
+    let run = |arguments: &[&str]| {
+        Command::cargo_bin("flagsmith-operator")
+            .unwrap()
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let missing = run(&["diagnose", "--logs", "/nonexistent/x.log", "--component", "api"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("/nonexistent/x.log"));
+    for arguments in [
+        &["diagnose", "--component", "api"][..],
+        &["diagnose", "--logs", "-", "--component", "nobody"],
+        &["explain", "NoSuchCause"],
+    ] {
+        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn explain_knows_every_code_in_any_case() {
+    let output = Command::cargo_bin("flagsmith-operator")
+        .unwrap()
+        .args(["explain", "migrationLOCKtimeout"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .starts_with("MigrationLockTimeout (critical)")
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("flagsmith-operator"))
+        .arg("explain")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}
+
+#[test]
+fn several_logs_are_one_investigation() {
+    // The race's winner proves that its losers lost a race.
+    let path = |name: &str| fixtures().join(format!("logs/{name}.log"));
+    let output = Command::cargo_bin("flagsmith-operator")
+        .unwrap()
+        .args([
+            "diagnose",
+            "--component",
+            "migration",
+            "--output",
+            "json",
+            "--logs",
+        ])
+        .args([path("race-1"), path("race-2"), path("race-3")])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let diagnoses = report["diagnoses"].as_array().unwrap();
+    assert_eq!(codes(diagnoses), ["MigrationConcurrent"]);
+    assert!(diagnoses[0]["evidence"].to_string().contains("race-3.log line"));
+}

@@ -1,0 +1,200 @@
+//! The operator is killed after every single write, and a new one finishes the work: the same objects in the end,
+//! and the invariants at every moment in between.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::support::{Network, Operator, Recorder, SOON, Sandbox, Store, difference, run};
+
+/// Namespaces that are worked on at once: each waits most of the time.
+const AT_ONCE: usize = 6;
+
+/// How long after Ready the last counts may take to reach the status.
+const SETTLES: Duration = Duration::from_secs(20);
+
+/// What happens between the start and the crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Story {
+    Install,
+    Upgrade,
+}
+
+struct Scene {
+    sandbox: Sandbox,
+    recorder: Recorder,
+    foreign: [Option<String>; 2],
+}
+
+impl Scene {
+    /// A namespace with two objects of somebody else, and the state that the story starts from.
+    async fn set(story: Story) -> Self {
+        let sandbox = Sandbox::new("crash").await;
+        let recorder = Recorder::start(&sandbox).await;
+        let labels = json!({ "app": "other", "app.kubernetes.io/instance": "flagsmith" });
+        let secret: Secret = sandbox
+            .create(json!({ "metadata": { "name": "flagsmith-other", "labels": labels } }))
+            .await;
+        let deployment: Deployment = sandbox
+            .create(json!({
+                "metadata": { "name": "flagsmith-other", "labels": labels },
+                "spec": {
+                    "replicas": 0,
+                    "selector": { "matchLabels": labels },
+                    "template": {
+                        "metadata": { "labels": labels },
+                        "spec": { "containers": [{ "name": "other", "image": "local/other:1" }] },
+                    },
+                },
+            }))
+            .await;
+        // The Deployment's controller writes to it once.
+        let deployment = sandbox
+            .until_object(
+                SOON,
+                &deployment.metadata.name.unwrap(),
+                "seen",
+                |it: &Deployment| {
+                    it.status
+                        .as_ref()
+                        .is_some_and(|status| status.observed_generation.is_some())
+                },
+            )
+            .await;
+        let foreign = [
+            secret.metadata.resource_version,
+            deployment.metadata.resource_version,
+        ];
+        if story == Story::Upgrade {
+            let operator = Operator::start(&sandbox.namespace, Network::default()).await;
+            sandbox.install(json!({ "version": "2.260.0" })).await;
+            sandbox.ready().await;
+            operator.kill().await;
+        }
+        Self {
+            sandbox,
+            recorder,
+            foreign,
+        }
+    }
+
+    async fn act(&self, story: Story) {
+        match story {
+            Story::Install => self.sandbox.install(json!({})).await,
+            Story::Upgrade => {
+                self.sandbox
+                    .patch(json!({ "spec": { "version": "2.265.0" } }))
+                    .await
+            }
+        };
+    }
+
+    async fn check(&self, what: &str) {
+        self.recorder.verify(what);
+        let secret: Secret = self.sandbox.api().get("flagsmith-other").await.unwrap();
+        let deployment: Deployment = self.sandbox.api().get("flagsmith-other").await.unwrap();
+        assert_eq!(
+            self.foreign,
+            [
+                secret.metadata.resource_version,
+                deployment.metadata.resource_version
+            ],
+            "{what}: an object of somebody else was changed"
+        );
+    }
+}
+
+/// The store that a run without any fault ends in, and how many writes it takes.
+async fn undisturbed(story: Story) -> (Store, usize) {
+    let scene = Scene::set(story).await;
+    let operator = Operator::start(&scene.sandbox.namespace, Network::default()).await;
+    scene.act(story).await;
+    scene.sandbox.ready().await;
+    // Nothing is written for longer than any status is held back.
+    let mut writes = 0;
+    while operator.network.writes().len() > writes {
+        writes = operator.network.writes().len();
+        sleep(Duration::from_secs(4)).await;
+    }
+    scene.check("undisturbed").await;
+    let calls = operator.network.calls();
+    println!(
+        "{story:?}: {writes} writes, {} requests without watches and their first lists:\n  {}",
+        calls
+            .iter()
+            .filter(|call| call.is_write() || (call.is_read() && !call.is_list()))
+            .count(),
+        calls
+            .iter()
+            .filter(|call| call.is_write() || (call.is_read() && !call.is_list()))
+            .map(|call| format!("{} {}?{}", call.method, call.path, call.query))
+            .collect::<Vec<_>>()
+            .join("\n  ")
+    );
+    let store = scene.sandbox.store().await;
+    operator.stop().await;
+    scene.sandbox.end().await;
+    (store, writes)
+}
+
+/// Kills the operator after `writes` writes, lets another one finish, and compares.
+async fn crashed(story: Story, writes: usize, expected: &Store) {
+    let what = format!("{story:?}, killed after write {writes}");
+    let scene = Scene::set(story).await;
+    let network = Network::dying_after(writes);
+    let operator = Operator::start(&scene.sandbox.namespace, network.clone()).await;
+    scene.act(story).await;
+    // One write more or less is possible: counts of pods are written when they are seen.
+    if timeout(SOON, network.died()).await.is_err() {
+        scene.sandbox.ready().await;
+    }
+    let last = network.writes().pop();
+    operator.kill().await;
+    // In every other run the world has gone on when the next operator comes.
+    if writes.is_multiple_of(2) {
+        sleep(Duration::from_secs(2)).await;
+    }
+    let operator = Operator::start(&scene.sandbox.namespace, Network::default()).await;
+    scene.sandbox.ready().await;
+    let end = Instant::now() + SETTLES;
+    loop {
+        let differences = difference(expected, &scene.sandbox.store().await);
+        if differences.is_empty() {
+            break;
+        }
+        assert!(
+            Instant::now() < end,
+            "{what} ({last:?}): the store is not what a run without a crash gives:\n{}",
+            differences.join("\n")
+        );
+        sleep(Duration::from_millis(500)).await;
+    }
+    scene.check(&what).await;
+    operator.kill().await;
+    scene.sandbox.end().await;
+}
+
+async fn every_crash(story: Story) {
+    let (expected, writes) = undisturbed(story).await;
+    assert!(writes > 10, "{writes} writes cannot be all");
+    stream::iter(1..=writes)
+        .for_each_concurrent(AT_ONCE, |writes| crashed(story, writes, &expected))
+        .await;
+}
+
+#[test]
+fn an_install_survives_a_crash_after_every_write() {
+    run(async {
+        every_crash(Story::Install).await;
+    });
+}
+
+#[test]
+fn an_upgrade_survives_a_crash_after_every_write() {
+    run(async {
+        every_crash(Story::Upgrade).await;
+    });
+}

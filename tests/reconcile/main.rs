@@ -1,0 +1,14 @@
+//! The whole operator against a real API server, with controllers and simulated nodes (tests/cluster, level
+//! `control-plane` with `--kwok`). `KUBECONFIG` names the cluster; every test works in a namespace of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it must be"
+)]
+
+mod crash;
+mod idempotence;
+mod support;
