@@ -92,7 +92,10 @@ pub struct AutoscalingSpec {
     #[schemars(range(min = 1))]
     pub max_replicas: i32,
     /// The mean CPU use of the pods, in percent of their request, that the autoscaler aims at.
-    #[serde(default = "default_cpu_utilization")]
+    #[serde(
+        default = "default_cpu_utilization",
+        rename = "targetCPUUtilizationPercentage"
+    )]
     #[schemars(range(min = 1, max = 100))]
     pub target_cpu_utilization_percentage: i32,
     /// How fast it scales up and down.

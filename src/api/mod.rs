@@ -9,6 +9,8 @@ mod exposure;
 mod settings;
 mod spec;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use components::{
     ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, MigrationsSpec, PodSettings,
