@@ -31,8 +31,24 @@ pub struct Seen {
     pub line: u64,
     /// When, where the log says so.
     pub time: Option<Moment>,
-    /// What stands there, redacted.
-    pub excerpt: String,
+    /// The class of the exception that stands there; empty for other lines.
+    pub class: String,
+    /// What stands there, as it is: not to be shown before [`Seen::excerpt`] has redacted it.
+    pub message: String,
+}
+
+impl Seen {
+    /// Where an event says something.
+    #[must_use]
+    pub fn of(event: &Event, input: u16) -> Self {
+        Self { input, line: event.line, time: event.time, class: String::new(), message: event.message.clone() }
+    }
+
+    /// What stands there, redacted and short.
+    #[must_use]
+    pub fn excerpt(&self) -> String {
+        excerpt(&self.class, &self.message)
+    }
 }
 
 /// A trouble that was recognised in an exception or a line, once or many times.
@@ -82,6 +98,8 @@ pub struct Case {
     pub sources: Vec<Source>,
     /// The troubles, in the order of their first sighting.
     pub sightings: Vec<Sighting>,
+    /// How many times a trouble was seen.
+    pub troubles: u64,
     /// What happened to Gunicorn's workers.
     pub workers: Workers,
     /// What happened to tasks.
@@ -101,6 +119,7 @@ impl Case {
             component,
             sources: Vec::new(),
             sightings: Vec::new(),
+            troubles: 0,
             workers: Workers::default(),
             tasks: Tasks::default(),
             hosts: Hosts::default(),
@@ -126,9 +145,12 @@ impl Case {
         }
         let stopping = source.life.stopping;
         self.workers.observe(event, input, stopping);
-        self.tasks.observe(event, input);
-        self.hosts.observe(event, input);
-        self.recognise(event, input);
+        self.tasks.observe(event, input, stopping.is_some());
+        // Records of normal work show no failure.
+        if event.level.is_none_or(|level| level >= Level::Warning) {
+            self.hosts.observe(event, input);
+            self.recognise(event, input);
+        }
     }
 
     /// Notes that a request was answered well.
@@ -172,11 +194,23 @@ impl Case {
                 migration: migration.as_deref(),
             };
             let Some((cause, subject)) = self.classify(&failure, last_resort) else { continue };
-            let seen = Seen { input, line: part.line, time: event.time, excerpt: excerpt(part.class, part.message) };
+            let seen = Seen {
+                input,
+                line: part.line,
+                time: event.time,
+                class: part.class.to_owned(),
+                message: part.message.to_owned(),
+            };
             let consequence = event
                 .last_exception()
                 .filter(|last| last.line != part.line || last.class != part.class)
-                .map(|last| Seen { input, line: last.line, time: event.time, excerpt: excerpt(&last.class, &last.message) });
+                .map(|last| Seen {
+                    input,
+                    line: last.line,
+                    time: event.time,
+                    class: last.class.clone(),
+                    message: last.message.clone(),
+                });
             self.sight(Sighting {
                 code: cause.code,
                 cause,
@@ -200,7 +234,7 @@ impl Case {
         if let Some(known) = self.remembered.get(&key) {
             return known.clone();
         }
-        let recognise = |cause: &'static Cause| Some((cause, (cause.recognise)(failure)?));
+        let recognise = |cause: &'static Cause| Some((cause, (cause.recognise)(failure)?.redacted()));
         let found = if last_resort { fallbacks().find_map(recognise) } else { causes().find_map(recognise) };
         if self.remembered.len() >= REMEMBERED {
             self.remembered.clear();
@@ -210,6 +244,7 @@ impl Case {
     }
 
     fn sight(&mut self, new: Sighting) {
+        self.troubles += 1;
         let room = self.sightings.len() < SIGHTINGS;
         let known = self.sightings.iter_mut().find(|known| {
             known.code == new.code
@@ -231,8 +266,7 @@ impl Case {
 }
 
 /// An excerpt of a log, redacted and short.
-#[must_use]
-pub fn excerpt(class: &str, message: &str) -> String {
+fn excerpt(class: &str, message: &str) -> String {
     let telling = |line: &&str| line.bytes().any(|byte| byte.is_ascii_alphanumeric() || byte >= 0x80);
     let line = message.lines().map(str::trim).filter(telling).collect::<Vec<_>>().join(" / ");
     let text = match (class, line.as_str()) {
@@ -258,8 +292,7 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
         .iter()
         .map(|exception| Part { line: exception.line, class: &exception.class, message: &exception.message })
         .collect();
-    let worth = event.origin == Origin::Plain || event.level.is_none_or(|level| level >= Level::Warning);
-    if parts.is_empty() && worth {
+    if parts.is_empty() {
         let line = event.line;
         let message = event.message.as_str();
         parts.push(quoted_exception(message).map_or(Part { line, class: "", message }, |(class, message)| Part {

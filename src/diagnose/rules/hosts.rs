@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::case::{Case, Seen, excerpt};
+use super::case::{Case, Seen};
 use super::{Explained, Finding};
 use crate::diagnose::log::event::Event;
 use crate::diagnose::{Code, Severity};
@@ -30,7 +30,7 @@ impl Hosts {
     /// Notes a refused request.
     pub fn observe(&mut self, event: &Event, input: u16) {
         let message = event.last_exception().filter(|last| last.class.ends_with("DisallowedHost")).map_or(event.message.as_str(), |last| last.message.as_str());
-        let seen = || Seen { input, line: event.line, time: event.time, excerpt: excerpt("", message) };
+        let seen = || Seen { message: message.to_owned(), ..Seen::of(event, input) };
         if message.starts_with("Session data corrupted") {
             self.sessions.get_or_insert_with(|| (seen(), 0)).1 += 1;
             return;

@@ -55,7 +55,7 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
 }
 
 fn explain_other(case: &Case, sighting: &Sighting) -> Option<Explained> {
-    let what = crate::diagnose::redact::redact(sighting.subject.object.as_deref().unwrap_or("an error"));
+    let what = sighting.subject.object.as_deref().unwrap_or("an error");
     Some(Explained::new(
         Code::MigrationFailed,
         format!("{} failed with an error that this tool does not know: {what}.{}", the_migration(case, sighting), progress(case, sighting)),
