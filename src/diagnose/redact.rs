@@ -34,6 +34,18 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
                 format!("{}{MASK}@", &found[1])
             }
         }),
+        // Credentials of which the end was cut off; a port is none.
+        pattern(
+            r"([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:]*:)([^\s@]+)(…?)$",
+            |found| {
+                let port = found[2].split(['/', '?']).next().unwrap_or_default();
+                if port.bytes().all(|byte| byte.is_ascii_digit()) {
+                    found[0].to_owned()
+                } else {
+                    format!("{}{MASK}", &found[1])
+                }
+            },
+        ),
         // An unescaped `#` or `/` in a password makes its first part look like a port.
         pattern(
             r"(?i)(cast to integer value as |invalid (?:literal for int\(\)[^:]*|port|integer value)[^'\x22]{0,40})(['\x22]).*",
@@ -117,6 +129,8 @@ mod tests {
         "url postgres://flag:s3/c@r#3t@[::1]:5432/fs?sslmode=require x",
         "url postgres://flag:***@[::1]:5432/fs?sslmode=require x"
     )]
+    #[case("url postgres://flag:s3cr3", "url postgres://flag:***")]
+    #[case("Listening at: http://127.0.0.1:8000", "Listening at: http://127.0.0.1:8000")]
     #[case("https://0123abcd@sentry.io/1", "https://***@sentry.io/1")]
     #[case("DATABASE_URL=no-url-at-all", "DATABASE_URL=***")]
     #[case(

@@ -1,9 +1,19 @@
 //! Raw bytes of one line to text without terminal codes and control characters.
 
+use std::borrow::Cow;
+
 /// Decodes a line: invalid UTF-8 is replaced, terminal sequences, carriage returns and control characters go.
 #[must_use]
-pub fn clean(bytes: &[u8]) -> String {
+pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes);
+    // Nearly every line is clean already: all bytes printable, none that can begin a BOM or a C1 control.
+    if bytes
+        .iter()
+        .all(|byte| (0x20..0x7F).contains(byte) || *byte == b'\t')
+    {
+        return text;
+    }
     let mut clean = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -15,7 +25,7 @@ pub fn clean(bytes: &[u8]) -> String {
             other => clean.push(other),
         }
     }
-    clean
+    Cow::Owned(clean)
 }
 
 /// Skips what follows an escape character: a control sequence (`[31;1m`), an operating system command

@@ -26,14 +26,24 @@ impl Level {
     /// Reads a level's name in the spelling of `logging`, structlog or Gunicorn.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
-        Some(match name.trim().to_ascii_lowercase().as_str() {
-            "debug" | "trace" | "notset" => Self::Debug,
-            "info" | "notice" => Self::Info,
-            "warning" | "warn" => Self::Warning,
-            "error" | "exception" => Self::Error,
-            "critical" | "fatal" => Self::Critical,
-            _ => return None,
-        })
+        const NAMES: &[(&str, Level)] = &[
+            ("info", Level::Info),
+            ("warning", Level::Warning),
+            ("error", Level::Error),
+            ("critical", Level::Critical),
+            ("debug", Level::Debug),
+            ("warn", Level::Warning),
+            ("fatal", Level::Critical),
+            ("exception", Level::Error),
+            ("notice", Level::Info),
+            ("trace", Level::Debug),
+            ("notset", Level::Debug),
+        ];
+        let name = name.trim();
+        NAMES
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, level)| *level)
     }
 }
 

@@ -158,6 +158,10 @@ impl Grouper {
         event.level = Some(record.level);
         event.logger = record.logger.unwrap_or_default().to_owned();
         clip(record.message, MESSAGE_LIMIT).clone_into(&mut event.message);
+        // A complete record of normal work has neither more lines nor a traceback.
+        if record.logger.is_some() && record.level < Level::Warning {
+            return sink(event);
+        }
         self.open = Some(Open {
             event,
             part: Part::Message,
@@ -311,6 +315,9 @@ impl Open {
 /// Django ends the line only when the migration has ended.
 fn split_progress(text: &str) -> Option<(&str, &str)> {
     let trimmed = text.trim_start();
+    if trimmed.starts_with("No migrations to apply") {
+        return Some((trimmed, ""));
+    }
     if !(trimmed.starts_with("Applying ") || trimmed.starts_with("Unapplying ")) {
         return None;
     }

@@ -23,6 +23,8 @@ pub struct Investigation {
     inputs: Vec<String>,
     sources: HashMap<(u16, String), u16>,
     groupers: Vec<Grouper>,
+    /// The source that was asked for last: lines of one source come in a row.
+    latest: (u16, String, usize),
 }
 
 /// Diagnoses one log of a component, for example of a pod's container. Pure besides reading: the same bytes give
@@ -43,6 +45,7 @@ impl Investigation {
             inputs: Vec::new(),
             sources: HashMap::new(),
             groupers: Vec::new(),
+            latest: (0, String::new(), usize::MAX),
         }
     }
 
@@ -54,7 +57,7 @@ impl Investigation {
             investigation: self,
             input,
             open: 0,
-            watching: None,
+            watching: 0,
             last: Vec::new(),
             last_line: 0,
         };
@@ -90,13 +93,22 @@ impl Investigation {
             .evidence
             .iter()
             .map(|seen| match name(seen) {
-                Some(name) => format!("{name} line {}: {}", seen.line, seen.excerpt),
-                None => format!("line {}: {}", seen.line, seen.excerpt),
+                Some(name) => format!("{name} line {}: {}", seen.line, seen.excerpt()),
+                None => format!("line {}: {}", seen.line, seen.excerpt()),
             })
             .collect()
     }
 
     fn source(&mut self, input: u16, name: &str) -> u16 {
+        if self.latest.0 == input && self.latest.1 == name && self.latest.2 < self.groupers.len() {
+            return u16::try_from(self.latest.2).unwrap_or_default();
+        }
+        let source = self.look_up(input, name);
+        self.latest = (input, name.to_owned(), usize::from(source));
+        source
+    }
+
+    fn look_up(&mut self, input: u16, name: &str) -> u16 {
         if let Some(source) = self.sources.get(&(input, name.to_owned())) {
             return *source;
         }
@@ -118,8 +130,8 @@ struct Reading<'a> {
     input: u16,
     /// How many groupers have an unfinished event: then every line has to be looked at.
     open: usize,
-    /// The number of sightings when requests were last seen to succeed; `None` before any trouble.
-    watching: Option<usize>,
+    /// The number of troubles when a request was last seen to succeed after one.
+    watching: u64,
     last: Vec<u8>,
     last_line: u64,
 }
@@ -131,9 +143,9 @@ impl Reading<'_> {
             self.last_line = 0;
             return;
         }
-        let troubles = self.investigation.case.sightings.len();
-        if troubles > 0 && self.watching != Some(troubles) && is_success(bytes) {
-            self.watching = Some(troubles);
+        let troubles = self.investigation.case.troubles;
+        if troubles != self.watching && is_success(bytes) {
+            self.watching = troubles;
             let text = clean(bytes);
             let source = self.investigation.source(self.input, strip(&text).source);
             self.investigation.case.served(source, number);
@@ -152,7 +164,6 @@ impl Reading<'_> {
             return;
         };
         let was_open = grouper.is_open();
-        let sightings = case.sightings.iter().map(|sighting| sighting.count).sum::<u64>();
         grouper.line(number, stripped.text, stripped.time, &mut |event: Event| {
             case.observe(&event)
         });
@@ -160,9 +171,6 @@ impl Reading<'_> {
             (false, true) => self.open += 1,
             (true, false) => self.open = self.open.saturating_sub(1),
             _ => {}
-        }
-        if sightings != case.sightings.iter().map(|sighting| sighting.count).sum::<u64>() {
-            self.watching = None;
         }
     }
 

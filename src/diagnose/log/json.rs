@@ -1,6 +1,7 @@
 //! Log records in JSON: Flagsmith's two schemas, Gunicorn's, and Docker's wrapper around lines.
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 
 use super::event::Level;
@@ -46,7 +47,7 @@ pub fn read(text: &str) -> Option<Json> {
     if !text.starts_with('{') {
         return None;
     }
-    let fields = serde_json::from_str::<Fields>(text)
+    let fields = serde_json::from_str::<Fields<'_>>(text)
         .ok()
         .or_else(|| Fields::salvage(text))?;
     let time = || {
@@ -63,40 +64,42 @@ pub fn read(text: &str) -> Option<Json> {
             time: time(),
         });
     }
-    let message = fields.message.clone().or_else(|| fields.event.clone());
     let level = fields.level.as_deref().and_then(Level::read);
+    let time = time();
+    let message = fields.message.or(fields.event);
     if message.is_none() && level.is_none() && fields.traceback.is_none() {
         return None;
     }
     Some(Json::Record(Box::new(JsonRecord {
-        time: time(),
+        time,
         pid: fields.pid.as_deref().and_then(|pid| pid.parse().ok()),
         level,
-        logger: fields.logger.clone().unwrap_or_default(),
-        message: message.unwrap_or_default(),
+        logger: fields.logger.unwrap_or_default().into_owned(),
+        message: message.unwrap_or_default().into_owned(),
         status: fields.status.as_deref().and_then(|status| status.parse().ok()),
         traceback: fields
             .traceback
-            .filter(|traceback| traceback.contains('\n') || traceback.contains(": ")),
+            .filter(|traceback| traceback.contains('\n') || traceback.contains(": "))
+            .map(Cow::into_owned),
     })))
 }
 
 #[derive(Debug, Default)]
-struct Fields {
-    timestamp: Option<String>,
-    time: Option<String>,
-    message: Option<String>,
-    event: Option<String>,
-    level: Option<String>,
-    logger: Option<String>,
-    pid: Option<String>,
-    traceback: Option<String>,
-    status: Option<String>,
-    log: Option<String>,
+struct Fields<'a> {
+    timestamp: Option<Cow<'a, str>>,
+    time: Option<Cow<'a, str>>,
+    message: Option<Cow<'a, str>>,
+    event: Option<Cow<'a, str>>,
+    level: Option<Cow<'a, str>>,
+    logger: Option<Cow<'a, str>>,
+    pid: Option<Cow<'a, str>>,
+    traceback: Option<Cow<'a, str>>,
+    status: Option<Cow<'a, str>>,
+    log: Option<Cow<'a, str>>,
 }
 
-impl Fields {
-    fn slot(&mut self, key: &str) -> Option<&mut Option<String>> {
+impl<'a> Fields<'a> {
+    fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'a, str>>> {
         Some(match key {
             "timestamp" | "asctime" | "@timestamp" => &mut self.timestamp,
             "time" => &mut self.time,
@@ -132,7 +135,7 @@ impl Fields {
             };
             if let Some(slot) = fields.slot(&key) {
                 found = true;
-                slot.get_or_insert(value);
+                slot.get_or_insert(Cow::Owned(value));
             }
             rest = after;
         }
@@ -168,22 +171,22 @@ fn string(text: &str) -> (String, &str) {
     (value, "")
 }
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
+            type Value = Fields<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<Scalar>()? {
+                while let Some(key) = map.next_key::<Scalar<'de>>()? {
                     match key.0.as_deref().and_then(|key| fields.slot(key)) {
                         Some(slot) => {
-                            let value = map.next_value::<Scalar>()?.0;
+                            let value = map.next_value::<Scalar<'de>>()?.0;
                             if slot.is_none() {
                                 *slot = value;
                             }
@@ -201,43 +204,46 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// A string, or a number or truth value as one; anything nested is not looked at, a list of lines is joined.
-struct Scalar(Option<String>);
+struct Scalar<'a>(Option<Cow<'a, str>>);
 
-impl<'de> Deserialize<'de> for Scalar {
+impl<'de> Deserialize<'de> for Scalar<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
         impl<'de> Visitor<'de> for Any {
-            type Value = Scalar;
+            type Value = Scalar<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("any value")
             }
-            fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
-                Ok(Scalar(Some(value.to_owned())))
+            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Scalar<'de>, E> {
+                Ok(Scalar(Some(Cow::Borrowed(value))))
             }
-            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-                Ok(Scalar(Some(value.to_string())))
+            fn visit_str<E>(self, value: &str) -> Result<Scalar<'de>, E> {
+                Ok(Scalar(Some(Cow::Owned(value.to_owned()))))
             }
-            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
-                Ok(Scalar(Some(value.to_string())))
+            fn visit_i64<E>(self, value: i64) -> Result<Scalar<'de>, E> {
+                Ok(Scalar(Some(Cow::Owned(value.to_string()))))
             }
-            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
-                Ok(Scalar(Some(value.to_string())))
+            fn visit_u64<E>(self, value: u64) -> Result<Scalar<'de>, E> {
+                Ok(Scalar(Some(Cow::Owned(value.to_string()))))
             }
-            fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
+            fn visit_f64<E>(self, value: f64) -> Result<Scalar<'de>, E> {
+                Ok(Scalar(Some(Cow::Owned(value.to_string()))))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Scalar<'de>, E> {
                 Ok(Scalar(None))
             }
-            fn visit_unit<E>(self) -> Result<Scalar, E> {
+            fn visit_unit<E>(self) -> Result<Scalar<'de>, E> {
                 Ok(Scalar(None))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scalar, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scalar<'de>, A::Error> {
                 let mut lines = Vec::new();
-                while let Some(item) = items.next_element::<Scalar>()? {
-                    lines.extend(item.0);
+                while let Some(item) = items.next_element::<Scalar<'de>>()? {
+                    lines.extend(item.0.map(Cow::into_owned));
                 }
-                Ok(Scalar(Some(lines.join("\n"))))
+                Ok(Scalar(Some(Cow::Owned(lines.join("\n")))))
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar<'de>, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 Ok(Scalar(None))
             }

@@ -24,10 +24,8 @@ const NEEDLES: &[&str] = &[
     "listening at",
     "using worker",
     "booting worker",
-    "starting gunicorn",
     "handling signal",
     "shutting down",
-    "worker exiting",
     "address already in use",
     // The task processor's.
     "processor starting",

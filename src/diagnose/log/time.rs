@@ -18,24 +18,40 @@ impl Moment {
     /// Understands `2026-11-22T15:40:56.927275Z`, `2023-11-28 06:07:21 +0000`, `2023-11-28 06:07:21,123`.
     #[must_use]
     pub fn read(text: &str) -> Option<(Self, &str)> {
-        let (date, rest) = text.split_at_checked(10)?;
-        let date: jiff::civil::Date = date.parse().ok()?;
-        let rest = rest.strip_prefix(['T', ' '])?;
-        let (clock, rest) = rest.split_at_checked(8)?;
-        if clock.as_bytes().get(2) != Some(&b':') || clock.as_bytes().get(5) != Some(&b':') {
+        let bytes = text.as_bytes();
+        let number = |from: usize, to: usize| digits(bytes.get(from..to)?);
+        let is = |at: usize, signs: &[u8]| bytes.get(at).is_some_and(|byte| signs.contains(byte));
+        if !(is(4, b"-") && is(7, b"-") && is(10, b"T ") && is(13, b":") && is(16, b":")) {
             return None;
         }
-        let clock: jiff::civil::Time = clock.parse().ok()?;
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let rest = text.get(19..)?;
         let (micros, rest) = fraction(rest);
         let (offset, rest) = zone(rest);
-        let seconds = date
-            .to_datetime(clock)
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()?
-            .timestamp()
-            .as_second();
+        let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
         Some((Self((seconds - offset) * 1_000_000 + micros), rest))
     }
+}
+
+/// A number of nothing but digits.
+fn digits(bytes: &[u8]) -> Option<i64> {
+    bytes.iter().try_fold(0, |number, byte| {
+        byte.is_ascii_digit()
+            .then(|| number * 10 + i64::from(byte - b'0'))
+    })
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar: years are counted from March, so that the leap day
+/// is the last of its year.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 fn fraction(text: &str) -> (i64, &str) {
@@ -120,6 +136,28 @@ mod tests {
     #[case("20é6-11-22T15:40:56")]
     fn rejects(#[case] text: &str) {
         assert_eq!(Moment::read(text), None);
+    }
+
+    #[test]
+    fn days_are_the_calendars() {
+        for text in [
+            "1970-01-01",
+            "1999-12-31",
+            "2000-02-29",
+            "2024-03-01",
+            "2026-11-22",
+        ] {
+            let date: jiff::civil::Date = text.parse().unwrap();
+            let expected = date
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .unwrap()
+                .timestamp()
+                .as_second();
+            assert_eq!(
+                Moment::read(&format!("{text}T00:00:00Z")).unwrap().0.0,
+                expected * 1_000_000
+            );
+        }
     }
 
     #[test]

@@ -31,8 +31,30 @@ pub struct Seen {
     pub line: u64,
     /// When, where the log says so.
     pub time: Option<Moment>,
-    /// What stands there, redacted.
-    pub excerpt: String,
+    /// The class of the exception that stands there; empty for other lines.
+    pub class: String,
+    /// What stands there, as it is: not to be shown before [`Seen::excerpt`] has redacted it.
+    pub message: String,
+}
+
+impl Seen {
+    /// Where an event says something.
+    #[must_use]
+    pub fn of(event: &Event, input: u16) -> Self {
+        Self {
+            input,
+            line: event.line,
+            time: event.time,
+            class: String::new(),
+            message: event.message.clone(),
+        }
+    }
+
+    /// What stands there, redacted and short.
+    #[must_use]
+    pub fn excerpt(&self) -> String {
+        excerpt(&self.class, &self.message)
+    }
 }
 
 /// A trouble that was recognised in an exception or a line, once or many times.
@@ -82,6 +104,8 @@ pub struct Case {
     pub sources: Vec<Source>,
     /// The troubles, in the order of their first sighting.
     pub sightings: Vec<Sighting>,
+    /// How many times a trouble was seen.
+    pub troubles: u64,
     /// What happened to Gunicorn's workers.
     pub workers: Workers,
     /// What happened to tasks.
@@ -101,6 +125,7 @@ impl Case {
             component,
             sources: Vec::new(),
             sightings: Vec::new(),
+            troubles: 0,
             workers: Workers::default(),
             tasks: Tasks::default(),
             hosts: Hosts::default(),
@@ -131,9 +156,12 @@ impl Case {
         }
         let stopping = source.life.stopping;
         self.workers.observe(event, input, stopping);
-        self.tasks.observe(event, input);
-        self.hosts.observe(event, input);
-        self.recognise(event, input);
+        self.tasks.observe(event, input, stopping.is_some());
+        // Records of normal work show no failure.
+        if event.level.is_none_or(|level| level >= Level::Warning) {
+            self.hosts.observe(event, input);
+            self.recognise(event, input);
+        }
     }
 
     /// Notes that a request was answered well.
@@ -186,7 +214,8 @@ impl Case {
                 input,
                 line: part.line,
                 time: event.time,
-                excerpt: excerpt(part.class, part.message),
+                class: part.class.to_owned(),
+                message: part.message.to_owned(),
             };
             let consequence = event
                 .last_exception()
@@ -195,7 +224,8 @@ impl Case {
                     input,
                     line: last.line,
                     time: event.time,
-                    excerpt: excerpt(&last.class, &last.message),
+                    class: last.class.clone(),
+                    message: last.message.clone(),
                 });
             self.sight(Sighting {
                 code: cause.code,
@@ -226,7 +256,7 @@ impl Case {
         if let Some(known) = self.remembered.get(&key) {
             return known.clone();
         }
-        let recognise = |cause: &'static Cause| Some((cause, (cause.recognise)(failure)?));
+        let recognise = |cause: &'static Cause| Some((cause, (cause.recognise)(failure)?.redacted()));
         let found = if last_resort {
             fallbacks().find_map(recognise)
         } else {
@@ -240,6 +270,7 @@ impl Case {
     }
 
     fn sight(&mut self, new: Sighting) {
+        self.troubles += 1;
         let room = self.sightings.len() < SIGHTINGS;
         let known = self.sightings.iter_mut().find(|known| {
             known.code == new.code
@@ -261,8 +292,7 @@ impl Case {
 }
 
 /// An excerpt of a log, redacted and short.
-#[must_use]
-pub fn excerpt(class: &str, message: &str) -> String {
+fn excerpt(class: &str, message: &str) -> String {
     let telling = |line: &&str| {
         line.bytes()
             .any(|byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
@@ -304,8 +334,7 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
             message: &exception.message,
         })
         .collect();
-    let worth = event.origin == Origin::Plain || event.level.is_none_or(|level| level >= Level::Warning);
-    if parts.is_empty() && worth {
+    if parts.is_empty() {
         let line = event.line;
         let message = event.message.as_str();
         parts.push(quoted_exception(message).map_or(

@@ -128,13 +128,7 @@ fn evidence(sighting: &Sighting) -> Vec<Seen> {
     if sighting.count > 1 {
         evidence.push(sighting.last.clone());
     } else {
-        evidence.extend(
-            sighting
-                .others
-                .iter()
-                .filter(|other| other.excerpt != sighting.first.excerpt)
-                .cloned(),
-        );
+        evidence.extend(sighting.others.iter().cloned());
     }
     distinct(evidence)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::phrases::{self, Phrase};
-use crate::diagnose::Component;
+use crate::diagnose::{Component, redact::redact};
 
 /// In which part of its life a process failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +128,23 @@ impl Subject {
         Self {
             form,
             ..Self::default()
+        }
+    }
+
+    /// Without secrets: what it holds comes from the log and goes into messages and commands.
+    #[must_use]
+    pub fn redacted(self) -> Self {
+        let clean = |text: Option<String>| text.map(|text| redact(&text));
+        Self {
+            endpoint: Endpoint {
+                host: clean(self.endpoint.host),
+                port: self.endpoint.port,
+            },
+            role: clean(self.role),
+            database: clean(self.database),
+            object: clean(self.object),
+            form: self.form,
+            detail: clean(self.detail),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Gunicorn's workers: killed for silence, for memory, or by somebody.
 
-use super::case::{Case, Seen, excerpt};
+use super::case::{Case, Seen};
 use super::{Explained, Finding};
-use crate::diagnose::log::event::Event;
+use crate::diagnose::log::event::{Event, Level};
 use crate::diagnose::log::time::Moment;
 use crate::diagnose::{Code, Component};
 
@@ -45,7 +45,7 @@ pub struct Workers {
     kills: Vec<Kill>,
     /// A worker could not start; the exception before it says why.
     failed_to_boot: Option<Seen>,
-    /// Workers that ended with a status of their own, outside of a timeout.
+    /// It was told to reload or to shrink, which ends workers.
     reload: bool,
 }
 
@@ -58,12 +58,7 @@ impl Workers {
             self.class = Some(Class::Threaded);
         }
         let message = event.message.as_str();
-        let seen = || Seen {
-            input,
-            line: event.line,
-            time: event.time,
-            excerpt: excerpt("", message),
-        };
+        let seen = || Seen::of(event, input);
         if let Some(class) = message.strip_prefix("Using worker: ") {
             self.class = match class.trim() {
                 "sync" => Some(Class::Sync),
@@ -88,7 +83,9 @@ impl Workers {
         } else if message.starts_with("Handling signal: hup") || message.starts_with("Handling signal: ttou")
         {
             self.reload = true;
-        } else if message.contains("Worker failed to boot") || message.contains("App failed to load") {
+        } else if event.level.is_none_or(|level| level >= Level::Error)
+            && message.contains("Worker failed to boot")
+        {
             self.failed_to_boot.get_or_insert_with(seen);
         }
     }
@@ -138,12 +135,6 @@ impl Workers {
                 stopping,
             });
         }
-    }
-
-    /// Where a worker failed to boot.
-    #[must_use]
-    pub const fn failed_to_boot(&self) -> Option<&Seen> {
-        self.failed_to_boot.as_ref()
     }
 }
 
@@ -200,6 +191,7 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
         out_of_memory(case, &memory),
         stopped_late(&late),
         by_signal(&other),
+        no_boot(case, workers),
     ]
     .into_iter()
     .flatten()
@@ -313,6 +305,23 @@ fn stopped_late(kills: &[&Kill]) -> Option<Finding> {
     Some(Finding {
         explained,
         evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+    })
+}
+
+/// Workers end at their start: the exception before it says why, unless the log begins behind it.
+fn no_boot(case: &Case, workers: &Workers) -> Option<Finding> {
+    let seen = workers.failed_to_boot.as_ref()?;
+    if case.sources.iter().any(|source| source.life.served > seen.line) {
+        return None;
+    }
+    let explained = Explained::new(
+        Code::CrashLooping,
+        "Gunicorn's workers end at their start; the log does not have the error that says why.",
+        "Read the whole log of the container's last run: kubectl logs POD --previous",
+    );
+    Some(Finding {
+        explained,
+        evidence: vec![seen.clone()],
     })
 }
 

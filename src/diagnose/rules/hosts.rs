@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::case::{Case, Seen, excerpt};
+use super::case::{Case, Seen};
 use super::{Explained, Finding};
 use crate::diagnose::log::event::Event;
 use crate::diagnose::{Code, Severity};
@@ -34,10 +34,8 @@ impl Hosts {
             .filter(|last| last.class.ends_with("DisallowedHost"))
             .map_or(event.message.as_str(), |last| last.message.as_str());
         let seen = || Seen {
-            input,
-            line: event.line,
-            time: event.time,
-            excerpt: excerpt("", message),
+            message: message.to_owned(),
+            ..Seen::of(event, input)
         };
         if message.starts_with("Session data corrupted") {
             self.sessions.get_or_insert_with(|| (seen(), 0)).1 += 1;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::case::{Case, Seen, Sighting, excerpt};
+use super::case::{Case, Seen, Sighting};
 use super::failure::{Failure, Subject, quoted_after};
 use super::{Cause, Explained, Finding};
 use crate::diagnose::log::event::{Event, Level};
@@ -94,7 +94,7 @@ fn explain_databases(_: &Case, sighting: &Sighting) -> Option<Explained> {
         Code::TaskProcessorDatabaseMismatch,
         format!(
             "The settings of the task processor's database contradict each other: {}",
-            sighting.first.excerpt
+            sighting.first.excerpt()
         ),
         "Give TASK_PROCESSOR_DATABASE_URL and TASK_PROCESSOR_DATABASES the same meaning on the API and the task processor: both unset for one database, or the URL set and TASK_PROCESSOR_DATABASES=default,task_processor.",
     ))
@@ -208,20 +208,15 @@ struct Unmanaged {
 }
 
 impl Tasks {
-    /// Notes what a record says of a task.
-    pub fn observe(&mut self, event: &Event, input: u16) {
+    /// Notes what a record says of a task; threads of a process that is `stopping` are not stuck.
+    pub fn observe(&mut self, event: &Event, input: u16, stopping: bool) {
         let message = event.message.as_str();
-        let seen = || Seen {
-            input,
-            line: event.line,
-            time: event.time,
-            excerpt: excerpt("", message),
-        };
+        let seen = || Seen::of(event, input);
         if let Some(rest) = message.strip_prefix("Failed to execute task '") {
             self.failed(rest, event, seen);
         } else if let Some((count, "unhealthy threads detected")) = message.split_once(' ') {
             let threads = count.parse().unwrap_or(0);
-            if threads > 0 {
+            if threads > 0 && !stopping {
                 self.unhealthy(event, seen(), threads);
             }
         } else if let Some(rest) = message.strip_prefix("Running function ") {

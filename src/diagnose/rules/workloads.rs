@@ -4,7 +4,7 @@ use super::case::{Case, Sighting};
 use super::failure::{Failure, Stage, Subject, quoted_after};
 use super::words::component;
 use super::{Cause, Explained};
-use crate::diagnose::{Code, Component, Severity, redact::redact};
+use crate::diagnose::{Code, Component, Severity};
 
 pub const CAUSES: &[Cause] = &[
     Cause {
@@ -141,7 +141,7 @@ fn arguments(failure: &Failure<'_>) -> Option<Subject> {
     let command = before.trim_end_matches(": ").trim();
     (command.starts_with("flagsmith") || command.contains("manage.py") || command.starts_with("gunicorn"))
         .then(|| Subject {
-            object: Some(redact(arguments)),
+            object: Some(arguments.to_owned()),
             detail: Some(command.to_owned()),
             ..Subject::default()
         })
@@ -210,7 +210,7 @@ fn frontend(failure: &Failure<'_>) -> Option<Subject> {
         .and_then(|(_, rest)| rest.split([' ', '[']).next());
     Some(Subject {
         form: error,
-        object: target.map(redact),
+        object: target.map(str::to_owned),
         ..Subject::default()
     })
 }
@@ -327,7 +327,7 @@ fn crash(failure: &Failure<'_>) -> Option<Subject> {
 }
 
 fn explain_crash(case: &Case, sighting: &Sighting) -> Option<Explained> {
-    let what = redact(sighting.subject.object.as_deref().unwrap_or("an error"));
+    let what = sighting.subject.object.as_deref().unwrap_or("an error");
     Some(Explained::new(
         Code::CrashLooping,
         format!(

@@ -52,7 +52,7 @@ fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
     let the_migration = the_migration(case, sighting);
     let progress = progress(case, sighting);
     let object = sighting.subject.object.as_deref().unwrap_or("a constraint");
-    let detail = crate::diagnose::redact::redact(sighting.subject.detail.as_deref().unwrap_or_default());
+    let detail = sighting.subject.detail.as_deref().unwrap_or_default();
     let (what, remedy) = match sighting.subject.form {
         "duplicate" => (
             format!("rows that are there break the rule \"{object}\" that values must be unique ({detail})"),

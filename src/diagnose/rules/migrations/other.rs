@@ -79,7 +79,7 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
 }
 
 fn explain_other(case: &Case, sighting: &Sighting) -> Option<Explained> {
-    let what = crate::diagnose::redact::redact(sighting.subject.object.as_deref().unwrap_or("an error"));
+    let what = sighting.subject.object.as_deref().unwrap_or("an error");
     Some(Explained::new(
         Code::MigrationFailed,
         format!(
