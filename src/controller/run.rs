@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream::select_all};
+use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, CustomResourceExt as _, Resource as _, ResourceExt as _,
@@ -20,6 +20,7 @@ use super::{
     backoff::Failures,
     lease::{Leadership, Lease, LeaseSettings},
     metrics::Metrics,
+    primaries::primaries,
     readiness::{Gate, Readiness, crd_freshness},
     reconcile::{Context, Primary, contained, error_policy},
 };
@@ -44,9 +45,6 @@ const DRAIN: Duration = Duration::from_secs(12);
 
 /// Events that wait for the controller: above a burst of one thousand installations, below what fills memory.
 const TRIGGERS: usize = 4096;
-
-/// Objects in one page of the list of FlagsmithDeployments.
-const PAGE_SIZE: u32 = 100;
 
 /// What the operator is told to do.
 #[derive(Clone, Debug)]
@@ -185,23 +183,15 @@ async fn control(
 ) {
     let (reader, writer) = reflector::store();
     let gone = Arc::clone(&context);
-    let primaries = select_all(settings.scope.each().into_iter().map(|namespace| {
-        let api: Api<Primary> = namespace.map_or_else(
-            || Api::all(client.clone()),
-            |namespace| Api::namespaced(client.clone(), namespace),
-        );
-        watcher(api, watcher::Config::default().page_size(PAGE_SIZE))
-            .default_backoff()
-            .boxed()
-    }))
-    .modify(|object| object.meta_mut().managed_fields = None)
-    .reflect(writer)
-    .inspect(move |event| {
-        if let Ok(watcher::Event::Delete(object)) = event {
-            forget(&gone, object);
-        }
-    })
-    .applied_objects();
+    let primaries = primaries(&client, &settings.scope)
+        .modify(|object| object.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .inspect(move |event| {
+            if let Ok(watcher::Event::Delete(object)) = event {
+                forget(&gone, object);
+            }
+        })
+        .applied_objects();
     let won = leadership_won(leading);
     let controller = Controller::for_stream(primaries, reader)
         .with_config(controller::Config::default().concurrency(settings.concurrency))

@@ -9,6 +9,8 @@
     reason = "a test stops where something is not as it must be"
 )]
 
+mod alone;
+mod changes;
 mod crash;
 mod faults;
 mod idempotence;

@@ -48,6 +48,8 @@ func (c *Cluster) components() []Component {
 				"--service-account-private-key-file=" + c.path("pki", "sa.key"),
 				"--root-ca-file=" + c.caFile(),
 				"--leader-elect=false",
+				// A busy machine delays heartbeats; a node that counts as lost takes every pod's readiness with it.
+				"--node-monitor-grace-period=10m",
 				"--bind-address=" + loopback, port("--secure-port", c.Ports.ControllerManager),
 			},
 			Ready: func(ctx context.Context) error {

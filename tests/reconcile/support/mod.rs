@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 pub use network::{Call, Fate, Network};
 pub use operator::Operator;
 pub use recorder::Recorder;
-pub use sandbox::{Sandbox, condition, converged};
+pub use sandbox::{NAME, Sandbox, condition, converged, install_crd};
 pub use store::{Store, difference};
 
 /// How long an installation or an upgrade may take on a machine that is busy with other tests. Alone it takes four

@@ -28,6 +28,7 @@ const END: Duration = Duration::from_secs(5);
 pub struct Operator {
     pub network: Network,
     pub readiness: Readiness,
+    pub metrics: Metrics,
     pub shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -60,12 +61,13 @@ impl Operator {
             client,
             settings,
             readiness.clone(),
-            metrics,
+            metrics.clone(),
             shutdown.clone(),
         ));
         Self {
             network,
             readiness,
+            metrics,
             shutdown,
             task,
         }

@@ -38,9 +38,19 @@ impl Sandbox {
         sandbox
     }
 
+    /// Like [`Sandbox::new`], in the cluster of this client.
+    pub async fn of(client: Client, test: &str) -> Self {
+        let sandbox = Self::namespace(client, test).await;
+        sandbox.database_secret().await;
+        sandbox
+    }
+
     /// A namespace without anything.
     pub async fn empty(test: &str) -> Self {
-        let client = client().await;
+        Self::namespace(client().await, test).await
+    }
+
+    async fn namespace(client: Client, test: &str) -> Self {
         let namespace = format!("{test}-{:08x}", rand::random::<u32>());
         Api::<Namespace>::all(client.clone())
             .create(
@@ -243,7 +253,8 @@ fn object<T: DeserializeOwned>(body: Value) -> T {
     serde_json::from_value(body).unwrap()
 }
 
-pub(super) async fn install_crd(client: Client) {
+/// Installs the CRD and waits until it is served.
+pub async fn install_crd(client: Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     let crd = api::crd();
     let name = crd.name_any();

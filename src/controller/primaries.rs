@@ -1,0 +1,220 @@
+//! The FlagsmithDeployments of every namespace of the scope, as one stream of events.
+//!
+//! The library's store takes a complete list for the whole world: the list of one namespace would drop the objects
+//! of all others. Here the first lists of all namespaces become one, and every later one becomes the changes that
+//! it shows, with what was deleted while the watch was interrupted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{Stream, StreamExt as _, stream, stream::select_all};
+use kube::{
+    Api, Client, ResourceExt as _,
+    core::{ObjectMeta, error_boundary::InvalidObject},
+    runtime::{
+        WatchStreamExt as _, watcher as watch,
+        watcher::{self, Event},
+    },
+};
+
+use super::reconcile::Primary;
+use crate::observe::Scope;
+
+/// Objects in one page of a list.
+const PAGE_SIZE: u32 = 100;
+
+/// The events of all FlagsmithDeployments in a scope, with pauses after failures.
+pub fn primaries(
+    client: &Client,
+    scope: &Scope,
+) -> impl Stream<Item = Result<Event<Primary>, watcher::Error>> + Send + 'static {
+    let streams: Vec<_> = scope
+        .each()
+        .into_iter()
+        .enumerate()
+        .map(|(source, namespace)| {
+            let api: Api<Primary> = namespace.map_or_else(
+                || Api::all(client.clone()),
+                |namespace| Api::namespaced(client.clone(), namespace),
+            );
+            watch(api, watcher::Config::default().page_size(PAGE_SIZE))
+                .default_backoff()
+                .map(move |event| (source, event))
+                .boxed()
+        })
+        .collect();
+    let mut merge = Merge::new(streams.len());
+    select_all(streams).flat_map(move |(source, event)| {
+        stream::iter(match event {
+            Ok(event) => merge.step(source, event).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        })
+    })
+}
+
+/// Namespace and name.
+type Key = (String, String);
+
+/// One watch.
+#[derive(Default)]
+struct Source {
+    /// The uid of each object that is known.
+    known: BTreeMap<Key, String>,
+    /// What the list that is under way has named so far.
+    listed: BTreeSet<Key>,
+    /// Whether its first list is complete.
+    complete: bool,
+}
+
+/// Makes the events of one world out of those of several namespaces.
+struct Merge {
+    sources: Vec<Source>,
+    begun: bool,
+    done: bool,
+    /// Deletions from before the end of the first lists.
+    late: Vec<Event<Primary>>,
+}
+
+impl Merge {
+    fn new(sources: usize) -> Self {
+        Self {
+            sources: std::iter::repeat_with(Source::default).take(sources).collect(),
+            begun: false,
+            done: false,
+            late: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, source: usize, event: Event<Primary>) -> Vec<Event<Primary>> {
+        let mut events = Vec::new();
+        if !std::mem::replace(&mut self.begun, true) {
+            events.push(Event::Init);
+        }
+        let Some(known) = self.sources.get_mut(source) else {
+            return events;
+        };
+        match event {
+            Event::Init => known.listed.clear(),
+            Event::InitApply(object) | Event::Apply(object) => {
+                known.listed.insert(key(&object));
+                known.known.insert(key(&object), object.uid().unwrap_or_default());
+                events.push(if self.done {
+                    Event::Apply(object)
+                } else {
+                    Event::InitApply(object)
+                });
+            }
+            Event::Delete(object) => {
+                known.known.remove(&key(&object));
+                self.deleted(object, &mut events);
+            }
+            Event::InitDone => {
+                known.complete = true;
+                let listed = std::mem::take(&mut known.listed);
+                let gone: Vec<_> = known
+                    .known
+                    .extract_if(.., |key, _| !listed.contains(key))
+                    .collect();
+                for ((namespace, name), uid) in gone {
+                    self.deleted(tombstone(namespace, name, uid), &mut events);
+                }
+                if !self.done && self.sources.iter().all(|source| source.complete) {
+                    self.done = true;
+                    events.push(Event::InitDone);
+                    events.append(&mut self.late);
+                }
+            }
+        }
+        events
+    }
+
+    fn deleted(&mut self, object: Primary, events: &mut Vec<Event<Primary>>) {
+        let event = Event::Delete(object);
+        if self.done {
+            events.push(event);
+        } else {
+            self.late.push(event);
+        }
+    }
+}
+
+fn key(object: &Primary) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// An object of which only its identity is left.
+fn tombstone(namespace: String, name: String, uid: String) -> Primary {
+    kube::core::DeserializeGuard(Err(InvalidObject {
+        error: "it was deleted while the watch was interrupted".to_owned(),
+        metadata: ObjectMeta {
+            namespace: Some(namespace),
+            name: Some(name),
+            uid: Some(uid),
+            ..ObjectMeta::default()
+        },
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(namespace: &str, name: &str) -> Primary {
+        tombstone(
+            namespace.to_owned(),
+            name.to_owned(),
+            format!("{namespace}-{name}"),
+        )
+    }
+
+    fn names(events: &[Event<Primary>]) -> Vec<String> {
+        events
+            .iter()
+            .map(|event| match event {
+                Event::Init => "Init".to_owned(),
+                Event::InitDone => "InitDone".to_owned(),
+                Event::InitApply(it) => format!("InitApply {}", it.uid().unwrap()),
+                Event::Apply(it) => format!("Apply {}", it.uid().unwrap()),
+                Event::Delete(it) => format!("Delete {}", it.uid().unwrap()),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_first_lists_become_one() {
+        let mut merge = Merge::new(2);
+        let mut events = merge.step(0, Event::Init);
+        events.extend(merge.step(1, Event::Init));
+        events.extend(merge.step(0, Event::InitApply(object("a", "x"))));
+        events.extend(merge.step(0, Event::InitDone));
+        events.extend(merge.step(0, Event::Apply(object("a", "y"))));
+        events.extend(merge.step(0, Event::Delete(object("a", "x"))));
+        events.extend(merge.step(1, Event::InitApply(object("b", "x"))));
+        events.extend(merge.step(1, Event::InitDone));
+        assert_eq!(
+            names(&events),
+            [
+                "Init",
+                "InitApply a-x",
+                "InitApply a-y",
+                "InitApply b-x",
+                "InitDone",
+                "Delete a-x"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_later_list_tells_only_what_changed_in_its_namespace() {
+        let mut merge = Merge::new(2);
+        for (source, namespace) in [(0, "a"), (1, "b")] {
+            merge.step(source, Event::Init);
+            merge.step(source, Event::InitApply(object(namespace, "x")));
+            merge.step(source, Event::InitApply(object(namespace, "y")));
+            merge.step(source, Event::InitDone);
+        }
+        let mut events = merge.step(1, Event::Init);
+        events.extend(merge.step(1, Event::InitApply(object("b", "y"))));
+        events.extend(merge.step(1, Event::InitDone));
+        assert_eq!(names(&events), ["Apply b-y", "Delete b-x"]);
+    }
+}
