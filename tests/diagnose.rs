@@ -1,4 +1,9 @@
 //! `diagnose --logs` on output of real processes in real trouble, and in none.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at once where something is not as it must be"
+)]
 
 use assert_cmd::Command;
 use regex_lite::Regex;
@@ -20,14 +25,20 @@ fn fixtures() -> PathBuf {
 
 fn samples() -> Vec<Sample> {
     let table = std::fs::read_to_string(fixtures().join("expected.tsv")).unwrap();
-    let rows = table.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let rows = table
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
     rows.map(|row| {
         let mut cells = row.split('\t').map(str::to_owned);
         let mut cell = || cells.next().unwrap_or_default();
         Sample {
             name: cell(),
             component: cell(),
-            causes: cell().split('|').filter(|cause| *cause != "-").map(str::to_owned).collect(),
+            causes: cell()
+                .split('|')
+                .filter(|cause| *cause != "-")
+                .map(str::to_owned)
+                .collect(),
             mentions: cell(),
         }
     })
@@ -42,25 +53,45 @@ fn log(name: &str) -> Vec<u8> {
 fn diagnose(component: &str, log: &[u8]) -> (i32, Vec<Value>) {
     let output = Command::cargo_bin("flagsmith-operator")
         .unwrap()
-        .args(["diagnose", "--component", component, "--output", "json", "--logs", "-"])
+        .args([
+            "diagnose",
+            "--component",
+            component,
+            "--output",
+            "json",
+            "--logs",
+            "-",
+        ])
         .write_stdin(log)
         .output()
         .unwrap();
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    (output.status.code().unwrap(), report["diagnoses"].as_array().unwrap().clone())
+    (
+        output.status.code().unwrap(),
+        report["diagnoses"].as_array().unwrap().clone(),
+    )
 }
 
 fn codes(diagnoses: &[Value]) -> Vec<&str> {
-    diagnoses.iter().map(|diagnosis| diagnosis["code"].as_str().unwrap()).collect()
+    diagnoses
+        .iter()
+        .map(|diagnosis| diagnosis["code"].as_str().unwrap())
+        .collect()
 }
 
 fn prefix_lines(text: &[u8], prefix: &str) -> Vec<u8> {
-    String::from_utf8_lossy(text).lines().fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "{prefix}{line}");
-        text
-    })
-    .into_bytes()
+    String::from_utf8_lossy(text)
+        .lines()
+        .fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "{prefix}{line}");
+            text
+        })
+        .into_bytes()
 }
 
 #[test]
@@ -75,7 +106,11 @@ fn every_sample_gets_the_right_cause() {
         };
         let text = serde_json::to_string(&diagnoses).unwrap().replace("\\\"", "\"");
         if !right || !Regex::new(&sample.mentions).unwrap().is_match(&text) {
-            let _ = writeln!(wrong, "{}: {found:?} instead of {:?} with /{}/", sample.name, sample.causes, sample.mentions);
+            let _ = writeln!(
+                wrong,
+                "{}: {found:?} instead of {:?} with /{}/",
+                sample.name, sample.causes, sample.mentions
+            );
         }
         // One trouble is one diagnosis.
         if found.len() > 1 {
@@ -92,7 +127,14 @@ fn every_sample_gets_the_right_cause() {
 #[case::compose("flagsmith-1  | ")]
 #[case::runtime("2026-11-22T16:02:25.750976123Z stderr F ")]
 fn collectors_prefixes_do_not_matter(#[case] prefix: &str) {
-    for name in ["lock-timeout.generic", "refused.generic", "tp-db-lost.json", "api-sync-libpq", "race-3", "api-ok"] {
+    for name in [
+        "lock-timeout.generic",
+        "refused.generic",
+        "tp-db-lost.json",
+        "api-sync-libpq",
+        "race-3",
+        "api-ok",
+    ] {
         let sample = samples().into_iter().find(|sample| sample.name == name).unwrap();
         let (_, plain) = diagnose(&sample.component, &log(name));
         let (_, prefixed) = diagnose(&sample.component, &prefix_lines(&log(name), prefix));
@@ -123,7 +165,14 @@ fn evidence_names_the_line() {
         let (_, diagnoses) = diagnose("migration", text.as_bytes());
         for evidence in diagnoses[0]["evidence"].as_array().unwrap() {
             let evidence = evidence.as_str().unwrap();
-            let number: usize = evidence.strip_prefix("line ").unwrap().split(':').next().unwrap().parse().unwrap();
+            let number: usize = evidence
+                .strip_prefix("line ")
+                .unwrap()
+                .split(':')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
             let line = text.lines().nth(number - 1).unwrap();
             let class = evidence.split(": ").nth(1).unwrap().split(" / ").next().unwrap();
             assert!(line.contains(class), "{name}: {evidence}\n{line}");
@@ -134,31 +183,49 @@ fn evidence_names_the_line() {
 #[test]
 fn report_has_every_field() {
     let (_, diagnoses) = diagnose("migration", &log("lock-timeout.json"));
-    let diagnosis = &diagnoses[0];
-    assert_eq!(diagnosis["severity"], "Critical");
-    assert_eq!(diagnosis["component"], "migrations");
-    assert_eq!(diagnosis["docs"], "docs/causes.md#migrationlocktimeout");
+    let first = &diagnoses[0];
+    assert_eq!(first["severity"], "Critical");
+    assert_eq!(first["component"], "migrations");
+    assert_eq!(first["docs"], "docs/causes.md#migrationlocktimeout");
     for field in ["message", "remedy"] {
-        assert!(diagnosis[field].as_str().unwrap().len() > 20);
+        assert!(first[field].as_str().unwrap().len() > 20);
     }
 }
 
 #[test]
 fn unreadable_file_and_bad_usage_end_with_2() {
-    let run = |arguments: &[&str]| Command::cargo_bin("flagsmith-operator").unwrap().args(arguments).output().unwrap();
+    let run = |arguments: &[&str]| {
+        Command::cargo_bin("flagsmith-operator")
+            .unwrap()
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
     let missing = run(&["diagnose", "--logs", "/nonexistent/x.log", "--component", "api"]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("/nonexistent/x.log"));
-    for arguments in [&["diagnose", "--component", "api"][..], &["diagnose", "--logs", "-", "--component", "nobody"], &["explain", "NoSuchCause"]] {
+    for arguments in [
+        &["diagnose", "--component", "api"][..],
+        &["diagnose", "--logs", "-", "--component", "nobody"],
+        &["explain", "NoSuchCause"],
+    ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
 
 #[test]
 fn explain_knows_every_code_in_any_case() {
-    let output = Command::cargo_bin("flagsmith-operator").unwrap().args(["explain", "migrationLOCKtimeout"]).output().unwrap();
+    let output = Command::cargo_bin("flagsmith-operator")
+        .unwrap()
+        .args(["explain", "migrationLOCKtimeout"])
+        .output()
+        .unwrap();
     assert!(output.status.success());
-    assert!(String::from_utf8(output.stdout).unwrap().starts_with("MigrationLockTimeout (critical)"));
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .starts_with("MigrationLockTimeout (critical)")
+    );
 }
 
 #[test]
@@ -171,7 +238,10 @@ fn a_reader_that_goes_away_is_no_failure() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
 }
 
 #[test]
@@ -180,7 +250,14 @@ fn several_logs_are_one_investigation() {
     let path = |name: &str| fixtures().join(format!("logs/{name}.log"));
     let output = Command::cargo_bin("flagsmith-operator")
         .unwrap()
-        .args(["diagnose", "--component", "migration", "--output", "json", "--logs"])
+        .args([
+            "diagnose",
+            "--component",
+            "migration",
+            "--output",
+            "json",
+            "--logs",
+        ])
         .args([path("race-1"), path("race-2"), path("race-3")])
         .output()
         .unwrap();

@@ -1,7 +1,8 @@
 //! `diagnose --logs FILE`: says what is wrong from logs alone.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -83,12 +84,19 @@ pub fn run(args: &DiagnoseArgs) -> ExitCode {
     };
     // A reader that went away (`| head`) has what it wanted; the exit status stays true.
     let _ = io::stdout().lock().write_all(text.as_bytes());
-    if diagnoses.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIAGNOSED) }
+    if diagnoses.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DIAGNOSED)
+    }
 }
 
 fn read(investigation: &mut Investigation, path: &Path) -> io::Result<()> {
     if path == Path::new("-") {
-        return investigation.read("standard input", BufReader::with_capacity(BUFFER, io::stdin().lock()));
+        return investigation.read(
+            "standard input",
+            BufReader::with_capacity(BUFFER, io::stdin().lock()),
+        );
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     investigation.read(&name, BufReader::with_capacity(BUFFER, File::open(path)?))
@@ -112,9 +120,13 @@ fn block(diagnosis: &Diagnosis) -> String {
     let mut block = format!("{} ({severity})\n  {}\n", diagnosis.code, diagnosis.message);
     for (index, evidence) in diagnosis.evidence.iter().enumerate() {
         let label = if index == 0 { "seen" } else { "    " };
-        block.push_str(&format!("  {label}   {evidence}\n"));
+        let _ = writeln!(block, "  {label}   {evidence}");
     }
-    block.push_str(&format!("  do     {}\n  more   flagsmith-operator explain {}\n", diagnosis.remedy, diagnosis.code));
+    let _ = writeln!(
+        block,
+        "  do     {}\n  more   flagsmith-operator explain {}",
+        diagnosis.remedy, diagnosis.code
+    );
     block
 }
 
@@ -145,6 +157,9 @@ fn json(diagnoses: &[Diagnosis]) -> String {
         remedy: &diagnosis.remedy,
         docs: catalogue::docs(diagnosis.code),
     });
-    let report = Report { diagnoses: reported.collect() };
-    serde_json::to_string_pretty(&report).map_or_else(|_| "{\"diagnoses\": []}\n".to_owned(), |json| json + "\n")
+    let report = Report {
+        diagnoses: reported.collect(),
+    };
+    serde_json::to_string_pretty(&report)
+        .map_or_else(|_| "{\"diagnoses\": []}\n".to_owned(), |json| json + "\n")
 }

@@ -15,7 +15,8 @@ const SUGGESTIONS: usize = 3;
 /// The arguments of `explain`.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// The code of a cause, for example DatabaseUnreachable; without it all are listed
+    /// The code of a cause, without it all are listed
+    #[arg(value_name = "CODE")]
     pub code: Option<String>,
 }
 
@@ -31,7 +32,11 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let near = suggestions(name);
-    let hint = if near.is_empty() { "flagsmith-operator explain lists all causes".to_owned() } else { format!("similar: {}", near.join(", ")) };
+    let hint = if near.is_empty() {
+        "flagsmith-operator explain lists all causes".to_owned()
+    } else {
+        format!("similar: {}", near.join(", "))
+    };
     let _ = writeln!(io::stderr(), "error: there is no cause named \"{name}\"; {hint}");
     ExitCode::from(UNKNOWN)
 }
@@ -51,8 +56,17 @@ fn explanation(entry: &Entry) -> String {
 }
 
 fn list() -> String {
-    let width = catalogue::entries().map(|entry| entry.code.as_str().len()).max().unwrap_or(0);
-    catalogue::entries().map(|entry| format!("{:width$}  {}\n", entry.code.as_str(), entry.title)).collect()
+    let width = catalogue::entries()
+        .map(|entry| entry.code.as_str().len())
+        .max()
+        .unwrap_or(0);
+    catalogue::entries().fold(String::new(), |mut list, entry| {
+        let _ = std::fmt::Write::write_fmt(
+            &mut list,
+            format_args!("{:width$}  {}\n", entry.code.as_str(), entry.title),
+        );
+        list
+    })
 }
 
 /// Codes with that text in their name, or those that differ in few letters.
@@ -80,7 +94,11 @@ fn distance(from: &str, to: &str) -> usize {
         let mut diagonal = line;
         let mut left = line + 1;
         for (cell, b) in row.iter_mut().skip(1).zip(to.chars()) {
-            let cost = if a == b { diagonal } else { 1 + diagonal.min(*cell).min(left) };
+            let cost = if a == b {
+                diagonal
+            } else {
+                1 + diagonal.min(*cell).min(left)
+            };
             diagonal = std::mem::replace(cell, cost);
             left = cost;
         }
@@ -107,7 +125,10 @@ mod tests {
 
     #[test]
     fn typing_errors_are_understood() {
-        assert_eq!(suggestions("DatabaseUnreachabel").first(), Some(&"DatabaseUnreachable"));
+        assert_eq!(
+            suggestions("DatabaseUnreachabel").first(),
+            Some(&"DatabaseUnreachable")
+        );
         assert!(suggestions("deadlock").contains(&"MigrationDeadlock"));
         assert_eq!(suggestions("xyzxyzxyz"), Vec::<&str>::new());
     }

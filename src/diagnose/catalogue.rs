@@ -43,7 +43,9 @@ const FAMILIES: &[(&str, &[Entry])] = &[
 /// The entry of a cause.
 #[must_use]
 pub fn entry(code: Code) -> &'static Entry {
-    entries().find(|entry| entry.code == code).unwrap_or(&UNDOCUMENTED)
+    entries()
+        .find(|entry| entry.code == code)
+        .unwrap_or(&UNDOCUMENTED)
 }
 
 /// All entries, in the order of the documentation.
@@ -111,11 +113,32 @@ mod tests {
     fn every_entry_says_everything() {
         for entry in entries() {
             for text in [entry.explanation, entry.passes, entry.remedy, entry.confirm] {
-                assert!(text.len() >= 12 && text.ends_with(['.', ';', ')', '"']), "{}: {text}", entry.code);
-                assert!(!text.contains('!') && !text.to_lowercase().contains("please"), "{}: {text}", entry.code);
+                assert!(
+                    text.len() >= 12 && text.ends_with(['.', ';', ')', '"']),
+                    "{}: {text}",
+                    entry.code
+                );
+                assert!(
+                    !text.contains('!') && !text.to_lowercase().contains("please"),
+                    "{}: {text}",
+                    entry.code
+                );
             }
-            assert!(!entry.title.is_empty() && !entry.title.ends_with('.'), "{}", entry.code);
+            assert!(
+                !entry.title.is_empty() && !entry.title.ends_with('.'),
+                "{}",
+                entry.code
+            );
         }
+    }
+
+    #[test]
+    fn documentation_is_current() {
+        let written = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/causes.md"));
+        assert!(
+            written == causes_markdown(),
+            "docs/causes.md differs from the catalogue: run make generate"
+        );
     }
 
     #[test]
@@ -123,7 +146,10 @@ mod tests {
         let text = causes_markdown();
         for code in Code::ALL {
             assert!(text.contains(&format!("\n### {code}\n")));
-            assert_eq!(docs(*code), format!("docs/causes.md#{}", code.as_str().to_lowercase()));
+            assert_eq!(
+                docs(*code),
+                format!("docs/causes.md#{}", code.as_str().to_lowercase())
+            );
         }
     }
 }

@@ -16,50 +16,87 @@ struct Pattern {
 }
 
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
-    let pattern = |regex: &str, replace| Pattern { regex: Regex::new(regex).ok(), replace };
+    let pattern = |regex: &str, replace| Pattern {
+        regex: Regex::new(regex).ok(),
+        replace,
+    };
     vec![
         // The last `@` ends the credentials: an unescaped one may be part of the password.
         pattern(r"([A-Za-z][A-Za-z0-9+.-]{1,20}://)(\S*)@", |found| {
             let user = found[2].split(':').next().unwrap_or_default();
-            let known = found[2].contains(':') && !user.is_empty() && user.len() < 64 && !user.contains(['/', '"', '\'']);
-            if known { format!("{}{user}:{MASK}@", &found[1]) } else { format!("{}{MASK}@", &found[1]) }
+            let known = found[2].contains(':')
+                && !user.is_empty()
+                && user.len() < 64
+                && !user.contains(['/', '"', '\'']);
+            if known {
+                format!("{}{user}:{MASK}@", &found[1])
+            } else {
+                format!("{}{MASK}@", &found[1])
+            }
         }),
         // Credentials of which the end was cut off; a port is none.
-        pattern(r"([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:]*:)([^\s@]+)(…?)$", |found| {
-            let port = found[2].split(['/', '?']).next().unwrap_or_default();
-            if port.bytes().all(|byte| byte.is_ascii_digit()) { found[0].to_owned() } else { format!("{}{MASK}", &found[1]) }
-        }),
+        pattern(
+            r"([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:]*:)([^\s@]+)(…?)$",
+            |found| {
+                let port = found[2].split(['/', '?']).next().unwrap_or_default();
+                if port.bytes().all(|byte| byte.is_ascii_digit()) {
+                    found[0].to_owned()
+                } else {
+                    format!("{}{MASK}", &found[1])
+                }
+            },
+        ),
         // An unescaped `#` or `/` in a password makes its first part look like a port.
-        pattern(r"(?i)(cast to integer value as |invalid (?:literal for int\(\)[^:]*|port|integer value)[^'\x22]{0,40})(['\x22]).*", |found| {
+        pattern(
+            r"(?i)(cast to integer value as |invalid (?:literal for int\(\)[^:]*|port|integer value)[^'\x22]{0,40})(['\x22]).*",
+            |found| format!("{}{MASK}", &found[1]),
+        ),
+        pattern(r"(?is)-----BEGIN[^-]*PRIVATE KEY-----.*", |_| {
+            "-----BEGIN PRIVATE KEY----- ***".to_owned()
+        }),
+        pattern(r"(?i)\b(authorization\b['\x22]?\s*[:=]\s*).*", |found| {
             format!("{}{MASK}", &found[1])
         }),
-        pattern(r"(?is)-----BEGIN[^-]*PRIVATE KEY-----.*", |_| "-----BEGIN PRIVATE KEY----- ***".to_owned()),
-        pattern(r"(?i)\b(authorization\b['\x22]?\s*[:=]\s*).*", |found| format!("{}{MASK}", &found[1])),
-        pattern(r"(?i)\b((?:bearer|basic|token|api-key)\s+)['\x22]?[A-Za-z0-9+/=._~-]{12,}['\x22]?", |found| {
-            format!("{}{MASK}", &found[1])
-        }),
+        pattern(
+            r"(?i)\b((?:bearer|basic|token|api-key)\s+)['\x22]?[A-Za-z0-9+/=._~-]{12,}['\x22]?",
+            |found| format!("{}{MASK}", &found[1]),
+        ),
         // `'PASSWORD': 'x'`, `"password": "x"`, `password='x y'`, `PASSWORD 'x'`.
         pattern(
-            &format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*(?:\s*[:=]>?\s*|\s+)\\?)(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#),
+            &format!(
+                r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*(?:\s*[:=]>?\s*|\s+)\\?)(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#
+            ),
             |found| format!("{}{MASK}", &found[1]),
         ),
         // `password=x`, `token: x`.
-        pattern(&format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"]?\s*(?:[:=]|=>)\s*)([^\s'"][^\s]*)"#), |found| {
-            // Already masked, or the beginning of a sentence (`InvalidPassword: password authentication failed`).
-            if found[2].starts_with(MASK) || &found[2] == "password" { found[0].to_owned() } else { format!("{}{MASK}", &found[1]) }
-        }),
-        pattern(&format!(r"(?i)(Key \([^)]*(?:{SECRET_WORDS}|key|hash)[^)]*\)=)\([^)]*\)?"), |found| {
-            format!("{}({MASK})", &found[1])
-        }),
-        pattern(r"(?i)((?:DATABASE|REDIS|CLICKHOUSE|CACHE|BROKER|INFLUXDB)\w*_URLS?\s*[:=]\s*)\S+", |found| {
-            format!("{}{MASK}", &found[1])
-        }),
+        pattern(
+            &format!(r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"]?\s*(?:[:=]|=>)\s*)([^\s'"][^\s]*)"#),
+            |found| {
+                // Already masked, or the beginning of a sentence (`InvalidPassword: password authentication failed`).
+                if found[2].starts_with(MASK) || &found[2] == "password" {
+                    found[0].to_owned()
+                } else {
+                    format!("{}{MASK}", &found[1])
+                }
+            },
+        ),
+        pattern(
+            &format!(r"(?i)(Key \([^)]*(?:{SECRET_WORDS}|key|hash)[^)]*\)=)\([^)]*\)?"),
+            |found| format!("{}({MASK})", &found[1]),
+        ),
+        pattern(
+            r"(?i)((?:DATABASE|REDIS|CLICKHOUSE|CACHE|BROKER|INFLUXDB)\w*_URLS?\s*[:=]\s*)\S+",
+            |found| format!("{}{MASK}", &found[1]),
+        ),
         pattern(r"\bser\.[A-Za-z0-9]{8,}", |_| format!("ser.{MASK}")),
-        pattern(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*", |_| MASK.to_owned()),
-        pattern(r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}", |_| MASK.to_owned()),
-        pattern(r"(?i)(/(?:password-reset|reset-password|invite|confirm)[\w/-]*/)[^\s'\x22]+", |found| {
-            format!("{}{MASK}", &found[1])
+        pattern(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*", |_| {
+            MASK.to_owned()
         }),
+        pattern(r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}", |_| MASK.to_owned()),
+        pattern(
+            r"(?i)(/(?:password-reset|reset-password|invite|confirm)[\w/-]*/)[^\s'\x22]+",
+            |found| format!("{}{MASK}", &found[1]),
+        ),
         pattern(r"\b[0-9a-f]{40}\b", |_| MASK.to_owned()),
     ]
 });
@@ -88,12 +125,18 @@ mod tests {
 
     #[rstest]
     #[case("postgresql://flag:s3cr3t@db:5432/fs", "postgresql://flag:***@db:5432/fs")]
-    #[case("url postgres://flag:s3/c@r#3t@[::1]:5432/fs?sslmode=require x", "url postgres://flag:***@[::1]:5432/fs?sslmode=require x")]
+    #[case(
+        "url postgres://flag:s3/c@r#3t@[::1]:5432/fs?sslmode=require x",
+        "url postgres://flag:***@[::1]:5432/fs?sslmode=require x"
+    )]
     #[case("url postgres://flag:s3cr3", "url postgres://flag:***")]
     #[case("Listening at: http://127.0.0.1:8000", "Listening at: http://127.0.0.1:8000")]
     #[case("https://0123abcd@sentry.io/1", "https://***@sentry.io/1")]
     #[case("DATABASE_URL=no-url-at-all", "DATABASE_URL=***")]
-    #[case("ValueError: Port could not be cast to integer value as 's3cr'", "ValueError: Port could not be cast to integer value as ***")]
+    #[case(
+        "ValueError: Port could not be cast to integer value as 's3cr'",
+        "ValueError: Port could not be cast to integer value as ***"
+    )]
     #[case("{'PASSWORD': 's3cr3t', 'HOST': 'db'}", "{'PASSWORD': ***, 'HOST': 'db'}")]
     #[case("{\"password\": \"s3\\\"cr3t\", \"a\": 1}", "{\"password\": ***, \"a\": 1}")]
     #[case("PGPASSWORD=s3cr3t psql", "PGPASSWORD=*** psql")]
@@ -101,15 +144,36 @@ mod tests {
     #[case("ALTER ROLE u WITH PASSWORD 's3cr3t';", "ALTER ROLE u WITH PASSWORD ***;")]
     #[case("Authorization: Token 9944b09199c62bcf9418ad846dd0e4bb", "Authorization: ***")]
     #[case("sent Bearer abcdefghijklmnop0123", "sent Bearer ***")]
-    #[case("DETAIL:  Key (key)=(9944b09199c62bcf) already exists.", "DETAIL:  Key (key)=(***) already exists.")]
+    #[case(
+        "DETAIL:  Key (key)=(9944b09199c62bcf) already exists.",
+        "DETAIL:  Key (key)=(***) already exists."
+    )]
     #[case("X-Environment-Key: ser.ABCDEFGH12345678", "X-Environment-Key: ***")]
-    #[case("password authentication failed for user \"pw\"", "password authentication failed for user \"pw\"")]
+    #[case(
+        "password authentication failed for user \"pw\"",
+        "password authentication failed for user \"pw\""
+    )]
     #[case("fe_sendauth: no password supplied", "fe_sendauth: no password supplied")]
-    #[case("psycopg2.errors.InvalidPassword: password authentication failed", "psycopg2.errors.InvalidPassword: password authentication failed")]
-    #[case("column \"token\" of relation \"authtoken_token\" already exists", "column \"token\" of relation \"authtoken_token\" already exists")]
-    #[case("Key (email)=(a@example.com) is duplicated.", "Key (email)=(a@example.com) is duplicated.")]
-    #[case("constraint \"api_keys_masterapikey_hashed_key_uniq\"", "constraint \"api_keys_masterapikey_hashed_key_uniq\"")]
-    #[case("link https://x/password-reset/confirm/MQ/abc-123/", "link https://x/password-reset/confirm/MQ/***")]
+    #[case(
+        "psycopg2.errors.InvalidPassword: password authentication failed",
+        "psycopg2.errors.InvalidPassword: password authentication failed"
+    )]
+    #[case(
+        "column \"token\" of relation \"authtoken_token\" already exists",
+        "column \"token\" of relation \"authtoken_token\" already exists"
+    )]
+    #[case(
+        "Key (email)=(a@example.com) is duplicated.",
+        "Key (email)=(a@example.com) is duplicated."
+    )]
+    #[case(
+        "constraint \"api_keys_masterapikey_hashed_key_uniq\"",
+        "constraint \"api_keys_masterapikey_hashed_key_uniq\""
+    )]
+    #[case(
+        "link https://x/password-reset/confirm/MQ/abc-123/",
+        "link https://x/password-reset/confirm/MQ/***"
+    )]
     fn redacts(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(redact(text), expected);
     }
@@ -120,7 +184,10 @@ mod tests {
     }
 
     const PLACES: &[(&str, &str)] = &[
-        ("could not connect: postgres://flagsmith:", "@db.prod.svc:5432/flagsmith"),
+        (
+            "could not connect: postgres://flagsmith:",
+            "@db.prod.svc:5432/flagsmith",
+        ),
         ("redis://:", "@redis:6379/0"),
         ("{\"message\": \"x\", \"SECRET_KEY\": \"", "\"}"),
         ("+ export DJANGO_SECRET_KEY=", ""),

@@ -8,7 +8,10 @@ pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes);
     // Nearly every line is clean already: all bytes printable, none that can begin a BOM or a C1 control.
-    if bytes.iter().all(|byte| (0x20..0x7F).contains(byte) || *byte == b'\t') {
+    if bytes
+        .iter()
+        .all(|byte| (0x20..0x7F).contains(byte) || *byte == b'\t')
+    {
         return text;
     }
     let mut clean = String::with_capacity(text.len());
@@ -53,7 +56,10 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::colour(b"\x1b[2m2026\x1b[0m [\x1b[31m\x1b[1mcritical \x1b[0m] x", "2026 [critical ] x")]
+    #[case::colour(
+        b"\x1b[2m2026\x1b[0m [\x1b[31m\x1b[1mcritical \x1b[0m] x",
+        "2026 [critical ] x"
+    )]
     #[case::crlf(b"value\r", "value")]
     #[case::tab_stays(b"\tIs the server", "\tIs the server")]
     #[case::zeroes(b"\0\0\0line", "line")]

@@ -40,7 +40,10 @@ impl Level {
             ("notset", Level::Debug),
         ];
         let name = name.trim();
-        NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
+        NAMES
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, level)| *level)
     }
 }
 
@@ -70,6 +73,10 @@ pub struct Exception {
 
 /// Where a traceback went through; what a message alone does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent observations of one traceback"
+)]
 pub struct Frames {
     /// `django/core/management/commands/migrate.py`, or the migration executor.
     pub migrate: bool,
@@ -201,10 +208,18 @@ mod tests {
         let mut event = Event::new(1, 0, Origin::Traceback);
         for line in 0..1000 {
             let class = format!("E{line}");
-            event.push_exception(Exception { line, class, message: String::new(), link: Link::Cause });
+            event.push_exception(Exception {
+                line,
+                class,
+                message: String::new(),
+                link: Link::Cause,
+            });
         }
         assert_eq!(event.chain.len(), CHAIN_LIMIT);
-        assert_eq!((event.chain[0].line, event.last_exception().map(|last| last.line)), (0, Some(999)));
+        assert_eq!(
+            (event.chain[0].line, event.last_exception().map(|last| last.line)),
+            (0, Some(999))
+        );
     }
 
     #[test]

@@ -43,7 +43,11 @@ impl Grouper {
     /// A grouper of the source with this index.
     #[must_use]
     pub const fn new(source: u16) -> Self {
-        Self { source, open: None, waiting: None }
+        Self {
+            source,
+            open: None,
+            waiting: None,
+        }
     }
 
     /// Whether an event is unfinished, so that the next lines have to be seen whatever they are.
@@ -134,7 +138,13 @@ impl Grouper {
         sink(event);
     }
 
-    fn record(&mut self, number: u64, record: &Record<'_>, stamp: Option<Moment>, sink: &mut impl FnMut(Event)) {
+    fn record(
+        &mut self,
+        number: u64,
+        record: &Record<'_>,
+        stamp: Option<Moment>,
+        sink: &mut impl FnMut(Event),
+    ) {
         if self.in_frames() {
             if let Some(older) = self.waiting.take() {
                 sink(older.event);
@@ -146,13 +156,18 @@ impl Grouper {
         event.time = record.time.or(stamp);
         event.pid = record.pid;
         event.level = Some(record.level);
-        event.logger = record.logger.unwrap_or_default().to_owned();
+        record.logger.unwrap_or_default().clone_into(&mut event.logger);
         clip(record.message, MESSAGE_LIMIT).clone_into(&mut event.message);
         // A complete record of normal work has neither more lines nor a traceback.
         if record.logger.is_some() && record.level < Level::Warning {
             return sink(event);
         }
-        self.open = Some(Open { event, part: Part::Message, link: Link::First, seen: 0 });
+        self.open = Some(Open {
+            event,
+            part: Part::Message,
+            link: Link::First,
+            seen: 0,
+        });
     }
 
     fn text(&mut self, number: u64, text: &str, stamp: Option<Moment>, sink: &mut impl FnMut(Event)) {
@@ -165,7 +180,9 @@ impl Grouper {
             return self.unopened(number, text, line, stamp, sink);
         };
         match (open.part, line) {
-            (Part::Message | Part::Between, Line::Start) if open.takes_traceback() => open.part = Part::Frames,
+            (Part::Message | Part::Between, Line::Start) if open.takes_traceback() => {
+                open.part = Part::Frames;
+            }
             (Part::Frames, Line::Frame) => open.event.frames.note(text),
             (Part::Frames, Line::Exception { class, message }) => open.exception(number, class, message),
             (Part::Frames, Line::Blank | Line::Other) => {
@@ -175,8 +192,8 @@ impl Grouper {
             }
             (Part::Exception, Line::Blank) => open.part = Part::Between,
             (Part::Between | Part::Message, Line::Blank) => {}
-            (Part::Exception | Part::Between, Line::Connector(link)) => {
-                open.link = link;
+            (Part::Exception | Part::Between, Line::Connector(connector)) => {
+                open.link = connector;
                 open.part = Part::Between;
             }
             (Part::Exception, _) if continues_message(text) && line != Line::Start => {
@@ -184,7 +201,8 @@ impl Grouper {
                     append_line(&mut exception.message, text.trim());
                 }
             }
-            (Part::Message, Line::Frame | Line::Other | Line::Exception { .. }) if open.continue_message(text) => {}
+            (Part::Message, Line::Frame | Line::Other | Line::Exception { .. })
+                if open.continue_message(text) => {}
             _ => {
                 self.close(sink);
                 self.unopened(number, text, line, stamp, sink);
@@ -197,7 +215,9 @@ impl Grouper {
         let interrupted = self.waiting.is_some();
         match (line, &self.open) {
             (Line::Frame, Some(open)) => {
-                interrupted && open.part == Part::Message && (text.starts_with("  File \"") || text.starts_with("    "))
+                interrupted
+                    && open.part == Part::Message
+                    && (text.starts_with("  File \"") || text.starts_with("    "))
             }
             (Line::Exception { .. }, Some(open)) => interrupted && open.part == Part::Message,
             (Line::Frame | Line::Exception { .. }, None) => interrupted,
@@ -205,10 +225,22 @@ impl Grouper {
         }
     }
 
-    fn unopened(&mut self, number: u64, text: &str, line: Line<'_>, stamp: Option<Moment>, sink: &mut impl FnMut(Event)) {
+    fn unopened(
+        &mut self,
+        number: u64,
+        text: &str,
+        line: Line<'_>,
+        stamp: Option<Moment>,
+        sink: &mut impl FnMut(Event),
+    ) {
         let mut event = Event::new(number, self.source, Origin::Traceback);
         event.time = stamp;
-        let mut open = Open { event, part: Part::Frames, link: Link::First, seen: 0 };
+        let mut open = Open {
+            event,
+            part: Part::Frames,
+            link: Link::First,
+            seen: 0,
+        };
         match line {
             Line::Start => {
                 // What stands before it in the same line is another program's unfinished line.
@@ -218,9 +250,11 @@ impl Grouper {
                     sink(self.plain(number, before.trim(), stamp));
                 }
             }
-            Line::Exception { class, message } if is_well_known(class) => open.exception(number, class, message),
-            Line::Connector(link) => {
-                open.link = link;
+            Line::Exception { class, message } if is_well_known(class) => {
+                open.exception(number, class, message);
+            }
+            Line::Connector(connector) => {
+                open.link = connector;
                 open.part = Part::Between;
             }
             Line::Blank | Line::Frame => return,
@@ -232,12 +266,16 @@ impl Grouper {
 
 impl Open {
     fn exception(&mut self, line: u64, class: &str, message: &str) {
-        let link = if self.event.chain.is_empty() { Link::First } else { self.link };
+        let after = if self.event.chain.is_empty() {
+            Link::First
+        } else {
+            self.link
+        };
         self.event.push_exception(Exception {
             line,
             class: clip(class, 200).to_owned(),
             message: clip(message, MESSAGE_LIMIT).to_owned(),
-            link,
+            link: after,
         });
         self.part = Part::Exception;
         self.link = Link::First;
@@ -256,14 +294,15 @@ impl Open {
     /// Takes a line into the record's message; false when it is none of it.
     fn continue_message(&mut self, text: &str) -> bool {
         let event = &mut self.event;
-        if event.logger.is_empty() && event.origin == Origin::Record {
-            if let Some((more, logger)) = split_logger(text) {
-                if !more.trim().is_empty() {
-                    append_line(&mut event.message, more.trim());
-                }
-                logger.clone_into(&mut event.logger);
-                return true;
+        if event.logger.is_empty()
+            && event.origin == Origin::Record
+            && let Some((more, logger)) = split_logger(text)
+        {
+            if !more.trim().is_empty() {
+                append_line(&mut event.message, more.trim());
             }
+            logger.clone_into(&mut event.logger);
+            return true;
         }
         let continues = continues_message(text);
         if continues {
@@ -277,7 +316,7 @@ impl Open {
 /// Django ends the line only when the migration has ended.
 fn split_progress(text: &str) -> Option<(&str, &str)> {
     let trimmed = text.trim_start();
-    if trimmed.starts_with("No migrations to apply") {
+    if trimmed.starts_with("No migrations to apply") || trimmed.starts_with("[ ] ") {
         return Some((trimmed, ""));
     }
     if !(trimmed.starts_with("Applying ") || trimmed.starts_with("Unapplying ")) {
@@ -302,9 +341,14 @@ fn read_traceback(event: &mut Event, text: &str) {
         grouper.text(line, part, None, &mut sink);
     }
     grouper.finish(&mut sink);
-    for part in parts.into_iter().filter(|part| !part.chain.is_empty() || part.origin == Origin::Traceback) {
+    for part in parts
+        .into_iter()
+        .filter(|part| !part.chain.is_empty() || part.origin == Origin::Traceback)
+    {
         event.frames = part.frames;
-        part.chain.into_iter().for_each(|exception| event.push_exception(exception));
+        part.chain
+            .into_iter()
+            .for_each(|exception| event.push_exception(exception));
     }
 }
 

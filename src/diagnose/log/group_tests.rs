@@ -11,7 +11,11 @@ fn events(text: &str) -> Vec<Event> {
 }
 
 fn classes(event: &Event) -> Vec<&str> {
-    event.chain.iter().map(|exception| exception.class.as_str()).collect()
+    event
+        .chain
+        .iter()
+        .map(|exception| exception.class.as_str())
+        .collect()
 }
 
 const CHAIN: &str = r#"  Applying users.0041_add_onboarding_field...Traceback (most recent call last):
@@ -35,8 +39,17 @@ fn chain_behind_a_migration_is_one_event() {
     let events = events(CHAIN);
     assert_eq!(events.len(), 2);
     assert_eq!(events[0].message, "Applying users.0041_add_onboarding_field...");
-    assert_eq!(classes(&events[1]), ["psycopg2.errors.LockNotAvailable", "django.db.utils.OperationalError"]);
-    assert_eq!((events[1].chain[0].line, events[1].chain[1].link), (5, Link::Cause));
+    assert_eq!(
+        classes(&events[1]),
+        [
+            "psycopg2.errors.LockNotAvailable",
+            "django.db.utils.OperationalError"
+        ]
+    );
+    assert_eq!(
+        (events[1].chain[0].line, events[1].chain[1].link),
+        (5, Link::Cause)
+    );
     assert!(events[1].frames.migrate);
 }
 
@@ -51,7 +64,11 @@ fn message_of_several_lines_ends_with_its_logger() {
     );
     assert_eq!(events.len(), 3);
     assert_eq!(events[0].logger, "common.waitfordb");
-    assert!(events[0].message.ends_with("Is the server running on that host and accepting TCP/IP connections?"));
+    assert!(
+        events[0]
+            .message
+            .ends_with("Is the server running on that host and accepting TCP/IP connections?")
+    );
     assert_eq!(classes(&events[2]), ["CommandError"]);
 }
 
@@ -63,7 +80,10 @@ fn traceback_belongs_to_the_record_before_it() {
          2026-11-22T16:08:22.9Z [info     ] next [a] positional_args=()\n",
     );
     assert_eq!(events.len(), 2);
-    assert_eq!((events[0].level, classes(&events[0])), (Some(Level::Error), vec!["psycopg2.OperationalError"]));
+    assert_eq!(
+        (events[0].level, classes(&events[0])),
+        (Some(Level::Error), vec!["psycopg2.OperationalError"])
+    );
     assert_eq!(events[0].chain[0].message, "server closed\nThis probably means");
 }
 
@@ -81,7 +101,10 @@ fn other_processes_lines_do_not_break_a_traceback() {
             let found: Vec<&str> = events.iter().flat_map(classes).collect();
             assert_eq!(
                 found,
-                ["psycopg2.errors.LockNotAvailable", "django.db.utils.OperationalError"],
+                [
+                    "psycopg2.errors.LockNotAvailable",
+                    "django.db.utils.OperationalError"
+                ],
                 "{stranger} at {position}"
             );
         }
@@ -90,7 +113,7 @@ fn other_processes_lines_do_not_break_a_traceback() {
 
 #[test]
 fn cut_beginning_still_has_its_exceptions() {
-    let tail: String = CHAIN.lines().skip(3).map(|line| format!("{line}\n")).collect();
+    let tail = CHAIN.lines().skip(3).collect::<Vec<_>>().join("\n");
     let events = events(&tail);
     assert_eq!(events.iter().flat_map(classes).count(), 2);
 }
@@ -98,9 +121,14 @@ fn cut_beginning_still_has_its_exceptions() {
 #[test]
 fn json_traceback_is_read() {
     let text = "Traceback (most recent call last):\n  File \"x.py\"\npsycopg2.errors.DiskFull: could not extend file\n\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n  File \"y.py\"\ndjango.db.utils.OperationalError: could not extend file\n";
-    let line = serde_json::json!({"message": "Internal Server Error: /x", "levelname": "ERROR", "exc_info": text}).to_string();
+    let line =
+        serde_json::json!({"message": "Internal Server Error: /x", "levelname": "ERROR", "exc_info": text})
+            .to_string();
     let events = events(&line);
-    assert_eq!(classes(&events[0]), ["psycopg2.errors.DiskFull", "django.db.utils.OperationalError"]);
+    assert_eq!(
+        classes(&events[0]),
+        ["psycopg2.errors.DiskFull", "django.db.utils.OperationalError"]
+    );
 }
 
 #[test]
@@ -109,5 +137,8 @@ fn endless_traceback_is_given_up() {
     text.push_str(&"  File \"x.py\", line 1, in f\n".repeat(5_000));
     text.push_str("ValueError: no\n");
     let events = events(&text);
-    assert_eq!(events.iter().flat_map(classes).collect::<Vec<_>>(), ["ValueError"]);
+    assert_eq!(
+        events.iter().flat_map(classes).collect::<Vec<_>>(),
+        ["ValueError"]
+    );
 }

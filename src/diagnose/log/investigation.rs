@@ -53,7 +53,14 @@ impl Investigation {
     pub fn read(&mut self, name: &str, log: impl BufRead) -> io::Result<()> {
         let input = u16::try_from(self.inputs.len()).unwrap_or(u16::MAX);
         self.inputs.push(name.to_owned());
-        let mut reading = Reading { investigation: self, input, open: 0, watching: 0, last: Vec::new(), last_line: 0 };
+        let mut reading = Reading {
+            investigation: self,
+            input,
+            open: 0,
+            watching: 0,
+            last: Vec::new(),
+            last_line: 0,
+        };
         read_lines(log, |number, bytes| reading.line(number, bytes))?;
         reading.finish();
         Ok(())
@@ -77,7 +84,11 @@ impl Investigation {
     }
 
     fn evidence(&self, finding: &Finding) -> Vec<String> {
-        let name = |seen: &Seen| self.inputs.get(usize::from(seen.input)).filter(|name| !name.is_empty() && self.inputs.len() > 1);
+        let name = |seen: &Seen| {
+            self.inputs
+                .get(usize::from(seen.input))
+                .filter(|name| !name.is_empty() && self.inputs.len() > 1)
+        };
         finding
             .evidence
             .iter()
@@ -149,9 +160,13 @@ impl Reading<'_> {
         let stripped = strip(&text);
         let source = self.investigation.source(self.input, stripped.source);
         let Investigation { case, groupers, .. } = &mut *self.investigation;
-        let Some(grouper) = groupers.get_mut(usize::from(source)) else { return };
+        let Some(grouper) = groupers.get_mut(usize::from(source)) else {
+            return;
+        };
         let was_open = grouper.is_open();
-        grouper.line(number, stripped.text, stripped.time, &mut |event: Event| case.observe(&event));
+        grouper.line(number, stripped.text, stripped.time, &mut |event: Event| {
+            case.observe(&event);
+        });
         match (was_open, grouper.is_open()) {
             (false, true) => self.open += 1,
             (true, false) => self.open = self.open.saturating_sub(1),
@@ -175,7 +190,11 @@ impl Reading<'_> {
 /// Whether a line is an access record of a request that needs the database and went well.
 fn is_success(line: &[u8]) -> bool {
     let has = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
-    let answered = has(b"\" 200 ") || has(b"\" 201 ") || has(b"\" 204 ") || has(b"\"status\": \"20") || has(b"\"status\":\"20");
+    let answered = has(b"\" 200 ")
+        || has(b"\" 201 ")
+        || has(b"\" 204 ")
+        || has(b"\"status\": \"20")
+        || has(b"\"status\":\"20");
     answered && !has(b"/health/liveness") && !has(b"/metrics") && !has(b"/static/")
 }
 

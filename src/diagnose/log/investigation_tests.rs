@@ -4,6 +4,7 @@ use super::*;
 use crate::diagnose::Code;
 use proptest::prelude::*;
 use rstest::rstest;
+use std::fmt::Write as _;
 
 fn codes(component: Component, log: &str) -> Vec<Code> {
     let diagnoses = diagnose_log(component, log.as_bytes()).unwrap();
@@ -12,7 +13,11 @@ fn codes(component: Component, log: &str) -> Vec<Code> {
 
 /// A record of Flagsmith's format, `seconds` after a fixed moment.
 fn record(seconds: u32, level: &str, logger: &str, message: &str) -> String {
-    format!("2026-11-22T16:{:02}:{:02}.000000Z [{level:9}] {message} [{logger}] positional_args=()\n", seconds / 60, seconds % 60)
+    format!(
+        "2026-11-22T16:{:02}:{:02}.000000Z [{level:9}] {message} [{logger}] positional_args=()\n",
+        seconds / 60,
+        seconds % 60
+    )
 }
 
 fn gunicorn(seconds: u32, level: &str, message: &str) -> String {
@@ -20,8 +25,14 @@ fn gunicorn(seconds: u32, level: &str, message: &str) -> String {
 }
 
 fn waiting(seconds: u32, error: &str) -> String {
-    let at = format!("2026-11-22T16:{:02}:{:02}.000000Z [warning  ]", seconds / 60, seconds % 60);
-    format!("{at} Error was: OperationalError: connection to server at \"db\", port 5432 failed: {error}\n [common.core.management.commands.waitfordb] positional_args=()\n")
+    let at = format!(
+        "2026-11-22T16:{:02}:{:02}.000000Z [warning  ]",
+        seconds / 60,
+        seconds % 60
+    );
+    format!(
+        "{at} Error was: OperationalError: connection to server at \"db\", port 5432 failed: {error}\n [common.core.management.commands.waitfordb] positional_args=()\n"
+    )
 }
 
 fn traceback(class: &str, message: &str, wrapper: &str) -> String {
@@ -39,8 +50,15 @@ const SERVER: &str = "connection to server at \"db\", port 5432 failed: ";
 #[case::no_timeout("Booting worker with pid: 7", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?", 1, &[Code::GunicornWorkerOutOfMemory])]
 #[case::old_wording("WORKER TIMEOUT (pid:7)", "Worker with pid 7 was terminated due to signal 9", 1, &[Code::GunicornWorkerTimeout])]
 #[case::old_wording_memory("Booting worker with pid: 7", "Worker with pid 7 was terminated due to signal 9", 1, &[Code::GunicornWorkerOutOfMemory])]
-fn timeout_kill_is_not_memory(#[case] first: &str, #[case] second: &str, #[case] after: u32, #[case] expected: &[Code]) {
-    let log = gunicorn(0, "info", "Using worker: sync") + &gunicorn(10, "critical", first) + &gunicorn(10 + after, "error", second);
+fn timeout_kill_is_not_memory(
+    #[case] first: &str,
+    #[case] second: &str,
+    #[case] after: u32,
+    #[case] expected: &[Code],
+) {
+    let log = gunicorn(0, "info", "Using worker: sync")
+        + &gunicorn(10, "critical", first)
+        + &gunicorn(10 + after, "error", second);
     assert_eq!(codes(Component::Api, &log), expected);
 }
 
@@ -54,49 +72,111 @@ fn gunicorns_own_format_is_read() {
 
 #[test]
 fn a_rollouts_signals_are_no_crash() {
-    let rollout = gunicorn(0, "info", "Handling signal: term") + &gunicorn(1, "error", "Worker (pid:7) was sent SIGTERM!") + &gunicorn(2, "info", "Shutting down: Master");
+    let rollout = gunicorn(0, "info", "Handling signal: term")
+        + &gunicorn(1, "error", "Worker (pid:7) was sent SIGTERM!")
+        + &gunicorn(2, "info", "Shutting down: Master");
     assert_eq!(codes(Component::Api, &rollout), []);
-    let killed = gunicorn(0, "info", "Booting worker with pid: 7") + &gunicorn(1, "error", "Worker (pid:7) was sent SIGTERM!");
+    let killed = gunicorn(0, "info", "Booting worker with pid: 7")
+        + &gunicorn(1, "error", "Worker (pid:7) was sent SIGTERM!");
     assert_eq!(codes(Component::Api, &killed), [Code::GunicornWorkerKilled]);
 }
 
 #[test]
 fn race_is_told_from_conflict_by_what_the_run_did_before() {
-    let exists = |applied: &str| format!("Operations to perform:\n  Apply all migrations: x\nRunning migrations:\n{applied}  Applying features.0007_x...{}", traceback("psycopg2.errors.DuplicateTable", "relation \"features_x\" already exists", "ProgrammingError"));
-    assert_eq!(codes(Component::Migrations, &exists("  Applying contenttypes.0001_initial... OK\n")), [Code::MigrationConcurrent]);
-    assert_eq!(codes(Component::Migrations, &exists("")), [Code::MigrationSchemaConflict]);
+    let exists = |applied: &str| {
+        format!(
+            "Operations to perform:\n  Apply all migrations: x\nRunning migrations:\n{applied}  Applying features.0007_x...{}",
+            traceback(
+                "psycopg2.errors.DuplicateTable",
+                "relation \"features_x\" already exists",
+                "ProgrammingError"
+            )
+        )
+    };
+    assert_eq!(
+        codes(
+            Component::Migrations,
+            &exists("  Applying contenttypes.0001_initial... OK\n")
+        ),
+        [Code::MigrationConcurrent]
+    );
+    assert_eq!(
+        codes(Component::Migrations, &exists("")),
+        [Code::MigrationSchemaConflict]
+    );
     // Another process of the same log applied it: whoever it was, nothing is broken.
     let other = "[pod/a/migrate] Operations to perform:\n[pod/a/migrate]   Applying features.0007_x... OK\n";
-    let log: String = exists("").lines().map(|line| format!("[pod/b/migrate] {line}\n")).collect();
-    assert_eq!(codes(Component::Migrations, &(other.to_owned() + &log)), [Code::MigrationConcurrent]);
+    let log = format!(
+        "[pod/b/migrate] {}",
+        exists("").replace('\n', "\n[pod/b/migrate] ")
+    );
+    assert_eq!(
+        codes(Component::Migrations, &(other.to_owned() + &log)),
+        [Code::MigrationConcurrent]
+    );
 }
 
 #[test]
 fn separate_task_processor_database_is_recognised_by_the_second_run() {
-    let failure = traceback("psycopg2.errors.UndefinedColumn", "column users_ffadminuser.organisation_id does not exist", "ProgrammingError");
-    let second = format!("Operations to perform:\nRunning migrations:\n  No migrations to apply.\nOperations to perform:\nRunning migrations:\n  Applying contenttypes.0001_initial... OK\n  Applying users.0010_x...{failure}");
-    assert_eq!(codes(Component::Migrations, &second), [Code::TaskProcessorDatabaseMismatch]);
+    let failure = traceback(
+        "psycopg2.errors.UndefinedColumn",
+        "column users_ffadminuser.organisation_id does not exist",
+        "ProgrammingError",
+    );
+    let second = format!(
+        "Operations to perform:\nRunning migrations:\n  No migrations to apply.\nOperations to perform:\nRunning migrations:\n  Applying contenttypes.0001_initial... OK\n  Applying users.0010_x...{failure}"
+    );
+    assert_eq!(
+        codes(Component::Migrations, &second),
+        [Code::TaskProcessorDatabaseMismatch]
+    );
     let first = format!("Operations to perform:\nRunning migrations:\n  Applying users.0010_x...{failure}");
-    assert_eq!(codes(Component::Migrations, &first), [Code::MigrationSchemaConflict]);
+    assert_eq!(
+        codes(Component::Migrations, &first),
+        [Code::MigrationSchemaConflict]
+    );
 }
 
 #[test]
 fn track_request_proves_nothing() {
-    let run = |function: &str| record(0, "info", "task_processor.decorators", &format!("Running function {function} in unmanaged thread."));
+    let run = |function: &str| {
+        record(
+            0,
+            "info",
+            "task_processor.decorators",
+            &format!("Running function {function} in unmanaged thread."),
+        )
+    };
     assert_eq!(codes(Component::Api, &run("track_request").repeat(50)), []);
-    assert_eq!(codes(Component::Api, &(run("track_request") + &run("create_audit_log"))), [Code::TaskRunMethodUnset]);
+    assert_eq!(
+        codes(Component::Api, &(run("track_request") + &run("create_audit_log"))),
+        [Code::TaskRunMethodUnset]
+    );
 }
 
 #[rstest]
 #[case("FATAL:  the database system is starting up", Code::DatabaseStarting)]
 #[case("Connection refused", Code::DatabaseUnreachable)]
 #[case("FATAL:  sorry, too many clients already", Code::DatabaseConnectionsExhausted)]
-#[case("FATAL:  no more connections allowed (max_client_conn)", Code::DatabaseConnectionsExhausted)]
+#[case(
+    "FATAL:  no more connections allowed (max_client_conn)",
+    Code::DatabaseConnectionsExhausted
+)]
 fn waiting_that_failed_names_the_last_state(#[case] error: &str, #[case] expected: Code) {
-    let log = waiting(0, "Connection refused") + &waiting(1, error) + &record(5, "error", "waitfordb", "Failed to connect to DB within 5 seconds.") + "CommandError: Failed to connect to DB within 5 seconds.\n";
+    let log = waiting(0, "Connection refused")
+        + &waiting(1, error)
+        + &record(
+            5,
+            "error",
+            "waitfordb",
+            "Failed to connect to DB within 5 seconds.",
+        )
+        + "CommandError: Failed to connect to DB within 5 seconds.\n";
     assert_eq!(codes(Component::Migrations, &log), [expected]);
     // The same wait with a good end is a healthy start.
-    let well = waiting(0, "Connection refused") + &waiting(1, error) + "Operations to perform:\nRunning migrations:\n  No migrations to apply.\n";
+    let well = waiting(0, "Connection refused")
+        + &waiting(1, error)
+        + "Operations to perform:\nRunning migrations:\n  No migrations to apply.\n";
     assert_eq!(codes(Component::Migrations, &well), []);
     let well = waiting(0, error) + &gunicorn(9, "info", "Listening at: http://0.0.0.0:8000 (1)");
     assert_eq!(codes(Component::Api, &well), []);
@@ -104,70 +184,204 @@ fn waiting_that_failed_names_the_last_state(#[case] error: &str, #[case] expecte
 
 #[test]
 fn a_failed_attempt_that_was_repeated_well_is_healthy() {
-    let failed = format!("Operations to perform:\nRunning migrations:\n  Applying features.0007_x...{}", traceback("psycopg2.errors.LockNotAvailable", "canceling statement due to lock timeout", "OperationalError"));
-    assert_eq!(codes(Component::Migrations, &failed), [Code::MigrationLockTimeout]);
+    let failed = format!(
+        "Operations to perform:\nRunning migrations:\n  Applying features.0007_x...{}",
+        traceback(
+            "psycopg2.errors.LockNotAvailable",
+            "canceling statement due to lock timeout",
+            "OperationalError"
+        )
+    );
+    assert_eq!(
+        codes(Component::Migrations, &failed),
+        [Code::MigrationLockTimeout]
+    );
     let again = "Operations to perform:\nRunning migrations:\n  Applying features.0007_x... OK\n";
     assert_eq!(codes(Component::Migrations, &(failed.clone() + again)), []);
-    assert_eq!(codes(Component::Migrations, &(failed.clone() + again + &failed)), [Code::MigrationLockTimeout]);
+    assert_eq!(
+        codes(Component::Migrations, &(failed.clone() + again + &failed)),
+        [Code::MigrationLockTimeout]
+    );
 }
 
 #[test]
 fn one_failed_request_amid_good_ones_is_no_diagnosis() {
-    let access = "10.0.0.1 - - [22/Nov/2026:15:40:56 +0000] \"GET /api/v1/flags/ HTTP/1.1\" 200 5 \"-\" \"curl\"\n";
-    let failed = record(1, "error", "django.request", "Internal Server Error: /api/v1/flags/") + &traceback("psycopg2.OperationalError", "server closed the connection unexpectedly", "OperationalError");
-    assert_eq!(codes(Component::Api, &(access.repeat(3) + &failed + &access.repeat(3))), []);
-    assert_eq!(codes(Component::Api, &(access.repeat(3) + &failed)), [Code::DatabaseConnectionLost]);
-    assert_eq!(codes(Component::Api, &(access.repeat(3) + &failed.repeat(2) + access)), [Code::DatabaseConnectionLost]);
+    let access =
+        "10.0.0.1 - - [22/Nov/2026:15:40:56 +0000] \"GET /api/v1/flags/ HTTP/1.1\" 200 5 \"-\" \"curl\"\n";
+    let failed = record(
+        1,
+        "error",
+        "django.request",
+        "Internal Server Error: /api/v1/flags/",
+    ) + &traceback(
+        "psycopg2.OperationalError",
+        "server closed the connection unexpectedly",
+        "OperationalError",
+    );
+    assert_eq!(
+        codes(Component::Api, &(access.repeat(3) + &failed + &access.repeat(3))),
+        []
+    );
+    assert_eq!(
+        codes(Component::Api, &(access.repeat(3) + &failed)),
+        [Code::DatabaseConnectionLost]
+    );
+    assert_eq!(
+        codes(Component::Api, &(access.repeat(3) + &failed.repeat(2) + access)),
+        [Code::DatabaseConnectionLost]
+    );
 }
 
 #[test]
 fn unhealthy_threads_at_shutdown_are_normal() {
-    let warning = |seconds| record(seconds, "warning", "task_processor.threads", "2 unhealthy threads detected");
+    let warning = |seconds| {
+        record(
+            seconds,
+            "warning",
+            "task_processor.threads",
+            "2 unhealthy threads detected",
+        )
+    };
     let shutdown = gunicorn(0, "info", "Handling signal: term") + &warning(1);
     assert_eq!(codes(Component::TaskProcessor, &shutdown), []);
     let slow_batch: String = (0..5).map(warning).collect();
     assert_eq!(codes(Component::TaskProcessor, &slow_batch), []);
     let stuck: String = (0..60).map(warning).collect();
     assert_eq!(codes(Component::TaskProcessor, &stuck), [Code::TaskQueueStalled]);
-    assert_eq!(codes(Component::TaskProcessor, &(stuck.clone() + &gunicorn(61, "info", "Handling signal: term"))), [Code::TaskQueueStalled]);
-    assert_eq!(codes(Component::TaskProcessor, &(stuck + &gunicorn(300, "info", "Handling signal: term"))), []);
+    assert_eq!(
+        codes(
+            Component::TaskProcessor,
+            &(stuck.clone() + &gunicorn(61, "info", "Handling signal: term"))
+        ),
+        [Code::TaskQueueStalled]
+    );
+    assert_eq!(
+        codes(
+            Component::TaskProcessor,
+            &(stuck + &gunicorn(300, "info", "Handling signal: term"))
+        ),
+        []
+    );
 }
 
 #[test]
 fn hosts_of_probes_and_scanners() {
-    let refused = |host: &str| record(0, "error", "django.security.DisallowedHost", &format!("Invalid HTTP_HOST header: '{host}'. You may need to add '{host}' to ALLOWED_HOSTS."));
-    assert_eq!(codes(Component::Api, &refused("10.42.0.7:8000").repeat(2)), [Code::AllowedHostsRejected]);
-    assert_eq!(codes(Component::Api, &(refused("203.0.113.9") + &refused("example.org") + &refused("www.example.org"))), []);
+    let refused = |host: &str| {
+        record(
+            0,
+            "error",
+            "django.security.DisallowedHost",
+            &format!("Invalid HTTP_HOST header: '{host}'. You may need to add '{host}' to ALLOWED_HOSTS."),
+        )
+    };
+    assert_eq!(
+        codes(Component::Api, &refused("10.42.0.7:8000").repeat(2)),
+        [Code::AllowedHostsRejected]
+    );
+    assert_eq!(
+        codes(
+            Component::Api,
+            &(refused("203.0.113.9") + &refused("example.org") + &refused("www.example.org"))
+        ),
+        []
+    );
 }
 
 #[test]
 fn pooler_and_server_refuse_in_different_words() {
     let log = |error: &str| waiting(0, error) + "CommandError: Failed to connect to DB within 5 seconds.\n";
-    let pooler = diagnose_log(Component::Api, log("FATAL:  no more connections allowed (max_client_conn)").as_bytes()).unwrap();
-    let server = diagnose_log(Component::Api, log("FATAL:  sorry, too many clients already").as_bytes()).unwrap();
+    let pooler = diagnose_log(
+        Component::Api,
+        log("FATAL:  no more connections allowed (max_client_conn)").as_bytes(),
+    )
+    .unwrap();
+    let server = diagnose_log(
+        Component::Api,
+        log("FATAL:  sorry, too many clients already").as_bytes(),
+    )
+    .unwrap();
     assert!(pooler[0].message.contains("pooler") && !server[0].message.contains("pooler"));
 }
 
 #[test]
 fn the_same_error_means_what_the_process_was_doing() {
-    let missing = traceback("psycopg2.errors.UndefinedTable", "relation \"users_ffadminuser\" does not exist", "ProgrammingError");
+    let missing = traceback(
+        "psycopg2.errors.UndefinedTable",
+        "relation \"users_ffadminuser\" does not exist",
+        "ProgrammingError",
+    );
     assert_eq!(codes(Component::Api, &missing), [Code::MigrationsPending]);
-    assert_eq!(codes(Component::TaskProcessor, &missing), [Code::MigrationsPending]);
-    assert_eq!(codes(Component::Migrations, &missing), [Code::MigrationSchemaConflict]);
+    assert_eq!(
+        codes(Component::TaskProcessor, &missing),
+        [Code::MigrationsPending]
+    );
+    assert_eq!(
+        codes(Component::Migrations, &missing),
+        [Code::MigrationSchemaConflict]
+    );
 }
 
 #[test]
 fn consequences_are_no_further_diagnoses() {
-    let log = format!("  Applying a.0001_x...{}{}CommandError: something\n", traceback("psycopg2.errors.DiskFull", "could not extend file \"base/1/2\": No space left on device", "OperationalError"), traceback("psycopg2.errors.InFailedSqlTransaction", "current transaction is aborted, commands ignored until end of transaction block", "InternalError"));
+    let log = format!(
+        "  Applying a.0001_x...{}{}CommandError: something\n",
+        traceback(
+            "psycopg2.errors.DiskFull",
+            "could not extend file \"base/1/2\": No space left on device",
+            "OperationalError"
+        ),
+        traceback(
+            "psycopg2.errors.InFailedSqlTransaction",
+            "current transaction is aborted, commands ignored until end of transaction block",
+            "InternalError"
+        )
+    );
     assert_eq!(codes(Component::Migrations, &log), [Code::DatabaseDiskFull]);
 }
 
 #[test]
 fn progress_that_comes_after_the_traceback_is_used() {
     // Container runtimes read stdout and stderr apart; the unfinished line comes when the process has ended.
-    let log = format!("Operations to perform:\nRunning migrations:\n  Applying a.0001_x... OK\n{}  Applying a.0002_y...\n", traceback("psycopg2.errors.DeadlockDetected", "deadlock detected", "OperationalError"));
+    let log = format!(
+        "Operations to perform:\nRunning migrations:\n  Applying a.0001_x... OK\n{}  Applying a.0002_y...\n",
+        traceback(
+            "psycopg2.errors.DeadlockDetected",
+            "deadlock detected",
+            "OperationalError"
+        )
+    );
     let diagnoses = diagnose_log(Component::Migrations, log.as_bytes()).unwrap();
-    assert!(diagnoses[0].message.contains("a.0002_y") && diagnoses[0].message.contains("One migration was applied before it: a.0001_x"), "{}", diagnoses[0].message);
+    assert!(
+        diagnoses[0].message.contains("a.0002_y")
+            && diagnoses[0]
+                .message
+                .contains("One migration was applied before it: a.0001_x"),
+        "{}",
+        diagnoses[0].message
+    );
+}
+
+#[test]
+fn migrations_pending_for_the_time_of_an_upgrade_is_normal() {
+    let check = |seconds| {
+        record(
+            seconds,
+            "error",
+            "health-check",
+            "unavailable: There are migrations to apply",
+        )
+    };
+    assert_eq!(
+        codes(Component::Api, &(check(0) + &check(10))),
+        [Code::MigrationsPending]
+    );
+    assert_eq!(
+        codes(
+            Component::Api,
+            &(check(0) + &check(10) + &gunicorn(80, "info", "Handling signal: term"))
+        ),
+        []
+    );
 }
 
 #[test]
@@ -189,7 +403,12 @@ fn no_secret_reaches_a_diagnosis() {
     let log = "psycopg2.OperationalError: connection to server at \"db\", port 5432 failed: FATAL:  password authentication failed for user \"u\" (postgres://u:s3cr3tvalue@db/x)\n\
                CommandError: could not run with DATABASE_URL=postgres://u:s3cr3tvalue@db/x\n\
                ValueError: {'PASSWORD': 's3cr3tvalue'}\nflagsmith start: error: unrecognized arguments: --password=s3cr3tvalue\n";
-    for component in [Component::Api, Component::Migrations, Component::TaskProcessor, Component::Frontend] {
+    for component in [
+        Component::Api,
+        Component::Migrations,
+        Component::TaskProcessor,
+        Component::Frontend,
+    ] {
         let diagnoses = diagnose_log(component, log.as_bytes()).unwrap();
         assert!(!diagnoses.is_empty());
         assert!(!format!("{diagnoses:?}").contains("s3cr3tvalue"), "{diagnoses:?}");
@@ -199,10 +418,39 @@ fn no_secret_reaches_a_diagnosis() {
 fn sample() -> impl Strategy<Value = (Component, String)> {
     let failure = |class: &str, message: String, wrapper: &str| traceback(class, &message, wrapper);
     prop::sample::select(vec![
-        (Component::Migrations, waiting(0, "FATAL:  password authentication failed for user \"u\"") + "CommandError: Failed to connect to DB within 5 seconds.\n"),
-        (Component::Migrations, format!("  Applying a.0001_x...{}", failure("psycopg2.errors.LockNotAvailable", "canceling statement due to lock timeout".to_owned(), "OperationalError"))),
-        (Component::Api, failure("psycopg2.OperationalError", format!("{SERVER}Connection refused"), "OperationalError")),
-        (Component::Api, gunicorn(1, "critical", "WORKER TIMEOUT (pid:7)") + &gunicorn(2, "error", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?")),
+        (
+            Component::Migrations,
+            waiting(0, "FATAL:  password authentication failed for user \"u\"")
+                + "CommandError: Failed to connect to DB within 5 seconds.\n",
+        ),
+        (
+            Component::Migrations,
+            format!(
+                "  Applying a.0001_x...{}",
+                failure(
+                    "psycopg2.errors.LockNotAvailable",
+                    "canceling statement due to lock timeout".to_owned(),
+                    "OperationalError"
+                )
+            ),
+        ),
+        (
+            Component::Api,
+            failure(
+                "psycopg2.OperationalError",
+                format!("{SERVER}Connection refused"),
+                "OperationalError",
+            ),
+        ),
+        (
+            Component::Api,
+            gunicorn(1, "critical", "WORKER TIMEOUT (pid:7)")
+                + &gunicorn(
+                    2,
+                    "error",
+                    "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?",
+                ),
+        ),
         (Component::TaskProcessor, String::new()),
     ])
 }
@@ -263,10 +511,27 @@ fn memory_is_bounded_by_design() {
     let mut investigation = Investigation::new(Component::Api);
     let mut log = String::new();
     for number in 0..2_000 {
-        log.push_str(&format!("pod-{number}  | psycopg2.OperationalError: connection to server at \"db{number}\", port 5432 failed: Connection refused\npod-{number} | \n"));
-        log.push_str(&record(0, "error", "task_processor.processor", &format!("Failed to execute task 't{number}', with id {number}. Exception: x")));
-        log.push_str(&record(0, "error", "django.security.DisallowedHost", &format!("Invalid HTTP_HOST header: 'h{number}'. You may need to add 'h' to ALLOWED_HOSTS.")));
-        log.push_str(&gunicorn(0, "critical", &format!("WORKER TIMEOUT (pid:{number})")));
+        let _ = writeln!(
+            log,
+            "pod-{number}  | psycopg2.OperationalError: connection to server at \"db{number}\", port 5432 failed: Connection refused\npod-{number} | "
+        );
+        log.push_str(&record(
+            0,
+            "error",
+            "task_processor.processor",
+            &format!("Failed to execute task 't{number}', with id {number}. Exception: x"),
+        ));
+        log.push_str(&record(
+            0,
+            "error",
+            "django.security.DisallowedHost",
+            &format!("Invalid HTTP_HOST header: 'h{number}'. You may need to add 'h' to ALLOWED_HOSTS."),
+        ));
+        log.push_str(&gunicorn(
+            0,
+            "critical",
+            &format!("WORKER TIMEOUT (pid:{number})"),
+        ));
     }
     investigation.read("", log.as_bytes()).unwrap();
     assert!(investigation.groupers.len() <= SOURCES);

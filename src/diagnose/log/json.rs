@@ -47,10 +47,22 @@ pub fn read(text: &str) -> Option<Json> {
     if !text.starts_with('{') {
         return None;
     }
-    let fields = serde_json::from_str::<Fields<'_>>(text).ok().or_else(|| Fields::salvage(text))?;
-    let time = || fields.timestamp.as_deref().or(fields.time.as_deref()).and_then(Moment::read).map(|read| read.0);
+    let fields = serde_json::from_str::<Fields<'_>>(text)
+        .ok()
+        .or_else(|| Fields::salvage(text))?;
+    let time = || {
+        fields
+            .timestamp
+            .as_deref()
+            .or(fields.time.as_deref())
+            .and_then(Moment::read)
+            .map(|read| read.0)
+    };
     if let Some(line) = &fields.log {
-        return Some(Json::Wrapped { line: line.trim_end_matches('\n').to_owned(), time: time() });
+        return Some(Json::Wrapped {
+            line: line.trim_end_matches('\n').to_owned(),
+            time: time(),
+        });
     }
     let level = fields.level.as_deref().and_then(Level::read);
     let time = time();
@@ -65,7 +77,10 @@ pub fn read(text: &str) -> Option<Json> {
         logger: fields.logger.unwrap_or_default().into_owned(),
         message: message.unwrap_or_default().into_owned(),
         status: fields.status.as_deref().and_then(|status| status.parse().ok()),
-        traceback: fields.traceback.filter(|traceback| traceback.contains('\n') || traceback.contains(": ")).map(Cow::into_owned),
+        traceback: fields
+            .traceback
+            .filter(|traceback| traceback.contains('\n') || traceback.contains(": "))
+            .map(Cow::into_owned),
     })))
 }
 
@@ -140,7 +155,12 @@ fn string(text: &str) -> (String, &str) {
                 Some((_, 't')) => value.push('\t'),
                 Some((_, 'u')) => {
                     let digits: String = characters.by_ref().take(4).map(|(_, digit)| digit).collect();
-                    value.push(u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).unwrap_or('\u{fffd}'));
+                    value.push(
+                        u32::from_str_radix(&digits, 16)
+                            .ok()
+                            .and_then(char::from_u32)
+                            .unwrap_or('\u{fffd}'),
+                    );
                 }
                 Some((_, other)) => value.push(other),
                 None => break,
@@ -252,25 +272,37 @@ mod tests {
         let record = record(text);
         assert_eq!(record.message, "WORKER TIMEOUT (pid:4711)");
         assert_eq!((record.level, record.pid), (Some(Level::Critical), Some(4619)));
-        assert_eq!((record.logger.as_str(), record.time.map(|time| time.to_string())), ("gunicorn.error", Some("2026-11-22T16:02:30Z".to_owned())));
+        assert_eq!(
+            (record.logger.as_str(), record.time.map(|time| time.to_string())),
+            ("gunicorn.error", Some("2026-11-22T16:02:30Z".to_owned()))
+        );
     }
 
     #[test]
     fn cut_traceback_is_kept_as_far_as_it_goes() {
-        let record = record("{\"message\": \"m\", \"exc_info\": \"Traceback\\n  File \\\"x\\\"\\npsycopg2.OperationalError: serv");
-        assert_eq!(record.traceback.as_deref(), Some("Traceback\n  File \"x\"\npsycopg2.OperationalError: serv"));
+        let record = record(
+            "{\"message\": \"m\", \"exc_info\": \"Traceback\\n  File \\\"x\\\"\\npsycopg2.OperationalError: serv",
+        );
+        assert_eq!(
+            record.traceback.as_deref(),
+            Some("Traceback\n  File \"x\"\npsycopg2.OperationalError: serv")
+        );
     }
 
     #[test]
     fn access_record_has_its_status() {
-        let record = record(r#"{"time": "2026-11-22T16:02:30+00:00", "path": "/", "status": "200", "levelname": "INFO", "logger_name": "gunicorn.access", "message": "", "environ_variables": {"a": [1]}}"#);
+        let record = record(
+            r#"{"time": "2026-11-22T16:02:30+00:00", "path": "/", "status": "200", "levelname": "INFO", "logger_name": "gunicorn.access", "message": "", "environ_variables": {"a": [1]}}"#,
+        );
         assert_eq!(record.status, Some(200));
     }
 
     #[test]
     fn docker_wrapper_is_unwrapped() {
         let line = r#"{"log":"Traceback (most recent call last):\n","stream":"stderr","time":"2026-11-22T16:02:30.1Z"}"#;
-        assert!(matches!(read(line), Some(Json::Wrapped { line, time: Some(_) }) if line == "Traceback (most recent call last):"));
+        assert!(
+            matches!(read(line), Some(Json::Wrapped { line, time: Some(_) }) if line == "Traceback (most recent call last):")
+        );
     }
 
     #[rstest]

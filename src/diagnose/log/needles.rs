@@ -44,6 +44,7 @@ const NEEDLES: &[&str] = &[
     "no migrations to apply",
     "planned operations",
     "applying ",
+    " [ ] ",
     "there are migrations",
     // Requests that were refused.
     "http_host",
@@ -80,7 +81,9 @@ impl Needles {
     /// Whether a line may begin an event; without an automaton every line may.
     #[must_use]
     pub fn is_match(&self, line: &[u8]) -> bool {
-        self.automaton.as_ref().is_none_or(|automaton| automaton.is_match(line))
+        self.automaton
+            .as_ref()
+            .is_none_or(|automaton| automaton.is_match(line))
     }
 }
 

@@ -33,7 +33,9 @@ fn compose(line: &str) -> Option<(&str, &str)> {
     let name = name.trim_end_matches(' ');
     let is_name = !name.is_empty()
         && name.len() <= 80
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     is_name.then(|| (name, text.strip_prefix(' ').unwrap_or(text)))
 }
 
@@ -52,19 +54,30 @@ fn stamp(text: &str) -> Option<(Moment, &str)> {
     };
     for stream in ["stdout ", "stderr "] {
         if let Some(tagged) = rest.strip_prefix(stream) {
-            let text = tagged.strip_prefix("F ").or_else(|| tagged.strip_prefix("P ")).unwrap_or(tagged);
+            let text = tagged
+                .strip_prefix("F ")
+                .or_else(|| tagged.strip_prefix("P "))
+                .unwrap_or(tagged);
             return Some((time, text));
         }
     }
-    if is_structlog_level(rest) { None } else { Some((time, rest)) }
+    if is_structlog_level(rest) {
+        None
+    } else {
+        Some((time, rest))
+    }
 }
 
 /// `[warning  ] `: structlog pads the level in lower case.
 fn is_structlog_level(text: &str) -> bool {
-    text.strip_prefix('[').and_then(|inner| inner.split_once(']')).is_some_and(|(level, _)| {
-        level.bytes().all(|byte| byte == b' ' || byte.is_ascii_lowercase())
-            && super::event::Level::read(level).is_some()
-    })
+    text.strip_prefix('[')
+        .and_then(|inner| inner.split_once(']'))
+        .is_some_and(|(level, _)| {
+            level
+                .bytes()
+                .all(|byte| byte == b' ' || byte.is_ascii_lowercase())
+                && super::event::Level::read(level).is_some()
+        })
 }
 
 #[cfg(test)]
@@ -74,19 +87,47 @@ mod tests {
 
     #[rstest]
     #[case::bare("  Applying a.0001_x... OK", "", false, "  Applying a.0001_x... OK")]
-    #[case::structlog("2026-11-22T15:40:56.9Z [info     ] x", "", false, "2026-11-22T15:40:56.9Z [info     ] x")]
+    #[case::structlog(
+        "2026-11-22T15:40:56.9Z [info     ] x",
+        "",
+        false,
+        "2026-11-22T15:40:56.9Z [info     ] x"
+    )]
     #[case::kubectl_stamp("2026-11-22T15:40:56.927275123Z   File \"x\"", "", true, "  File \"x\"")]
-    #[case::stamped_structlog("2026-11-22T15:40:56Z 2026-11-22T15:40:56.9Z [info] x", "", true, "2026-11-22T15:40:56.9Z [info] x")]
-    #[case::stamped_gunicorn("2026-11-22T15:40:56Z [2023-11-28 06:07:21 +0000] [1] [INFO] x", "", true, "[2023-11-28 06:07:21 +0000] [1] [INFO] x")]
+    #[case::stamped_structlog(
+        "2026-11-22T15:40:56Z 2026-11-22T15:40:56.9Z [info] x",
+        "",
+        true,
+        "2026-11-22T15:40:56.9Z [info] x"
+    )]
+    #[case::stamped_gunicorn(
+        "2026-11-22T15:40:56Z [2023-11-28 06:07:21 +0000] [1] [INFO] x",
+        "",
+        true,
+        "[2023-11-28 06:07:21 +0000] [1] [INFO] x"
+    )]
     #[case::stamped_empty("2026-11-22T15:40:56Z ", "", true, "")]
-    #[case::pod("[pod/api-5d/flagsmith-api] 2026-11-22T15:40:56Z x", "api-5d/flagsmith-api", true, "x")]
+    #[case::pod(
+        "[pod/api-5d/flagsmith-api] 2026-11-22T15:40:56Z x",
+        "api-5d/flagsmith-api",
+        true,
+        "x"
+    )]
     #[case::compose("task-processor-1  |   File \"x\"", "task-processor-1", false, "  File \"x\"")]
     #[case::compose_old("flagsmith_api_1 | x", "flagsmith_api_1", false, "x")]
     #[case::runtime("2026-11-22T15:40:56.1Z stderr F Traceback", "", true, "Traceback")]
     #[case::code_with_bar("    value = a | b", "", false, "    value = a | b")]
-    #[case::postgres_stamp("2026-11-22 15:40:56.1 UTC [1] FATAL:  x", "", false, "2026-11-22 15:40:56.1 UTC [1] FATAL:  x")]
+    #[case::postgres_stamp(
+        "2026-11-22 15:40:56.1 UTC [1] FATAL:  x",
+        "",
+        false,
+        "2026-11-22 15:40:56.1 UTC [1] FATAL:  x"
+    )]
     fn strips(#[case] line: &str, #[case] source: &str, #[case] stamped: bool, #[case] text: &str) {
         let stripped = strip(line);
-        assert_eq!((stripped.source, stripped.time.is_some(), stripped.text), (source, stamped, text));
+        assert_eq!(
+            (stripped.source, stripped.time.is_some(), stripped.text),
+            (source, stamped, text)
+        );
     }
 }

@@ -21,7 +21,10 @@ pub struct Record<'a> {
 /// Reads a record's first line, in whatever format; `None` for a line that begins no record.
 #[must_use]
 pub fn read(text: &str) -> Option<Record<'_>> {
-    structlog(text).or_else(|| gunicorn(text)).or_else(|| named(text)).or_else(|| basic(text))
+    structlog(text)
+        .or_else(|| gunicorn(text))
+        .or_else(|| named(text))
+        .or_else(|| basic(text))
 }
 
 /// `2026-11-22T15:40:56.927275Z [critical ] WORKER TIMEOUT (pid:1)   [gunicorn.error] positional_args=(1,)`:
@@ -32,13 +35,23 @@ fn structlog(text: &str) -> Option<Record<'_>> {
         None => (None, text),
     };
     let (level, rest) = rest.strip_prefix('[')?.split_once(']')?;
-    if !level.bytes().all(|byte| byte == b' ' || byte.is_ascii_lowercase()) {
+    if !level
+        .bytes()
+        .all(|byte| byte == b' ' || byte.is_ascii_lowercase())
+    {
         return None;
     }
     let level = Level::read(level)?;
     let rest = rest.strip_prefix(' ').unwrap_or(rest);
-    let (message, logger) = split_logger(rest).map_or((rest, None), |(message, logger)| (message, Some(logger)));
-    Some(Record { time, pid: None, level, logger, message: message.trim_end() })
+    let (message, logger) =
+        split_logger(rest).map_or((rest, None), |(message, logger)| (message, Some(logger)));
+    Some(Record {
+        time,
+        pid: None,
+        level,
+        logger,
+        message: message.trim_end(),
+    })
 }
 
 /// Splits `message   [logger.name] key=value` where the logger stands; structlog writes it behind the message.
@@ -51,7 +64,9 @@ pub fn split_logger(text: &str) -> Option<(&str, &str)> {
         }
         let (logger, after) = text.get(start + 1..)?.split_once(']')?;
         let is_name = !logger.is_empty()
-            && logger.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            && logger
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         (is_name && ends_record(after)).then_some((message, logger))
     })
 }
@@ -60,9 +75,15 @@ pub fn split_logger(text: &str) -> Option<(&str, &str)> {
 fn ends_record(after: &str) -> bool {
     let after = after.trim_end();
     after.is_empty()
-        || after.strip_prefix(' ').and_then(|pairs| pairs.split_once('=')).is_some_and(|(key, _)| {
-            !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-        })
+        || after
+            .strip_prefix(' ')
+            .and_then(|pairs| pairs.split_once('='))
+            .is_some_and(|(key, _)| {
+                !key.is_empty()
+                    && key
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+            })
 }
 
 /// `[2023-11-28 06:07:21 +0000] [1] [INFO] Booting worker with pid: 7`: Gunicorn's own.
@@ -83,7 +104,9 @@ fn gunicorn(text: &str) -> Option<Record<'_>> {
 fn named(text: &str) -> Option<Record<'_>> {
     let (logger, rest) = text.split_once(' ')?;
     let (level, message) = rest.trim_start().split_once(' ')?;
-    let is_name = logger.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let is_name = logger
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if !is_name || logger.is_empty() || !level.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
@@ -107,7 +130,13 @@ fn basic(text: &str) -> Option<Record<'_>> {
     if logger.is_empty() || logger.contains(char::is_whitespace) {
         return None;
     }
-    Some(Record { time: None, pid: None, level: Level::read(level)?, logger: Some(logger), message })
+    Some(Record {
+        time: None,
+        pid: None,
+        level: Level::read(level)?,
+        logger: Some(logger),
+        message,
+    })
 }
 
 #[cfg(test)]
@@ -118,19 +147,41 @@ mod tests {
     #[rstest]
     #[case::structlog(
         "2026-11-22T15:40:56.927275Z [critical ] WORKER TIMEOUT (pid:24526)     [gunicorn.error] positional_args=(24526,)",
-        Level::Critical, Some("gunicorn.error"), "WORKER TIMEOUT (pid:24526)"
+        Level::Critical,
+        Some("gunicorn.error"),
+        "WORKER TIMEOUT (pid:24526)"
     )]
     #[case::structlog_open(
         "2026-11-22T15:33:21.369576Z [warning  ] Error was: OperationalError: connection refused",
-        Level::Warning, None, "Error was: OperationalError: connection refused"
+        Level::Warning,
+        None,
+        "Error was: OperationalError: connection refused"
     )]
-    #[case::structlog_brackets("[info     ] took [a] long time [x.y]", Level::Info, Some("x.y"), "took [a] long time")]
-    #[case::gunicorn("[2023-11-28 06:07:21 +0000] [1] [INFO] Using worker: sync", Level::Info, Some("gunicorn.error"), "Using worker: sync")]
-    #[case::named("common.waitfordb WARNING  Error was: x", Level::Warning, Some("common.waitfordb"), "Error was: x")]
+    #[case::structlog_brackets(
+        "[info     ] took [a] long time [x.y]",
+        Level::Info,
+        Some("x.y"),
+        "took [a] long time"
+    )]
+    #[case::gunicorn(
+        "[2023-11-28 06:07:21 +0000] [1] [INFO] Using worker: sync",
+        Level::Info,
+        Some("gunicorn.error"),
+        "Using worker: sync"
+    )]
+    #[case::named(
+        "common.waitfordb WARNING  Error was: x",
+        Level::Warning,
+        Some("common.waitfordb"),
+        "Error was: x"
+    )]
     #[case::basic("ERROR:root:no", Level::Error, Some("root"), "no")]
     fn reads(#[case] text: &str, #[case] level: Level, #[case] logger: Option<&str>, #[case] message: &str) {
         let record = read(text).unwrap();
-        assert_eq!((record.level, record.logger, record.message), (level, logger, message));
+        assert_eq!(
+            (record.level, record.logger, record.message),
+            (level, logger, message)
+        );
     }
 
     #[rstest]

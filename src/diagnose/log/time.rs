@@ -39,7 +39,10 @@ impl Moment {
 
 /// A number of nothing but digits.
 fn digits(bytes: &[u8]) -> Option<i64> {
-    bytes.iter().try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+    bytes.iter().try_fold(0, |number, byte| {
+        byte.is_ascii_digit()
+            .then(|| number * 10 + i64::from(byte - b'0'))
+    })
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar: years are counted from March, so that the leap day
@@ -55,13 +58,19 @@ fn fraction(text: &str) -> (i64, &str) {
     let Some(digits) = text.strip_prefix(['.', ',']) else {
         return (0, text);
     };
-    let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let end = digits
+        .bytes()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(digits.len());
     let (number, rest) = digits.split_at(end);
     if number.is_empty() {
         return (0, text);
     }
     let micros = number.bytes().chain(std::iter::repeat(b'0')).take(6);
-    (micros.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest)
+    (
+        micros.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')),
+        rest,
+    )
 }
 
 /// Seconds east of UTC.
@@ -75,8 +84,17 @@ fn zone(text: &str) -> (i64, &str) {
         Some(b'-') => -1,
         _ => return (0, text),
     };
-    let digits: String = trimmed.chars().skip(1).take(5).filter(char::is_ascii_digit).collect();
-    let length = if trimmed.as_bytes().get(3) == Some(&b':') { 6 } else { 5 };
+    let digits: String = trimmed
+        .chars()
+        .skip(1)
+        .take(5)
+        .filter(char::is_ascii_digit)
+        .collect();
+    let length = if trimmed.as_bytes().get(3) == Some(&b':') {
+        6
+    } else {
+        5
+    };
     match (digits.get(..2), digits.get(2..4), trimmed.get(length..)) {
         (Some(hours), Some(minutes), Some(rest)) => {
             let number = |text: &str| text.parse::<i64>().unwrap_or_default();
@@ -122,16 +140,32 @@ mod tests {
 
     #[test]
     fn days_are_the_calendars() {
-        for text in ["1970-01-01", "1999-12-31", "2000-02-29", "2024-03-01", "2026-11-22"] {
+        for text in [
+            "1970-01-01",
+            "1999-12-31",
+            "2000-02-29",
+            "2024-03-01",
+            "2026-11-22",
+        ] {
             let date: jiff::civil::Date = text.parse().unwrap();
-            let expected = date.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second();
-            assert_eq!(Moment::read(&format!("{text}T00:00:00Z")).unwrap().0.0, expected * 1_000_000);
+            let expected = date
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .unwrap()
+                .timestamp()
+                .as_second();
+            assert_eq!(
+                Moment::read(&format!("{text}T00:00:00Z")).unwrap().0.0,
+                expected * 1_000_000
+            );
         }
     }
 
     #[test]
     fn difference_in_seconds() {
         let at = |text: &str| Moment::read(text).unwrap().0;
-        assert_eq!(at("2026-11-22T15:41:01.5Z").seconds_since(at("2026-11-22T15:40:56Z")), 5);
+        assert_eq!(
+            at("2026-11-22T15:41:01.5Z").seconds_since(at("2026-11-22T15:40:56Z")),
+            5
+        );
     }
 }

@@ -45,11 +45,17 @@ pub fn classify(text: &str) -> Line<'_> {
         return Line::Connector(Link::Context);
     }
     let (class, message) = match trimmed.split_once(':') {
-        Some((class, message)) if message.is_empty() || message.starts_with(' ') => (class, message.trim_start()),
+        Some((class, message)) if message.is_empty() || message.starts_with(' ') => {
+            (class, message.trim_start())
+        }
         Some(_) => return Line::Other,
         None => (trimmed, ""),
     };
-    if is_class(class) { Line::Exception { class, message } } else { Line::Other }
+    if is_class(class) {
+        Line::Exception { class, message }
+    } else {
+        Line::Other
+    }
 }
 
 /// A dotted Python name whose last part is written like a class.
@@ -59,7 +65,9 @@ fn is_class(name: &str) -> bool {
         && last.len() > 1
         && name.split('.').all(|part| {
             part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         })
 }
 
@@ -67,7 +75,9 @@ fn is_class(name: &str) -> bool {
 #[must_use]
 pub fn is_well_known(class: &str) -> bool {
     class.contains('.') && class.starts_with(|first: char| first.is_ascii_lowercase())
-        || ["Error", "Exception", "Exit", "Interrupt"].iter().any(|end| class.ends_with(end))
+        || ["Error", "Exception", "Exit", "Interrupt"]
+            .iter()
+            .any(|end| class.ends_with(end))
 }
 
 /// Whether a line goes on with the message of a record or an exception: what libpq and PostgreSQL put on lines
@@ -77,9 +87,16 @@ pub fn continues_message(text: &str) -> bool {
     let trimmed = text.trim_end();
     text.starts_with([' ', '\t'])
         || trimmed == ")"
-        || ["connection to server ", "could not ", "FATAL: ", "SSL ", "server closed ", "invalid "]
-            .iter()
-            .any(|start| trimmed.starts_with(start))
+        || [
+            "connection to server ",
+            "could not ",
+            "FATAL: ",
+            "SSL ",
+            "server closed ",
+            "invalid ",
+        ]
+        .iter()
+        .any(|start| trimmed.starts_with(start))
         || is_field(trimmed)
 }
 
@@ -101,8 +118,14 @@ mod tests {
     #[case("  File \"/app/x.py\", line 1, in f", Line::Frame)]
     #[case("    ~~~^^^", Line::Frame)]
     #[case("", Line::Blank)]
-    #[case("The above exception was the direct cause of the following exception:", Line::Connector(Link::Cause))]
-    #[case("During handling of the above exception, another exception occurred:", Line::Connector(Link::Context))]
+    #[case(
+        "The above exception was the direct cause of the following exception:",
+        Line::Connector(Link::Cause)
+    )]
+    #[case(
+        "During handling of the above exception, another exception occurred:",
+        Line::Connector(Link::Context)
+    )]
     #[case("psycopg2.errors.LockNotAvailable: canceling", Line::Exception { class: "psycopg2.errors.LockNotAvailable", message: "canceling" })]
     #[case("KeyError: 'DJANGO_DB_USER'", Line::Exception { class: "KeyError", message: "'DJANGO_DB_USER'" })]
     #[case("TimeoutError", Line::Exception { class: "TimeoutError", message: "" })]
@@ -114,8 +137,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case("\tIs the server running on that host and accepting TCP/IP connections?", true)]
-    #[case("LINE 1: CREATE TABLE \"django_migrations\" (\"id\" integer NOT NULL PRIM...", true)]
+    #[case(
+        "\tIs the server running on that host and accepting TCP/IP connections?",
+        true
+    )]
+    #[case(
+        "LINE 1: CREATE TABLE \"django_migrations\" (\"id\" integer NOT NULL PRIM...",
+        true
+    )]
     #[case("DETAIL:  Process 1 waits for AccessExclusiveLock", true)]
     #[case("DÉTAIL : x", true)]
     #[case(")", true)]

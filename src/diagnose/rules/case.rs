@@ -41,7 +41,13 @@ impl Seen {
     /// Where an event says something.
     #[must_use]
     pub fn of(event: &Event, input: u16) -> Self {
-        Self { input, line: event.line, time: event.time, class: String::new(), message: event.message.clone() }
+        Self {
+            input,
+            line: event.line,
+            time: event.time,
+            class: String::new(),
+            message: event.message.clone(),
+        }
     }
 
     /// What stands there, redacted and short.
@@ -130,12 +136,17 @@ impl Case {
 
     /// Makes room for the next source, of this input.
     pub fn add_source(&mut self, input: u16) {
-        self.sources.push(Source { input, life: Life::default() });
+        self.sources.push(Source {
+            input,
+            life: Life::default(),
+        });
     }
 
     /// Takes an event into the case.
     pub fn observe(&mut self, event: &Event) {
-        let Some(source) = self.sources.get_mut(usize::from(event.source)) else { return };
+        let Some(source) = self.sources.get_mut(usize::from(event.source)) else {
+            return;
+        };
         let input = source.input;
         if let Some(migration) = source.life.observe(event) {
             let run = source.life.runs.last().map_or(0, |run| run.line);
@@ -184,7 +195,10 @@ impl Case {
         let stage = stage(event, self.component, migrating);
         let parts = parts(event);
         // What is known has precedence over the end of a chain that is not.
-        let known = parts.iter().map(|part| (part, false)).chain(parts.last().map(|part| (part, true)));
+        let known = parts
+            .iter()
+            .map(|part| (part, false))
+            .chain(parts.last().map(|part| (part, true)));
         for (part, last_resort) in known {
             let failure = Failure {
                 class: part.class,
@@ -193,7 +207,9 @@ impl Case {
                 stage,
                 migration: migration.as_deref(),
             };
-            let Some((cause, subject)) = self.classify(&failure, last_resort) else { continue };
+            let Some((cause, subject)) = self.classify(&failure, last_resort) else {
+                continue;
+            };
             let seen = Seen {
                 input,
                 line: part.line,
@@ -230,12 +246,22 @@ impl Case {
     }
 
     fn classify(&mut self, failure: &Failure<'_>, last_resort: bool) -> Option<(&'static Cause, Subject)> {
-        let key = hash(&(last_resort, failure.class, failure.message, failure.stage, failure.migration));
+        let key = hash(&(
+            last_resort,
+            failure.class,
+            failure.message,
+            failure.stage,
+            failure.migration,
+        ));
         if let Some(known) = self.remembered.get(&key) {
             return known.clone();
         }
         let recognise = |cause: &'static Cause| Some((cause, (cause.recognise)(failure)?.redacted()));
-        let found = if last_resort { fallbacks().find_map(recognise) } else { causes().find_map(recognise) };
+        let found = if last_resort {
+            fallbacks().find_map(recognise)
+        } else {
+            causes().find_map(recognise)
+        };
         if self.remembered.len() >= REMEMBERED {
             self.remembered.clear();
         }
@@ -267,8 +293,16 @@ impl Case {
 
 /// An excerpt of a log, redacted and short.
 fn excerpt(class: &str, message: &str) -> String {
-    let telling = |line: &&str| line.bytes().any(|byte| byte.is_ascii_alphanumeric() || byte >= 0x80);
-    let line = message.lines().map(str::trim).filter(telling).collect::<Vec<_>>().join(" / ");
+    let telling = |line: &&str| {
+        line.bytes()
+            .any(|byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
+    };
+    let line = message
+        .lines()
+        .map(str::trim)
+        .filter(telling)
+        .collect::<Vec<_>>()
+        .join(" / ");
     let text = match (class, line.as_str()) {
         ("", line) => line.to_owned(),
         (class, "") => class.to_owned(),
@@ -276,7 +310,11 @@ fn excerpt(class: &str, message: &str) -> String {
     };
     let redacted = redact(&text);
     let short = clip(&redacted, EXCERPT);
-    if short.len() < redacted.len() { format!("{short}…") } else { redacted }
+    if short.len() < redacted.len() {
+        format!("{short}…")
+    } else {
+        redacted
+    }
 }
 
 struct Part<'a> {
@@ -290,16 +328,23 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
     let mut parts: Vec<Part<'_>> = event
         .chain
         .iter()
-        .map(|exception| Part { line: exception.line, class: &exception.class, message: &exception.message })
+        .map(|exception| Part {
+            line: exception.line,
+            class: &exception.class,
+            message: &exception.message,
+        })
         .collect();
     if parts.is_empty() {
         let line = event.line;
         let message = event.message.as_str();
-        parts.push(quoted_exception(message).map_or(Part { line, class: "", message }, |(class, message)| Part {
-            line,
-            class,
-            message,
-        }));
+        parts.push(quoted_exception(message).map_or(
+            Part {
+                line,
+                class: "",
+                message,
+            },
+            |(class, message)| Part { line, class, message },
+        ));
     }
     parts
 }
@@ -309,13 +354,21 @@ fn quoted_exception(message: &str) -> Option<(&str, &str)> {
     if let Some(rest) = message.strip_prefix("Error was: ") {
         return rest.split_once(": ").filter(|(class, _)| !class.contains(' '));
     }
-    let (_, rest) = message.strip_prefix("Error handling tasks from database ")?.split_once(": ")?;
+    let (_, rest) = message
+        .strip_prefix("Error handling tasks from database ")?
+        .split_once(": ")?;
     let (class, rest) = rest.split_once('(')?;
-    Some((class, rest.trim_end_matches([')', '\'', '"']).trim_start_matches(['\'', '"'])))
+    Some((
+        class,
+        rest.trim_end_matches([')', '\'', '"'])
+            .trim_start_matches(['\'', '"']),
+    ))
 }
 
 fn stage(event: &Event, component: Component, migrating: bool) -> Stage {
-    if event.message.starts_with("Error was: ") || event.logger.ends_with("waitfordb") && event.chain.is_empty() {
+    if event.message.starts_with("Error was: ")
+        || event.logger.ends_with("waitfordb") && event.chain.is_empty()
+    {
         Stage::Wait
     } else if event.frames.request {
         Stage::Serve

@@ -9,17 +9,30 @@ use crate::diagnose::{Code, Severity, catalogue};
 /// The most pieces of evidence of one diagnosis.
 const EVIDENCE: usize = 6;
 
+/// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
+const HEALTH_QUIET_SECONDS: i64 = 30;
+
 /// The causes of a case, the most likely first.
 #[must_use]
 pub fn conclude(case: &Case) -> Vec<Finding> {
-    let standing: Vec<&Sighting> = case.sightings.iter().filter(|sighting| !is_overcome(case, sighting)).collect();
+    let standing: Vec<&Sighting> = case
+        .sightings
+        .iter()
+        .filter(|sighting| !is_overcome(case, sighting))
+        .collect();
     let mut findings: Vec<Finding> = Vec::new();
     if let Some(finding) = connection(case, &standing) {
         findings.push(finding);
     }
     for sighting in standing.iter().filter(|sighting| !is_connection(sighting.code)) {
-        let Some(explained) = (sighting.cause.explain)(case, sighting) else { continue };
-        merge(&mut findings, Finding { explained, evidence: evidence(sighting) });
+        let explained = (sighting.cause.explain)(case, sighting);
+        merge(
+            &mut findings,
+            Finding {
+                explained,
+                evidence: evidence(sighting),
+            },
+        );
     }
     findings.extend(gunicorn::conclude(case));
     findings.extend(tasks::conclude(case));
@@ -48,14 +61,31 @@ pub const fn is_connection(code: Code) -> bool {
 
 /// Whether what came later in the same log shows that a failure is over and cost nothing.
 fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
-    let Some(life) = case.life(sighting.source) else { return false };
+    let Some(life) = case.life(sighting.source) else {
+        return false;
+    };
     let last = sighting.last.line;
+    if sighting.subject.form == "health" {
+        let quiet = life
+            .last_time
+            .zip(sighting.last.time)
+            .map_or(0, |(end, last)| end.seconds_since(last));
+        return quiet >= HEALTH_QUIET_SECONDS;
+    }
     match sighting.stage {
-        Stage::Wait => life.connected > last && sighting.code != Code::MigrationsPending || life.caught_up > last || life.up > last,
+        Stage::Wait => {
+            life.connected > last && sighting.code != Code::MigrationsPending
+                || life.caught_up > last
+                || life.up > last
+        }
         Stage::Boot => life.up > last,
         // Another migrator's success in the same log is no success of this one: a new run has to begin first.
         Stage::Migrate => {
-            life.runs.iter().any(|run| run.line > last && Some(run.line) != sighting.run) && life.migrated > last || life.up > last
+            life.runs
+                .iter()
+                .any(|run| run.line > last && Some(run.line) != sighting.run)
+                && life.migrated > last
+                || life.up > last
         }
         Stage::Serve => sighting.count == 1 && is_connection(sighting.code) && life.served > last,
     }
@@ -63,26 +93,42 @@ fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
 
 /// One finding for all failures to talk to the database.
 fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
-    let mut failures: Vec<&Sighting> = standing.iter().copied().filter(|sighting| is_connection(sighting.code)).collect();
+    let mut failures: Vec<&Sighting> = standing
+        .iter()
+        .copied()
+        .filter(|sighting| is_connection(sighting.code))
+        .collect();
     failures.sort_by_key(|sighting| (sighting.first.input, sighting.first.line));
     let is_lost = |sighting: &&&Sighting| sighting.code == Code::DatabaseConnectionLost;
     let is_vague = |sighting: &&&Sighting| sighting.subject.form == "gave-up";
     // The state at the end is what is to be repaired, but a vague line never explains a telling one.
-    let latest = failures.iter().filter(|sighting| !is_lost(sighting) && !is_vague(sighting)).max_by_key(|sighting| (sighting.last.input, sighting.last.line));
+    let latest = failures
+        .iter()
+        .filter(|sighting| !is_lost(sighting) && !is_vague(sighting))
+        .max_by_key(|sighting| (sighting.last.input, sighting.last.line));
     let lost = failures.iter().find(is_lost);
     let primary = match (lost, latest) {
         // A connection broke, the server refused for a while, and then it went on: the break is the story.
-        (Some(lost), Some(latest)) if lost.source == latest.source && lost.first.line < latest.first.line && super::words::overcome(case, latest) => lost,
+        (Some(lost), Some(latest))
+            if lost.source == latest.source
+                && lost.first.line < latest.first.line
+                && super::words::overcome(case, latest) =>
+        {
+            lost
+        }
         (_, Some(latest)) => latest,
         (Some(lost), None) => lost,
         (None, None) => failures.first()?,
     };
-    let explained = (primary.cause.explain)(case, primary)?;
+    let explained = (primary.cause.explain)(case, primary);
     let mut evidence = evidence(primary);
     for other in failures.iter().filter(|other| !std::ptr::eq(**other, *primary)) {
         evidence.push(other.first.clone());
     }
-    Some(Finding { explained, evidence: distinct(evidence) })
+    Some(Finding {
+        explained,
+        evidence: distinct(evidence),
+    })
 }
 
 fn evidence(sighting: &Sighting) -> Vec<Seen> {
@@ -98,7 +144,11 @@ fn evidence(sighting: &Sighting) -> Vec<Seen> {
 fn distinct(evidence: Vec<Seen>) -> Vec<Seen> {
     let mut kept: Vec<Seen> = Vec::new();
     for seen in evidence {
-        if kept.len() < EVIDENCE && !kept.iter().any(|known| (known.input, known.line) == (seen.input, seen.line)) {
+        if kept.len() < EVIDENCE
+            && !kept
+                .iter()
+                .any(|known| (known.input, known.line) == (seen.input, seen.line))
+        {
             kept.push(seen);
         }
     }
@@ -107,7 +157,10 @@ fn distinct(evidence: Vec<Seen>) -> Vec<Seen> {
 
 /// Several sightings of one code with the same words are one finding; with other words the evidence is added.
 fn merge(findings: &mut Vec<Finding>, new: Finding) {
-    match findings.iter_mut().find(|known| known.explained.code == new.explained.code) {
+    match findings
+        .iter_mut()
+        .find(|known| known.explained.code == new.explained.code)
+    {
         Some(known) => {
             let mut evidence = std::mem::take(&mut known.evidence);
             evidence.extend(new.evidence);
@@ -119,16 +172,31 @@ fn merge(findings: &mut Vec<Finding>, new: Finding) {
 
 /// A general finding says nothing where a particular one stands; a stalled queue follows from a broken database.
 fn drop_consequences(findings: &mut Vec<Finding>) {
-    let has = |findings: &[Finding], test: &dyn Fn(Code) -> bool| findings.iter().any(|finding| test(finding.explained.code));
+    let has = |findings: &[Finding], test: &dyn Fn(Code) -> bool| {
+        findings.iter().any(|finding| test(finding.explained.code))
+    };
     let general = |code: Code| matches!(code, Code::MigrationFailed | Code::CrashLooping);
     if has(findings, &|code| !general(code)) {
         findings.retain(|finding| !general(finding.explained.code));
     }
     let broken = |code: Code| {
-        is_connection(code) || matches!(code, Code::TaskProcessorReleaseBroken | Code::TaskUnregistered | Code::MigrationsPending | Code::DatabaseReadOnly | Code::DatabaseDiskFull)
+        is_connection(code)
+            || matches!(
+                code,
+                Code::TaskProcessorReleaseBroken
+                    | Code::TaskUnregistered
+                    | Code::MigrationsPending
+                    | Code::DatabaseReadOnly
+                    | Code::DatabaseDiskFull
+            )
     };
     if has(findings, &broken) {
-        findings.retain(|finding| !matches!(finding.explained.code, Code::TaskQueueStalled | Code::TasksFailing));
+        findings.retain(|finding| {
+            !matches!(
+                finding.explained.code,
+                Code::TaskQueueStalled | Code::TasksFailing
+            )
+        });
     }
     // A task processor that fails to migrate migrates as well; the failure is the news.
     if has(findings, &|code| code.as_str().starts_with("Migration")) {
@@ -139,13 +207,24 @@ fn drop_consequences(findings: &mut Vec<Finding>) {
 /// The order of findings: severity, then what explains others, then where it began.
 fn rank(finding: &Finding) -> (Severity, usize, u16, u64) {
     let code = finding.explained.code;
-    let family = Code::ALL.iter().position(|known| *known == code).unwrap_or(usize::MAX);
+    let family = Code::ALL
+        .iter()
+        .position(|known| *known == code)
+        .unwrap_or(usize::MAX);
     let first = finding.evidence.first();
-    (severity(finding), family, first.map_or(0, |seen| seen.input), first.map_or(0, |seen| seen.line))
+    (
+        severity(finding),
+        family,
+        first.map_or(0, |seen| seen.input),
+        first.map_or(0, |seen| seen.line),
+    )
 }
 
 /// The severity of a finding: its own, or the catalogue's.
 #[must_use]
 pub fn severity(finding: &Finding) -> Severity {
-    finding.explained.severity.unwrap_or_else(|| catalogue::entry(finding.explained.code).severity)
+    finding
+        .explained
+        .severity
+        .unwrap_or_else(|| catalogue::entry(finding.explained.code).severity)
 }

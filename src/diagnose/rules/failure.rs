@@ -69,8 +69,21 @@ impl Failure<'_> {
     pub fn is_database(&self) -> bool {
         self.class.starts_with("psycopg")
             || self.class.starts_with("django.db")
-            || matches!(self.class, "OperationalError" | "InterfaceError" | "DatabaseError" | "InternalError" | "ProgrammingError" | "IntegrityError" | "NotSupportedError")
-            || self.says_any(&["connection to server ", "could not connect to server", "could not translate host name"])
+            || matches!(
+                self.class,
+                "OperationalError"
+                    | "InterfaceError"
+                    | "DatabaseError"
+                    | "InternalError"
+                    | "ProgrammingError"
+                    | "IntegrityError"
+                    | "NotSupportedError"
+            )
+            || self.says_any(&[
+                "connection to server ",
+                "could not connect to server",
+                "could not translate host name",
+            ])
     }
 
     /// The server that libpq names.
@@ -112,7 +125,10 @@ impl Subject {
     /// A subject of nothing but a form.
     #[must_use]
     pub fn form(form: &'static str) -> Self {
-        Self { form, ..Self::default() }
+        Self {
+            form,
+            ..Self::default()
+        }
     }
 
     /// Without secrets: what it holds comes from the log and goes into messages and commands.
@@ -120,7 +136,10 @@ impl Subject {
     pub fn redacted(self) -> Self {
         let clean = |text: Option<String>| text.map(|text| redact(&text));
         Self {
-            endpoint: Endpoint { host: clean(self.endpoint.host), port: self.endpoint.port },
+            endpoint: Endpoint {
+                host: clean(self.endpoint.host),
+                port: self.endpoint.port,
+            },
             role: clean(self.role),
             database: clean(self.database),
             object: clean(self.object),
@@ -151,8 +170,18 @@ impl Endpoint {
     #[must_use]
     pub fn read(message: &str) -> Self {
         // Of several hosts the last one is what libpq gave up on.
-        let starts = ["server at ", "on socket ", "running on host ", "domain socket ", "host name ", "entry for host ", "connection for host "];
-        let at = starts.iter().filter_map(|start| Some((message.rfind(start)?, *start))).next();
+        let starts = [
+            "server at ",
+            "on socket ",
+            "running on host ",
+            "domain socket ",
+            "host name ",
+            "entry for host ",
+            "connection for host ",
+        ];
+        let at = starts
+            .iter()
+            .find_map(|start| Some((message.rfind(start)?, *start)));
         let Some((position, start)) = at else {
             return Self::default();
         };
@@ -163,12 +192,13 @@ impl Endpoint {
         }
         let host = unquote(rest).map(str::to_owned);
         let port = rest.split_once("port ").and_then(|(_, after)| {
-            let end = after.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(after.len());
+            let end = after
+                .find(|digit: char| !digit.is_ascii_digit())
+                .unwrap_or(after.len());
             after.get(..end)?.parse().ok()
         });
         Self { host, port }
     }
-
 }
 
 impl fmt::Display for Endpoint {
@@ -186,9 +216,16 @@ impl fmt::Display for Endpoint {
 #[must_use]
 pub fn unquote(text: &str) -> Option<&str> {
     let text = text.trim_start();
-    let (open, close) = [('"', '"'), ('»', '«'), ('«', '»'), ('„', '“'), ('“', '”'), ('\'', '\'')]
-        .into_iter()
-        .find(|(open, _)| text.starts_with(*open))?;
+    let (open, close) = [
+        ('"', '"'),
+        ('»', '«'),
+        ('«', '»'),
+        ('„', '“'),
+        ('“', '”'),
+        ('\'', '\''),
+    ]
+    .into_iter()
+    .find(|(open, _)| text.starts_with(*open))?;
     let (name, _) = text.get(open.len_utf8()..)?.split_once(close)?;
     Some(name.trim())
 }
@@ -197,7 +234,8 @@ pub fn unquote(text: &str) -> Option<&str> {
 #[must_use]
 pub fn quoted_after<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
     words.iter().find_map(|word| {
-        text.match_indices(word).find_map(|(start, _)| unquote(text.get(start + word.len()..)?))
+        text.match_indices(word)
+            .find_map(|(start, _)| unquote(text.get(start + word.len()..)?))
     })
 }
 
@@ -215,14 +253,35 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("connection to server at \"127.0.0.1\", port 1 failed: Connection refused", "127.0.0.1:1")]
-    #[case("connection to server at \"db.prod.svc\" (10.0.0.5), port 5432 failed: timeout expired", "db.prod.svc:5432")]
+    #[case(
+        "connection to server at \"127.0.0.1\", port 1 failed: Connection refused",
+        "127.0.0.1:1"
+    )]
+    #[case(
+        "connection to server at \"db.prod.svc\" (10.0.0.5), port 5432 failed: timeout expired",
+        "db.prod.svc:5432"
+    )]
     #[case("connection to server at \"::1\", port 5432 failed: x", "[::1]:5432")]
-    #[case("connection to server on socket \"/run/pg/.s.PGSQL.5432\" failed: No such file or directory", "/run/pg/.s.PGSQL.5432")]
-    #[case("could not connect to server: Connection refused\nIs the server running on host \"db\" (10.0.0.5) and accepting\nTCP/IP connections on port 5432?", "db:5432")]
-    #[case("could not translate host name \"nosuch.invalid\" to address: Name or service not known", "nosuch.invalid")]
-    #[case("connection to server at \"a\", port 1 failed: x\nconnection to server at \"b\", port 2 failed: y", "b:2")]
-    #[case("FATAL:  no pg_hba.conf entry for host \"10.1.1.1\", user \"u\", database \"d\", no encryption", "the database server")]
+    #[case(
+        "connection to server on socket \"/run/pg/.s.PGSQL.5432\" failed: No such file or directory",
+        "/run/pg/.s.PGSQL.5432"
+    )]
+    #[case(
+        "could not connect to server: Connection refused\nIs the server running on host \"db\" (10.0.0.5) and accepting\nTCP/IP connections on port 5432?",
+        "db:5432"
+    )]
+    #[case(
+        "could not translate host name \"nosuch.invalid\" to address: Name or service not known",
+        "nosuch.invalid"
+    )]
+    #[case(
+        "connection to server at \"a\", port 1 failed: x\nconnection to server at \"b\", port 2 failed: y",
+        "b:2"
+    )]
+    #[case(
+        "FATAL:  no pg_hba.conf entry for host \"10.1.1.1\", user \"u\", database \"d\", no encryption",
+        "the database server"
+    )]
     #[case("FATAL:  sorry, too many clients already", "the database server")]
     fn endpoints(#[case] message: &str, #[case] expected: &str) {
         assert_eq!(Endpoint::read(message).to_string(), expected);

@@ -68,25 +68,43 @@ impl Workers {
         } else if let Some(pid) = message.strip_prefix("WORKER TIMEOUT (pid:").and_then(number) {
             self.timeout_count += 1;
             if self.timeouts.len() < ENDS {
-                self.timeouts.push(Timeout { source: event.source, pid, seen: seen(), killed: None, request: None });
+                self.timeouts.push(Timeout {
+                    source: event.source,
+                    pid,
+                    seen: seen(),
+                    killed: None,
+                    request: None,
+                });
             }
         } else if let Some(path) = message.strip_prefix("Error handling request ") {
             self.aborted(event, path);
         } else if let Some((pid, signal)) = killed(message) {
             self.killed(event, pid, signal, seen(), stopping.is_some());
-        } else if message.starts_with("Handling signal: hup") || message.starts_with("Handling signal: ttou") {
+        } else if message.starts_with("Handling signal: hup") || message.starts_with("Handling signal: ttou")
+        {
             self.reload = true;
-        } else if event.level.is_none_or(|level| level >= Level::Error) && message.contains("Worker failed to boot") {
+        } else if event.level.is_none_or(|level| level >= Level::Error)
+            && message.contains("Worker failed to boot")
+        {
             self.failed_to_boot.get_or_insert_with(seen);
         }
     }
 
     /// The request that a timed-out worker was busy with: it says so when SIGABRT reaches it.
     fn aborted(&mut self, event: &Event, path: &str) {
-        let exits = event.chain.iter().any(|exception| exception.class == "SystemExit");
-        let last = self.timeouts.iter_mut().rev().find(|timeout| timeout.source == event.source);
+        let exits = event
+            .chain
+            .iter()
+            .any(|exception| exception.class == "SystemExit");
+        let last = self
+            .timeouts
+            .iter_mut()
+            .rev()
+            .find(|timeout| timeout.source == event.source);
         if let Some(timeout) = last.filter(|_| exits) {
-            timeout.request.get_or_insert_with(|| path.split('?').next().unwrap_or(path).trim().to_owned());
+            timeout
+                .request
+                .get_or_insert_with(|| path.split('?').next().unwrap_or(path).trim().to_owned());
         }
     }
 
@@ -94,26 +112,36 @@ impl Workers {
         let escalated = self.timeouts.iter_mut().rev().find(|timeout| {
             timeout.source == event.source
                 && timeout.pid == pid
-                && event.time.zip(timeout.seen.time).is_none_or(|(now, then)| {
-                    (-1..=ESCALATION_SECONDS).contains(&now.seconds_since(then))
-                })
+                && event
+                    .time
+                    .zip(timeout.seen.time)
+                    .is_none_or(|(now, then)| (-1..=ESCALATION_SECONDS).contains(&now.seconds_since(then)))
         });
         if let Some(timeout) = escalated {
             timeout.killed = Some(seen);
             return;
         }
         // Gunicorn ends its workers with SIGTERM itself when it stops, reloads or shrinks.
-        if signal == "SIGTERM" && (stopping || self.reload) || matches!(signal, "SIGINT" | "SIGQUIT" | "SIGABRT" | "SIGHUP") {
+        if signal == "SIGTERM" && (stopping || self.reload)
+            || matches!(signal, "SIGINT" | "SIGQUIT" | "SIGABRT" | "SIGHUP")
+        {
             return;
         }
         if self.kills.len() < ENDS {
-            self.kills.push(Kill { signal: signal.to_owned(), pid, seen, stopping });
+            self.kills.push(Kill {
+                signal: signal.to_owned(),
+                pid,
+                seen,
+                stopping,
+            });
         }
     }
 }
 
 fn number(text: &str) -> Option<u32> {
-    let end = text.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|digit: char| !digit.is_ascii_digit())
+        .unwrap_or(text.len());
     text.get(..end)?.parse().ok()
 }
 
@@ -143,13 +171,31 @@ fn killed(message: &str) -> Option<(u32, &str)> {
 /// The causes that the ends of workers show.
 pub fn conclude(case: &Case) -> Vec<Finding> {
     let workers = &case.workers;
-    let memory: Vec<&Kill> = workers.kills.iter().filter(|kill| kill.signal == "SIGKILL" && !kill.stopping).collect();
-    let late: Vec<&Kill> = workers.kills.iter().filter(|kill| kill.signal == "SIGKILL" && kill.stopping).collect();
-    let other: Vec<&Kill> = workers.kills.iter().filter(|kill| kill.signal != "SIGKILL").collect();
-    [timeouts(case, workers), out_of_memory(case, &memory), stopped_late(&late), by_signal(&other), no_boot(case, workers)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let memory: Vec<&Kill> = workers
+        .kills
+        .iter()
+        .filter(|kill| kill.signal == "SIGKILL" && !kill.stopping)
+        .collect();
+    let late: Vec<&Kill> = workers
+        .kills
+        .iter()
+        .filter(|kill| kill.signal == "SIGKILL" && kill.stopping)
+        .collect();
+    let other: Vec<&Kill> = workers
+        .kills
+        .iter()
+        .filter(|kill| kill.signal != "SIGKILL")
+        .collect();
+    [
+        timeouts(case, workers),
+        out_of_memory(case, &memory),
+        stopped_late(&late),
+        by_signal(&other),
+        no_boot(case, workers),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn pids(pids: impl Iterator<Item = u32>) -> String {
@@ -157,21 +203,38 @@ fn pids(pids: impl Iterator<Item = u32>) -> String {
     match all.as_slice() {
         [one] => format!("pid {one}"),
         many if many.len() <= 4 => format!("pids {}", many.join(", ")),
-        many => format!("{} pids, the last one {}", many.len(), many.last().map_or("", String::as_str)),
+        many => format!(
+            "{} pids, the last one {}",
+            many.len(),
+            many.last().map_or("", String::as_str)
+        ),
     }
 }
 
 fn role(case: &Case) -> &'static str {
-    if case.component == Component::TaskProcessor { "the task processor's HTTP server (its probes)" } else { "the API" }
+    if case.component == Component::TaskProcessor {
+        "the task processor's HTTP server (its probes)"
+    } else {
+        "the API"
+    }
 }
 
 fn timeouts(case: &Case, workers: &Workers) -> Option<Finding> {
     workers.timeouts.first()?;
     let count = super::words::times(workers.timeout_count);
     let pids = pids(workers.timeouts.iter().map(|timeout| timeout.pid));
-    let request = workers.timeouts.iter().find_map(|timeout| timeout.request.as_deref());
-    let request = request.map(|path| format!(" One of the requests was {path}.")).unwrap_or_default();
-    let escalated = workers.timeouts.iter().filter(|timeout| timeout.killed.is_some()).count();
+    let request = workers
+        .timeouts
+        .iter()
+        .find_map(|timeout| timeout.request.as_deref());
+    let request = request
+        .map(|path| format!(" One of the requests was {path}."))
+        .unwrap_or_default();
+    let escalated = workers
+        .timeouts
+        .iter()
+        .filter(|timeout| timeout.killed.is_some())
+        .count();
     let memory = if escalated > 0 {
         " The SIGKILL after it is Gunicorn's own; \"Perhaps out of memory?\" is not meant here."
     } else {
@@ -187,17 +250,23 @@ fn timeouts(case: &Case, workers: &Workers) -> Option<Finding> {
     let explained = match workers.class {
         Some(Class::Threaded) => Explained::new(
             Code::GunicornWorkerStalled,
-            format!("Gunicorn killed a worker of {role} {count} ({pids}) because the whole process stood still for longer than the timeout. The workers are threaded (gthread), where a slow request alone does not do that: the CPU limit throttled it, it swapped, or native code held the interpreter. All requests of that worker were cut, a proxy answers 502.{request}{memory}"),
+            format!(
+                "Gunicorn killed a worker of {role} {count} ({pids}) because the whole process stood still for longer than the timeout. The workers are threaded (gthread), where a slow request alone does not do that: the CPU limit throttled it, it swapped, or native code held the interpreter. All requests of that worker were cut, a proxy answers 502.{request}{memory}"
+            ),
             "Look at CPU throttling before the timeout: rate(container_cpu_cfs_throttled_periods_total[5m]); raise or remove the CPU limit, and keep the worker's heartbeat file in memory: --worker-tmp-dir /dev/shm before the sub-command (\"start --worker-tmp-dir /dev/shm api\").",
         ),
         Some(Class::Sync) => Explained::new(
             Code::GunicornWorkerTimeout,
-            format!("Gunicorn killed a worker of {role} {count} ({pids}) because a request took longer than its timeout (GUNICORN_TIMEOUT, 30 s unless set). The client got an empty reply, which a proxy turns into 502.{request}{memory}"),
+            format!(
+                "Gunicorn killed a worker of {role} {count} ({pids}) because a request took longer than its timeout (GUNICORN_TIMEOUT, 30 s unless set). The client got an empty reply, which a proxy turns into 502.{request}{memory}"
+            ),
             "Find what is slow (ACCESS_LOG_LOCATION=- logs every request; often the database: pg_stat_activity). Set GUNICORN_THREADS=2 or more, so that one slow request does not cost the worker, or raise GUNICORN_TIMEOUT together with the proxy's read timeout.",
         ),
         None => Explained::new(
             Code::GunicornWorkerTimeout,
-            format!("Gunicorn killed a worker of {role} {count} ({pids}) because it was silent for longer than the timeout (GUNICORN_TIMEOUT, 30 s unless set). Its requests were cut, a proxy answers 502. The beginning of the log is missing: a \"sync\" worker (GUNICORN_THREADS=1) means a slow request, a \"gthread\" one that the whole process stood still.{request}{memory}"),
+            format!(
+                "Gunicorn killed a worker of {role} {count} ({pids}) because it was silent for longer than the timeout (GUNICORN_TIMEOUT, 30 s unless set). Its requests were cut, a proxy answers 502. The beginning of the log is missing: a \"sync\" worker (GUNICORN_THREADS=1) means a slow request, a \"gthread\" one that the whole process stood still.{request}{memory}"
+            ),
             "See which it is: the line \"Using worker:\" at the start of the pod's log. sync: find the slow request (ACCESS_LOG_LOCATION=-), set GUNICORN_THREADS=2 or raise GUNICORN_TIMEOUT with the proxy's read timeout. gthread: look at CPU throttling first.",
         ),
     };
@@ -208,20 +277,35 @@ fn out_of_memory(case: &Case, kills: &[&Kill]) -> Option<Finding> {
     kills.first()?;
     let explained = Explained::new(
         Code::GunicornWorkerOutOfMemory,
-        format!("A worker of {} was killed with SIGKILL {} ({}), and Gunicorn had not timed it out before: the kernel's memory killer, unless somebody typed kill -9. Its requests were cut, a proxy answers 502.", role(case), super::words::times(kills.len() as u64), pids(kills.iter().map(|kill| kill.pid))),
+        format!(
+            "A worker of {} was killed with SIGKILL {} ({}), and Gunicorn had not timed it out before: the kernel's memory killer, unless somebody typed kill -9. Its requests were cut, a proxy answers 502.",
+            role(case),
+            super::words::times(kills.len() as u64),
+            pids(kills.iter().map(|kill| kill.pid))
+        ),
         "Raise the container's memory limit, or lower GUNICORN_WORKERS: each worker needs 190 to 220 MiB idle. Confirm on the node: dmesg | grep -i 'killed process', or container_oom_events_total.",
     );
-    Some(Finding { explained, evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect() })
+    Some(Finding {
+        explained,
+        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+    })
 }
 
 fn stopped_late(kills: &[&Kill]) -> Option<Finding> {
     kills.first()?;
     let explained = Explained::new(
         Code::GunicornWorkerKilled,
-        format!("While it was stopping, Gunicorn had to kill {} ({}): requests were still running when the graceful timeout ended, and were cut. This is no lack of memory.", if kills.len() == 1 { "a worker" } else { "workers" }, pids(kills.iter().map(|kill| kill.pid))),
+        format!(
+            "While it was stopping, Gunicorn had to kill {} ({}): requests were still running when the graceful timeout ended, and were cut. This is no lack of memory.",
+            if kills.len() == 1 { "a worker" } else { "workers" },
+            pids(kills.iter().map(|kill| kill.pid))
+        ),
         "Give running requests more time at a rollout: --graceful-timeout above the longest request (before the sub-command: \"start --graceful-timeout 60 api\") and terminationGracePeriodSeconds above that.",
     );
-    Some(Finding { explained, evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect() })
+    Some(Finding {
+        explained,
+        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+    })
 }
 
 /// Workers end at their start: the exception before it says why, unless the log begins behind it.
@@ -235,7 +319,10 @@ fn no_boot(case: &Case, workers: &Workers) -> Option<Finding> {
         "Gunicorn's workers end at their start; the log does not have the error that says why.",
         "Read the whole log of the container's last run: kubectl logs POD --previous",
     );
-    Some(Finding { explained, evidence: vec![seen.clone()] })
+    Some(Finding {
+        explained,
+        evidence: vec![seen.clone()],
+    })
 }
 
 fn by_signal(kills: &[&Kill]) -> Option<Finding> {
@@ -248,14 +335,22 @@ fn by_signal(kills: &[&Kill]) -> Option<Finding> {
     };
     let explained = Explained::new(
         Code::GunicornWorkerKilled,
-        format!("A Gunicorn worker was ended by {} {} ({}), not in a rollout: {why}. Its requests were cut, a proxy answers 502.", first.signal, super::words::times(kills.len() as u64), pids(kills.iter().map(|kill| kill.pid))),
+        format!(
+            "A Gunicorn worker was ended by {} {} ({}), not in a rollout: {why}. Its requests were cut, a proxy answers 502.",
+            first.signal,
+            super::words::times(kills.len() as u64),
+            pids(kills.iter().map(|kill| kill.pid))
+        ),
         if crash {
             "Use the released image for the node's architecture; when it happens again, take a core dump and report it."
         } else {
             "Find out what sends signals to the pod's processes: a debug shell, a security agent, an exec probe."
         },
     );
-    Some(Finding { explained, evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect() })
+    Some(Finding {
+        explained,
+        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+    })
 }
 
 #[cfg(test)]

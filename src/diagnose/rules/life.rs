@@ -73,7 +73,10 @@ impl Life {
             self.connected = line;
             self.migrating = false;
             self.stopping = None;
-        } else if starts("Handling signal: term") || starts("Handling signal: int") || starts("Handling signal: quit") {
+        } else if starts("Handling signal: term")
+            || starts("Handling signal: int")
+            || starts("Handling signal: quit")
+        {
             self.stopping = Some((line, event.time));
         } else if starts("Shutting down") {
             self.stopping.get_or_insert((line, event.time));
@@ -90,6 +93,12 @@ impl Life {
             self.connected = line;
             self.migrated = line;
             self.run(line).nothing_to_do = true;
+        } else if message.starts_with("[ ] ") {
+            if self.migrating {
+                self.planned = 0;
+                self.migrating = false;
+            }
+            self.planned += 1;
         } else if message == "OK" {
             return self.end_migration(line);
         } else if let Some(progress) = message.strip_prefix("Applying ") {
@@ -103,13 +112,19 @@ impl Life {
     fn begin_run(&mut self, line: u64) {
         // A process migrates its databases one after the other: it goes on only if the run before ended well.
         let database = match self.runs.last() {
-            Some(run) if self.migrating && run.current.is_none() && self.migrated > run.line => run.database + 1,
+            Some(run) if self.migrating && run.current.is_none() && self.migrated > run.line => {
+                run.database + 1
+            }
             _ => 0,
         };
         if self.runs.len() >= RUNS {
             self.runs.remove(0);
         }
-        self.runs.push(Run { line, database, ..Run::default() });
+        self.runs.push(Run {
+            line,
+            database,
+            ..Run::default()
+        });
         self.connected = line;
         self.migrating = true;
     }
@@ -119,7 +134,10 @@ impl Life {
             self.begin_run(line);
         }
         let last = self.runs.len() - 1;
-        #[allow(clippy::indexing_slicing, reason = "a run was pushed above when there was none")]
+        #[allow(
+            clippy::indexing_slicing,
+            reason = "a run was pushed above when there was none"
+        )]
         &mut self.runs[last]
     }
 
@@ -134,7 +152,9 @@ impl Life {
         run.backwards = backwards;
         run.current = Some(name.to_owned());
         run.current_line = line;
-        (!outcome.trim().is_empty()).then(|| self.end_migration(line)).flatten()
+        (!outcome.trim().is_empty())
+            .then(|| self.end_migration(line))
+            .flatten()
     }
 
     fn end_migration(&mut self, line: u64) -> Option<String> {
@@ -172,15 +192,37 @@ mod tests {
             "Applying users.0001_initial...",
         ]);
         let run = life.runs.last().unwrap();
-        assert_eq!((run.applied, run.fresh, run.current.as_deref()), (2, true, Some("users.0001_initial")));
+        assert_eq!(
+            (run.applied, run.fresh, run.current.as_deref()),
+            (2, true, Some("users.0001_initial"))
+        );
         assert_eq!(run.last_applied.as_deref(), Some("auth.0001_initial"));
     }
 
     #[test]
+    fn planned_migrations_are_those_listed_before_the_run() {
+        let life = life(&[
+            "[ ] 0001_a",
+            "[ ] 0002_b",
+            "Operations to perform:",
+            "Applying a.0001_a... OK",
+        ]);
+        assert_eq!((life.planned, life.runs.last().unwrap().applied), (2, 1));
+    }
+
+    #[test]
     fn second_database_of_a_process_is_told_from_a_new_attempt() {
-        let second = life(&["Operations to perform:", "No migrations to apply.", "Operations to perform:"]);
+        let second = life(&[
+            "Operations to perform:",
+            "No migrations to apply.",
+            "Operations to perform:",
+        ]);
         assert_eq!(second.runs.last().unwrap().database, 1);
-        let again = life(&["Operations to perform:", "Applying a.0001_x...", "Operations to perform:"]);
+        let again = life(&[
+            "Operations to perform:",
+            "Applying a.0001_x...",
+            "Operations to perform:",
+        ]);
         assert_eq!(again.runs.last().unwrap().database, 0);
     }
 }

@@ -26,8 +26,8 @@ pub struct Cause {
     pub code: Code,
     /// Whether a failure shows it, and what it speaks of.
     pub recognise: fn(&Failure<'_>) -> Option<Subject>,
-    /// What it means in this case; `None` when the case shows that it is no trouble.
-    pub explain: fn(&Case, &Sighting) -> Option<Explained>,
+    /// What it means in this case.
+    pub explain: fn(&Case, &Sighting) -> Explained,
 }
 
 /// A cause in words.
@@ -45,7 +45,12 @@ pub struct Explained {
 
 impl Explained {
     fn new(code: Code, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { code, severity: None, message: message.into(), remedy: remedy.into() }
+        Self {
+            code,
+            severity: None,
+            message: message.into(),
+            remedy: remedy.into(),
+        }
     }
 
     fn with(mut self, severity: Severity) -> Self {
@@ -65,7 +70,11 @@ pub struct Finding {
 
 /// All causes, in the order in which they are asked: the first that recognises a failure has it.
 fn causes() -> impl Iterator<Item = &'static Cause> {
-    workloads::CAUSES.iter().chain(tasks::CAUSES).chain(database::CAUSES).chain(migrations::CAUSES)
+    workloads::CAUSES
+        .iter()
+        .chain(tasks::CAUSES)
+        .chain(database::CAUSES)
+        .chain(migrations::CAUSES)
 }
 
 /// What is said of an exception that ended a process and that no cause recognises.
@@ -81,9 +90,21 @@ pub(crate) mod testing {
 
     /// What the causes make of an exception in a stage.
     pub fn recognise(stage: Stage, class: &str, message: &str) -> Option<(Code, super::Subject)> {
-        let component = if stage == Stage::Migrate { Component::Migrations } else { Component::Api };
-        let failure = Failure { class, message, component, stage, migration: None };
-        super::causes().chain(super::fallbacks()).find_map(|cause: &Cause| Some((cause.code, (cause.recognise)(&failure)?)))
+        let component = if stage == Stage::Migrate {
+            Component::Migrations
+        } else {
+            Component::Api
+        };
+        let failure = Failure {
+            class,
+            message,
+            component,
+            stage,
+            migration: None,
+        };
+        super::causes()
+            .chain(super::fallbacks())
+            .find_map(|cause: &Cause| Some((cause.code, (cause.recognise)(&failure)?)))
     }
 
     /// The code that the causes give to an exception in a stage.

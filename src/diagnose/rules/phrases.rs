@@ -292,13 +292,37 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case(Phrase::PasswordFailed, "FATAL:  password authentication failed for user \"pw\"", Some("pw"))]
-    #[case(Phrase::PasswordFailed, "FATAL:  Passwort-Authentifizierung für Benutzer »flag smith« fehlgeschlagen", Some("flag smith"))]
-    #[case(Phrase::DatabaseUnknown, "FATAL:  la base de données « fs » n'existe pas", Some("fs"))]
+    #[case(
+        Phrase::PasswordFailed,
+        "FATAL:  password authentication failed for user \"pw\"",
+        Some("pw")
+    )]
+    #[case(
+        Phrase::PasswordFailed,
+        "FATAL:  Passwort-Authentifizierung für Benutzer »flag smith« fehlgeschlagen",
+        Some("flag smith")
+    )]
+    #[case(
+        Phrase::DatabaseUnknown,
+        "FATAL:  la base de données « fs » n'existe pas",
+        Some("fs")
+    )]
     #[case(Phrase::RoleUnknown, "FATAL:  роль \"u\" не существует", Some("u"))]
-    #[case(Phrase::TooManyClients, "FATAL:  lo siento, ya tenemos demasiados clientes", Some(""))]
-    #[case(Phrase::SlotsReserved, "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", Some(""))]
-    #[case(Phrase::ConnectDenied, "FATAL:  permission denied for database \"fs\"\nDETAIL:  User does not have CONNECT privilege.", Some("fs"))]
+    #[case(
+        Phrase::TooManyClients,
+        "FATAL:  lo siento, ya tenemos demasiados clientes",
+        Some("")
+    )]
+    #[case(
+        Phrase::SlotsReserved,
+        "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        Some("")
+    )]
+    #[case(
+        Phrase::ConnectDenied,
+        "FATAL:  permission denied for database \"fs\"\nDETAIL:  User does not have CONNECT privilege.",
+        Some("fs")
+    )]
     #[case(Phrase::RoleUnknown, "FATAL:  role \"a\nb\" does not exist", None)]
     #[case(Phrase::DatabaseUnknown, "FATAL:  role \"fs\" does not exist", None)]
     fn finds(#[case] phrase: Phrase, #[case] message: &str, #[case] name: Option<&str>) {

@@ -32,20 +32,28 @@ pub const fn component(component: Component) -> &'static str {
 /// The migration of a sighting; where the log has its name only after the failure, from the run.
 #[must_use]
 pub fn migration<'a>(case: &'a Case, sighting: &'a Sighting) -> Option<&'a str> {
-    sighting.migration.as_deref().or_else(|| run(case, sighting)?.current.as_deref())
+    sighting
+        .migration
+        .as_deref()
+        .or_else(|| run(case, sighting)?.current.as_deref())
 }
 
 /// The run of `migrate` that a sighting belongs to.
 #[must_use]
 pub fn run<'a>(case: &'a Case, sighting: &Sighting) -> Option<&'a Run> {
     let line = sighting.run?;
-    case.life(sighting.source)?.runs.iter().find(|run| run.line == line)
+    case.life(sighting.source)?
+        .runs
+        .iter()
+        .find(|run| run.line == line)
 }
 
 /// ` at migration users.0041_x`, or nothing.
 #[must_use]
 pub fn at_migration(case: &Case, sighting: &Sighting) -> String {
-    migration(case, sighting).map(|name| format!(" at migration {name}")).unwrap_or_default()
+    migration(case, sighting)
+        .map(|name| format!(" at migration {name}"))
+        .unwrap_or_default()
 }
 
 /// `Migration users.0041_x`, or `The migration`.
@@ -57,13 +65,23 @@ pub fn the_migration(case: &Case, sighting: &Sighting) -> String {
 /// ` 3 migrations of this run were applied before it, the last one users.0040_y.`, or nothing.
 #[must_use]
 pub fn progress(case: &Case, sighting: &Sighting) -> String {
-    let Some(run) = run(case, sighting) else { return String::new() };
+    let Some(run) = run(case, sighting) else {
+        return String::new();
+    };
     let planned = case.life(sighting.source).map_or(0, |life| life.planned);
-    let of = if planned >= run.applied && planned > 0 { format!(" of {planned}") } else { String::new() };
+    let of = if planned >= run.applied && planned > 0 {
+        format!(" of {planned}")
+    } else {
+        String::new()
+    };
     match (run.applied, &run.last_applied) {
         (1, Some(last)) => format!(" One{of} migration was applied before it: {last}."),
-        (applied, Some(last)) => format!(" {applied}{of} migrations were applied before it, the last one {last}."),
-        _ if migration(case, sighting).is_some() => " No migration was applied before it in this run.".to_owned(),
+        (applied, Some(last)) => {
+            format!(" {applied}{of} migrations were applied before it, the last one {last}.")
+        }
+        _ if migration(case, sighting).is_some() => {
+            " No migration was applied before it in this run.".to_owned()
+        }
         _ => String::new(),
     }
 }
@@ -71,11 +89,15 @@ pub fn progress(case: &Case, sighting: &Sighting) -> String {
 /// Whether a failure of a running process had stopped before the log ended.
 #[must_use]
 pub fn overcome(case: &Case, sighting: &Sighting) -> bool {
-    let Some(life) = case.life(sighting.source) else { return false };
+    let Some(life) = case.life(sighting.source) else {
+        return false;
+    };
     if life.served.max(life.up).max(life.connected) > sighting.last.line {
         return true;
     }
-    life.last_time.zip(sighting.last.time).is_some_and(|(end, last)| end.seconds_since(last) >= QUIET_SECONDS)
+    life.last_time
+        .zip(sighting.last.time)
+        .is_some_and(|(end, last)| end.seconds_since(last) >= QUIET_SECONDS)
 }
 
 /// `once`, `twice`, `12 times`.
@@ -98,8 +120,14 @@ pub fn role(name: Option<&str>) -> String {
 #[must_use]
 pub fn identifier(name: &str) -> String {
     let plain = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }
 
 #[cfg(test)]

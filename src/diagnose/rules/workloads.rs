@@ -7,17 +7,49 @@ use super::{Cause, Explained};
 use crate::diagnose::{Code, Component, Severity};
 
 pub const CAUSES: &[Cause] = &[
-    Cause { code: Code::ReadOnlyFilesystem, recognise: filesystem, explain: explain_filesystem },
-    Cause { code: Code::GunicornWorkerClassUnavailable, recognise: worker_class, explain: explain_worker_class },
-    Cause { code: Code::GunicornSettingsIgnored, recognise: arguments, explain: explain_arguments },
-    Cause { code: Code::UnsupportedVersion, recognise: version, explain: explain_version },
-    Cause { code: Code::FrontendCannotReachApi, recognise: frontend, explain: explain_frontend },
-    Cause { code: Code::ContainerOutOfMemory, recognise: memory, explain: explain_memory },
-    Cause { code: Code::CrashLooping, recognise: port, explain: explain_port },
+    Cause {
+        code: Code::ReadOnlyFilesystem,
+        recognise: filesystem,
+        explain: explain_filesystem,
+    },
+    Cause {
+        code: Code::GunicornWorkerClassUnavailable,
+        recognise: worker_class,
+        explain: explain_worker_class,
+    },
+    Cause {
+        code: Code::GunicornSettingsIgnored,
+        recognise: arguments,
+        explain: explain_arguments,
+    },
+    Cause {
+        code: Code::UnsupportedVersion,
+        recognise: version,
+        explain: explain_version,
+    },
+    Cause {
+        code: Code::FrontendCannotReachApi,
+        recognise: frontend,
+        explain: explain_frontend,
+    },
+    Cause {
+        code: Code::ContainerOutOfMemory,
+        recognise: memory,
+        explain: explain_memory,
+    },
+    Cause {
+        code: Code::CrashLooping,
+        recognise: port,
+        explain: explain_port,
+    },
 ];
 
 /// A process of the API or the task processor that ended with an exception nobody knows.
-pub const CRASH_LOOPING: Cause = Cause { code: Code::CrashLooping, recognise: crash, explain: explain_crash };
+pub const CRASH_LOOPING: Cause = Cause {
+    code: Code::CrashLooping,
+    recognise: crash,
+    explain: explain_crash,
+};
 
 fn filesystem(failure: &Failure<'_>) -> Option<Subject> {
     let prometheus = failure.says("prometheus") || failure.says(".db'");
@@ -27,7 +59,10 @@ fn filesystem(failure: &Failure<'_>) -> Option<Subject> {
         "no-tmp"
     } else if failure.is(&["PermissionError"]) && failure.says("Permission denied: '/") && prometheus {
         "denied"
-    } else if failure.is(&["FileNotFoundError"]) && prometheus && failure.says("No such file or directory: '/") {
+    } else if failure.is(&["FileNotFoundError"])
+        && prometheus
+        && failure.says("No such file or directory: '/")
+    {
         "absent"
     } else {
         return None;
@@ -36,13 +71,19 @@ fn filesystem(failure: &Failure<'_>) -> Option<Subject> {
     if failure.is_database() {
         return None;
     }
-    Some(Subject { form, object: quoted_after(failure.message, &[": "]).map(str::to_owned), ..Subject::default() })
+    Some(Subject {
+        form,
+        object: quoted_after(failure.message, &[": "]).map(str::to_owned),
+        ..Subject::default()
+    })
 }
 
-fn explain_filesystem(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_filesystem(case: &Case, sighting: &Sighting) -> Explained {
     let who = component(case.component);
     let path = sighting.subject.object.as_deref().unwrap_or("its files");
-    let directory = path.rsplit_once('/').map_or("/tmp/prometheus", |(directory, _)| directory);
+    let directory = path
+        .rsplit_once('/')
+        .map_or("/tmp/prometheus", |(directory, _)| directory);
     let (message, remedy) = match sighting.subject.form {
         "denied" => (
             format!("{who} cannot start: its user may not write {path}. Images 2.201.1 to 2.258.x let only user 65534 write there."),
@@ -65,7 +106,7 @@ fn explain_filesystem(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Mount an emptyDir at /tmp/prometheus and another one at /tmp (with only /tmp the directory below it is missing), or set readOnlyRootFilesystem: false.".to_owned(),
         ),
     };
-    Some(Explained::new(Code::ReadOnlyFilesystem, message, remedy))
+    Explained::new(Code::ReadOnlyFilesystem, message, remedy)
 }
 
 fn worker_class(failure: &Failure<'_>) -> Option<Subject> {
@@ -81,66 +122,106 @@ fn worker_class(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::default().object(name))
 }
 
-fn explain_worker_class(_: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_worker_class(_: &Case, sighting: &Sighting) -> Explained {
     let class = sighting.subject.object.as_deref().unwrap_or("unknown");
-    Some(Explained::new(
+    Explained::new(
         Code::GunicornWorkerClassUnavailable,
-        format!("Gunicorn does not start: the image does not have the worker class \"{class}\" that it is told to use."),
+        format!(
+            "Gunicorn does not start: the image does not have the worker class \"{class}\" that it is told to use."
+        ),
         "Remove --worker-class (also from GUNICORN_CMD_ARGS): Flagsmith's image has sync and gthread only, and chooses gthread by itself when GUNICORN_THREADS is above 1.",
-    ))
+    )
 }
 
 fn arguments(failure: &Failure<'_>) -> Option<Subject> {
     let (before, rest) = failure.message.split_once("error: ")?;
-    let arguments = rest.strip_prefix("unrecognized arguments: ").or_else(|| rest.strip_prefix("argument "))?;
+    let arguments = rest
+        .strip_prefix("unrecognized arguments: ")
+        .or_else(|| rest.strip_prefix("argument "))?;
     let command = before.trim_end_matches(": ").trim();
     (command.starts_with("flagsmith") || command.contains("manage.py") || command.starts_with("gunicorn"))
-        .then(|| Subject { object: Some(arguments.to_owned()), detail: Some(command.to_owned()), ..Subject::default() })
+        .then(|| Subject {
+            object: Some(arguments.to_owned()),
+            detail: Some(command.to_owned()),
+            ..Subject::default()
+        })
 }
 
-fn explain_arguments(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_arguments(case: &Case, sighting: &Sighting) -> Explained {
     let arguments = sighting.subject.object.as_deref().unwrap_or_default();
-    let process = if case.component == Component::TaskProcessor { "task-processor" } else { "api" };
-    Some(Explained::new(
+    let process = if case.component == Component::TaskProcessor {
+        "task-processor"
+    } else {
+        "api"
+    };
+    Explained::new(
         Code::GunicornSettingsIgnored,
         format!("{} does not start: its command line has {arguments} where that is not accepted. Gunicorn's flags stand between \"start\" and the sub-command; \"serve\" takes none.", component(case.component)),
         format!("Set the container's args to [\"start\", \"--timeout\", \"60\", \"--keep-alive\", \"75\", \"{process}\"], with your flags in that place, and its command to [\"flagsmith\"]."),
     )
-    .with(Severity::Critical))
+    .with(Severity::Critical)
 }
 
 fn version(failure: &Failure<'_>) -> Option<Subject> {
     let missing = failure.says("flagsmith")
-        && failure.says_any(&["executable file not found in $PATH", "flagsmith: not found", "flagsmith: command not found"]);
+        && failure.says_any(&[
+            "executable file not found in $PATH",
+            "flagsmith: not found",
+            "flagsmith: command not found",
+        ]);
     let verb = failure.says("ERROR: unrecognised command");
     (missing || verb).then(|| Subject::form(if missing { "cli" } else { "verb" }))
 }
 
-fn explain_version(_: &Case, sighting: &Sighting) -> Option<Explained> {
-    let (what, since) = if sighting.subject.form == "cli" { ("the command \"flagsmith\"", "2.170.0") } else { ("the command that it is started with", "2.51.0") };
-    Some(Explained::new(
+fn explain_version(_: &Case, sighting: &Sighting) -> Explained {
+    let (what, since) = if sighting.subject.form == "cli" {
+        ("the command \"flagsmith\"", "2.170.0")
+    } else {
+        ("the command that it is started with", "2.51.0")
+    };
+    Explained::new(
         Code::UnsupportedVersion,
         format!("The image does not know {what}: it is older than {since}."),
         "Use an image of 2.170.0 or later, or the args of the older one: [\"serve\"], [\"migrate\"], [\"run-task-processor\"] with the image's own entry point.",
-    ))
+    )
 }
 
 fn frontend(failure: &Failure<'_>) -> Option<Subject> {
     if failure.component != Component::Frontend {
         return None;
     }
-    let error = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNRESET", "EHOSTUNREACH", "HPE_INVALID"]
-        .into_iter()
-        .find(|error| failure.says(error))?;
+    let error = [
+        "ECONNREFUSED",
+        "ENOTFOUND",
+        "EAI_AGAIN",
+        "ETIMEDOUT",
+        "ECONNRESET",
+        "EHOSTUNREACH",
+        "HPE_INVALID",
+    ]
+    .into_iter()
+    .find(|error| failure.says(error))?;
     if !failure.says_any(&["[HPM]", "proxy", "connect E", "getaddrinfo"]) {
         return None;
     }
-    let target = failure.message.split_once(" to ").and_then(|(_, rest)| rest.split([' ', '[']).next());
-    Some(Subject { form: error, object: target.map(str::to_owned), ..Subject::default() })
+    let target = failure
+        .message
+        .split_once(" to ")
+        .and_then(|(_, rest)| rest.split([' ', '[']).next());
+    Some(Subject {
+        form: error,
+        object: target.map(str::to_owned),
+        ..Subject::default()
+    })
 }
 
-fn explain_frontend(_: &Case, sighting: &Sighting) -> Option<Explained> {
-    let target = sighting.subject.object.as_deref().filter(|target| !target.is_empty()).unwrap_or("FLAGSMITH_PROXY_API_URL");
+fn explain_frontend(_: &Case, sighting: &Sighting) -> Explained {
+    let target = sighting
+        .subject
+        .object
+        .as_deref()
+        .filter(|target| !target.is_empty())
+        .unwrap_or("FLAGSMITH_PROXY_API_URL");
     let why = match sighting.subject.form {
         "ECONNREFUSED" => "nothing accepts connections there",
         "ENOTFOUND" | "EAI_AGAIN" => "its name cannot be resolved",
@@ -148,11 +229,14 @@ fn explain_frontend(_: &Case, sighting: &Sighting) -> Option<Explained> {
         "HPE_INVALID" => "its answer is no HTTP",
         _ => "it closed the connection",
     };
-    Some(Explained::new(
+    Explained::new(
         Code::FrontendCannotReachApi,
-        format!("The frontend passes API requests on to {target} and fails: {why} ({}). Browsers get 504, also when the API is just restarting.", sighting.subject.form),
+        format!(
+            "The frontend passes API requests on to {target} and fails: {why} ({}). Browsers get 504, also when the API is just restarting.",
+            sighting.subject.form
+        ),
         "See whether the API's pods are ready, and set FLAGSMITH_PROXY_API_URL on the frontend to the API's Service (http://RELEASE-api.NAMESPACE.svc:8000). Better, route /api/ to the API in the Ingress, without the frontend between.",
-    ))
+    )
 }
 
 fn memory(failure: &Failure<'_>) -> Option<Subject> {
@@ -164,7 +248,11 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
         "node"
     } else if failure.is(&["MemoryError"]) {
         "python"
-    } else if failure.class.is_empty() && (line == "Killed" || line.contains(": ") && line.contains(" Killed ") || line.contains("OOMKilled")) {
+    } else if failure.class.is_empty()
+        && (line == "Killed"
+            || line.contains(": ") && line.contains(" Killed ")
+            || line.contains("OOMKilled"))
+    {
         "killed"
     } else {
         return None;
@@ -172,18 +260,28 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::form(form))
 }
 
-fn explain_memory(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
     let who = component(case.component);
     let (message, remedy) = match sighting.subject.form {
         "node" => (
             "The frontend ended because Node.js had used up its heap.",
             "Raise the memory limit of the frontend's container and set NODE_OPTIONS=--max-old-space-size=(three quarters of it, in MiB).",
         ),
-        "python" => ("got no more memory from its container.", "Raise the memory limit of its container, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle."),
-        _ => ("was ended by the kernel (SIGKILL), which nearly always means that it went over its memory limit.", "Raise the memory limit of its container, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle. Confirm: kubectl get pod POD -o jsonpath='{.status.containerStatuses[0].lastState.terminated.reason}' says OOMKilled."),
+        "python" => (
+            "got no more memory from its container.",
+            "Raise the memory limit of its container, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle.",
+        ),
+        _ => (
+            "was ended by the kernel (SIGKILL), which nearly always means that it went over its memory limit.",
+            "Raise the memory limit of its container, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle. Confirm: kubectl get pod POD -o jsonpath='{.status.containerStatuses[0].lastState.terminated.reason}' says OOMKilled.",
+        ),
     };
-    let message = if sighting.subject.form == "node" { message.to_owned() } else { format!("{who} {message}") };
-    Some(Explained::new(Code::ContainerOutOfMemory, message, remedy))
+    let message = if sighting.subject.form == "node" {
+        message.to_owned()
+    } else {
+        format!("{who} {message}")
+    };
+    Explained::new(Code::ContainerOutOfMemory, message, remedy)
 }
 
 fn port(failure: &Failure<'_>) -> Option<Subject> {
@@ -191,31 +289,53 @@ fn port(failure: &Failure<'_>) -> Option<Subject> {
     taken.then(|| Subject::form("port").object(failure.message.lines().next().unwrap_or_default()))
 }
 
-fn explain_port(case: &Case, sighting: &Sighting) -> Option<Explained> {
-    Some(Explained::new(
+fn explain_port(case: &Case, sighting: &Sighting) -> Explained {
+    Explained::new(
         Code::CrashLooping,
-        format!("{} cannot listen on its port, another process has it: {}.", component(case.component), sighting.subject.object.as_deref().unwrap_or_default()),
+        format!(
+            "{} cannot listen on its port, another process has it: {}.",
+            component(case.component),
+            sighting.subject.object.as_deref().unwrap_or_default()
+        ),
         "Two Flagsmith processes of one pod cannot share a port (8000 and 9100 are fixed): run them in pods of their own, and without hostNetwork.",
-    ))
+    )
 }
 
-const NOT_A_CRASH: &[&str] = &["SystemExit", "KeyboardInterrupt", "CommandError", "HTTPError", "BrokenPipeError", "HaltServer", "TransactionManagementError", "InFailedSqlTransaction"];
+const NOT_A_CRASH: &[&str] = &[
+    "SystemExit",
+    "KeyboardInterrupt",
+    "CommandError",
+    "HTTPError",
+    "BrokenPipeError",
+    "HaltServer",
+    "TransactionManagementError",
+    "InFailedSqlTransaction",
+];
 
 fn crash(failure: &Failure<'_>) -> Option<Subject> {
     if failure.stage != Stage::Boot || failure.class.is_empty() || failure.is(NOT_A_CRASH) {
         return None;
     }
     let message = failure.message.lines().next().unwrap_or_default();
-    Some(Subject::form("crash").object(format!("{}: {message}", failure.kind()).trim_end_matches(": ").to_owned()))
+    Some(
+        Subject::form("crash").object(
+            format!("{}: {message}", failure.kind())
+                .trim_end_matches(": ")
+                .to_owned(),
+        ),
+    )
 }
 
-fn explain_crash(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_crash(case: &Case, sighting: &Sighting) -> Explained {
     let what = sighting.subject.object.as_deref().unwrap_or("an error");
-    Some(Explained::new(
+    Explained::new(
         Code::CrashLooping,
-        format!("{} ended at its start with an error that this tool does not know: {what}.", component(case.component)),
+        format!(
+            "{} ended at its start with an error that this tool does not know: {what}.",
+            component(case.component)
+        ),
         "Read the traceback in the log from the line given: its last frames name the setting or file. ImproperlyConfigured, KeyError and ImportError point at environment variables or an own image; search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues",
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -226,19 +346,69 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("OSError", "[Errno 30] Read-only file system: '/tmp/prometheus/counter_1.db'", ReadOnlyFilesystem, "read-only")]
-    #[case("FileNotFoundError", "[Errno 2] No such file or directory: '/tmp/prometheus/counter_1.db'", ReadOnlyFilesystem, "absent")]
-    #[case("PermissionError", "[Errno 13] Permission denied: '/tmp/prometheus/counter_1.db'", ReadOnlyFilesystem, "denied")]
-    #[case("FileNotFoundError", "[Errno 2] No usable temporary directory found in ['/tmp', '/var/tmp', '/usr/tmp', '/app']", ReadOnlyFilesystem, "no-tmp")]
-    #[case("RuntimeError", "class uri 'gevent' invalid or not found:", GunicornWorkerClassUnavailable, "")]
-    #[case("RuntimeError", "gevent worker requires gevent 1.4 or higher", GunicornWorkerClassUnavailable, "")]
-    #[case("", "flagsmith start: error: unrecognized arguments: --timeout 60", GunicornSettingsIgnored, "")]
-    #[case("", "exec: \"flagsmith\": executable file not found in $PATH: unknown", UnsupportedVersion, "cli")]
+    #[case(
+        "OSError",
+        "[Errno 30] Read-only file system: '/tmp/prometheus/counter_1.db'",
+        ReadOnlyFilesystem,
+        "read-only"
+    )]
+    #[case(
+        "FileNotFoundError",
+        "[Errno 2] No such file or directory: '/tmp/prometheus/counter_1.db'",
+        ReadOnlyFilesystem,
+        "absent"
+    )]
+    #[case(
+        "PermissionError",
+        "[Errno 13] Permission denied: '/tmp/prometheus/counter_1.db'",
+        ReadOnlyFilesystem,
+        "denied"
+    )]
+    #[case(
+        "FileNotFoundError",
+        "[Errno 2] No usable temporary directory found in ['/tmp', '/var/tmp', '/usr/tmp', '/app']",
+        ReadOnlyFilesystem,
+        "no-tmp"
+    )]
+    #[case(
+        "RuntimeError",
+        "class uri 'gevent' invalid or not found:",
+        GunicornWorkerClassUnavailable,
+        ""
+    )]
+    #[case(
+        "RuntimeError",
+        "gevent worker requires gevent 1.4 or higher",
+        GunicornWorkerClassUnavailable,
+        ""
+    )]
+    #[case(
+        "",
+        "flagsmith start: error: unrecognized arguments: --timeout 60",
+        GunicornSettingsIgnored,
+        ""
+    )]
+    #[case(
+        "",
+        "exec: \"flagsmith\": executable file not found in $PATH: unknown",
+        UnsupportedVersion,
+        "cli"
+    )]
     #[case("", "ERROR: unrecognised command 'start'", UnsupportedVersion, "verb")]
     #[case("MemoryError", "", ContainerOutOfMemory, "python")]
-    #[case("", "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", ContainerOutOfMemory, "node")]
+    #[case(
+        "",
+        "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+        ContainerOutOfMemory,
+        "node"
+    )]
     #[case("", "Connection in use: ('0.0.0.0', 8000)", CrashLooping, "port")]
-    #[case("ModuleNotFoundError", "No module named 'health_check.plugins'", CrashLooping, "crash")]
+    #[case(
+        "ModuleNotFoundError",
+        "No module named 'health_check.plugins'",
+        CrashLooping,
+        "crash"
+    )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code, #[case] form: &str) {
         let (code, subject) = recognise(Stage::Boot, class, message).unwrap();
         assert_eq!((code, subject.form), (expected, form));

@@ -1,15 +1,22 @@
 //! The server is about to answer, or stopped answering in the middle.
 
 use crate::diagnose::rules::case::{Case, Sighting};
+use crate::diagnose::rules::conclude::is_connection;
 use crate::diagnose::rules::failure::{Failure, Stage, Subject};
 use crate::diagnose::rules::phrases::Phrase;
-use crate::diagnose::rules::conclude::is_connection;
 use crate::diagnose::rules::{Cause, Explained, words};
 use crate::diagnose::{Code, Severity};
 
-pub const DATABASE_STARTING: Cause = Cause { code: Code::DatabaseStarting, recognise: starting, explain: explain_starting };
-pub const DATABASE_CONNECTION_LOST: Cause =
-    Cause { code: Code::DatabaseConnectionLost, recognise: lost, explain: explain_lost };
+pub const DATABASE_STARTING: Cause = Cause {
+    code: Code::DatabaseStarting,
+    recognise: starting,
+    explain: explain_starting,
+};
+pub const DATABASE_CONNECTION_LOST: Cause = Cause {
+    code: Code::DatabaseConnectionLost,
+    recognise: lost,
+    explain: explain_lost,
+};
 
 fn starting(failure: &Failure<'_>) -> Option<Subject> {
     if !failure.is_database() {
@@ -26,19 +33,27 @@ fn starting(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         return None;
     };
-    Some(Subject { endpoint: failure.endpoint(), form, ..Subject::default() })
+    Some(Subject {
+        endpoint: failure.endpoint(),
+        form,
+        ..Subject::default()
+    })
 }
 
-fn explain_starting(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_starting(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
     let endpoint = &sighting.subject.endpoint;
     let (message, remedy) = match sighting.subject.form {
         "starting" => (
-            format!("{who} came before its database was ready: PostgreSQL at {endpoint} is starting up and takes no connections yet."),
+            format!(
+                "{who} came before its database was ready: PostgreSQL at {endpoint} is starting up and takes no connections yet."
+            ),
             "Wait and start again; it passes by itself, after a crash only when the write-ahead log is replayed. Lasts it longer than a few minutes, look at PostgreSQL's own log.",
         ),
         "stopping" => (
-            format!("{who} cannot connect: PostgreSQL at {endpoint} is shutting down, for a restart or for good."),
+            format!(
+                "{who} cannot connect: PostgreSQL at {endpoint} is shutting down, for a restart or for good."
+            ),
             "Find out who stops it (maintenance window, eviction of its pod, failover) and wait for it to come back.",
         ),
         "recovery" => (
@@ -46,29 +61,48 @@ fn explain_starting(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Wait; then look in PostgreSQL's own log for what crashed it (often memory: the kernel ends a backend and the server restarts).",
         ),
         _ => (
-            format!("{who} cannot connect: PostgreSQL at {endpoint} does not accept connections yet; it may be a standby that has not caught up, or one without hot_standby."),
+            format!(
+                "{who} cannot connect: PostgreSQL at {endpoint} does not accept connections yet; it may be a standby that has not caught up, or one without hot_standby."
+            ),
             "Point DATABASE_URL at the primary, or wait until recovery has reached a consistent state.",
         ),
     };
-    Some(Explained::new(Code::DatabaseStarting, message, remedy))
+    Explained::new(Code::DatabaseStarting, message, remedy)
 }
 
 fn lost(failure: &Failure<'_>) -> Option<Subject> {
     if !failure.is_database() {
         return None;
     }
+    // `waitfordb` opens a new one each time: nothing that had worked was lost.
+    if failure.stage == Stage::Wait {
+        return None;
+    }
     // With this beginning no connection had come about: that is another cause.
     if failure.says_any(&["connection to server ", "could not connect to server"]) {
         return None;
     }
-    let form = if failure.says("idle-in-transaction timeout") || failure.is(&["IdleInTransactionSessionTimeout"]) {
-        "idle"
-    } else if failure.says_any(&["client_idle_timeout", "idle transaction timeout", "server_lifetime", "server conn crashed", "pgbouncer is shutting down", "connection closed by pooler"]) {
-        "pooler"
-    } else if failure.phrase(Phrase::AdminTerminated).is_some() || failure.is(&["AdminShutdown", "CrashShutdown"]) {
-        "terminated"
-    } else if failure.is(&["ConnectionFailure", "ConnectionDoesNotExist", "ConnectionException"])
-        || failure.says_any(&[
+    let form =
+        if failure.says("idle-in-transaction timeout") || failure.is(&["IdleInTransactionSessionTimeout"]) {
+            "idle"
+        } else if failure.says_any(&[
+            "client_idle_timeout",
+            "idle transaction timeout",
+            "server_lifetime",
+            "server conn crashed",
+            "pgbouncer is shutting down",
+            "connection closed by pooler",
+        ]) {
+            "pooler"
+        } else if failure.phrase(Phrase::AdminTerminated).is_some()
+            || failure.is(&["AdminShutdown", "CrashShutdown"])
+        {
+            "terminated"
+        } else if failure.is(&[
+            "ConnectionFailure",
+            "ConnectionDoesNotExist",
+            "ConnectionException",
+        ]) || failure.says_any(&[
             "server closed the connection unexpectedly",
             "SSL connection has been closed unexpectedly",
             "SSL SYSCALL error",
@@ -83,46 +117,52 @@ fn lost(failure: &Failure<'_>) -> Option<Subject> {
             "lost synchronization with server",
             "terminating connection because of crash",
             "connection has been closed",
-        ])
-    {
-        "closed"
-    } else {
-        return None;
-    };
+        ]) {
+            "closed"
+        } else {
+            return None;
+        };
     Some(Subject::form(form))
 }
 
-fn explain_lost(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
     if sighting.subject.form == "idle" {
-        return Some(Explained::new(
+        return Explained::new(
             Code::DatabaseConnectionLost,
-            format!("The server ended a connection of {} because it was idle within a transaction for longer than idle_in_transaction_session_timeout allows.", who.to_lowercase()),
+            format!(
+                "The server ended a connection of {} because it was idle within a transaction for longer than idle_in_transaction_session_timeout allows.",
+                who.to_lowercase()
+            ),
             "Raise it for Flagsmith's role: ALTER ROLE ROLE SET idle_in_transaction_session_timeout = '5min';",
-        ));
+        );
     }
-    let cause = match sighting.subject.form {
-        "terminated" => "the server ended it on an administrator's command: a restart, a failover, or pg_terminate_backend",
+    let reason = match sighting.subject.form {
+        "terminated" => {
+            "the server ended it on an administrator's command: a restart, a failover, or pg_terminate_backend"
+        }
         "pooler" => "the connection pooler closed it",
-        _ => "the server, or something between, closed it: a restart or failover, a crash, or a load balancer's idle timeout",
+        _ => {
+            "the server, or something between, closed it: a restart or failover, a crash, or a load balancer's idle timeout"
+        }
     };
     if sighting.stage == Stage::Migrate {
         let message = format!(
-            "{} lost its connection to the database; {cause}.{}",
+            "{} lost its connection to the database; {reason}.{}",
             words::the_migration(case, sighting),
             words::progress(case, sighting),
         );
         let remedy = "Run the migration again: what was not finished was rolled back, except indexes that are built CONCURRENTLY. Before that, find invalid indexes: SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; and drop them.";
-        return Some(Explained::new(Code::DatabaseConnectionLost, message, remedy).with(Severity::Critical));
+        return Explained::new(Code::DatabaseConnectionLost, message, remedy).with(Severity::Critical);
     }
     let (course, severity) = course(case, sighting);
-    let message = format!("{who} lost its connection to the database; {cause}.{course}");
+    let message = format!("{who} lost its connection to the database; {reason}.{course}");
     let remedy = "Look at the database's log and events at that time. Requests that meet a closed connection fail once each: from Flagsmith 2.228.0 set DJANGO_DB_CONN_HEALTH_CHECKS=true; behind a load balancer or NAT keep DJANGO_DB_CONN_MAX_AGE below its idle timeout.";
     let explained = Explained::new(Code::DatabaseConnectionLost, message, remedy);
-    Some(match severity {
+    match severity {
         Some(severity) => explained.with(severity),
         None => explained,
-    })
+    }
 }
 
 /// How the outage went: the refusals after the break belong to it.
@@ -131,13 +171,32 @@ fn course(case: &Case, sighting: &Sighting) -> (String, Option<Severity>) {
         other.source == sighting.source && other.stage == sighting.stage && is_connection(other.code)
     });
     let count = outage.clone().map(|other| other.count).sum();
-    let Some(last) = outage.max_by_key(|other| other.last.line) else { return (String::new(), None) };
+    let Some(last) = outage.max_by_key(|other| other.last.line) else {
+        return (String::new(), None);
+    };
     if !words::overcome(case, last) {
-        return (format!(" It failed {} up to the end of the log.", words::times(count)), Some(Severity::Critical));
+        return (
+            format!(" It failed {} up to the end of the log.", words::times(count)),
+            Some(Severity::Critical),
+        );
     }
-    let seconds = last.last.time.zip(sighting.first.time).map_or(0, |(last, first)| last.seconds_since(first));
-    let within = if seconds > 0 { format!(" within {seconds} s") } else { String::new() };
-    (format!(" It failed {}{within} and did not fail after that.", words::times(count)), Some(Severity::Warning))
+    let seconds = last
+        .last
+        .time
+        .zip(sighting.first.time)
+        .map_or(0, |(last, first)| last.seconds_since(first));
+    let within = if seconds > 0 {
+        format!(" within {seconds} s")
+    } else {
+        String::new()
+    };
+    (
+        format!(
+            " It failed {}{within} and did not fail after that.",
+            words::times(count)
+        ),
+        Some(Severity::Warning),
+    )
 }
 
 #[cfg(test)]
@@ -148,18 +207,78 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("psycopg2.OperationalError", "connection to server at \"db\", port 5432 failed: FATAL:  the database system is starting up", DatabaseStarting, "starting")]
-    #[case("psycopg2.OperationalError", "connection to server at \"db\", port 5432 failed: FATAL:  das Datenbanksystem startet", DatabaseStarting, "starting")]
-    #[case("psycopg2.OperationalError", "connection to server at \"db\", port 5432 failed: FATAL:  the database system is shutting down", DatabaseStarting, "stopping")]
-    #[case("psycopg2.OperationalError", "connection to server at \"db\", port 5432 failed: FATAL:  the database system is in recovery mode", DatabaseStarting, "recovery")]
-    #[case("psycopg2.OperationalError", "connection to server at \"db\", port 5432 failed: FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent recovery state has not been yet reached.", DatabaseStarting, "not-yet")]
-    #[case("psycopg2.OperationalError", "server closed the connection unexpectedly\nThis probably means the server terminated abnormally", DatabaseConnectionLost, "closed")]
-    #[case("psycopg2.errors.AdminShutdown", "terminating connection due to administrator command\nSSL connection has been closed unexpectedly", DatabaseConnectionLost, "terminated")]
-    #[case("psycopg2.InterfaceError", "connection already closed", DatabaseConnectionLost, "closed")]
-    #[case("psycopg2.OperationalError", "SSL SYSCALL error: EOF detected", DatabaseConnectionLost, "closed")]
-    #[case("psycopg2.OperationalError", "could not receive data from server: Connection reset by peer", DatabaseConnectionLost, "closed")]
-    #[case("psycopg2.errors.IdleInTransactionSessionTimeout", "terminating connection due to idle-in-transaction timeout", DatabaseConnectionLost, "idle")]
-    #[case("psycopg2.errors.ConnectionFailure", "server conn crashed?", DatabaseConnectionLost, "pooler")]
+    #[case(
+        "psycopg2.OperationalError",
+        "connection to server at \"db\", port 5432 failed: FATAL:  the database system is starting up",
+        DatabaseStarting,
+        "starting"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "connection to server at \"db\", port 5432 failed: FATAL:  das Datenbanksystem startet",
+        DatabaseStarting,
+        "starting"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "connection to server at \"db\", port 5432 failed: FATAL:  the database system is shutting down",
+        DatabaseStarting,
+        "stopping"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "connection to server at \"db\", port 5432 failed: FATAL:  the database system is in recovery mode",
+        DatabaseStarting,
+        "recovery"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "connection to server at \"db\", port 5432 failed: FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent recovery state has not been yet reached.",
+        DatabaseStarting,
+        "not-yet"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "server closed the connection unexpectedly\nThis probably means the server terminated abnormally",
+        DatabaseConnectionLost,
+        "closed"
+    )]
+    #[case(
+        "psycopg2.errors.AdminShutdown",
+        "terminating connection due to administrator command\nSSL connection has been closed unexpectedly",
+        DatabaseConnectionLost,
+        "terminated"
+    )]
+    #[case(
+        "psycopg2.InterfaceError",
+        "connection already closed",
+        DatabaseConnectionLost,
+        "closed"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "SSL SYSCALL error: EOF detected",
+        DatabaseConnectionLost,
+        "closed"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "could not receive data from server: Connection reset by peer",
+        DatabaseConnectionLost,
+        "closed"
+    )]
+    #[case(
+        "psycopg2.errors.IdleInTransactionSessionTimeout",
+        "terminating connection due to idle-in-transaction timeout",
+        DatabaseConnectionLost,
+        "idle"
+    )]
+    #[case(
+        "psycopg2.errors.ConnectionFailure",
+        "server conn crashed?",
+        DatabaseConnectionLost,
+        "pooler"
+    )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code, #[case] form: &str) {
         let (code, subject) = recognise(Stage::Serve, class, message).unwrap();
         assert_eq!((code, subject.form), (expected, form));

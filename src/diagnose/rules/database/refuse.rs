@@ -7,12 +7,21 @@ use crate::diagnose::rules::phrases::Phrase;
 use crate::diagnose::rules::words::{identifier, role, who};
 use crate::diagnose::rules::{Cause, Explained};
 
-pub const DATABASE_ACCESS_REJECTED: Cause =
-    Cause { code: Code::DatabaseAccessRejected, recognise: access, explain: explain_access };
-pub const DATABASE_AUTHENTICATION_FAILED: Cause =
-    Cause { code: Code::DatabaseAuthenticationFailed, recognise: authentication, explain: explain_authentication };
-pub const DATABASE_NOT_FOUND: Cause =
-    Cause { code: Code::DatabaseNotFound, recognise: not_found, explain: explain_not_found };
+pub const DATABASE_ACCESS_REJECTED: Cause = Cause {
+    code: Code::DatabaseAccessRejected,
+    recognise: access,
+    explain: explain_access,
+};
+pub const DATABASE_AUTHENTICATION_FAILED: Cause = Cause {
+    code: Code::DatabaseAuthenticationFailed,
+    recognise: authentication,
+    explain: explain_authentication,
+};
+pub const DATABASE_NOT_FOUND: Cause = Cause {
+    code: Code::DatabaseNotFound,
+    recognise: not_found,
+    explain: explain_not_found,
+};
 
 fn access(failure: &Failure<'_>) -> Option<Subject> {
     if !failure.is_database() {
@@ -20,21 +29,27 @@ fn access(failure: &Failure<'_>) -> Option<Subject> {
     }
     let mut subject = failure.subject();
     if failure.says("pg_hba.conf") {
-        subject.form = if failure.says_any(&["no encryption", "SSL off"]) && !failure.says_any(&["SSL encryption", "SSL on"]) {
+        subject.form = if failure.says_any(&["no encryption", "SSL off"])
+            && !failure.says_any(&["SSL encryption", "SSL on"])
+        {
             "rule-unencrypted"
         } else {
             "rule"
         };
         subject.object = quoted_after(failure.message, &["host "]).map(str::to_owned);
         // `host` in that sentence is the client.
-        subject.object = quoted_after(failure.message, &["for host "]).map(str::to_owned).or(subject.object);
+        subject.object = quoted_after(failure.message, &["for host "])
+            .map(str::to_owned)
+            .or(subject.object);
     } else if let Some(database) = failure.phrase(Phrase::ConnectDenied) {
         subject.form = "connect";
         subject.database = Some(database.to_owned());
     } else if let Some(database) = failure.phrase(Phrase::DatabaseClosed) {
         subject.form = "closed";
         subject.database = Some(database.to_owned());
-    } else if failure.says_any(&["database does not allow connections", "is disabled"]) && failure.says("FATAL") {
+    } else if failure.says_any(&["database does not allow connections", "is disabled"])
+        && failure.says("FATAL")
+    {
         subject.form = "pooler";
     } else if failure.stage != Stage::Migrate && failure.is(&["InsufficientPrivilege"]) {
         subject = Subject::form("object").object(object(failure.message));
@@ -47,33 +62,61 @@ fn access(failure: &Failure<'_>) -> Option<Subject> {
 /// `table users_ffadminuser` from `permission denied for table users_ffadminuser`.
 fn object(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
-    let name = line.split_once("permission denied for ").map(|(_, name)| name.replace("relation ", "table "));
-    name.or_else(|| first_quoted(line).map(|name| format!("\"{name}\""))).unwrap_or_else(|| "an object".to_owned())
+    let name = line
+        .split_once("permission denied for ")
+        .map(|(_, name)| name.replace("relation ", "table "));
+    name.or_else(|| first_quoted(line).map(|name| format!("\"{name}\"")))
+        .unwrap_or_else(|| "an object".to_owned())
 }
 
-fn explain_access(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_access(case: &Case, sighting: &Sighting) -> Explained {
     let who = who(case, sighting);
     let subject = &sighting.subject;
     let role_name = role(subject.role.as_deref());
-    let database = subject.database.as_deref().map_or_else(|| "its database".to_owned(), |name| format!("database \"{name}\""));
+    let database = subject.database.as_deref().map_or_else(
+        || "its database".to_owned(),
+        |name| format!("database \"{name}\""),
+    );
     let client = subject.object.as_deref().unwrap_or("the pod's address");
     let endpoint = &subject.endpoint;
     let (message, remedy) = match subject.form {
         "rule-unencrypted" => (
-            format!("{who} may not connect: pg_hba.conf of the server at {endpoint} has no rule that lets {role_name} into {database} from {client} without encryption. Either TLS is required there, or that client or role is not allowed at all; the log does not separate the two."),
-            format!("Add ?sslmode=require to DATABASE_URL (managed databases often refuse unencrypted connections). If that is refused as well, add to pg_hba.conf: host {} {} {client}/32 scram-sha-256, then SELECT pg_reload_conf();", subject.database.as_deref().unwrap_or("DATABASE"), subject.role.as_deref().unwrap_or("ROLE")),
+            format!(
+                "{who} may not connect: pg_hba.conf of the server at {endpoint} has no rule that lets {role_name} into {database} from {client} without encryption. Either TLS is required there, or that client or role is not allowed at all; the log does not separate the two."
+            ),
+            format!(
+                "Add ?sslmode=require to DATABASE_URL (managed databases often refuse unencrypted connections). If that is refused as well, add to pg_hba.conf: host {} {} {client}/32 scram-sha-256, then SELECT pg_reload_conf();",
+                subject.database.as_deref().unwrap_or("DATABASE"),
+                subject.role.as_deref().unwrap_or("ROLE")
+            ),
         ),
         "rule" => (
-            format!("{who} may not connect: pg_hba.conf of the server at {endpoint} does not let {role_name} into {database} from {client}."),
-            format!("Add to pg_hba.conf: hostssl {} {} {client}/32 scram-sha-256, then SELECT pg_reload_conf(); on a managed database allow the pods' network in its firewall.", subject.database.as_deref().unwrap_or("DATABASE"), subject.role.as_deref().unwrap_or("ROLE")),
+            format!(
+                "{who} may not connect: pg_hba.conf of the server at {endpoint} does not let {role_name} into {database} from {client}."
+            ),
+            format!(
+                "Add to pg_hba.conf: hostssl {} {} {client}/32 scram-sha-256, then SELECT pg_reload_conf(); on a managed database allow the pods' network in its firewall.",
+                subject.database.as_deref().unwrap_or("DATABASE"),
+                subject.role.as_deref().unwrap_or("ROLE")
+            ),
         ),
         "connect" => (
             format!("{who} may not connect to {database}: {role_name} has no CONNECT privilege on it."),
-            format!("As the owner of the database: GRANT CONNECT ON DATABASE {} TO {};", identifier(subject.database.as_deref().unwrap_or("DATABASE")), subject.role.as_deref().map_or_else(|| "ROLE".to_owned(), identifier)),
+            format!(
+                "As the owner of the database: GRANT CONNECT ON DATABASE {} TO {};",
+                identifier(subject.database.as_deref().unwrap_or("DATABASE")),
+                subject
+                    .role
+                    .as_deref()
+                    .map_or_else(|| "ROLE".to_owned(), identifier)
+            ),
         ),
         "closed" => (
             format!("{who} may not connect: {database} accepts no connections at present."),
-            format!("As a superuser, from another database: ALTER DATABASE {} ALLOW_CONNECTIONS true;", identifier(subject.database.as_deref().unwrap_or("DATABASE"))),
+            format!(
+                "As a superuser, from another database: ALTER DATABASE {} ALLOW_CONNECTIONS true;",
+                identifier(subject.database.as_deref().unwrap_or("DATABASE"))
+            ),
         ),
         "pooler" => (
             format!("{who} is refused by the connection pooler: it has {database} disabled or full."),
@@ -87,7 +130,7 @@ fn explain_access(case: &Case, sighting: &Sighting) -> Option<Explained> {
             )
         }
     };
-    Some(Explained::new(Code::DatabaseAccessRejected, message, remedy))
+    Explained::new(Code::DatabaseAccessRejected, message, remedy)
 }
 
 fn authentication(failure: &Failure<'_>) -> Option<Subject> {
@@ -98,19 +141,44 @@ fn authentication(failure: &Failure<'_>) -> Option<Subject> {
     if let Some(role) = failure.phrase(Phrase::PasswordFailed) {
         subject.form = "password";
         subject.role = Some(role.to_owned());
+    } else if failure.says("password authentication failed") {
+        // PgBouncer does not name the role.
+        subject.form = "password";
     } else if failure.says("no password supplied") {
         subject.form = "none";
     } else if failure.says("no such user") {
         subject.form = "pooler";
-        subject.role = failure.message.split_once("no such user: ").map(|(_, name)| name.trim().trim_matches('"').to_owned());
+        subject.role = failure
+            .message
+            .split_once("no such user: ")
+            .map(|(_, name)| name.trim().trim_matches('"').to_owned());
     } else if let Some(role) = failure.phrase(Phrase::LoginDenied) {
         subject.form = "login";
         subject.role = Some(role.to_owned());
-    } else if failure.says_any(&["authentication failed", "auth failed", "authentication method", "SCRAM", "SASL", "password is not", "wrong password", "User does not have a valid"]) {
+    } else if failure.says_any(&[
+        "authentication failed",
+        "auth failed",
+        "authentication method",
+        "SCRAM",
+        "SASL",
+        "password is not",
+        "wrong password",
+        "User does not have a valid",
+    ]) {
         subject.form = "other";
-        subject.detail = failure.message.lines().next().and_then(|line| line.rsplit("FATAL:").next()).map(|line| line.trim().to_owned());
+        subject.detail = failure
+            .message
+            .lines()
+            .next()
+            .and_then(|line| line.rsplit("FATAL:").next())
+            .map(|line| line.trim().to_owned());
     } else if failure.stage != Stage::Serve || failure.says("FATAL") {
-        subject.role = Some(failure.phrase(Phrase::RoleUnknown).filter(|_| failure.says("FATAL") || failure.says("connection to"))?.to_owned());
+        subject.role = Some(
+            failure
+                .phrase(Phrase::RoleUnknown)
+                .filter(|_| failure.says("FATAL") || failure.says("connection to"))?
+                .to_owned(),
+        );
         subject.form = "role";
     } else {
         return None;
@@ -119,12 +187,15 @@ fn authentication(failure: &Failure<'_>) -> Option<Subject> {
     Some(subject)
 }
 
-fn explain_authentication(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_authentication(case: &Case, sighting: &Sighting) -> Explained {
     let who = who(case, sighting);
     let subject = &sighting.subject;
     let endpoint = &subject.endpoint;
     let name = role(subject.role.as_deref());
-    let sql = subject.role.as_deref().map_or_else(|| "ROLE".to_owned(), identifier);
+    let sql = subject
+        .role
+        .as_deref()
+        .map_or_else(|| "ROLE".to_owned(), identifier);
     let (message, remedy) = match subject.form {
         "password" => (
             format!("{who} cannot log in to the database at {endpoint}: the password for {name} is wrong, or that role does not exist (the server does not say which)."),
@@ -151,7 +222,7 @@ fn explain_authentication(case: &Case, sighting: &Sighting) -> Option<Explained>
             "Check the method that pg_hba.conf asks for. With IAM authentication the password is a token that expires after 15 minutes: it cannot stand in DATABASE_URL; use a role with a password, or a proxy that renews it.".to_owned(),
         ),
     };
-    Some(Explained::new(Code::DatabaseAuthenticationFailed, message, remedy))
+    Explained::new(Code::DatabaseAuthenticationFailed, message, remedy)
 }
 
 fn not_found(failure: &Failure<'_>) -> Option<Subject> {
@@ -165,28 +236,37 @@ fn not_found(failure: &Failure<'_>) -> Option<Subject> {
         return Some(subject);
     }
     let (_, rest) = failure.message.split_once("no such database")?;
-    subject.database = rest.strip_prefix(": ").map(|name| name.trim().trim_matches('"').to_owned());
+    subject.database = rest
+        .strip_prefix(": ")
+        .map(|name| name.trim().trim_matches('"').to_owned());
     subject.form = "pooler";
     Some(subject)
 }
 
-fn explain_not_found(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_not_found(case: &Case, sighting: &Sighting) -> Explained {
     let who = who(case, sighting);
     let subject = &sighting.subject;
     let endpoint = &subject.endpoint;
     let name = subject.database.as_deref().unwrap_or("in DATABASE_URL");
     let (message, remedy) = if subject.form == "pooler" {
         (
-            format!("{who} is refused by the connection pooler at {endpoint}: it has no database \"{name}\" in its settings."),
-            format!("Add it to the pooler's [databases] section: {name} = host=… port=5432 dbname={name}, then reload the pooler; or correct the name in DATABASE_URL."),
+            format!(
+                "{who} is refused by the connection pooler at {endpoint}: it has no database \"{name}\" in its settings."
+            ),
+            format!(
+                "Add it to the pooler's [databases] section: {name} = host=… port=5432 dbname={name}, then reload the pooler; or correct the name in DATABASE_URL."
+            ),
         )
     } else {
         (
             format!("{who} reaches the server at {endpoint}, but there is no database \"{name}\" on it."),
-            format!("Correct the name at the end of DATABASE_URL (or DJANGO_DB_NAME), or create it: CREATE DATABASE {} OWNER ROLE;", identifier(name)),
+            format!(
+                "Correct the name at the end of DATABASE_URL (or DJANGO_DB_NAME), or create it: CREATE DATABASE {} OWNER ROLE;",
+                identifier(name)
+            ),
         )
     };
-    Some(Explained::new(Code::DatabaseNotFound, message, remedy))
+    Explained::new(Code::DatabaseNotFound, message, remedy)
 }
 
 #[cfg(test)]
@@ -197,21 +277,86 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("connection to server at \"127.0.0.1\", port 55432 failed: FATAL:  password authentication failed for user \"pw\"", DatabaseAuthenticationFailed, "password")]
-    #[case("connection to server at \"db\" (10.0.0.5), port 5432 failed: FATAL:  Passwort-Authentifizierung für Benutzer »pw« fehlgeschlagen", DatabaseAuthenticationFailed, "password")]
-    #[case("connection to server at \"db\", port 5432 failed: fe_sendauth: no password supplied", DatabaseAuthenticationFailed, "none")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  role \"nobody1\" does not exist", DatabaseAuthenticationFailed, "role")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  PAM authentication failed for user \"iam\"", DatabaseAuthenticationFailed, "other")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  Peer authentication failed for user \"x\"", DatabaseAuthenticationFailed, "other")]
-    #[case("connection to server at \"pgb\", port 6432 failed: FATAL:  no such user: flag", DatabaseAuthenticationFailed, "pooler")]
-    #[case("connection to server at \"pgb\", port 6432 failed: FATAL:  SASL authentication failed", DatabaseAuthenticationFailed, "other")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  role \"ro\" is not permitted to log in", DatabaseAuthenticationFailed, "login")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  database \"nosuchdb\" does not exist", DatabaseNotFound, "")]
-    #[case("connection to server at \"pgb\", port 6432 failed: FATAL:  no such database: fs", DatabaseNotFound, "pooler")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  pg_hba.conf rejects connection for host \"10.1.1.1\", user \"u\", database \"d\", SSL encryption", DatabaseAccessRejected, "rule")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  no pg_hba.conf entry for host \"10.1.1.1\", user \"u\", database \"d\", no encryption", DatabaseAccessRejected, "rule-unencrypted")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  permission denied for database \"d\"\nDETAIL:  User does not have CONNECT privilege.", DatabaseAccessRejected, "connect")]
-    #[case("connection to server at \"db\", port 5432 failed: FATAL:  database \"rt\" is not currently accepting connections", DatabaseAccessRejected, "closed")]
+    #[case(
+        "connection to server at \"127.0.0.1\", port 55432 failed: FATAL:  password authentication failed for user \"pw\"",
+        DatabaseAuthenticationFailed,
+        "password"
+    )]
+    #[case(
+        "connection to server at \"db\" (10.0.0.5), port 5432 failed: FATAL:  Passwort-Authentifizierung für Benutzer »pw« fehlgeschlagen",
+        DatabaseAuthenticationFailed,
+        "password"
+    )]
+    #[case(
+        "connection to server at \"pgb\", port 6432 failed: FATAL:  password authentication failed",
+        DatabaseAuthenticationFailed,
+        "password"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: fe_sendauth: no password supplied",
+        DatabaseAuthenticationFailed,
+        "none"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  role \"nobody1\" does not exist",
+        DatabaseAuthenticationFailed,
+        "role"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  PAM authentication failed for user \"iam\"",
+        DatabaseAuthenticationFailed,
+        "other"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  Peer authentication failed for user \"x\"",
+        DatabaseAuthenticationFailed,
+        "other"
+    )]
+    #[case(
+        "connection to server at \"pgb\", port 6432 failed: FATAL:  no such user: flag",
+        DatabaseAuthenticationFailed,
+        "pooler"
+    )]
+    #[case(
+        "connection to server at \"pgb\", port 6432 failed: FATAL:  SASL authentication failed",
+        DatabaseAuthenticationFailed,
+        "other"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  role \"ro\" is not permitted to log in",
+        DatabaseAuthenticationFailed,
+        "login"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  database \"nosuchdb\" does not exist",
+        DatabaseNotFound,
+        ""
+    )]
+    #[case(
+        "connection to server at \"pgb\", port 6432 failed: FATAL:  no such database: fs",
+        DatabaseNotFound,
+        "pooler"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  pg_hba.conf rejects connection for host \"10.1.1.1\", user \"u\", database \"d\", SSL encryption",
+        DatabaseAccessRejected,
+        "rule"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  no pg_hba.conf entry for host \"10.1.1.1\", user \"u\", database \"d\", no encryption",
+        DatabaseAccessRejected,
+        "rule-unencrypted"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  permission denied for database \"d\"\nDETAIL:  User does not have CONNECT privilege.",
+        DatabaseAccessRejected,
+        "connect"
+    )]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: FATAL:  database \"rt\" is not currently accepting connections",
+        DatabaseAccessRejected,
+        "closed"
+    )]
     fn recognises(#[case] message: &str, #[case] expected: Code, #[case] form: &str) {
         for stage in [Stage::Wait, Stage::Migrate, Stage::Boot, Stage::Serve] {
             let (code, subject) = recognise(stage, "psycopg2.OperationalError", message).unwrap();
@@ -223,13 +368,26 @@ mod tests {
     fn names_are_read() {
         let message = "connection to server at \"db\", port 5432 failed: FATAL:  no pg_hba.conf entry for host \"10.1.1.1\", user \"u\", database \"d\", no encryption";
         let (_, subject) = recognise(Stage::Wait, "OperationalError", message).unwrap();
-        assert_eq!((subject.role.as_deref(), subject.database.as_deref(), subject.object.as_deref()), (Some("u"), Some("d"), Some("10.1.1.1")));
+        assert_eq!(
+            (
+                subject.role.as_deref(),
+                subject.database.as_deref(),
+                subject.object.as_deref()
+            ),
+            (Some("u"), Some("d"), Some("10.1.1.1"))
+        );
     }
 
     #[test]
     fn missing_privilege_is_access_at_run_time_and_a_migration_cause_in_a_migration() {
-        let (class, message) = ("psycopg2.errors.InsufficientPrivilege", "permission denied for table users_ffadminuser");
+        let (class, message) = (
+            "psycopg2.errors.InsufficientPrivilege",
+            "permission denied for table users_ffadminuser",
+        );
         assert_eq!(code(Stage::Boot, class, message), Some(DatabaseAccessRejected));
-        assert_eq!(code(Stage::Migrate, class, message), Some(MigrationPermissionDenied));
+        assert_eq!(
+            code(Stage::Migrate, class, message),
+            Some(MigrationPermissionDenied)
+        );
     }
 }

@@ -7,24 +7,48 @@ use crate::diagnose::rules::phrases::Phrase;
 use crate::diagnose::rules::words::{at_migration, component, identifier, progress, role, who};
 use crate::diagnose::rules::{Cause, Explained};
 
-pub const DATABASE_POOLER_REJECTS_OPTIONS: Cause =
-    Cause { code: Code::DatabasePoolerRejectsOptions, recognise: pooler, explain: explain_pooler };
-pub const DATABASE_VERSION_UNSUPPORTED: Cause =
-    Cause { code: Code::DatabaseVersionUnsupported, recognise: version, explain: explain_version };
-pub const DATABASE_CONNECTIONS_EXHAUSTED: Cause =
-    Cause { code: Code::DatabaseConnectionsExhausted, recognise: exhausted, explain: explain_exhausted };
-pub const DATABASE_READ_ONLY: Cause =
-    Cause { code: Code::DatabaseReadOnly, recognise: read_only, explain: explain_read_only };
-pub const DATABASE_DISK_FULL: Cause =
-    Cause { code: Code::DatabaseDiskFull, recognise: disk_full, explain: explain_disk_full };
+pub const DATABASE_POOLER_REJECTS_OPTIONS: Cause = Cause {
+    code: Code::DatabasePoolerRejectsOptions,
+    recognise: pooler,
+    explain: explain_pooler,
+};
+pub const DATABASE_VERSION_UNSUPPORTED: Cause = Cause {
+    code: Code::DatabaseVersionUnsupported,
+    recognise: version,
+    explain: explain_version,
+};
+pub const DATABASE_CONNECTIONS_EXHAUSTED: Cause = Cause {
+    code: Code::DatabaseConnectionsExhausted,
+    recognise: exhausted,
+    explain: explain_exhausted,
+};
+pub const DATABASE_READ_ONLY: Cause = Cause {
+    code: Code::DatabaseReadOnly,
+    recognise: read_only,
+    explain: explain_read_only,
+};
+pub const DATABASE_DISK_FULL: Cause = Cause {
+    code: Code::DatabaseDiskFull,
+    recognise: disk_full,
+    explain: explain_disk_full,
+};
 
 fn pooler(failure: &Failure<'_>) -> Option<Subject> {
     let (_, rest) = failure.message.split_once("unsupported startup parameter")?;
-    let parameter = rest.trim_start_matches(" in options").trim_start_matches(':').lines().next()?.trim();
-    Some(Subject { endpoint: failure.endpoint(), object: Some(parameter.trim_matches('"').to_owned()), ..Subject::default() })
+    let parameter = rest
+        .trim_start_matches(" in options")
+        .trim_start_matches(':')
+        .lines()
+        .next()?
+        .trim();
+    Some(Subject {
+        endpoint: failure.endpoint(),
+        object: Some(parameter.trim_matches('"').to_owned()),
+        ..Subject::default()
+    })
 }
 
-fn explain_pooler(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_pooler(case: &Case, sighting: &Sighting) -> Explained {
     let parameter = sighting.subject.object.as_deref().unwrap_or("options");
     let message = format!(
         "{} is refused by the connection pooler at {}: PgBouncer does not pass on the startup parameter \"{parameter}\" of DATABASE_URL.",
@@ -34,7 +58,7 @@ fn explain_pooler(case: &Case, sighting: &Sighting) -> Option<Explained> {
     let remedy = format!(
         "Let migrations connect to PostgreSQL itself, not through the pooler. Or remove ?options=… from DATABASE_URL and set it for the role: ALTER ROLE ROLE SET lock_timeout = '5s'; or add {parameter} to the pooler's ignore_startup_parameters (it then has no effect)."
     );
-    Some(Explained::new(Code::DatabasePoolerRejectsOptions, message, remedy))
+    Explained::new(Code::DatabasePoolerRejectsOptions, message, remedy)
 }
 
 fn version(failure: &Failure<'_>) -> Option<Subject> {
@@ -47,33 +71,48 @@ fn version(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_version(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_version(case: &Case, sighting: &Sighting) -> Explained {
     let found = sighting.subject.detail.as_deref().unwrap_or("an older one");
     let needed = sighting.subject.object.as_deref().unwrap_or("PostgreSQL 14");
-    Some(Explained::new(
+    Explained::new(
         Code::DatabaseVersionUnsupported,
         format!(
             "{} cannot work with this database: it is version {found}, and this release of Flagsmith needs {needed} or later (its Django refuses older ones since Flagsmith 2.212.1).",
             component(case.component)
         ),
         "Upgrade PostgreSQL (pg_upgrade, or the managed database's version upgrade), or stay on Flagsmith 2.211.x until then.",
-    ))
+    )
 }
 
 fn exhausted(failure: &Failure<'_>) -> Option<Subject> {
     if !failure.is_database() {
         return None;
     }
-    let mut subject = Subject { endpoint: failure.endpoint(), ..Subject::default() };
+    let mut subject = Subject {
+        endpoint: failure.endpoint(),
+        ..Subject::default()
+    };
     if let Some(role) = failure.phrase(Phrase::TooManyForRole) {
         subject.form = "role";
         subject.role = Some(role.to_owned());
     } else if let Some(database) = failure.phrase(Phrase::TooManyForDatabase) {
         subject.form = "database";
         subject.database = Some(database.to_owned());
-    } else if failure.says_any(&["no more connections allowed", "query_wait_timeout", "max client connections", "max clients reached", "MaxClientsInSessionMode", "acquire database connection", "client_login_timeout"]) {
+    } else if failure.says("query_wait_timeout") {
+        subject.form = "pooler-wait";
+    } else if failure.says_any(&[
+        "no more connections allowed",
+        "max client connections",
+        "max clients reached",
+        "MaxClientsInSessionMode",
+        "acquire database connection",
+        "client_login_timeout",
+    ]) {
         subject.form = "pooler";
-    } else if failure.phrase(Phrase::TooManyClients).is_some() || failure.phrase(Phrase::SlotsReserved).is_some() || failure.is(&["TooManyConnections"]) {
+    } else if failure.phrase(Phrase::TooManyClients).is_some()
+        || failure.phrase(Phrase::SlotsReserved).is_some()
+        || failure.is(&["TooManyConnections"])
+    {
         subject.form = "server";
     } else {
         return None;
@@ -81,52 +120,103 @@ fn exhausted(failure: &Failure<'_>) -> Option<Subject> {
     Some(subject)
 }
 
-fn explain_exhausted(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_exhausted(case: &Case, sighting: &Sighting) -> Explained {
     let who = who(case, sighting);
     let subject = &sighting.subject;
     let needs = "Flagsmith needs about pods × GUNICORN_WORKERS × GUNICORN_THREADS connections per database for the API and 2 × threads + workers for each task processor.";
     let (message, remedy) = match subject.form {
         "role" => (
-            format!("{who} gets no database connection: {} has used up its own connection limit.", role(subject.role.as_deref())),
-            format!("ALTER ROLE {} CONNECTION LIMIT -1; (or a number that is enough). {needs}", subject.role.as_deref().map_or_else(|| "ROLE".to_owned(), identifier)),
+            format!(
+                "{who} gets no database connection: {} has used up its own connection limit.",
+                role(subject.role.as_deref())
+            ),
+            format!(
+                "ALTER ROLE {} CONNECTION LIMIT -1; (or a number that is enough). {needs}",
+                subject
+                    .role
+                    .as_deref()
+                    .map_or_else(|| "ROLE".to_owned(), identifier)
+            ),
         ),
         "database" => (
-            format!("{who} gets no database connection: the database \"{}\" has reached its own connection limit.", subject.database.as_deref().unwrap_or_default()),
-            format!("ALTER DATABASE {} CONNECTION LIMIT -1; (or a number that is enough). {needs}", subject.database.as_deref().map_or_else(|| "DATABASE".to_owned(), identifier)),
+            format!(
+                "{who} gets no database connection: the database \"{}\" has reached its own connection limit.",
+                subject.database.as_deref().unwrap_or_default()
+            ),
+            format!(
+                "ALTER DATABASE {} CONNECTION LIMIT -1; (or a number that is enough). {needs}",
+                subject
+                    .database
+                    .as_deref()
+                    .map_or_else(|| "DATABASE".to_owned(), identifier)
+            ),
+        ),
+        "pooler-wait" => (
+            format!(
+                "{who} waited in vain for a database connection from the connection pooler at {}: either all of its connections to the server are in use, or it cannot reach the server behind it. PgBouncer says query_wait_timeout in both cases; its own log separates them.",
+                subject.endpoint
+            ),
+            format!(
+                "On the pooler's admin console: SHOW POOLS; with sv_active at the pool's size raise default_pool_size or max_db_connections, or run fewer workers; with no server connection at all correct or start the server that its [databases] section names. {needs}"
+            ),
         ),
         "pooler" => (
-            format!("{who} gets no database connection from the connection pooler at {}: all of its connections are in use.", subject.endpoint),
-            format!("Raise default_pool_size or max_db_connections (for query_wait_timeout), or max_client_conn (for \"no more connections allowed\") in PgBouncer, or run fewer workers. {needs}"),
+            format!(
+                "{who} gets no database connection from the connection pooler at {}: all of its connections are in use.",
+                subject.endpoint
+            ),
+            format!("Raise max_client_conn in PgBouncer, or run fewer workers. {needs}"),
         ),
         _ => (
-            format!("{who} gets no database connection: all connections that PostgreSQL at {} allows are in use (max_connections).", subject.endpoint),
-            format!("See who has them: SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC; then lower replicas, GUNICORN_WORKERS or GUNICORN_THREADS, raise max_connections, or put PgBouncer between. {needs}"),
+            format!(
+                "{who} gets no database connection: all connections that PostgreSQL at {} allows are in use (max_connections).",
+                subject.endpoint
+            ),
+            format!(
+                "See who has them: SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC; then lower replicas, GUNICORN_WORKERS or GUNICORN_THREADS, raise max_connections, or put PgBouncer between. {needs}"
+            ),
         ),
     };
-    Some(Explained::new(Code::DatabaseConnectionsExhausted, message, remedy))
+    Explained::new(Code::DatabaseConnectionsExhausted, message, remedy)
 }
 
 fn read_only(failure: &Failure<'_>) -> Option<Subject> {
-    if !(failure.is(&["ReadOnlySqlTransaction"]) || failure.is_database() && failure.says("in a read-only transaction")) {
+    if !(failure.is(&["ReadOnlySqlTransaction"])
+        || failure.is_database() && failure.says("in a read-only transaction"))
+    {
         return None;
     }
-    let statement = failure.message.split_once("cannot execute ").and_then(|(_, rest)| rest.split_once(" in a read-only"));
-    Some(Subject { object: statement.map(|(statement, _)| statement.to_owned()), ..Subject::default() })
+    let statement = failure
+        .message
+        .split_once("cannot execute ")
+        .and_then(|(_, rest)| rest.split_once(" in a read-only"));
+    Some(Subject {
+        object: statement.map(|(statement, _)| statement.to_owned()),
+        ..Subject::default()
+    })
 }
 
-fn explain_read_only(case: &Case, sighting: &Sighting) -> Option<Explained> {
-    let statement = sighting.subject.object.as_deref().map_or(String::new(), |statement| format!(" ({statement} was refused)"));
+fn explain_read_only(case: &Case, sighting: &Sighting) -> Explained {
+    let statement = sighting
+        .subject
+        .object
+        .as_deref()
+        .map_or(String::new(), |statement| format!(" ({statement} was refused)"));
     let message = format!(
         "{} cannot write to its database{}: the server is read-only{statement}. It is a standby or read replica, or default_transaction_read_only is on.{}",
         who(case, sighting),
         at_migration(case, sighting),
-        if sighting.stage == Stage::Migrate { progress(case, sighting) } else { String::new() },
+        if sighting.stage == Stage::Migrate {
+            progress(case, sighting)
+        } else {
+            String::new()
+        },
     );
-    Some(Explained::new(
+    Explained::new(
         Code::DatabaseReadOnly,
         message,
         "Ask the server: SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only'); when the first is true, point DATABASE_URL at the primary (after a failover: at the new one); when the second is on: ALTER DATABASE NAME RESET default_transaction_read_only; and the same for the role.",
-    ))
+    )
 }
 
 fn disk_full(failure: &Failure<'_>) -> Option<Subject> {
@@ -137,7 +227,7 @@ fn disk_full(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_disk_full(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_disk_full(case: &Case, sighting: &Sighting) -> Explained {
     let file = sighting.subject.object.as_deref();
     let place = match file {
         Some(file) if file.starts_with("pg_wal") => " of the write-ahead log (pg_wal)",
@@ -148,13 +238,17 @@ fn explain_disk_full(case: &Case, sighting: &Sighting) -> Option<Explained> {
         "The database server's disk{place} is full; {} could not write{}.{}",
         who(case, sighting).to_lowercase(),
         at_migration(case, sighting),
-        if sighting.stage == Stage::Migrate { progress(case, sighting) } else { String::new() },
+        if sighting.stage == Stage::Migrate {
+            progress(case, sighting)
+        } else {
+            String::new()
+        },
     );
-    Some(Explained::new(
+    Explained::new(
         Code::DatabaseDiskFull,
         message,
         "Enlarge the volume of PostgreSQL. What fills it: SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' ORDER BY pg_total_relation_size(oid) DESC LIMIT 10; for pg_wal: SELECT slot_name, active FROM pg_replication_slots; (an inactive slot keeps it for ever).",
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -165,24 +259,66 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("psycopg2.OperationalError", "connection to server at \"pgb\", port 6432 failed: FATAL:  unsupported startup parameter: options", DatabasePoolerRejectsOptions, "", "options")]
-    #[case("psycopg2.OperationalError", "connection to server at \"pgb\", port 6432 failed: FATAL:  unsupported startup parameter in options: lock_timeout", DatabasePoolerRejectsOptions, "", "lock_timeout")]
-    #[case("django.db.utils.NotSupportedError", "PostgreSQL 14 or later is required (found 13.14).", DatabaseVersionUnsupported, "", "PostgreSQL 14")]
-    #[case("psycopg2.errors.ReadOnlySqlTransaction", "cannot execute CREATE TABLE in a read-only transaction", DatabaseReadOnly, "", "CREATE TABLE")]
-    #[case("psycopg2.errors.DiskFull", "could not extend file \"pg_tblspc/1/PG_15/2/3\": No space left on device\nHINT:  Check free disk space.", DatabaseDiskFull, "", "pg_tblspc/1/PG_15/2/3")]
-    fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code, #[case] form: &str, #[case] object: &str) {
+    #[case(
+        "psycopg2.OperationalError",
+        "connection to server at \"pgb\", port 6432 failed: FATAL:  unsupported startup parameter: options",
+        DatabasePoolerRejectsOptions,
+        "",
+        "options"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "connection to server at \"pgb\", port 6432 failed: FATAL:  unsupported startup parameter in options: lock_timeout",
+        DatabasePoolerRejectsOptions,
+        "",
+        "lock_timeout"
+    )]
+    #[case(
+        "django.db.utils.NotSupportedError",
+        "PostgreSQL 14 or later is required (found 13.14).",
+        DatabaseVersionUnsupported,
+        "",
+        "PostgreSQL 14"
+    )]
+    #[case(
+        "psycopg2.errors.ReadOnlySqlTransaction",
+        "cannot execute CREATE TABLE in a read-only transaction",
+        DatabaseReadOnly,
+        "",
+        "CREATE TABLE"
+    )]
+    #[case(
+        "psycopg2.errors.DiskFull",
+        "could not extend file \"pg_tblspc/1/PG_15/2/3\": No space left on device\nHINT:  Check free disk space.",
+        DatabaseDiskFull,
+        "",
+        "pg_tblspc/1/PG_15/2/3"
+    )]
+    fn recognises(
+        #[case] class: &str,
+        #[case] message: &str,
+        #[case] expected: Code,
+        #[case] form: &str,
+        #[case] object: &str,
+    ) {
         let (code, subject) = recognise(Stage::Migrate, class, message).unwrap();
-        assert_eq!((code, subject.form, subject.object.as_deref()), (expected, form, Some(object)));
+        assert_eq!(
+            (code, subject.form, subject.object.as_deref()),
+            (expected, form, Some(object))
+        );
     }
 
     #[rstest]
     #[case("FATAL:  sorry, too many clients already", "server")]
-    #[case("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", "server")]
+    #[case(
+        "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        "server"
+    )]
     #[case("FATAL:  too many connections for role \"capped\"", "role")]
     #[case("FATAL:  zu viele Verbindungen von Rolle »capped«", "role")]
     #[case("FATAL:  too many connections for database \"fs\"", "database")]
     #[case("FATAL:  no more connections allowed (max_client_conn)", "pooler")]
-    #[case("FATAL:  query_wait_timeout", "pooler")]
+    #[case("FATAL:  query_wait_timeout", "pooler-wait")]
     fn who_is_full(#[case] message: &str, #[case] form: &str) {
         let message = format!("connection to server at \"db\", port 5432 failed: {message}");
         let (code, subject) = recognise(Stage::Serve, "psycopg2.OperationalError", &message).unwrap();
@@ -191,7 +327,11 @@ mod tests {
 
     #[test]
     fn full_disk_of_the_container_is_not_the_databases() {
-        let found = recognise(Stage::Boot, "OSError", "[Errno 28] No space left on device: '/tmp/x'");
+        let found = recognise(
+            Stage::Boot,
+            "OSError",
+            "[Errno 28] No space left on device: '/tmp/x'",
+        );
         assert!(found.is_none_or(|(code, _)| code != DatabaseDiskFull));
     }
 }

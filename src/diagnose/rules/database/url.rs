@@ -5,54 +5,90 @@ use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Subject, unquote};
 use crate::diagnose::rules::{Cause, Explained, words};
 
-pub const DATABASE_URL_INVALID: Cause = Cause { code: Code::DatabaseUrlInvalid, recognise, explain };
+pub const DATABASE_URL_INVALID: Cause = Cause {
+    code: Code::DatabaseUrlInvalid,
+    recognise,
+    explain,
+};
 
 fn recognise(failure: &Failure<'_>) -> Option<Subject> {
     let form = match failure.kind() {
         "ParseError" if failure.class.contains("dj_database_url") || failure.says("valid url") => "syntax",
         "UnknownSchemeError" => "scheme",
         "KeyError" if failure.says("DJANGO_DB_") || failure.says("TASK_PROCESSOR_DATABASE_") => {
-            return Some(Subject::form("variable").object(unquote(failure.message).unwrap_or(failure.message)));
+            return Some(
+                Subject::form("variable").object(unquote(failure.message).unwrap_or(failure.message)),
+            );
         }
         "NameError" if failure.says("'DATABASES'") => "missing",
         "ImproperlyConfigured" if failure.says("settings.DATABASES is improperly configured") => "missing",
-        "ImproperlyConfigured" if failure.says("available database backend") || loads_driver(failure) => "scheme",
-        "ValueError" if failure.says("Port could not be cast") || failure.says("Port out of range") => "syntax",
+        "ImproperlyConfigured" if failure.says("available database backend") || loads_driver(failure) => {
+            "scheme"
+        }
+        "ValueError" if failure.says("Port could not be cast") || failure.says("Port out of range") => {
+            "syntax"
+        }
         "ValueError" if failure.says("Invalid IPv6 URL") || failure.says("IPv4 or IPv6 address") => "syntax",
         _ if failure.is_database()
-            && failure.says_any(&["invalid dsn", "invalid connection option", "invalid URI query parameter"]) =>
+            && failure.says_any(&[
+                "invalid dsn",
+                "invalid connection option",
+                "invalid URI query parameter",
+            ]) =>
         {
             "option"
         }
         _ if failure.is_database()
-            && failure.says_any(&["invalid sslmode value", "invalid port number", "invalid integer value"]) =>
+            && failure.says_any(&[
+                "invalid sslmode value",
+                "invalid port number",
+                "invalid integer value",
+            ]) =>
         {
             "option"
         }
         // An `options=` that the server does not understand is part of the URL as well.
         _ if failure.is_database()
-            && failure.says_any(&["unrecognized configuration parameter", "invalid value for parameter", "invalid command-line argument"])
+            && failure.says_any(&[
+                "unrecognized configuration parameter",
+                "invalid value for parameter",
+                "invalid command-line argument",
+            ])
             && failure.says("connection to server") =>
         {
             "option"
         }
         _ => return None,
     };
-    let scheme = failure.message.split_once("Scheme '").and_then(|(_, rest)| rest.split_once('\'')).map(|(scheme, _)| scheme);
+    let scheme = failure
+        .message
+        .split_once("Scheme '")
+        .and_then(|(_, rest)| rest.split_once('\''))
+        .map(|(scheme, _)| scheme);
     let mut subject = Subject::form(form);
     subject.object = match form {
         "scheme" => scheme.map(str::to_owned),
-        "option" => failure.message.lines().next().and_then(|line| line.rsplit(": ").next()).map(str::to_owned),
+        "option" => failure
+            .message
+            .lines()
+            .next()
+            .and_then(|line| line.rsplit(": ").next())
+            .map(str::to_owned),
         _ => None,
     };
     Some(subject)
 }
 
 fn loads_driver(failure: &Failure<'_>) -> bool {
-    failure.says_any(&["Error loading MySQLdb", "Error loading psycopg", "Error loading oracledb", "Error loading cx_Oracle"])
+    failure.says_any(&[
+        "Error loading MySQLdb",
+        "Error loading psycopg",
+        "Error loading oracledb",
+        "Error loading cx_Oracle",
+    ])
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::component(case.component);
     let object = sighting.subject.object.as_deref().unwrap_or_default();
     let (message, remedy) = match sighting.subject.form {
@@ -81,7 +117,7 @@ fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "In the password write # as %23, [ as %5B, ] as %5D, / as %2F, ? as %3F, @ as %40, % as %25 and : as %3A; the port must be a number.".to_owned(),
         ),
     };
-    Some(Explained::new(Code::DatabaseUrlInvalid, message, remedy))
+    Explained::new(Code::DatabaseUrlInvalid, message, remedy)
 }
 
 #[cfg(test)]
@@ -92,12 +128,28 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("dj_database_url.ParseError", "This string is not a valid url, possibly because some of its parts is not properly urllib.parse.quote()'ed.", "syntax")]
-    #[case("dj_database_url.UnknownSchemeError", "Scheme 'mysqlx://' is unknown. Did you forget to register custom backend?", "scheme")]
+    #[case(
+        "dj_database_url.ParseError",
+        "This string is not a valid url, possibly because some of its parts is not properly urllib.parse.quote()'ed.",
+        "syntax"
+    )]
+    #[case(
+        "dj_database_url.UnknownSchemeError",
+        "Scheme 'mysqlx://' is unknown. Did you forget to register custom backend?",
+        "scheme"
+    )]
     #[case("KeyError", "'DJANGO_DB_USER'", "variable")]
-    #[case("django.core.exceptions.ImproperlyConfigured", "settings.DATABASES is improperly configured. Please supply the ENGINE value.", "missing")]
+    #[case(
+        "django.core.exceptions.ImproperlyConfigured",
+        "settings.DATABASES is improperly configured. Please supply the ENGINE value.",
+        "missing"
+    )]
     #[case("NameError", "name 'DATABASES' is not defined", "missing")]
-    #[case("psycopg2.ProgrammingError", "invalid dsn: invalid connection option \"foo\"", "option")]
+    #[case(
+        "psycopg2.ProgrammingError",
+        "invalid dsn: invalid connection option \"foo\"",
+        "option"
+    )]
     #[case("psycopg2.OperationalError", "invalid sslmode value: \"always\"", "option")]
     #[case("ValueError", "Port could not be cast to integer value as 'x'", "syntax")]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] form: &str) {
@@ -110,6 +162,8 @@ mod tests {
     #[case("xml.etree.ElementTree.Error", "syntax error")]
     #[case("ValueError", "invalid literal")]
     fn is_something_else(#[case] class: &str, #[case] message: &str) {
-        assert!(recognise(Stage::Boot, class, message).is_none_or(|(code, _)| code != Code::DatabaseUrlInvalid));
+        assert!(
+            recognise(Stage::Boot, class, message).is_none_or(|(code, _)| code != Code::DatabaseUrlInvalid)
+        );
     }
 }

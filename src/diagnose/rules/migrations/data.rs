@@ -6,7 +6,11 @@ use crate::diagnose::rules::failure::{Failure, Stage, Subject, first_quoted};
 use crate::diagnose::rules::words::{progress, the_migration};
 use crate::diagnose::rules::{Cause, Explained};
 
-pub const MIGRATION_DATA_CONFLICT: Cause = Cause { code: Code::MigrationDataConflict, recognise, explain };
+pub const MIGRATION_DATA_CONFLICT: Cause = Cause {
+    code: Code::MigrationDataConflict,
+    recognise,
+    explain,
+};
 
 fn recognise(failure: &Failure<'_>) -> Option<Subject> {
     if failure.stage != Stage::Migrate || !failure.is_database() {
@@ -17,24 +21,34 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
         "NotNullViolation" => "null",
         "ForeignKeyViolation" => "reference",
         "CheckViolation" | "ExclusionViolation" => "check",
-        "StringDataRightTruncation" | "NumericValueOutOfRange" | "InvalidTextRepresentation" | "DatatypeMismatch"
-        | "CannotCoerce" | "InvalidDatetimeFormat" | "DatetimeFieldOverflow" => "value",
+        "StringDataRightTruncation"
+        | "NumericValueOutOfRange"
+        | "InvalidTextRepresentation"
+        | "DatatypeMismatch"
+        | "CannotCoerce"
+        | "InvalidDatetimeFormat"
+        | "DatetimeFieldOverflow"
+        | "IntegrityError"
+        | "DataError" => "value",
         "UntranslatableCharacter" | "CharacterNotInRepertoire" => "encoding",
         "ObjectInUse" => "pending",
-        "IntegrityError" => "value",
-        "DataError" => "value",
         _ => return None,
     };
-    let detail = failure.message.lines().find_map(|line| line.split_once("DETAIL:").map(|(_, detail)| detail.trim()));
+    let detail = failure
+        .message
+        .lines()
+        .find_map(|line| line.split_once("DETAIL:").map(|(_, detail)| detail.trim()));
     Some(Subject {
         form,
         object: first_quoted(failure.message).map(str::to_owned),
-        detail: detail.or_else(|| failure.message.lines().next()).map(str::to_owned),
+        detail: detail
+            .or_else(|| failure.message.lines().next())
+            .map(str::to_owned),
         ..Subject::default()
     })
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain(case: &Case, sighting: &Sighting) -> Explained {
     let the_migration = the_migration(case, sighting);
     let progress = progress(case, sighting);
     let object = sighting.subject.object.as_deref().unwrap_or("a constraint");
@@ -65,11 +79,11 @@ fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Correct the rows that the message names (after a backup), then migrate again.",
         ),
     };
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationDataConflict,
         format!("{the_migration} cannot be applied: {what}. Nothing of it was applied.{progress}"),
         remedy,
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -80,11 +94,31 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("psycopg2.errors.UniqueViolation", "could not create unique index \"a_uniq\"\nDETAIL:  Key (email)=(x) is duplicated.", "duplicate")]
-    #[case("psycopg2.errors.NotNullViolation", "column \"c\" of relation \"t\" contains null values", "null")]
-    #[case("psycopg2.errors.ForeignKeyViolation", "insert or update on table \"t\" violates foreign key constraint \"fk\"", "reference")]
-    #[case("psycopg2.errors.StringDataRightTruncation", "value too long for type character varying(10)", "value")]
-    #[case("psycopg2.errors.UntranslatableCharacter", "character with byte sequence 0xe2 in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"", "encoding")]
+    #[case(
+        "psycopg2.errors.UniqueViolation",
+        "could not create unique index \"a_uniq\"\nDETAIL:  Key (email)=(x) is duplicated.",
+        "duplicate"
+    )]
+    #[case(
+        "psycopg2.errors.NotNullViolation",
+        "column \"c\" of relation \"t\" contains null values",
+        "null"
+    )]
+    #[case(
+        "psycopg2.errors.ForeignKeyViolation",
+        "insert or update on table \"t\" violates foreign key constraint \"fk\"",
+        "reference"
+    )]
+    #[case(
+        "psycopg2.errors.StringDataRightTruncation",
+        "value too long for type character varying(10)",
+        "value"
+    )]
+    #[case(
+        "psycopg2.errors.UntranslatableCharacter",
+        "character with byte sequence 0xe2 in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"",
+        "encoding"
+    )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] form: &str) {
         let (code, subject) = recognise(Stage::Migrate, class, message).unwrap();
         assert_eq!((code, subject.form), (MigrationDataConflict, form));

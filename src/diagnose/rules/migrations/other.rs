@@ -6,9 +6,16 @@ use crate::diagnose::rules::failure::{Failure, Stage, Subject};
 use crate::diagnose::rules::words::{progress, the_migration};
 use crate::diagnose::rules::{Cause, Explained};
 
-pub const MIGRATION_OUT_OF_MEMORY: Cause =
-    Cause { code: Code::MigrationOutOfMemory, recognise: memory, explain: explain_memory };
-pub const MIGRATION_FAILED: Cause = Cause { code: Code::MigrationFailed, recognise: other, explain: explain_other };
+pub const MIGRATION_OUT_OF_MEMORY: Cause = Cause {
+    code: Code::MigrationOutOfMemory,
+    recognise: memory,
+    explain: explain_memory,
+};
+pub const MIGRATION_FAILED: Cause = Cause {
+    code: Code::MigrationFailed,
+    recognise: other,
+    explain: explain_other,
+};
 
 fn memory(failure: &Failure<'_>) -> Option<Subject> {
     if failure.stage != Stage::Migrate {
@@ -16,7 +23,8 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
     }
     let line = failure.message.trim();
     // A shell that waits for the process says `line 12:    34 Killed    flagsmith migrate`.
-    let killed = failure.class.is_empty() && (line == "Killed" || line.contains(": ") && line.contains(" Killed "));
+    let killed =
+        failure.class.is_empty() && (line == "Killed" || line.contains(": ") && line.contains(" Killed "));
     let form = if failure.is(&["MemoryError"]) {
         "python"
     } else if killed || line.contains("OOMKilled") {
@@ -27,21 +35,31 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::form(form))
 }
 
-fn explain_memory(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
     let how = if sighting.subject.form == "python" {
         "got no more memory"
     } else {
         "was ended by the kernel (SIGKILL), which nearly always means that it went over its memory limit"
     };
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationOutOfMemory,
-        format!("{} {how}.{}", the_migration(case, sighting), progress(case, sighting)),
+        format!(
+            "{} {how}.{}",
+            the_migration(case, sighting),
+            progress(case, sighting)
+        ),
         "Raise the memory limit of the migration's container (a data migration may need more than 1 GiB on large tables), then migrate again. Confirm: kubectl get pod POD -o jsonpath='{.status.containerStatuses[0].lastState.terminated.reason}' says OOMKilled.",
-    ))
+    )
 }
 
 /// Wrappers that only repeat what was said before, or that end a process in good order.
-const NOT_A_CAUSE: &[&str] = &["InFailedSqlTransaction", "TransactionManagementError", "SystemExit", "KeyboardInterrupt", "HTTPError"];
+const NOT_A_CAUSE: &[&str] = &[
+    "InFailedSqlTransaction",
+    "TransactionManagementError",
+    "SystemExit",
+    "KeyboardInterrupt",
+    "HTTPError",
+];
 
 fn other(failure: &Failure<'_>) -> Option<Subject> {
     if failure.stage != Stage::Migrate || failure.class.is_empty() || failure.is(NOT_A_CAUSE) {
@@ -51,16 +69,26 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
         return None;
     }
     let message = failure.message.lines().next().unwrap_or_default();
-    Some(Subject::default().object(format!("{}: {message}", failure.kind()).trim_end_matches(": ").to_owned()))
+    Some(
+        Subject::default().object(
+            format!("{}: {message}", failure.kind())
+                .trim_end_matches(": ")
+                .to_owned(),
+        ),
+    )
 }
 
-fn explain_other(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_other(case: &Case, sighting: &Sighting) -> Explained {
     let what = sighting.subject.object.as_deref().unwrap_or("an error");
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationFailed,
-        format!("{} failed with an error that this tool does not know: {what}.{}", the_migration(case, sighting), progress(case, sighting)),
+        format!(
+            "{} failed with an error that this tool does not know: {what}.{}",
+            the_migration(case, sighting),
+            progress(case, sighting)
+        ),
         "Read the traceback in the log from the line given. Nothing of this migration was applied, unless it builds an index CONCURRENTLY. Search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues",
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -73,11 +101,23 @@ mod tests {
     #[rstest]
     #[case("MemoryError", "", Some(MigrationOutOfMemory))]
     #[case("", "Killed", Some(MigrationOutOfMemory))]
-    #[case("", "./scripts/run-docker.sh: line 12:    34 Killed                  python manage.py migrate", Some(MigrationOutOfMemory))]
+    #[case(
+        "",
+        "./scripts/run-docker.sh: line 12:    34 Killed                  python manage.py migrate",
+        Some(MigrationOutOfMemory)
+    )]
     #[case("", "Killed by nobody", None)]
     #[case("ValueError", "bad data", Some(MigrationFailed))]
-    #[case("psycopg2.errors.InFailedSqlTransaction", "current transaction is aborted, commands ignored until end of transaction block", None)]
-    #[case("CommandError", "Failed to connect to DB within 5 seconds.", Some(DatabaseUnreachable))]
+    #[case(
+        "psycopg2.errors.InFailedSqlTransaction",
+        "current transaction is aborted, commands ignored until end of transaction block",
+        None
+    )]
+    #[case(
+        "CommandError",
+        "Failed to connect to DB within 5 seconds.",
+        Some(DatabaseUnreachable)
+    )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Option<Code>) {
         assert_eq!(code(Stage::Migrate, class, message), expected);
     }

@@ -6,10 +6,16 @@ use crate::diagnose::rules::failure::{Failure, Stage, Subject, first_quoted, quo
 use crate::diagnose::rules::words::{at_migration, identifier, progress};
 use crate::diagnose::rules::{Cause, Explained};
 
-pub const MIGRATION_PERMISSION_DENIED: Cause =
-    Cause { code: Code::MigrationPermissionDenied, recognise: permission, explain: explain_permission };
-pub const MIGRATION_EXTENSION_UNAVAILABLE: Cause =
-    Cause { code: Code::MigrationExtensionUnavailable, recognise: extension, explain: explain_extension };
+pub const MIGRATION_PERMISSION_DENIED: Cause = Cause {
+    code: Code::MigrationPermissionDenied,
+    recognise: permission,
+    explain: explain_permission,
+};
+pub const MIGRATION_EXTENSION_UNAVAILABLE: Cause = Cause {
+    code: Code::MigrationExtensionUnavailable,
+    recognise: extension,
+    explain: explain_extension,
+};
 
 fn permission(failure: &Failure<'_>) -> Option<Subject> {
     let refused = failure.is(&["InsufficientPrivilege"])
@@ -26,13 +32,21 @@ fn permission(failure: &Failure<'_>) -> Option<Subject> {
         ("", first_quoted(line))
     };
     let object = object.map(|object| object.trim().trim_end_matches(')').replace("relation ", "table "));
-    Some(Subject { object, form, ..Subject::default() })
+    Some(Subject {
+        object,
+        form,
+        ..Subject::default()
+    })
 }
 
-fn explain_permission(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_permission(case: &Case, sighting: &Sighting) -> Explained {
     let at = at_migration(case, sighting);
     let progress = progress(case, sighting);
-    let object = sighting.subject.object.as_deref().unwrap_or("an object of the database");
+    let object = sighting
+        .subject
+        .object
+        .as_deref()
+        .unwrap_or("an object of the database");
     let (kind, name) = object.split_once(' ').unwrap_or(("", object));
     let sql = identifier(name);
     let (message, remedy) = match (sighting.subject.form, kind) {
@@ -57,15 +71,24 @@ fn explain_permission(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Let the migration connect as the owner of the database and of its tables: \\dt and \\dn+ in psql show who that is.".to_owned(),
         ),
     };
-    Some(Explained::new(Code::MigrationPermissionDenied, message, remedy))
+    Explained::new(Code::MigrationPermissionDenied, message, remedy)
 }
 
 fn extension(failure: &Failure<'_>) -> Option<Subject> {
-    let name = || quoted_after(failure.message, &["extension ", "type "]).unwrap_or("hstore").to_owned();
+    let name = || {
+        quoted_after(failure.message, &["extension ", "type "])
+            .unwrap_or("hstore")
+            .to_owned()
+    };
     let form = if failure.says("permission denied to create extension") {
         "denied"
-    } else if failure.says_any(&["could not open extension control file", "is not available", "allow-listed", "allowlisted", "whitelisted"])
-        && failure.says("xtension")
+    } else if failure.says_any(&[
+        "could not open extension control file",
+        "is not available",
+        "allow-listed",
+        "allowlisted",
+        "whitelisted",
+    ]) && failure.says("xtension")
     {
         "absent"
     } else if failure.says_any(&["type \"hstore\" does not exist", "hstore type not found"]) {
@@ -74,36 +97,50 @@ fn extension(failure: &Failure<'_>) -> Option<Subject> {
         return None;
     };
     let name = if form == "absent" {
-        let file = failure.message.rsplit('/').next().and_then(|file| file.split(".control").next());
-        file.filter(|_| failure.says(".control")).map_or_else(name, str::to_owned)
+        let file = failure
+            .message
+            .rsplit('/')
+            .next()
+            .and_then(|file| file.split(".control").next());
+        file.filter(|_| failure.says(".control"))
+            .map_or_else(name, str::to_owned)
     } else {
         name()
     };
     Some(Subject::form(form).object(name))
 }
 
-fn explain_extension(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_extension(case: &Case, sighting: &Sighting) -> Explained {
     let at = at_migration(case, sighting);
     let name = sighting.subject.object.as_deref().unwrap_or("hstore");
     let (what, remedy) = match sighting.subject.form {
         "denied" => (
             format!("its database role may not create the PostgreSQL extension {name}"),
-            format!("As a superuser or the owner of the database, once: CREATE EXTENSION IF NOT EXISTS {name}; or GRANT CREATE ON DATABASE NAME TO ROLE; Then migrate again."),
+            format!(
+                "As a superuser or the owner of the database, once: CREATE EXTENSION IF NOT EXISTS {name}; or GRANT CREATE ON DATABASE NAME TO ROLE; Then migrate again."
+            ),
         ),
         "absent" => (
-            format!("the database server does not have the PostgreSQL extension {name}, or does not allow it"),
-            format!("Install PostgreSQL's contrib package on the server, or allow {name} in the managed database's settings (Azure: azure.extensions). Then migrate again."),
+            format!(
+                "the database server does not have the PostgreSQL extension {name}, or does not allow it"
+            ),
+            format!(
+                "Install PostgreSQL's contrib package on the server, or allow {name} in the managed database's settings (Azure: azure.extensions). Then migrate again."
+            ),
         ),
         _ => (
             format!("the PostgreSQL extension {name} is not active in this database"),
             format!("As a superuser or the owner of the database: CREATE EXTENSION IF NOT EXISTS {name};"),
         ),
     };
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationExtensionUnavailable,
-        format!("The migration stopped{at}: {what}. Flagsmith needs hstore from 2.188.0 to 2.223.x only; 2.224.0 and later need no extension.{}", progress(case, sighting)),
+        format!(
+            "The migration stopped{at}: {what}. Flagsmith needs hstore from 2.188.0 to 2.223.x only; 2.224.0 and later need no extension.{}",
+            progress(case, sighting)
+        ),
         remedy,
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -114,23 +151,59 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("permission denied for schema public\nLINE 1: CREATE TABLE", MigrationPermissionDenied, "schema public")]
-    #[case("must be owner of table users_hubspottracker", MigrationPermissionDenied, "table users_hubspottracker")]
-    #[case("must be owner of relation users_hubspottracker", MigrationPermissionDenied, "table users_hubspottracker")]
-    #[case("permission denied for table django_migrations", MigrationPermissionDenied, "table django_migrations")]
-    #[case("permission denied to create extension \"hstore\"\nHINT:  Must have CREATE privilege on current database to create this extension.", MigrationExtensionUnavailable, "hstore")]
-    #[case("Berechtigung nur für Eigentümer der Tabelle »users_ffadminuser«", MigrationPermissionDenied, "users_ffadminuser")]
+    #[case(
+        "permission denied for schema public\nLINE 1: CREATE TABLE",
+        MigrationPermissionDenied,
+        "schema public"
+    )]
+    #[case(
+        "must be owner of table users_hubspottracker",
+        MigrationPermissionDenied,
+        "table users_hubspottracker"
+    )]
+    #[case(
+        "must be owner of relation users_hubspottracker",
+        MigrationPermissionDenied,
+        "table users_hubspottracker"
+    )]
+    #[case(
+        "permission denied for table django_migrations",
+        MigrationPermissionDenied,
+        "table django_migrations"
+    )]
+    #[case(
+        "permission denied to create extension \"hstore\"\nHINT:  Must have CREATE privilege on current database to create this extension.",
+        MigrationExtensionUnavailable,
+        "hstore"
+    )]
+    #[case(
+        "Berechtigung nur für Eigentümer der Tabelle »users_ffadminuser«",
+        MigrationPermissionDenied,
+        "users_ffadminuser"
+    )]
     fn refused(#[case] message: &str, #[case] expected: Code, #[case] object: &str) {
-        let (code, subject) = recognise(Stage::Migrate, "psycopg2.errors.InsufficientPrivilege", message).unwrap();
+        let (code, subject) =
+            recognise(Stage::Migrate, "psycopg2.errors.InsufficientPrivilege", message).unwrap();
         assert_eq!((code, subject.object.as_deref()), (expected, Some(object)));
     }
 
     #[rstest]
-    #[case("psycopg2.errors.UndefinedFile", "could not open extension control file \"/usr/share/postgresql/15/extension/hstore.control\": No such file or directory", "hstore")]
-    #[case("psycopg2.errors.FeatureNotSupported", "extension \"hstore\" is not available\nDETAIL:  Could not open extension control file \"/x/hstore.control\": No such file.", "hstore")]
+    #[case(
+        "psycopg2.errors.UndefinedFile",
+        "could not open extension control file \"/usr/share/postgresql/15/extension/hstore.control\": No such file or directory",
+        "hstore"
+    )]
+    #[case(
+        "psycopg2.errors.FeatureNotSupported",
+        "extension \"hstore\" is not available\nDETAIL:  Could not open extension control file \"/x/hstore.control\": No such file.",
+        "hstore"
+    )]
     #[case("psycopg2.errors.UndefinedObject", "type \"hstore\" does not exist", "hstore")]
     fn extensions(#[case] class: &str, #[case] message: &str, #[case] name: &str) {
         let (code, subject) = recognise(Stage::Migrate, class, message).unwrap();
-        assert_eq!((code, subject.object.as_deref()), (MigrationExtensionUnavailable, Some(name)));
+        assert_eq!(
+            (code, subject.object.as_deref()),
+            (MigrationExtensionUnavailable, Some(name))
+        );
     }
 }
