@@ -1,7 +1,8 @@
 //! `diagnose --logs FILE`: says what is wrong from logs alone.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -119,12 +120,13 @@ fn block(diagnosis: &Diagnosis) -> String {
     let mut block = format!("{} ({severity})\n  {}\n", diagnosis.code, diagnosis.message);
     for (index, evidence) in diagnosis.evidence.iter().enumerate() {
         let label = if index == 0 { "seen" } else { "    " };
-        block.push_str(&format!("  {label}   {evidence}\n"));
+        let _ = writeln!(block, "  {label}   {evidence}");
     }
-    block.push_str(&format!(
-        "  do     {}\n  more   flagsmith-operator explain {}\n",
+    let _ = writeln!(
+        block,
+        "  do     {}\n  more   flagsmith-operator explain {}",
         diagnosis.remedy, diagnosis.code
-    ));
+    );
     block
 }
 

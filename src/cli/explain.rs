@@ -15,7 +15,8 @@ const SUGGESTIONS: usize = 3;
 /// The arguments of `explain`.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// The code of a cause, for example DatabaseUnreachable; without it all are listed
+    /// The code of a cause, without it all are listed
+    #[arg(value_name = "CODE")]
     pub code: Option<String>,
 }
 
@@ -59,9 +60,13 @@ fn list() -> String {
         .map(|entry| entry.code.as_str().len())
         .max()
         .unwrap_or(0);
-    catalogue::entries()
-        .map(|entry| format!("{:width$}  {}\n", entry.code.as_str(), entry.title))
-        .collect()
+    catalogue::entries().fold(String::new(), |mut list, entry| {
+        let _ = std::fmt::Write::write_fmt(
+            &mut list,
+            format_args!("{:width$}  {}\n", entry.code.as_str(), entry.title),
+        );
+        list
+    })
 }
 
 /// Codes with that text in their name, or those that differ in few letters.

@@ -133,6 +133,15 @@ mod tests {
     }
 
     #[test]
+    fn documentation_is_current() {
+        let written = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/causes.md"));
+        assert!(
+            written == causes_markdown(),
+            "docs/causes.md differs from the catalogue: run make generate"
+        );
+    }
+
+    #[test]
     fn anchors_are_those_of_the_headings() {
         let text = causes_markdown();
         for code in Code::ALL {

@@ -73,6 +73,10 @@ pub struct Exception {
 
 /// Where a traceback went through; what a message alone does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent observations of one traceback"
+)]
 pub struct Frames {
     /// `django/core/management/commands/migrate.py`, or the migration executor.
     pub migrate: bool,

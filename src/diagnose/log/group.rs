@@ -156,7 +156,7 @@ impl Grouper {
         event.time = record.time.or(stamp);
         event.pid = record.pid;
         event.level = Some(record.level);
-        event.logger = record.logger.unwrap_or_default().to_owned();
+        record.logger.unwrap_or_default().clone_into(&mut event.logger);
         clip(record.message, MESSAGE_LIMIT).clone_into(&mut event.message);
         // A complete record of normal work has neither more lines nor a traceback.
         if record.logger.is_some() && record.level < Level::Warning {
@@ -181,7 +181,7 @@ impl Grouper {
         };
         match (open.part, line) {
             (Part::Message | Part::Between, Line::Start) if open.takes_traceback() => {
-                open.part = Part::Frames
+                open.part = Part::Frames;
             }
             (Part::Frames, Line::Frame) => open.event.frames.note(text),
             (Part::Frames, Line::Exception { class, message }) => open.exception(number, class, message),
@@ -192,8 +192,8 @@ impl Grouper {
             }
             (Part::Exception, Line::Blank) => open.part = Part::Between,
             (Part::Between | Part::Message, Line::Blank) => {}
-            (Part::Exception | Part::Between, Line::Connector(link)) => {
-                open.link = link;
+            (Part::Exception | Part::Between, Line::Connector(connector)) => {
+                open.link = connector;
                 open.part = Part::Between;
             }
             (Part::Exception, _) if continues_message(text) && line != Line::Start => {
@@ -251,10 +251,10 @@ impl Grouper {
                 }
             }
             Line::Exception { class, message } if is_well_known(class) => {
-                open.exception(number, class, message)
+                open.exception(number, class, message);
             }
-            Line::Connector(link) => {
-                open.link = link;
+            Line::Connector(connector) => {
+                open.link = connector;
                 open.part = Part::Between;
             }
             Line::Blank | Line::Frame => return,
@@ -266,7 +266,7 @@ impl Grouper {
 
 impl Open {
     fn exception(&mut self, line: u64, class: &str, message: &str) {
-        let link = if self.event.chain.is_empty() {
+        let after = if self.event.chain.is_empty() {
             Link::First
         } else {
             self.link
@@ -275,7 +275,7 @@ impl Open {
             line,
             class: clip(class, 200).to_owned(),
             message: clip(message, MESSAGE_LIMIT).to_owned(),
-            link,
+            link: after,
         });
         self.part = Part::Exception;
         self.link = Link::First;
@@ -294,14 +294,15 @@ impl Open {
     /// Takes a line into the record's message; false when it is none of it.
     fn continue_message(&mut self, text: &str) -> bool {
         let event = &mut self.event;
-        if event.logger.is_empty() && event.origin == Origin::Record {
-            if let Some((more, logger)) = split_logger(text) {
-                if !more.trim().is_empty() {
-                    append_line(&mut event.message, more.trim());
-                }
-                logger.clone_into(&mut event.logger);
-                return true;
+        if event.logger.is_empty()
+            && event.origin == Origin::Record
+            && let Some((more, logger)) = split_logger(text)
+        {
+            if !more.trim().is_empty() {
+                append_line(&mut event.message, more.trim());
             }
+            logger.clone_into(&mut event.logger);
+            return true;
         }
         let continues = continues_message(text);
         if continues {
@@ -315,7 +316,7 @@ impl Open {
 /// Django ends the line only when the migration has ended.
 fn split_progress(text: &str) -> Option<(&str, &str)> {
     let trimmed = text.trim_start();
-    if trimmed.starts_with("No migrations to apply") {
+    if trimmed.starts_with("No migrations to apply") || trimmed.starts_with("[ ] ") {
         return Some((trimmed, ""));
     }
     if !(trimmed.starts_with("Applying ") || trimmed.starts_with("Unapplying ")) {

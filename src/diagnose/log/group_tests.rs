@@ -113,7 +113,7 @@ fn other_processes_lines_do_not_break_a_traceback() {
 
 #[test]
 fn cut_beginning_still_has_its_exceptions() {
-    let tail: String = CHAIN.lines().skip(3).map(|line| format!("{line}\n")).collect();
+    let tail = CHAIN.lines().skip(3).collect::<Vec<_>>().join("\n");
     let events = events(&tail);
     assert_eq!(events.iter().flat_map(classes).count(), 2);
 }

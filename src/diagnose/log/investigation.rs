@@ -165,7 +165,7 @@ impl Reading<'_> {
         };
         let was_open = grouper.is_open();
         grouper.line(number, stripped.text, stripped.time, &mut |event: Event| {
-            case.observe(&event)
+            case.observe(&event);
         });
         match (was_open, grouper.is_open()) {
             (false, true) => self.open += 1,
@@ -201,3 +201,7 @@ fn is_success(line: &[u8]) -> bool {
 #[cfg(test)]
 #[path = "investigation_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "investigation_properties.rs"]
+mod properties;

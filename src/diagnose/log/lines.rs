@@ -178,7 +178,7 @@ mod tests {
             .collect();
         let mut lines = Vec::new();
         read_lines(io::BufReader::with_capacity(3, wide.as_slice()), |_, line| {
-            lines.push(line.to_vec())
+            lines.push(line.to_vec());
         })
         .unwrap();
         assert_eq!(lines, [b"?FATAL: no".to_vec(), b"x".to_vec()]);

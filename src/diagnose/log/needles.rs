@@ -44,6 +44,7 @@ const NEEDLES: &[&str] = &[
     "no migrations to apply",
     "planned operations",
     "applying ",
+    " [ ] ",
     "there are migrations",
     // Requests that were refused.
     "http_host",

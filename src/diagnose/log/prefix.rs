@@ -44,6 +44,11 @@ fn stamp(text: &str) -> Option<(Moment, &str)> {
     if !text.as_bytes().first()?.is_ascii_digit() {
         return None;
     }
+    // structlog's own stamp has `[level` behind it; that is seen faster than a stamp is read.
+    let behind = text.split_once(' ').map_or("", |(_, behind)| behind);
+    if behind.starts_with('[') && is_structlog_level(behind) {
+        return None;
+    }
     let (time, rest) = Moment::read(text)?;
     // Only the ISO form with `T` is a collector's; a space is in Python's and PostgreSQL's own stamps.
     if text.as_bytes().get(10) != Some(&b'T') {
@@ -61,11 +66,7 @@ fn stamp(text: &str) -> Option<(Moment, &str)> {
             return Some((time, text));
         }
     }
-    if is_structlog_level(rest) {
-        None
-    } else {
-        Some((time, rest))
-    }
+    Some((time, rest))
 }
 
 /// `[warning  ] `: structlog pads the level in lower case.

@@ -9,6 +9,9 @@ use crate::diagnose::{Code, Severity, catalogue};
 /// The most pieces of evidence of one diagnosis.
 const EVIDENCE: usize = 6;
 
+/// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
+const HEALTH_QUIET_SECONDS: i64 = 30;
+
 /// The causes of a case, the most likely first.
 #[must_use]
 pub fn conclude(case: &Case) -> Vec<Finding> {
@@ -22,9 +25,7 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
         findings.push(finding);
     }
     for sighting in standing.iter().filter(|sighting| !is_connection(sighting.code)) {
-        let Some(explained) = (sighting.cause.explain)(case, sighting) else {
-            continue;
-        };
+        let explained = (sighting.cause.explain)(case, sighting);
         merge(
             &mut findings,
             Finding {
@@ -64,6 +65,13 @@ fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
         return false;
     };
     let last = sighting.last.line;
+    if sighting.subject.form == "health" {
+        let quiet = life
+            .last_time
+            .zip(sighting.last.time)
+            .map_or(0, |(end, last)| end.seconds_since(last));
+        return quiet >= HEALTH_QUIET_SECONDS;
+    }
     match sighting.stage {
         Stage::Wait => {
             life.connected > last && sighting.code != Code::MigrationsPending
@@ -112,7 +120,7 @@ fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
         (Some(lost), None) => lost,
         (None, None) => failures.first()?,
     };
-    let explained = (primary.cause.explain)(case, primary)?;
+    let explained = (primary.cause.explain)(case, primary);
     let mut evidence = evidence(primary);
     for other in failures.iter().filter(|other| !std::ptr::eq(**other, *primary)) {
         evidence.push(other.first.clone());

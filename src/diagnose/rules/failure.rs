@@ -181,8 +181,7 @@ impl Endpoint {
         ];
         let at = starts
             .iter()
-            .filter_map(|start| Some((message.rfind(start)?, *start)))
-            .next();
+            .find_map(|start| Some((message.rfind(start)?, *start)));
         let Some((position, start)) = at else {
             return Self::default();
         };

@@ -93,6 +93,12 @@ impl Life {
             self.connected = line;
             self.migrated = line;
             self.run(line).nothing_to_do = true;
+        } else if message.starts_with("[ ] ") {
+            if self.migrating {
+                self.planned = 0;
+                self.migrating = false;
+            }
+            self.planned += 1;
         } else if message == "OK" {
             return self.end_migration(line);
         } else if let Some(progress) = message.strip_prefix("Applying ") {
@@ -191,6 +197,17 @@ mod tests {
             (2, true, Some("users.0001_initial"))
         );
         assert_eq!(run.last_applied.as_deref(), Some("auth.0001_initial"));
+    }
+
+    #[test]
+    fn planned_migrations_are_those_listed_before_the_run() {
+        let life = life(&[
+            "[ ] 0001_a",
+            "[ ] 0002_b",
+            "Operations to perform:",
+            "Applying a.0001_a... OK",
+        ]);
+        assert_eq!((life.planned, life.runs.last().unwrap().applied), (2, 1));
     }
 
     #[test]

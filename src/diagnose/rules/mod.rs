@@ -26,8 +26,8 @@ pub struct Cause {
     pub code: Code,
     /// Whether a failure shows it, and what it speaks of.
     pub recognise: fn(&Failure<'_>) -> Option<Subject>,
-    /// What it means in this case; `None` when the case shows that it is no trouble.
-    pub explain: fn(&Case, &Sighting) -> Option<Explained>,
+    /// What it means in this case.
+    pub explain: fn(&Case, &Sighting) -> Explained,
 }
 
 /// A cause in words.

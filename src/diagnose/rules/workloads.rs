@@ -78,7 +78,7 @@ fn filesystem(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_filesystem(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_filesystem(case: &Case, sighting: &Sighting) -> Explained {
     let who = component(case.component);
     let path = sighting.subject.object.as_deref().unwrap_or("its files");
     let directory = path
@@ -106,7 +106,7 @@ fn explain_filesystem(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Mount an emptyDir at /tmp/prometheus and another one at /tmp (with only /tmp the directory below it is missing), or set readOnlyRootFilesystem: false.".to_owned(),
         ),
     };
-    Some(Explained::new(Code::ReadOnlyFilesystem, message, remedy))
+    Explained::new(Code::ReadOnlyFilesystem, message, remedy)
 }
 
 fn worker_class(failure: &Failure<'_>) -> Option<Subject> {
@@ -122,15 +122,15 @@ fn worker_class(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::default().object(name))
 }
 
-fn explain_worker_class(_: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_worker_class(_: &Case, sighting: &Sighting) -> Explained {
     let class = sighting.subject.object.as_deref().unwrap_or("unknown");
-    Some(Explained::new(
+    Explained::new(
         Code::GunicornWorkerClassUnavailable,
         format!(
             "Gunicorn does not start: the image does not have the worker class \"{class}\" that it is told to use."
         ),
         "Remove --worker-class (also from GUNICORN_CMD_ARGS): Flagsmith's image has sync and gthread only, and chooses gthread by itself when GUNICORN_THREADS is above 1.",
-    ))
+    )
 }
 
 fn arguments(failure: &Failure<'_>) -> Option<Subject> {
@@ -147,19 +147,19 @@ fn arguments(failure: &Failure<'_>) -> Option<Subject> {
         })
 }
 
-fn explain_arguments(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_arguments(case: &Case, sighting: &Sighting) -> Explained {
     let arguments = sighting.subject.object.as_deref().unwrap_or_default();
     let process = if case.component == Component::TaskProcessor {
         "task-processor"
     } else {
         "api"
     };
-    Some(Explained::new(
+    Explained::new(
         Code::GunicornSettingsIgnored,
         format!("{} does not start: its command line has {arguments} where that is not accepted. Gunicorn's flags stand between \"start\" and the sub-command; \"serve\" takes none.", component(case.component)),
         format!("Set the container's args to [\"start\", \"--timeout\", \"60\", \"--keep-alive\", \"75\", \"{process}\"], with your flags in that place, and its command to [\"flagsmith\"]."),
     )
-    .with(Severity::Critical))
+    .with(Severity::Critical)
 }
 
 fn version(failure: &Failure<'_>) -> Option<Subject> {
@@ -173,17 +173,17 @@ fn version(failure: &Failure<'_>) -> Option<Subject> {
     (missing || verb).then(|| Subject::form(if missing { "cli" } else { "verb" }))
 }
 
-fn explain_version(_: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_version(_: &Case, sighting: &Sighting) -> Explained {
     let (what, since) = if sighting.subject.form == "cli" {
         ("the command \"flagsmith\"", "2.170.0")
     } else {
         ("the command that it is started with", "2.51.0")
     };
-    Some(Explained::new(
+    Explained::new(
         Code::UnsupportedVersion,
         format!("The image does not know {what}: it is older than {since}."),
         "Use an image of 2.170.0 or later, or the args of the older one: [\"serve\"], [\"migrate\"], [\"run-task-processor\"] with the image's own entry point.",
-    ))
+    )
 }
 
 fn frontend(failure: &Failure<'_>) -> Option<Subject> {
@@ -215,7 +215,7 @@ fn frontend(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_frontend(_: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_frontend(_: &Case, sighting: &Sighting) -> Explained {
     let target = sighting
         .subject
         .object
@@ -229,14 +229,14 @@ fn explain_frontend(_: &Case, sighting: &Sighting) -> Option<Explained> {
         "HPE_INVALID" => "its answer is no HTTP",
         _ => "it closed the connection",
     };
-    Some(Explained::new(
+    Explained::new(
         Code::FrontendCannotReachApi,
         format!(
             "The frontend passes API requests on to {target} and fails: {why} ({}). Browsers get 504, also when the API is just restarting.",
             sighting.subject.form
         ),
         "See whether the API's pods are ready, and set FLAGSMITH_PROXY_API_URL on the frontend to the API's Service (http://RELEASE-api.NAMESPACE.svc:8000). Better, route /api/ to the API in the Ingress, without the frontend between.",
-    ))
+    )
 }
 
 fn memory(failure: &Failure<'_>) -> Option<Subject> {
@@ -260,7 +260,7 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::form(form))
 }
 
-fn explain_memory(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
     let who = component(case.component);
     let (message, remedy) = match sighting.subject.form {
         "node" => (
@@ -281,7 +281,7 @@ fn explain_memory(case: &Case, sighting: &Sighting) -> Option<Explained> {
     } else {
         format!("{who} {message}")
     };
-    Some(Explained::new(Code::ContainerOutOfMemory, message, remedy))
+    Explained::new(Code::ContainerOutOfMemory, message, remedy)
 }
 
 fn port(failure: &Failure<'_>) -> Option<Subject> {
@@ -289,8 +289,8 @@ fn port(failure: &Failure<'_>) -> Option<Subject> {
     taken.then(|| Subject::form("port").object(failure.message.lines().next().unwrap_or_default()))
 }
 
-fn explain_port(case: &Case, sighting: &Sighting) -> Option<Explained> {
-    Some(Explained::new(
+fn explain_port(case: &Case, sighting: &Sighting) -> Explained {
+    Explained::new(
         Code::CrashLooping,
         format!(
             "{} cannot listen on its port, another process has it: {}.",
@@ -298,7 +298,7 @@ fn explain_port(case: &Case, sighting: &Sighting) -> Option<Explained> {
             sighting.subject.object.as_deref().unwrap_or_default()
         ),
         "Two Flagsmith processes of one pod cannot share a port (8000 and 9100 are fixed): run them in pods of their own, and without hostNetwork.",
-    ))
+    )
 }
 
 const NOT_A_CRASH: &[&str] = &[
@@ -326,16 +326,16 @@ fn crash(failure: &Failure<'_>) -> Option<Subject> {
     )
 }
 
-fn explain_crash(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_crash(case: &Case, sighting: &Sighting) -> Explained {
     let what = sighting.subject.object.as_deref().unwrap_or("an error");
-    Some(Explained::new(
+    Explained::new(
         Code::CrashLooping,
         format!(
             "{} ended at its start with an error that this tool does not know: {what}.",
             component(case.component)
         ),
         "Read the traceback in the log from the line given: its last frames name the setting or file. ImproperlyConfigured, KeyError and ImportError point at environment variables or an own image; search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues",
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub async fn client() -> Client {
     static CRD: OnceCell<()> = OnceCell::const_new();
     flagsmith_operator::controller::client::install_crypto();
     let client = Client::try_from(config().await).unwrap();
-    CRD.get_or_init(|| sandbox::install_crd(client.clone())).await;
+    CRD.get_or_init(|| install_crd(client.clone())).await;
     client
 }
 

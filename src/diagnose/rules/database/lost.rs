@@ -40,7 +40,7 @@ fn starting(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_starting(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_starting(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
     let endpoint = &sighting.subject.endpoint;
     let (message, remedy) = match sighting.subject.form {
@@ -67,11 +67,15 @@ fn explain_starting(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Point DATABASE_URL at the primary, or wait until recovery has reached a consistent state.",
         ),
     };
-    Some(Explained::new(Code::DatabaseStarting, message, remedy))
+    Explained::new(Code::DatabaseStarting, message, remedy)
 }
 
 fn lost(failure: &Failure<'_>) -> Option<Subject> {
     if !failure.is_database() {
+        return None;
+    }
+    // `waitfordb` opens a new one each time: nothing that had worked was lost.
+    if failure.stage == Stage::Wait {
         return None;
     }
     // With this beginning no connection had come about: that is another cause.
@@ -121,19 +125,19 @@ fn lost(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::form(form))
 }
 
-fn explain_lost(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
     if sighting.subject.form == "idle" {
-        return Some(Explained::new(
+        return Explained::new(
             Code::DatabaseConnectionLost,
             format!(
                 "The server ended a connection of {} because it was idle within a transaction for longer than idle_in_transaction_session_timeout allows.",
                 who.to_lowercase()
             ),
             "Raise it for Flagsmith's role: ALTER ROLE ROLE SET idle_in_transaction_session_timeout = '5min';",
-        ));
+        );
     }
-    let cause = match sighting.subject.form {
+    let reason = match sighting.subject.form {
         "terminated" => {
             "the server ended it on an administrator's command: a restart, a failover, or pg_terminate_backend"
         }
@@ -144,21 +148,21 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Option<Explained> {
     };
     if sighting.stage == Stage::Migrate {
         let message = format!(
-            "{} lost its connection to the database; {cause}.{}",
+            "{} lost its connection to the database; {reason}.{}",
             words::the_migration(case, sighting),
             words::progress(case, sighting),
         );
         let remedy = "Run the migration again: what was not finished was rolled back, except indexes that are built CONCURRENTLY. Before that, find invalid indexes: SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; and drop them.";
-        return Some(Explained::new(Code::DatabaseConnectionLost, message, remedy).with(Severity::Critical));
+        return Explained::new(Code::DatabaseConnectionLost, message, remedy).with(Severity::Critical);
     }
     let (course, severity) = course(case, sighting);
-    let message = format!("{who} lost its connection to the database; {cause}.{course}");
+    let message = format!("{who} lost its connection to the database; {reason}.{course}");
     let remedy = "Look at the database's log and events at that time. Requests that meet a closed connection fail once each: from Flagsmith 2.228.0 set DJANGO_DB_CONN_HEALTH_CHECKS=true; behind a load balancer or NAT keep DJANGO_DB_CONN_MAX_AGE below its idle timeout.";
     let explained = Explained::new(Code::DatabaseConnectionLost, message, remedy);
-    Some(match severity {
+    match severity {
         Some(severity) => explained.with(severity),
         None => explained,
-    })
+    }
 }
 
 /// How the outage went: the refusals after the break belong to it.

@@ -49,7 +49,7 @@ fn host_not_found(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_host(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_host(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
     let host = sighting
         .subject
@@ -71,7 +71,7 @@ fn explain_host(case: &Case, sighting: &Sighting) -> Option<Explained> {
             format!("Correct the host in DATABASE_URL (or DJANGO_DB_HOST). A Service of another namespace needs its long name, SERVICE.NAMESPACE.svc.cluster.local. Test: kubectl exec POD -- getent hosts {host}"),
         ),
     };
-    Some(Explained::new(Code::DatabaseHostNotFound, message, remedy))
+    Explained::new(Code::DatabaseHostNotFound, message, remedy)
 }
 
 fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
@@ -87,6 +87,13 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
     }
     if !failure.is_database() {
         return None;
+    }
+    // It was accepted, and closed before it had answered once: `waitfordb` asks nothing but SELECT 1.
+    if failure.stage == Stage::Wait
+        && failure.says_any(&["server closed the connection", "connection has been closed"])
+        && !failure.says("connection to server ")
+    {
+        return Some(Subject::form("mute"));
     }
     let connecting = failure.says_any(&[
         "connection to server ",
@@ -135,7 +142,7 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_unreachable(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_unreachable(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
     let endpoint = &sighting.subject.endpoint;
     let (message, remedy) = match sighting.subject.form {
@@ -146,6 +153,10 @@ fn explain_unreachable(case: &Case, sighting: &Sighting) -> Option<Explained> {
         "pooler" => (
             format!("{who} reaches the connection pooler at {endpoint}, but the pooler cannot log in to the database behind it."),
             "Look at the pooler's own log for the reason; correct host, port, user and password of the database in its settings.".to_owned(),
+        ),
+        "mute" => (
+            format!("{who} connects to its database, but the connection is closed before the first answer{}: a pooler that gets no server connection (all in use, or the server behind it is down), or a server that stops.", attempts(sighting)),
+            "Look at the pooler's own log (PgBouncer: SHOW POOLS; query_wait_timeout), or at PostgreSQL's if there is no pooler.".to_owned(),
         ),
         "refused" => (
             format!("{who} cannot reach its database: nothing accepts connections at {endpoint} (connection refused){}.", attempts(sighting)),
@@ -172,7 +183,7 @@ fn explain_unreachable(case: &Case, sighting: &Sighting) -> Option<Explained> {
             format!("Look at the log of what listens at {endpoint}; correct host and port in DATABASE_URL if that is not the database."),
         ),
     };
-    Some(Explained::new(Code::DatabaseUnreachable, message, remedy))
+    Explained::new(Code::DatabaseUnreachable, message, remedy)
 }
 
 fn attempts(sighting: &Sighting) -> String {
@@ -271,7 +282,7 @@ fn tls_mismatch(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_tls(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_tls(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
     let endpoint = &sighting.subject.endpoint;
     let (message, remedy) = match sighting.subject.form {
@@ -324,7 +335,7 @@ fn explain_tls(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Compare sslmode in DATABASE_URL with what the server offers; a server below TLS 1.2 needs ssl_min_protocol_version=TLSv1 there.",
         ),
     };
-    Some(Explained::new(Code::DatabaseTlsMismatch, message, remedy))
+    Explained::new(Code::DatabaseTlsMismatch, message, remedy)
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn object(message: &str) -> String {
         .unwrap_or_else(|| "an object".to_owned())
 }
 
-fn explain_access(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_access(case: &Case, sighting: &Sighting) -> Explained {
     let who = who(case, sighting);
     let subject = &sighting.subject;
     let role_name = role(subject.role.as_deref());
@@ -130,7 +130,7 @@ fn explain_access(case: &Case, sighting: &Sighting) -> Option<Explained> {
             )
         }
     };
-    Some(Explained::new(Code::DatabaseAccessRejected, message, remedy))
+    Explained::new(Code::DatabaseAccessRejected, message, remedy)
 }
 
 fn authentication(failure: &Failure<'_>) -> Option<Subject> {
@@ -141,6 +141,9 @@ fn authentication(failure: &Failure<'_>) -> Option<Subject> {
     if let Some(role) = failure.phrase(Phrase::PasswordFailed) {
         subject.form = "password";
         subject.role = Some(role.to_owned());
+    } else if failure.says("password authentication failed") {
+        // PgBouncer does not name the role.
+        subject.form = "password";
     } else if failure.says("no password supplied") {
         subject.form = "none";
     } else if failure.says("no such user") {
@@ -184,7 +187,7 @@ fn authentication(failure: &Failure<'_>) -> Option<Subject> {
     Some(subject)
 }
 
-fn explain_authentication(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_authentication(case: &Case, sighting: &Sighting) -> Explained {
     let who = who(case, sighting);
     let subject = &sighting.subject;
     let endpoint = &subject.endpoint;
@@ -219,11 +222,7 @@ fn explain_authentication(case: &Case, sighting: &Sighting) -> Option<Explained>
             "Check the method that pg_hba.conf asks for. With IAM authentication the password is a token that expires after 15 minutes: it cannot stand in DATABASE_URL; use a role with a password, or a proxy that renews it.".to_owned(),
         ),
     };
-    Some(Explained::new(
-        Code::DatabaseAuthenticationFailed,
-        message,
-        remedy,
-    ))
+    Explained::new(Code::DatabaseAuthenticationFailed, message, remedy)
 }
 
 fn not_found(failure: &Failure<'_>) -> Option<Subject> {
@@ -244,7 +243,7 @@ fn not_found(failure: &Failure<'_>) -> Option<Subject> {
     Some(subject)
 }
 
-fn explain_not_found(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_not_found(case: &Case, sighting: &Sighting) -> Explained {
     let who = who(case, sighting);
     let subject = &sighting.subject;
     let endpoint = &subject.endpoint;
@@ -267,7 +266,7 @@ fn explain_not_found(case: &Case, sighting: &Sighting) -> Option<Explained> {
             ),
         )
     };
-    Some(Explained::new(Code::DatabaseNotFound, message, remedy))
+    Explained::new(Code::DatabaseNotFound, message, remedy)
 }
 
 #[cfg(test)]
@@ -285,6 +284,11 @@ mod tests {
     )]
     #[case(
         "connection to server at \"db\" (10.0.0.5), port 5432 failed: FATAL:  Passwort-Authentifizierung für Benutzer »pw« fehlgeschlagen",
+        DatabaseAuthenticationFailed,
+        "password"
+    )]
+    #[case(
+        "connection to server at \"pgb\", port 6432 failed: FATAL:  password authentication failed",
         DatabaseAuthenticationFailed,
         "password"
     )]

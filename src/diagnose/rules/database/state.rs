@@ -48,7 +48,7 @@ fn pooler(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_pooler(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_pooler(case: &Case, sighting: &Sighting) -> Explained {
     let parameter = sighting.subject.object.as_deref().unwrap_or("options");
     let message = format!(
         "{} is refused by the connection pooler at {}: PgBouncer does not pass on the startup parameter \"{parameter}\" of DATABASE_URL.",
@@ -58,11 +58,7 @@ fn explain_pooler(case: &Case, sighting: &Sighting) -> Option<Explained> {
     let remedy = format!(
         "Let migrations connect to PostgreSQL itself, not through the pooler. Or remove ?options=… from DATABASE_URL and set it for the role: ALTER ROLE ROLE SET lock_timeout = '5s'; or add {parameter} to the pooler's ignore_startup_parameters (it then has no effect)."
     );
-    Some(Explained::new(
-        Code::DatabasePoolerRejectsOptions,
-        message,
-        remedy,
-    ))
+    Explained::new(Code::DatabasePoolerRejectsOptions, message, remedy)
 }
 
 fn version(failure: &Failure<'_>) -> Option<Subject> {
@@ -75,17 +71,17 @@ fn version(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_version(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_version(case: &Case, sighting: &Sighting) -> Explained {
     let found = sighting.subject.detail.as_deref().unwrap_or("an older one");
     let needed = sighting.subject.object.as_deref().unwrap_or("PostgreSQL 14");
-    Some(Explained::new(
+    Explained::new(
         Code::DatabaseVersionUnsupported,
         format!(
             "{} cannot work with this database: it is version {found}, and this release of Flagsmith needs {needed} or later (its Django refuses older ones since Flagsmith 2.212.1).",
             component(case.component)
         ),
         "Upgrade PostgreSQL (pg_upgrade, or the managed database's version upgrade), or stay on Flagsmith 2.211.x until then.",
-    ))
+    )
 }
 
 fn exhausted(failure: &Failure<'_>) -> Option<Subject> {
@@ -102,9 +98,10 @@ fn exhausted(failure: &Failure<'_>) -> Option<Subject> {
     } else if let Some(database) = failure.phrase(Phrase::TooManyForDatabase) {
         subject.form = "database";
         subject.database = Some(database.to_owned());
+    } else if failure.says("query_wait_timeout") {
+        subject.form = "pooler-wait";
     } else if failure.says_any(&[
         "no more connections allowed",
-        "query_wait_timeout",
         "max client connections",
         "max clients reached",
         "MaxClientsInSessionMode",
@@ -123,7 +120,7 @@ fn exhausted(failure: &Failure<'_>) -> Option<Subject> {
     Some(subject)
 }
 
-fn explain_exhausted(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_exhausted(case: &Case, sighting: &Sighting) -> Explained {
     let who = who(case, sighting);
     let subject = &sighting.subject;
     let needs = "Flagsmith needs about pods × GUNICORN_WORKERS × GUNICORN_THREADS connections per database for the API and 2 × threads + workers for each task processor.";
@@ -154,14 +151,21 @@ fn explain_exhausted(case: &Case, sighting: &Sighting) -> Option<Explained> {
                     .map_or_else(|| "DATABASE".to_owned(), identifier)
             ),
         ),
+        "pooler-wait" => (
+            format!(
+                "{who} waited in vain for a database connection from the connection pooler at {}: either all of its connections to the server are in use, or it cannot reach the server behind it. PgBouncer says query_wait_timeout in both cases; its own log separates them.",
+                subject.endpoint
+            ),
+            format!(
+                "On the pooler's admin console: SHOW POOLS; with sv_active at the pool's size raise default_pool_size or max_db_connections, or run fewer workers; with no server connection at all correct or start the server that its [databases] section names. {needs}"
+            ),
+        ),
         "pooler" => (
             format!(
                 "{who} gets no database connection from the connection pooler at {}: all of its connections are in use.",
                 subject.endpoint
             ),
-            format!(
-                "Raise default_pool_size or max_db_connections (for query_wait_timeout), or max_client_conn (for \"no more connections allowed\") in PgBouncer, or run fewer workers. {needs}"
-            ),
+            format!("Raise max_client_conn in PgBouncer, or run fewer workers. {needs}"),
         ),
         _ => (
             format!(
@@ -173,11 +177,7 @@ fn explain_exhausted(case: &Case, sighting: &Sighting) -> Option<Explained> {
             ),
         ),
     };
-    Some(Explained::new(
-        Code::DatabaseConnectionsExhausted,
-        message,
-        remedy,
-    ))
+    Explained::new(Code::DatabaseConnectionsExhausted, message, remedy)
 }
 
 fn read_only(failure: &Failure<'_>) -> Option<Subject> {
@@ -196,7 +196,7 @@ fn read_only(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_read_only(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_read_only(case: &Case, sighting: &Sighting) -> Explained {
     let statement = sighting
         .subject
         .object
@@ -212,11 +212,11 @@ fn explain_read_only(case: &Case, sighting: &Sighting) -> Option<Explained> {
             String::new()
         },
     );
-    Some(Explained::new(
+    Explained::new(
         Code::DatabaseReadOnly,
         message,
         "Ask the server: SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only'); when the first is true, point DATABASE_URL at the primary (after a failover: at the new one); when the second is on: ALTER DATABASE NAME RESET default_transaction_read_only; and the same for the role.",
-    ))
+    )
 }
 
 fn disk_full(failure: &Failure<'_>) -> Option<Subject> {
@@ -227,7 +227,7 @@ fn disk_full(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_disk_full(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_disk_full(case: &Case, sighting: &Sighting) -> Explained {
     let file = sighting.subject.object.as_deref();
     let place = match file {
         Some(file) if file.starts_with("pg_wal") => " of the write-ahead log (pg_wal)",
@@ -244,11 +244,11 @@ fn explain_disk_full(case: &Case, sighting: &Sighting) -> Option<Explained> {
             String::new()
         },
     );
-    Some(Explained::new(
+    Explained::new(
         Code::DatabaseDiskFull,
         message,
         "Enlarge the volume of PostgreSQL. What fills it: SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' ORDER BY pg_total_relation_size(oid) DESC LIMIT 10; for pg_wal: SELECT slot_name, active FROM pg_replication_slots; (an inactive slot keeps it for ever).",
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -318,7 +318,7 @@ mod tests {
     #[case("FATAL:  zu viele Verbindungen von Rolle »capped«", "role")]
     #[case("FATAL:  too many connections for database \"fs\"", "database")]
     #[case("FATAL:  no more connections allowed (max_client_conn)", "pooler")]
-    #[case("FATAL:  query_wait_timeout", "pooler")]
+    #[case("FATAL:  query_wait_timeout", "pooler-wait")]
     fn who_is_full(#[case] message: &str, #[case] form: &str) {
         let message = format!("connection to server at \"db\", port 5432 failed: {message}");
         let (code, subject) = recognise(Stage::Serve, "psycopg2.OperationalError", &message).unwrap();

@@ -88,7 +88,7 @@ fn loads_driver(failure: &Failure<'_>) -> bool {
     ])
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::component(case.component);
     let object = sighting.subject.object.as_deref().unwrap_or_default();
     let (message, remedy) = match sighting.subject.form {
@@ -117,7 +117,7 @@ fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "In the password write # as %23, [ as %5B, ] as %5D, / as %2F, ? as %3F, @ as %40, % as %25 and : as %3A; the port must be a number.".to_owned(),
         ),
     };
-    Some(Explained::new(Code::DatabaseUrlInvalid, message, remedy))
+    Explained::new(Code::DatabaseUrlInvalid, message, remedy)
 }
 
 #[cfg(test)]

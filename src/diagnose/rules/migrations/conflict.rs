@@ -10,7 +10,7 @@ use crate::diagnose::{Code, Severity};
 pub const MIGRATION_CONCURRENT: Cause = Cause {
     code: Code::MigrationConcurrent,
     recognise: race,
-    explain: |case, sighting| Some(explain_race(case, sighting, true)),
+    explain: |case, sighting| explain_race(case, sighting, true),
 };
 pub const MIGRATION_SCHEMA_CONFLICT: Cause = Cause {
     code: Code::MigrationSchemaConflict,
@@ -113,7 +113,7 @@ fn conflict(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::form(form).object(what))
 }
 
-fn explain_conflict(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_conflict(case: &Case, sighting: &Sighting) -> Explained {
     let migration = words::migration(case, sighting);
     let run = words::run(case, sighting);
     let raced = migration.is_some_and(|name| case.applied_by_another(name, sighting));
@@ -123,16 +123,16 @@ fn explain_conflict(case: &Case, sighting: &Sighting) -> Option<Explained> {
     if sighting.subject.form == "exists" {
         // This run created everything from the first migration on: what is there is another migrator's work.
         if raced || began_empty {
-            return Some(explain_race(case, sighting, true));
+            return explain_race(case, sighting, true);
         }
         if first_of_all {
-            return Some(explain_race(case, sighting, false));
+            return explain_race(case, sighting, false);
         }
         if sighting.concurrent_index || migration.is_some_and(builds_index) && is_index(object) {
-            return Some(explain_index(case, sighting, object));
+            return explain_index(case, sighting, object);
         }
     } else if run.is_some_and(|run| run.database > 0 && run.fresh) {
-        return Some(explain_second_database(case, sighting, object));
+        return explain_second_database(case, sighting, object);
     }
     let fake = migration.and_then(|name| name.split_once('.')).map_or_else(
         || "flagsmith migrate APP NUMBER --fake".to_owned(),
@@ -160,7 +160,7 @@ fn explain_conflict(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Compare SELECT app, name FROM django_migrations ORDER BY id; with the schema; restore the missing object, best the whole backup from before the change, and migrate again.".to_owned(),
         )
     };
-    Some(Explained::new(Code::MigrationSchemaConflict, message, remedy))
+    Explained::new(Code::MigrationSchemaConflict, message, remedy)
 }
 
 /// Migrations that build an index CONCURRENTLY and fail when it is there, whether it is valid or not.

@@ -27,11 +27,11 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
         | "DatatypeMismatch"
         | "CannotCoerce"
         | "InvalidDatetimeFormat"
-        | "DatetimeFieldOverflow" => "value",
+        | "DatetimeFieldOverflow"
+        | "IntegrityError"
+        | "DataError" => "value",
         "UntranslatableCharacter" | "CharacterNotInRepertoire" => "encoding",
         "ObjectInUse" => "pending",
-        "IntegrityError" => "value",
-        "DataError" => "value",
         _ => return None,
     };
     let detail = failure
@@ -48,7 +48,7 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain(case: &Case, sighting: &Sighting) -> Explained {
     let the_migration = the_migration(case, sighting);
     let progress = progress(case, sighting);
     let object = sighting.subject.object.as_deref().unwrap_or("a constraint");
@@ -79,11 +79,11 @@ fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Correct the rows that the message names (after a backup), then migrate again.",
         ),
     };
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationDataConflict,
         format!("{the_migration} cannot be applied: {what}. Nothing of it was applied.{progress}"),
         remedy,
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -56,13 +56,13 @@ fn lock_timeout(failure: &Failure<'_>) -> Option<Subject> {
     None
 }
 
-fn explain_lock_timeout(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_lock_timeout(case: &Case, sighting: &Sighting) -> Explained {
     let how = if sighting.subject.form == "nowait" {
         "needs a lock that another session holds, and does not wait for it"
     } else {
         "waited for a lock that another session holds, for as long as lock_timeout allows, and gave up"
     };
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationLockTimeout,
         format!(
             "{} {how}; {}.{}",
@@ -73,7 +73,7 @@ fn explain_lock_timeout(case: &Case, sighting: &Sighting) -> Option<Explained> {
         format!(
             "While it waits, see who holds the lock: SELECT pid, pg_blocking_pids(pid), wait_event_type, left(query, 80) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0; or the oldest transactions: {HOLDERS} End the holder (SELECT pg_terminate_backend(PID);) or stop the task processor for the upgrade, then migrate again. lock_timeout is set in DATABASE_URL (?options=-c%20lock_timeout%3D…) or for the role."
         ),
-    ))
+    )
 }
 
 fn statement_timeout(failure: &Failure<'_>) -> Option<Subject> {
@@ -97,21 +97,21 @@ fn statement_timeout(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_statement_timeout(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_statement_timeout(case: &Case, sighting: &Sighting) -> Explained {
     let the_migration = the_migration(case, sighting);
     let progress = progress(case, sighting);
     if sighting.subject.form == "cancelled" {
-        return Some(Explained::new(
+        return Explained::new(
             Code::MigrationStatementTimeout,
             format!(
                 "{the_migration} was cancelled by somebody (pg_cancel_backend, or a tool that ends long queries); {}.{progress}",
                 left(sighting)
             ),
             "Find out who cancels long statements on this server, then migrate again.",
-        ));
+        );
     }
     let parameter = sighting.subject.form;
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationStatementTimeout,
         format!(
             "{the_migration} took longer than {parameter} allows and was cancelled; {}.{progress}",
@@ -120,7 +120,7 @@ fn explain_statement_timeout(case: &Case, sighting: &Sighting) -> Option<Explain
         format!(
             "Migrate with a longer limit, for the migration only: append ?options=-c%20{parameter}%3D0 to its DATABASE_URL; where it is set: SELECT source, sourcefile, setting FROM pg_settings WHERE name = '{parameter}'; If it did not compute but wait for a lock: {HOLDERS}"
         ),
-    ))
+    )
 }
 
 fn deadlock(failure: &Failure<'_>) -> Option<Subject> {
@@ -136,8 +136,8 @@ fn deadlock(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_deadlock(case: &Case, sighting: &Sighting) -> Option<Explained> {
-    Some(Explained::new(
+fn explain_deadlock(case: &Case, sighting: &Sighting) -> Explained {
+    Explained::new(
         Code::MigrationDeadlock,
         format!(
             "{} and another session waited for each other's locks; PostgreSQL ended the migration to let the other one go on. Nothing of this migration was applied.{}",
@@ -145,7 +145,7 @@ fn explain_deadlock(case: &Case, sighting: &Sighting) -> Option<Explained> {
             progress(case, sighting)
         ),
         "Migrate again; it rarely happens twice. Stop the task processor for the time (it is the usual other side), and see that no second migration runs.",
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -35,13 +35,13 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::form(form))
 }
 
-fn explain_memory(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
     let how = if sighting.subject.form == "python" {
         "got no more memory"
     } else {
         "was ended by the kernel (SIGKILL), which nearly always means that it went over its memory limit"
     };
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationOutOfMemory,
         format!(
             "{} {how}.{}",
@@ -49,7 +49,7 @@ fn explain_memory(case: &Case, sighting: &Sighting) -> Option<Explained> {
             progress(case, sighting)
         ),
         "Raise the memory limit of the migration's container (a data migration may need more than 1 GiB on large tables), then migrate again. Confirm: kubectl get pod POD -o jsonpath='{.status.containerStatuses[0].lastState.terminated.reason}' says OOMKilled.",
-    ))
+    )
 }
 
 /// Wrappers that only repeat what was said before, or that end a process in good order.
@@ -78,9 +78,9 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
     )
 }
 
-fn explain_other(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_other(case: &Case, sighting: &Sighting) -> Explained {
     let what = sighting.subject.object.as_deref().unwrap_or("an error");
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationFailed,
         format!(
             "{} failed with an error that this tool does not know: {what}.{}",
@@ -88,7 +88,7 @@ fn explain_other(case: &Case, sighting: &Sighting) -> Option<Explained> {
             progress(case, sighting)
         ),
         "Read the traceback in the log from the line given. Nothing of this migration was applied, unless it builds an index CONCURRENTLY. Search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues",
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::form(if cache { "cache" } else { "schema" }).object(object))
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::component(case.component);
     let object = sighting.subject.object.as_deref().unwrap_or_default();
     let run = "Run the migrations of this release once: the args \"migrate\" in a Job with the same image and DATABASE_URL (on Helm jobs.migrateDb.enabled=true or api.enableMigrateDbInitContainer=true; Compose: docker compose run --rm flagsmith migrate). If a migration Job exists, its log says why it stopped: flagsmith-operator diagnose --logs FILE --component migration";
@@ -77,7 +77,7 @@ fn explain(case: &Case, sighting: &Sighting) -> Option<Explained> {
             run,
         ),
     };
-    Some(Explained::new(Code::MigrationsPending, message, remedy))
+    Explained::new(Code::MigrationsPending, message, remedy)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ fn permission(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_permission(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_permission(case: &Case, sighting: &Sighting) -> Explained {
     let at = at_migration(case, sighting);
     let progress = progress(case, sighting);
     let object = sighting
@@ -71,7 +71,7 @@ fn explain_permission(case: &Case, sighting: &Sighting) -> Option<Explained> {
             "Let the migration connect as the owner of the database and of its tables: \\dt and \\dn+ in psql show who that is.".to_owned(),
         ),
     };
-    Some(Explained::new(Code::MigrationPermissionDenied, message, remedy))
+    Explained::new(Code::MigrationPermissionDenied, message, remedy)
 }
 
 fn extension(failure: &Failure<'_>) -> Option<Subject> {
@@ -110,7 +110,7 @@ fn extension(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject::form(form).object(name))
 }
 
-fn explain_extension(case: &Case, sighting: &Sighting) -> Option<Explained> {
+fn explain_extension(case: &Case, sighting: &Sighting) -> Explained {
     let at = at_migration(case, sighting);
     let name = sighting.subject.object.as_deref().unwrap_or("hstore");
     let (what, remedy) = match sighting.subject.form {
@@ -133,14 +133,14 @@ fn explain_extension(case: &Case, sighting: &Sighting) -> Option<Explained> {
             format!("As a superuser or the owner of the database: CREATE EXTENSION IF NOT EXISTS {name};"),
         ),
     };
-    Some(Explained::new(
+    Explained::new(
         Code::MigrationExtensionUnavailable,
         format!(
             "The migration stopped{at}: {what}. Flagsmith needs hstore from 2.188.0 to 2.223.x only; 2.224.0 and later need no extension.{}",
             progress(case, sighting)
         ),
         remedy,
-    ))
+    )
 }
 
 #[cfg(test)]
