@@ -70,7 +70,11 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
             "template": template.build(installation),
         } }),
     );
-    if let Some(labels) = job.body["metadata"]["labels"].as_object_mut() {
+    if let Some(labels) = job
+        .body
+        .pointer_mut("/metadata/labels")
+        .and_then(Value::as_object_mut)
+    {
         labels.insert(marks::VERSION.to_owned(), json!(migrate.release.to_string()));
         labels.insert(marks::DATABASE.to_owned(), json!(migrate.database));
     }

@@ -13,7 +13,7 @@ pub(super) fn api(installation: &Installation) -> Child {
     service(
         installation,
         Component::Api,
-        json!([
+        &json!([
             { "name": "http", "port": flagsmith::HTTP_PORT, "targetPort": "http", "protocol": "TCP" },
             { "name": "metrics", "port": flagsmith::METRICS_PORT, "targetPort": "metrics", "protocol": "TCP" },
         ]),
@@ -24,11 +24,11 @@ pub(super) fn frontend(installation: &Installation) -> Child {
     service(
         installation,
         Component::Frontend,
-        json!([{ "name": "http", "port": flagsmith::FRONTEND_PORT, "targetPort": "http", "protocol": "TCP" }]),
+        &json!([{ "name": "http", "port": flagsmith::FRONTEND_PORT, "targetPort": "http", "protocol": "TCP" }]),
     )
 }
 
-fn service(installation: &Installation, component: Component, ports: Value) -> Child {
+fn service(installation: &Installation, component: Component, ports: &Value) -> Child {
     child(
         installation,
         Kind::Service,

@@ -55,7 +55,7 @@ pub(super) fn decide(
     let api_workload = component.plan(
         api,
         processor.and_then(running),
-        replicas(installation.api_replicas(), seen, api),
+        replicas(&installation.api_replicas(), seen, api),
         api_may_change,
     );
     let frontend_workload = installation.frontend.enabled.then(|| {
@@ -67,7 +67,7 @@ pub(super) fn decide(
         .plan(
             frontend,
             api.and_then(|api| api.release).map(of),
-            replicas(installation.frontend_replicas(), seen, frontend),
+            replicas(&installation.frontend_replicas(), seen, frontend),
             api_may_change && follows(api, target),
         )
     });
@@ -158,11 +158,11 @@ fn follows(before: Option<&WorkloadState>, target: Release) -> bool {
 }
 
 /// `None` when an autoscaler decides: the operator's own, or somebody else's that targets the Deployment.
-fn replicas(replicas: Replicas, seen: &Observation, state: Option<&WorkloadState>) -> Option<i32> {
+fn replicas(replicas: &Replicas, seen: &Observation, state: Option<&WorkloadState>) -> Option<i32> {
     match replicas {
         Replicas::Autoscaled(_) => None,
         Replicas::Fixed(_) if foreign(seen, state) => None,
-        Replicas::Fixed(count) => Some(count),
+        Replicas::Fixed(count) => Some(*count),
     }
 }
 

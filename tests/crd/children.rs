@@ -74,7 +74,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
 #[tokio::test]
 async fn are_accepted(#[case] changes: Value) {
     let client = client().await;
-    for body in objects(&installation(&spec(changes)), "HTTPRoute", false) {
+    for body in objects(&installation(&spec(&changes)), "HTTPRoute", false) {
         post(&client, &body).await;
     }
 }
@@ -88,7 +88,7 @@ async fn a_route_is_accepted_by_the_gateway_api() {
     let exposure = json!({"hosts": ["flags.example.com"], "httpRoute": {"parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}]}});
     let routes = objects(
         &installation(&spec(
-            json!({"exposure": exposure, "requestTimeoutSeconds": 3600}),
+            &json!({"exposure": exposure, "requestTimeoutSeconds": 3600}),
         )),
         "HTTPRoute",
         true,
@@ -134,8 +134,7 @@ async fn post(client: &Client, body: &Value) {
 }
 
 async fn try_post(client: &Client, body: &Value) -> kube::Result<DynamicObject> {
-    let types = serde_json::from_value(body.clone()).unwrap();
-    let object: DynamicObject = types;
+    let object: DynamicObject = serde_json::from_value(body.clone()).unwrap();
     let gvk = kube::core::GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
     let resource = kube::core::ApiResource::from_gvk(&gvk);
     let api: Api<DynamicObject> = Api::default_namespaced_with(client.clone(), &resource);

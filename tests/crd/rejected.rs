@@ -52,7 +52,7 @@ fn dry_run() -> PostParams {
 #[tokio::test]
 async fn is_refused(#[case] changes: Value, #[case] expected: &str) {
     let api = resources(&client().await);
-    let refused = api.create(&dry_run(), &object("refused", &spec(changes))).await;
+    let refused = api.create(&dry_run(), &object("refused", &spec(&changes))).await;
     assert_eq!(sentence(refused.unwrap_err()), expected);
 }
 
@@ -63,7 +63,7 @@ async fn is_refused(#[case] changes: Value, #[case] expected: &str) {
 #[tokio::test]
 async fn a_name_is_refused(#[case] name: &str, #[case] expected: &str) {
     let api = resources(&client().await);
-    let refused = api.create(&dry_run(), &object(name, &spec(json!({})))).await;
+    let refused = api.create(&dry_run(), &object(name, &spec(&json!({})))).await;
     assert_eq!(sentence(refused.unwrap_err()), expected);
 }
 
@@ -71,7 +71,7 @@ async fn a_name_is_refused(#[case] name: &str, #[case] expected: &str) {
 async fn a_misspelt_field_is_refused_when_the_client_is_strict_as_kubectl_is() {
     let client = client().await;
     let path = "/apis/operator.flagsmith.com/v1alpha1/namespaces/default/flagsmithdeployments?dryRun=All&fieldValidation=Strict";
-    let body = serde_json::to_vec(&object("refused", &spec(json!({"api": {"replica": 2}})))).unwrap();
+    let body = serde_json::to_vec(&object("refused", &spec(&json!({"api": {"replica": 2}})))).unwrap();
     let request = http::Request::post(path)
         .header("Content-Type", "application/json")
         .body(body)
@@ -107,7 +107,7 @@ async fn a_misspelt_field_is_refused_when_the_client_is_strict_as_kubectl_is() {
 #[tokio::test]
 async fn is_accepted(#[case] changes: Value) {
     let api = resources(&client().await);
-    api.create(&dry_run(), &object("accepted", &spec(changes)))
+    api.create(&dry_run(), &object("accepted", &spec(&changes)))
         .await
         .unwrap();
 }
@@ -116,7 +116,7 @@ async fn is_accepted(#[case] changes: Value) {
 async fn a_name_of_40_characters_is_accepted() {
     let api = resources(&client().await);
     let name = "a234567890123456789012345678901234567890";
-    api.create(&dry_run(), &object(name, &spec(json!({}))))
+    api.create(&dry_run(), &object(name, &spec(&json!({}))))
         .await
         .unwrap();
 }
@@ -149,6 +149,6 @@ async fn a_database_is_not_exchanged(
 }
 
 async fn create(api: &Api<DynamicObject>, name: &str, database: &Value) -> DynamicObject {
-    let object = object(name, &spec(json!({ "database": database })));
+    let object = object(name, &spec(&json!({ "database": database })));
     api.create(&PostParams::default(), &object).await.unwrap()
 }

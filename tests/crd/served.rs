@@ -19,10 +19,10 @@ async fn defaults_are_visible() {
     let changes =
         json!({"exposure": {"hosts": ["*"], "ingress": {}}, "api": {"autoscaling": {"maxReplicas": 4}}});
     let stored = api
-        .create(&PostParams::default(), &object("defaults", &spec(changes)))
+        .create(&PostParams::default(), &object("defaults", &spec(&changes)))
         .await
         .unwrap();
-    let embedded = spec(json!({"database": {"embedded": {}}, "images": {"pullPolicy": "Always"}}));
+    let embedded = spec(&json!({"database": {"embedded": {}}, "images": {"pullPolicy": "Always"}}));
     let small = api
         .create(&PostParams::default(), &object("defaults-embedded", &embedded))
         .await
@@ -73,7 +73,7 @@ async fn it_has_its_short_names() {
 async fn the_list_shows_what_matters() {
     let client = client().await;
     let api = resources(&client);
-    api.create(&PostParams::default(), &object("columns", &spec(json!({}))))
+    api.create(&PostParams::default(), &object("columns", &spec(&json!({}))))
         .await
         .unwrap();
     let status = json!({"status": {
@@ -132,7 +132,7 @@ async fn the_list_shows_what_matters() {
 #[tokio::test]
 async fn it_scales() {
     let api = resources(&client().await);
-    api.create(&PostParams::default(), &object("scales", &spec(json!({}))))
+    api.create(&PostParams::default(), &object("scales", &spec(&json!({}))))
         .await
         .unwrap();
     let status = json!({"status": {"components": {"api": {"desired": 2, "replicas": 2, "ready": 2, "summary": "2/2", "selector": "app=x"}}}});

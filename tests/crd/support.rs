@@ -66,7 +66,7 @@ pub(crate) fn source(name: &str) -> Value {
 }
 
 /// The smallest specification with the fields of `changes`; null removes one.
-pub(crate) fn spec(changes: Value) -> Value {
+pub(crate) fn spec(changes: &Value) -> Value {
     let mut spec = json!({ "version": "2.265.0", "database": { "urlFrom": source("db") } });
     for (field, value) in changes.as_object().unwrap() {
         spec[field] = value.clone();
