@@ -205,6 +205,9 @@ async fn http_routes(sandbox: &Sandbox) {
     let definitions: Api<CustomResourceDefinition> = Api::all(sandbox.client.clone());
     for document in serde_json::Deserializer::from_str(&gateway_api()).into_iter::<serde_json::Value>() {
         let document = document.unwrap();
+        if document["kind"] != "CustomResourceDefinition" {
+            continue;
+        }
         let name = document["metadata"]["name"].as_str().unwrap().to_owned();
         definitions
             .patch(

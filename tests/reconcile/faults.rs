@@ -134,7 +134,9 @@ fn bursts_of_errors_only_take_time() {
 
 /// Two installations under one operator.
 async fn pair(test: &str, network: Network) -> (Sandbox, Sandbox, Operator) {
-    let (first, second) = (Sandbox::new(test).await, Sandbox::new(test).await);
+    let (first, second) = (Sandbox::new(test).await, Sandbox::empty(test).await);
+    // Of a database of its own: on the same one, one migration waits for the other.
+    second.database_secret_of("another").await;
     let namespaces = vec![first.namespace.clone(), second.namespace.clone()];
     let operator = Operator::start_with(config().await, namespaces, network, None);
     (first, second, operator)

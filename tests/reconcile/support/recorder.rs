@@ -29,6 +29,7 @@ pub struct Recorder {
 struct Change {
     kind: String,
     name: String,
+    created: bool,
     deleted: bool,
     object: Value,
 }
@@ -79,12 +80,12 @@ impl Recorder {
         changes.len()
     }
 
-    /// How many migration Jobs were ever created.
+    /// How many Jobs were created since it started.
     pub fn jobs(&self) -> usize {
         let changes = self.changes.lock().unwrap();
         let uids: BTreeSet<_> = changes
             .values()
-            .filter(|change| change.kind == "Job")
+            .filter(|change| change.kind == "Job" && change.created)
             .map(|change| change.object["metadata"]["uid"].to_string())
             .collect();
         uids.len()
@@ -105,9 +106,10 @@ async fn record(
         };
         let mut stream = stream.boxed();
         while let Ok(Some(event)) = stream.try_next().await {
-            let (object, deleted) = match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => (object, false),
-                WatchEvent::Deleted(object) => (object, true),
+            let (object, created, deleted) = match event {
+                WatchEvent::Added(object) => (object, true, false),
+                WatchEvent::Modified(object) => (object, false, false),
+                WatchEvent::Deleted(object) => (object, false, true),
                 WatchEvent::Bookmark(bookmark) => {
                     from = bookmark.metadata.resource_version;
                     continue;
@@ -118,6 +120,7 @@ async fn record(
             let change = Change {
                 kind: kind.clone(),
                 name: object.metadata.name.clone().unwrap(),
+                created,
                 deleted,
                 object: serde_json::to_value(&object).unwrap(),
             };

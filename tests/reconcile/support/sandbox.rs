@@ -62,9 +62,14 @@ impl Sandbox {
         Self { client, namespace }
     }
 
+    /// The Secret, with the same URL in every namespace, so that migrations have the same names.
     pub async fn database_secret(&self) {
-        // The same in every namespace, so that migrations have the same names; nothing listens there.
-        let url = "postgresql://flagsmith:secret@127.0.0.1:1/flagsmith";
+        self.database_secret_of("flagsmith").await;
+    }
+
+    /// The Secret with the URL of another database. Nothing listens there.
+    pub async fn database_secret_of(&self, database: &str) {
+        let url = format!("postgresql://flagsmith:secret@127.0.0.1:1/{database}");
         self.create::<Secret>(json!({ "metadata": { "name": "db" }, "stringData": { "DATABASE_URL": url } }))
             .await;
     }
