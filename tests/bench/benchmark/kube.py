@@ -70,16 +70,20 @@ class Cluster:
 
     def request(self, method, where, body=None, kind="application/json"):
         """The decoded answer. A body may be encoded already (bytes)."""
-        if not hasattr(self.local, "connection"):
-            self.local.connection = self.connect()
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        try:
-            self.local.connection.request(method, where, data, {**self.headers, "Content-Type": kind})
-            response = self.local.connection.getresponse()
-            answer = response.read()
-        except Exception:
-            del self.local.connection
-            raise
+        for last in (False, True):
+            if not hasattr(self.local, "connection"):
+                self.local.connection = self.connect()
+            try:
+                self.local.connection.request(method, where, data, {**self.headers, "Content-Type": kind})
+                response = self.local.connection.getresponse()
+                answer = response.read()
+                break
+            except Exception as error:
+                del self.local.connection
+                # The server closes a connection that was idle for long, without having read the request.
+                if last or not isinstance(error, ConnectionError):
+                    raise
         if response.status >= 300:
             raise Refused(method, where, response.status, answer)
         return json.loads(answer)

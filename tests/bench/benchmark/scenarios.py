@@ -14,7 +14,7 @@ from .process import Operator, Postgres
 NAMESPACE = "bench"
 VERSION = "2.265.0"
 # Nothing in the tests takes longer than this; on two cores 1,000 installations take about five minutes.
-WITHIN = 1200.0
+WITHIN = 900.0
 # The operator holds status changes that only count pods back for 2 s; whoever writes nothing for this long is done.
 QUIET = 10.0
 STEADY = 180.0

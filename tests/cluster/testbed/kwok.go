@@ -23,6 +23,10 @@ const kwokPodRange = "10.245.0.0/16"
 // kwokNodesTimeout: each node becomes ready by two writes, hundreds take seconds.
 const kwokNodesTimeout = 120 * time.Second
 
+// kwokLeaseSeconds is the kubelet's default. Without a renewed lease the controller manager takes a node for
+// dead after 50 s and marks its pods as not ready.
+const kwokLeaseSeconds = 40
+
 const kwokName = "kwok"
 
 func (c *Cluster) kwokComponent() Component {
@@ -34,6 +38,7 @@ func (c *Cluster) kwokComponent() Component {
 			"--manage-all-nodes=false", "--manage-nodes-with-annotation-selector=" + kwokAnnotation + "=fake",
 			"--cidr=" + kwokPodRange, "--node-ip=" + loopback,
 			"--server-address=" + address,
+			fmt.Sprintf("--node-lease-duration-seconds=%d", kwokLeaseSeconds),
 		},
 		Ready: func(ctx context.Context) error { return getOK(ctx, plainClient, "http://"+address+"/healthz", "") },
 	}
