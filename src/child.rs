@@ -97,6 +97,8 @@ pub mod marks {
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// The field manager of every write, and the value of [`MANAGED_BY`].
     pub const OPERATOR: &str = "flagsmith-operator";
+    /// The field manager that keeps the number of pods when the operator hands it over to an autoscaler.
+    pub const REPLICAS_KEEPER: &str = "flagsmith-operator-replicas";
     /// Label: the component and what it is part of, for example `flagsmith-api`.
     pub const NAME: &str = "app.kubernetes.io/name";
     /// Label: the FlagsmithDeployment's name.

@@ -129,6 +129,15 @@ impl Applier {
             .iter()
             .map(|child| ((child.kind, child.name.clone()), ()))
             .collect();
+        // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
+        for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
+            self.check_leading()?;
+            match self.delete(installation, kind, &name, &snapshot).await {
+                Ok(()) => applied.written += 1,
+                Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
         for child in children {
             let (kind, name) = (child.kind, child.name.clone());
             let result = if kind == Kind::Job {
@@ -152,14 +161,6 @@ impl Applier {
                 }
                 Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
                 Err(Error::NotLeading) => return Err(Error::NotLeading),
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
-            self.check_leading()?;
-            match self.delete(installation, kind, &name, &snapshot).await {
-                Ok(()) => applied.written += 1,
-                Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -214,6 +215,9 @@ impl Applier {
             // The watches only show objects with our label.
             None => (false, true),
         };
+        if let Some(snapshot) = &known {
+            self.hand_over_replicas(installation, &child, snapshot).await?;
+        }
         let written = if absent {
             self.create_child(installation, &mut child).await?
         } else {
@@ -234,6 +238,38 @@ impl Applier {
         } else {
             Outcome::Written
         })
+    }
+
+    /// Keeps the number of pods when the operator stops deciding it: a field that its only owner no longer applies
+    /// is removed, and the default of a Deployment is one pod. A second field manager holds the live number until
+    /// the autoscaler writes another.
+    async fn hand_over_replicas(
+        &self,
+        installation: &Installation,
+        child: &Child,
+        snapshot: &Snapshot,
+    ) -> Result<(), Error> {
+        const REPLICAS: &str = "/spec/replicas";
+        if child.kind != Kind::Deployment || child.body.pointer(REPLICAS).is_some() {
+            return Ok(());
+        }
+        let Some(replicas) = parse(snapshot).pointer(REPLICAS).cloned() else {
+            return Ok(());
+        };
+        self.check_leading()?;
+        let resource = child.kind.api_resource();
+        let body = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": { "name": child.name, "uid": snapshot.uid },
+            "spec": { "replicas": replicas },
+        });
+        let parameters = PatchParams::apply(marks::REPLICAS_KEEPER).force();
+        self.api(installation, child.kind)
+            .patch(&child.name, &parameters, &Patch::Apply(&body))
+            .await
+            .map(drop)
+            .map_err(Error::from)
     }
 
     /// Applies an object that the watches do not show, unless one of that name exists that is not ours.

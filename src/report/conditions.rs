@@ -469,10 +469,13 @@ fn abnormal(context: Context<'_>, ready: &Verdict) -> Option<(&'static str, Verd
     if ready.status != "False" {
         return None;
     }
-    let stalled = context
-        .diagnoses
-        .iter()
-        .find(|diagnosis| diagnosis.severity == Severity::Critical && !diagnosis.code.passes_by_itself());
+    // A failed migration waits for a person whatever its cause: nothing retries it.
+    let failed = matches!(context.plan.gate, Gate::Failed { .. });
+    let stalled = context.diagnoses.iter().find(|diagnosis| {
+        diagnosis.severity == Severity::Critical
+            && (!diagnosis.code.passes_by_itself()
+                || (failed && diagnosis.component == Component::Migrations))
+    });
     Some(stalled.map_or_else(
         || {
             (

@@ -66,6 +66,8 @@ fn migration(context: Context<'_>) -> MigrationStatus {
         finished: None,
     };
     match &context.plan.gate {
+        // Without the database's URL nothing new is known; a recorded failure must not be forgotten over it.
+        Gate::Blocked(_) if key.is_none() && context.seen.previous.migration.is_some() => previous,
         Gate::Blocked(_) => without_job(MigrationResult::Blocked),
         Gate::Pending => without_job(MigrationResult::Pending),
         Gate::Running(job) => of_job(MigrationResult::Running, job),

@@ -2,15 +2,13 @@
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
-    api::MigrationResult,
-    flagsmith::Release,
     observe::Observation,
     validate::{ALLOW_DOWNGRADE_ANNOTATION, Installation},
 };
 
 pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
     let wanted = installation.release;
-    let newest = newest_migrated(seen)?;
+    let newest = seen.newest_migrated()?;
     if wanted >= newest || installation.allow_downgrade == Some(wanted) {
         return None;
     }
@@ -30,19 +28,4 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
             identity.namespace, identity.name,
         ),
     ))
-}
-
-/// The newest release that this database is known to have been migrated to.
-fn newest_migrated(seen: &Observation) -> Option<Release> {
-    let annotated = [&seen.api, &seen.task_processor]
-        .into_iter()
-        .flatten()
-        .filter_map(|workload| workload.migrated);
-    let recorded = seen
-        .previous
-        .migration
-        .iter()
-        .filter(|migration| migration.result == MigrationResult::Applied)
-        .filter_map(|migration| migration.version.parse().ok());
-    annotated.chain(recorded).max()
 }

@@ -3,7 +3,8 @@
 use super::{Code, Component, Diagnosis, Severity, diagnosis, pods};
 use crate::{
     api::{MigrationResult, RETRY_MIGRATION_ANNOTATION},
-    observe::{JobOutcome, Observation},
+    decide::MigrationKey,
+    observe::{JobOutcome, Observation, SecretState},
     validate::Installation,
 };
 
@@ -11,10 +12,18 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
     let mut found = pods::check(installation, seen, "migrations", Component::Migrations);
     found.retain(|diagnosis| diagnosis.code != Code::CrashLooping);
     let wanted = installation.release;
+    // Only the current attempt: what an earlier one failed of must not hold back the next.
+    let attempt = match &seen.secrets.migration_database {
+        SecretState::Present(identity) => {
+            Some(MigrationKey::new(installation, wanted, identity).job_name(installation))
+        }
+        _ => None,
+    };
+    let current = |name: &str| attempt.as_deref().is_none_or(|attempt| attempt == name);
     let failed = seen
         .jobs
         .iter()
-        .filter(|job| job.release == Some(wanted))
+        .filter(|job| job.release == Some(wanted) && current(&job.name))
         .find_map(|job| match &job.outcome {
             JobOutcome::Failed { reason, message } => {
                 Some((job.name.clone(), reason.clone(), message.clone()))
@@ -22,7 +31,9 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
             _ => None,
         });
     let recorded = seen.previous.migration.as_ref().filter(|migration| {
-        migration.result == MigrationResult::Failed && migration.version == wanted.to_string()
+        migration.result == MigrationResult::Failed
+            && migration.version == wanted.to_string()
+            && migration.job.as_deref().is_some_and(&current)
     });
     let succeeded = seen
         .jobs
@@ -59,27 +70,47 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         || "Nothing was started.".to_owned(),
         |release| format!("Version {release} keeps serving."),
     );
-    let mut evidence = vec![
-        format!("Job {}/{job}: {reason} {message}", identity.namespace)
-            .trim_end()
-            .to_owned(),
-    ];
-    evidence.extend(pods::last_words(seen, "migrations"));
+    let retry = format!(
+        "kubectl -n {} annotate fsd {} {RETRY_MIGRATION_ANNOTATION}=\"$(date +%s)\" --overwrite",
+        identity.namespace, identity.name,
+    );
+    let job_said = format!("Job {}/{job}: {reason} {message}", identity.namespace)
+        .trim_end()
+        .to_owned();
+    let explained = pods::last_message(seen, "migrations").and_then(from_log);
     found.insert(
         0,
-        diagnosis(
-            code,
-            Severity::Critical,
-            Component::Migrations,
-            format!("The migration to {wanted} {what}. {goes_on}"),
-            evidence,
-            format!(
-                "Read its log: kubectl -n {0} logs job/{job} --tail=100. When the cause is mended, run it again: kubectl -n {0} annotate fsd {1} {RETRY_MIGRATION_ANNOTATION}=\"$(date +%s)\" --overwrite",
-                identity.namespace, identity.name,
+        match explained {
+            Some(cause) if code == Code::MigrationFailed => Diagnosis {
+                severity: Severity::Critical,
+                component: Component::Migrations,
+                message: format!("{} {goes_on}", cause.message),
+                evidence: cause.evidence.into_iter().chain([job_said]).collect(),
+                remedy: format!("{} Then run it again: {retry}", cause.remedy),
+                code: cause.code,
+            },
+            _ => diagnosis(
+                code,
+                Severity::Critical,
+                Component::Migrations,
+                format!("The migration to {wanted} {what}. {goes_on}"),
+                [job_said].into_iter().chain(pods::last_words(seen, "migrations")).collect(),
+                format!(
+                    "Read its log: kubectl -n {} logs job/{job} --tail=100. When the cause is mended, run it again: {retry}",
+                    identity.namespace,
+                ),
             ),
-        ),
+        },
     );
     found
+}
+
+/// What the end of a failed pod's log says, as far as its termination message holds it.
+fn from_log(message: &str) -> Option<Diagnosis> {
+    crate::diagnose::diagnose_log(Component::Migrations, message.as_bytes())
+        .ok()?
+        .into_iter()
+        .next()
 }
 
 /// Whether a Deployment already runs the wanted release: then an old failed Job is history.

@@ -49,8 +49,8 @@ pub(super) fn check(
     found
 }
 
-/// The last words of failed pods of a component.
-pub(super) fn last_words(seen: &Observation, label: &str) -> Vec<String> {
+/// The last failed pod of a component with its exit status and termination message.
+fn last_failed<'a>(seen: &'a Observation, label: &str) -> Option<(&'a PodSummary, i32, Option<&'a str>)> {
     seen.pods
         .iter()
         .filter(|pod| pod.component == label)
@@ -58,14 +58,24 @@ pub(super) fn last_words(seen: &Observation, label: &str) -> Vec<String> {
             pod.problems.iter().filter_map(move |problem| match problem {
                 PodProblem::Failed {
                     exit_code, message, ..
-                } => Some((pod, exit_code, message)),
+                } => Some((pod, *exit_code, message.as_deref())),
                 _ => None,
             })
         })
         .last()
+}
+
+/// The termination message of the last failed pod of a component.
+pub(super) fn last_message<'a>(seen: &'a Observation, label: &str) -> Option<&'a str> {
+    last_failed(seen, label).and_then(|(_, _, message)| message)
+}
+
+/// The last words of the last failed pod of a component, as evidence.
+pub(super) fn last_words(seen: &Observation, label: &str) -> Vec<String> {
+    last_failed(seen, label)
         .map(|(pod, exit_code, message)| {
             let mut lines = vec![format!("pod {} ended with status {exit_code}", pod.name)];
-            lines.extend(message.as_deref().into_iter().flat_map(tail));
+            lines.extend(message.into_iter().flat_map(tail));
             lines
         })
         .unwrap_or_default()
