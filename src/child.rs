@@ -4,7 +4,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
 /// The kinds of objects that the operator makes, in the order in which they are applied: what others refer to
-/// comes first, so that a pod never starts before its ServiceAccount or Service exists.
+/// comes first, so that a pod never starts before its `ServiceAccount` or Service exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// core/v1
@@ -36,6 +36,38 @@ pub struct Child {
     pub name: String,
     /// The whole object, with apiVersion, kind and metadata.
     pub body: Value,
+}
+
+impl Child {
+    /// Sets a field of the object's metadata.
+    pub fn set_metadata(&mut self, field: &str, value: Value) {
+        if let Some(metadata) = self.body.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert(field.to_owned(), value);
+        }
+    }
+
+    /// Removes a field of the object's metadata.
+    pub fn remove_metadata(&mut self, field: &str) {
+        if let Some(metadata) = self.body.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove(field);
+        }
+    }
+
+    /// Sets an annotation.
+    pub fn annotate(&mut self, key: &str, value: &str) {
+        let mut annotations = self
+            .body
+            .pointer("/metadata/annotations")
+            .cloned()
+            .unwrap_or_default();
+        if !annotations.is_object() {
+            annotations = Value::Object(serde_json::Map::new());
+        }
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.insert(key.to_owned(), Value::from(value));
+        }
+        self.set_metadata("annotations", annotations);
+    }
 }
 
 impl Kind {
@@ -101,7 +133,7 @@ pub mod marks {
     pub const REPLICAS_KEEPER: &str = "flagsmith-operator-replicas";
     /// Label: the component and what it is part of, for example `flagsmith-api`.
     pub const NAME: &str = "app.kubernetes.io/name";
-    /// Label: the FlagsmithDeployment's name.
+    /// Label: the `FlagsmithDeployment`'s name.
     pub const INSTANCE: &str = "app.kubernetes.io/instance";
     /// Label: the component, for example `api`.
     pub const COMPONENT: &str = "app.kubernetes.io/component";

@@ -23,7 +23,7 @@ pub struct ContainerSettings {
     /// Environment variables of this component only; they win over `spec.env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
-    /// ConfigMaps and Secrets whose keys become environment variables of this component.
+    /// `ConfigMaps` and Secrets whose keys become environment variables of this component.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env_from: Vec<EnvFromSource>,
     /// Replaces the container's security context (by default: restricted Pod Security, read-only root).
@@ -71,7 +71,7 @@ pub struct PodSettings {
     /// `priorityClassName` of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority_class_name: Option<String>,
-    /// Replaces the pod's security context (by default: uid 65534, RuntimeDefault seccomp profile).
+    /// Replaces the pod's security context (by default: uid 65534, `RuntimeDefault` seccomp profile).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_context: Option<PodSecurityContext>,
     /// Further volumes of the pods, for example certificates.
@@ -79,7 +79,7 @@ pub struct PodSettings {
     pub volumes: Vec<Volume>,
 }
 
-/// A HorizontalPodAutoscaler on CPU use.
+/// A `HorizontalPodAutoscaler` on CPU use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.minReplicas <= self.maxReplicas").message("minReplicas must not be above maxReplicas"))]
@@ -107,10 +107,10 @@ pub struct AutoscalingSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GunicornSpec {
-    /// GUNICORN_WORKERS: worker processes a pod, each of about 200 MB.
+    /// `GUNICORN_WORKERS`: worker processes a pod, each of about 200 MB.
     #[schemars(range(min = 1, max = 64))]
     pub workers: i32,
-    /// GUNICORN_THREADS: threads a worker. 1 selects the sync worker class, which is killed in the middle of
+    /// `GUNICORN_THREADS`: threads a worker. 1 selects the sync worker class, which is killed in the middle of
     /// a request that takes longer than the timeout.
     #[schemars(range(min = 1, max = 64))]
     pub threads: i32,
@@ -126,11 +126,11 @@ pub struct GunicornSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct ApiSpec {
     /// Pods of the API. 2 when neither this nor `autoscaling` is set. Left alone while a
-    /// HorizontalPodAutoscaler of your own targets the Deployment.
+    /// `HorizontalPodAutoscaler` of your own targets the Deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
-    /// A HorizontalPodAutoscaler instead of a fixed number of pods.
+    /// A `HorizontalPodAutoscaler` instead of a fixed number of pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<AutoscalingSpec>,
     /// Compute resources of the container.
@@ -176,7 +176,7 @@ pub struct FrontendSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
-    /// A HorizontalPodAutoscaler instead of a fixed number of pods.
+    /// A `HorizontalPodAutoscaler` instead of a fixed number of pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<AutoscalingSpec>,
     /// Compute resources of the container.
@@ -202,7 +202,7 @@ pub struct MigrationsSpec {
     /// Environment variables of the Job only; they win over `spec.env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
-    /// ConfigMaps and Secrets whose keys become environment variables of the Job.
+    /// `ConfigMaps` and Secrets whose keys become environment variables of the Job.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env_from: Vec<EnvFromSource>,
     /// Replaces the container's security context (by default: restricted Pod Security, read-only root).

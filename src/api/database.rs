@@ -28,26 +28,26 @@ pub struct SecretValueSource {
     validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)").message("a database cannot be exchanged under a running installation: dump and restore the data, then create a new FlagsmithDeployment"),
 )]
 pub struct DatabaseSpec {
-    /// DATABASE_URL: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, percent-encoded; options such as
+    /// `DATABASE_URL`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, percent-encoded; options such as
     /// `?sslmode=require` are handed to libpq.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_from: Option<SecretValueSource>,
 
-    /// A DATABASE_URL for the migration Job alone, whose role owns the tables; the role of `urlFrom` then
+    /// A `DATABASE_URL` for the migration Job alone, whose role owns the tables; the role of `urlFrom` then
     /// needs no right to change the schema. Same database as `urlFrom`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration_url_from: Option<SecretValueSource>,
 
-    /// ANALYTICS_DATABASE_URL: a separate database for API usage data.
+    /// `ANALYTICS_DATABASE_URL`: a separate database for API usage data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analytics_url_from: Option<SecretValueSource>,
 
-    /// Read replicas, each a URL; they become REPLICA_DATABASE_URL_0 and so on.
+    /// Read replicas, each a URL; they become `REPLICA_DATABASE_URL_0` and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub replica_urls_from: Option<Vec<SecretValueSource>>,
 
-    /// A single PostgreSQL without backups, for trying Flagsmith out. Deleted with the FlagsmithDeployment.
+    /// A single PostgreSQL without backups, for trying Flagsmith out. Deleted with the `FlagsmithDeployment`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedded: Option<EmbeddedDatabaseSpec>,
 }
@@ -63,7 +63,7 @@ pub struct EmbeddedDatabaseSpec {
     /// The size of the volume.
     pub storage: Quantity,
 
-    /// The StorageClass of the volume; the cluster's default when not set.
+    /// The `StorageClass` of the volume; the cluster's default when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
 

@@ -69,7 +69,7 @@ pub struct ParentReference {
     /// The name of the Gateway.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace; the one of the FlagsmithDeployment when not set.
+    /// Its namespace; the one of the `FlagsmithDeployment` when not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,

@@ -18,7 +18,7 @@ pub struct ImagesSpec {
     #[schemars(length(min = 1, max = 255))]
     pub frontend: String,
 
-    /// `imagePullPolicy` of every container: Always, IfNotPresent or Never.
+    /// `imagePullPolicy` of every container: Always, `IfNotPresent` or Never.
     #[schemars(length(max = 32))]
     pub pull_policy: String,
 
@@ -42,12 +42,12 @@ impl Default for ImagesSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DjangoSpec {
-    /// An existing Secret with DJANGO_SECRET_KEY. By default the operator generates one once, keeps it in the
+    /// An existing Secret with `DJANGO_SECRET_KEY`. By default the operator generates one once, keeps it in the
     /// Secret `<name>-django` and never changes it: sessions, JWTs and stored credentials depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_key_from: Option<SecretValueSource>,
 
-    /// DJANGO_ALLOWED_HOSTS: the Host headers that Django answers. The default accepts every host, because
+    /// `DJANGO_ALLOWED_HOSTS`: the Host headers that Django answers. The default accepts every host, because
     /// the kubelet's probes and Services use addresses of their own.
     #[schemars(length(min = 1, max = 64))]
     pub allowed_hosts: Vec<String>,

@@ -72,11 +72,11 @@ pub struct FlagsmithDeploymentSpec {
     pub django: DjangoSpec,
 
     /// Environment variables of every container that runs Django (API, task processor, migration Job), for
-    /// example CACHE_ENVIRONMENT_DOCUMENT_SECONDS. Variables that the operator computes cannot be set here.
+    /// example `CACHE_ENVIRONMENT_DOCUMENT_SECONDS`. Variables that the operator computes cannot be set here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
 
-    /// ConfigMaps and Secrets whose keys become environment variables of every container that runs Django.
+    /// `ConfigMaps` and Secrets whose keys become environment variables of every container that runs Django.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_from: Vec<EnvFromSource>,
 
@@ -103,7 +103,7 @@ pub struct FlagsmithDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<ExposureSpec>,
 
-    /// An existing ServiceAccount for all pods of the installation (workload identity, image pull secrets).
+    /// An existing `ServiceAccount` for all pods of the installation (workload identity, image pull secrets).
     /// By default one without any rights and without a mounted token is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]

@@ -33,8 +33,8 @@ pub struct FlagsmithDeploymentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnoses: Vec<DiagnosisStatus>,
 
-    /// Ready, DatabaseReachable, MigrationsApplied, ApiAvailable, TaskProcessorAvailable, FrontendAvailable,
-    /// TimeoutsAligned, ExposureReady; Reconciling and Stalled only while they are True.
+    /// Ready, `DatabaseReachable`, `MigrationsApplied`, `ApiAvailable`, `TaskProcessorAvailable`, `FrontendAvailable`,
+    /// `TimeoutsAligned`, `ExposureReady`; Reconciling and Stalled only while they are True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

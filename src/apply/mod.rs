@@ -6,7 +6,7 @@ mod job;
 mod secrets;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, Weak},
 };
 
@@ -125,9 +125,9 @@ impl Applier {
             applied.again = true;
         }
         let mut failed = None;
-        let names: BTreeMap<(Kind, String), ()> = children
+        let names: BTreeSet<(Kind, String)> = children
             .iter()
-            .map(|child| ((child.kind, child.name.clone()), ()))
+            .map(|child| (child.kind, child.name.clone()))
             .collect();
         // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
         for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
@@ -186,7 +186,7 @@ impl Applier {
     async fn apply_child(&self, installation: &Installation, mut child: Child) -> Result<Outcome, Error> {
         let namespace = &installation.identity.namespace;
         let hash = hash(&child.body);
-        child.body["metadata"]["annotations"][marks::APPLIED_HASH] = json!(hash);
+        child.annotate(marks::APPLIED_HASH, &hash);
         let known = self
             .watches
             .index
@@ -208,8 +208,10 @@ impl Applier {
                 }
                 // A foreign object that takes this one's place between the watch event and the write is refused
                 // by the server.
-                child.body["metadata"]["uid"] = json!(snapshot.uid);
-                let repaired = live["metadata"]["annotations"][marks::APPLIED_HASH] == json!(hash);
+                child.set_metadata("uid", json!(snapshot.uid));
+                let annotations = live.pointer("/metadata/annotations");
+                let applied = annotations.and_then(|annotations| annotations.get(marks::APPLIED_HASH));
+                let repaired = applied.and_then(Value::as_str) == Some(&hash);
                 (repaired, false)
             }
             // The watches only show objects with our label.
@@ -278,13 +280,11 @@ impl Applier {
         installation: &Installation,
         child: &mut Child,
     ) -> Result<DynamicObject, Error> {
-        child.body["metadata"]["resourceVersion"] = json!(VERSION_OF_NOTHING);
+        child.set_metadata("resourceVersion", json!(VERSION_OF_NOTHING));
         match self.patch(installation, child).await {
             Err(Error::Kube(error)) if is_conflict(&error) => {
                 self.check_absent(installation, child.kind, &child.name).await?;
-                if let Some(metadata) = child.body["metadata"].as_object_mut() {
-                    metadata.remove("resourceVersion");
-                }
+                child.remove_metadata("resourceVersion");
                 self.patch(installation, child).await
             }
             result => result,
@@ -320,13 +320,13 @@ impl Applier {
         }
     }
 
-    /// Owned objects that the specification no longer asks for. Never a StatefulSet (it holds data), never the
+    /// Owned objects that the specification no longer asks for. Never a `StatefulSet` (it holds data), never the
     /// Deployments of API and task processor (they always belong), and Jobs only when they are superseded.
     fn unwanted(
         &self,
         installation: &Installation,
         plan: &Plan,
-        wanted: &BTreeMap<(Kind, String), ()>,
+        wanted: &BTreeSet<(Kind, String)>,
     ) -> Vec<(Kind, Arc<Snapshot>, String)> {
         let identity = &installation.identity;
         let mut found = Vec::new();
@@ -336,7 +336,7 @@ impl Applier {
                 .index
                 .in_namespace(Watched::Child(kind), &identity.namespace)
             {
-                if !snapshot.owned_by(&identity.uid) || wanted.contains_key(&(kind, name.clone())) {
+                if !snapshot.owned_by(&identity.uid) || wanted.contains(&(kind, name.clone())) {
                     continue;
                 }
                 let removable = match kind {
@@ -416,7 +416,10 @@ fn describe_owner(object: &Value) -> String {
         .flatten()
         .find(|owner| owner["controller"] == json!(true));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let label = text(&metadata["labels"][marks::MANAGED_BY]);
+    let label = metadata["labels"]
+        .get(marks::MANAGED_BY)
+        .map(text)
+        .unwrap_or_default();
     match owner {
         Some(owner) => format!(
             "controlled by {} {} (uid {})",

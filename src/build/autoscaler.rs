@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers that the specification asks for.
+//! `HorizontalPodAutoscalers` that the specification asks for.
 
 use serde_json::{Map, json};
 

@@ -1,4 +1,4 @@
-//! PodDisruptionBudgets of what serves requests.
+//! `PodDisruptionBudgets` of what serves requests.
 
 use serde_json::{Map, json};
 

@@ -103,6 +103,10 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
 
 /// A child with the metadata that every child has; nulls and empty collections are left out, so that the
 /// operator owns only fields that it has an opinion on.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "callers hand over what they have just built"
+)]
 fn child(
     installation: &Installation,
     kind: Kind,

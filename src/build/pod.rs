@@ -25,7 +25,7 @@ pub(super) struct Template<'a> {
 }
 
 impl Template<'_> {
-    /// The `template` of a Deployment, StatefulSet or Job.
+    /// The `template` of a Deployment, `StatefulSet` or Job.
     pub(super) fn build(self, installation: &Installation) -> Value {
         let mut labels: Map<String, Value> = self
             .settings
@@ -96,7 +96,7 @@ fn security_context(user: i64) -> Value {
 }
 
 /// Writable directories of a Django container whose root is read-only. The images make `/tmp/prometheus` at
-/// build time, so a volume on `/tmp` alone would hide it (FileNotFoundError at the first metric).
+/// build time, so a volume on `/tmp` alone would hide it (`FileNotFoundError` at the first metric).
 pub(super) fn django_volumes() -> Vec<Value> {
     vec![
         json!({ "name": "tmp", "emptyDir": {} }),

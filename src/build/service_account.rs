@@ -1,4 +1,4 @@
-//! The ServiceAccount of all pods: without rights, without a mounted token.
+//! The `ServiceAccount` of all pods: without rights, without a mounted token.
 
 use serde_json::{Map, json};
 

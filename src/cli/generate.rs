@@ -16,7 +16,7 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum What {
-    /// The CustomResourceDefinition.
+    /// The `CustomResourceDefinition`.
     Crd,
     /// The documentation of all causes.
     Causes,

@@ -19,7 +19,7 @@ use crate::{
     telemetry::{self, LogFormat},
 };
 
-/// The stack of a worker thread. Decoding a FlagsmithDeployment takes one megabyte of it in a build without
+/// The stack of a worker thread. Decoding a `FlagsmithDeployment` takes one megabyte of it in a build without
 /// optimisation, half of what is usual; only what is touched takes memory.
 const STACK: usize = 8 << 20;
 
@@ -61,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, env = "FLAGSMITH_OPERATOR_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "1-64")]
     concurrency: u16,
 
-    /// Whether the operator connects to databases itself; switch it off where a NetworkPolicy keeps it out.
+    /// Whether the operator connects to databases itself; switch it off where a `NetworkPolicy` keeps it out.
     #[arg(long, env = "FLAGSMITH_OPERATOR_DATABASE_PROBE", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
     database_probe: bool,
 
@@ -69,7 +69,7 @@ pub(super) struct Args {
     #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
 
-    /// Which log lines are written, as in RUST_LOG: `info`, or `warn,flagsmith_operator=debug`.
+    /// Which log lines are written, as in `RUST_LOG`: `info`, or `warn,flagsmith_operator=debug`.
     #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_LEVEL", value_name = "FILTER")]
     log_level: Option<String>,
 
@@ -150,7 +150,7 @@ async fn serve(args: Args) -> Result<(), Error> {
     // Probes are answered until everything else has ended.
     let ended = CancellationToken::new();
     let work = async {
-        run(client, settings, readiness, metrics, shutdown.clone()).await;
+        Box::pin(run(client, settings, readiness, metrics, shutdown.clone())).await;
         ended.cancel();
         shutdown.cancel();
     };

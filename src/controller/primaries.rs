@@ -1,4 +1,4 @@
-//! The FlagsmithDeployments of every namespace of the scope, as one stream of events.
+//! The `FlagsmithDeployments` of every namespace of the scope, as one stream of events.
 //!
 //! The library's store takes a complete list for the whole world: the list of one namespace would drop the objects
 //! of all others. Here the first lists of all namespaces become one, and every later one becomes the changes that
@@ -22,7 +22,7 @@ use crate::observe::Scope;
 /// Objects in one page of a list.
 const PAGE_SIZE: u32 = 100;
 
-/// The events of all FlagsmithDeployments in a scope, with pauses after failures.
+/// The events of all `FlagsmithDeployments` in a scope, with pauses after failures.
 pub fn primaries(
     client: &Client,
     scope: &Scope,

@@ -27,7 +27,7 @@ use crate::{
 
 /// How long one pass may take: more than the deadlines of the few requests that one pass makes when each of them
 /// is slow, and short enough that a hanging object is tried again within a minute.
-const PASS_DEADLINE: Duration = Duration::from_secs(60);
+const PASS_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The object that a pass is over: one that cannot be decoded is still an object.
 pub type Primary = DeserializeGuard<FlagsmithDeployment>;
@@ -90,9 +90,10 @@ pub async fn contained(resource: Arc<Primary>, context: Arc<Context>) -> Result<
         return Ok(Action::await_change());
     }
     let pass = context.metrics.pass_started();
+    // On the heap: with everything that it awaits a pass is a future of several kilobytes.
     let result = match AssertUnwindSafe(tokio::time::timeout(
         PASS_DEADLINE,
-        reconcile(&resource, &context),
+        Box::pin(reconcile(&resource, &context)),
     ))
     .catch_unwind()
     .await
@@ -126,6 +127,7 @@ pub async fn contained(resource: Arc<Primary>, context: Arc<Context>) -> Result<
 }
 
 /// When to try again after a failure; logs its whole chain.
+#[allow(clippy::needless_pass_by_value, reason = "the controller's interface")]
 pub fn error_policy(resource: Arc<Primary>, error: &Error, context: Arc<Context>) -> Action {
     let key = key(&resource);
     let wait = context.failures.failed(&key, &mut rand::rng());
@@ -148,7 +150,7 @@ async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Out
             return Ok((Action::await_change(), Outcome::Unchanged));
         }
         Ok(resource) => resource,
-        Err(invalid) => return undecodable(invalid, context).await,
+        Err(invalid) => return Box::pin(undecodable(invalid, context)).await,
     };
     let now = Timestamp::now();
     let installation = match validate(resource) {

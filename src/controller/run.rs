@@ -34,7 +34,7 @@ use crate::{
 /// How often the CRD is looked at, until it is there and as fresh as this operator, and afterwards: an upgrade of
 /// the chart may bring it later.
 const CRD_RETRY: Duration = Duration::from_secs(5);
-const CRD_INTERVAL: Duration = Duration::from_secs(300);
+const CRD_INTERVAL: Duration = Duration::from_mins(5);
 
 /// How often the state of the caches is passed on to `/readyz`.
 const CACHE_CHECK: Duration = Duration::from_millis(100);
@@ -76,16 +76,13 @@ pub async fn run(
             (client.clone(), metrics.clone(), shutdown.clone(), drained.clone());
         let lease = settings.lease.clone();
         async move {
-            match lease {
-                Some(lease) => {
-                    Lease::new(client, lease, metrics)
-                        .run(leading_sender, shutdown, drained.cancelled_owned())
-                        .await;
-                }
-                None => {
-                    leading_sender.send_replace(Leadership::forever());
-                    drained.cancelled().await;
-                }
+            if let Some(lease) = lease {
+                Lease::new(client, lease, metrics)
+                    .run(leading_sender, shutdown, drained.cancelled_owned())
+                    .await;
+            } else {
+                leading_sender.send_replace(Leadership::forever());
+                drained.cancelled().await;
             }
         }
     };

@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers of other people.
+//! `HorizontalPodAutoscalers` of other people.
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 

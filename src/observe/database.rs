@@ -128,11 +128,10 @@ fn failure(error: &sqlx::Error) -> ProbeFailure {
 fn by_state(state: &str, message: &str) -> ProbeFailureKind {
     use ProbeFailureKind as Kind;
     match state {
-        "28P01" => Kind::Authentication,
-        "28000" if message.contains("pg_hba.conf") => Kind::AccessRejected,
-        // "role … does not exist", PAM and LDAP failures.
-        "28000" => Kind::Authentication,
-        "42501" => Kind::AccessRejected,
+        // pg_hba.conf says no, or the role lacks CONNECT.
+        "28000" | "42501" if state == "42501" || message.contains("pg_hba.conf") => Kind::AccessRejected,
+        // 28000 is also "role … does not exist", and the failures of PAM and LDAP.
+        "28P01" | "28000" => Kind::Authentication,
         "3D000" => Kind::NotFound,
         "57P03" | "57P01" | "57P02" => Kind::Starting,
         "53300" => Kind::TooManyConnections,
@@ -150,12 +149,11 @@ fn by_state(state: &str, message: &str) -> ProbeFailureKind {
 fn by_io(error: &io::Error) -> ProbeFailureKind {
     use ProbeFailureKind as Kind;
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Kind::Refused,
         io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             Kind::TimedOut
         }
         // A socket file that is not there: nothing listens.
-        io::ErrorKind::NotFound => Kind::Refused,
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Kind::Refused,
         // getaddrinfo's failures have no kind of their own; the standard library gives them this prefix.
         _ if error
             .to_string()

@@ -41,7 +41,7 @@ pub struct Snapshot {
     pub uid: String,
     /// Its resourceVersion; only compared, never computed with.
     pub resource_version: u64,
-    /// The uid of the FlagsmithDeployment that controls it.
+    /// The uid of the `FlagsmithDeployment` that controls it.
     pub owner: Option<String>,
     /// The name of the installation that its label gives.
     pub instance: Option<String>,
@@ -134,7 +134,7 @@ impl Snapshot {
         *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
     }
 
-    /// Whether the FlagsmithDeployment with this uid controls it.
+    /// Whether the `FlagsmithDeployment` with this uid controls it.
     #[must_use]
     pub fn owned_by(&self, uid: &str) -> bool {
         self.owner.as_deref() == Some(uid)

@@ -24,7 +24,7 @@ pub struct Observation {
     pub task_processor: Option<WorkloadState>,
     /// The frontend's Deployment.
     pub frontend: Option<WorkloadState>,
-    /// The embedded database's StatefulSet.
+    /// The embedded database's `StatefulSet`.
     pub embedded_database: Option<WorkloadState>,
     /// Migration Jobs of this installation.
     pub jobs: Vec<JobState>,
@@ -88,9 +88,9 @@ pub enum ExposureState {
 /// The Secrets that an installation refers to.
 #[derive(Clone, Debug)]
 pub struct Secrets {
-    /// Where DATABASE_URL of the running components points.
+    /// Where `DATABASE_URL` of the running components points.
     pub database: SecretState<DatabaseIdentity>,
-    /// Where DATABASE_URL of the migration Job points.
+    /// Where `DATABASE_URL` of the migration Job points.
     pub migration_database: SecretState<DatabaseIdentity>,
     /// Django's secret key.
     pub django: SecretState<()>,
@@ -148,7 +148,7 @@ pub enum ProbeFailureKind {
     HostNotFound,
     /// Something answered that nothing listens.
     Refused,
-    /// Nothing answered in time; a NetworkPolicy may keep the operator out.
+    /// Nothing answered in time; a `NetworkPolicy` may keep the operator out.
     TimedOut,
     /// 28P01 and its kin.
     Authentication,

@@ -28,7 +28,7 @@ use crate::{
 
 /// How long a good look at Secrets and database is used again. Two Secrets each two minutes is one read a
 /// minute and installation; pods read a changed Secret only at their next start anyway.
-pub const FRESH: Duration = Duration::from_secs(120);
+pub const FRESH: Duration = Duration::from_mins(2);
 
 /// How long a bad one is: whoever creates the missing Secret or starts the database wants to see it heal.
 pub const FRESH_WHILE_FAILING: Duration = Duration::from_secs(10);

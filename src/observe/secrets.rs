@@ -81,17 +81,16 @@ impl Reader {
 
     async fn value(&mut self, key: &SecretKey) -> SecretState<SecretString> {
         let known = self.fetched.iter().position(|(name, _)| *name == key.name);
-        let position = match known {
-            Some(position) => position,
-            None => {
-                let fetched = self
-                    .api
-                    .get_opt(&key.name)
-                    .await
-                    .map_err(|error| error.to_string());
-                self.fetched.push((key.name.clone(), fetched));
-                self.fetched.len() - 1
-            }
+        let position = if let Some(position) = known {
+            position
+        } else {
+            let fetched = self
+                .api
+                .get_opt(&key.name)
+                .await
+                .map_err(|error| error.to_string());
+            self.fetched.push((key.name.clone(), fetched));
+            self.fetched.len() - 1
         };
         match self.fetched.get(position).map(|(_, fetched)| fetched) {
             Some(Ok(Some(secret))) => text(secret, &key.key),

@@ -44,6 +44,7 @@ pub enum Scope {
 
 impl Scope {
     /// One entry for each watch that the scope needs: `None` is the whole cluster.
+    #[must_use]
     pub fn each(&self) -> Vec<Option<&str>> {
         match self {
             Self::Cluster => vec![None],
@@ -59,7 +60,7 @@ pub struct Watches {
     pub index: Index,
     /// Lists that have not arrived yet.
     pending: AtomicUsize,
-    /// Whether the cluster has HTTPRoutes.
+    /// Whether the cluster has `HTTPRoutes`.
     http_route: tokio::sync::watch::Sender<bool>,
 }
 
@@ -75,19 +76,19 @@ impl Default for Watches {
 }
 
 impl Watches {
-    /// Whether every first list has arrived. HTTPRoutes count only where the cluster has them.
+    /// Whether every first list has arrived. `HTTPRoutes` count only where the cluster has them.
     #[must_use]
     pub fn synced(&self) -> bool {
         self.pending.load(Ordering::Acquire) == 0
     }
 
-    /// Whether the cluster has HTTPRoutes.
+    /// Whether the cluster has `HTTPRoutes`.
     #[must_use]
     pub fn http_route(&self) -> bool {
         *self.http_route.borrow()
     }
 
-    /// One item when HTTPRoutes appear in the cluster.
+    /// One item when `HTTPRoutes` appear in the cluster.
     pub fn http_route_appears(&self) -> impl Stream<Item = ()> + Send + 'static {
         let mut receiver = self.http_route.subscribe();
         let appears = async move {
@@ -131,7 +132,7 @@ pub async fn run(
     while tasks.next().await.is_some() {}
 }
 
-/// Waits until the cluster has HTTPRoutes, which may be long after the operator's start, and watches them.
+/// Waits until the cluster has `HTTPRoutes`, which may be long after the operator's start, and watches them.
 async fn watch_http_routes(
     client: &Client,
     scope: &Scope,
@@ -173,7 +174,7 @@ async fn watch_http_routes(
     while tasks.next().await.is_some() {}
 }
 
-/// Whether the cluster has HTTPRoutes; `None` when it did not say.
+/// Whether the cluster has `HTTPRoutes`; `None` when it did not say.
 async fn has_http_routes(client: &Client) -> Option<bool> {
     let resource = Kind::HttpRoute.api_resource();
     match client.list_api_group_resources(&resource.api_version).await {

@@ -1,4 +1,4 @@
-//! Deployments, StatefulSets and Jobs, reduced to what decisions need. Pure conversions.
+//! Deployments, `StatefulSets` and Jobs, reduced to what decisions need. Pure conversions.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use k8s_openapi::{
 
 use crate::{child::marks, flagsmith::Release};
 
-/// A Deployment or StatefulSet as it stands.
+/// A Deployment or `StatefulSet` as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadState {
     /// Its name.

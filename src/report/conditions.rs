@@ -71,10 +71,9 @@ pub fn conditions(context: Context<'_>) -> Vec<Condition> {
         ("ExposureReady", exposure(context)),
     ];
     let ready = ready(context, &components);
+    let abnormal = abnormal(context, &ready);
     let mut all = vec![("Ready", ready)];
     all.extend(components);
-    let (_, ready) = &all[0];
-    let abnormal = abnormal(context, ready);
     all.extend(abnormal);
     let previous = &context.seen.previous.conditions;
     all.into_iter()
@@ -173,10 +172,10 @@ fn database(context: Context<'_>) -> Verdict {
         return of(diagnosis);
     }
     if matches!(context.installation.database, Database::Embedded { .. })
-        && !seen
+        && seen
             .embedded_database
             .as_ref()
-            .is_some_and(|database| database.ready > 0)
+            .is_none_or(|database| database.ready <= 0)
     {
         return verdict(
             "False",

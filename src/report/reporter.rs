@@ -151,7 +151,7 @@ impl Reporter {
         let previous = self.previous(resource);
         let after = FlagsmithDeploymentStatus {
             observed_generation: Some(identity.generation),
-            diagnoses: diagnoses(&found, &previous.diagnoses, Time(now)),
+            diagnoses: diagnoses(&found, &previous.diagnoses, &Time(now)),
             conditions: conditions::invalid(&previous.conditions, identity.generation, code, &message, now),
             ..previous.clone()
         };

@@ -41,7 +41,7 @@ pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
             frontend: component(context, context.seen.frontend.as_ref(), Component::Frontend),
         }),
         timeouts: Some(context.plan.timeouts.into()),
-        diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, Time(context.seen.now)),
+        diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.seen.now)),
         conditions: conditions(context),
     }
 }
@@ -106,7 +106,7 @@ fn component(
 pub(super) fn diagnoses(
     found: &[Diagnosis],
     previous: &[DiagnosisStatus],
-    now: Time,
+    now: &Time,
 ) -> Vec<DiagnosisStatus> {
     found
         .iter()

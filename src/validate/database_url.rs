@@ -125,7 +125,6 @@ fn decoded(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 
@@ -153,7 +152,7 @@ mod tests {
         assert_eq!(url.identity.to_string(), identity);
         assert_eq!(url.user, user);
         assert_eq!(
-            url.password.as_ref().map(|password| password.expose_secret()),
+            url.password.as_ref().map(secrecy::ExposeSecret::expose_secret),
             password
         );
     }

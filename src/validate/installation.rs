@@ -59,7 +59,7 @@ pub struct Installation {
     pub migrations: MigrationsSpec,
     /// Ingress or HTTPRoute.
     pub exposure: Option<ExposureSpec>,
-    /// The user's own ServiceAccount.
+    /// The user's own `ServiceAccount`.
     pub service_account: Option<String>,
     /// The value of the annotation that asks for another attempt of a failed migration.
     pub retry: Option<String>,
@@ -107,20 +107,20 @@ pub struct SecretKey {
 pub enum Database {
     /// A database that somebody else runs.
     External {
-        /// DATABASE_URL.
+        /// `DATABASE_URL`.
         url: SecretKey,
-        /// DATABASE_URL of the migration Job, when it has a role of its own.
+        /// `DATABASE_URL` of the migration Job, when it has a role of its own.
         migration_url: Option<SecretKey>,
-        /// ANALYTICS_DATABASE_URL.
+        /// `ANALYTICS_DATABASE_URL`.
         analytics_url: Option<SecretKey>,
-        /// REPLICA_DATABASE_URL_0 and so on.
+        /// `REPLICA_DATABASE_URL_0` and so on.
         replica_urls: Vec<SecretKey>,
     },
     /// A PostgreSQL that the operator runs.
     Embedded {
         /// Its settings.
         settings: EmbeddedDatabaseSpec,
-        /// The generated DATABASE_URL.
+        /// The generated `DATABASE_URL`.
         url: SecretKey,
     },
 }
@@ -130,7 +130,7 @@ pub enum Database {
 pub enum Replicas {
     /// The specification.
     Fixed(i32),
-    /// A HorizontalPodAutoscaler that the operator makes.
+    /// A `HorizontalPodAutoscaler` that the operator makes.
     Autoscaled(AutoscalingSpec),
 }
 
@@ -276,7 +276,7 @@ impl Database {
         }
     }
 
-    /// The key that holds DATABASE_URL of the running components.
+    /// The key that holds `DATABASE_URL` of the running components.
     #[must_use]
     pub const fn url(&self) -> &SecretKey {
         match self {
@@ -284,7 +284,7 @@ impl Database {
         }
     }
 
-    /// The key that holds DATABASE_URL of the migration Job.
+    /// The key that holds `DATABASE_URL` of the migration Job.
     #[must_use]
     pub fn migration_url(&self) -> &SecretKey {
         match self {

@@ -51,7 +51,7 @@ pub(crate) async fn install(client: Client, definition: Value) {
         .unwrap();
 }
 
-/// FlagsmithDeployments of the namespace `default`, as plain objects, so that anything can be posted.
+/// `FlagsmithDeployments` of the namespace `default`, as plain objects, so that anything can be posted.
 pub(crate) fn resources(client: &Client) -> Api<DynamicObject> {
     Api::default_namespaced_with(client.clone(), &resource())
 }

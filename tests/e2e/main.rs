@@ -13,13 +13,13 @@ use std::{
 use kubectl::{helm, json, kubectl, kubectl_fails, pointer, wait_until};
 
 /// A first start initialises a database and runs every migration, on two cores with cold disks.
-const START: Duration = Duration::from_secs(300);
+const START: Duration = Duration::from_mins(5);
 /// Two migrations, and three Deployments that are exchanged one after the other, each with its grace period.
-const UPGRADE: Duration = Duration::from_secs(300);
+const UPGRADE: Duration = Duration::from_mins(5);
 /// What the operator does by itself after an event takes milliseconds; the rest is the cluster's.
 const REACTION: Duration = Duration::from_secs(30);
 /// Grace periods of the pods, and the garbage collector.
-const REMOVAL: Duration = Duration::from_secs(180);
+const REMOVAL: Duration = Duration::from_mins(3);
 
 const OLD: &str = "2.260.0";
 const NEW: &str = "2.265.0";

@@ -14,10 +14,10 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
     let mut found = Vec::new();
     if matches!(installation.database, Database::Embedded { .. }) {
         found.push(embedded(installation));
-        if !seen
+        if seen
             .embedded_database
             .as_ref()
-            .is_some_and(|database| database.ready > 0)
+            .is_none_or(|database| database.ready <= 0)
         {
             let why = if seen.embedded_database.is_some() {
                 "its pod is not ready yet"
