@@ -90,7 +90,7 @@ fn a_replica_that_lost_its_lease_in_the_middle_of_a_pass_writes_nothing_more() {
         let operator = replica(&sandbox, "loser").await;
         // In the middle of a pass, for longer than the lease takes to notice.
         operator.network.rule(|call| {
-            if call.is_write() && call.about("services/flagsmith-api") {
+            if call.is_write() && call.about("deployments/flagsmith-api") {
                 Fate::Hang
             } else {
                 Fate::Pass
@@ -100,7 +100,7 @@ fn a_replica_that_lost_its_lease_in_the_middle_of_a_pass_writes_nothing_more() {
         let hangs = async {
             while operator
                 .network
-                .count(|call| call.is_write() && call.about("services/flagsmith-api"))
+                .count(|call| call.is_write() && call.about("deployments/flagsmith-api"))
                 == 0
             {
                 sleep(Duration::from_millis(50)).await;
@@ -108,7 +108,7 @@ fn a_replica_that_lost_its_lease_in_the_middle_of_a_pass_writes_nothing_more() {
         };
         tokio::time::timeout(SOON, hangs)
             .await
-            .expect("the pass comes to the Service");
+            .expect("the pass comes to the Deployment");
         let before: Lease = sandbox.api().get(LEASE).await.unwrap();
         assert!(before.spec.unwrap().holder_identity.unwrap().starts_with("loser"));
         sandbox
