@@ -331,10 +331,10 @@ impl Applier {
         let identity = &installation.identity;
         let mut found = Vec::new();
         for kind in Kind::ALL {
-            for (name, snapshot) in self
-                .watches
-                .index
-                .in_namespace(Watched::Child(kind), &identity.namespace)
+            for (name, snapshot) in
+                self.watches
+                    .index
+                    .named(Watched::Child(kind), &identity.namespace, &identity.name)
             {
                 if !snapshot.owned_by(&identity.uid) || wanted.contains(&(kind, name.clone())) {
                     continue;

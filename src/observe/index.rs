@@ -222,16 +222,25 @@ impl Index {
     /// All objects of a kind in a namespace.
     #[must_use]
     pub fn in_namespace(&self, kind: Watched, namespace: &str) -> Vec<(String, Arc<Snapshot>)> {
+        self.named(kind, namespace, "")
+    }
+
+    /// The objects of a kind in a namespace whose names begin with `prefix`, as those of an installation begin
+    /// with its name: with many installations in one namespace a pass must not go through all of them.
+    #[must_use]
+    pub fn named(&self, kind: Watched, namespace: &str, prefix: &str) -> Vec<(String, Arc<Snapshot>)> {
         let from = Key {
             kind,
             namespace: namespace.to_owned(),
-            name: String::new(),
+            name: prefix.to_owned(),
         };
         self.entries
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .range(from..)
-            .take_while(|(key, _)| key.kind == kind && key.namespace == namespace)
+            .take_while(|(key, _)| {
+                key.kind == kind && key.namespace == namespace && key.name.starts_with(prefix)
+            })
             .map(|(key, snapshot)| (key.name.clone(), Arc::clone(snapshot)))
             .collect()
     }

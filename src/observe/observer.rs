@@ -22,8 +22,11 @@ use super::{
     Watched, Watches, WorkloadState, database::Prober, index::Snapshot, secrets,
 };
 use crate::{
-    api::FlagsmithDeploymentStatus, build::Component, child::Kind, decide::database_label,
-    validate::Installation,
+    api::FlagsmithDeploymentStatus,
+    build::Component,
+    child::Kind,
+    decide::database_label,
+    validate::{Installation, SecretKey},
 };
 
 /// How long a good look at Secrets and database is used again. Two Secrets each two minutes is one read a
@@ -45,7 +48,8 @@ pub struct Observer {
 #[derive(Clone)]
 struct Look {
     at: Instant,
-    generation: i64,
+    /// What was looked at: another reference needs another look, any other change of the specification does not.
+    keys: Vec<SecretKey>,
     secrets: Secrets,
     database: DatabaseProbe,
 }
@@ -152,8 +156,9 @@ impl Observer {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&identity.uid)
             .cloned();
+        let keys = installation.secret_keys();
         if let Some(look) = known
-            && look.generation == identity.generation
+            && look.keys == keys
             && look.at.elapsed() < look.fresh_for()
         {
             return look;
@@ -165,7 +170,7 @@ impl Observer {
         };
         let look = Look {
             at: Instant::now(),
-            generation: identity.generation,
+            keys,
             secrets: read.secrets,
             database,
         };
@@ -202,7 +207,7 @@ impl Observer {
         let name = installation.identity.name.clone();
         self.watches
             .index
-            .in_namespace(kind, &installation.identity.namespace)
+            .named(kind, &installation.identity.namespace, &name)
             .into_iter()
             .filter(move |(_, snapshot)| snapshot.instance.as_ref() == Some(&name))
     }

@@ -182,6 +182,25 @@ impl Installation {
         }
     }
 
+    /// Every key of a Secret that the pods read, in a stable order.
+    #[must_use]
+    pub fn secret_keys(&self) -> Vec<SecretKey> {
+        let mut keys = vec![
+            self.database.url().clone(),
+            self.database.migration_url().clone(),
+            self.django_secret.clone(),
+        ];
+        if let Database::External {
+            analytics_url,
+            replica_urls,
+            ..
+        } = &self.database
+        {
+            keys.extend(analytics_url.iter().chain(replica_urls).cloned());
+        }
+        keys
+    }
+
     /// The name of a child, for example `flagsmith-api`.
     #[must_use]
     pub fn child(&self, suffix: &str) -> String {
