@@ -6,7 +6,7 @@ mod job;
 mod secrets;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, Weak},
 };
 
@@ -120,9 +120,9 @@ impl Applier {
             applied.again = true;
         }
         let mut failed = None;
-        let names: BTreeMap<(Kind, String), ()> = children
+        let names: BTreeSet<(Kind, String)> = children
             .iter()
-            .map(|child| ((child.kind, child.name.clone()), ()))
+            .map(|child| (child.kind, child.name.clone()))
             .collect();
         for child in children {
             let (kind, name) = (child.kind, child.name.clone());
@@ -261,7 +261,7 @@ impl Applier {
         &self,
         installation: &Installation,
         plan: &Plan,
-        wanted: &BTreeMap<(Kind, String), ()>,
+        wanted: &BTreeSet<(Kind, String)>,
     ) -> Vec<(Kind, Arc<Snapshot>, String)> {
         let identity = &installation.identity;
         let mut found = Vec::new();
@@ -271,7 +271,7 @@ impl Applier {
                 .index
                 .in_namespace(Watched::Child(kind), &identity.namespace)
             {
-                if !snapshot.owned_by(&identity.uid) || wanted.contains_key(&(kind, name.clone())) {
+                if !snapshot.owned_by(&identity.uid) || wanted.contains(&(kind, name.clone())) {
                     continue;
                 }
                 let removable = match kind {

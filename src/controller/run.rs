@@ -34,7 +34,7 @@ use crate::{
 /// How often the CRD is looked at, until it is there and as fresh as this operator, and afterwards: an upgrade of
 /// the chart may bring it later.
 const CRD_RETRY: Duration = Duration::from_secs(5);
-const CRD_INTERVAL: Duration = Duration::from_secs(300);
+const CRD_INTERVAL: Duration = Duration::from_mins(5);
 
 /// How often the state of the caches is passed on to `/readyz`.
 const CACHE_CHECK: Duration = Duration::from_millis(100);

@@ -44,6 +44,7 @@ pub enum Scope {
 
 impl Scope {
     /// One entry for each watch that the scope needs: `None` is the whole cluster.
+    #[must_use]
     pub fn each(&self) -> Vec<Option<&str>> {
         match self {
             Self::Cluster => vec![None],
