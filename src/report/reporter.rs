@@ -11,6 +11,7 @@ use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta:
 use kube::{
     Api, Client, Resource as _,
     api::{Patch, PatchParams},
+    core::{ApiResource, DynamicObject},
     runtime::events::{Recorder, Reporter as Source},
 };
 use serde_json::json;
@@ -92,7 +93,7 @@ impl Reporter {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written
             .get(resource.metadata.uid.as_deref().unwrap_or_default())
-            .filter(|written| written.resource_version > shown)
+            .filter(|written| written.resource_version >= shown)
             .map(|written| written.status.clone())
             .or_else(|| resource.status.clone())
             .unwrap_or_default()
@@ -220,7 +221,10 @@ impl Reporter {
     }
 
     async fn patch(&self, identity: &Identity, status: &FlagsmithDeploymentStatus) -> Result<(), Error> {
-        let api: Api<FlagsmithDeployment> = Api::namespaced(self.client.clone(), &identity.namespace);
+        // Not as a FlagsmithDeployment: the answer holds the specification, which may be what cannot be decoded.
+        let resource = ApiResource::erase::<FlagsmithDeployment>(&());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &identity.namespace, &resource);
         let body = json!({
             "apiVersion": FlagsmithDeployment::api_version(&()),
             "kind": FlagsmithDeployment::kind(&()),

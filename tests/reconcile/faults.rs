@@ -174,7 +174,7 @@ async fn contained(test: &str, what: &'static str, fate: Fate) {
 
 #[test]
 fn an_object_whose_requests_hang_delays_no_other() {
-    run(contained("hang", "jobs", Fate::Hang));
+    run(contained("hang", "secrets/db", Fate::Hang));
 }
 
 #[test]
