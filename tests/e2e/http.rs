@@ -57,7 +57,7 @@ fn exchange(
         request += "Host: e2e\r\n";
     }
     for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
+        request = request + name + ": " + value + "\r\n";
     }
     stream.write_all((request + "\r\n").as_bytes())?;
     let mut answer = Vec::new();

@@ -2,6 +2,14 @@
 //!
 //! Run by `tests/e2e/run`, which starts the cluster and imports the images.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::items_after_statements,
+    reason = "a test stops where something is not as it must be, and says what it uses where it uses it"
+)]
+
 mod http;
 mod kubectl;
 
