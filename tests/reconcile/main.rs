@@ -6,6 +6,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::doc_markdown,
     reason = "a test stops where something is not as it must be"
 )]
 
