@@ -8,6 +8,8 @@
     clippy::indexing_slicing,
     clippy::large_futures,
     clippy::doc_markdown,
+    clippy::redundant_closure_for_method_calls,
+    clippy::single_match_else,
     reason = "a test stops where something is not as it must be"
 )]
 
