@@ -138,9 +138,15 @@ fn failed(
             "The evidence has the server's own words.".to_owned(),
         ),
     };
+    // A pooler that refuses the operator's parameters may well take those of the pods.
+    let severity = if failure.kind == Kind::PoolerRejectsOptions {
+        Severity::Warning
+    } else {
+        Severity::Critical
+    };
     Some(diagnosis(
         code,
-        Severity::Critical,
+        severity,
         Component::Database,
         message,
         evidence,

@@ -7,6 +7,8 @@ mod migration;
 mod pods;
 mod refusal;
 mod secrets;
+#[cfg(test)]
+mod tests;
 mod workloads;
 
 pub(crate) use database::used_by_pods;

@@ -1,0 +1,427 @@
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::diagnose;
+use crate::{
+    api::{MigrationResult, MigrationStatus},
+    decide::MigrationKey,
+    diagnose::{Code, Diagnosis, Severity},
+    fixtures::{database, installation, minimal, observation, spec},
+    observe::{
+        DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodProblem, PodSummary,
+        ProbeFailure, ProbeFailureKind, SecretState, WorkloadState,
+    },
+};
+
+fn codes(found: &[Diagnosis]) -> Vec<Code> {
+    found.iter().map(|diagnosis| diagnosis.code).collect()
+}
+
+fn of(seen: &Observation) -> Vec<Diagnosis> {
+    diagnose(&installation(&minimal()), seen)
+}
+
+/// A workload with every pod ready.
+fn healthy(name: &str, pods: i32) -> WorkloadState {
+    WorkloadState {
+        name: name.to_owned(),
+        release: "2.265.0".parse().ok(),
+        migrated: "2.265.0".parse().ok(),
+        desired: pods,
+        replicas: pods,
+        updated: pods,
+        ready: pods,
+        available: pods,
+        observed: true,
+        ..WorkloadState::default()
+    }
+}
+
+fn pod(component: &str, problems: Vec<PodProblem>) -> PodSummary {
+    PodSummary {
+        name: format!("flagsmith-{component}-abc"),
+        component: component.to_owned(),
+        version: Some("2.265.0".to_owned()),
+        phase: "Running".to_owned(),
+        ready: problems.is_empty(),
+        terminating: false,
+        problems,
+    }
+}
+
+fn running() -> Observation {
+    Observation {
+        api: Some(healthy("flagsmith-api", 2)),
+        task_processor: Some(healthy("flagsmith-task-processor", 1)),
+        frontend: Some(healthy("flagsmith-frontend", 1)),
+        pods: ["api", "task-processor", "frontend"]
+            .map(|component| pod(component, vec![]))
+            .to_vec(),
+        database: DatabaseProbe::Reachable {
+            version: 150_018,
+            read_only: false,
+        },
+        ..observation()
+    }
+}
+
+#[test]
+fn a_healthy_installation_has_no_diagnosis() {
+    assert_eq!(of(&running()), []);
+    assert_eq!(of(&observation()), [], "nor one that is about to be made");
+}
+
+#[rstest]
+#[case(
+    SecretState::Missing,
+    Code::DatabaseSecretMissing,
+    "kubectl -n prod create secret generic db"
+)]
+#[case(SecretState::KeyMissing { keys: vec!["URL".to_owned()] }, Code::DatabaseSecretKeyMissing, "secretKeyRef.key")]
+#[case(SecretState::Unusable("the value is empty".to_owned()), Code::DatabaseUrlInvalid, "postgresql://")]
+#[case(SecretState::Unreadable("secrets \"db\" is forbidden".to_owned()), Code::Forbidden, "the verb get on Secrets")]
+fn a_database_secret_that_cannot_be_used(
+    #[case] state: SecretState<crate::validate::DatabaseIdentity>,
+    #[case] code: Code,
+    #[case] remedy: &str,
+) {
+    let mut seen = observation();
+    seen.secrets.database = state.clone();
+    seen.secrets.migration_database = state;
+    let found = of(&seen);
+    assert_eq!(codes(&found), [code]);
+    let first = found.first().unwrap();
+    assert!(first.message.contains("prod/db"), "{first:?}");
+    assert!(first.remedy.contains(remedy), "{first:?}");
+    assert_eq!(first.severity, Severity::Critical);
+}
+
+#[test]
+fn a_generated_secret_is_expected_before_the_first_start_and_a_loss_after_it() {
+    let mut seen = observation();
+    seen.secrets.django = SecretState::Missing;
+    assert_eq!(of(&seen), []);
+    let mut seen = running();
+    seen.secrets.django = SecretState::Missing;
+    let found = of(&seen);
+    assert_eq!(codes(&found), [Code::DjangoSecretMissing]);
+    assert!(
+        found
+            .first()
+            .unwrap()
+            .remedy
+            .contains("printenv DJANGO_SECRET_KEY")
+    );
+}
+
+#[rstest]
+#[case(ProbeFailureKind::HostNotFound, Some(Code::DatabaseHostNotFound))]
+#[case(ProbeFailureKind::Refused, Some(Code::DatabaseUnreachable))]
+#[case(ProbeFailureKind::TimedOut, None)]
+#[case(ProbeFailureKind::Authentication, Some(Code::DatabaseAuthenticationFailed))]
+#[case(ProbeFailureKind::AccessRejected, Some(Code::DatabaseAccessRejected))]
+#[case(ProbeFailureKind::NotFound, Some(Code::DatabaseNotFound))]
+#[case(ProbeFailureKind::Starting, Some(Code::DatabaseStarting))]
+#[case(
+    ProbeFailureKind::TooManyConnections,
+    Some(Code::DatabaseConnectionsExhausted)
+)]
+#[case(ProbeFailureKind::Tls, Some(Code::DatabaseTlsMismatch))]
+#[case(
+    ProbeFailureKind::PoolerRejectsOptions,
+    Some(Code::DatabasePoolerRejectsOptions)
+)]
+#[case(ProbeFailureKind::Other, Some(Code::DatabaseUnreachable))]
+fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, #[case] code: Option<Code>) {
+    let failure = ProbeFailure {
+        kind,
+        message: "in its own words".to_owned(),
+    };
+    let mut seen = observation();
+    seen.database = DatabaseProbe::Failed(failure.clone());
+    let found = of(&seen);
+    assert_eq!(codes(&found), Vec::from_iter(code));
+    assert!(
+        found
+            .iter()
+            .all(|it| it.evidence.iter().any(|line| line.contains("in its own words"))),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .all(|it| it.code.blocks_migration() == (it.severity == Severity::Critical)),
+        "what a Job would fail of too holds it back"
+    );
+
+    // What the pods' own readiness check has just written to is not down: only the operator is kept out.
+    let mut seen = running();
+    seen.database = DatabaseProbe::Failed(failure);
+    let expected = code.filter(|code| {
+        !matches!(
+            code,
+            Code::DatabaseHostNotFound | Code::DatabaseUnreachable | Code::DatabaseTlsMismatch
+        )
+    });
+    assert_eq!(codes(&of(&seen)), Vec::from_iter(expected));
+}
+
+#[rstest]
+#[case(130_014, false, &[Code::DatabaseVersionUnsupported])]
+#[case(140_000, false, &[])]
+#[case(150_018, true, &[Code::DatabaseReadOnly])]
+fn a_database_that_answers(#[case] version: i32, #[case] read_only: bool, #[case] expected: &[Code]) {
+    let seen = Observation {
+        database: DatabaseProbe::Reachable { version, read_only },
+        ..observation()
+    };
+    assert_eq!(codes(&of(&seen)), expected);
+}
+
+#[test]
+fn an_embedded_database_is_named_and_its_start_is_no_alarm() {
+    let installation = installation(&json!({ "version": "2.265.0", "database": { "embedded": {} } }));
+    let found = diagnose(&installation, &observation());
+    assert_eq!(
+        codes(&found),
+        [Code::EmbeddedDatabaseInUse, Code::DatabaseStarting]
+    );
+    assert!(found.iter().all(|it| it.severity == Severity::Info));
+    let up = Observation {
+        embedded_database: Some(healthy("flagsmith-database", 1)),
+        ..running()
+    };
+    assert_eq!(
+        codes(&diagnose(&installation, &up)),
+        [Code::EmbeddedDatabaseInUse]
+    );
+}
+
+#[rstest]
+#[case("2.265.0", None, &[])]
+#[case("2.266.0", None, &[])]
+#[case("2.264.1", None, &[Code::DowngradeBlocked])]
+fn a_release_older_than_the_database(
+    #[case] version: &str,
+    #[case] allowed: Option<&str>,
+    #[case] expected: &[Code],
+) {
+    let mut installation = installation(&spec(json!({ "version": version })));
+    installation.allow_downgrade = allowed.and_then(|release| release.parse().ok());
+    assert_eq!(codes(&diagnose(&installation, &running())), expected);
+    installation.allow_downgrade = version.parse().ok();
+    assert_eq!(
+        codes(&diagnose(&installation, &running())),
+        [],
+        "the user's annotation allows it"
+    );
+}
+
+fn failed_job(name: &str, reason: &str) -> JobState {
+    JobState {
+        name: name.to_owned(),
+        key: None,
+        release: "2.265.0".parse().ok(),
+        outcome: JobOutcome::Failed {
+            reason: reason.to_owned(),
+            message: "Job has reached it".to_owned(),
+        },
+        started: None,
+        finished: None,
+        deleting: false,
+    }
+}
+
+fn attempt() -> String {
+    let installation = installation(&minimal());
+    MigrationKey::new(&installation, installation.release, &database()).job_name(&installation)
+}
+
+const TRACEBACK: &str = "Applying users.0041_add_onboarding_field...Traceback (most recent call last):
+  File \"/x/django/db/backends/utils.py\", line 105, in _execute
+psycopg2.errors.InsufficientPrivilege: must be owner of table users_ffadminuser
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+django.db.utils.ProgrammingError: must be owner of table users_ffadminuser
+";
+
+#[rstest]
+#[case("BackoffLimitExceeded", None, Code::MigrationFailed)]
+#[case("BackoffLimitExceeded", Some(TRACEBACK), Code::MigrationPermissionDenied)]
+#[case("DeadlineExceeded", None, Code::MigrationDeadlineExceeded)]
+fn a_failed_migration(#[case] reason: &str, #[case] message: Option<&str>, #[case] code: Code) {
+    let problem = PodProblem::Failed {
+        exit_code: 1,
+        reason: Some("Error".to_owned()),
+        message: message.map(str::to_owned),
+    };
+    let seen = Observation {
+        jobs: vec![failed_job(&attempt(), reason)],
+        pods: vec![pod("migrations", vec![problem])],
+        ..observation()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [code]);
+    let first = found.first().unwrap();
+    assert!(
+        first
+            .remedy
+            .contains("kubectl -n prod annotate fsd flagsmith operator.flagsmith.com/retry-migration="),
+        "{first:?}"
+    );
+    assert!(first.message.contains("Nothing was started"), "{first:?}");
+}
+
+#[test]
+fn an_earlier_attempt_does_not_hold_back_the_next() {
+    let seen = Observation {
+        jobs: vec![failed_job("flagsmith-migrate-before", "BackoffLimitExceeded")],
+        ..observation()
+    };
+    assert_eq!(of(&seen), []);
+}
+
+#[test]
+fn a_recorded_failure_outlives_its_job() {
+    let mut seen = observation();
+    seen.previous.migration = Some(MigrationStatus {
+        version: "2.265.0".to_owned(),
+        result: MigrationResult::Failed,
+        job: Some(attempt()),
+        ..MigrationStatus::default()
+    });
+    assert_eq!(codes(&of(&seen)), [Code::MigrationFailed]);
+}
+
+#[rstest]
+#[case("api", PodProblem::Unschedulable("0/3 nodes".to_owned()), Code::PodUnschedulable)]
+#[case("migrations", PodProblem::Unschedulable("0/3 nodes".to_owned()), Code::MigrationPodUnschedulable)]
+#[case("api", waiting("ImagePullBackOff"), Code::ImagePullFailed)]
+#[case("migrations", waiting("ErrImagePull"), Code::MigrationImagePullFailed)]
+#[case("api", waiting("CreateContainerConfigError"), Code::CrashLooping)]
+#[case("task-processor", PodProblem::OutOfMemory { restarts: 2, limit: Some("1Gi".to_owned()) }, Code::ContainerOutOfMemory)]
+#[case("migrations", PodProblem::OutOfMemory { restarts: 0, limit: None }, Code::MigrationOutOfMemory)]
+#[case("api", PodProblem::CrashLoop { restarts: 7, exit_code: Some(3), reason: None, message: None }, Code::CrashLooping)]
+fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case] code: Code) {
+    let seen = Observation {
+        pods: vec![pod(component, vec![problem])],
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [code]);
+    assert!(!found.first().unwrap().remedy.is_empty());
+}
+
+fn waiting(reason: &str) -> PodProblem {
+    PodProblem::Waiting {
+        reason: reason.to_owned(),
+        message: "its words".to_owned(),
+        image: "x:1".to_owned(),
+    }
+}
+
+#[test]
+fn last_words_are_shown_without_secrets() {
+    let message = "OperationalError: connection to postgresql://app:hunter2secret@db/flags failed".to_owned();
+    let problem = PodProblem::CrashLoop {
+        restarts: 1,
+        exit_code: Some(1),
+        reason: None,
+        message: Some(message),
+    };
+    let found = of(&Observation {
+        pods: vec![pod("api", vec![problem])],
+        ..running()
+    });
+    let shown = format!("{found:?}");
+    assert!(
+        shown.contains("OperationalError") && !shown.contains("hunter2secret"),
+        "{shown}"
+    );
+}
+
+#[rstest]
+#[case(Some("exceeded quota: compute"), None, Code::QuotaExceeded)]
+#[case(Some("violates PodSecurity"), None, Code::AdmissionDenied)]
+#[case(None, Some("has timed out progressing"), Code::RolloutDeadlineExceeded)]
+fn a_deployment_without_its_pods(
+    #[case] failure: Option<&str>,
+    #[case] stalled: Option<&str>,
+    #[case] code: Code,
+) {
+    let mut seen = running();
+    seen.api = Some(WorkloadState {
+        replica_failure: failure.map(str::to_owned),
+        stalled: stalled.map(str::to_owned),
+        ..healthy("flagsmith-api", 2)
+    });
+    assert_eq!(codes(&of(&seen)), [code]);
+}
+
+#[test]
+fn a_task_processor_that_is_switched_off() {
+    let installation = installation(&spec(json!({ "taskProcessor": { "replicas": 0 } })));
+    assert_eq!(
+        codes(&diagnose(&installation, &running())),
+        [Code::TaskProcessorScaledToZero]
+    );
+}
+
+#[test]
+fn a_route_without_its_api_or_refused_by_its_gateway() {
+    let exposure = json!({ "exposure": { "hosts": ["a.example"], "httpRoute": { "parentRefs": [{ "name": "public" }] } } });
+    let installation = installation(&spec(exposure));
+    let without = Observation {
+        http_route_api: false,
+        ..running()
+    };
+    assert_eq!(
+        codes(&diagnose(&installation, &without)),
+        [Code::HttpRouteApiMissing]
+    );
+    let refused = Observation {
+        exposure: Some(ExposureState::Rejected("NoMatchingListenerHostname".to_owned())),
+        ..running()
+    };
+    let found = diagnose(&installation, &refused);
+    assert_eq!(codes(&found), [Code::RouteNotAccepted]);
+    assert!(
+        found
+            .first()
+            .unwrap()
+            .evidence
+            .iter()
+            .any(|line| line.contains("NoMatchingListenerHostname"))
+    );
+    for harmless in [ExposureState::Waiting, ExposureState::Accepted] {
+        assert_eq!(
+            diagnose(
+                &installation,
+                &Observation {
+                    exposure: Some(harmless),
+                    ..running()
+                }
+            ),
+            []
+        );
+    }
+}
+
+#[test]
+fn the_worst_comes_first() {
+    let installation = installation(&json!({ "version": "2.265.0", "database": { "embedded": {} } }));
+    let seen = Observation {
+        pods: vec![pod("api", vec![waiting("ErrImagePull")])],
+        ..running()
+    };
+    let found = diagnose(&installation, &seen);
+    let severities: Vec<_> = found.iter().map(|it| it.severity).collect();
+    assert!(severities.is_sorted(), "{severities:?}");
+    assert_eq!(found.first().unwrap().code, Code::ImagePullFailed);
+    let by_code: BTreeMap<_, _> = found.iter().map(|it| (it.code, ())).collect();
+    assert_eq!(by_code.len(), found.len(), "one diagnosis for one cause");
+}
