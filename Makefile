@@ -37,7 +37,7 @@ test-unit: ## Tests that need nothing but Rust
 test-cluster: ## The test cluster itself, then the operator against a real API server with simulated nodes
 	tests/cluster/selftest
 	cargo test --locked --no-run $(API_TESTS)
-	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS)
+	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS) -- --test-threads 4
 
 .PHONY: test-images
 test-images: ## The images that the end-to-end test runs

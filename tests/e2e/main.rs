@@ -48,6 +48,10 @@ fn a_user_installs_uses_upgrades_and_removes_flagsmith() {
         upgrade,
     );
     step("a downgrade is blocked", block_a_downgrade);
+    step(
+        "a database that cannot be used is diagnosed before any Job",
+        diagnose_databases,
+    );
     step("no secret is shown anywhere", show_no_secret);
     step("deleting the resource leaves nothing behind", leave_nothing);
 }
@@ -299,6 +303,65 @@ fn block_a_downgrade() {
     });
 }
 
+/// Shown nowhere, although it is in a Secret that the operator has read.
+const WRONG_PASSWORD: &str = "no-password-of-anybody";
+
+fn diagnose_databases() {
+    let url = secret("flagsmith-database", "DATABASE_URL");
+    let password = secret("flagsmith-database", "POSTGRES_PASSWORD");
+    let cases = [
+        (
+            "DatabaseAuthenticationFailed",
+            url.replace(&password, WRONG_PASSWORD),
+        ),
+        (
+            "DatabaseNotFound",
+            url.replace("5432/flagsmith", "5432/elsewhere"),
+        ),
+        (
+            "DatabaseHostNotFound",
+            url.replace("flagsmith-database", "no-such-service"),
+        ),
+        ("DatabaseUnreachable", url.replace(":5432", ":5433")),
+        ("DatabaseUrlInvalid", "flagsmith-database:5432".to_owned()),
+    ];
+    kubectl::apply(&format!(
+        "apiVersion: operator.flagsmith.com/v1alpha1\nkind: FlagsmithDeployment\nmetadata: {{name: broken}}\n\
+         spec:\n  version: {NEW}\n  database: {{urlFrom: {{secretKeyRef: {{name: broken-db, key: DATABASE_URL}}}}}}\n"
+    ));
+    let code = || pointer(&json(&["get", "fsd", "broken"]), "/status/diagnoses/0/code").clone();
+    wait_until(REACTION, "the missing Secret is diagnosed", || {
+        (code() == "DatabaseSecretMissing")
+            .then_some(())
+            .ok_or_else(|| code().to_string())
+    });
+    for (expected, value) in cases {
+        kubectl::apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: broken-db}}\nstringData: {{DATABASE_URL: \"{value}\"}}\n"
+        ));
+        wait_until(REACTION, expected, || {
+            (code() == expected)
+                .then_some(())
+                .ok_or_else(|| code().to_string())
+        });
+        println!(
+            "    {}",
+            pointer(&json(&["get", "fsd", "broken"]), "/status/diagnoses/0/message")
+        );
+    }
+    let jobs = kubectl(&[
+        "get",
+        "jobs",
+        "-l",
+        "app.kubernetes.io/instance=broken",
+        "-o",
+        "name",
+    ]);
+    assert_eq!(jobs, "", "no Job starts on a database that cannot be used");
+    kubectl(&["delete", "fsd", "broken", "--wait=true", "--timeout=60s"]);
+    kubectl(&["delete", "secret", "broken-db"]);
+}
+
 fn show_no_secret() {
     let mut shown = String::new();
     for arguments in [
@@ -328,16 +391,21 @@ fn show_no_secret() {
         ("flagsmith-database", "POSTGRES_PASSWORD"),
         ("flagsmith-django", "DJANGO_SECRET_KEY"),
     ] {
-        let value = kubectl(&[
-            "get",
-            "secret",
-            name,
-            "-o",
-            &format!("go-template={{{{index .data \"{key}\" | base64decode}}}}"),
-        ]);
+        let value = secret(name, key);
         assert!(value.len() > 20, "{name} has a generated {key}");
         assert!(!shown.contains(&value), "{key} is shown");
     }
+    assert!(!shown.contains(WRONG_PASSWORD), "a password is shown");
+}
+
+fn secret(name: &str, key: &str) -> String {
+    kubectl(&[
+        "get",
+        "secret",
+        name,
+        "-o",
+        &format!("go-template={{{{index .data \"{key}\" | base64decode}}}}"),
+    ])
 }
 
 fn leave_nothing() {
