@@ -194,7 +194,9 @@ async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Out
     let held_back = context.reporter.report(resource, report, &applied).await?;
     result?;
     // A refused child is tried again like a failing look: whoever removes the obstacle wants to see it heal.
-    let next = if applied.refused.is_empty() {
+    // So is a pod in trouble looked at again: some troubles only count after a while, without a further event.
+    let troubled = seen.pods.iter().any(|pod| !pod.problems.is_empty());
+    let next = if applied.refused.is_empty() && !troubled {
         context.observer.next_look(&installation.identity.uid)
     } else {
         crate::observe::FRESH_WHILE_FAILING

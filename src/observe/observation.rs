@@ -190,8 +190,13 @@ pub struct PodSummary {
 /// What keeps a pod from running well, read from its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodProblem {
-    /// No node takes it; the scheduler's words.
-    Unschedulable(String),
+    /// No node takes it.
+    Unschedulable {
+        /// The scheduler's words.
+        message: String,
+        /// Since when.
+        since: Option<Timestamp>,
+    },
     /// A container waits: `ImagePullBackOff`, `ErrImagePull`, `CreateContainerConfigError`, …
     Waiting {
         /// The reason.

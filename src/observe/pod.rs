@@ -30,7 +30,10 @@ impl From<&Pod> for PodSummary {
         };
         let mut problems: Vec<PodProblem> = condition("PodScheduled")
             .filter(|it| it.status == "False" && it.reason.as_deref() == Some("Unschedulable"))
-            .map(|it| PodProblem::Unschedulable(it.message.clone().unwrap_or_default()))
+            .map(|it| PodProblem::Unschedulable {
+                message: it.message.clone().unwrap_or_default(),
+                since: it.last_transition_time.as_ref().map(|time| time.0),
+            })
             .into_iter()
             .collect();
         let containers = status.into_iter().flat_map(|status| {

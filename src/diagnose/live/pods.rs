@@ -1,5 +1,7 @@
 //! What keeps pods from running, the same for every component.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
     observe::{Observation, PodProblem, PodSummary},
@@ -14,6 +16,10 @@ const IMAGE_REASONS: &[&str] = &[
     "ErrImageNeverPull",
     "RegistryUnavailable",
 ];
+
+/// How long a pod may wait for a node before it is called unschedulable: a volume that is being provisioned, or a
+/// node that an autoscaler adds, makes the scheduler say so for a few seconds of every normal start.
+const SCHEDULING_TAKES: SignedDuration = SignedDuration::from_secs(20);
 
 /// Lines of a container's last words that are shown.
 const LAST_LINES: usize = 3;
@@ -38,7 +44,7 @@ pub(super) fn check(
         .iter()
         .flat_map(|pod| pod.problems.iter().map(move |problem| (*pod, problem)))
     {
-        let Some(new) = problem_of(installation, pod, problem, component) else {
+        let Some(new) = problem_of(installation, pod, problem, component, seen.now) else {
             continue;
         };
         match found.iter_mut().find(|known| known.code == new.code) {
@@ -86,6 +92,7 @@ fn problem_of(
     pod: &PodSummary,
     problem: &PodProblem,
     component: Component,
+    now: Timestamp,
 ) -> Option<Diagnosis> {
     let migrations = component == Component::Migrations;
     let namespace = &installation.identity.namespace;
@@ -94,7 +101,12 @@ fn problem_of(
         Some(diagnosis(code, severity, component, message, evidence, remedy))
     };
     match problem {
-        PodProblem::Unschedulable(why) => named(
+        PodProblem::Unschedulable { since: Some(since), .. }
+            if now.duration_since(*since) < SCHEDULING_TAKES =>
+        {
+            None
+        }
+        PodProblem::Unschedulable { message: why, .. } => named(
             if migrations { Code::MigrationPodUnschedulable } else { Code::PodUnschedulable },
             Severity::Critical,
             format!("No node can take a pod of the {}.", component.as_str()),

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
 
@@ -298,8 +299,8 @@ fn a_recorded_failure_outlives_its_job() {
 }
 
 #[rstest]
-#[case("api", PodProblem::Unschedulable("0/3 nodes".to_owned()), Code::PodUnschedulable)]
-#[case("migrations", PodProblem::Unschedulable("0/3 nodes".to_owned()), Code::MigrationPodUnschedulable)]
+#[case("api", unschedulable(60), Code::PodUnschedulable)]
+#[case("migrations", unschedulable(60), Code::MigrationPodUnschedulable)]
 #[case("api", waiting("ImagePullBackOff"), Code::ImagePullFailed)]
 #[case("migrations", waiting("ErrImagePull"), Code::MigrationImagePullFailed)]
 #[case("api", waiting("CreateContainerConfigError"), Code::CrashLooping)]
@@ -314,6 +315,23 @@ fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case
     let found = of(&seen);
     assert_eq!(codes(&found), [code]);
     assert!(!found.first().unwrap().remedy.is_empty());
+}
+
+fn unschedulable(seconds: i64) -> PodProblem {
+    let since = observation().now - SignedDuration::from_secs(seconds);
+    PodProblem::Unschedulable {
+        message: "0/3 nodes".to_owned(),
+        since: Some(since),
+    }
+}
+
+#[test]
+fn a_pod_that_waits_for_its_volume_is_no_alarm() {
+    let seen = Observation {
+        pods: vec![pod("api", vec![unschedulable(5)])],
+        ..running()
+    };
+    assert_eq!(of(&seen), []);
 }
 
 fn waiting(reason: &str) -> PodProblem {
