@@ -15,6 +15,7 @@ pub mod diagnose;
 #[cfg(test)]
 mod fixtures;
 pub mod flagsmith;
+mod hex;
 pub mod observe;
 pub mod report;
 pub mod telemetry;

@@ -440,10 +440,5 @@ const HASH_DIGITS: usize = 16;
 fn hash(body: &Value) -> String {
     // serde_json's maps are ordered, so the text of equal values is equal.
     let digest = Sha256::digest(body.to_string().as_bytes());
-    digest
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .take(HASH_DIGITS)
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
+    crate::hex::shortened(&digest, HASH_DIGITS)
 }

@@ -67,10 +67,5 @@ fn digest(parts: &[String]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    hash.finalize()
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .take(DIGITS)
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
+    crate::hex::shortened(&hash.finalize(), DIGITS)
 }

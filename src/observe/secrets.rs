@@ -154,13 +154,5 @@ fn hash(
         mac.update(&(value.expose_secret().len() as u64).to_be_bytes());
         mac.update(value.expose_secret().as_bytes());
     }
-    let digits = mac
-        .finalize()
-        .into_bytes()
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .take(HASH_DIGITS)
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect();
-    Some(digits)
+    Some(crate::hex::shortened(&mac.finalize().into_bytes(), HASH_DIGITS))
 }
