@@ -96,7 +96,7 @@ def postgres(database: Database) -> None:
     assert "password authentication failed" in refused.stderr, refused.stderr
     assert container.stop() == 0, container.log
     database.container = database.start()
-    assert "Skipping initialization" in database.container.log
+    eventually("the second start finds the data", lambda: "Skipping initialization" in database.container.log)
     other = database.runtime.run(
         IMAGES["postgres"], uid=12345, env={"POSTGRES_PASSWORD": PASSWORD, "PGDATA": "/tmp/data"},
         writable=["/tmp", "/var/run/postgresql"],

@@ -122,6 +122,7 @@ class Container:
 
     @property
     def log(self) -> str:
+        """What it has written; runc copies it, so a line may come after the answer that it belongs to."""
         return self.log_file.read_text(errors="replace")
 
     def wait(self, seconds: float = START_SECONDS) -> int:
