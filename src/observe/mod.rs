@@ -1,7 +1,7 @@
 //! The second step: what is there. Reads the index of watched objects, the Secrets and the database.
 
 mod autoscaler;
-mod database;
+pub mod database;
 pub mod index;
 mod observation;
 mod observer;
@@ -10,7 +10,6 @@ mod secrets;
 pub mod watch;
 mod workload;
 
-pub use database::Prober;
 pub use index::{Index, Watched};
 
 pub use observation::{

@@ -164,6 +164,14 @@ pub enum ProbeFailureKind {
     Tls,
     /// 08P01: a pooler refuses a start-up option.
     PoolerRejectsOptions,
+    /// Other sessions of the operator took too long; nothing is known of this database.
+    NotTried,
+    /// The role may not read what was asked for.
+    Forbidden,
+    /// The table, column or function that was asked for is not there.
+    Undefined,
+    /// The question took longer than it may, or waited for a lock.
+    TooSlow,
     /// Anything else.
     Other,
 }

@@ -19,7 +19,10 @@ use serde_json::Value;
 
 use super::{
     DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodSummary, SecretState, Secrets,
-    Watched, Watches, WorkloadState, database::Prober, index::Snapshot, secrets,
+    Watched, Watches, WorkloadState,
+    database::{self, Sessions},
+    index::Snapshot,
+    secrets,
 };
 use crate::{
     api::FlagsmithDeploymentStatus,
@@ -40,7 +43,8 @@ pub const FRESH_WHILE_FAILING: Duration = Duration::from_secs(10);
 pub struct Observer {
     client: Client,
     watches: Arc<Watches>,
-    prober: Option<Prober>,
+    /// `None`: databases are not looked at.
+    sessions: Option<Sessions>,
     looks: Mutex<HashMap<String, Look>>,
 }
 
@@ -75,7 +79,7 @@ impl Observer {
         Self {
             client,
             watches,
-            prober: probe_databases.then(Prober::default),
+            sessions: probe_databases.then(Sessions::default),
             looks: Mutex::default(),
         }
     }
@@ -164,8 +168,8 @@ impl Observer {
             return look;
         }
         let read = secrets::read(&self.client, installation).await;
-        let database = match (&self.prober, &read.url) {
-            (Some(prober), Some(url)) => prober.probe(url).await,
+        let database = match (&self.sessions, &read.url) {
+            (Some(sessions), Some(url)) => database::probe(sessions, url).await,
             _ => DatabaseProbe::NotProbed,
         };
         let look = Look {

@@ -96,7 +96,7 @@ fn failed(
             format!("Start PostgreSQL, or correct host and port in DATABASE_URL. To try it: kubectl -n {namespace} run psql --rm -it --image=postgres:17 --restart=Never -- pg_isready -h {host} -p {port}"),
         ),
         // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out.
-        Kind::TimedOut => return None,
+        Kind::TimedOut | Kind::NotTried => return None,
         Kind::Authentication => (
             Code::DatabaseAuthenticationFailed,
             format!("PostgreSQL at {host}:{port} does not accept the role or the password in DATABASE_URL."),
@@ -132,7 +132,7 @@ fn failed(
             format!("A connection pooler at {host}:{port} refuses start-up parameters."),
             "Set ignore_startup_parameters in PgBouncer, or let DATABASE_URL point to PostgreSQL itself.".to_owned(),
         ),
-        Kind::Other => (
+        Kind::Forbidden | Kind::Undefined | Kind::TooSlow | Kind::Other => (
             Code::DatabaseUnreachable,
             format!("The database at {host}:{port} cannot be used."),
             "The evidence has the server's own words.".to_owned(),
