@@ -33,7 +33,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
     }
     let near = suggestions(name);
     let hint = if near.is_empty() {
-        "flagsmith-operator explain lists all causes".to_owned()
+        format!("{} explain lists all causes", super::program())
     } else {
         format!("similar: {}", near.join(", "))
     };

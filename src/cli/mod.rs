@@ -1,13 +1,26 @@
 //! The command line: one file for each command.
 
+mod cluster;
+mod completions;
 mod diagnose;
 mod explain;
+mod failure;
+mod findings;
 mod generate;
+mod look;
+mod output;
 mod run;
+mod status;
+mod tree;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use failure::Failure;
+
+/// What kubectl calls to run `kubectl flagsmith`.
+const PLUGIN: &str = "kubectl-flagsmith";
 
 /// Operates self-hosted Flagsmith on Kubernetes, and says why something is wrong and what to do.
 #[derive(Debug, Parser)]
@@ -19,10 +32,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Says what is wrong, from logs.
+    /// Says what is wrong with an installation and what to do; from the cluster, or from logs alone.
     Diagnose(diagnose::DiagnoseArgs),
+    /// Shows an installation at a glance: components, pods, migration, timeouts, what is wrong.
+    Status(status::StatusArgs),
     /// Explains a cause that the operator diagnoses.
     Explain(explain::ExplainArgs),
+    /// Prints a script that completes commands and options: source <(flagsmith-operator completions bash)
+    Completions(completions::CompletionsArgs),
     /// Runs the operator in a cluster.
     Run(run::Args),
     /// Prints files that are generated from the source.
@@ -33,10 +50,38 @@ enum Command {
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let matches = Cli::command().bin_name(program()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Diagnose(args) => diagnose::run(&args),
-        Command::Explain(args) => explain::run(&args),
-        Command::Run(args) => run::main(args),
-        Command::Generate(args) => generate::main(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Explain(args) => Ok(explain::run(&args)),
+        Command::Completions(args) => Ok(completions::run(&args)),
+        Command::Run(args) => Ok(run::main(args)),
+        Command::Generate(args) => Ok(generate::main(&args)),
+    };
+    result.unwrap_or_else(|failure| failure.report())
+}
+
+/// How the user calls this program: by its own name, or as a plugin of kubectl.
+fn program() -> &'static str {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let plugin = std::path::Path::new(&called)
+        .file_stem()
+        .is_some_and(|name| name == PLUGIN);
+    if plugin {
+        "kubectl flagsmith"
+    } else {
+        "flagsmith-operator"
     }
+}
+
+/// Runs a command that asks the cluster. On the main thread, whose stack is large enough to decode a
+/// `FlagsmithDeployment` without optimisation.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(&error))?
+        .block_on(Box::pin(future))
 }

@@ -5,6 +5,7 @@ pub mod database;
 pub mod index;
 mod observation;
 mod observer;
+pub mod once;
 mod pod;
 mod secrets;
 pub mod watch;

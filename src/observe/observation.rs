@@ -176,6 +176,17 @@ pub enum ProbeFailureKind {
     Other,
 }
 
+impl ProbeFailureKind {
+    /// Whether the way to the database may be at fault rather than the database: another machine may fare better.
+    #[must_use]
+    pub const fn may_be_local(self) -> bool {
+        matches!(
+            self,
+            Self::HostNotFound | Self::Refused | Self::TimedOut | Self::Tls | Self::Other
+        )
+    }
+}
+
 /// A pod, as far as diagnosis needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSummary {

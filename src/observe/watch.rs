@@ -88,6 +88,11 @@ impl Watches {
         *self.http_route.borrow()
     }
 
+    /// The cluster has `HTTPRoutes`, and those that exist are known.
+    pub(super) fn http_routes_listed(&self) {
+        self.http_route.send_replace(true);
+    }
+
     /// One item when `HTTPRoutes` appear in the cluster.
     pub fn http_route_appears(&self) -> impl Stream<Item = ()> + Send + 'static {
         let mut receiver = self.http_route.subscribe();
@@ -161,7 +166,7 @@ async fn watch_http_routes(
     let listed = || {
         if lists.fetch_sub(1, Ordering::AcqRel) == 1 {
             // Routes that exist are known by now, so none is mistaken for missing.
-            watches.http_route.send_replace(true);
+            watches.http_routes_listed();
             if !answered {
                 watches.pending.fetch_sub(1, Ordering::AcqRel);
             }
@@ -275,7 +280,8 @@ fn concerned(index: &Index, key: &Key, snapshot: &Snapshot) -> Vec<ObjectRef<Fla
         .collect()
 }
 
-fn resource(kind: Watched) -> ApiResource {
+/// The resource of a watched kind.
+pub(super) fn resource(kind: Watched) -> ApiResource {
     match kind {
         Watched::Child(kind) => kind.api_resource(),
         Watched::Pod => ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&()),

@@ -75,12 +75,7 @@ fn failed(
     )];
     // The pods' own readiness check writes to the database: what works for them is not down. Only the operator
     // may be kept out, which the DatabaseReachable condition says.
-    if used_by_pods(seen)
-        && matches!(
-            failure.kind,
-            Kind::HostNotFound | Kind::Refused | Kind::TimedOut | Kind::Tls | Kind::Other
-        )
-    {
+    if used_by_pods(seen) && failure.kind.may_be_local() {
         return None;
     }
     let namespace = &installation.identity.namespace;

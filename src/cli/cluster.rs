@@ -1,0 +1,214 @@
+//! The cluster that a command speaks to, and the installation in it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use kube::{
+    Api, Client, Config, ResourceExt as _,
+    api::ListParams,
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+
+use super::failure::Failure;
+use crate::{
+    api::FlagsmithDeployment,
+    controller::{client, metrics::Metrics},
+};
+
+/// The most names that an error lists.
+const NAMES: u32 = 20;
+
+/// Which cluster and namespace, as kubectl's own options.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Cluster")]
+pub struct ClusterArgs {
+    /// Namespace; the context's own when not given
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig; its current one when not given
+    #[arg(long, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// Kubeconfig file; $KUBECONFIG or ~/.kube/config when not given
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// A connection to a cluster, and the namespace that a command is about.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The client, with deadlines on every request.
+    pub client: Client,
+    /// The namespace.
+    pub namespace: String,
+}
+
+impl ClusterArgs {
+    /// Sets up the connection. Nothing is sent yet.
+    pub async fn connect(&self) -> Result<Cluster, Failure> {
+        let config = self.config().await?;
+        let namespace = self
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = client::connect(config, Metrics::new()).map_err(|error| {
+            Failure::cluster(
+                chain(&error),
+                "check the certificates and files that the kubeconfig names: kubectl config view",
+            )
+        })?;
+        Ok(Cluster { client, namespace })
+    }
+
+    async fn config(&self) -> Result<Config, Failure> {
+        let file = match &self.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        };
+        let kubeconfig = match file {
+            Ok(kubeconfig) => kubeconfig,
+            Err(error) if self.kubeconfig.is_none() && self.context.is_none() && is_missing(&error) => {
+                return Config::incluster().map_err(|_: InClusterError| {
+                    Failure::cluster(
+                        "there is no kubeconfig: neither $KUBECONFIG nor ~/.kube/config, and this is no pod",
+                        "--kubeconfig FILE, or export KUBECONFIG=FILE",
+                    )
+                });
+            }
+            Err(error) => return Err(unusable(&error)),
+        };
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|error| unusable(&error))
+    }
+}
+
+impl Cluster {
+    /// The named installation, or the only one of the namespace.
+    pub async fn installation(&self, name: Option<&str>) -> Result<FlagsmithDeployment, Failure> {
+        let api: Api<FlagsmithDeployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        let Some(name) = name else {
+            return Box::pin(self.only(&api)).await;
+        };
+        match api.get_opt(name).await {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(self.no_such(name).await),
+            Err(error) => Err(self.failed(&format!("read FlagsmithDeployment {name}"), &error)),
+        }
+    }
+
+    async fn only(&self, api: &Api<FlagsmithDeployment>) -> Result<FlagsmithDeployment, Failure> {
+        let list = api
+            .list(&ListParams::default().limit(NAMES))
+            .await
+            .map_err(|error| self.failed("list FlagsmithDeployments", &error))?;
+        let names: Vec<String> = list.items.iter().map(kube::ResourceExt::name_any).collect();
+        let mut items = list.items.into_iter();
+        match (items.next(), items.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => Err(self.none_here().await),
+            _ => Err(Failure::usage(
+                format!(
+                    "there are several FlagsmithDeployments in namespace {}: {}",
+                    self.namespace,
+                    names.join(", ")
+                ),
+                "name one of them",
+            )),
+        }
+    }
+
+    /// That there is no such object, and which there are.
+    async fn no_such(&self, name: &str) -> Failure {
+        let elsewhere = self.everywhere().await;
+        if elsewhere.is_err() {
+            return self.missing_crd().await.unwrap_or_else(|| self.absent(name, &[]));
+        }
+        self.absent(name, &elsewhere.unwrap_or_default())
+    }
+
+    async fn none_here(&self) -> Failure {
+        let elsewhere = self.everywhere().await.unwrap_or_default();
+        Failure::usage(
+            format!("there is no FlagsmithDeployment in namespace {}", self.namespace),
+            if elsewhere.is_empty() {
+                "--namespace NAMESPACE, or create one: kubectl apply -f deploy/flagsmith.yaml".to_owned()
+            } else {
+                format!("--namespace NAMESPACE; there are: {}", elsewhere.join(", "))
+            },
+        )
+    }
+
+    fn absent(&self, name: &str, others: &[String]) -> Failure {
+        Failure::usage(
+            format!(
+                "there is no FlagsmithDeployment {name} in namespace {}",
+                self.namespace
+            ),
+            if others.is_empty() {
+                "kubectl get fsd --all-namespaces".to_owned()
+            } else {
+                format!("there are: {}", others.join(", "))
+            },
+        )
+    }
+
+    /// All installations that the user may see, as `namespace/name`.
+    async fn everywhere(&self) -> Result<Vec<String>, kube::Error> {
+        let api: Api<FlagsmithDeployment> = Api::all(self.client.clone());
+        let list = api.list_metadata(&ListParams::default().limit(NAMES)).await?;
+        let name = |item: &kube::core::PartialObjectMeta<FlagsmithDeployment>| {
+            format!("{}/{}", item.namespace().unwrap_or_default(), item.name_any())
+        };
+        Ok(list.items.iter().map(name).collect())
+    }
+
+    async fn missing_crd(&self) -> Option<Failure> {
+        let api: Api<FlagsmithDeployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        let error = api.list_metadata(&ListParams::default().limit(1)).await.err()?;
+        Some(self.failed("list FlagsmithDeployments", &error))
+    }
+
+    /// A failed request for `FlagsmithDeployments`: 404 of the whole collection means that the CRD is missing.
+    fn failed(&self, what: &str, error: &kube::Error) -> Failure {
+        match error {
+            kube::Error::Api(status) if status.code == 404 => Failure::cluster(
+                "this cluster has no FlagsmithDeployments: the CRD is not installed",
+                "helm install flagsmith-operator charts/flagsmith-operator, or kubectl apply --server-side -f crds/; an installation of the official Helm chart needs neither",
+            ),
+            _ => Failure::request(&format!("{what} in namespace {}", self.namespace), error),
+        }
+    }
+}
+
+fn is_missing(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::FindPath | KubeconfigError::CurrentContextNotSet => true,
+        KubeconfigError::ReadConfig(source, _) => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+fn unusable(error: &KubeconfigError) -> Failure {
+    Failure::cluster(
+        format!("the kubeconfig cannot be used: {}", chain(error)),
+        "kubectl config get-contexts lists the contexts; --context NAME and --kubeconfig FILE choose",
+    )
+}
+
+/// An error with those sources that its text does not repeat.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let further = error.to_string();
+        if !text.contains(&further) {
+            text = format!("{text}: {further}");
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,24 @@
+//! `completions SHELL`: what a shell needs to complete commands and options.
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+/// The arguments of `completions`.
+#[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints the script.
+pub fn run(args: &CompletionsArgs) -> ExitCode {
+    let mut command = super::Cli::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    super::output::print(&String::from_utf8_lossy(&script));
+    ExitCode::SUCCESS
+}

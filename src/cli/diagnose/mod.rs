@@ -1,0 +1,75 @@
+//! `diagnose`: says what is wrong, from the cluster or from logs alone.
+
+mod logs;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{
+    cluster::ClusterArgs,
+    failure::{Failure, HEALTHY, UNHEALTHY},
+    findings,
+    look::{LookArgs, look},
+    output::Output,
+};
+use crate::diagnose::{Diagnosis, Severity};
+use logs::LogComponent;
+
+/// The arguments of `diagnose`.
+#[derive(Args, Clone, Debug)]
+pub struct DiagnoseArgs {
+    /// The `FlagsmithDeployment`; may be left out where the namespace has only one
+    #[arg(value_name = "NAME", conflicts_with_all = ["logs", "component"])]
+    name: Option<String>,
+    /// Logs to read instead, in any of Flagsmith's formats; "-" reads standard input
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "component")]
+    logs: Vec<PathBuf>,
+    /// The process that wrote the logs
+    #[arg(long, value_enum, requires = "logs")]
+    component: Option<LogComponent>,
+    /// How the result is written
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    look: LookArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Writes what was found: exit status 0 when nothing was, 1 when something was.
+pub fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
+    if let Some(component) = args.component {
+        let diagnoses = logs::read(&args.logs, component)?;
+        write(
+            args.output,
+            &diagnoses,
+            &[],
+            "Nothing wrong was found in these logs.",
+        )?;
+        return Ok(exit(!diagnoses.is_empty()));
+    }
+    let look = super::block_on(async {
+        let cluster = args.cluster.connect().await?;
+        Box::pin(look(&cluster, args.name.as_deref(), args.look)).await
+    })?;
+    write(
+        args.output,
+        &look.diagnoses,
+        &look.not_seen,
+        "Nothing wrong was found.",
+    )?;
+    // Something worth knowing is no trouble.
+    Ok(exit(
+        look.diagnoses.iter().any(|it| it.severity != Severity::Info),
+    ))
+}
+
+fn write(output: Output, diagnoses: &[Diagnosis], not_seen: &[String], nothing: &str) -> Result<(), Failure> {
+    let report = findings::Report::new(diagnoses, not_seen);
+    output.write(&report, |_| findings::text(diagnoses, not_seen, nothing))
+}
+
+fn exit(trouble: bool) -> ExitCode {
+    ExitCode::from(if trouble { UNHEALTHY } else { HEALTHY })
+}

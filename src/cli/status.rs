@@ -1,0 +1,301 @@
+//! `status`: an installation at a glance, as a tree.
+
+use std::{fmt, process::ExitCode, time::Duration};
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use serde::Serialize;
+
+use super::{
+    cluster::{Cluster, ClusterArgs},
+    failure::{Failure, HEALTHY, UNHEALTHY},
+    findings,
+    look::{Look, LookArgs, look},
+    output::{Output, at_terminal, print},
+    tree::Node,
+};
+use crate::{
+    api::{ComponentStatus, FlagsmithDeploymentStatus, MigrationStatus, TimeoutsStatus},
+    diagnose::Diagnosis,
+    observe::{PodProblem, PodSummary},
+};
+
+/// How often `--watch` looks: a rollout moves that fast, and a dozen lists each two seconds are no load.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Clears a terminal and puts the cursor into its corner.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// The arguments of `status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// The `FlagsmithDeployment`; may be left out where the namespace has only one
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Look again every two seconds, until interrupted
+    #[arg(long, short)]
+    watch: bool,
+    /// How the result is written
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Prints the tree: exit status 0 when `Ready` is True, 1 when it is not.
+pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
+    super::block_on(async {
+        let cluster = args.cluster.connect().await?;
+        loop {
+            let ready = once(&cluster, args).await?;
+            if !args.watch {
+                return Ok(ExitCode::from(if ready { HEALTHY } else { UNHEALTHY }));
+            }
+            tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+    })
+}
+
+async fn once(cluster: &Cluster, args: &StatusArgs) -> Result<bool, Failure> {
+    let look = Box::pin(look(cluster, args.name.as_deref(), LookArgs::default())).await?;
+    let status = look.resource.status.clone().unwrap_or_default();
+    let ready = condition(&status, "Ready").is_some_and(|ready| ready.status == "True");
+    if args.watch && args.output == Output::Text && at_terminal() {
+        print(CLEAR);
+    }
+    args.output
+        .write(&Glance::of(&look, &status), |glance| tree(glance).draw())?;
+    Ok(ready)
+}
+
+/// What programs read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Glance<'a> {
+    namespace: String,
+    name: String,
+    wanted: &'a str,
+    status: &'a FlagsmithDeploymentStatus,
+    pods: Vec<Pod<'a>>,
+    #[serde(skip)]
+    diagnoses: &'a [Diagnosis],
+}
+
+#[derive(Serialize)]
+struct Pod<'a> {
+    name: &'a str,
+    component: &'a str,
+    version: Option<&'a str>,
+    phase: &'a str,
+    ready: bool,
+    terminating: bool,
+    problem: Option<String>,
+}
+
+impl<'a> Glance<'a> {
+    fn of(look: &'a Look, status: &'a FlagsmithDeploymentStatus) -> Self {
+        let pods = look.seen.iter().flat_map(|seen| seen.pods.iter()).map(Pod::of);
+        Self {
+            namespace: look.resource.namespace().unwrap_or_default(),
+            name: look.resource.name_any(),
+            wanted: &look.resource.spec.version,
+            status,
+            pods: pods.collect(),
+            diagnoses: &look.diagnoses,
+        }
+    }
+}
+
+impl<'a> Pod<'a> {
+    fn of(pod: &'a PodSummary) -> Self {
+        Self {
+            name: &pod.name,
+            component: &pod.component,
+            version: pod.version.as_deref(),
+            phase: &pod.phase,
+            ready: pod.ready,
+            terminating: pod.terminating,
+            problem: pod.problems.first().map(problem),
+        }
+    }
+}
+
+fn problem(problem: &PodProblem) -> String {
+    match problem {
+        PodProblem::Unschedulable { .. } => "no node takes it".to_owned(),
+        PodProblem::Waiting { reason, .. } => reason.clone(),
+        PodProblem::CrashLoop {
+            restarts, exit_code, ..
+        } => format!(
+            "CrashLoopBackOff, {restarts} restarts, last exit status {}",
+            exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string())
+        ),
+        PodProblem::Failed {
+            exit_code, reason, ..
+        } => {
+            format!("{} with status {exit_code}", reason.as_deref().unwrap_or("ended"))
+        }
+        PodProblem::OutOfMemory { limit, .. } => format!(
+            "OOMKilled at a limit of {}",
+            limit.as_deref().unwrap_or("none (the node had no memory left)")
+        ),
+    }
+}
+
+fn tree(glance: &Glance<'_>) -> Node {
+    let status = glance.status;
+    let ready = condition(status, "Ready");
+    let running = status.version.as_deref().unwrap_or("nothing yet");
+    let version = if running == glance.wanted {
+        running.to_owned()
+    } else {
+        format!("{running}, {} is wanted", glance.wanted)
+    };
+    let summary = ready.map_or_else(
+        || painted(AnsiColor::Yellow, "no operator has reported on it yet"),
+        |ready| {
+            painted(
+                colour(&ready.status),
+                &format!("{}: {}", ready.reason, ready.message),
+            )
+        },
+    );
+    let mut branches = Vec::new();
+    branches.extend(condition(status, "DatabaseReachable").map(|it| line("database", it)));
+    branches.push(migration(status));
+    for (component, title, kind) in [
+        ("task-processor", "task processor", "TaskProcessorAvailable"),
+        ("api", "api", "ApiAvailable"),
+        ("frontend", "frontend", "FrontendAvailable"),
+    ] {
+        branches.extend(workload(glance, component, title, kind));
+    }
+    branches.extend(condition(status, "ExposureReady").map(|it| line("exposure", it)));
+    branches.extend(
+        status
+            .timeouts
+            .as_ref()
+            .map(|it| timeouts(it, condition(status, "TimeoutsAligned"))),
+    );
+    branches.push(diagnoses(glance.diagnoses));
+    Node::new(format!(
+        "{bold}{}/{}{bold:#}  {version}  {summary}",
+        glance.namespace,
+        glance.name,
+        bold = Style::new().bold(),
+    ))
+    .with(branches)
+}
+
+fn line(title: &str, condition: &Condition) -> Node {
+    Node::new(format!(
+        "{title}: {} {}",
+        painted(colour(&condition.status), &condition.reason),
+        condition.message
+    ))
+}
+
+fn migration(status: &FlagsmithDeploymentStatus) -> Node {
+    let condition = condition(status, "MigrationsApplied");
+    let head = condition.map_or_else(|| Node::new("migration: not known"), |it| line("migration", it));
+    head.with(status.migration.iter().filter_map(job))
+}
+
+fn job(migration: &MigrationStatus) -> Option<Node> {
+    let name = migration.job.as_ref()?;
+    let took = match (&migration.started, &migration.finished) {
+        (Some(started), Some(finished)) => {
+            format!(", took {} s", finished.0.duration_since(started.0).as_secs())
+        }
+        (Some(started), None) => format!(", started {}", started.0),
+        _ => String::new(),
+    };
+    Some(Node::new(format!(
+        "Job {name}: {:?} ({}){took}",
+        migration.result, migration.version
+    )))
+}
+
+fn workload(glance: &Glance<'_>, component: &str, title: &str, kind: &str) -> Option<Node> {
+    let components = glance.status.components.as_ref();
+    let state: Option<&ComponentStatus> = components.and_then(|components| match component {
+        "api" => components.api.as_ref(),
+        "task-processor" => components.task_processor.as_ref(),
+        _ => components.frontend.as_ref(),
+    });
+    let condition = condition(glance.status, kind);
+    if state.is_none() && condition.is_none() {
+        return None;
+    }
+    let counts = state.map_or_else(String::new, |state| {
+        format!("{} {} ", state.summary, state.version.as_deref().unwrap_or("?"))
+    });
+    let verdict = condition.map_or_else(String::new, |it| {
+        format!("{} {}", painted(colour(&it.status), &it.reason), it.message)
+    });
+    let pods = glance
+        .pods
+        .iter()
+        .filter(|pod| pod.component == component)
+        .map(pod);
+    Some(Node::new(format!("{title}: {counts}{verdict}")).with(pods))
+}
+
+fn pod(pod: &Pod<'_>) -> Node {
+    let state = match (&pod.problem, pod.terminating, pod.ready) {
+        (_, true, _) => painted(AnsiColor::Yellow, "ending"),
+        (Some(problem), ..) => painted(AnsiColor::Red, problem),
+        (None, _, true) => painted(AnsiColor::Green, "ready"),
+        (None, _, false) => painted(AnsiColor::Yellow, &format!("{}, not ready", pod.phase)),
+    };
+    Node::new(format!("{}  {}  {state}", pod.name, pod.version.unwrap_or("?")))
+}
+
+fn timeouts(timeouts: &TimeoutsStatus, aligned: Option<&Condition>) -> Node {
+    let verdict = aligned.map_or_else(String::new, |it| {
+        format!(" ({} {})", painted(colour(&it.status), &it.reason), it.message)
+    });
+    Node::new(format!(
+        "timeouts: request {} s ≤ gunicorn {} s ≤ proxy {} s; keep-alive {} s; end: preStop {} s + graceful {} s ≤ grace period {} s{verdict}",
+        timeouts.request,
+        timeouts.gunicorn_timeout,
+        timeouts.proxy_read,
+        timeouts.gunicorn_keep_alive,
+        timeouts.pre_stop,
+        timeouts.gunicorn_graceful_timeout,
+        timeouts.termination_grace_period,
+    ))
+}
+
+fn diagnoses(diagnoses: &[Diagnosis]) -> Node {
+    if diagnoses.is_empty() {
+        return Node::new(format!("diagnoses: {}", painted(AnsiColor::Green, "none")));
+    }
+    let lines = diagnoses.iter().map(|diagnosis| {
+        let style = findings::style(diagnosis.severity);
+        Node::new(format!(
+            "{style}{}{style:#} {}",
+            diagnosis.code, diagnosis.message
+        ))
+    });
+    Node::new(format!("diagnoses: see {} diagnose", super::program())).with(lines)
+}
+
+fn condition<'a>(status: &'a FlagsmithDeploymentStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+fn colour(status: &str) -> AnsiColor {
+    match status {
+        "True" => AnsiColor::Green,
+        "False" => AnsiColor::Red,
+        _ => AnsiColor::Yellow,
+    }
+}
+
+fn painted(colour: AnsiColor, text: &(impl fmt::Display + ?Sized)) -> String {
+    let style = Style::new().fg_color(Some(colour.into()));
+    format!("{style}{text}{style:#}")
+}
