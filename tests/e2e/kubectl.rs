@@ -59,8 +59,8 @@ pub fn helm(arguments: &[&str]) -> String {
     succeed("helm", arguments, None)
 }
 
-pub fn apply(text: &str) {
-    succeed("kubectl", &["apply", "-f", "-"], Some(text));
+pub fn apply(namespace: &str, text: &str) {
+    succeed("kubectl", &["-n", namespace, "apply", "-f", "-"], Some(text));
 }
 
 /// What kubectl says when it must fail.
@@ -100,7 +100,7 @@ pub fn wait_until(limit: Duration, what: &str, mut attempt: impl FnMut() -> Resu
             Ok(()) => return,
             Err(state) if start.elapsed() > limit => {
                 let pods = kubectl(&["get", "pods", "-A", "-o", "wide"]);
-                let described = kubectl(&["describe", "fsd"]);
+                let described = kubectl(&["describe", "fsd", "-A"]);
                 let log = kubectl(&[
                     "-n",
                     "flagsmith-system",

@@ -1,0 +1,121 @@
+//! Where a story takes place: a namespace of its own, with one `FlagsmithDeployment` called `flagsmith`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::kubectl::{self, kubectl, pointer, wait_until};
+
+/// A first start initialises a database and runs every migration, on two cores with cold disks.
+pub const START: Duration = Duration::from_mins(5);
+/// What the operator does by itself after an event takes milliseconds; the rest is the cluster's.
+pub const REACTION: Duration = Duration::from_secs(30);
+/// Grace periods of the pods, and the garbage collector.
+pub const REMOVAL: Duration = Duration::from_mins(3);
+
+pub const OLD: &str = "2.260.0";
+pub const NEW: &str = "2.265.0";
+
+/// A namespace, removed at the end of its story; after a failure it stays to be looked at until the cluster ends.
+pub struct Place {
+    namespace: &'static str,
+}
+
+impl Place {
+    pub fn new(namespace: &'static str) -> Self {
+        kubectl(&["create", "namespace", namespace]);
+        Self { namespace }
+    }
+
+    /// kubectl in this namespace.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        kubectl(&self.with(arguments))
+    }
+
+    pub fn apply(&self, text: &str) {
+        kubectl::apply(self.namespace, text);
+    }
+
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        kubectl::json(&self.with(arguments))
+    }
+
+    /// The object, or `None` while there is none.
+    pub fn try_json(&self, arguments: &[&str]) -> Option<Value> {
+        kubectl::try_json(&self.with(arguments))
+    }
+
+    fn with<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
+        ["-n", self.namespace]
+            .iter()
+            .copied()
+            .chain(arguments.iter().copied())
+            .collect()
+    }
+
+    pub fn fsd(&self) -> Value {
+        self.json(&["get", "fsd", "flagsmith"])
+    }
+
+    /// The status of a condition.
+    pub fn condition(&self, kind: &str) -> String {
+        let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].status}}");
+        self.kubectl(&["get", "fsd", "flagsmith", "-o", &path])
+    }
+
+    /// The codes of the diagnoses, in their order.
+    pub fn codes(&self) -> Vec<String> {
+        let fsd = self.fsd();
+        let diagnoses = pointer(&fsd, "/status/diagnoses").as_array();
+        let code = |diagnosis: &Value| diagnosis["code"].as_str().unwrap().to_owned();
+        diagnoses.into_iter().flatten().map(code).collect()
+    }
+
+    pub fn await_ready(&self) {
+        wait_until(START, "the FlagsmithDeployment is Ready", || {
+            (self.condition("Ready") == "True")
+                .then_some(())
+                .ok_or_else(|| self.kubectl(&["get", "fsd", "flagsmith", "-o", "wide"]))
+        });
+    }
+
+    /// The cluster address of a Service.
+    pub fn service(&self, name: &str) -> String {
+        self.kubectl(&["get", "service", name, "-o", "jsonpath={.spec.clusterIP}"])
+    }
+
+    pub fn secret(&self, name: &str, key: &str) -> String {
+        let template = format!("go-template={{{{index .data \"{key}\" | base64decode}}}}");
+        self.kubectl(&["get", "secret", name, "-o", &template])
+    }
+
+    /// What the embedded database answers.
+    pub fn sql(&self, query: &str) -> String {
+        let shell = format!(
+            "PGPASSWORD=\"$POSTGRES_PASSWORD\" psql -h 127.0.0.1 -U flagsmith -d flagsmith -Atc \"{query}\""
+        );
+        let answer = self.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", &shell]);
+        answer.trim().to_owned()
+    }
+
+    /// Deletes the `FlagsmithDeployment` and, with all that is left, the namespace.
+    pub fn remove(self) {
+        self.kubectl(&["delete", "fsd", "--all", "--wait=true", "--timeout=60s"]);
+        kubectl(&["delete", "namespace", self.namespace, "--wait=false"]);
+    }
+}
+
+/// The demo's resource at a release, with an Ingress.
+pub fn demo(version: &str) -> String {
+    let text = std::fs::read_to_string("tests/chart/demo.yaml").unwrap();
+    let text = text.replace("version: \"2.265.0\"", &format!("version: \"{version}\""));
+    assert!(text.contains(version) && text.ends_with('\n'));
+    text + "  exposure:\n    hosts: [flags.example.com]\n    ingress: {className: none}\n"
+}
+
+pub fn step(name: &str, run: impl FnOnce()) {
+    println!("--- {name}");
+    let start = Instant::now();
+    run();
+    println!("    done in {:.1} s", start.elapsed().as_secs_f32());
+}
