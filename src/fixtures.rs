@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
-    observe::{DatabaseProbe, Observation, SecretState, Secrets},
+    observe::{DatabaseProbe, Observation, SecretState, Secrets, database::Queues},
     validate::{DatabaseIdentity, Installation, validate},
 };
 
@@ -65,10 +65,12 @@ pub(crate) fn observation() -> Observation {
         secrets: Secrets {
             database: SecretState::Present(database()),
             migration_database: SecretState::Present(database()),
+            task_processor_database: None,
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),
         },
         database: DatabaseProbe::NotProbed,
+        queues: Queues::default(),
         foreign_autoscalers: BTreeSet::new(),
         http_route_api: true,
         exposure: None,

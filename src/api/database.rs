@@ -22,7 +22,7 @@ pub struct SecretValueSource {
 #[x_kube(
     validation = Rule::new("has(self.urlFrom) || has(self.embedded)").message("one of urlFrom and embedded is needed: urlFrom names the Secret with DATABASE_URL, embedded: {} makes a small PostgreSQL for trying it out"),
     validation = Rule::new("!(has(self.urlFrom) && has(self.embedded))").message("urlFrom and embedded exclude each other: remove embedded to use your own database"),
-    validation = Rule::new("!has(self.embedded) || (!has(self.migrationUrlFrom) && !has(self.analyticsUrlFrom) && !has(self.replicaUrlsFrom))").message("migrationUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom; the embedded database has one role and one server"),
+    validation = Rule::new("!has(self.embedded) || (!has(self.migrationUrlFrom) && !has(self.taskProcessorUrlFrom) && !has(self.analyticsUrlFrom) && !has(self.replicaUrlsFrom))").message("migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom; the embedded database has one role and one server"),
     validation = Rule::new("!has(self.embedded) || type(self.embedded.storage) == int || isQuantity(self.embedded.storage)").message("must be a quantity such as \"10Gi\"").field_path(".embedded.storage"),
     validation = Rule::new("!has(self.embedded) || !has(oldSelf.embedded) || (self.embedded.storage == oldSelf.embedded.storage && has(self.embedded.storageClassName) == has(oldSelf.embedded.storageClassName) && (!has(self.embedded.storageClassName) || self.embedded.storageClassName == oldSelf.embedded.storageClassName))").message("embedded.storage and embedded.storageClassName cannot change: Kubernetes does not change the volume of a StatefulSet; dump the data, then create a new FlagsmithDeployment"),
     validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)").message("a database cannot be exchanged under a running installation: dump and restore the data, then create a new FlagsmithDeployment"),
@@ -37,6 +37,11 @@ pub struct DatabaseSpec {
     /// needs no right to change the schema. Same database as `urlFrom`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration_url_from: Option<SecretValueSource>,
+
+    /// `TASK_PROCESSOR_DATABASE_URL`: a separate database for queued tasks. Tasks that wait in the main one are
+    /// still worked off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_processor_url_from: Option<SecretValueSource>,
 
     /// `ANALYTICS_DATABASE_URL`: a separate database for API usage data.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -50,6 +50,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         settings: &installation.api.container,
         resources: &installation.api.resources,
         database_url: installation.database.url(),
+        task_processor_url: installation.database.task_processor_url(),
         computed,
         serves: true,
         rest: json!({ "lifecycle": { "preStop": { "sleep": { "seconds": timeouts.pre_stop } } } }),

@@ -41,6 +41,8 @@ pub(super) struct Django<'a> {
     pub(super) settings: &'a ContainerSettings,
     pub(super) resources: &'a ResourceRequirements,
     pub(super) database_url: &'a SecretKey,
+    /// The separate database of tasks; the migration Job prepares it in a step of its own.
+    pub(super) task_processor_url: Option<&'a SecretKey>,
     /// Computed variables of this component.
     pub(super) computed: Vec<(&'a str, String)>,
     /// Whether it serves HTTP: ports, probes.
@@ -114,6 +116,10 @@ impl Django<'_> {
             variable(env::DJANGO_ALLOWED_HOSTS, &installation.allowed_hosts.join(",")),
             variable(env::PROMETHEUS_MULTIPROC_DIR, flagsmith::PROMETHEUS_DIR),
         ];
+        variables.extend(
+            self.task_processor_url
+                .map(|key| secret(env::TASK_PROCESSOR_DATABASE_URL, key)),
+        );
         if let Database::External {
             analytics_url,
             replica_urls,

@@ -34,6 +34,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         settings: &settings,
         resources: &spec.resources,
         database_url: installation.database.migration_url(),
+        task_processor_url: None,
         computed: Vec::new(),
         serves: false,
         rest: Value::Null,

@@ -43,6 +43,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         settings: &spec.container,
         resources: &spec.resources,
         database_url: installation.database.url(),
+        task_processor_url: installation.database.task_processor_url(),
         computed: vec![
             (env::RUN_BY_PROCESSOR, "true".to_owned()),
             (env::TASK_RUN_METHOD, "TASK_PROCESSOR".to_owned()),

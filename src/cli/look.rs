@@ -10,7 +10,7 @@ use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::FlagsmithDeployment,
     diagnose::{Code, Component, Diagnosis, Severity, live},
-    observe::{DatabaseProbe, Observation, Observer, Watches, once},
+    observe::{DatabaseProbe, FRESH, Observation, Observer, Watches, once},
     validate::validate,
 };
 
@@ -62,7 +62,11 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
     };
     let watches = Arc::new(Watches::default());
     let mut not_seen = once::list(&cluster.client, &installation.identity.namespace, &watches).await;
-    let observer = Observer::new(cluster.client.clone(), watches, args.connect_database);
+    let observer = Observer::new(
+        cluster.client.clone(),
+        watches,
+        args.connect_database.then_some(FRESH),
+    );
     let previous = resource.status.clone().unwrap_or_default();
     let mut seen = observer.observe(&installation, previous, now).await;
     not_seen.extend(database(&mut seen, args));

@@ -1,6 +1,6 @@
 //! `run`: the operator itself.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +64,10 @@ pub(super) struct Args {
     /// Whether the operator connects to databases itself; switch it off where a `NetworkPolicy` keeps it out.
     #[arg(long, env = "FLAGSMITH_OPERATOR_DATABASE_PROBE", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
     database_probe: bool,
+
+    /// Seconds between two looks into a database.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_DATABASE_PROBE_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u16).range(5..=3600), value_name = "5-3600")]
+    database_probe_interval: u16,
 
     /// How log lines are written.
     #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_FORMAT", default_value = "text")]
@@ -181,7 +185,9 @@ fn settings(args: &Args) -> Settings {
         lease: args
             .leader_election
             .then(|| LeaseSettings::new(&args.pod_namespace, &args.lease_name, &args.pod_name)),
-        probe_databases: args.database_probe,
+        database_interval: args
+            .database_probe
+            .then(|| Duration::from_secs(args.database_probe_interval.into())),
         instance: Some(args.pod_name.clone()),
     }
 }

@@ -55,8 +55,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// The lease that it competes for; `None` leads at once.
     pub lease: Option<LeaseSettings>,
-    /// Whether it connects to databases itself.
-    pub probe_databases: bool,
+    /// How often it looks into the databases; `None`: never.
+    pub database_interval: Option<Duration>,
     /// The name that it shows in Events.
     pub instance: Option<String>,
 }
@@ -112,7 +112,7 @@ async fn passes(
         trigger,
     );
     let context = Arc::new(Context {
-        observer: Observer::new(client.clone(), Arc::clone(&watched), settings.probe_databases),
+        observer: Observer::new(client.clone(), Arc::clone(&watched), settings.database_interval),
         applier: Applier::new(
             client.clone(),
             Arc::clone(&watched),

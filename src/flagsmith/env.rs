@@ -3,6 +3,10 @@
 
 /// The main database; it takes precedence over the `DJANGO_DB_*` family.
 pub const DATABASE_URL: &str = "DATABASE_URL";
+/// A separate database for queued tasks (since 2.178.0).
+pub const TASK_PROCESSOR_DATABASE_URL: &str = "TASK_PROCESSOR_DATABASE_URL";
+/// The databases whose tasks a processor runs; `default`, and `task_processor` where there is a separate one.
+pub const TASK_PROCESSOR_DATABASES: &str = "TASK_PROCESSOR_DATABASES";
 /// The database of API usage data.
 pub const ANALYTICS_DATABASE_URL: &str = "ANALYTICS_DATABASE_URL";
 /// Read replicas, numbered from 0 (since 2.169.0).
@@ -36,6 +40,12 @@ pub const FLAGSMITH_PROXY_API_URL: &str = "FLAGSMITH_PROXY_API_URL";
 /// contradict the specification, so it is refused instead of silently winning or losing.
 pub const RESERVED: &[(&str, &str)] = &[
     (DATABASE_URL, "spec.database.urlFrom"),
+    (TASK_PROCESSOR_DATABASE_URL, "spec.database.taskProcessorUrlFrom"),
+    (TASK_PROCESSOR_DATABASES, "spec.database.taskProcessorUrlFrom"),
+    (
+        "TASK_PROCESSOR_DATABASE_NAME",
+        "spec.database.taskProcessorUrlFrom",
+    ),
     (ANALYTICS_DATABASE_URL, "spec.database.analyticsUrlFrom"),
     ("REPLICA_DATABASE_URLS", "spec.database.replicaUrlsFrom"),
     ("DJANGO_DB_HOST", "spec.database.urlFrom"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{JobOutcome, JobState, WorkloadState};
+use super::{JobOutcome, JobState, WorkloadState, database::Queues};
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult},
     flagsmith::Release,
@@ -36,6 +36,8 @@ pub struct Observation {
     pub secrets: Secrets,
     /// What a connection to the database gave.
     pub database: DatabaseProbe,
+    /// What the task tables show.
+    pub queues: Queues,
     /// Deployments of this installation whose pods are counted by somebody else's autoscaler.
     pub foreign_autoscalers: BTreeSet<String>,
     /// Whether the cluster has the Gateway API's HTTPRoute.
@@ -92,6 +94,8 @@ pub struct Secrets {
     pub database: SecretState<DatabaseIdentity>,
     /// Where `DATABASE_URL` of the migration Job points.
     pub migration_database: SecretState<DatabaseIdentity>,
+    /// Where `TASK_PROCESSOR_DATABASE_URL` points, where a separate database holds the tasks.
+    pub task_processor_database: Option<SecretState<DatabaseIdentity>>,
     /// Django's secret key.
     pub django: SecretState<()>,
     /// A keyed hash of everything that pods read from Secrets at their start; `None` while a value is missing.
@@ -182,7 +186,7 @@ impl ProbeFailureKind {
     pub const fn may_be_local(self) -> bool {
         matches!(
             self,
-            Self::HostNotFound | Self::Refused | Self::TimedOut | Self::Tls | Self::Other
+            Self::HostNotFound | Self::Refused | Self::TimedOut | Self::Tls | Self::NotTried | Self::Other
         )
     }
 }
@@ -202,6 +206,8 @@ pub struct PodSummary {
     pub ready: bool,
     /// It is being deleted.
     pub terminating: bool,
+    /// When its first container was started last; `None` while it does not run.
+    pub started: Option<Timestamp>,
     /// What keeps it from running well.
     pub problems: Vec<PodProblem>,
 }

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::{
     DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodSummary, SecretState, Secrets,
     Watched, Watches, WorkloadState,
-    database::{self, Sessions},
+    database::{Databases, Queues},
     index::Snapshot,
     secrets,
 };
@@ -29,10 +29,10 @@ use crate::{
     build::Component,
     child::Kind,
     decide::database_label,
-    validate::{Installation, SecretKey},
+    validate::{DatabaseUrl, Installation, SecretKey},
 };
 
-/// How long a good look at Secrets and database is used again. Two Secrets each two minutes is one read a
+/// How long a good look at Secrets is used again. Two Secrets each two minutes is one read a
 /// minute and installation; pods read a changed Secret only at their next start anyway.
 pub const FRESH: Duration = Duration::from_mins(2);
 
@@ -44,42 +44,30 @@ pub struct Observer {
     client: Client,
     watches: Arc<Watches>,
     /// `None`: databases are not looked at.
-    sessions: Option<Sessions>,
+    databases: Option<Databases>,
     looks: Mutex<HashMap<String, Look>>,
 }
 
-/// The last look at the Secrets and the database of one installation.
+/// The last look at the Secrets of one installation.
 #[derive(Clone)]
 struct Look {
     at: Instant,
     /// What was looked at: another reference needs another look, any other change of the specification does not.
     keys: Vec<SecretKey>,
     secrets: Secrets,
-    database: DatabaseProbe,
-}
-
-impl Look {
-    fn good(&self) -> bool {
-        self.secrets.hash.is_some()
-            && matches!(
-                self.database,
-                DatabaseProbe::Reachable { read_only: false, .. } | DatabaseProbe::NotProbed
-            )
-    }
-
-    fn fresh_for(&self) -> Duration {
-        if self.good() { FRESH } else { FRESH_WHILE_FAILING }
-    }
+    /// Kept as long as the look, so that the database is asked more often than the Secret is read.
+    url: Option<DatabaseUrl>,
+    task_processor_url: Option<DatabaseUrl>,
 }
 
 impl Observer {
-    /// An observer that probes databases unless told not to.
+    /// An observer that looks at databases once in `database_interval`; not at all without one.
     #[must_use]
-    pub fn new(client: Client, watches: Arc<Watches>, probe_databases: bool) -> Self {
+    pub fn new(client: Client, watches: Arc<Watches>, database_interval: Option<Duration>) -> Self {
         Self {
             client,
             watches,
-            sessions: probe_databases.then(Sessions::default),
+            databases: database_interval.map(Databases::new),
             looks: Mutex::default(),
         }
     }
@@ -90,20 +78,34 @@ impl Observer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
+        if let Some(databases) = &self.databases {
+            databases.forget(uid);
+        }
     }
 
-    /// Makes the next observation read Secrets and database again.
+    /// Makes the next observation read Secrets and databases again.
     pub fn look_again(&self, uid: &str) {
-        self.forget(uid);
+        self.looks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+        if let Some(databases) = &self.databases {
+            databases.look_again(uid);
+        }
     }
 
-    /// When Secrets and database are due for another look.
+    /// When Secrets or databases are due for another look.
     #[must_use]
     pub fn next_look(&self, uid: &str) -> Duration {
         let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.get(uid).map_or(Duration::ZERO, |look| {
-            look.fresh_for().saturating_sub(look.at.elapsed())
-        })
+        let secrets = looks.get(uid).map_or(Duration::ZERO, |look| {
+            self.fresh_for(uid, look).saturating_sub(look.at.elapsed())
+        });
+        let database = self
+            .databases
+            .as_ref()
+            .and_then(|databases| databases.next_look(uid));
+        database.map_or(secrets, |database| database.min(secrets))
     }
 
     /// Looks at one installation.
@@ -114,6 +116,17 @@ impl Observer {
         now: Timestamp,
     ) -> Observation {
         let look = self.look(installation).await;
+        let pods = self.pods(installation);
+        let (database, queues) = match &self.databases {
+            Some(databases) => {
+                let main = look.url.as_ref();
+                let uid = &installation.identity.uid;
+                databases
+                    .look(uid, main, look.task_processor_url.as_ref(), processors(&pods))
+                    .await
+            }
+            None => (DatabaseProbe::NotProbed, Queues::default()),
+        };
         let jobs: Vec<JobState> = self
             .owned_of::<Job>(installation, Kind::Job)
             .iter()
@@ -142,16 +155,30 @@ impl Observer {
                 .map(|set| WorkloadState::from(&set)),
             jobs,
             foreign_migration: self.foreign_migration(installation, &look.secrets),
-            pods: self.pods(installation),
+            pods,
             foreign_autoscalers: self.foreign_autoscalers(installation),
             http_route_api: self.watches.http_route(),
             exposure: self.exposure(installation),
             secrets: look.secrets,
-            database: look.database,
+            database,
+            queues,
         }
     }
 
-    /// Reads Secrets and database, or uses the last look while it is fresh.
+    /// A database that cannot be used may have the wrong URL: whoever corrects the Secret wants to see it heal.
+    fn fresh_for(&self, uid: &str, look: &Look) -> Duration {
+        let failing = self
+            .databases
+            .as_ref()
+            .is_some_and(|databases| databases.failing(uid));
+        if look.secrets.hash.is_some() && !failing {
+            FRESH
+        } else {
+            FRESH_WHILE_FAILING
+        }
+    }
+
+    /// Reads the Secrets, or uses the last look while it is fresh.
     async fn look(&self, installation: &Installation) -> Look {
         let identity = &installation.identity;
         let known = self
@@ -163,20 +190,17 @@ impl Observer {
         let keys = installation.secret_keys();
         if let Some(look) = known
             && look.keys == keys
-            && look.at.elapsed() < look.fresh_for()
+            && look.at.elapsed() < self.fresh_for(&identity.uid, &look)
         {
             return look;
         }
         let read = secrets::read(&self.client, installation).await;
-        let database = match (&self.sessions, &read.url) {
-            (Some(sessions), Some(url)) => database::probe(sessions, url).await,
-            _ => DatabaseProbe::NotProbed,
-        };
         let look = Look {
             at: Instant::now(),
             keys,
             secrets: read.secrets,
-            database,
+            url: read.url,
+            task_processor_url: read.task_processor_url,
         };
         self.looks
             .lock()
@@ -272,6 +296,14 @@ impl Observer {
         let route: Value = self.owned(installation, Kind::HttpRoute, name)?;
         Some(route_state(&route))
     }
+}
+
+/// Which containers of task processors run.
+fn processors(pods: &[PodSummary]) -> Vec<(String, Option<Timestamp>)> {
+    pods.iter()
+        .filter(|pod| pod.component == Component::TaskProcessor.as_str())
+        .map(|pod| (pod.name.clone(), pod.started))
+        .collect()
 }
 
 /// An HTTPRoute is accepted when every Gateway that answered says so (condition Accepted of each parent).

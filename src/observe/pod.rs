@@ -1,5 +1,6 @@
 //! Pods, reduced to what keeps them from running well. Pure conversions.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::{PodProblem, PodSummary};
@@ -53,9 +54,19 @@ impl From<&Pod> for PodSummary {
             phase: status.and_then(|status| status.phase.clone()).unwrap_or_default(),
             ready: condition("Ready").is_some_and(|it| it.status == "True"),
             terminating: pod.metadata.deletion_timestamp.is_some(),
+            started: started(pod),
             problems,
         }
     }
+}
+
+/// When the first container, which is Flagsmith, was started.
+fn started(pod: &Pod) -> Option<Timestamp> {
+    let first = &pod.spec.as_ref()?.containers.first()?.name;
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let status = statuses.iter().find(|status| status.name == *first)?;
+    let running = status.state.as_ref()?.running.as_ref()?;
+    running.started_at.as_ref().map(|time| time.0)
 }
 
 fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec<PodProblem> {

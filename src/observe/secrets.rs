@@ -16,6 +16,8 @@ const HASH_DIGITS: usize = 16;
 pub(super) struct Read {
     pub(super) secrets: Secrets,
     pub(super) url: Option<DatabaseUrl>,
+    /// The separate database of the task processor.
+    pub(super) task_processor_url: Option<DatabaseUrl>,
 }
 
 /// Reads every Secret that the installation's pods need, each once.
@@ -31,6 +33,10 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
     } else {
         reader.url(installation.database.migration_url()).await
     };
+    let task_processor_url = match installation.database.task_processor_url() {
+        Some(key) => Some(reader.url(key).await),
+        None => None,
+    };
     let django = reader.value(&installation.django_secret).await;
     let mut others = Vec::new();
     if let Database::External {
@@ -39,7 +45,11 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
         ..
     } = &installation.database
     {
-        for key in analytics_url.iter().chain(replica_urls) {
+        for key in analytics_url
+            .iter()
+            .chain(replica_urls)
+            .chain(installation.database.task_processor_url())
+        {
             others.push(reader.value(key).await);
         }
     }
@@ -48,13 +58,19 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
         secrets: Secrets {
             database: identity(&url),
             migration_database: identity(&migration_url),
+            task_processor_database: task_processor_url.as_ref().map(identity),
             django: without_value(&django),
             hash,
         },
-        url: match url {
-            SecretState::Present((url, _)) => Some(url),
-            _ => None,
-        },
+        url: usable(url),
+        task_processor_url: task_processor_url.and_then(usable),
+    }
+}
+
+fn usable(url: Url) -> Option<DatabaseUrl> {
+    match url {
+        SecretState::Present((url, _)) => Some(url),
+        _ => None,
     }
 }
 

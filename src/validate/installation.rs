@@ -111,6 +111,8 @@ pub enum Database {
         url: SecretKey,
         /// `DATABASE_URL` of the migration Job, when it has a role of its own.
         migration_url: Option<SecretKey>,
+        /// `TASK_PROCESSOR_DATABASE_URL`.
+        task_processor_url: Option<SecretKey>,
         /// `ANALYTICS_DATABASE_URL`.
         analytics_url: Option<SecretKey>,
         /// `REPLICA_DATABASE_URL_0` and so on.
@@ -197,6 +199,7 @@ impl Installation {
         } = &self.database
         {
             keys.extend(analytics_url.iter().chain(replica_urls).cloned());
+            keys.extend(self.database.task_processor_url().cloned());
         }
         keys
     }
@@ -281,6 +284,7 @@ impl Database {
             (Some(url), _) => Self::External {
                 url: url.into(),
                 migration_url: spec.migration_url_from.as_ref().map(SecretKey::from),
+                task_processor_url: spec.task_processor_url_from.as_ref().map(SecretKey::from),
                 analytics_url: spec.analytics_url_from.as_ref().map(SecretKey::from),
                 replica_urls: spec
                     .replica_urls_from
@@ -300,6 +304,17 @@ impl Database {
     pub const fn url(&self) -> &SecretKey {
         match self {
             Self::External { url, .. } | Self::Embedded { url, .. } => url,
+        }
+    }
+
+    /// The key that holds `TASK_PROCESSOR_DATABASE_URL`, where tasks have a database of their own.
+    #[must_use]
+    pub const fn task_processor_url(&self) -> Option<&SecretKey> {
+        match self {
+            Self::External {
+                task_processor_url, ..
+            } => task_processor_url.as_ref(),
+            Self::Embedded { .. } => None,
         }
     }
 

@@ -80,10 +80,11 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
         (None, Some(_))
             if database.migration_url_from.is_some()
                 || database.analytics_url_from.is_some()
+                || database.task_processor_url_from.is_some()
                 || database.replica_urls_from.is_some() =>
         {
             (
-                "migrationUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only",
+                "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only",
                 "Remove them; the embedded database has one role and one server.",
             )
         }

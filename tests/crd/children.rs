@@ -6,7 +6,7 @@ use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     build::build,
     decide::{MigrationKey, decide},
-    observe::{DatabaseProbe, Observation, SecretState, Secrets},
+    observe::{DatabaseProbe, Observation, SecretState, Secrets, database::Queues},
     validate::{DatabaseIdentity, Installation, validate},
 };
 use kube::{
@@ -41,10 +41,12 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         pods: Vec::new(),
         secrets: Secrets {
             database: SecretState::Present(database.clone()),
+            task_processor_database: None,
             migration_database: SecretState::Present(database.clone()),
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),
         },
+        queues: Queues::default(),
         database: DatabaseProbe::NotProbed,
         foreign_autoscalers: std::collections::BTreeSet::new(),
         http_route_api: true,
@@ -58,7 +60,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
 #[case(json!({
     "requestTimeoutSeconds": 3600,
     "images": {"api": "registry.example.com:5000/api", "pullSecrets": [{"name": "registry"}]},
-    "database": {"urlFrom": source("db"), "migrationUrlFrom": source("owner"), "analyticsUrlFrom": source("a"), "replicaUrlsFrom": [source("r")]},
+    "database": {"urlFrom": source("db"), "migrationUrlFrom": source("owner"), "analyticsUrlFrom": source("a"), "taskProcessorUrlFrom": source("queue"), "replicaUrlsFrom": [source("r")]},
     "django": {"allowedHosts": [".example.com"]},
     "env": [{"name": "LOG_LEVEL", "value": "INFO"}],
     "envFrom": [{"secretRef": {"name": "shared"}}],

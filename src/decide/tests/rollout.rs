@@ -70,6 +70,7 @@ fn pod(component: &str, version: &str, phase: &str) -> PodSummary {
         phase: phase.to_owned(),
         ready: phase == "Running",
         terminating: false,
+        started: None,
         problems: Vec::new(),
     }
 }

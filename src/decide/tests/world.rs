@@ -484,6 +484,7 @@ fn summary(component: &str, release: Release, started: bool) -> PodSummary {
         phase: if started { "Running" } else { "Pending" }.to_owned(),
         ready: started,
         terminating: false,
+        started: None,
         problems: if started {
             Vec::new()
         } else {

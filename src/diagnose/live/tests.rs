@@ -48,6 +48,7 @@ fn pod(component: &str, problems: Vec<PodProblem>) -> PodSummary {
         phase: "Running".to_owned(),
         ready: problems.is_empty(),
         terminating: false,
+        started: None,
         problems,
     }
 }

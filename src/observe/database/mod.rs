@@ -1,23 +1,188 @@
-//! Short, read-only looks at the database.
+//! Short, read-only looks at databases, each at an interval, and what was seen in them before.
 
+mod queue;
 mod session;
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+pub use queue::{
+    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Recurring, Runs, Sample,
+};
 pub use session::{Session, Sessions};
 
-use super::{DatabaseProbe, ProbeFailure, ProbeFailureKind};
-use crate::validate::DatabaseUrl;
+use super::{DatabaseProbe, FRESH_WHILE_FAILING, ProbeFailure, ProbeFailureKind};
+use crate::validate::{DatabaseIdentity, DatabaseUrl};
 
 /// The server's version, and whether writes would fail.
 const QUERY: &str = "SELECT current_setting('server_version_num')::int4, \
      pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'";
 
-/// Connects, asks who is there, disconnects.
-pub async fn probe(sessions: &Sessions, url: &DatabaseUrl) -> DatabaseProbe {
-    let answer = async {
-        let mut session = sessions.open(url).await?;
-        let (version, read_only) = session.one(QUERY).await?;
-        session.close().await;
-        Ok(DatabaseProbe::Reachable { version, read_only })
-    };
-    answer.await.unwrap_or_else(DatabaseProbe::Failed)
+/// What the task tables of one installation show.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Queues {
+    /// In the main database.
+    pub default: QueueProbe,
+    /// In a separate one (`TASK_PROCESSOR_DATABASE_URL`), where there is one.
+    pub separate: Option<QueueProbe>,
+}
+
+/// Looks at databases, each at its interval.
+#[derive(Debug)]
+pub struct Databases {
+    sessions: Sessions,
+    interval: Duration,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// The last look at the databases of one installation.
+#[derive(Clone, Debug)]
+struct Known {
+    at: Instant,
+    good: bool,
+    cause: Cause,
+    database: DatabaseProbe,
+    queues: Queues,
+    history: [queue::History; 2],
+}
+
+/// What a look was for: another database or other processors need another look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Where the databases are.
+    pub databases: Vec<DatabaseIdentity>,
+    /// Containers of task processors, as pod and start time. One that ends leaves locks behind, which can be
+    /// dated only by a look between its end and the start of the next.
+    pub processors: Vec<(String, Option<Timestamp>)>,
+}
+
+impl Databases {
+    /// Looks at each database once in so long; sooner while something is wrong.
+    #[must_use]
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            interval,
+            known: Mutex::default(),
+        }
+    }
+
+    /// What the databases of an installation show, at most one interval old.
+    pub async fn look(
+        &self,
+        uid: &str,
+        main: Option<&DatabaseUrl>,
+        separate: Option<&DatabaseUrl>,
+        processors: Vec<(String, Option<Timestamp>)>,
+    ) -> (DatabaseProbe, Queues) {
+        let cause = Cause {
+            databases: main
+                .iter()
+                .chain(&separate)
+                .map(|url| url.identity.clone())
+                .collect(),
+            processors,
+        };
+        let known = self.lock().get(uid).cloned();
+        if let Some(known) = &known
+            && known.cause == cause
+            && known.at.elapsed() < self.fresh_for(known.good)
+        {
+            return (known.database.clone(), known.queues.clone());
+        }
+        let mut history = known
+            .filter(|known| known.cause.databases == cause.databases)
+            .map(|known| known.history)
+            .unwrap_or_default();
+        let [main_history, separate_history] = &mut history;
+        let (database, default) = match main {
+            Some(url) => self.see(url, main_history).await,
+            None => (DatabaseProbe::NotProbed, QueueProbe::NotProbed),
+        };
+        let separate = match separate {
+            Some(url) => Some(self.see(url, separate_history).await.1),
+            None => None,
+        };
+        let queues = Queues { default, separate };
+        let seen = Known {
+            at: Instant::now(),
+            good: matches!(
+                database,
+                DatabaseProbe::Reachable { read_only: false, .. } | DatabaseProbe::NotProbed
+            ) && !matches!(queues.separate, Some(QueueProbe::Failed(_))),
+            cause,
+            database: database.clone(),
+            queues: queues.clone(),
+            history,
+        };
+        self.lock().insert(uid.to_owned(), seen);
+        (database, queues)
+    }
+
+    /// When another look is due.
+    #[must_use]
+    pub fn next_look(&self, uid: &str) -> Option<Duration> {
+        self.lock()
+            .get(uid)
+            .map(|known| self.fresh_for(known.good).saturating_sub(known.at.elapsed()))
+    }
+
+    /// Whether the last look showed a database that cannot be used.
+    #[must_use]
+    pub fn failing(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|known| !known.good)
+    }
+
+    /// Forgets the last look and everything before it.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Makes the next look a new one; what was seen before stays known.
+    pub fn look_again(&self, uid: &str) {
+        if let Some(known) = self.lock().get_mut(uid) {
+            known.cause.processors.clear();
+            known.good = false;
+        }
+    }
+
+    async fn see(&self, url: &DatabaseUrl, history: &mut queue::History) -> (DatabaseProbe, QueueProbe) {
+        let mut database = DatabaseProbe::NotProbed;
+        let looked = async {
+            let mut session = self.sessions.open(url).await?;
+            let (version, read_only) = session.one(QUERY).await?;
+            database = DatabaseProbe::Reachable { version, read_only };
+            let queue = queue::read(&mut session, Timestamp::now()).await?;
+            session.close().await;
+            Ok(queue)
+        }
+        .await;
+        match looked {
+            Ok(QueueProbe::Seen(mut queue)) => {
+                queue.before = history.samples();
+                history.push(&queue);
+                (database, QueueProbe::Seen(queue))
+            }
+            Ok(other) => (database, other),
+            // The server answered; only its task tables did not.
+            Err(failure) if database != DatabaseProbe::NotProbed => (database, QueueProbe::Failed(failure)),
+            Err(failure) => (DatabaseProbe::Failed(failure), QueueProbe::NotProbed),
+        }
+    }
+
+    fn fresh_for(&self, good: bool) -> Duration {
+        if good {
+            self.interval
+        } else {
+            self.interval.min(FRESH_WHILE_FAILING)
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -54,7 +54,7 @@ impl Operator {
             concurrency: 8,
             lease,
             // Simulated nodes run no database.
-            probe_databases: false,
+            database_interval: None,
             instance: Some("test".to_owned()),
         };
         let task = tokio::spawn(run(

@@ -1,0 +1,88 @@
+//! What was seen of a queue before, kept in memory: a status that moved with it would be written at every pass.
+
+use std::collections::VecDeque;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{MOST_COUNTED, Queue};
+
+/// Samples that are kept: half an hour at the default interval, 2 KB.
+const KEPT: usize = 30;
+
+/// One look at a queue, reduced to what rates and dates need.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// When.
+    pub at: Timestamp,
+    /// The database's newest transaction id then: what was written by an older one was written before.
+    pub xid: i64,
+    /// Tasks that were ready; a lower bound when `capped`.
+    pub ready: i64,
+    /// More were ready than are counted.
+    pub capped: bool,
+    /// How long the oldest had been ready.
+    pub oldest_ready: Option<SignedDuration>,
+}
+
+/// The newest samples of one queue.
+#[derive(Clone, Debug, Default)]
+pub struct History(VecDeque<Sample>);
+
+impl History {
+    /// Everything that is kept, the newest last.
+    #[must_use]
+    pub fn samples(&self) -> Vec<Sample> {
+        self.0.iter().copied().collect()
+    }
+
+    /// Keeps a sample. Transaction ids that run backwards mean another server (a restored backup, a failover to a
+    /// copy that was behind): what is known of the old one dates nothing there.
+    pub fn push(&mut self, queue: &Queue) {
+        if self.0.back().is_some_and(|last| last.xid > queue.xid) {
+            self.0.clear();
+        }
+        if self.0.len() == KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(Sample {
+            at: queue.at,
+            xid: queue.xid,
+            ready: queue.ready,
+            capped: queue.ready > MOST_COUNTED,
+            oldest_ready: queue.oldest_ready,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(xid: i64) -> Queue {
+        Queue {
+            xid,
+            ready: xid,
+            ..Queue::default()
+        }
+    }
+
+    #[test]
+    fn is_bounded_and_keeps_the_newest() {
+        let mut history = History::default();
+        for xid in 0..100 {
+            history.push(&queue(xid));
+        }
+        let samples = history.samples();
+        assert_eq!(samples.len(), KEPT);
+        assert_eq!(samples.first().map(|it| it.xid), Some(70));
+        assert_eq!(samples.last().map(|it| it.xid), Some(99));
+    }
+
+    #[test]
+    fn begins_anew_on_another_server() {
+        let mut history = History::default();
+        history.push(&queue(900));
+        history.push(&queue(20));
+        assert_eq!(history.samples().len(), 1);
+    }
+}
