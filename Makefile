@@ -53,11 +53,13 @@ test-e2e: ## What a user sees: chart, containers, database, upgrade, on a real n
 
 .PHONY: generate
 generate: ## Write the files that are generated from the source
-	cargo run --quiet --locked -- generate crd > $(CACHE)/crd.yaml
-	install -D -m 644 $(CACHE)/crd.yaml crds/flagsmithdeployments.yaml
-	cargo run --quiet --locked -- generate causes > $(CACHE)/causes.md
-	install -D -m 644 $(CACHE)/causes.md docs/causes.md
-	install -D -m 644 $(CACHE)/crd.yaml charts/flagsmith-operator/files/crd.yaml
+	cargo run --quiet --locked -- generate crd > $(CARGO_TARGET_DIR)/crd.yaml
+	install -D -m 644 $(CARGO_TARGET_DIR)/crd.yaml crds/flagsmithdeployments.yaml
+	cargo run --quiet --locked -- generate api > $(CARGO_TARGET_DIR)/api.md
+	install -D -m 644 $(CARGO_TARGET_DIR)/api.md docs/api.md
+	cargo run --quiet --locked -- generate causes > $(CARGO_TARGET_DIR)/causes.md
+	install -D -m 644 $(CARGO_TARGET_DIR)/causes.md docs/causes.md
+	install -D -m 644 $(CARGO_TARGET_DIR)/crd.yaml charts/flagsmith-operator/files/crd.yaml
 
 .PHONY: image
 image: ## The operator's image as an OCI archive, from a release build; prints its path

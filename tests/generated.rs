@@ -11,6 +11,7 @@ const FILES: &[(&str, &[&str])] = &[
             "charts/flagsmith-operator/files/crd.yaml",
         ],
     ),
+    ("api", &["docs/api.md"]),
     ("causes", &["docs/causes.md"]),
 ];
 

@@ -8,7 +8,7 @@ use kube::CustomResourceExt as _;
 use super::FlagsmithDeployment;
 
 /// Types of Kubernetes that are embedded in the specification; their own fields are documented by Kubernetes.
-const EMBEDDED: &[&str] = &[
+pub(super) const EMBEDDED: &[&str] = &[
     "affinity",
     "behavior",
     "conditions",

@@ -6,6 +6,7 @@ mod components;
 mod crd;
 mod database;
 mod exposure;
+mod reference;
 mod settings;
 mod spec;
 mod status;
@@ -19,6 +20,7 @@ pub use components::{
 pub use crd::{crd, crd_yaml};
 pub use database::{DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
 pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference};
+pub use reference::api_markdown;
 pub use settings::{DjangoSpec, ImagesSpec};
 pub use spec::{FlagsmithDeployment, FlagsmithDeploymentSpec};
 pub use status::{

@@ -18,12 +18,15 @@ pub(super) struct Args {
 enum What {
     /// The `CustomResourceDefinition`.
     Crd,
+    /// The documentation of every field.
+    Api,
     /// The documentation of all causes.
     Causes,
 }
 
 pub(super) fn main(args: &Args) -> ExitCode {
     let text = match args.what {
+        What::Api => Ok(crate::api::api_markdown()),
         What::Causes => Ok(crate::diagnose::catalogue::causes_markdown()),
         What::Crd => crate::api::crd_yaml().map_err(|error| error.to_string()),
     };
