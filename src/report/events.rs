@@ -1,5 +1,10 @@
 //! Events, for transitions only.
+//!
+//! The recorder counts an Event that it has seen instead of writing another, and keeps the first one's note; two are
+//! the same when type, reason, action and both objects are. So a note either says nothing that differs from one time
+//! to the next, or its Event names the second object that it is about.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType};
 
 use crate::{
@@ -12,31 +17,40 @@ const NOTE_LIMIT: usize = 1000;
 
 /// The Events of one pass: what changed from one status to the next, and what was repaired.
 pub(super) fn events(
+    namespace: &str,
     before: &FlagsmithDeploymentStatus,
     after: &FlagsmithDeploymentStatus,
     applied: &Applied,
 ) -> Vec<Event> {
     let mut events = Vec::new();
-    let result =
-        |status: &FlagsmithDeploymentStatus| status.migration.as_ref().map(|migration| migration.result);
-    if result(before) != result(after)
+    let stands = |status: &FlagsmithDeploymentStatus| {
+        let migration = status.migration.as_ref()?;
+        Some((migration.job.clone(), migration.result))
+    };
+    if stands(before) != stands(after)
         && let Some(migration) = &after.migration
     {
         let version = &migration.version;
+        let about_job = |reason: &str, note: String| Event {
+            secondary: migration.job.clone().map(|job| ObjectReference {
+                api_version: Some("batch/v1".to_owned()),
+                kind: Some("Job".to_owned()),
+                namespace: Some(namespace.to_owned()),
+                name: Some(job),
+                ..ObjectReference::default()
+            }),
+            ..event(EventType::Normal, reason, "Migrate", note)
+        };
         match migration.result {
-            MigrationResult::Running => events.push(event(
-                EventType::Normal,
+            MigrationResult::Running => events.push(about_job(
                 "MigrationStarted",
-                "Migrate",
                 format!(
                     "Job {} migrates the database to {version}",
                     migration.job.as_deref().unwrap_or_default()
                 ),
             )),
-            MigrationResult::Applied if result(before).is_some() => events.push(event(
-                EventType::Normal,
+            MigrationResult::Applied if before.migration.is_some() => events.push(about_job(
                 "MigrationSucceeded",
-                "Migrate",
                 format!("the database is migrated to {version}"),
             )),
             _ => {}
@@ -68,10 +82,7 @@ pub(super) fn events(
             EventType::Normal,
             "Available",
             "Reconcile",
-            format!(
-                "Flagsmith {} runs as asked for",
-                after.version.as_deref().unwrap_or_default()
-            ),
+            "Flagsmith runs as asked for".to_owned(),
         ));
     }
     for object in &applied.repaired {
@@ -96,5 +107,38 @@ fn event(kind: EventType, reason: &str, action: &str, note: String) -> Event {
         note: Some(note),
         action: action.to_owned(),
         secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::MigrationStatus;
+
+    fn migrated_to(version: &str, result: MigrationResult) -> FlagsmithDeploymentStatus {
+        FlagsmithDeploymentStatus {
+            migration: Some(MigrationStatus {
+                version: version.to_owned(),
+                job: Some(format!("flagsmith-migrate-{version}")),
+                result,
+                ..MigrationStatus::default()
+            }),
+            ..FlagsmithDeploymentStatus::default()
+        }
+    }
+
+    #[test]
+    fn two_migrations_are_two_events() {
+        let job = |version| {
+            let before = migrated_to(version, MigrationResult::Running);
+            let after = migrated_to(version, MigrationResult::Applied);
+            let events = events("apps", &before, &after, &Applied::default());
+            let [event] = events.as_slice() else {
+                panic!("one event, not {}", events.len());
+            };
+            assert_eq!(event.note, Some(format!("the database is migrated to {version}")));
+            event.secondary.clone()
+        };
+        assert_ne!(job("2.260.0"), job("2.265.0"));
     }
 }

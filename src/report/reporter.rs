@@ -181,7 +181,7 @@ impl Reporter {
             ..resource.object_ref(&())
         };
         if wait.is_none() {
-            for event in events::events(before, &after, applied) {
+            for event in events::events(&identity.namespace, before, &after, applied) {
                 self.check_leading()?;
                 // An Event that cannot be written is no reason to repeat a pass.
                 if let Err(error) = self.recorder.publish(&event, &reference).await {
