@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
-    observe::{DatabaseProbe, Observation, SecretState, Secrets, database::Queues},
+    observe::{DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, database::Queues},
     validate::{DatabaseIdentity, Installation, validate},
 };
 
@@ -74,5 +74,6 @@ pub(crate) fn observation() -> Observation {
         foreign_autoscalers: BTreeSet::new(),
         http_route_api: true,
         exposure: None,
+        front: FrontSeen::default(),
     }
 }

@@ -17,6 +17,8 @@ mod fixtures;
 pub mod flagsmith;
 mod hex;
 pub mod observe;
+pub mod proxy;
 pub mod report;
 pub mod telemetry;
+pub mod timeouts;
 pub mod validate;

@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Exactly one of an Ingress and an HTTPRoute, for the same hosts.
+/// Exactly one of an Ingress and an `HTTPRoute`, for the same hosts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -25,9 +25,34 @@ pub struct ExposureSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<IngressSpec>,
 
-    /// An HTTPRoute (gateway.networking.k8s.io/v1), made once the cluster has that API.
+    /// An `HTTPRoute` (gateway.networking.k8s.io/v1), made once the cluster has that API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_route: Option<HttpRouteSpec>,
+
+    /// What stands in front of the Ingress or `HTTPRoute`, where the operator cannot see it by itself: it recognises a
+    /// proxy by the controller of the `IngressClass` or of the Gateway's class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxySpec>,
+}
+
+/// A proxy: its name, or its timeouts where the operator cannot set them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxySpec {
+    /// A proxy that the operator knows, for example "ingress-nginx", for a controller with a name of its own
+    /// (--controller-class). An unknown name is refused with the list of those that are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub name: Option<String>,
+    /// How long it waits for a response, in seconds, where no annotation or field of the operator sets that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub read_timeout_seconds: Option<i32>,
+    /// How long it keeps an idle connection to a pod, in seconds, where that differs from its default. Gunicorn's
+    /// keep-alive becomes longer than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub idle_timeout_seconds: Option<i32>,
 }
 
 /// Settings of the Ingress.
@@ -48,7 +73,7 @@ pub struct IngressSpec {
     pub tls: Vec<IngressTLS>,
 }
 
-/// Settings of the HTTPRoute.
+/// Settings of the `HTTPRoute`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteSpec {
@@ -57,7 +82,7 @@ pub struct HttpRouteSpec {
     #[x_kube(validation = Rule::new("self.size() >= 1").message("name at least one Gateway, such as {name: public, namespace: gateways}"))]
     pub parent_refs: Vec<ParentReference>,
 
-    /// Annotations of the HTTPRoute.
+    /// Annotations of the `HTTPRoute`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }

@@ -19,7 +19,7 @@ pub use components::{
 };
 pub use crd::{crd, crd_yaml};
 pub use database::{DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
-pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference};
+pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
 pub use reference::api_markdown;
 pub use settings::{DjangoSpec, ImagesSpec};
 pub use spec::{FlagsmithDeployment, FlagsmithDeploymentSpec};

@@ -119,8 +119,17 @@ pub struct ComponentStatus {
 pub struct TimeoutsStatus {
     /// `spec.requestTimeoutSeconds`.
     pub request: i32,
-    /// The proxy's read and send timeout.
+    /// Gunicorn's worker class: `sync` ends a request at its timeout, `gthread` does not.
+    #[serde(default)]
+    pub worker_class: String,
+    /// The proxy in front, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// The proxy's read and send timeout: set by the operator where it can be, else what it should be.
     pub proxy_read: i32,
+    /// How long the proxy keeps an idle connection to a pod, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_idle: Option<i32>,
     /// Gunicorn's `--timeout`.
     pub gunicorn_timeout: i32,
     /// Gunicorn's `--keep-alive`.
@@ -131,6 +140,9 @@ pub struct TimeoutsStatus {
     pub pre_stop: i32,
     /// `terminationGracePeriodSeconds` of the pod.
     pub termination_grace_period: i32,
+    /// PostgreSQL's `statement_timeout` of the API's sessions, where the operator sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement_timeout: Option<i32>,
 }
 
 /// One cause, with what was seen and what to do.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workload) -> Child {
-    let timeouts = plan.timeouts;
+    let timeouts = plan.timeouts.values;
     // Flags stand before the sub-command and not in the environment: GUNICORN_KEEP_ALIVE and GUNICORN_CMD_ARGS
     // are ignored from 2.253.0 and 2.170.0 on (flagsmith-common before 3.15.1); `start` reads flags in all.
     let args = [

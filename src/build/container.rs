@@ -9,6 +9,7 @@ use super::pod::django_mounts;
 use crate::{
     api::ContainerSettings,
     flagsmith::{self, env},
+    timeouts::{LIVENESS_PERIOD, liveness_failures},
     validate::{Database, Installation, SecretKey},
 };
 
@@ -17,13 +18,6 @@ const STARTUP_PERIOD: i32 = 2;
 /// Failed startup probes before a container is replaced: 5 minutes, because a start under CPU throttling is
 /// slow and killing it only makes it start again (Flagsmith 2.248.0 raised its own limit to 120 s for that).
 const STARTUP_FAILURES: i32 = 150;
-/// Seconds between two liveness probes.
-const LIVENESS_PERIOD: i32 = 10;
-/// Failed liveness probes before a container is replaced: at least a minute.
-const LIVENESS_FAILURES: i32 = 6;
-/// Failed liveness probes beyond the longest request. While all threads are busy with requests of that length
-/// nothing answers, which is no reason to kill them.
-const LIVENESS_MARGIN: i32 = 2;
 /// Seconds between two readiness probes; each costs the database an insert, an update and a delete.
 const READINESS_PERIOD: i32 = 5;
 /// Failed readiness probes before a pod is taken out of its Service.
@@ -79,8 +73,7 @@ impl Django<'_> {
                     { "name": "metrics", "containerPort": flagsmith::METRICS_PORT, "protocol": "TCP" },
                 ]),
             );
-            let liveness_failures =
-                LIVENESS_FAILURES.max(installation.request_timeout / LIVENESS_PERIOD + LIVENESS_MARGIN);
+            let liveness_failures = liveness_failures(installation.request_timeout);
             let probes = [
                 (
                     "startupProbe",

@@ -2,44 +2,26 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Component, child, ingress::API_PATHS};
+use super::{
+    child,
+    route::{self, API_PATHS, Backend},
+};
 use crate::{
     api::ExposureSpec,
     child::{Child, Kind},
-    decide::Timeouts,
-    flagsmith,
+    decide::Plan,
+    proxy::{Read, RouteField},
+    timeouts::Front,
     validate::Installation,
 };
 
-/// Every host: a route without `hostnames` takes those of its listener.
-const ANY_HOST: &str = "*";
-
-pub(super) fn build(
-    installation: &Installation,
-    exposure: &ExposureSpec,
-    timeouts: Timeouts,
-) -> Option<Child> {
+pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &ExposureSpec) -> Option<Child> {
     let spec = exposure.http_route.as_ref()?;
-    // Without them the implementation's own default cuts: Envoy's is 15 seconds.
-    let limit = format!("{}s", timeouts.proxy_read);
-    let timeouts = json!({ "request": limit, "backendRequest": limit });
+    let timeouts = timeouts(plan);
     let prefix = |path: &str| json!({ "path": { "type": "PathPrefix", "value": path } });
-    let backend = |component: Component, port: i32| {
-        json!([{
-            "group": "",
-            "kind": "Service",
-            "name": installation.child(component.as_str()),
-            "port": port,
-            "weight": 1,
-        }])
-    };
-    let api = || backend(Component::Api, flagsmith::HTTP_PORT);
-    let rest = if installation.frontend.enabled {
-        backend(Component::Frontend, flagsmith::FRONTEND_PORT)
-    } else {
-        api()
-    };
-    let hosts: Vec<_> = exposure.hosts.iter().filter(|host| *host != ANY_HOST).collect();
+    let backends = |Backend { service, port }: Backend| json!([{ "group": "", "kind": "Service", "name": service, "port": port, "weight": 1 }]);
+    // A route without `hostnames` takes those of its listener, so one host that is any host takes them all.
+    let hosts: Option<Vec<&str>> = route::hosts(exposure).collect();
     let parents: Vec<_> = spec
         .parent_refs
         .iter()
@@ -67,11 +49,31 @@ pub(super) fn build(
         annotations,
         json!({ "spec": {
             "parentRefs": parents,
-            "hostnames": (hosts.len() == exposure.hosts.len()).then_some(hosts),
+            "hostnames": hosts,
             "rules": [
-                { "matches": API_PATHS.iter().map(|path| prefix(path)).collect::<Vec<_>>(), "backendRefs": api(), "timeouts": timeouts },
-                { "matches": [prefix("/")], "backendRefs": rest, "timeouts": timeouts },
+                {
+                    "matches": API_PATHS.iter().map(|path| prefix(path)).collect::<Vec<_>>(),
+                    "backendRefs": backends(route::api(installation)),
+                    "timeouts": timeouts,
+                },
+                { "matches": [prefix("/")], "backendRefs": backends(route::rest(installation)), "timeouts": timeouts },
             ],
         } }),
     ))
+}
+
+/// The timeouts of a rule. Without them the implementation's own default cuts: Envoy's is 15 seconds. So an
+/// implementation that is not known yet gets them too; one that is known not to read them does not.
+fn timeouts(plan: &Plan) -> Value {
+    let limit = format!("{}s", plan.timeouts.proxy_read);
+    match plan.front {
+        Front::Proxy {
+            read: Read::Route(RouteField::BackendRequest),
+            ..
+        } => json!({ "backendRequest": limit }),
+        Front::Proxy {
+            proxy: Some(_), read, ..
+        } if read != Read::Route(RouteField::Both) => Value::Null,
+        _ => json!({ "request": limit, "backendRequest": limit }),
+    }
 }

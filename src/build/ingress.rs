@@ -2,34 +2,33 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Component, child};
+use super::{
+    child,
+    route::{self, API_PATHS, Backend},
+};
 use crate::{
     api::ExposureSpec,
     child::{Child, Kind},
-    flagsmith,
+    decide::Plan,
+    proxy::Place,
     validate::Installation,
 };
 
-/// What Django serves; everything else belongs to the frontend. (The official chart leaves out `/o/` and
-/// `/.well-known/`, which OAuth needs.)
-pub(super) const API_PATHS: &[&str] = &["/api", "/health", "/admin", "/static/admin", "/o", "/.well-known"];
-
-/// Every host.
-const ANY_HOST: &str = "*";
-
-pub(super) fn build(installation: &Installation, exposure: &ExposureSpec) -> Option<Child> {
+pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &ExposureSpec) -> Option<Child> {
     let spec = exposure.ingress.as_ref()?;
     let paths = paths(installation);
-    let rules: Vec<_> = exposure
-        .hosts
-        .iter()
-        .map(|host| json!({ "host": (host != ANY_HOST).then_some(host), "http": { "paths": paths } }))
+    let rules: Vec<_> = route::hosts(exposure)
+        .map(|host| json!({ "host": host, "http": { "paths": paths } }))
         .collect();
-    let annotations: Map<String, Value> = spec
+    let mut annotations: Map<String, Value> = spec
         .annotations
         .iter()
         .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
+    for annotation in plan.front.annotations(Place::Ingress, &plan.timeouts) {
+        let own = spec.annotations.get(annotation.key).map(String::as_str);
+        annotations.insert(annotation.key.to_owned(), json!(annotation.merged(own)));
+    }
     let tls = (!spec.tls.is_empty()).then_some(&spec.tls);
     Some(child(
         installation,
@@ -42,16 +41,10 @@ pub(super) fn build(installation: &Installation, exposure: &ExposureSpec) -> Opt
 }
 
 fn paths(installation: &Installation) -> Vec<Value> {
-    let backend = |component: Component, port: i32| json!({ "service": { "name": installation.child(component.as_str()), "port": { "number": port } } });
-    let api = || backend(Component::Api, flagsmith::HTTP_PORT);
-    let rest = if installation.frontend.enabled {
-        backend(Component::Frontend, flagsmith::FRONTEND_PORT)
-    } else {
-        api()
-    };
+    let backend = |Backend { service, port }: Backend| json!({ "service": { "name": service, "port": { "number": port } } });
     API_PATHS
         .iter()
-        .map(|path| json!({ "path": path, "pathType": "Prefix", "backend": api() }))
-        .chain([json!({ "path": "/", "pathType": "Prefix", "backend": rest })])
+        .map(|path| json!({ "path": path, "pathType": "Prefix", "backend": backend(route::api(installation)) }))
+        .chain([json!({ "path": "/", "pathType": "Prefix", "backend": backend(route::rest(installation)) })])
         .collect()
 }

@@ -10,6 +10,7 @@ mod http_route;
 mod ingress;
 mod job;
 mod pod;
+mod route;
 mod service;
 mod service_account;
 mod task_processor;
@@ -57,7 +58,7 @@ impl Component {
 /// Builds every object of an installation, in the order in which they are applied.
 #[must_use]
 pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
-    let mut children = vec![service::api(installation)];
+    let mut children = vec![service::api(installation, plan)];
     if installation.service_account.is_none() {
         children.push(service_account::build(installation));
     }
@@ -80,7 +81,7 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
         ));
     }
     if installation.frontend.enabled {
-        children.push(service::frontend(installation));
+        children.push(service::frontend(installation, plan));
         if let Some(workload) = &plan.frontend {
             children.push(frontend::build(installation, plan, workload));
             children.push(disruption_budget::build(installation, Component::Frontend));
@@ -92,9 +93,9 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
         }
     }
     if let Some(exposure) = &installation.exposure {
-        children.extend(ingress::build(installation, exposure));
+        children.extend(ingress::build(installation, plan, exposure));
         if plan.http_route {
-            children.extend(http_route::build(installation, exposure, plan.timeouts));
+            children.extend(http_route::build(installation, plan, exposure));
         }
     }
     children.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));

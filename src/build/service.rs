@@ -1,17 +1,20 @@
 //! The Services of API and frontend.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Component, child, selector};
 use crate::{
     child::{Child, Kind},
+    decide::Plan,
     flagsmith,
+    proxy::Place,
     validate::Installation,
 };
 
-pub(super) fn api(installation: &Installation) -> Child {
+pub(super) fn api(installation: &Installation, plan: &Plan) -> Child {
     service(
         installation,
+        plan,
         Component::Api,
         &json!([
             { "name": "http", "port": flagsmith::HTTP_PORT, "targetPort": "http", "protocol": "TCP" },
@@ -20,21 +23,28 @@ pub(super) fn api(installation: &Installation) -> Child {
     )
 }
 
-pub(super) fn frontend(installation: &Installation) -> Child {
+pub(super) fn frontend(installation: &Installation, plan: &Plan) -> Child {
     service(
         installation,
+        plan,
         Component::Frontend,
         &json!([{ "name": "http", "port": flagsmith::FRONTEND_PORT, "targetPort": "http", "protocol": "TCP" }]),
     )
 }
 
-fn service(installation: &Installation, component: Component, ports: &Value) -> Child {
+fn service(installation: &Installation, plan: &Plan, component: Component, ports: &Value) -> Child {
+    let annotations = plan
+        .front
+        .annotations(Place::Service, &plan.timeouts)
+        .into_iter()
+        .map(|annotation| (annotation.key.to_owned(), json!(annotation.value)))
+        .collect();
     child(
         installation,
         Kind::Service,
         &installation.child(component.as_str()),
         Some(component),
-        Map::new(),
+        annotations,
         json!({ "spec": { "type": "ClusterIP", "selector": selector(installation, component), "ports": ports } }),
     )
 }

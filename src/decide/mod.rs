@@ -6,16 +6,15 @@ mod plan;
 mod rollout;
 #[cfg(test)]
 mod tests;
-mod timeouts;
 
 pub use gate::{Gate, GateInput};
 pub use key::{MIGRATE_COMMAND, MigrationKey, database_label};
 pub use plan::{GeneratedSecret, Migrate, Migrated, Plan, Workload};
-pub use timeouts::Timeouts;
 
 use crate::{
     diagnose::Diagnosis,
     observe::{JobOutcome, JobState, Observation, PodSummary, SecretState},
+    timeouts::{Timeouts, recognise},
     validate::{Database, Installation},
 };
 
@@ -51,6 +50,7 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
             .find(|code| code.blocks_migration()),
         foreign: seen.foreign_migration.is_some(),
     });
+    let front = recognise(installation, seen);
     let rollout = rollout::decide(installation, seen, &gate, key.as_ref());
     let migrate = match (&gate, key.clone(), job_name.clone(), identity) {
         (Gate::Pending, Some(key), Some(name), Some(identity)) if rollout.processor_stopped => {
@@ -66,8 +66,11 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
     Plan {
         timeouts: Timeouts::chain(
             installation.request_timeout,
+            installation.api.gunicorn.threads,
             installation.api.gunicorn.keep_alive_seconds,
+            &front,
         ),
+        front,
         migrate,
         superseded_jobs: superseded(seen, key.as_ref(), job_name.as_deref(), &gate),
         generate: generated(installation, seen),

@@ -1,13 +1,18 @@
 //! What should be true after this pass.
 
-use super::{Gate, MigrationKey, Timeouts};
-use crate::flagsmith::Release;
+use super::{Gate, MigrationKey};
+use crate::{
+    flagsmith::Release,
+    timeouts::{Front, Timeouts},
+};
 
 /// What should be true after this pass, decided from one observation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Every timeout.
     pub timeouts: Timeouts,
+    /// What stands in front of the pods.
+    pub front: Front,
     /// How the migration stands.
     pub gate: Gate,
     /// The key of the wanted migration.

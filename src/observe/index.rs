@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::core::{DynamicObject, TypeMeta};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,7 +35,7 @@ pub struct Key {
     pub name: String,
 }
 
-/// One object as the API server last showed it, without managed fields.
+/// One object as the API server last showed it, without the managed fields that nothing asks for.
 #[derive(Debug)]
 pub struct Snapshot {
     /// Its uid.
@@ -63,7 +64,7 @@ pub struct Index {
 impl Snapshot {
     /// Takes what is needed of an object. `None` for an object without uid or name, which no server sends.
     fn of(kind: Watched, mut object: DynamicObject) -> Option<(Key, Self)> {
-        object.metadata.managed_fields = None;
+        prune_managed_fields(kind, &mut object.metadata.managed_fields);
         let metadata = &object.metadata;
         let label = |name: &str| {
             metadata
@@ -279,6 +280,21 @@ impl Index {
         let mut counts = self.counts.write().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(kind).or_default();
         *count = count.saturating_add_signed(change);
+    }
+}
+
+/// Who else wrote a Service, Ingress or `HTTPRoute` is kept, to name whoever changes a timeout there; in a quiet
+/// installation that is nobody.
+fn prune_managed_fields(kind: Watched, fields: &mut Option<Vec<ManagedFieldsEntry>>) {
+    if !matches!(
+        kind,
+        Watched::Child(Kind::Service | Kind::Ingress | Kind::HttpRoute)
+    ) {
+        *fields = None;
+    }
+    if let Some(fields) = fields {
+        fields
+            .retain(|entry| entry.subresource.is_none() && entry.manager.as_deref() != Some(marks::OPERATOR));
     }
 }
 

@@ -1,7 +1,9 @@
 //! The second step: what is there. Reads the index of watched objects, the Secrets and the database.
 
 mod autoscaler;
+mod classes;
 pub mod database;
+mod front;
 pub mod index;
 mod observation;
 mod observer;
@@ -11,6 +13,7 @@ mod secrets;
 pub mod watch;
 mod workload;
 
+pub use front::{Annotated, FrontSeen};
 pub use index::{Index, Watched};
 
 pub use observation::{

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{JobOutcome, JobState, WorkloadState, database::Queues};
+use super::{FrontSeen, JobOutcome, JobState, WorkloadState, database::Queues};
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult},
     flagsmith::Release,
@@ -44,6 +44,8 @@ pub struct Observation {
     pub http_route_api: bool,
     /// Addresses or acceptance of the Ingress or HTTPRoute: `None` when there is no such object yet.
     pub exposure: Option<ExposureState>,
+    /// What stands in front of the pods.
+    pub front: FrontSeen,
 }
 
 impl Observation {

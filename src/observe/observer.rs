@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::Job,
-    core::v1::Pod,
+    core::v1::{Pod, Service},
     networking::v1::Ingress,
 };
 use kube::Client;
@@ -18,8 +18,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodSummary, SecretState, Secrets,
-    Watched, Watches, WorkloadState,
+    DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState, Observation, PodSummary, SecretState,
+    Secrets, Watched, Watches, WorkloadState,
+    classes::Classes,
     database::{Databases, Queues},
     index::Snapshot,
     secrets,
@@ -45,6 +46,7 @@ pub struct Observer {
     watches: Arc<Watches>,
     /// `None`: databases are not looked at.
     databases: Option<Databases>,
+    classes: Classes,
     looks: Mutex<HashMap<String, Look>>,
 }
 
@@ -68,6 +70,7 @@ impl Observer {
             client,
             watches,
             databases: database_interval.map(Databases::new),
+            classes: Classes::default(),
             looks: Mutex::default(),
         }
     }
@@ -132,6 +135,7 @@ impl Observer {
             .iter()
             .map(JobState::from)
             .collect();
+        let front = self.front(installation).await;
         let workload = |component: Component| {
             self.owned::<Deployment>(
                 installation,
@@ -159,6 +163,7 @@ impl Observer {
             foreign_autoscalers: self.foreign_autoscalers(installation),
             http_route_api: self.watches.http_route(),
             exposure: self.exposure(installation),
+            front,
             secrets: look.secrets,
             database,
             queues,
@@ -276,6 +281,34 @@ impl Observer {
             .filter(|(_, snapshot)| !snapshot.owned_by(&identity.uid))
             .filter_map(|(_, snapshot)| super::autoscaler::target(&snapshot))
             .collect()
+    }
+
+    /// The Ingress or HTTPRoute as it is, and whose it is.
+    async fn front(&self, installation: &Installation) -> FrontSeen {
+        let mut front = FrontSeen::default();
+        let Some(exposure) = &installation.exposure else {
+            return front;
+        };
+        let name = &installation.identity.name;
+        if let Some(service) = self.owned::<Service>(
+            installation,
+            Kind::Service,
+            &installation.child(Component::Api.as_str()),
+        ) {
+            front.see_service(&service.metadata);
+        }
+        if let Some(wanted) = &exposure.ingress {
+            match self.owned::<Ingress>(installation, Kind::Ingress, name) {
+                Some(ingress) => front.see_ingress(&ingress),
+                None => front.class = wanted.class_name.clone(),
+            }
+            if let Some(class) = &front.class {
+                front.controller = self.classes.controller(&self.client, class).await;
+            }
+        } else if let Some(route) = self.owned::<Value>(installation, Kind::HttpRoute, name) {
+            front.see_route(&route);
+        }
+        front
     }
 
     fn exposure(&self, installation: &Installation) -> Option<ExposureState> {

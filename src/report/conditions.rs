@@ -7,6 +7,7 @@ use crate::{
     decide::{Gate, Plan},
     diagnose::{Code, Component, Diagnosis, Severity},
     observe::{DatabaseProbe, ExposureState, Observation, SecretState, WorkloadState},
+    timeouts::rules,
     validate::{Database, Installation},
 };
 
@@ -336,19 +337,26 @@ fn counts(state: &WorkloadState) -> String {
 
 fn timeouts(context: Context<'_>) -> Verdict {
     let chain = context.plan.timeouts;
+    let values = chain.values;
     let ours = format!(
         "requests may take {} s: Gunicorn's timeout is {} s, its keep-alive {} s, pods get {} s to end",
-        chain.request, chain.gunicorn_timeout, chain.keep_alive, chain.grace_period,
+        chain.request, values.gunicorn_timeout, values.keep_alive, values.grace_period,
     );
-    if context.installation.exposure.is_none() {
+    let broken = rules::check(&values);
+    let Some((rule, _)) = broken.first().filter(|_| context.installation.exposure.is_some()) else {
         return verdict("True", "Aligned", ours);
-    }
+    };
+    let proxy = chain
+        .proxy
+        .map_or("the proxy in front is not known", |proxy| proxy.name);
     verdict(
         "Unknown",
         "ProxyNotChecked",
         format!(
-            "{ours}. The proxy's own timeouts are not checked: its read timeout should be {} s and its idle time towards the pods below {} s",
-            chain.proxy_read, chain.keep_alive
+            "{ours}. Not known ({proxy}): whether its read timeout is at least {} s and its idle time towards the pods below {} s; {}",
+            chain.request,
+            values.keep_alive,
+            rule.reason()
         ),
     )
 }

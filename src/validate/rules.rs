@@ -150,6 +150,19 @@ fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
             "Name at least one host, such as \"flags.example.com\", or \"*\" for every host.",
         );
     }
+    if let Some(name) = exposure.proxy.as_ref().and_then(|proxy| proxy.name.as_deref())
+        && crate::proxy::named(name).is_none()
+    {
+        let known: Vec<_> = crate::proxy::ALL.iter().map(|proxy| proxy.name).collect();
+        refuse(
+            "spec.exposure.proxy.name",
+            &format!("{name:?} is not a proxy that the operator knows"),
+            &format!(
+                "Write one of {}, or leave the name out and state readTimeoutSeconds and idleTimeoutSeconds.",
+                known.join(", ")
+            ),
+        );
+    }
     for (index, host) in exposure
         .hosts
         .iter()

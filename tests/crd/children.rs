@@ -6,7 +6,7 @@ use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     build::build,
     decide::{MigrationKey, decide},
-    observe::{DatabaseProbe, Observation, SecretState, Secrets, database::Queues},
+    observe::{DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, database::Queues},
     validate::{DatabaseIdentity, Installation, validate},
 };
 use kube::{
@@ -51,6 +51,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         foreign_autoscalers: std::collections::BTreeSet::new(),
         http_route_api: true,
         exposure: None,
+        front: FrontSeen::default(),
     }
 }
 

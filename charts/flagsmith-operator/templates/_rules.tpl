@@ -55,11 +55,8 @@
   resources: [customresourcedefinitions]
   resourceNames: [flagsmithdeployments.operator.flagsmith.com]
   verbs: [get]
-# Which proxy answers for an Ingress or HTTPRoute, and so which timeouts it has.
+# Which proxy answers for an Ingress, and so which timeouts it has. (An HTTPRoute's own status says that.)
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
-  verbs: [get, list, watch]
-- apiGroups: [gateway.networking.k8s.io]
-  resources: [gatewayclasses]
-  verbs: [get, list, watch]
+  verbs: [get]
 {{- end -}}

@@ -1,0 +1,132 @@
+//! The chain of timeouts: from the longest time of a request to every value between proxy and database.
+
+use super::{Front, Regime, Values};
+use crate::{
+    api::TimeoutsStatus,
+    proxy::{Limit, Proxy},
+};
+
+/// What the proxy's read timeout has above the request's: the proxy must never cut first, and a proxy whose timeout
+/// covers the whole response needs time for the transfer.
+pub(super) const PROXY_MARGIN: i32 = 5;
+
+/// What Gunicorn's graceful timeout has above the request's, so that a request in flight always ends.
+const GRACEFUL_MARGIN: i32 = 5;
+
+/// How long a pod keeps serving after it was told to end, behind a proxy inside of the cluster: twice what endpoints
+/// and proxies take to learn of it, because Gunicorn 23 resets idle connections at SIGTERM.
+const PRE_STOP: i32 = 10;
+
+/// The same behind a load balancer outside of the cluster, which learns of it through its cloud's API.
+const PRE_STOP_OUTSIDE: i32 = 20;
+
+/// What the pod's grace period has above preStop and graceful timeout, so that SIGKILL never comes first.
+const GRACE_MARGIN: i32 = 5;
+
+/// What Gunicorn's keep-alive has above the proxy's idle time: the two clocks start at different ends of a response.
+const KEEP_ALIVE_MARGIN: i32 = 5;
+
+/// The part of a long idle time that is added instead: Google asks for 620 s behind its 600 s.
+const KEEP_ALIVE_PART: i32 = 30;
+
+/// The longest idle time that keep-alive follows. Behind a proxy that keeps connections for an hour (Envoy) Gunicorn
+/// would hold as many idle sockets, and from 24.1 on wait for them at every end; it closes each connection instead.
+const LONGEST_IDLE: i32 = 600;
+
+/// Gunicorn's keep-alive when the proxy's idle time is not known: above that of every proxy with a default of 90
+/// seconds or less (nginx, Kong, Cilium and F5 60, Traefik and cloudflared 90).
+const KEEP_ALIVE_UNKNOWN: i32 = 95;
+
+/// Seconds between two liveness probes.
+pub const LIVENESS_PERIOD: i32 = 10;
+
+/// Failed liveness probes before a container is replaced: at least a minute.
+const LIVENESS_FAILURES: i32 = 6;
+
+/// Failed liveness probes beyond the longest request. While all threads are busy with requests of that length nothing
+/// answers, which is no reason to kill them.
+const LIVENESS_MARGIN: i32 = 2;
+
+/// Every timeout of an installation, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The longest time of a request.
+    pub request: i32,
+    /// The proxy, where it is known.
+    pub proxy: Option<&'static Proxy>,
+    /// What the proxy's read and send timeout is, or should be where the operator cannot set it.
+    pub proxy_read: i32,
+    /// The values that the rules speak of.
+    pub values: Values,
+}
+
+impl Timeouts {
+    /// Computes the chain for the longest time of a request, the threads of a worker, the user's own keep-alive, and
+    /// what stands in front.
+    #[must_use]
+    pub fn chain(request: i32, threads: i32, keep_alive: Option<i32>, front: &Front) -> Self {
+        let outside = front.proxy().is_some_and(|proxy| proxy.outside);
+        let pre_stop = if outside { PRE_STOP_OUTSIDE } else { PRE_STOP };
+        let graceful_timeout = request.saturating_add(GRACEFUL_MARGIN);
+        let proxy_read = front.read(request);
+        let proxy_idle = front.idle(proxy_read);
+        Self {
+            request,
+            proxy: front.proxy(),
+            proxy_read: match proxy_read {
+                Limit::Seconds(seconds) => seconds,
+                Limit::Unlimited | Limit::Unknown => request.saturating_add(PROXY_MARGIN),
+            },
+            values: Values {
+                regime: Regime::of(threads),
+                gunicorn_timeout: request,
+                keep_alive: keep_alive.unwrap_or_else(|| self::keep_alive(proxy_idle)),
+                graceful_timeout,
+                pre_stop,
+                grace_period: pre_stop
+                    .saturating_add(graceful_timeout)
+                    .saturating_add(GRACE_MARGIN),
+                proxy_read,
+                proxy_idle,
+                statement_timeout: None,
+            },
+        }
+    }
+}
+
+/// `failureThreshold` of the liveness probe, whose period is [`LIVENESS_PERIOD`].
+#[must_use]
+pub fn liveness_failures(request: i32) -> i32 {
+    LIVENESS_FAILURES.max(request / LIVENESS_PERIOD + LIVENESS_MARGIN)
+}
+
+/// Gunicorn's keep-alive behind a proxy with this idle time.
+fn keep_alive(idle: Limit) -> i32 {
+    match idle {
+        Limit::Seconds(idle) if idle <= LONGEST_IDLE => idle + KEEP_ALIVE_MARGIN.max(idle / KEEP_ALIVE_PART),
+        Limit::Seconds(_) | Limit::Unlimited => 0,
+        Limit::Unknown => KEEP_ALIVE_UNKNOWN,
+    }
+}
+
+impl From<Timeouts> for TimeoutsStatus {
+    fn from(timeouts: Timeouts) -> Self {
+        let values = timeouts.values;
+        Self {
+            request: timeouts.request,
+            worker_class: values.regime.as_str().to_owned(),
+            proxy: timeouts.proxy.map(|proxy| proxy.name.to_owned()),
+            proxy_read: timeouts.proxy_read,
+            proxy_idle: match values.proxy_idle {
+                Limit::Seconds(idle) => Some(idle),
+                Limit::Unlimited | Limit::Unknown => None,
+            },
+            gunicorn_timeout: values.gunicorn_timeout,
+            gunicorn_keep_alive: values.keep_alive,
+            gunicorn_graceful_timeout: values.graceful_timeout,
+            pre_stop: values.pre_stop,
+            termination_grace_period: values.grace_period,
+            statement_timeout: values.statement_timeout,
+        }
+    }
+}

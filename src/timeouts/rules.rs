@@ -1,0 +1,128 @@
+//! What must hold between the timeouts, each with the reason.
+
+use super::{Regime, Values};
+use crate::proxy::Limit;
+
+/// Seconds in which a pod's end reaches every proxy inside of the cluster: the endpoint is withdrawn at once, watches
+/// and a reload of the proxy take the rest.
+pub const ENDPOINTS_TAKE: i32 = 5;
+
+/// One inequality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// proxy's read timeout ≥ Gunicorn's timeout
+    ProxyOutlastsGunicorn,
+    /// Gunicorn's keep-alive > the proxy's idle time, or 0
+    KeepAliveOutlastsProxyIdle,
+    /// graceful timeout ≥ Gunicorn's timeout
+    GracefulOutlastsRequest,
+    /// grace period ≥ preStop + graceful timeout
+    GraceOutlastsShutdown,
+    /// preStop ≥ [`ENDPOINTS_TAKE`]
+    EndpointsLeaveFirst,
+    /// `statement_timeout` ≤ Gunicorn's timeout and ≤ the proxy's read timeout
+    DatabaseGivesUpFirst,
+}
+
+/// Whether a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Holds,
+    /// It does not.
+    Broken,
+    /// A value is not known.
+    Unknown,
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 6] = [
+        Self::ProxyOutlastsGunicorn,
+        Self::KeepAliveOutlastsProxyIdle,
+        Self::GracefulOutlastsRequest,
+        Self::GraceOutlastsShutdown,
+        Self::EndpointsLeaveFirst,
+        Self::DatabaseGivesUpFirst,
+    ];
+
+    /// Why it must hold.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::ProxyOutlastsGunicorn => {
+                "a proxy that gives up first shows its client an error while a worker stays busy with the request"
+            }
+            Self::KeepAliveOutlastsProxyIdle => {
+                "a proxy that still keeps a connection which Gunicorn is closing sends a request into it, which fails; no proxy repeats a POST"
+            }
+            Self::GracefulOutlastsRequest => {
+                "a request that is running when a pod is told to end is cut when the graceful timeout is over"
+            }
+            Self::GraceOutlastsShutdown => {
+                "the kubelet kills what is left at the end of the grace period, which counts preStop too"
+            }
+            Self::EndpointsLeaveFirst => {
+                "Gunicorn serves no new request on a kept connection after SIGTERM, so proxies must have stopped sending before"
+            }
+            Self::DatabaseGivesUpFirst => {
+                "a query that the database ends is a clean error, one that the proxy ends keeps its thread and its locks"
+            }
+        }
+    }
+
+    /// Whether it holds for these values.
+    #[must_use]
+    pub fn check(self, values: &Values) -> Verdict {
+        let threaded = values.regime == Regime::Threaded;
+        match self {
+            // With --timeout 0 nothing says how long a request may take.
+            Self::ProxyOutlastsGunicorn if values.gunicorn_timeout == 0 => match values.proxy_read {
+                Limit::Unlimited => Verdict::Holds,
+                _ => Verdict::Unknown,
+            },
+            Self::ProxyOutlastsGunicorn => at_least(values.proxy_read, values.gunicorn_timeout),
+            // Sync workers close every connection after its response.
+            Self::KeepAliveOutlastsProxyIdle if values.keep_alive == 0 || !threaded => Verdict::Holds,
+            Self::KeepAliveOutlastsProxyIdle => match values.proxy_idle {
+                Limit::Seconds(idle) => holds(values.keep_alive > idle),
+                Limit::Unlimited => Verdict::Broken,
+                Limit::Unknown => Verdict::Unknown,
+            },
+            Self::GracefulOutlastsRequest => holds(values.graceful_timeout >= values.gunicorn_timeout),
+            Self::GraceOutlastsShutdown => {
+                holds(values.grace_period >= values.pre_stop.saturating_add(values.graceful_timeout))
+            }
+            Self::EndpointsLeaveFirst => holds(values.pre_stop >= ENDPOINTS_TAKE),
+            Self::DatabaseGivesUpFirst => values.statement_timeout.map_or(Verdict::Holds, |statement| {
+                if values.gunicorn_timeout != 0 && statement > values.gunicorn_timeout {
+                    Verdict::Broken
+                } else {
+                    at_least(values.proxy_read, statement)
+                }
+            }),
+        }
+    }
+}
+
+/// The rules that do not hold for these values, and those that nobody can judge.
+#[must_use]
+pub fn check(values: &Values) -> Vec<(Rule, Verdict)> {
+    Rule::ALL
+        .into_iter()
+        .map(|rule| (rule, rule.check(values)))
+        .filter(|(_, verdict)| *verdict != Verdict::Holds)
+        .collect()
+}
+
+const fn holds(holds: bool) -> Verdict {
+    if holds { Verdict::Holds } else { Verdict::Broken }
+}
+
+const fn at_least(limit: Limit, seconds: i32) -> Verdict {
+    match limit {
+        Limit::Seconds(limit) => holds(limit >= seconds),
+        Limit::Unlimited => Verdict::Holds,
+        Limit::Unknown => Verdict::Unknown,
+    }
+}
