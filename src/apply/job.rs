@@ -6,14 +6,13 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
-    core::DynamicObject,
 };
 
 use super::{Applier, Error, Refusal, describe_owner};
 use crate::{
     child::{Child, Kind, marks},
     decide::Plan,
-    observe::{JobOutcome, JobState, Watched},
+    observe::{JobOutcome, JobState, Object, Watched},
     validate::Installation,
 };
 
@@ -36,7 +35,7 @@ impl Applier {
         }
         self.check_leading()?;
         let api = self.api(installation, Kind::Job);
-        let object: DynamicObject = serde_json::from_value(child.body)
+        let object: Object = serde_json::from_str(&child.body.to_string())
             .map_err(|error| Error::Kube(Box::new(kube::Error::SerdeError(error))))?;
         let parameters = PostParams {
             field_manager: Some(marks::OPERATOR.to_owned()),
@@ -55,7 +54,7 @@ impl Applier {
             // The response to an earlier attempt may have been lost, or somebody else has a Job of that name.
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 let found = api.get_opt(&child.name).await.map_err(Error::from)?;
-                let owned = |found: &DynamicObject| {
+                let owned = |found: &Object| {
                     found
                         .owner_references()
                         .iter()

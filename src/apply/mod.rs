@@ -14,7 +14,7 @@ pub use error::{Error, Refusal};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
-    core::{DynamicObject, PartialObjectMeta},
+    core::PartialObjectMeta,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -24,7 +24,7 @@ use crate::{
     child::{Child, Kind, marks},
     controller::lease::Leadership,
     decide::Plan,
-    observe::{Scope, Watched, Watches, index::Snapshot},
+    observe::{Object, Scope, Watched, Watches, index::Snapshot},
     validate::Installation,
 };
 
@@ -175,7 +175,7 @@ impl Applier {
         }
     }
 
-    fn api(&self, installation: &Installation, kind: Kind) -> Api<DynamicObject> {
+    fn api(&self, installation: &Installation, kind: Kind) -> Api<Object> {
         Api::namespaced_with(
             self.client.clone(),
             &installation.identity.namespace,
@@ -225,8 +225,8 @@ impl Applier {
         } else {
             self.patch(installation, &child).await?
         };
-        if let Some((_, snapshot)) = self.watches.index.record(Watched::Child(child.kind), written) {
-            snapshot.settle(hash);
+        if let Some(change) = self.watches.index.record(Watched::Child(child.kind), written) {
+            change.snapshot.settle(hash);
         }
         tracing::info!(
             kind = child.kind.as_str(),
@@ -275,11 +275,7 @@ impl Applier {
     }
 
     /// Applies an object that the watches do not show, unless one of that name exists that is not ours.
-    async fn create_child(
-        &self,
-        installation: &Installation,
-        child: &mut Child,
-    ) -> Result<DynamicObject, Error> {
+    async fn create_child(&self, installation: &Installation, child: &mut Child) -> Result<Object, Error> {
         child.set_metadata("resourceVersion", json!(VERSION_OF_NOTHING));
         match self.patch(installation, child).await {
             Err(Error::Kube(error)) if is_conflict(&error) => {
@@ -291,7 +287,7 @@ impl Applier {
         }
     }
 
-    async fn patch(&self, installation: &Installation, child: &Child) -> Result<DynamicObject, Error> {
+    async fn patch(&self, installation: &Installation, child: &Child) -> Result<Object, Error> {
         self.check_leading()?;
         let mut parameters = PatchParams::apply(marks::OPERATOR).force();
         parameters.field_validation = Some(kube::api::ValidationDirective::Strict);
@@ -399,7 +395,7 @@ fn parse(snapshot: &Snapshot) -> Value {
     snapshot.parse().unwrap_or_default()
 }
 
-fn controller_uid(object: &PartialObjectMeta<DynamicObject>) -> Option<&str> {
+fn controller_uid(object: &PartialObjectMeta<Object>) -> Option<&str> {
     let owners = object.metadata.owner_references.as_deref()?;
     owners
         .iter()

@@ -19,10 +19,6 @@ use crate::{
     telemetry::{self, LogFormat},
 };
 
-/// The stack of a worker thread. Decoding a `FlagsmithDeployment` takes one megabyte of it in a build without
-/// optimisation, half of what is usual; only what is touched takes memory.
-const STACK: usize = 8 << 20;
-
 /// Settings of the operator.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -120,8 +116,9 @@ pub(super) fn main(args: Args) -> ExitCode {
 
 fn start(args: Args) -> Result<(), Error> {
     telemetry::init(args.log_format, args.log_level.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_stack_size(STACK)
+    // One thread: the operator waits for servers most of its time, and what it computes takes microseconds. A second
+    // one costs more in handing over than it saves.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;

@@ -10,3 +10,4 @@ mod primaries;
 pub mod readiness;
 pub mod reconcile;
 pub mod run;
+mod triggers;

@@ -13,7 +13,6 @@ use kube::{
     },
 };
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -23,11 +22,12 @@ use super::{
     primaries::primaries,
     readiness::{Gate, Readiness, crd_freshness},
     reconcile::{Context, Primary, contained, error_policy},
+    triggers::coalesce,
 };
 use crate::{
     api::{self, FlagsmithDeployment},
     apply::Applier,
-    observe::{Observer, Scope, Watches, watch as watches},
+    observe::{Observer, Scope, Trigger, Watches, watch as watches},
     report::Reporter,
 };
 
@@ -175,11 +175,11 @@ async fn control(
     settings: &Settings,
     context: Arc<Context>,
     watched: &Watches,
-    triggers: mpsc::Receiver<ObjectRef<FlagsmithDeployment>>,
+    triggers: mpsc::Receiver<Trigger>,
     leading: watch::Receiver<Leadership>,
 ) {
     let (reader, writer) = reflector::store();
-    let gone = Arc::clone(&context);
+    let (gone, echoed) = (Arc::clone(&context), Arc::clone(&context));
     let primaries = primaries(&client, &settings.scope)
         .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
@@ -188,11 +188,15 @@ async fn control(
                 forget(&gone, object);
             }
         })
-        .applied_objects();
+        .applied_objects()
+        .try_filter(move |object| {
+            let echo = echoed.reporter.is_echo(object.meta());
+            futures::future::ready(!echo)
+        });
     let won = leadership_won(leading);
     let controller = Controller::for_stream(primaries, reader)
         .with_config(controller::Config::default().concurrency(settings.concurrency))
-        .reconcile_on(ReceiverStream::new(triggers).map(|reference| {
+        .reconcile_on(coalesce(triggers).map(|reference| {
             ObjectRef::new(&reference.name).within(reference.namespace.as_deref().unwrap_or_default())
         }))
         .reconcile_all_on(won)

@@ -8,11 +8,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use kube::core::{DynamicObject, TypeMeta};
+use kube::Resource as _;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
+use super::{
+    news::{self, Urgency},
+    object::Object,
+};
 use crate::child::{Kind, marks};
 
 /// What is watched: the kinds of children, and pods.
@@ -48,10 +51,27 @@ pub struct Snapshot {
     pub instance: Option<String>,
     /// The label of the database that a migration Job works on.
     pub database: Option<String>,
+    /// A hash of everything but the status and the annotations.
+    pub(super) shape: u64,
+    /// A hash of the annotations.
+    pub(super) annotations: u64,
+    /// A hash of that part of the status that somebody waits for.
+    pub(super) milestone: u64,
     body: Box<[u8]>,
     /// The hash of the desired object that this state was found or made to agree with: while neither changes there
     /// is nothing to compare, whatever an admission plugin made of the object.
     settled: Mutex<Option<String>>,
+}
+
+/// What came of recording or forgetting an object.
+#[derive(Debug)]
+pub struct Change {
+    /// Which object.
+    pub key: Key,
+    /// Its newest state, or the last one that was known of it.
+    pub snapshot: Arc<Snapshot>,
+    /// How soon it is to be looked at, if it is.
+    pub urgency: Option<Urgency>,
 }
 
 /// All objects of the watched kinds.
@@ -63,9 +83,19 @@ pub struct Index {
 
 impl Snapshot {
     /// Takes what is needed of an object. `None` for an object without uid or name, which no server sends.
-    fn of(kind: Watched, mut object: DynamicObject) -> Option<(Key, Self)> {
-        prune_managed_fields(kind, &mut object.metadata.managed_fields);
-        let metadata = &object.metadata;
+    fn of(kind: Watched, mut object: Object) -> Option<(Key, Self)> {
+        prune_managed_fields(kind, &mut object);
+        match kind {
+            Watched::Pod => prune_pod(&mut object),
+            // The items of a list do not carry what the list as a whole says.
+            Watched::Child(kind) => {
+                let resource = kind.api_resource();
+                for (field, value) in [("apiVersion", resource.api_version), ("kind", resource.kind)] {
+                    object.parts.insert(field.to_owned(), to_raw_value(&value).ok()?);
+                }
+            }
+        }
+        let metadata = object.meta();
         let label = |name: &str| {
             metadata
                 .labels
@@ -78,7 +108,7 @@ impl Snapshot {
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone()?,
         };
-        let snapshot = Self {
+        let mut snapshot = Self {
             uid: metadata.uid.clone()?,
             resource_version: metadata
                 .resource_version
@@ -95,22 +125,14 @@ impl Snapshot {
                 .map(|owner| owner.uid.clone()),
             instance: label(marks::INSTANCE),
             database: label(marks::DATABASE),
-            body: Box::from([]),
+            shape: object.shape,
+            annotations: news::hash(&metadata.annotations),
+            milestone: 0,
+            body: serde_json::to_vec(&object).ok()?.into_boxed_slice(),
             settled: Mutex::default(),
         };
-        match kind {
-            Watched::Pod => prune_pod(&mut object.data),
-            // The items of a list do not carry what the list as a whole says.
-            Watched::Child(kind) => {
-                let resource = kind.api_resource();
-                object.types = Some(TypeMeta {
-                    api_version: resource.api_version,
-                    kind: resource.kind,
-                });
-            }
-        }
-        let body = serde_json::to_vec(&object).ok()?.into_boxed_slice();
-        Some((key, Self { body, ..snapshot }))
+        snapshot.milestone = news::milestone(kind, &snapshot);
+        Some((key, snapshot))
     }
 
     /// The object as a Kubernetes type. `None` when it does not have that shape.
@@ -135,6 +157,18 @@ impl Snapshot {
         *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
     }
 
+    fn settle_like(&self, before: &Self) {
+        let settled = before.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hash) = settled.as_ref() {
+            self.settle(hash.clone());
+        }
+    }
+
+    /// Whether only the status changed since an earlier state.
+    fn same_but_status(&self, before: &Self) -> bool {
+        (&self.uid, self.shape, self.annotations) == (&before.uid, before.shape, before.annotations)
+    }
+
     /// Whether the `FlagsmithDeployment` with this uid controls it.
     #[must_use]
     pub fn owned_by(&self, uid: &str) -> bool {
@@ -145,38 +179,47 @@ impl Snapshot {
 impl Index {
     /// Records an object unless the same or something newer is known. Used by the watches, and by writers for what the
     /// server answered, so that a pass never works on a state that is older than the operator's own last write.
-    pub fn record(&self, kind: Watched, object: DynamicObject) -> Option<(Key, Arc<Snapshot>)> {
+    pub fn record(&self, kind: Watched, object: Object) -> Option<Change> {
         let (key, snapshot) = Snapshot::of(kind, object)?;
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.get(&key).is_some_and(|known| {
+        let known = entries.get(&key).map(Arc::as_ref);
+        if known.is_some_and(|known| {
             known.uid == snapshot.uid && known.resource_version >= snapshot.resource_version
         }) {
             return None;
+        }
+        let urgency = news::urgency(kind, known, &snapshot);
+        if let Some(known) = known.filter(|known| snapshot.same_but_status(known)) {
+            snapshot.settle_like(known);
         }
         let snapshot = Arc::new(snapshot);
         if entries.insert(key.clone(), Arc::clone(&snapshot)).is_none() {
             self.count(kind, 1);
         }
-        Some((key, snapshot))
+        Some(Change {
+            key,
+            snapshot,
+            urgency,
+        })
     }
 
     /// Forgets an object that was deleted; returns what was known of it. A younger object of the same name stays.
-    pub fn forget(&self, kind: Watched, object: &DynamicObject) -> Option<(Key, Arc<Snapshot>)> {
+    pub fn forget(&self, kind: Watched, object: &Object) -> Option<Change> {
+        let metadata = object.meta();
         let key = Key {
             kind,
-            namespace: object.metadata.namespace.clone().unwrap_or_default(),
-            name: object.metadata.name.clone()?,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone()?,
         };
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if entries
             .get(&key)
-            .is_some_and(|known| Some(&known.uid) != object.metadata.uid.as_ref())
+            .is_some_and(|known| Some(&known.uid) != metadata.uid.as_ref())
         {
             return None;
         }
         let snapshot = entries.remove(&key)?;
-        self.count(kind, -1);
-        Some((key, snapshot))
+        Some(self.removed(key, snapshot))
     }
 
     /// Forgets all objects of a kind in a scope (`None`: every namespace) that a complete list did not name.
@@ -185,7 +228,7 @@ impl Index {
         kind: Watched,
         scope: Option<&str>,
         listed: &BTreeSet<(String, String)>,
-    ) -> Vec<(Key, Arc<Snapshot>)> {
+    ) -> Vec<Change> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let gone: Vec<Key> = entries
             .keys()
@@ -199,10 +242,18 @@ impl Index {
         gone.into_iter()
             .filter_map(|key| {
                 let snapshot = entries.remove(&key)?;
-                self.count(kind, -1);
-                Some((key, snapshot))
+                Some(self.removed(key, snapshot))
             })
             .collect()
+    }
+
+    fn removed(&self, key: Key, snapshot: Arc<Snapshot>) -> Change {
+        self.count(key.kind, -1);
+        Change {
+            key,
+            snapshot,
+            urgency: Some(Urgency::Now),
+        }
     }
 
     /// One object.
@@ -283,51 +334,66 @@ impl Index {
     }
 }
 
+/// Fields of a JSON object, still as text.
+type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
+
 /// Who else wrote a Service, Ingress or `HTTPRoute` is kept, to name whoever changes a timeout there; in a quiet
 /// installation that is nobody.
-fn prune_managed_fields(kind: Watched, fields: &mut Option<Vec<ManagedFieldsEntry>>) {
+fn prune_managed_fields(kind: Watched, object: &mut Object) {
+    let Some(text) = object.fields.remove("managedFields") else {
+        return;
+    };
     if !matches!(
         kind,
         Watched::Child(Kind::Service | Kind::Ingress | Kind::HttpRoute)
     ) {
-        *fields = None;
+        return;
     }
-    if let Some(fields) = fields {
-        fields
-            .retain(|entry| entry.subresource.is_none() && entry.manager.as_deref() != Some(marks::OPERATOR));
+    let mut entries: Vec<Fields<'_>> = serde_json::from_str(text.get()).unwrap_or_default();
+    let ours = to_raw_value(marks::OPERATOR).ok();
+    entries.retain(|entry| {
+        let manager = entry.get("manager").map(|manager| manager.get());
+        !entry.contains_key("subresource") && manager != ours.as_ref().map(|ours| ours.get())
+    });
+    if !entries.is_empty()
+        && let Ok(kept) = to_raw_value(&entries)
+    {
+        object.fields.insert("managedFields".to_owned(), kept);
     }
 }
 
 /// Of a pod's specification only images and limits matter here; the rest is the template's.
-fn prune_pod(data: &mut Value) {
-    let Some(spec) = data.get_mut("spec").and_then(Value::as_object_mut) else {
-        return;
-    };
-    spec.retain(|key, _| key == "containers" || key == "nodeName");
-    for container in spec
-        .get_mut("containers")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
-        if let Some(container) = container.as_object_mut() {
-            container.retain(|key, _| matches!(key.as_str(), "name" | "image" | "resources"));
+fn prune_pod(pod: &mut Object) {
+    let pruned = pod.parts.get("spec").and_then(|spec| {
+        let mut spec: Fields<'_> = serde_json::from_str(spec.get()).ok()?;
+        let mut containers: Vec<Fields<'_>> = serde_json::from_str(spec.get("containers")?.get()).ok()?;
+        for container in &mut containers {
+            container.retain(|key, _| matches!(*key, "name" | "image" | "resources"));
         }
+        let containers = to_raw_value(&containers).ok()?;
+        spec.retain(|key, _| *key == "nodeName");
+        spec.insert("containers", &containers);
+        to_raw_value(&spec).ok()
+    });
+    if let Some(pruned) = pruned {
+        pod.parts.insert("spec".to_owned(), pruned);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn deployment(name: &str, uid: &str, version: u64) -> DynamicObject {
-        serde_json::from_value(json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
+    fn object(body: &Value) -> Object {
+        serde_json::from_str(&body.to_string()).unwrap()
+    }
+
+    fn deployment(name: &str, uid: &str, version: u64) -> Object {
+        object(&json!({
             "metadata": { "name": name, "namespace": "ns", "uid": uid, "resourceVersion": version.to_string() },
         }))
-        .unwrap()
     }
 
     const KIND: Watched = Watched::Child(Kind::Deployment);
@@ -348,9 +414,7 @@ mod tests {
     #[test]
     fn an_object_of_a_list_is_like_one_of_a_watch() {
         let index = Index::default();
-        let mut listed = deployment("a", "u", 5);
-        listed.types = None;
-        index.record(KIND, listed);
+        index.record(KIND, deployment("a", "u", 5));
         let body: Value = index.get(KIND, "ns", "a").unwrap().parse().unwrap();
         assert_eq!(
             (&body["apiVersion"], &body["kind"]),
@@ -376,10 +440,39 @@ mod tests {
         let listed = BTreeSet::from([("ns".to_owned(), "b".to_owned())]);
         let gone = index.retain(KIND, Some("ns"), &listed);
         assert_eq!(
-            gone.iter().map(|(key, _)| key.name.as_str()).collect::<Vec<_>>(),
+            gone.iter()
+                .map(|change| change.key.name.as_str())
+                .collect::<Vec<_>>(),
             ["a"]
         );
         assert!(index.retain(KIND, Some("elsewhere"), &BTreeSet::new()).is_empty());
         assert_eq!(index.len(KIND), 1);
+    }
+
+    #[test]
+    fn what_was_found_right_stays_so_while_only_the_status_changes() {
+        let index = Index::default();
+        let state = |version: u64, labels: Value, status: Value| {
+            let body = json!({
+                "metadata": { "name": "a", "uid": "u", "resourceVersion": version.to_string(), "labels": labels },
+                "status": status,
+            });
+            index.record(KIND, object(&body)).unwrap().snapshot
+        };
+        state(1, json!({}), json!({})).settle("hash".to_owned());
+        assert!(state(2, json!({}), json!({ "replicas": 1 })).is_settled("hash"));
+        assert!(!state(3, json!({ "a": "b" }), json!({})).is_settled("hash"));
+    }
+
+    #[test]
+    fn of_a_pod_only_images_and_limits_are_kept() {
+        let index = Index::default();
+        let pod = object(&json!({
+            "metadata": { "name": "a", "uid": "u" },
+            "spec": { "nodeName": "n", "volumes": [], "containers": [{ "name": "c", "image": "i", "env": [] }] },
+        }));
+        let kept: Value = index.record(Watched::Pod, pod).unwrap().snapshot.parse().unwrap();
+        let expected = json!({ "nodeName": "n", "containers": [{ "name": "c", "image": "i" }] });
+        assert_eq!(kept["spec"], expected);
     }
 }

@@ -5,6 +5,8 @@ mod classes;
 pub mod database;
 mod front;
 pub mod index;
+mod news;
+mod object;
 mod observation;
 mod observer;
 pub mod once;
@@ -15,11 +17,13 @@ mod workload;
 
 pub use front::{Annotated, FrontSeen};
 pub use index::{Index, Watched};
+pub use news::Urgency;
+pub use object::Object;
 
 pub use observation::{
     DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, ProbeFailure, ProbeFailureKind,
     SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
-pub use watch::{Scope, Watches};
+pub use watch::{Scope, Trigger, Watches};
 pub use workload::{JobOutcome, JobState, WorkloadState};

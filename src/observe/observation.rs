@@ -215,7 +215,7 @@ pub struct PodSummary {
 }
 
 /// What keeps a pod from running well, read from its status.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PodProblem {
     /// No node takes it.
     Unschedulable {

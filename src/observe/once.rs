@@ -1,13 +1,9 @@
 //! One look without watches: lists what an installation consists of, for a command that ends at once.
 
 use futures::{StreamExt as _, stream};
-use kube::{
-    Api, Client,
-    api::ListParams,
-    core::{ApiResource, DynamicObject},
-};
+use kube::{Api, Client, api::ListParams, core::ApiResource};
 
-use super::{Watched, Watches, watch};
+use super::{Object, Watched, Watches, watch};
 use crate::child::{Kind, marks};
 
 /// Lists at once: enough that a slow API server costs one round trip and not ten.
@@ -29,7 +25,7 @@ pub async fn list(client: &Client, namespace: &str, watches: &Watches) -> Vec<St
 
 async fn list_kind(client: &Client, namespace: &str, watches: &Watches, kind: Watched) -> Option<String> {
     let resource: ApiResource = watch::resource(kind);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let api: Api<Object> = Api::namespaced_with(client.clone(), namespace, &resource);
     let params = ListParams::default().limit(LIMIT);
     let params = match kind {
         // An autoscaler of the user's own has no label of ours.

@@ -12,12 +12,16 @@ use std::{
 use futures::{Stream, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kube::{
     Api, Client,
-    core::{ApiResource, DynamicObject},
+    core::ApiResource,
     runtime::{WatchStreamExt as _, reflector::ObjectRef, watcher},
 };
 use tokio::sync::mpsc::Sender;
 
-use super::index::{Index, Key, Snapshot, Watched};
+use super::{
+    index::{Change, Index, Key, Snapshot, Watched},
+    news::Urgency,
+    object::Object,
+};
 use crate::{
     api::FlagsmithDeployment,
     child::{Kind, marks},
@@ -51,6 +55,15 @@ impl Scope {
             Self::Namespaces(names) => names.iter().map(|name| Some(name.as_str())).collect(),
         }
     }
+}
+
+/// A change that an installation is to be looked at for.
+#[derive(Debug)]
+pub struct Trigger {
+    /// Which installation.
+    pub installation: ObjectRef<FlagsmithDeployment>,
+    /// How soon.
+    pub urgency: Urgency,
 }
 
 /// What the watches share with the rest of the operator.
@@ -104,13 +117,13 @@ impl Watches {
     }
 }
 
-/// Watches everything until dropped. Each event that may concern an installation sends a reference to it.
+/// Watches everything until dropped. Each change that an installation is to be looked at for sends a trigger.
 pub async fn run(
     client: Client,
     scope: Scope,
     watches: Arc<Watches>,
     metrics: Metrics,
-    triggers: Sender<ObjectRef<FlagsmithDeployment>>,
+    triggers: Sender<Trigger>,
 ) {
     let kinds = Kind::ALL
         .into_iter()
@@ -143,7 +156,7 @@ async fn watch_http_routes(
     scope: &Scope,
     watches: &Watches,
     metrics: &Metrics,
-    triggers: &Sender<ObjectRef<FlagsmithDeployment>>,
+    triggers: &Sender<Trigger>,
 ) {
     let mut answered = false;
     loop {
@@ -198,11 +211,11 @@ async fn watch(
     namespace: Option<&str>,
     watches: &Watches,
     metrics: &Metrics,
-    triggers: &Sender<ObjectRef<FlagsmithDeployment>>,
+    triggers: &Sender<Trigger>,
     first_list: &(dyn Fn() + Sync),
 ) {
     let resource = resource(kind);
-    let api: Api<DynamicObject> = namespace.map_or_else(
+    let api: Api<Object> = namespace.map_or_else(
         || Api::all_with(client.clone(), &resource),
         |namespace| Api::namespaced_with(client.clone(), namespace, &resource),
     );
@@ -211,7 +224,7 @@ async fn watch(
     let mut synced = false;
     while let Some(event) = events.next().await {
         let index = &watches.index;
-        let mut changed: Vec<(Key, Arc<Snapshot>)> = Vec::new();
+        let mut changed: Vec<Change> = Vec::new();
         match event {
             Ok(watcher::Event::Init) => listed.clear(),
             Ok(watcher::Event::InitApply(object)) => {
@@ -237,10 +250,23 @@ async fn watch(
             }
         }
         metrics.cache_objects(name(kind), index.len(kind));
-        for (key, snapshot) in changed {
+        for Change {
+            key,
+            snapshot,
+            urgency,
+        } in changed
+        {
+            let Some(urgency) = urgency else { continue };
             for installation in concerned(&watches.index, &key, &snapshot) {
                 // A full channel means that passes are already due; waiting here slows the watch, not the API.
-                if triggers.send(installation).await.is_err() {
+                if triggers
+                    .send(Trigger {
+                        installation,
+                        urgency,
+                    })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -249,9 +275,9 @@ async fn watch(
 }
 
 fn events(
-    api: Api<DynamicObject>,
+    api: Api<Object>,
     kind: Watched,
-) -> impl Stream<Item = Result<watcher::Event<DynamicObject>, watcher::Error>> {
+) -> impl Stream<Item = Result<watcher::Event<Object>, watcher::Error>> {
     let config = watcher::Config::default().page_size(PAGE_SIZE);
     let config = match kind {
         // An autoscaler of the user's own has no label of ours.

@@ -84,7 +84,7 @@ pub struct JobState {
 }
 
 /// How a Job stands. Counters and `completionTime` say less: a failed Job has no completion time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum JobOutcome {
     /// Neither condition is there yet.
     Active,

@@ -11,7 +11,7 @@ use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta:
 use kube::{
     Api, Client, Resource as _,
     api::{Patch, PatchParams},
-    core::{ApiResource, DynamicObject},
+    core::{ApiResource, ObjectMeta},
     runtime::events::{Recorder, Reporter as Source},
 };
 use serde_json::json;
@@ -27,6 +27,7 @@ use crate::{
         metrics::{Exported, Metrics},
     },
     diagnose::{Code, Diagnosis, live},
+    observe::Object,
     validate::{Identity, Problem},
 };
 
@@ -59,6 +60,8 @@ pub struct Reporter {
 struct Written {
     at: Instant,
     resource_version: u64,
+    /// Whether this version of the resource has nothing else that the pass did not know.
+    echo: bool,
     status: FlagsmithDeploymentStatus,
 }
 
@@ -97,6 +100,15 @@ impl Reporter {
             .map(|written| written.status.clone())
             .or_else(|| resource.status.clone())
             .unwrap_or_default()
+    }
+
+    /// Whether a version of a resource is what this reporter wrote, and has nothing new besides.
+    #[must_use]
+    pub fn is_echo(&self, metadata: &ObjectMeta) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written
+            .get(metadata.uid.as_deref().unwrap_or_default())
+            .is_some_and(|it| it.echo && it.resource_version == version(metadata.resource_version.as_deref()))
     }
 
     /// Forgets a deleted installation.
@@ -173,7 +185,7 @@ impl Reporter {
         if *before != after {
             wait = self.held_back(identity, before, &after, applied);
             if wait.is_none() {
-                self.patch(identity, &after).await?;
+                self.patch(resource, identity, &after).await?;
             }
         }
         let reference = ObjectReference {
@@ -220,11 +232,15 @@ impl Reporter {
         }
     }
 
-    async fn patch(&self, identity: &Identity, status: &FlagsmithDeploymentStatus) -> Result<(), Error> {
+    async fn patch(
+        &self,
+        seen: &FlagsmithDeployment,
+        identity: &Identity,
+        status: &FlagsmithDeploymentStatus,
+    ) -> Result<(), Error> {
         // Not as a FlagsmithDeployment: the answer holds the specification, which may be what cannot be decoded.
         let resource = ApiResource::erase::<FlagsmithDeployment>(&());
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &identity.namespace, &resource);
+        let api: Api<Object> = Api::namespaced_with(self.client.clone(), &identity.namespace, &resource);
         let body = json!({
             "apiVersion": FlagsmithDeployment::api_version(&()),
             "kind": FlagsmithDeployment::kind(&()),
@@ -238,9 +254,11 @@ impl Reporter {
             .await
         {
             Ok(written) => {
+                let (written, seen) = (written.meta(), &seen.metadata);
                 let written = Written {
                     at: Instant::now(),
-                    resource_version: version(written.metadata.resource_version.as_deref()),
+                    resource_version: version(written.resource_version.as_deref()),
+                    echo: (written.generation, &written.annotations) == (seen.generation, &seen.annotations),
                     status: status.clone(),
                 };
                 self.written
