@@ -142,30 +142,6 @@ pub struct ApiSpec {
     pub container: ContainerSettings,
 }
 
-/// The task processor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct TaskProcessorSpec {
-    /// Pods of the task processor. 1 when not set. 0 stops it: tasks are then queued and not run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub replicas: Option<i32>,
-    /// `--numthreads`: threads that run tasks, in each pod.
-    #[schemars(range(min = 1, max = 128))]
-    pub threads: i32,
-    /// `--sleepintervalms`: milliseconds between two looks at the queue.
-    #[schemars(range(min = 50, max = 3_600_000))]
-    pub sleep_interval_milliseconds: i32,
-    /// `--queuepopsize`: tasks that a thread takes at once.
-    #[schemars(range(min = 1, max = 1000))]
-    pub queue_pop_size: i32,
-    /// Compute resources of the container.
-    pub resources: ResourceRequirements,
-    /// Container and pod settings.
-    #[serde(flatten)]
-    pub container: ContainerSettings,
-}
-
 /// The web interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -236,20 +212,6 @@ impl Default for ApiSpec {
             // Three workers and the arbiter of about 200 MB each; the limit is that of Flagsmith's documentation.
             resources: resources("250m", "1Gi", "2Gi"),
             gunicorn: GunicornSpec::default(),
-            container: ContainerSettings::default(),
-        }
-    }
-}
-
-impl Default for TaskProcessorSpec {
-    /// Flagsmith's own defaults (flagsmith-common, `task_processor/utils.py`).
-    fn default() -> Self {
-        Self {
-            replicas: None,
-            threads: 5,
-            sleep_interval_milliseconds: 500,
-            queue_pop_size: 10,
-            resources: resources("100m", "512Mi", "1Gi"),
             container: ContainerSettings::default(),
         }
     }

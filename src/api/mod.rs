@@ -10,12 +10,12 @@ mod reference;
 mod settings;
 mod spec;
 mod status;
+mod task_processor;
 #[cfg(test)]
 mod tests;
 
 pub use components::{
     ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, MigrationsSpec, PodSettings,
-    TaskProcessorSpec,
 };
 pub use crd::{crd, crd_yaml};
 pub use database::{DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
@@ -27,6 +27,7 @@ pub use status::{
     ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationResult,
     MigrationStatus, TimeoutsStatus,
 };
+pub use task_processor::{TaskAutoscalingSpec, TaskProcessorSpec};
 
 /// The API group of the custom resource; also the prefix of every annotation and label of the operator.
 pub const GROUP: &str = "operator.flagsmith.com";

@@ -87,6 +87,7 @@ pub struct FlagsmithDeploymentSpec {
 
     /// The task processor, which runs webhooks, audit log, scheduled changes and clean-ups.
     #[serde(default)]
+    #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
     pub task_processor: TaskProcessorSpec,
 
     /// The web interface.

@@ -15,9 +15,10 @@ use crate::{
     validate::Installation,
 };
 
-/// Seconds that a task processor gets to finish: a thread ends only after its running task, whose default
-/// timeout is 60 s, and a killed one leaves its batch locked for ever.
-const GRACE_PERIOD: i32 = 120;
+/// Seconds that a task processor gets to end beyond its longest task. A thread ends only after the task that it
+/// runs; then the results of its batch are written, and Gunicorn's worker ends. A processor that is killed before
+/// leaves the batch locked for ever.
+const ENDING: i32 = 60;
 
 pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workload) -> Child {
     let spec = &installation.task_processor;
@@ -34,6 +35,8 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         spec.sleep_interval_milliseconds.to_string(),
         "--queuepopsize".to_owned(),
         spec.queue_pop_size.to_string(),
+        "--graceperiodms".to_owned(),
+        spec.grace_period_milliseconds.to_string(),
     ];
     let container = Django {
         name: "task-processor",
@@ -60,7 +63,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         release: Some(workload.release),
         settings: &spec.container.pod,
         secret_hash: workload.secret_hash.as_deref(),
-        grace_period: Some(GRACE_PERIOD),
+        grace_period: Some(spec.longest_task_seconds + ENDING),
         containers: vec![container.build(installation)],
         volumes: django_volumes(),
         user: flagsmith::USER,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::FlagsmithDeployment,
+    controller::metrics::Metrics,
     diagnose::{Code, Component, Diagnosis, Severity, live},
     observe::{DatabaseProbe, FRESH, Observation, Observer, Watches, once},
     validate::validate,
@@ -66,6 +67,7 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
         cluster.client.clone(),
         watches,
         args.connect_database.then_some(FRESH),
+        Metrics::new(),
     );
     let previous = resource.status.clone().unwrap_or_default();
     let mut seen = observer.observe(&installation, previous, now).await;

@@ -112,7 +112,12 @@ async fn passes(
         trigger,
     );
     let context = Arc::new(Context {
-        observer: Observer::new(client.clone(), Arc::clone(&watched), settings.database_interval),
+        observer: Observer::new(
+            client.clone(),
+            Arc::clone(&watched),
+            settings.database_interval,
+            metrics.clone(),
+        ),
         applier: Applier::new(
             client.clone(),
             Arc::clone(&watched),

@@ -1,12 +1,15 @@
 //! The fourth step: what should be done now. Pure.
 
+mod connections;
 mod gate;
 mod key;
 mod plan;
 mod rollout;
+mod scaling;
 #[cfg(test)]
 mod tests;
 
+pub use connections::ConnectionBudget;
 pub use gate::{Gate, GateInput};
 pub use key::{MIGRATE_COMMAND, MigrationKey, database_label};
 pub use plan::{GeneratedSecret, Migrate, Migrated, Plan, Workload};

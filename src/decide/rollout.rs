@@ -1,9 +1,10 @@
 //! Which release may run in which component, and in which order they change.
 
-use super::{Gate, Migrated, MigrationKey, Workload};
+use super::{ConnectionBudget, Gate, Migrated, MigrationKey, Workload, scaling};
 use crate::{
+    api::TaskAutoscalingSpec,
     flagsmith::Release,
-    observe::{Observation, PodSummary, WorkloadState},
+    observe::{Observation, PodSummary, WorkloadState, database::QueueProbe},
     validate::{Installation, Replicas},
 };
 
@@ -134,7 +135,24 @@ fn processors(installation: &Installation, seen: &Observation, gate: &Gate, rele
     // An autoscaler leaves a Deployment alone whose number is 0, so the operator must raise it again.
     let state = seen.task_processor.as_ref();
     let scaled = foreign(seen, state) && state.is_some_and(|state| state.desired > 0);
-    (!scaled).then(|| installation.task_processor_replicas())
+    (!scaled).then(|| match &installation.task_processor.autoscaling {
+        Some(spec) => follow_queue(spec, installation, seen),
+        None => installation.task_processor_replicas(),
+    })
+}
+
+/// The number that the queue needs which the API fills: the separate one where there is one.
+fn follow_queue(spec: &TaskAutoscalingSpec, installation: &Installation, seen: &Observation) -> i32 {
+    let queue = match seen.queues.separate.as_ref().unwrap_or(&seen.queues.default) {
+        QueueProbe::Seen(queue) => Some(queue.as_ref()),
+        _ => None,
+    };
+    let budget = ConnectionBudget::new(installation);
+    let limit = queue
+        .and_then(|queue| queue.connections)
+        .map(|connections| budget.most_processors(connections.limit - connections.reserved));
+    let now = seen.task_processor.as_ref().map_or(0, |state| state.desired);
+    scaling::processors(spec, queue, now, limit)
 }
 
 /// Whether any API pod, or the template of new ones, is of a newer release.

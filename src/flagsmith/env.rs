@@ -82,6 +82,10 @@ pub const RESERVED: &[(&str, &str)] = &[
         "spec.taskProcessor.sleepIntervalMilliseconds",
     ),
     ("TASK_PROCESSOR_QUEUE_POP_SIZE", "spec.taskProcessor.queuePopSize"),
+    (
+        "TASK_PROCESSOR_GRACE_PERIOD_MS",
+        "spec.taskProcessor.gracePeriodMilliseconds",
+    ),
 ];
 
 /// The field that decides a variable, when the operator computes it.

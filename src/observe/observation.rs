@@ -183,6 +183,28 @@ pub enum ProbeFailureKind {
 }
 
 impl ProbeFailureKind {
+    /// A constant label for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HostNotFound => "host_not_found",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Authentication => "authentication",
+            Self::AccessRejected => "access_rejected",
+            Self::NotFound => "database_not_found",
+            Self::Starting => "starting",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Tls => "tls",
+            Self::PoolerRejectsOptions => "pooler_options",
+            Self::NotTried => "not_tried",
+            Self::Forbidden => "forbidden",
+            Self::Undefined => "undefined",
+            Self::TooSlow => "too_slow",
+            Self::Other => "other",
+        }
+    }
+
     /// Whether the way to the database may be at fault rather than the database: another machine may fare better.
     #[must_use]
     pub const fn may_be_local(self) -> bool {

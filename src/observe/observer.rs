@@ -29,6 +29,7 @@ use crate::{
     api::FlagsmithDeploymentStatus,
     build::Component,
     child::Kind,
+    controller::metrics::Metrics,
     decide::database_label,
     validate::{DatabaseUrl, Installation, SecretKey},
 };
@@ -65,11 +66,16 @@ struct Look {
 impl Observer {
     /// An observer that looks at databases once in `database_interval`; not at all without one.
     #[must_use]
-    pub fn new(client: Client, watches: Arc<Watches>, database_interval: Option<Duration>) -> Self {
+    pub fn new(
+        client: Client,
+        watches: Arc<Watches>,
+        database_interval: Option<Duration>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             client,
             watches,
-            databases: database_interval.map(Databases::new),
+            databases: database_interval.map(|interval| Databases::new(interval, metrics)),
             classes: Classes::default(),
             looks: Mutex::default(),
         }

@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::{
     decide::{Gate, Plan},
-    diagnose::{Code, Component, Diagnosis, Severity},
-    observe::{DatabaseProbe, ExposureState, Observation, SecretState, WorkloadState},
+    diagnose::{Code, Component, Diagnosis, Severity, live},
+    observe::{DatabaseProbe, ExposureState, Observation, SecretState, WorkloadState, database::QueueProbe},
     timeouts::rules,
     validate::{Database, Installation},
 };
@@ -191,7 +191,7 @@ fn database(context: Context<'_>) -> Verdict {
             "the Secret with DATABASE_URL is being made",
         );
     };
-    let used = crate::diagnose::live::used_by_pods(seen);
+    let used = live::used_by_pods(seen);
     match &seen.database {
         DatabaseProbe::Reachable { version, .. } => verdict(
             "True",
@@ -202,20 +202,19 @@ fn database(context: Context<'_>) -> Verdict {
                 version % VERSION_DIVISOR
             ),
         ),
-        _ if used => {
-            let how = match &seen.database {
-                DatabaseProbe::Failed(failure) => format!(
-                    "; the operator itself cannot reach it ({}): a NetworkPolicy may keep it out",
-                    failure.message
-                ),
-                _ => String::new(),
-            };
-            verdict(
-                "True",
-                "ReportedByPods",
-                format!("ready pods write to {identity}{how}"),
-            )
-        }
+        DatabaseProbe::Failed(failure) if used => verdict(
+            "Unknown",
+            "ProbeBlocked",
+            format!(
+                "the operator cannot reach {identity} ({}), but the pods' own readiness says that it works. A NetworkPolicy may keep the operator out; details of queue and migrations are not available until it can connect from its namespace",
+                failure.message
+            ),
+        ),
+        DatabaseProbe::NotProbed if used => verdict(
+            "True",
+            "ReportedByPods",
+            format!("ready pods write to {identity}"),
+        ),
         DatabaseProbe::Failed(failure) => verdict(
             "Unknown",
             "ProbeBlocked",
@@ -319,7 +318,43 @@ fn component(context: Context<'_>, component: Component) -> Verdict {
     if state.ready == 0 {
         return critical(context, component).map_or_else(|| verdict("False", "Starting", counts), of);
     }
+    if component == Component::TaskProcessor {
+        return processor(context, &counts);
+    }
     verdict("True", "Available", counts)
+}
+
+/// A ready processor proves nothing: whether tasks are picked up stands in the database.
+fn processor(context: Context<'_>, counts: &str) -> Verdict {
+    if let Some(diagnosis) = critical(context, Component::TaskProcessor) {
+        return of(diagnosis);
+    }
+    let queues = &context.seen.queues;
+    match queues.separate.as_ref().unwrap_or(&queues.default) {
+        QueueProbe::Seen(queue) => {
+            let picked = queue.heartbeat().map_or_else(
+                || "whether tasks are picked up cannot be told".to_owned(),
+                |age| format!("last task picked up {} ago", live::age(age)),
+            );
+            verdict("True", "Available", format!("{counts}, {picked}"))
+        }
+        QueueProbe::Failed(failure) => blocked(counts, &failure.message),
+        QueueProbe::NoTables => verdict("True", "Available", counts),
+        QueueProbe::NotProbed => match &context.seen.database {
+            DatabaseProbe::Failed(failure) => blocked(counts, &failure.message),
+            _ => verdict("True", "Available", counts),
+        },
+    }
+}
+
+fn blocked(counts: &str, why: &str) -> Verdict {
+    verdict(
+        "Unknown",
+        "ProbeBlocked",
+        format!(
+            "{counts}; whether tasks are picked up is not known, because the operator cannot read the queue ({why})"
+        ),
+    )
 }
 
 fn counts(state: &WorkloadState) -> String {

@@ -1,12 +1,12 @@
 //! Writing what was computed.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{
     Api, Client, Resource as _,
@@ -24,10 +24,10 @@ use crate::{
     child::marks,
     controller::{
         lease::Leadership,
-        metrics::{Exported, Metrics},
+        metrics::{Exported, ExportedQueue, Metrics},
     },
     diagnose::{Code, Diagnosis, live},
-    observe::Object,
+    observe::{Object, Observation, database::QueueProbe},
     validate::{Identity, Problem},
 };
 
@@ -144,6 +144,7 @@ impl Reporter {
             &context.installation.identity,
             &context.seen.previous,
             after,
+            queues(context.seen),
             applied,
         )
         .await
@@ -168,8 +169,15 @@ impl Reporter {
             conditions: conditions::invalid(&previous.conditions, identity.generation, code, &message, now),
             ..previous.clone()
         };
-        self.write(resource, identity, &previous, after, &Applied::default())
-            .await
+        self.write(
+            resource,
+            identity,
+            &previous,
+            after,
+            BTreeMap::new(),
+            &Applied::default(),
+        )
+        .await
     }
 
     async fn write(
@@ -178,9 +186,10 @@ impl Reporter {
         identity: &Identity,
         before: &FlagsmithDeploymentStatus,
         after: FlagsmithDeploymentStatus,
+        queues: BTreeMap<&'static str, ExportedQueue>,
         applied: &Applied,
     ) -> Result<Option<Duration>, Error> {
-        self.export(identity, &after);
+        self.export(identity, &after, queues);
         let mut wait = None;
         if *before != after {
             wait = self.held_back(identity, before, &after, applied);
@@ -273,7 +282,12 @@ impl Reporter {
         }
     }
 
-    fn export(&self, identity: &Identity, status: &FlagsmithDeploymentStatus) {
+    fn export(
+        &self,
+        identity: &Identity,
+        status: &FlagsmithDeploymentStatus,
+        queues: BTreeMap<&'static str, ExportedQueue>,
+    ) {
         let exported = Exported {
             version: status.version.clone().unwrap_or_default(),
             conditions: status
@@ -281,10 +295,35 @@ impl Reporter {
                 .iter()
                 .map(|condition| (condition.type_.clone(), condition.status.clone()))
                 .collect(),
+            queues,
         };
         self.metrics
             .deployment(&identity.namespace, &identity.name, exported);
     }
+}
+
+/// What is exported of the queues that could be read, by Django's names of their databases.
+fn queues(seen: &Observation) -> BTreeMap<&'static str, ExportedQueue> {
+    let age = |age: Option<SignedDuration>| age.map_or(f64::NAN, |age| age.as_secs_f64());
+    let named = |name, probe: &QueueProbe| match probe {
+        QueueProbe::Seen(queue) => Some((
+            name,
+            ExportedQueue {
+                ready: queue.ready,
+                oldest_ready: age(queue.oldest_ready),
+                in_flight: queue.locked,
+                stuck: i64::try_from(live::stuck(queue, seen)).unwrap_or(i64::MAX),
+                dead: queue.given_up.iter().map(|(_, number)| number).sum(),
+                heartbeat_age: age(queue.heartbeat()),
+            },
+        )),
+        _ => None,
+    };
+    let separate = seen.queues.separate.as_ref();
+    named("default", &seen.queues.default)
+        .into_iter()
+        .chain(separate.and_then(|probe| named("task_processor", probe)))
+        .collect()
 }
 
 /// Whether somebody may wait for a change, or act on it: another generation, another result of the migration,

@@ -255,10 +255,12 @@ impl Installation {
         )
     }
 
-    /// The number of task processor pods.
+    /// The number of task processor pods; where it follows the queue, the least.
     #[must_use]
     pub fn task_processor_replicas(&self) -> i32 {
-        self.task_processor.replicas.unwrap_or(DEFAULT_REPLICAS)
+        let spec = &self.task_processor;
+        let least = spec.autoscaling.as_ref().map(|scaling| scaling.min_replicas);
+        spec.replicas.or(least).unwrap_or(DEFAULT_REPLICAS)
     }
 }
 

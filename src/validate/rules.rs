@@ -33,18 +33,27 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
             ));
         }
     }
-    scaling(
-        "spec.api",
-        spec.api.replicas,
-        spec.api.autoscaling.as_ref(),
-        &mut problems,
-    );
-    scaling(
-        "spec.frontend",
-        spec.frontend.replicas,
-        spec.frontend.autoscaling.as_ref(),
-        &mut problems,
-    );
+    let bounds = |spec: &AutoscalingSpec| (spec.min_replicas, spec.max_replicas);
+    let processor = spec.task_processor.autoscaling.as_ref();
+    for (field, replicas, autoscaling) in [
+        (
+            "spec.api",
+            spec.api.replicas,
+            spec.api.autoscaling.as_ref().map(bounds),
+        ),
+        (
+            "spec.taskProcessor",
+            spec.task_processor.replicas,
+            processor.map(|spec| (spec.min_replicas, spec.max_replicas)),
+        ),
+        (
+            "spec.frontend",
+            spec.frontend.replicas,
+            spec.frontend.autoscaling.as_ref().map(bounds),
+        ),
+    ] {
+        scaling(field, replicas, autoscaling, &mut problems);
+    }
     if let Some(exposure) = &spec.exposure {
         self::exposure(exposure, &mut problems);
     }
@@ -93,13 +102,8 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
     problems.push(Problem::invalid("spec.database", message, remedy));
 }
 
-fn scaling(
-    field: &str,
-    replicas: Option<i32>,
-    autoscaling: Option<&AutoscalingSpec>,
-    problems: &mut Vec<Problem>,
-) {
-    let Some(autoscaling) = autoscaling else { return };
+fn scaling(field: &str, replicas: Option<i32>, autoscaling: Option<(i32, i32)>, problems: &mut Vec<Problem>) {
+    let Some((min, max)) = autoscaling else { return };
     if replicas.is_some() {
         problems.push(Problem::invalid(
             field,
@@ -107,11 +111,6 @@ fn scaling(
             "Remove replicas; autoscaling.minReplicas takes its place.",
         ));
     }
-    let AutoscalingSpec {
-        min_replicas: min,
-        max_replicas: max,
-        ..
-    } = autoscaling;
     if min > max {
         problems.push(Problem::invalid(
             &format!("{field}.autoscaling"),

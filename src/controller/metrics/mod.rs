@@ -17,8 +17,16 @@
 //! | `flagsmith_operator_migrations_total` | counter | `result` | migration Jobs that ended: succeeded, failed |
 //! | `flagsmith_operator_migration_duration_seconds` | histogram | | how long a migration Job took |
 //! | `flagsmith_operator_build_info` | info | `version` | the release of this operator |
+//! | `flagsmith_operator_database_probe_duration_seconds` | histogram | | how long a look into one database took |
+//! | `flagsmith_operator_database_probe_failures_total` | counter | `category` | looks into a database that failed |
 //! | `flagsmith_deployment_info` | info | `namespace`, `name`, `version` | the version that an installation runs |
 //! | `flagsmith_deployment_condition` | gauge | `namespace`, `name`, `type`, `status` | 1 for the present status of a condition |
+//! | `flagsmith_task_queue_ready` | gauge | `namespace`, `name`, `database` | tasks that wait to be picked up, up to 10,001 |
+//! | `flagsmith_task_queue_oldest_ready_age_seconds` | gauge | `namespace`, `name`, `database` | how long the oldest of them has been due |
+//! | `flagsmith_task_queue_in_flight` | gauge | `namespace`, `name`, `database` | tasks that are picked up and not finished |
+//! | `flagsmith_task_queue_stuck` | gauge | `namespace`, `name`, `database` | those of them that no processor works on |
+//! | `flagsmith_task_queue_dead` | gauge | `namespace`, `name`, `database` | tasks of the last hour that were given up |
+//! | `flagsmith_task_queue_heartbeat_age_seconds` | gauge | `namespace`, `name`, `database` | since a processor last looked at the queue |
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -29,7 +37,7 @@ mod deployments;
 mod labels;
 mod series;
 
-pub use deployments::Exported;
+pub use deployments::{Exported, ExportedQueue};
 pub use labels::{Code, Kind, MigrationResult, Outcome, Verb};
 
 use labels::{ByCategory, ByKind, ByMigrationResult, ByOutcome, ByRequest, ByVerb};
@@ -95,6 +103,17 @@ impl Metrics {
             .request_duration
             .get_or_create(&ByVerb { verb })
             .observe(took.as_secs_f64());
+    }
+
+    /// A look into a database ended after this time, with a failure of this category or none.
+    pub fn database_probe(&self, took: Duration, failure: Option<&'static str>) {
+        self.series.probe_duration.observe(took.as_secs_f64());
+        if let Some(category) = failure {
+            self.series
+                .probe_failures
+                .get_or_create(&ByCategory { category })
+                .inc();
+        }
     }
 
     /// The watch of this kind (a plural name) failed and starts anew.

@@ -20,6 +20,9 @@ const PASS_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 
 /// Seconds. From a read that the API server answers from memory to the deadline of a request.
 const REQUEST_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 10.0];
 
+/// Seconds. From a server beside the operator to the deadline of a look.
+const PROBE_BUCKETS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 5.0];
+
 /// Seconds. From a database that is up to date to the longest rewrite of a large table.
 const MIGRATION_BUCKETS: [f64; 9] = [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
 
@@ -39,6 +42,8 @@ pub struct Series {
     pub lease_transitions: Counter,
     pub migrations: Family<ByMigrationResult, Counter>,
     pub migration_duration: Histogram,
+    pub probe_duration: Histogram,
+    pub probe_failures: Family<ByCategory, Counter>,
     pub deployments: Deployments,
 }
 
@@ -60,6 +65,8 @@ impl Series {
             lease_transitions: Counter::default(),
             migrations: Family::default(),
             migration_duration: Histogram::new(MIGRATION_BUCKETS),
+            probe_duration: Histogram::new(PROBE_BUCKETS),
+            probe_failures: Family::default(),
             deployments: Deployments::default(),
         };
         // A rate over a counter that appears with its first failure would miss that failure.
@@ -124,6 +131,18 @@ impl Series {
             help,
             Unit::Seconds,
             s.migration_duration.clone(),
+        );
+        let help = "How long a look into one database took";
+        all.register_with_unit(
+            "database_probe_duration",
+            help,
+            Unit::Seconds,
+            s.probe_duration.clone(),
+        );
+        all.register(
+            "database_probe_failures",
+            "Looks into a database that failed, by category",
+            s.probe_failures.clone(),
         );
         let build = Info::new(Build {
             version: env!("CARGO_PKG_VERSION"),

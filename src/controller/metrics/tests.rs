@@ -8,7 +8,7 @@ const PODS: Kind = Kind {
 };
 
 /// Every family that the documentation of this module names, with its type.
-const FAMILIES: [(&str, &str); 17] = [
+const FAMILIES: [(&str, &str); 25] = [
     ("flagsmith_operator_reconcile", "counter"),
     ("flagsmith_operator_reconcile_duration_seconds", "histogram"),
     ("flagsmith_operator_reconcile_errors", "counter"),
@@ -26,6 +26,14 @@ const FAMILIES: [(&str, &str); 17] = [
     ("flagsmith_operator_build", "info"),
     ("flagsmith_deployment", "info"),
     ("flagsmith_deployment_condition", "gauge"),
+    ("flagsmith_operator_database_probe_duration_seconds", "histogram"),
+    ("flagsmith_operator_database_probe_failures", "counter"),
+    ("flagsmith_task_queue_ready", "gauge"),
+    ("flagsmith_task_queue_oldest_ready_age_seconds", "gauge"),
+    ("flagsmith_task_queue_in_flight", "gauge"),
+    ("flagsmith_task_queue_stuck", "gauge"),
+    ("flagsmith_task_queue_dead", "gauge"),
+    ("flagsmith_task_queue_heartbeat_age_seconds", "gauge"),
 ];
 
 /// A scrape, read strictly.
@@ -87,6 +95,7 @@ fn exported(version: &str, conditions: &[(&str, &str)]) -> Exported {
     Exported {
         version: version.into(),
         conditions,
+        queues: BTreeMap::new(),
     }
 }
 
@@ -102,7 +111,19 @@ fn filled() -> Metrics {
     metrics.cache_objects("deployments", 7);
     metrics.leader(true);
     metrics.migration(MigrationResult::Failed, Duration::from_secs(61));
-    metrics.deployment("ns", "one", exported("2.265.0", &[("Ready", "False")]));
+    metrics.database_probe(Duration::from_millis(20), Some("timeout"));
+    let queue = ExportedQueue {
+        ready: 12,
+        oldest_ready: 61.5,
+        stuck: 3,
+        heartbeat_age: f64::NAN,
+        ..ExportedQueue::default()
+    };
+    let exported = Exported {
+        queues: BTreeMap::from([("default", queue)]),
+        ..exported("2.265.0", &[("Ready", "False")])
+    };
+    metrics.deployment("ns", "one", exported);
     metrics
 }
 
@@ -163,6 +184,22 @@ fn what_happened_is_counted() {
         ("flagsmith_operator_lease_transitions_total", 1.0),
         ("flagsmith_operator_migrations_total{result=\"failed\"}", 1.0),
         ("flagsmith_operator_migration_duration_seconds_sum", 61.0),
+        (
+            "flagsmith_operator_database_probe_failures_total{category=\"timeout\"}",
+            1.0,
+        ),
+        (
+            "flagsmith_operator_database_probe_duration_seconds_bucket{le=\"0.025\"}",
+            1.0,
+        ),
+        (
+            "flagsmith_task_queue_ready{namespace=\"ns\",name=\"one\",database=\"default\"}",
+            12.0,
+        ),
+        (
+            "flagsmith_task_queue_oldest_ready_age_seconds{namespace=\"ns\",name=\"one\",database=\"default\"}",
+            61.5,
+        ),
         (
             "flagsmith_deployment_info{namespace=\"ns\",name=\"one\",version=\"2.265.0\"}",
             1.0,

@@ -7,12 +7,14 @@ mod migration;
 mod pods;
 mod refusal;
 mod secrets;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod workloads;
 
 pub(crate) use database::used_by_pods;
 pub use refusal::refused;
+pub(crate) use tasks::{age, stuck};
 
 use super::{Code, Component, Diagnosis, Severity};
 use crate::{observe::Observation, validate::Installation};
@@ -26,6 +28,7 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
     found.extend(downgrade::check(installation, seen));
     found.extend(migration::check(installation, seen));
     found.extend(workloads::check(installation, seen));
+    found.extend(tasks::check(installation, seen));
     found.extend(exposure::check(installation, seen));
     sort(&mut found);
     found

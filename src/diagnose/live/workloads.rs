@@ -22,9 +22,6 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
             found.extend(stalled(installation, state, component));
         }
     }
-    if seen.task_processor.is_some() && installation.task_processor_replicas() == 0 {
-        found.push(scaled_to_zero());
-    }
     found
 }
 
@@ -69,16 +66,4 @@ fn stalled(installation: &Installation, state: &WorkloadState, component: Compon
             component.as_str(),
         ),
     ))
-}
-
-fn scaled_to_zero() -> Diagnosis {
-    diagnosis(
-        Code::TaskProcessorScaledToZero,
-        Severity::Warning,
-        Component::TaskProcessor,
-        "No task processor runs: webhooks, audit log, scheduled changes and clean-ups are queued and wait."
-            .to_owned(),
-        vec!["spec.taskProcessor.replicas is 0".to_owned()],
-        "Set spec.taskProcessor.replicas to 1 or more; the queue is then worked off.".to_owned(),
-    )
 }

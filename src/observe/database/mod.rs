@@ -16,7 +16,10 @@ pub use queue::{
 pub use session::{Session, Sessions};
 
 use super::{DatabaseProbe, FRESH_WHILE_FAILING, ProbeFailure, ProbeFailureKind};
-use crate::validate::{DatabaseIdentity, DatabaseUrl};
+use crate::{
+    controller::metrics::Metrics,
+    validate::{DatabaseIdentity, DatabaseUrl},
+};
 
 /// The server's version, and whether writes would fail.
 const QUERY: &str = "SELECT current_setting('server_version_num')::int4, \
@@ -36,6 +39,7 @@ pub struct Queues {
 pub struct Databases {
     sessions: Sessions,
     interval: Duration,
+    metrics: Metrics,
     known: Mutex<HashMap<String, Known>>,
 }
 
@@ -63,10 +67,11 @@ pub struct Cause {
 impl Databases {
     /// Looks at each database once in so long; sooner while something is wrong.
     #[must_use]
-    pub fn new(interval: Duration) -> Self {
+    pub fn new(interval: Duration, metrics: Metrics) -> Self {
         Self {
             sessions: Sessions::default(),
             interval,
+            metrics,
             known: Mutex::default(),
         }
     }
@@ -98,13 +103,19 @@ impl Databases {
             .filter(|known| known.cause.databases == cause.databases)
             .map(|known| known.history)
             .unwrap_or_default();
+        let running = cause
+            .processors
+            .iter()
+            .filter(|(_, started)| started.is_some())
+            .count();
+        let running = i32::try_from(running).unwrap_or(i32::MAX);
         let [main_history, separate_history] = &mut history;
         let (database, default) = match main {
-            Some(url) => self.see(url, main_history).await,
+            Some(url) => self.see(url, running, main_history).await,
             None => (DatabaseProbe::NotProbed, QueueProbe::NotProbed),
         };
         let separate = match separate {
-            Some(url) => Some(self.see(url, separate_history).await.1),
+            Some(url) => Some(self.see(url, running, separate_history).await.1),
             None => None,
         };
         let queues = Queues { default, separate };
@@ -150,7 +161,13 @@ impl Databases {
         }
     }
 
-    async fn see(&self, url: &DatabaseUrl, history: &mut queue::History) -> (DatabaseProbe, QueueProbe) {
+    async fn see(
+        &self,
+        url: &DatabaseUrl,
+        processors: i32,
+        history: &mut queue::History,
+    ) -> (DatabaseProbe, QueueProbe) {
+        let begun = Instant::now();
         let mut database = DatabaseProbe::NotProbed;
         let looked = async {
             let mut session = self.sessions.open(url).await?;
@@ -161,8 +178,14 @@ impl Databases {
             Ok(queue)
         }
         .await;
+        let failure = looked
+            .as_ref()
+            .err()
+            .map(|failure: &ProbeFailure| failure.kind.as_str());
+        self.metrics.database_probe(begun.elapsed(), failure);
         match looked {
             Ok(QueueProbe::Seen(mut queue)) => {
+                queue.processors = processors;
                 queue.before = history.samples();
                 history.push(&queue);
                 (database, QueueProbe::Seen(queue))

@@ -6,14 +6,19 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{MOST_COUNTED, Queue};
 
-/// Samples that are kept: half an hour at the default interval, 2 KB.
-const KEPT: usize = 30;
+/// How long a sample is kept: the longest stabilisation window of scaling, and longer than a full batch may take.
+const KEPT_FOR: SignedDuration = SignedDuration::from_mins(16);
+
+/// The most samples that are kept, 12 KB: looks can be more frequent than the interval while pods come and go.
+const KEPT: usize = 200;
 
 /// One look at a queue, reduced to what rates and dates need.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sample {
     /// When.
     pub at: Timestamp,
+    /// Containers of task processors that ran.
+    pub processors: i32,
     /// The database's newest transaction id then: what was written by an older one was written before.
     pub xid: i64,
     /// Tasks that were ready; a lower bound when `capped`.
@@ -41,11 +46,13 @@ impl History {
         if self.0.back().is_some_and(|last| last.xid > queue.xid) {
             self.0.clear();
         }
-        if self.0.len() == KEPT {
+        let past = |sample: &Sample| queue.at.duration_since(sample.at) > KEPT_FOR;
+        while self.0.len() >= KEPT || self.0.front().is_some_and(past) {
             self.0.pop_front();
         }
         self.0.push_back(Sample {
             at: queue.at,
+            processors: queue.processors,
             xid: queue.xid,
             ready: queue.ready,
             capped: queue.ready > MOST_COUNTED,
@@ -69,13 +76,21 @@ mod tests {
     #[test]
     fn is_bounded_and_keeps_the_newest() {
         let mut history = History::default();
-        for xid in 0..100 {
+        for xid in 0..1_000 {
             history.push(&queue(xid));
         }
         let samples = history.samples();
         assert_eq!(samples.len(), KEPT);
-        assert_eq!(samples.first().map(|it| it.xid), Some(70));
-        assert_eq!(samples.last().map(|it| it.xid), Some(99));
+        assert_eq!(samples.last().map(|it| it.xid), Some(999));
+        history.push(&Queue {
+            at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
+            ..queue(1_000)
+        });
+        assert_eq!(
+            history.samples().len(),
+            1,
+            "what is an hour old says nothing any more"
+        );
     }
 
     #[test]

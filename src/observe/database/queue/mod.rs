@@ -33,6 +33,8 @@ pub enum QueueProbe {
 pub struct Queue {
     /// When it was read, by the operator's clock.
     pub at: Timestamp,
+    /// Containers of task processors that ran.
+    pub processors: i32,
     /// The database's newest transaction id then (64 bits).
     pub xid: i64,
     /// Tasks that a processor would take now; at most [`MOST_COUNTED`] + 1.

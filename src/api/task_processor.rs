@@ -1,0 +1,99 @@
+//! The task processor of an installation.
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::components::{ContainerSettings, resources};
+
+/// The task processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TaskProcessorSpec {
+    /// Pods of the task processor. 1 when neither this nor `autoscaling` is set. 0 stops it: tasks are then queued
+    /// and not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub replicas: Option<i32>,
+    /// A number of pods that follows the age of the oldest waiting task, instead of a fixed one. Left alone while a
+    /// `HorizontalPodAutoscaler` of your own targets the Deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<TaskAutoscalingSpec>,
+    /// `--numthreads`: threads that run tasks, in each pod.
+    #[schemars(range(min = 1, max = 128))]
+    pub threads: i32,
+    /// `--sleepintervalms`: milliseconds between two looks at the queue.
+    #[schemars(range(min = 50, max = 3_600_000))]
+    pub sleep_interval_milliseconds: i32,
+    /// `--queuepopsize`: tasks that a thread takes at once.
+    #[schemars(range(min = 1, max = 1000))]
+    pub queue_pop_size: i32,
+    /// `--graceperiodms`: milliseconds of a batch after which the processor logs that a thread is unhealthy. It
+    /// ends nothing.
+    #[schemars(range(min = 1000, max = 3_600_000))]
+    pub grace_period_milliseconds: i32,
+    /// Seconds of the longest task: a pod that is to end gets this long, and a minute more, to finish what it runs.
+    /// Flagsmith's own tasks time out after 60 s unless they say otherwise.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub longest_task_seconds: i32,
+    /// Compute resources of the container.
+    pub resources: ResourceRequirements,
+    /// Container and pod settings.
+    #[serde(flatten)]
+    pub container: ContainerSettings,
+}
+
+/// A number of task processors that follows the queue. The operator reads the queue in the database itself and needs
+/// no metrics adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.minReplicas <= self.maxReplicas").message("minReplicas must not be above maxReplicas"))]
+pub struct TaskAutoscalingSpec {
+    /// The fewest pods.
+    #[serde(default = "default_min_replicas")]
+    #[schemars(range(min = 1))]
+    pub min_replicas: i32,
+    /// The most pods. Never more than the database's connections allow.
+    #[schemars(range(min = 1))]
+    pub max_replicas: i32,
+    /// Seconds that the oldest task may wait before pods are added.
+    #[serde(default = "default_target_age")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub target_age_seconds: i32,
+    /// Seconds of quiet before a pod is taken away.
+    #[serde(default = "default_scale_down_stabilization")]
+    #[schemars(range(min = 60, max = 900))]
+    pub scale_down_stabilization_seconds: i32,
+}
+
+impl Default for TaskProcessorSpec {
+    /// Flagsmith's own defaults (flagsmith-common, `task_processor/utils.py`).
+    fn default() -> Self {
+        Self {
+            replicas: None,
+            autoscaling: None,
+            threads: 5,
+            sleep_interval_milliseconds: 500,
+            queue_pop_size: 10,
+            grace_period_milliseconds: 20_000,
+            longest_task_seconds: 60,
+            resources: resources("100m", "512Mi", "1Gi"),
+            container: ContainerSettings::default(),
+        }
+    }
+}
+
+const fn default_min_replicas() -> i32 {
+    1
+}
+
+/// A minute: webhooks and scheduled changes that late are noticed.
+const fn default_target_age() -> i32 {
+    60
+}
+
+/// Ten minutes, so that the daily and hourly peaks of a busy installation do not stop and start pods each time.
+const fn default_scale_down_stabilization() -> i32 {
+    600
+}
