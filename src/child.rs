@@ -147,6 +147,18 @@ pub mod marks {
     pub const MIGRATED_VERSION: &str = "operator.flagsmith.com/migrated-version";
     /// Annotation of a pod template: keyed hash of the Secrets' values that its pods read at their start.
     pub const SECRET_HASH: &str = "operator.flagsmith.com/secret-hash";
+    /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations.
+    pub const OPERATION: &str = "operator.flagsmith.com/operation";
+    /// The value of [`OPERATION`] of a Job that undoes migrations.
+    pub const ROLL_BACK: &str = "RollBack";
+    /// Annotation of a migration Job: the release that the database was at before.
+    pub const MIGRATED_FROM: &str = "operator.flagsmith.com/migrated-from";
+    /// Annotation of a migration Job: how many migrations were applied before.
+    pub const COUNT_BEFORE: &str = "operator.flagsmith.com/migrations-before";
+    /// Annotation of a migration Job: when the newest of them was applied.
+    pub const LAST_APPLIED_BEFORE: &str = "operator.flagsmith.com/last-applied-before";
+    /// The init container of a migration Job whose termination message is the list of what is to be done.
+    pub const PLAN_CONTAINER: &str = "plan";
     /// Label of a migration Job: hash of host, port and name of its database.
     pub const DATABASE: &str = "operator.flagsmith.com/database";
 }

@@ -71,9 +71,16 @@ pub(crate) fn observation() -> Observation {
         },
         database: DatabaseProbe::NotProbed,
         queues: Queues::default(),
+        preflight: None,
+        backups: Vec::new(),
         foreign_autoscalers: BTreeSet::new(),
         http_route_api: true,
         exposure: None,
         front: FrontSeen::default(),
     }
+}
+
+/// A backup into a volume claim.
+pub(crate) fn backup() -> crate::api::BackupSpec {
+    serde_json::from_value(json!({ "volumeClaim": { "claimName": "backups" } })).unwrap()
 }

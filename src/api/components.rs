@@ -162,37 +162,6 @@ pub struct FrontendSpec {
     pub container: ContainerSettings,
 }
 
-/// The migration Job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct MigrationsSpec {
-    /// `activeDeadlineSeconds` of the Job. Generous, because large tables take long and a migration that is
-    /// killed half-way is worse than a slow one.
-    #[schemars(range(min = 60, max = 604_800))]
-    pub active_deadline_seconds: i64,
-    /// `backoffLimit` of the Job: how often a failed pod is replaced before the migration counts as failed.
-    #[schemars(range(min = 0, max = 10))]
-    pub backoff_limit: i32,
-    /// Compute resources of the container.
-    pub resources: ResourceRequirements,
-    /// Environment variables of the Job only; they win over `spec.env`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<EnvVar>,
-    /// `ConfigMaps` and Secrets whose keys become environment variables of the Job.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub env_from: Vec<EnvFromSource>,
-    /// Replaces the container's security context (by default: restricted Pod Security, read-only root).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_security_context: Option<SecurityContext>,
-    /// Further volume mounts, for example the certificate of the database's authority; their volumes are listed
-    /// in `pod.volumes`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub volume_mounts: Vec<VolumeMount>,
-    /// Pod settings: scheduling, security, metadata, volumes.
-    #[serde(skip_serializing_if = "is_default")]
-    pub pod: PodSettings,
-}
-
 impl Default for GunicornSpec {
     /// The values of Flagsmith's image since 2.253.0.
     fn default() -> Self {
@@ -229,21 +198,6 @@ impl Default for FrontendSpec {
     }
 }
 
-impl Default for MigrationsSpec {
-    fn default() -> Self {
-        Self {
-            active_deadline_seconds: 6 * 60 * 60,
-            backoff_limit: 3,
-            resources: resources("100m", "512Mi", "1Gi"),
-            env: Vec::new(),
-            env_from: Vec::new(),
-            container_security_context: None,
-            volume_mounts: Vec::new(),
-            pod: PodSettings::default(),
-        }
-    }
-}
-
 const fn default_min_replicas() -> i32 {
     2
 }
@@ -266,6 +220,6 @@ pub(super) fn resources(cpu: &str, memory: &str, memory_limit: &str) -> Resource
     }
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

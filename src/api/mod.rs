@@ -6,6 +6,7 @@ mod components;
 mod crd;
 mod database;
 mod exposure;
+mod migrations;
 mod reference;
 mod settings;
 mod spec;
@@ -15,17 +16,18 @@ mod task_processor;
 mod tests;
 
 pub use components::{
-    ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, MigrationsSpec, PodSettings,
+    ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, PodSettings,
 };
 pub use crd::{crd, crd_yaml};
 pub use database::{DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
 pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
+pub use migrations::{BackupSpec, BootstrapSpec, DumpSpec, MigrationsSpec, RollbackSpec};
 pub use reference::api_markdown;
 pub use settings::{DjangoSpec, ImagesSpec};
 pub use spec::{FlagsmithDeployment, FlagsmithDeploymentSpec};
 pub use status::{
-    ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationResult,
-    MigrationStatus, TimeoutsStatus,
+    ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationOperation,
+    MigrationResult, MigrationStatus, TimeoutsStatus,
 };
 pub use task_processor::{TaskAutoscalingSpec, TaskProcessorSpec};
 

@@ -24,6 +24,7 @@ use super::{
     doc = "A self-hosted Flagsmith: API, task processor, frontend, migrations and exposure, kept in order by flagsmith-operator.",
     validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name must have at most 40 characters: the names of the Deployments, Services and migration Jobs are made from it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label that starts with a letter, such as \"flagsmith\": Services are named after it"),
+    validation = Rule::new("!has(self.spec.migrations) || !has(self.spec.migrations.rollback) || self.spec.migrations.rollback.to == self.spec.version").message("spec.migrations.rollback.to must be spec.version: the confirmation belongs to one downgrade; remove it before another upgrade"),
     scale(
         spec_replicas_path = ".spec.api.replicas",
         status_replicas_path = ".status.components.api.replicas",
@@ -97,6 +98,7 @@ pub struct FlagsmithDeploymentSpec {
 
     /// The migration Job, which runs before anything of a new release starts.
     #[serde(default)]
+    #[x_kube(validation = Rule::new("!has(self.backup) || has(self.backup.volumeClaim) != has(self.backup.podTemplate)").message("exactly one of volumeClaim and podTemplate is needed").field_path(".backup"))]
     pub migrations: MigrationsSpec,
 
     /// How the installation is reached from outside of the cluster: an Ingress or a Gateway API HTTPRoute.

@@ -1,6 +1,6 @@
 //! What the operator reports; see `report` for how it is computed.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,10 @@ pub struct FlagsmithDeploymentStatus {
     /// The migration of the wanted release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<MigrationStatus>,
+
+    /// Migrations that have ended, the newest first, at most ten. A way back is computed from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migration_history: Vec<MigrationStatus>,
 
     /// Pods of each component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,6 +56,12 @@ pub struct MigrationStatus {
     pub version: String,
     /// How it stands.
     pub result: MigrationResult,
+    /// Whether migrations are applied or undone.
+    #[serde(default, skip_serializing_if = "MigrationOperation::is_migrate")]
+    pub operation: MigrationOperation,
+    /// The release that the database was at before, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// The Job that runs or ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
@@ -61,6 +71,44 @@ pub struct MigrationStatus {
     /// When the Job finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Time>,
+    /// How many migrations were not applied when the Job started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<i32>,
+    /// How many of them are applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<i32>,
+    /// The migration that is being applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+    /// The migration that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<String>,
+    /// When the newest migration was applied that the database had before: undoing this upgrade means undoing what was
+    /// applied later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_applied_before: Option<MicroTime>,
+    /// The database, as host:port/name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// The backup Job that succeeded before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+}
+
+/// What a migration does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MigrationOperation {
+    /// Applies what the release brings.
+    #[default]
+    Migrate,
+    /// Undoes what a newer release brought.
+    RollBack,
+}
+
+impl MigrationOperation {
+    const fn is_migrate(&self) -> bool {
+        matches!(self, Self::Migrate)
+    }
 }
 
 /// How a migration stands.

@@ -1,4 +1,4 @@
-//! Creating the migration Job: once, and never beside another on the same database.
+//! Creating the Jobs of a migration and of its backup: each once, and never beside another on the same database.
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -7,11 +7,11 @@ use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
 };
+use serde_json::Value;
 
 use super::{Applier, Error, Refusal, describe_owner};
 use crate::{
     child::{Child, Kind, marks},
-    decide::Plan,
     observe::{JobOutcome, JobState, Object, Watched},
     validate::Installation,
 };
@@ -19,18 +19,17 @@ use crate::{
 impl Applier {
     /// Creates the Job unless a migration is active on its database; returns whether it did. Jobs are listed from
     /// the server and not from the watches, which may be behind.
-    pub(super) async fn create_job(
-        &self,
-        installation: &Installation,
-        plan: &Plan,
-        child: Child,
-    ) -> Result<bool, Error> {
-        let Some(migrate) = &plan.migrate else {
+    pub(super) async fn create_job(&self, installation: &Installation, child: Child) -> Result<bool, Error> {
+        let label = child
+            .body
+            .pointer("/metadata/labels")
+            .and_then(|labels| labels.get(marks::DATABASE));
+        let Some(database) = label.and_then(Value::as_str).map(str::to_owned) else {
             return Ok(false);
         };
-        let lock = self.lock_of(&migrate.database);
+        let lock = self.lock_of(&database);
         let _guard = lock.lock().await;
-        if self.migration_active(&migrate.database).await? {
+        if self.migration_active(&database).await? {
             return Ok(false);
         }
         self.check_leading()?;
@@ -46,7 +45,7 @@ impl Applier {
                 tracing::info!(
                     job = child.name,
                     namespace = installation.identity.namespace,
-                    "started a migration"
+                    "started a migration's Job"
                 );
                 self.watches.index.record(Watched::Child(Kind::Job), created);
                 Ok(true)

@@ -141,7 +141,7 @@ impl Applier {
         for child in children {
             let (kind, name) = (child.kind, child.name.clone());
             let result = if kind == Kind::Job {
-                self.create_job(installation, plan, child).await.map(|created| {
+                self.create_job(installation, child).await.map(|created| {
                     applied.job_created = created.then(|| name.clone());
                     if created {
                         Outcome::Written

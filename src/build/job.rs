@@ -10,10 +10,25 @@ use super::{
 use crate::{
     api::ContainerSettings,
     child::{Child, Kind, marks},
-    decide::{MIGRATE_COMMAND, Migrate},
-    flagsmith,
+    decide::{Migrate, ROLL_BACK_COMMAND},
+    flagsmith::{self, env, failures},
     validate::Installation,
 };
+
+/// Runs the migration, and tells Kubernetes whether another attempt may succeed.
+const SCRIPT: &str = include_str!("migrate.sh");
+
+/// Lists what the migration will do.
+const PLAN: &str = include_str!("plan.sh");
+
+/// Exit status of a failure that the next attempt may not meet (`EX_TEMPFAIL` of sysexits.h); [`SCRIPT`] uses it.
+const TRANSIENT: i32 = 75;
+
+/// Exit status of a container that was told to end: a drained node, a deleted pod.
+const TERMINATED: i32 = 143;
+
+/// How long libpq waits for a connection, in seconds; without it a silent host takes the kernel's two minutes.
+const CONNECT_TIMEOUT: &str = "10";
 
 pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
     let spec = &installation.migrations;
@@ -24,47 +39,61 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         volume_mounts: spec.volume_mounts.clone(),
         ..ContainerSettings::default()
     };
-    let container = Django {
-        name: "migrate",
-        image: installation.api_image(migrate.release),
-        // The image's own entrypoint: it knows what "migrate" means in its release (wait for the database,
-        // migrate every database, create the cache tables).
+    // What migrations are undone by is known to the newer release only.
+    let image = migrate
+        .rollback
+        .as_ref()
+        .map_or(migrate.release, |rollback| rollback.from);
+    let container = |name, script: &'static str, args| Django {
+        name,
+        image: installation.api_image(image),
         command: None,
-        args: MIGRATE_COMMAND.iter().map(ToString::to_string).collect(),
+        args,
         settings: &settings,
         resources: &spec.resources,
         database_url: installation.database.migration_url(),
         task_processor_url: None,
-        computed: Vec::new(),
+        computed: environment(installation, migrate),
         serves: false,
-        rest: Value::Null,
+        rest: json!({ "command": ["sh", "-c", script, name] }),
     };
+    let migration = container("migrate", SCRIPT, command(installation, migrate));
+    let plan = container(marks::PLAN_CONTAINER, PLAN, Vec::new());
+    let initial: Vec<Value> = migrate
+        .rollback
+        .is_none()
+        .then(|| plan.build(installation))
+        .into_iter()
+        .collect();
     let template = Template {
         component: Component::Migrations,
         release: Some(migrate.release),
         settings: &spec.pod,
         secret_hash: None,
         grace_period: None,
-        containers: vec![container.build(installation)],
+        containers: vec![migration.build(installation)],
         volumes: django_volumes(),
         user: flagsmith::USER,
-        rest: json!({ "restartPolicy": "Never" }),
+        rest: json!({ "restartPolicy": "Never", "initContainers": initial }),
     };
-    let annotations = Map::from_iter([(marks::MIGRATION_KEY.to_owned(), json!(migrate.key.as_str()))]);
     let mut job = child(
         installation,
         Kind::Job,
         &migrate.name,
         Some(Component::Migrations),
-        annotations,
+        annotations(migrate),
         json!({ "spec": {
             "parallelism": 1,
             "completions": 1,
             "backoffLimit": spec.backoff_limit,
             "activeDeadlineSeconds": spec.active_deadline_seconds,
-            // A drained node is no failed migration.
             "podFailurePolicy": { "rules": [
+                // A drained node is no failed migration.
                 { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
+                // Missing rights, a broken history or too little memory are the same the next time.
+                { "action": "FailJob", "onExitCodes": {
+                    "containerName": "migrate", "operator": "NotIn", "values": [TRANSIENT, TERMINATED],
+                } },
             ] },
             // A second pod must not start while the first may still hold its locks.
             "podReplacementPolicy": "Failed",
@@ -80,4 +109,75 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         labels.insert(marks::DATABASE.to_owned(), json!(migrate.database));
     }
     job
+}
+
+/// What the Job runs: one command where the image knows how, a list for the shell otherwise.
+fn command(installation: &Installation, migrate: &Migrate) -> Vec<String> {
+    let mut commands = match &migrate.rollback {
+        Some(rollback) => {
+            // Without "Z", which Python reads since 3.11 only. What was applied at this moment stays.
+            let after = rollback.applied_after.as_microsecond().saturating_add(1);
+            let moment = jiff::Timestamp::from_microsecond(after).unwrap_or(rollback.applied_after);
+            let moment = moment.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00");
+            return ["flagsmith", ROLL_BACK_COMMAND, &moment.to_string()]
+                .map(str::to_owned)
+                .into();
+        }
+        None => vec![flagsmith::migrate_command(migrate.release)],
+    };
+    if installation.migrations.bootstrap.is_some() {
+        commands.push("flagsmith bootstrap");
+    }
+    match commands.as_slice() {
+        [one] => one.split(' ').map(str::to_owned).collect(),
+        several => vec!["sh".to_owned(), "-c".to_owned(), several.join(" && ")],
+    }
+}
+
+fn environment(installation: &Installation, migrate: &Migrate) -> Vec<(&'static str, String)> {
+    let mut variables = vec![
+        // Seen in pg_stat_activity; without it nobody knows whose session holds a lock.
+        ("PGAPPNAME", migrate.name.clone()),
+        ("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT.to_owned()),
+        ("FLAGSMITH_OPERATOR_TRANSIENT", failures::TRANSIENT.to_owned()),
+        ("FLAGSMITH_OPERATOR_RACES", failures::RACES.to_owned()),
+    ];
+    if let Some(options) = &migrate.options {
+        variables.push(("PGOPTIONS", options.clone()));
+    }
+    if let Some(bootstrap) = &installation.migrations.bootstrap {
+        variables.push((env::ALLOW_ADMIN_INITIATION_VIA_CLI, "true".to_owned()));
+        variables.push((env::ADMIN_EMAIL, bootstrap.admin_email.clone()));
+        let names = [
+            (env::ORGANISATION_NAME, &bootstrap.organisation_name),
+            (env::PROJECT_NAME, &bootstrap.project_name),
+        ];
+        variables.extend(
+            names
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value.clone()?))),
+        );
+    }
+    variables
+}
+
+fn annotations(migrate: &Migrate) -> Map<String, Value> {
+    let before = migrate.before;
+    let operation = migrate.rollback.as_ref().map(|_| marks::ROLL_BACK.to_owned());
+    [
+        (marks::MIGRATION_KEY, Some(migrate.key.to_string())),
+        (marks::OPERATION, operation),
+        (
+            marks::MIGRATED_FROM,
+            before.release.map(|release| release.to_string()),
+        ),
+        (marks::COUNT_BEFORE, before.count.map(|count| count.to_string())),
+        (
+            marks::LAST_APPLIED_BEFORE,
+            before.last_applied.map(|time| time.to_string()),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+    .collect()
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod autoscaler;
+mod backup;
 mod container;
 mod database;
 mod disruption_budget;
@@ -39,6 +40,8 @@ pub enum Component {
     Database,
     /// The migration Job.
     Migrations,
+    /// The Job that makes a backup before a migration.
+    Backup,
 }
 
 impl Component {
@@ -51,6 +54,7 @@ impl Component {
             Self::Frontend => "frontend",
             Self::Database => "database",
             Self::Migrations => "migrations",
+            Self::Backup => "backup",
         }
     }
 }
@@ -67,6 +71,9 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
     }
     if let Some(migrate) = &plan.migrate {
         children.push(job::build(installation, migrate));
+    }
+    if let Some(backup) = &plan.backup {
+        children.extend(backup::build(installation, backup));
     }
     if let Some(workload) = &plan.task_processor {
         children.push(task_processor::build(installation, plan, workload));

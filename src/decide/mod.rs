@@ -1,21 +1,26 @@
 //! The fourth step: what should be done now. Pure.
 
 mod connections;
+mod direction;
 mod gate;
 mod key;
 mod plan;
 mod rollout;
 mod scaling;
+mod step;
 #[cfg(test)]
 mod tests;
 
 pub use connections::ConnectionBudget;
+pub use direction::{Direction, RollBack, Undo, direction, is_of};
 pub use gate::{Gate, GateInput};
-pub use key::{MIGRATE_COMMAND, MigrationKey, database_label};
-pub use plan::{GeneratedSecret, Migrate, Migrated, Plan, Workload};
+pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, backup_name, database_label};
+pub use plan::{Backup, Before, GeneratedSecret, Migrate, Migrated, Plan, Workload};
+pub use step::Step;
 
 use crate::{
-    diagnose::Diagnosis,
+    api::MigrationResult,
+    diagnose::{Code, Diagnosis, Severity},
     observe::{JobOutcome, JobState, Observation, PodSummary, SecretState},
     timeouts::{Timeouts, recognise},
     validate::{Database, Installation},
@@ -30,39 +35,40 @@ const MIGRATIONS: &str = "migrations";
 /// Decides what should be true after this pass.
 #[must_use]
 pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diagnosis]) -> Plan {
-    let identity = match &seen.secrets.migration_database {
-        SecretState::Present(identity) => Some(identity),
-        _ => None,
-    };
-    let key = identity.map(|identity| MigrationKey::new(installation, installation.release, identity));
-    let job_name = key.as_ref().map(|key| key.job_name(installation));
+    let step = Step::of(installation, seen);
+    let key = step.as_ref().map(|step| &step.key);
+    let job_name = step.as_ref().map(|step| step.job.as_str());
     let annotated: Vec<&str> = [&seen.api, &seen.task_processor]
         .into_iter()
         .flatten()
         .filter_map(|workload| workload.migration_key.as_deref())
         .collect();
     let gate = gate::decide(GateInput {
-        key: key.as_ref(),
-        job_name: job_name.as_deref(),
+        key,
+        job_name,
         annotated: &annotated,
         recorded: seen.previous.migration.as_ref(),
         jobs: &seen.jobs,
         blocked: diagnoses
             .iter()
+            .filter(|diagnosis| diagnosis.severity == Severity::Critical)
             .map(|diagnosis| diagnosis.code)
             .find(|code| code.blocks_migration()),
-        foreign: seen.foreign_migration.is_some(),
+        foreign: seen.other_migrator().is_some(),
     });
+    let (gate, backup) = match (gate, &step) {
+        (Gate::Pending, Some(step)) => backup(installation, seen, step),
+        (gate, _) => (gate, None),
+    };
     let front = recognise(installation, seen);
-    let rollout = rollout::decide(installation, seen, &gate, key.as_ref());
-    let migrate = match (&gate, key.clone(), job_name.clone(), identity) {
-        (Gate::Pending, Some(key), Some(name), Some(identity)) if rollout.processor_stopped => {
-            Some(Migrate {
-                name,
-                key,
-                release: installation.release,
-                database: database_label(identity),
-            })
+    let rollout = rollout::decide(installation, seen, &gate, step.as_ref());
+    let migrate = match (&gate, &step) {
+        (Gate::Pending, Some(step))
+            if rollout.processor_stopped
+                && step.announced(&annotated, seen)
+                && step.contradicted(&seen.jobs).next().is_none() =>
+        {
+            Some(Migrate::new(installation, seen, step))
         }
         _ => None,
     };
@@ -75,7 +81,8 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
         ),
         front,
         migrate,
-        superseded_jobs: superseded(seen, key.as_ref(), job_name.as_deref(), &gate),
+        backup,
+        superseded_jobs: superseded(seen, step.as_ref(), &gate),
         generate: generated(installation, seen),
         migrated: rollout.migrated,
         task_processor: rollout.task_processor,
@@ -83,24 +90,57 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
         frontend: rollout.frontend,
         http_route: seen.http_route_api,
         gate,
-        key,
+        step,
+    }
+}
+
+/// Holds a gate that would open until the backup that the user asks for has succeeded. The task processor works
+/// meanwhile: dumping a large database takes hours.
+fn backup(installation: &Installation, seen: &Observation, step: &Step) -> (Gate, Option<Backup>) {
+    let history = &seen.previous.migration_history;
+    let holds_data = seen.newest_migrated().is_some()
+        || history
+            .iter()
+            .any(|record| record.result == MigrationResult::Applied)
+        || seen
+            .preflight()
+            .is_some_and(|preflight| preflight.history.count > 0);
+    if installation.migrations.backup.is_none() || !holds_data {
+        return (Gate::Pending, None);
+    }
+    let name = backup_name(installation, &step.job);
+    let made = seen.backups.iter().find(|job| job.name == name);
+    match made.map(|job| &job.outcome) {
+        Some(JobOutcome::Complete) => (Gate::Pending, None),
+        Some(JobOutcome::Active) => (Gate::Blocked(Code::BackupPending), None),
+        Some(JobOutcome::Failed { .. }) => (Gate::Blocked(Code::BackupFailed), None),
+        None => (
+            Gate::Blocked(Code::BackupPending),
+            Some(Backup {
+                name,
+                database: database_label(&step.database),
+            }),
+        ),
     }
 }
 
 /// Jobs to delete.
 ///
+/// - Before a Job undoes what other Jobs prove, or the other way round: those.
 /// - Once the wanted migration is recorded: Jobs of other migrations that are complete, because after a
 ///   downgrade they prove nothing any more, and failed ones except the newest few. Not earlier, so that no result
 ///   is lost that was not written down.
 /// - A Job of another attempt that cannot start, for example for a release that does not exist: it would hold up
 ///   everything until its deadline. One whose pods have ever started is left to end by itself.
-fn superseded(
-    seen: &Observation,
-    key: Option<&MigrationKey>,
-    current: Option<&str>,
-    gate: &Gate,
-) -> Vec<String> {
+fn superseded(seen: &Observation, step: Option<&Step>, gate: &Gate) -> Vec<String> {
+    let key = step.map(|step| &step.key);
     match gate {
+        Gate::Pending => step
+            .into_iter()
+            .flat_map(|step| step.contradicted(&seen.jobs))
+            .filter(|job| !job.deleting)
+            .map(|job| job.name.clone())
+            .collect(),
         Gate::Succeeded => {
             let of_key = |job: &JobState| key.is_some_and(|key| job.key.as_deref() == Some(key.as_str()));
             let (complete, mut failed): (Vec<_>, Vec<_>) = seen
@@ -116,7 +156,7 @@ fn superseded(
                 .map(|job| job.name.clone())
                 .collect()
         }
-        Gate::Running(job) if !job.deleting && current.is_some_and(|name| name != job.name) => {
+        Gate::Running(job) if !job.deleting && step.is_some_and(|step| step.job != job.name) => {
             let release = job.release.map(|release| release.to_string());
             let mut pods = seen
                 .pods

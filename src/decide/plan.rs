@@ -1,9 +1,13 @@
 //! What should be true after this pass.
 
-use super::{Gate, MigrationKey};
+use jiff::Timestamp;
+
+use super::{Gate, MigrationKey, RollBack, Step, database_label};
 use crate::{
     flagsmith::Release,
+    observe::{DatabaseProbe, Observation},
     timeouts::{Front, Timeouts},
+    validate::Installation,
 };
 
 /// What should be true after this pass, decided from one observation.
@@ -15,10 +19,12 @@ pub struct Plan {
     pub front: Front,
     /// How the migration stands.
     pub gate: Gate,
-    /// The key of the wanted migration.
-    pub key: Option<MigrationKey>,
+    /// What has to be done to the database next; unknown while its URL is.
+    pub step: Option<Step>,
     /// The Job to create now.
     pub migrate: Option<Migrate>,
+    /// The backup Job to create now.
+    pub backup: Option<Backup>,
     /// Jobs to delete: finished ones that newer ones have superseded, and one that is not wanted any more and
     /// cannot start. Foreground deletion: the Job must stay visible until its pods are gone.
     pub superseded_jobs: Vec<String>,
@@ -47,6 +53,73 @@ pub struct Migrate {
     pub release: Release,
     /// The label value of its database.
     pub database: String,
+    /// What is undone, when it is not the release that is migrated to.
+    pub rollback: Option<RollBack>,
+    /// What the database was like before.
+    pub before: Before,
+    /// libpq's `PGOPTIONS`; `None` where a pooler refuses them, or none are wanted.
+    pub options: Option<String>,
+}
+
+/// What a database was like before a migration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// The newest release that it was migrated to.
+    pub release: Option<Release>,
+    /// How many migrations were applied.
+    pub count: Option<i64>,
+    /// When the newest of them was.
+    pub last_applied: Option<Timestamp>,
+}
+
+/// A backup Job to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Its name.
+    pub name: String,
+    /// The label value of its database.
+    pub database: String,
+}
+
+impl Migrate {
+    pub(super) fn new(installation: &Installation, seen: &Observation, step: &Step) -> Self {
+        let preflight = seen.preflight();
+        Self {
+            name: step.job.clone(),
+            key: step.key.clone(),
+            release: installation.release,
+            database: database_label(&step.database),
+            rollback: step.rollback.clone(),
+            before: Before {
+                release: seen.newest_migrated(),
+                count: preflight.map(|preflight| preflight.history.count),
+                last_applied: preflight.and_then(|preflight| preflight.history.last_applied()),
+            },
+            options: options(installation, seen),
+        }
+    }
+}
+
+/// The first `server_version_num` that notices while it works that its client has gone (PostgreSQL 14): a statement of
+/// a killed migration would otherwise go on, with its locks, beside the next one.
+const CHECKS_CLIENT_SINCE: i32 = 140_000;
+
+fn options(installation: &Installation, seen: &Observation) -> Option<String> {
+    if seen.preflight().is_some_and(|preflight| !preflight.takes_options) {
+        return None;
+    }
+    let mut options = Vec::new();
+    if installation.migrations.lock_timeout_seconds > 0 {
+        options.push(format!(
+            "-c lock_timeout={}s",
+            installation.migrations.lock_timeout_seconds
+        ));
+        if matches!(seen.database, DatabaseProbe::Reachable { version, .. } if version >= CHECKS_CLIENT_SINCE)
+        {
+            options.push("-c client_connection_check_interval=5s".to_owned());
+        }
+    }
+    (!options.is_empty()).then(|| options.join(" "))
 }
 
 /// Proof that a database was migrated.

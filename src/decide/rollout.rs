@@ -1,6 +1,6 @@
 //! Which release may run in which component, and in which order they change.
 
-use super::{ConnectionBudget, Gate, Migrated, MigrationKey, Workload, scaling};
+use super::{ConnectionBudget, Gate, Migrated, Step, Workload, scaling};
 use crate::{
     api::TaskAutoscalingSpec,
     flagsmith::Release,
@@ -30,7 +30,7 @@ pub(super) fn decide(
     installation: &Installation,
     seen: &Observation,
     gate: &Gate,
-    key: Option<&MigrationKey>,
+    step: Option<&Step>,
 ) -> Rollout {
     let target = installation.release;
     let open = *gate == Gate::Succeeded;
@@ -76,7 +76,7 @@ pub(super) fn decide(
         task_processor,
         api: api_workload,
         frontend: frontend_workload.flatten(),
-        migrated: migrated(seen, target, open, key),
+        migrated: migrated(seen, target, gate, step),
         processor_stopped: processor.is_none_or(WorkloadState::stopped)
             && !alive(seen, TASK_PROCESSOR).any(|_| true),
     }
@@ -190,17 +190,27 @@ fn foreign(seen: &Observation, state: Option<&WorkloadState>) -> bool {
 
 /// What the Deployments' annotations say after this pass: the newest release counts, so that a later downgrade
 /// is seen even when the status was lost.
-fn migrated(seen: &Observation, target: Release, open: bool, key: Option<&MigrationKey>) -> Option<Migrated> {
+///
+/// While migrations are being undone no key holds any more, but the release still counts: pods of it run.
+fn migrated(seen: &Observation, target: Release, gate: &Gate, step: Option<&Step>) -> Option<Migrated> {
     let known = [&seen.api, &seen.task_processor]
         .into_iter()
         .flatten()
         .filter_map(|workload| Some((workload.migrated?, workload.migration_key.clone()?)))
         .max();
-    match (open, key) {
-        (true, Some(key)) => Some(Migrated {
-            key: key.to_string(),
+    match (gate, step) {
+        (Gate::Succeeded, Some(step)) => Some(Migrated {
+            key: step.key.to_string(),
             release: target,
         }),
+        (Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_) | Gate::Failed { .. }, Some(step))
+            if step.rollback.is_some() =>
+        {
+            let release = known.map(|(release, _)| release).or(seen.newest_migrated());
+            step.undoing()
+                .zip(release)
+                .map(|(key, release)| Migrated { key, release })
+        }
         _ => known.map(|(release, key)| Migrated { key, release }),
     }
 }

@@ -65,8 +65,13 @@ codes! {
     MigrationJobNotOwned,
     MigrationFailed,
     InvalidIndexLeft,
+    LongTransactionOpen,
+    BackupPending,
+    BackupFailed,
+    ReleaseHasKnownDefect,
     UpgradeSkipsVersions,
     DowngradeBlocked,
+    RollbackLosesData,
     UnsupportedVersion,
     // Task processor
     TaskProcessorMissing,
@@ -123,6 +128,12 @@ codes! {
 }
 
 impl Code {
+    /// The code of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == name)
+    }
+
     /// Whether no migration may start while this stands: it would fail, or do harm.
     #[must_use]
     pub const fn blocks_migration(self) -> bool {
@@ -143,6 +154,9 @@ impl Code {
                 | Self::DatabaseVersionUnsupported
                 | Self::DjangoSecretMissing
                 | Self::DowngradeBlocked
+                | Self::MigrationPermissionDenied
+                | Self::MigrationExtensionUnavailable
+                | Self::LongTransactionOpen
         )
     }
 }
@@ -157,6 +171,7 @@ impl Code {
             Self::InvalidSpec
                 | Self::UnsupportedVersion
                 | Self::DowngradeBlocked
+                | Self::BackupFailed
                 | Self::MigrationFailed
                 | Self::MigrationDeadlineExceeded
                 | Self::MigrationJobNotOwned

@@ -36,6 +36,15 @@ pub const USE_X_FORWARDED_HOST: &str = "USE_X_FORWARDED_HOST";
 /// The API that the frontend's server forwards `/api/v1` to.
 pub const FLAGSMITH_PROXY_API_URL: &str = "FLAGSMITH_PROXY_API_URL";
 
+/// Lets `flagsmith bootstrap` make the first administrator, organisation and project.
+pub const ALLOW_ADMIN_INITIATION_VIA_CLI: &str = "ALLOW_ADMIN_INITIATION_VIA_CLI";
+/// The first administrator's address, for `flagsmith bootstrap`.
+pub const ADMIN_EMAIL: &str = "ADMIN_EMAIL";
+/// The first organisation's name, for `flagsmith bootstrap`.
+pub const ORGANISATION_NAME: &str = "ORGANISATION_NAME";
+/// The first project's name, for `flagsmith bootstrap`.
+pub const PROJECT_NAME: &str = "PROJECT_NAME";
+
 /// Variables that the operator computes, and the field that decides each of them. A user's own value would
 /// contradict the specification, so it is refused instead of silently winning or losing.
 pub const RESERVED: &[(&str, &str)] = &[

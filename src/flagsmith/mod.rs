@@ -1,9 +1,11 @@
 //! What is known about Flagsmith's releases, as data.
 
 pub mod env;
+pub mod failures;
 mod release;
+pub mod upgrades;
 
-pub use release::Release;
+pub use release::{InvalidRelease, Release};
 
 /// The oldest release that the operator runs: the first with the `flagsmith` command line
 /// (`exec flagsmith start …`, Flagsmith 2.170.0).
@@ -40,6 +42,27 @@ pub const READINESS_PATH: &str = "/health/readiness/";
 #[must_use]
 pub fn postgres_minimum(release: Release) -> u32 {
     if release >= POSTGRES_14_SINCE { 14 } else { 12 }
+}
+
+/// The first release whose `flagsmith migrate` does all that is needed (wait, every database, cache tables).
+const COMMAND_MIGRATES_SINCE: Release = Release::new(2, 253, 0);
+
+/// What migrates everything in a release's image; before 2.253.0 only the entrypoint's script knew how.
+#[must_use]
+pub fn migrate_command(release: Release) -> &'static str {
+    if release >= COMMAND_MIGRATES_SINCE {
+        "flagsmith migrate"
+    } else {
+        "/app/scripts/run-docker.sh migrate"
+    }
+}
+
+/// Whether a container with these words in its command or arguments migrates the database: `run-task-processor` does
+/// so since 2.178.0.
+pub fn migrates<'a>(words: impl Iterator<Item = &'a str>) -> bool {
+    words.into_iter().any(|word| {
+        matches!(word, "migrate" | "migrate-and-serve" | "run-task-processor") || word.ends_with("/migrate")
+    })
 }
 
 #[cfg(test)]

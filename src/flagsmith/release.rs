@@ -22,6 +22,15 @@ impl Release {
         Self { major, minor, patch }
     }
 
+    /// How many minor releases lie between; `None` when the other one is newer or of another major release.
+    #[must_use]
+    pub const fn minors_since(self, older: Self) -> Option<u32> {
+        if self.major != older.major {
+            return None;
+        }
+        self.minor.checked_sub(older.minor)
+    }
+
     /// The release in the tag of an image reference, if the tag is one.
     #[must_use]
     pub fn of_image(image: &str) -> Option<Self> {

@@ -3,8 +3,10 @@
 mod autoscaler;
 mod classes;
 pub mod database;
+mod due;
 mod front;
 pub mod index;
+mod migrators;
 mod news;
 mod object;
 mod observation;
@@ -15,14 +17,15 @@ mod secrets;
 pub mod watch;
 mod workload;
 
+pub use database::preflight::{History, OtherSession, Owner, Preflight};
 pub use front::{Annotated, FrontSeen};
 pub use index::{Index, Watched};
 pub use news::Urgency;
 pub use object::Object;
 
 pub use observation::{
-    DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, ProbeFailure, ProbeFailureKind,
-    SecretState, Secrets,
+    DatabaseProbe, ExposureState, Observation, Pending, PodProblem, PodSummary, ProbeFailure,
+    ProbeFailureKind, SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
 pub use watch::{Scope, Trigger, Watches};

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{FrontSeen, JobOutcome, JobState, WorkloadState, database::Queues};
+use super::{FrontSeen, JobOutcome, JobState, Preflight, WorkloadState, database::Queues};
 use crate::{
-    api::{FlagsmithDeploymentStatus, MigrationResult},
+    api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     flagsmith::Release,
     validate::DatabaseIdentity,
 };
@@ -28,7 +28,7 @@ pub struct Observation {
     pub embedded_database: Option<WorkloadState>,
     /// Migration Jobs of this installation.
     pub jobs: Vec<JobState>,
-    /// A running migration Job of another installation on the same database, as `namespace/name`.
+    /// Another migrator on the same database: a Job of another installation, or a pod that is not the operator's.
     pub foreign_migration: Option<String>,
     /// Pods of this installation.
     pub pods: Vec<PodSummary>,
@@ -38,6 +38,10 @@ pub struct Observation {
     pub database: DatabaseProbe,
     /// What the task tables show.
     pub queues: Queues,
+    /// What a migration meets there, asked with its own credentials; `None` when there was nobody to ask.
+    pub preflight: Option<Result<Preflight, ProbeFailure>>,
+    /// Jobs that make a backup before a migration.
+    pub backups: Vec<JobState>,
     /// Deployments of this installation whose pods are counted by somebody else's autoscaler.
     pub foreign_autoscalers: BTreeSet<String>,
     /// Whether the cluster has the Gateway API's HTTPRoute.
@@ -49,6 +53,33 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// What a migration meets in the database, when that was asked in depth.
+    #[must_use]
+    pub fn preflight(&self) -> Option<&Preflight> {
+        self.preflight
+            .as_ref()?
+            .as_ref()
+            .ok()
+            .filter(|preflight| preflight.complete)
+    }
+
+    /// Who else migrates the same database at this moment, as a user would look for him.
+    #[must_use]
+    pub fn other_migrator(&self) -> Option<String> {
+        if self.foreign_migration.is_some() {
+            return self.foreign_migration.clone();
+        }
+        let session = self.preflight()?.migrators.first()?;
+        Some(format!(
+            "PostgreSQL session {} of role {} (application {:?}), which has been changing table {} since {:.0}",
+            session.pid,
+            session.role,
+            session.application,
+            session.relation,
+            session.since(),
+        ))
+    }
+
     /// Whether this installation has ever started pods that read its Secrets.
     #[must_use]
     pub const fn has_run(&self) -> bool {
@@ -63,12 +94,14 @@ impl Observation {
             .into_iter()
             .flatten()
             .filter_map(|workload| workload.migrated);
+        let applied = |record: &&MigrationStatus| record.result == MigrationResult::Applied;
         let recorded = self
             .previous
             .migration
             .iter()
-            .filter(|migration| migration.result == MigrationResult::Applied)
-            .filter_map(|migration| migration.version.parse().ok());
+            .filter(applied)
+            .chain(self.previous.migration_history.iter().find(applied))
+            .filter_map(|record| record.version.parse().ok());
         let complete = self
             .jobs
             .iter()
@@ -216,12 +249,14 @@ impl ProbeFailureKind {
 }
 
 /// A pod, as far as diagnosis needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodSummary {
     /// Its name.
     pub name: String,
     /// The component label.
     pub component: String,
+    /// The Job that it belongs to.
+    pub job: Option<String>,
     /// The release label.
     pub version: Option<String>,
     /// Running, Pending, Succeeded, Failed, Unknown.
@@ -234,6 +269,17 @@ pub struct PodSummary {
     pub started: Option<Timestamp>,
     /// What keeps it from running well.
     pub problems: Vec<PodProblem>,
+    /// The migrations that it found to do before it began.
+    pub pending: Option<Pending>,
+}
+
+/// What a migration pod found to do: Django's plan, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// How many migrations.
+    pub count: i32,
+    /// The first of them, as `app.name`; as many as a termination message holds.
+    pub names: Vec<String>,
 }
 
 /// What keeps a pod from running well, read from its status.

@@ -22,13 +22,14 @@ use super::{
     Secrets, Watched, Watches, WorkloadState,
     classes::Classes,
     database::{Databases, Queues},
+    due::{self, Due},
     index::Snapshot,
     secrets,
 };
 use crate::{
     api::FlagsmithDeploymentStatus,
     build::Component,
-    child::Kind,
+    child::{Kind, marks},
     controller::metrics::Metrics,
     decide::database_label,
     validate::{DatabaseUrl, Installation, SecretKey},
@@ -48,6 +49,7 @@ pub struct Observer {
     /// `None`: databases are not looked at.
     databases: Option<Databases>,
     classes: Classes,
+    due: Due,
     looks: Mutex<HashMap<String, Look>>,
 }
 
@@ -60,6 +62,7 @@ struct Look {
     secrets: Secrets,
     /// Kept as long as the look, so that the database is asked more often than the Secret is read.
     url: Option<DatabaseUrl>,
+    migration_url: Option<DatabaseUrl>,
     task_processor_url: Option<DatabaseUrl>,
 }
 
@@ -77,6 +80,7 @@ impl Observer {
             watches,
             databases: database_interval.map(|interval| Databases::new(interval, metrics)),
             classes: Classes::default(),
+            due: Due::default(),
             looks: Mutex::default(),
         }
     }
@@ -90,6 +94,7 @@ impl Observer {
         if let Some(databases) = &self.databases {
             databases.forget(uid);
         }
+        self.due.forget(uid);
     }
 
     /// Makes the next observation read Secrets and databases again.
@@ -101,6 +106,7 @@ impl Observer {
         if let Some(databases) = &self.databases {
             databases.look_again(uid);
         }
+        self.due.forget(uid);
     }
 
     /// When Secrets or databases are due for another look.
@@ -114,7 +120,10 @@ impl Observer {
             .databases
             .as_ref()
             .and_then(|databases| databases.next_look(uid));
-        database.map_or(secrets, |database| database.min(secrets))
+        [database, self.due.next_look(uid)]
+            .into_iter()
+            .flatten()
+            .fold(secrets, Duration::min)
     }
 
     /// Looks at one installation.
@@ -136,11 +145,12 @@ impl Observer {
             }
             None => (DatabaseProbe::NotProbed, Queues::default()),
         };
-        let jobs: Vec<JobState> = self
+        let (backups, jobs): (Vec<Job>, Vec<Job>) = self
             .owned_of::<Job>(installation, Kind::Job)
-            .iter()
-            .map(JobState::from)
-            .collect();
+            .into_iter()
+            .partition(is_backup);
+        let states = |jobs: &[Job]| jobs.iter().map(JobState::from).collect::<Vec<_>>();
+        let (backups, jobs) = (states(&backups), states(&jobs));
         let front = self.front(installation).await;
         let workload = |component: Component| {
             self.owned::<Deployment>(
@@ -150,11 +160,23 @@ impl Observer {
             )
             .map(|deployment| WorkloadState::from(&deployment))
         };
+        let (api, task_processor) = (workload(Component::Api), workload(Component::TaskProcessor));
+        let before = due::Before {
+            previous: &previous,
+            workloads: [api.as_ref(), task_processor.as_ref()],
+            secrets: &look.secrets,
+            migration_url: look.migration_url.as_ref(),
+            database: &database,
+        };
+        let ahead = self
+            .due
+            .look(&self.client, self.databases.as_ref(), installation, before)
+            .await;
         Observation {
             now,
             previous,
-            api: workload(Component::Api),
-            task_processor: workload(Component::TaskProcessor),
+            api,
+            task_processor,
             frontend: workload(Component::Frontend),
             embedded_database: self
                 .owned::<StatefulSet>(
@@ -164,7 +186,9 @@ impl Observer {
                 )
                 .map(|set| WorkloadState::from(&set)),
             jobs,
-            foreign_migration: self.foreign_migration(installation, &look.secrets),
+            foreign_migration: self
+                .foreign_migration(installation, &look.secrets)
+                .or(ahead.foreign_pod),
             pods,
             foreign_autoscalers: self.foreign_autoscalers(installation),
             http_route_api: self.watches.http_route(),
@@ -173,6 +197,8 @@ impl Observer {
             secrets: look.secrets,
             database,
             queues,
+            preflight: ahead.preflight,
+            backups,
         }
     }
 
@@ -211,6 +237,7 @@ impl Observer {
             keys,
             secrets: read.secrets,
             url: read.url,
+            migration_url: read.migration_url,
             task_processor_url: read.task_processor_url,
         };
         self.looks
@@ -335,6 +362,14 @@ impl Observer {
         let route: Value = self.owned(installation, Kind::HttpRoute, name)?;
         Some(route_state(&route))
     }
+}
+
+fn is_backup(job: &Job) -> bool {
+    let labels = job.metadata.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get(marks::COMPONENT))
+        .map(String::as_str)
+        == Some(Component::Backup.as_str())
 }
 
 /// Which containers of task processors run.

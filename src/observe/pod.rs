@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::{PodProblem, PodSummary};
+use super::{Pending, PodProblem, PodSummary};
 use crate::child::marks;
 
 /// Characters of a termination message that are kept; the cause stands at its end.
-const MESSAGE_LIMIT: usize = 2048;
+const MESSAGE_LIMIT: usize = 4096;
 
 /// Waiting reasons of a start that takes its normal course.
 const NORMAL_WAITING: &[&str] = &["ContainerCreating", "PodInitializing"];
@@ -50,12 +50,27 @@ impl From<&Pod> for PodSummary {
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
             component: label(marks::COMPONENT).unwrap_or_default(),
+            job: label("batch.kubernetes.io/job-name"),
             version: label(marks::VERSION),
             phase: status.and_then(|status| status.phase.clone()).unwrap_or_default(),
             ready: condition("Ready").is_some_and(|it| it.status == "True"),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             started: started(pod),
             problems,
+            pending: status.and_then(|status| {
+                status
+                    .init_container_statuses
+                    .iter()
+                    .flatten()
+                    .find(|container| container.name == marks::PLAN_CONTAINER)?
+                    .state
+                    .as_ref()?
+                    .terminated
+                    .as_ref()?
+                    .message
+                    .as_deref()
+                    .and_then(pending)
+            }),
         }
     }
 }
@@ -67,6 +82,21 @@ fn started(pod: &Pod) -> Option<Timestamp> {
     let status = statuses.iter().find(|status| status.name == *first)?;
     let running = status.state.as_ref()?.running.as_ref()?;
     running.started_at.as_ref().map(|time| time.0)
+/// The termination message of the container that lists the plan: the number of migrations, then their names.
+fn pending(message: &str) -> Option<Pending> {
+    let mut lines = message.lines().map(str::trim);
+    let count: i32 = lines.next()?.parse().ok()?;
+    // The last name may have been cut.
+    let whole = usize::from(!message.ends_with('\n'));
+    let names: Vec<String> = lines
+        .filter(|name| name.contains('.'))
+        .map(str::to_owned)
+        .collect();
+    let kept = names.len().saturating_sub(whole);
+    Some(Pending {
+        count,
+        names: names.into_iter().take(kept).collect(),
+    })
 }
 
 fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec<PodProblem> {

@@ -12,10 +12,11 @@ use crate::validate::{Database, DatabaseUrl, Installation, SecretKey};
 /// Hexadecimal digits of the hash of Secrets.
 const HASH_DIGITS: usize = 16;
 
-/// The Secrets of one installation, with the URL that the database probe needs and nobody else sees.
+/// The Secrets of one installation, with the URLs that looks at databases need and nobody else sees.
 pub(super) struct Read {
     pub(super) secrets: Secrets,
     pub(super) url: Option<DatabaseUrl>,
+    pub(super) migration_url: Option<DatabaseUrl>,
     /// The separate database of the task processor.
     pub(super) task_processor_url: Option<DatabaseUrl>,
 }
@@ -63,6 +64,7 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
             hash,
         },
         url: usable(url),
+        migration_url: usable(migration_url),
         task_processor_url: task_processor_url.and_then(usable),
     }
 }

@@ -12,7 +12,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use crate::{child::marks, flagsmith::Release};
+use crate::{api::MigrationOperation, child::marks, flagsmith::Release};
 
 /// A Deployment or `StatefulSet` as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,14 +65,22 @@ impl WorkloadState {
 }
 
 /// A migration Job as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobState {
     /// Its name.
     pub name: String,
     /// The key of the migration that it runs.
     pub key: Option<String>,
+    /// Whether it applies migrations or undoes them.
+    pub operation: MigrationOperation,
     /// The release that it migrates to.
     pub release: Option<Release>,
+    /// The release that the database was at before, as far as it was known when the Job was made.
+    pub from: Option<Release>,
+    /// How many migrations were applied then.
+    pub count_before: Option<i64>,
+    /// When the newest of them was.
+    pub last_applied_before: Option<Timestamp>,
     /// How it stands, by its conditions.
     pub outcome: JobOutcome,
     /// When it started.
@@ -84,9 +92,10 @@ pub struct JobState {
 }
 
 /// How a Job stands. Counters and `completionTime` say less: a failed Job has no completion time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JobOutcome {
     /// Neither condition is there yet.
+    #[default]
     Active,
     /// The condition Complete.
     Complete,
@@ -195,7 +204,17 @@ impl From<&Job> for JobState {
         Self {
             name: job.metadata.name.clone().unwrap_or_default(),
             key: annotation(Some(&job.metadata), marks::MIGRATION_KEY).map(str::to_owned),
+            operation: match annotation(Some(&job.metadata), marks::OPERATION) {
+                Some(marks::ROLL_BACK) => MigrationOperation::RollBack,
+                _ => MigrationOperation::Migrate,
+            },
             release: label(Some(&job.metadata), marks::VERSION).and_then(|version| version.parse().ok()),
+            from: annotation(Some(&job.metadata), marks::MIGRATED_FROM)
+                .and_then(|version| version.parse().ok()),
+            count_before: annotation(Some(&job.metadata), marks::COUNT_BEFORE)
+                .and_then(|count| count.parse().ok()),
+            last_applied_before: annotation(Some(&job.metadata), marks::LAST_APPLIED_BEFORE)
+                .and_then(|time| time.parse().ok()),
             outcome,
             started: status
                 .and_then(|status| status.start_time.as_ref())

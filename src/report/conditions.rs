@@ -3,10 +3,14 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::migration;
 use crate::{
+    api::MigrationOperation,
     decide::{Gate, Plan},
     diagnose::{Code, Component, Diagnosis, Severity, live},
-    observe::{DatabaseProbe, ExposureState, Observation, SecretState, WorkloadState, database::QueueProbe},
+    observe::{
+        DatabaseProbe, ExposureState, JobState, Observation, SecretState, WorkloadState, database::QueueProbe,
+    },
     timeouts::rules,
     validate::{Database, Installation},
 };
@@ -242,11 +246,7 @@ fn migrations(context: Context<'_>) -> Verdict {
             "Applied",
             format!("every migration of {release} is applied"),
         ),
-        Gate::Running(job) => verdict(
-            "False",
-            "Running",
-            format!("Job {} is migrating the database to {release}", job.name),
-        ),
+        Gate::Running(job) => verdict("False", "Running", running(context, job)),
         Gate::Pending if context.plan.migrate.is_some() => verdict(
             "False",
             "Pending",
@@ -266,9 +266,18 @@ fn migrations(context: Context<'_>) -> Verdict {
             "False",
             Code::MigrationConcurrent.as_str(),
             format!(
-                "the migration to {release} waits for {}, which migrates the same database",
-                context.seen.foreign_migration.as_deref().unwrap_or("another one"),
+                "the migration to {release} waits for another one of the same database: {}",
+                context
+                    .seen
+                    .other_migrator()
+                    .as_deref()
+                    .unwrap_or("it has just ended"),
             ),
+        ),
+        Gate::Blocked(Code::BackupPending) => verdict(
+            "False",
+            Code::BackupPending.as_str(),
+            format!("the migration to {release} waits for its backup"),
         ),
         Gate::Blocked(code) => verdict(
             "False",
@@ -276,6 +285,27 @@ fn migrations(context: Context<'_>) -> Verdict {
             format!("the migration to {release} cannot start yet: {code}"),
         ),
     }
+}
+
+/// What a Job is doing, and how far it is. Rounded to seconds, and only as fresh as the last look at the database.
+fn running(context: Context<'_>, job: &JobState) -> String {
+    let release = context.installation.release;
+    let name = &job.name;
+    if job.operation == MigrationOperation::RollBack {
+        return format!("Job {name} is undoing the migrations that are newer than {release}");
+    }
+    let progress = migration::progress(context.seen, job);
+    let mut text = format!(
+        "Job {name} is migrating the database to {}",
+        job.release.unwrap_or(release)
+    );
+    if let (Some(applied), Some(total)) = (progress.applied, progress.total) {
+        text = format!("{text}: {applied} of {total} migrations applied");
+    }
+    if let (Some(current), Some(since)) = (progress.current, progress.since) {
+        text = format!("{text}, {current} running since {since:.0}");
+    }
+    text
 }
 
 fn component(context: Context<'_>, component: Component) -> Verdict {

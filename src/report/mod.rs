@@ -2,6 +2,7 @@
 
 mod conditions;
 mod events;
+pub(crate) mod migration;
 mod reporter;
 mod status;
 

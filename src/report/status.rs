@@ -2,16 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Context, conditions};
+use super::{Context, conditions, migration};
 use crate::{
-    api::{
-        ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationResult,
-        MigrationStatus,
-    },
+    api::{ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus},
     build::{Component, selector_text},
-    decide::Gate,
     diagnose::Diagnosis,
-    observe::{JobState, WorkloadState},
+    observe::WorkloadState,
 };
 
 /// The most diagnoses that a status carries: more than ten at once have one cause among the first.
@@ -30,7 +26,8 @@ pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
             .and_then(|api| api.release)
             .map(|release| release.to_string())
             .or_else(|| previous.version.clone()),
-        migration: Some(migration(context)),
+        migration: Some(migration::migration(context)),
+        migration_history: migration::history(context),
         components: Some(ComponentsStatus {
             api: component(context, api, Component::Api),
             task_processor: component(
@@ -43,45 +40,6 @@ pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
         timeouts: Some(context.plan.timeouts.into()),
         diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.seen.now)),
         conditions: conditions(context),
-    }
-}
-
-fn migration(context: Context<'_>) -> MigrationStatus {
-    let key = context.plan.key.as_ref().map(ToString::to_string);
-    let previous = context.seen.previous.migration.clone().unwrap_or_default();
-    let of_job = |result, job: &JobState| MigrationStatus {
-        key: key.clone(),
-        version: context.installation.release.to_string(),
-        result,
-        job: Some(job.name.clone()),
-        started: job.started.map(Time),
-        finished: job.finished.map(Time),
-    };
-    let without_job = |result| MigrationStatus {
-        key: key.clone(),
-        version: context.installation.release.to_string(),
-        result,
-        job: None,
-        started: None,
-        finished: None,
-    };
-    match &context.plan.gate {
-        // Without the database's URL nothing new is known; a recorded failure must not be forgotten over it.
-        Gate::Blocked(_) if key.is_none() && context.seen.previous.migration.is_some() => previous,
-        Gate::Blocked(_) => without_job(MigrationResult::Blocked),
-        Gate::Pending => without_job(MigrationResult::Pending),
-        Gate::Running(job) => of_job(MigrationResult::Running, job),
-        Gate::Unrecorded(job) => of_job(MigrationResult::Applied, job),
-        Gate::Failed { state: Some(job), .. } => of_job(MigrationResult::Failed, job),
-        Gate::Failed { job, state: None } => MigrationStatus {
-            job: Some(job.clone()),
-            started: previous.started,
-            finished: previous.finished,
-            ..without_job(MigrationResult::Failed)
-        },
-        // The Job may be gone by now; what was recorded of it stays.
-        Gate::Succeeded if previous.key == key && previous.result == MigrationResult::Applied => previous,
-        Gate::Succeeded => without_job(MigrationResult::Applied),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What one installation is, parsed: the input of every later step.
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{EnvFromSource, EnvVar, SecretKeySelector},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
@@ -63,8 +64,8 @@ pub struct Installation {
     pub service_account: Option<String>,
     /// The value of the annotation that asks for another attempt of a failed migration.
     pub retry: Option<String>,
-    /// The release that a downgrade is allowed to.
-    pub allow_downgrade: Option<Release>,
+    /// The confirmation that migrations of a newer release may be undone.
+    pub rollback: Option<Rollback>,
 }
 
 /// Which resource an installation belongs to.
@@ -78,6 +79,17 @@ pub struct Identity {
     pub uid: String,
     /// The resource's `metadata.generation`.
     pub generation: i64,
+}
+
+/// The user's confirmation of a rollback, for exactly these two releases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollback {
+    /// The release that the database was migrated to.
+    pub from: Release,
+    /// The release to go back to: the wanted one.
+    pub to: Release,
+    /// The moment after which everything applied is undone, when the operator has not recorded one.
+    pub applied_after: Option<Timestamp>,
 }
 
 /// Image references and how they are pulled.
@@ -155,7 +167,7 @@ impl Installation {
         release: Release,
         spec: &FlagsmithDeploymentSpec,
         retry: Option<String>,
-        allow_downgrade: Option<Release>,
+        rollback: Option<Rollback>,
     ) -> Self {
         let own_django = spec.django.secret_key_from.as_ref().map(SecretKey::from);
         Self {
@@ -179,7 +191,7 @@ impl Installation {
             exposure: spec.exposure.clone(),
             service_account: spec.service_account_name.clone(),
             retry,
-            allow_downgrade,
+            rollback,
             identity,
         }
     }

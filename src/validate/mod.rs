@@ -8,16 +8,13 @@ mod rules;
 mod tests;
 
 pub use database_url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};
-pub use installation::{Database, Identity, Images, Installation, Replicas, SecretKey};
+pub use installation::{Database, Identity, Images, Installation, Replicas, Rollback, SecretKey};
 
 use crate::{
     api::{FlagsmithDeployment, RETRY_MIGRATION_ANNOTATION},
     diagnose::{Code, Component, Diagnosis},
     flagsmith::{OLDEST_SUPPORTED, Release},
 };
-
-/// An annotation that allows a downgrade to exactly the release that it names.
-pub const ALLOW_DOWNGRADE_ANNOTATION: &str = "operator.flagsmith.com/allow-downgrade";
 
 /// One thing in the specification that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +70,14 @@ pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Prob
             None
         }
     };
+    let rollback = match resource.spec.migrations.rollback.as_ref() {
+        Some(confirmed) => release.and_then(|wanted| {
+            rules::rollback(confirmed, wanted)
+                .map_err(|problem| problems.push(problem))
+                .ok()
+        }),
+        None => None,
+    };
     let identity = Identity::of(resource);
     if let Some(identity) = &identity {
         problems.extend(rules::name(&identity.name));
@@ -98,7 +103,7 @@ pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Prob
                 release,
                 &resource.spec,
                 annotation(RETRY_MIGRATION_ANNOTATION).cloned(),
-                annotation(ALLOW_DOWNGRADE_ANNOTATION).and_then(|value| value.parse().ok()),
+                rollback,
             ))
         }
         _ => Err(problems),

@@ -2,7 +2,11 @@
 //! existed must be refused all the same.
 
 use super::{Problem, pods};
-use crate::api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec};
+use crate::{
+    api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, RollbackSpec},
+    flagsmith::Release,
+    validate::Rollback,
+};
 
 /// Characters of a resource's name: with the longest suffix, that of the migration Job, it stays a DNS label.
 const NAME_LENGTH: usize = 40;
@@ -57,6 +61,7 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
     if let Some(exposure) = &spec.exposure {
         self::exposure(exposure, &mut problems);
     }
+    backup(spec, &mut problems);
     pods::check(spec, &mut problems);
     problems
 }
@@ -100,6 +105,49 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
         _ => return,
     };
     problems.push(Problem::invalid("spec.database", message, remedy));
+}
+
+fn backup(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
+    let Some(backup) = &spec.migrations.backup else {
+        return;
+    };
+    if backup.volume_claim.is_some() == backup.pod_template.is_some() {
+        problems.push(Problem::invalid(
+            "spec.migrations.backup",
+            "exactly one of volumeClaim and podTemplate is needed",
+            "Name a PersistentVolumeClaim in volumeClaim.claimName, or describe a pod of your own in podTemplate.",
+        ));
+    }
+}
+
+/// A confirmation of a rollback: two releases, the older one wanted.
+pub(super) fn rollback(spec: &RollbackSpec, wanted: Release) -> Result<Rollback, Problem> {
+    let refuse = |field: &str, message: String| {
+        Problem::invalid(
+            &format!("spec.migrations.rollback{field}"),
+            &message,
+            "Name the release to undo in from and spec.version in to, or remove spec.migrations.rollback.",
+        )
+    };
+    let release = |field: &str, text: &str| -> Result<Release, Problem> {
+        text.parse()
+            .map_err(|error: crate::flagsmith::InvalidRelease| refuse(field, error.to_string()))
+    };
+    let (from, to) = (release(".from", &spec.from)?, release(".to", &spec.to)?);
+    if to != wanted {
+        return Err(refuse(
+            ".to",
+            format!("{to} is not spec.version, {wanted}: the confirmation belongs to another downgrade"),
+        ));
+    }
+    if from <= to {
+        return Err(refuse(".from", format!("{from} is not newer than {to}")));
+    }
+    Ok(Rollback {
+        from,
+        to,
+        applied_after: spec.applied_after.as_ref().map(|time| time.0),
+    })
 }
 
 fn scaling(field: &str, replicas: Option<i32>, autoscaling: Option<(i32, i32)>, problems: &mut Vec<Problem>) {

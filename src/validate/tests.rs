@@ -162,19 +162,46 @@ fn a_problem_becomes_a_diagnosis_that_names_the_field() {
 #[test]
 fn annotations_are_read() {
     let mut resource = resource(&minimal());
-    let annotate = |value: &str| {
-        Some(
-            [
-                (RETRY_MIGRATION_ANNOTATION.to_owned(), value.to_owned()),
-                (ALLOW_DOWNGRADE_ANNOTATION.to_owned(), "2.260.0".to_owned()),
-            ]
-            .into(),
-        )
-    };
+    let annotate = |value: &str| Some([(RETRY_MIGRATION_ANNOTATION.to_owned(), value.to_owned())].into());
     resource.metadata.annotations = annotate("2");
     let installation = validate(&resource).unwrap();
     assert_eq!(installation.retry.as_deref(), Some("2"));
-    assert_eq!(installation.allow_downgrade, Some(Release::new(2, 260, 0)));
     resource.metadata.annotations = annotate("");
     assert_eq!(validate(&resource).unwrap().retry, None);
+}
+
+#[rstest]
+#[case("2.265.0", json!({"from": "2.265.0", "to": "2.260.0"}), Some("spec.migrations.rollback.to"))]
+#[case("2.260.0", json!({"from": "2.265.0", "to": "2.260.0"}), None)]
+#[case("2.260.0", json!({"from": "2.260.0", "to": "2.260.0"}), Some("spec.migrations.rollback.from"))]
+#[case("2.260.0", json!({"from": "latest", "to": "2.260.0"}), Some("spec.migrations.rollback.from"))]
+fn a_rollback_is_confirmed_for_exactly_two_releases(
+    #[case] version: &str,
+    #[case] rollback: Value,
+    #[case] refused: Option<&str>,
+) {
+    let spec = spec(json!({ "version": version, "migrations": { "rollback": rollback } }));
+    match (validate(&resource(&spec)), refused) {
+        (Ok(installation), None) => {
+            let confirmed = installation.rollback.unwrap();
+            assert_eq!(confirmed.from, Release::new(2, 265, 0));
+            assert_eq!(confirmed.to, Release::new(2, 260, 0));
+        }
+        (Err(problems), Some(field)) => assert_eq!(problems.first().unwrap().field, field),
+        (result, _) => panic!("{result:?}"),
+    }
+}
+
+#[test]
+fn a_backup_is_made_in_one_way() {
+    let with = |backup: Value| {
+        let spec = spec(json!({ "migrations": { "backup": backup } }));
+        validate(&resource(&spec)).is_ok()
+    };
+    let dump = json!({ "claimName": "backups" });
+    let pod = json!({ "spec": { "containers": [] } });
+    assert!(with(json!({ "volumeClaim": dump })));
+    assert!(with(json!({ "podTemplate": pod })));
+    assert!(!with(json!({})));
+    assert!(!with(json!({ "volumeClaim": dump, "podTemplate": pod })));
 }

@@ -53,7 +53,7 @@ fn before_an_upgrade() -> Observation {
 }
 
 fn key(installation: &Installation) -> String {
-    MigrationKey::new(installation, installation.release, &fixtures::database()).to_string()
+    MigrationKey::migrate(installation, installation.release, &fixtures::database()).to_string()
 }
 
 fn plan(installation: &Installation, seen: &Observation) -> Plan {

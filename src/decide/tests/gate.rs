@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use crate::{
-    api::{MigrationResult, MigrationStatus},
+    api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::{Gate, GateInput, MigrationKey, gate::decide},
     diagnose::Code,
     fixtures::{database, installation, minimal},
@@ -26,9 +26,9 @@ impl Case {
     /// A fresh installation whose database is known.
     fn fresh() -> Self {
         let installation = installation(&minimal());
-        let key = MigrationKey::new(&installation, installation.release, &database());
+        let key = MigrationKey::migrate(&installation, installation.release, &database());
         Self {
-            name: Some(key.job_name(&installation)),
+            name: Some(key.job_name(&installation, MigrationOperation::Migrate)),
             key: Some(key),
             annotated: Vec::new(),
             recorded: None,
@@ -141,9 +141,7 @@ fn job(name: &str, key: &str, outcome: JobOutcome) -> JobState {
         key: Some(key.to_owned()),
         release: Some(Release::new(2, 265, 0)),
         outcome,
-        started: None,
-        finished: None,
-        deleting: false,
+        ..JobState::default()
     }
 }
 

@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::world::{VERSIONS, World};
-use crate::{decide::Gate, diagnose::Code, observe::JobOutcome};
+use crate::{
+    decide::{Direction, Gate},
+    diagnose::Code,
+    observe::JobOutcome,
+};
 
 /// Passes and steps of Kubernetes after which everything has settled: the longest way is a failed migration, a
 /// retry, a downgrade and three components to roll.
@@ -14,7 +18,10 @@ enum Event {
     /// A pass of the operator, cut off after so many writes.
     Pass(usize),
     Version(usize),
-    Downgrade(usize),
+    /// Confirms that the newest release is undone, with the recorded moment or with one of the user's own.
+    RollBack(bool),
+    Backup(bool),
+    BackupEnds(bool),
     Repository(usize),
     Database(usize),
     Retry,
@@ -40,7 +47,9 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0..6_usize).prop_map(Event::Pass),
         10 => Just(Event::Roll),
         4 => (0..VERSIONS.len()).prop_map(Event::Version),
-        1 => (0..VERSIONS.len()).prop_map(Event::Downgrade),
+        2 => any::<bool>().prop_map(Event::RollBack),
+        1 => any::<bool>().prop_map(Event::Backup),
+        2 => any::<bool>().prop_map(Event::BackupEnds),
         1 => (0..2_usize).prop_map(Event::Repository),
         1 => (0..2_usize).prop_map(Event::Database),
         2 => Just(Event::Retry),
@@ -75,12 +84,17 @@ impl World {
             }
             Event::Version(version) => self.user(|wanted| {
                 wanted.version = version;
-                wanted.allow_downgrade = false;
+                // The API server refuses a confirmation that belongs to another downgrade.
+                wanted.rollback = None;
             }),
-            Event::Downgrade(version) => self.user(|wanted| {
-                wanted.allow_downgrade = true;
-                wanted.version = version;
-            }),
+            Event::RollBack(given) => {
+                let from = VERSIONS[VERSIONS.len() - 1].parse().unwrap();
+                self.user(|wanted| wanted.rollback = Some((from, given)));
+            }
+            Event::Backup(wanted) => self.user(|it| it.backup = wanted),
+            Event::BackupEnds(well) => {
+                self.finish_backup(&if well { JobOutcome::Complete } else { failure() });
+            }
             Event::Repository(repository) => self.user(|wanted| wanted.repository = repository),
             Event::Database(database) => self.user(|wanted| wanted.database = database),
             Event::Retry => self.user(|wanted| wanted.retry += 1),
@@ -95,11 +109,13 @@ impl World {
             Event::JobFails => self.finish_job(failure()),
             Event::JobLost => {
                 self.jobs.pop_first();
+                self.forgotten = true;
             }
             Event::JobsCollected => self.collect_jobs(),
             Event::Roll => self.roll(),
             Event::DeploymentLost(component) => {
                 self.deployments.remove(component);
+                self.forgotten = true;
             }
             Event::StatusWiped => self.wipe_status(),
             Event::AnnotationsLost => self.lose_annotations(),
@@ -116,12 +132,21 @@ impl World {
         self.secret_missing = false;
         for _ in 0..STEPS_TO_SETTLE {
             match self.plan().gate {
-                Gate::Failed { .. } => self.user(|wanted| wanted.retry += 1),
-                Gate::Blocked(Code::DowngradeBlocked) => self.user(|wanted| wanted.allow_downgrade = true),
+                Gate::Failed { .. } | Gate::Blocked(Code::BackupFailed) => {
+                    self.user(|wanted| wanted.retry += 1)
+                }
+                Gate::Blocked(Code::DowngradeBlocked) => {
+                    let Direction::Blocked(undo) = self.direction() else {
+                        panic!("blocked without a reason")
+                    };
+                    let given = undo.applied_after.is_none();
+                    self.user(|wanted| wanted.rollback = Some((undo.from, given)));
+                }
                 _ => {}
             }
             self.pass(usize::MAX);
             self.collect_jobs();
+            self.finish_backup(&JobOutcome::Complete);
             if let Some((_, job)) = self.active_job() {
                 job.started = true;
             }

@@ -1,17 +1,19 @@
 //! What a key depends on, and what it is used for.
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    decide::{MigrationKey, database_label},
+    api::MigrationOperation,
+    decide::{MigrationKey, RollBack, database_label},
     fixtures::{database, installation, minimal, spec},
     validate::{DatabaseIdentity, DatabaseUrl, Installation},
 };
 
 fn key(installation: &Installation, database: &DatabaseIdentity) -> MigrationKey {
-    MigrationKey::new(installation, installation.release, database)
+    MigrationKey::migrate(installation, installation.release, database)
 }
 
 fn of_url(url: &str) -> MigrationKey {
@@ -27,7 +29,10 @@ fn is_stable() {
     let installation = installation(&minimal());
     let key = key(&installation, &database());
     assert_eq!(key.as_str(), "2674c1d9fb");
-    assert_eq!(key.job_name(&installation), "flagsmith-migrate-2674c1d9fb");
+    assert_eq!(
+        key.job_name(&installation, MigrationOperation::Migrate),
+        "flagsmith-migrate-2674c1d9fb"
+    );
     assert_eq!(database_label(&database()), "dd8df58dcc");
 }
 
@@ -75,16 +80,38 @@ fn does_not_depend_on_other_settings(#[case] changes: Value) {
 fn each_retry_is_another_job_of_the_same_key() {
     let mut installation = installation(&minimal());
     let key = key(&installation, &database());
-    let mut names = vec![key.job_name(&installation)];
+    let mut names = vec![key.job_name(&installation, MigrationOperation::Migrate)];
     for retry in ["1", "2", "2026-11-23T01:00:00Z"] {
         installation.retry = Some(retry.to_owned());
         assert_eq!(self::key(&installation, &database()), key);
-        names.push(key.job_name(&installation));
+        names.push(key.job_name(&installation, MigrationOperation::Migrate));
     }
     let mut distinct = names.clone();
     distinct.sort();
     distinct.dedup();
     assert_eq!(distinct.len(), names.len(), "{names:?}");
+}
+
+#[test]
+fn a_rollback_has_a_key_of_its_own_for_each_moment() {
+    let installation = installation(&minimal());
+    let rollback = |from: &str, second: i64| RollBack {
+        from: from.parse().unwrap(),
+        to: installation.release,
+        applied_after: Timestamp::from_second(second).unwrap(),
+    };
+    let key = |rollback: RollBack| MigrationKey::roll_back(&installation, &rollback, &database());
+    let keys = [
+        key(rollback("2.266.0", 1)),
+        key(rollback("2.266.0", 2)),
+        key(rollback("2.267.0", 1)),
+        self::key(&installation, &database()),
+    ];
+    for (index, key) in keys.iter().enumerate() {
+        assert!(keys.iter().skip(index + 1).all(|other| other != key), "{keys:?}");
+    }
+    let name = keys[0].job_name(&installation, MigrationOperation::RollBack);
+    assert_eq!(name, format!("flagsmith-rollback-{}", keys[0]));
 }
 
 proptest! {
@@ -93,7 +120,8 @@ proptest! {
         let mut installation = installation(&minimal());
         installation.identity.name = name;
         installation.retry = retry;
-        let name = key(&installation, &database()).job_name(&installation);
+        // The longest verb.
+        let name = key(&installation, &database()).job_name(&installation, MigrationOperation::RollBack);
         prop_assert!(name.len() <= 63, "{}", name);
         prop_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
         prop_assert!(!name.ends_with('-'));

@@ -1,7 +1,10 @@
 //! Tests of what is decided: tables for each rule, and a small world in which the invariants hold.
 
 mod gate;
+mod housekeeping;
 mod invariants;
 mod key;
+mod rollback;
 mod rollout;
+mod scene;
 mod world;

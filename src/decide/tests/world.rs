@@ -3,17 +3,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::{
-    api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
-    decide::{Gate, MigrationKey, Plan, Workload, decide},
+    api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult},
+    decide::{Direction, Gate, MigrationKey, Plan, Workload, backup_name, decide, direction},
     diagnose::{Code, Component, Diagnosis, Severity},
     fixtures,
     flagsmith::Release,
-    observe::{JobOutcome, JobState, Observation, PodProblem, PodSummary, SecretState, WorkloadState},
-    validate::{DatabaseIdentity, Installation},
+    observe::{
+        JobOutcome, JobState, Observation, Pending, PodProblem, PodSummary, SecretState, WorkloadState,
+    },
+    report::{self, migration},
+    validate::{DatabaseIdentity, Installation, Rollback},
 };
 
 pub(super) const VERSIONS: [&str; 3] = ["2.250.0", "2.260.0", "2.265.0"];
+/// How many migrations each of them has: the last one brings none.
+const LEVELS: [i32; 3] = [10, 12, 12];
 const REPOSITORIES: [&str; 2] = ["docker.io/flagsmith/flagsmith-api", "registry.example.com/api"];
 
 /// What the user wants.
@@ -25,7 +32,9 @@ pub(super) struct Wanted {
     pub(super) processors: i32,
     pub(super) frontend: bool,
     pub(super) retry: u32,
-    pub(super) allow_downgrade: bool,
+    /// A confirmation: the release to undo, and whether the user gives the moment himself.
+    pub(super) rollback: Option<(Release, bool)>,
+    pub(super) backup: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +56,13 @@ pub(super) struct Deployment {
 pub(super) struct Job {
     key: String,
     release: Release,
+    from: Option<Release>,
+    /// What it undoes, when it does not apply.
+    undoes: Option<Release>,
+    /// When it was made; the clock of this world ticks at each Job.
+    made: i64,
+    /// Migrations that it found to do.
+    pending: i32,
     pub(super) outcome: JobOutcome,
     deleting: bool,
     /// Its pod has been started; otherwise the image cannot be pulled.
@@ -59,10 +75,16 @@ pub(super) struct World {
     pub(super) wanted: Wanted,
     pub(super) deployments: BTreeMap<&'static str, Deployment>,
     pub(super) jobs: BTreeMap<String, Job>,
+    pub(super) backups: BTreeMap<String, JobOutcome>,
     pub(super) status: FlagsmithDeploymentStatus,
     pub(super) foreign: bool,
     pub(super) unreachable: bool,
     pub(super) secret_missing: bool,
+    clock: i64,
+    /// How many migrations are applied in each database.
+    levels: [i32; 2],
+    /// Records were lost, or the database was exchanged: nobody can know any more how new it is.
+    pub(super) forgotten: bool,
     /// Keys of migrations that are really applied.
     applied: BTreeSet<String>,
     /// Keys that a status or an annotation has called applied.
@@ -82,14 +104,19 @@ impl World {
                 processors: 1,
                 frontend: true,
                 retry: 0,
-                allow_downgrade: false,
+                rollback: None,
+                backup: false,
             },
             deployments: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            backups: BTreeMap::new(),
             status: FlagsmithDeploymentStatus::default(),
             foreign: false,
             unreachable: false,
             secret_missing: false,
+            clock: 0,
+            levels: [0, 0],
+            forgotten: false,
             applied: BTreeSet::new(),
             recorded: BTreeSet::new(),
             settled_failures: BTreeSet::new(),
@@ -104,7 +131,15 @@ impl World {
         installation.task_processor.replicas = Some(wanted.processors);
         installation.frontend.enabled = wanted.frontend;
         installation.retry = (wanted.retry > 0).then(|| wanted.retry.to_string());
-        installation.allow_downgrade = wanted.allow_downgrade.then_some(installation.release);
+        installation.rollback = wanted
+            .rollback
+            .filter(|(from, _)| *from > installation.release)
+            .map(|(from, given)| Rollback {
+                from,
+                to: installation.release,
+                applied_after: given.then_some(Timestamp::UNIX_EPOCH),
+            });
+        installation.migrations.backup = wanted.backup.then(fixtures::backup);
         installation
     }
 
@@ -117,22 +152,29 @@ impl World {
 
     fn key(&self) -> MigrationKey {
         let installation = self.installation();
-        MigrationKey::new(&installation, installation.release, &self.identity())
+        MigrationKey::migrate(&installation, installation.release, &self.identity())
+    }
+
+    fn level(release: Release) -> i32 {
+        let known = VERSIONS.iter().position(|version| version.parse() == Ok(release));
+        LEVELS[known.unwrap()]
     }
 
     /// The user says something new: what failed before may be tried again.
     pub(super) fn user(&mut self, change: impl FnOnce(&mut Wanted)) {
         let before = self.key();
-        let retry = self.wanted.retry;
+        let (retry, rollback, database) = (self.wanted.retry, self.wanted.rollback, self.wanted.database);
         change(&mut self.wanted);
-        if self.key() != before || self.wanted.retry != retry {
+        if self.key() != before || self.wanted.retry != retry || self.wanted.rollback != rollback {
             self.settled_failures.clear();
         }
+        self.forgotten |= self.wanted.database != database;
     }
 
     pub(super) fn wipe_status(&mut self) {
         self.status = FlagsmithDeploymentStatus::default();
         self.settled_failures.clear();
+        self.forgotten = true;
     }
 
     pub(super) fn lose_annotations(&mut self) {
@@ -140,6 +182,7 @@ impl World {
             deployment.migration_key = None;
             deployment.migrated = None;
         }
+        self.forgotten = true;
     }
 
     pub(super) fn active_job(&mut self) -> Option<(&String, &mut Job)> {
@@ -149,15 +192,45 @@ impl World {
     }
 
     pub(super) fn finish_job(&mut self, outcome: JobOutcome) {
-        let mut applied = None;
+        let mut done = None;
         if let Some((_, job)) = self.active_job()
             && job.started
             && !job.deleting
         {
-            applied = (outcome == JobOutcome::Complete).then(|| job.key.clone());
+            done = (outcome == JobOutcome::Complete).then(|| job.clone());
             job.outcome = outcome;
         }
-        self.applied.extend(applied);
+        let Some(job) = done else { return };
+        let level = &mut self.levels[self.wanted.database];
+        if job.undoes.is_some() {
+            *level = Self::level(job.release).min(*level);
+            self.forget_newer(job.release);
+        } else {
+            *level = Self::level(job.release).max(*level);
+            self.applied.insert(job.key);
+        }
+    }
+
+    /// What newer releases brought is undone: their migrations must run again, whatever was recorded.
+    fn forget_newer(&mut self, than: Release) {
+        let identity = self.identity();
+        let mut installation = self.installation();
+        for version in VERSIONS.iter().filter_map(|version| version.parse().ok()) {
+            for repository in REPOSITORIES.iter().filter(|_| version > than) {
+                (*repository).clone_into(&mut installation.images.api);
+                let key = MigrationKey::migrate(&installation, version, &identity).to_string();
+                self.applied.remove(&key);
+                self.recorded.remove(&key);
+            }
+        }
+    }
+
+    pub(super) fn finish_backup(&mut self, outcome: &JobOutcome) {
+        for backup in self.backups.values_mut() {
+            if *backup == JobOutcome::Active {
+                *backup = outcome.clone();
+            }
+        }
     }
 
     /// Kubernetes ends Jobs that are being deleted.
@@ -238,6 +311,15 @@ impl World {
         seen.task_processor = workload("task-processor");
         seen.frontend = workload("frontend");
         seen.jobs = self.jobs.iter().map(|(name, job)| job.state(name)).collect();
+        seen.backups = self
+            .backups
+            .iter()
+            .map(|(name, outcome)| JobState {
+                name: name.clone(),
+                outcome: outcome.clone(),
+                ..JobState::default()
+            })
+            .collect();
         seen.foreign_migration = self.foreign.then(|| "elsewhere/flagsmith-migrate-1".to_owned());
         seen.secrets.migration_database = if self.secret_missing {
             SecretState::Missing
@@ -255,9 +337,16 @@ impl World {
             })
             .chain(
                 self.jobs
-                    .values()
-                    .filter(|job| job.outcome == JobOutcome::Active)
-                    .map(|job| summary("migrations", job.release, job.started)),
+                    .iter()
+                    .filter(|(_, job)| job.outcome == JobOutcome::Active)
+                    .map(|(name, job)| PodSummary {
+                        job: Some(name.clone()),
+                        pending: job.started.then(|| Pending {
+                            count: job.pending,
+                            names: Vec::new(),
+                        }),
+                        ..summary("migrations", job.release, job.started)
+                    }),
             )
             .collect();
         seen
@@ -265,9 +354,7 @@ impl World {
 
     fn diagnose(&self, seen: &Observation) -> Vec<Diagnosis> {
         let installation = self.installation();
-        let wanted = installation.release;
-        let downgrade = seen.newest_migrated().is_some_and(|newest| newest > wanted)
-            && installation.allow_downgrade != Some(wanted);
+        let downgrade = matches!(direction(&installation, seen), Direction::Blocked(_));
         [
             (self.secret_missing, Code::DatabaseSecretMissing),
             (self.unreachable, Code::DatabaseUnreachable),
@@ -291,9 +378,15 @@ impl World {
         decide(&self.installation(), &seen, &self.diagnose(&seen))
     }
 
+    /// What the user reads in the diagnosis of a blocked downgrade.
+    pub(super) fn direction(&self) -> Direction {
+        direction(&self.installation(), &self.observe())
+    }
+
     /// One pass of the operator that ends after so many writes. Returns whether it wrote all.
     pub(super) fn pass(&mut self, writes: usize) -> bool {
-        let plan = self.plan();
+        let seen = self.observe();
+        let plan = decide(&self.installation(), &seen, &self.diagnose(&seen));
         let mut budget = writes;
         let mut spend = || {
             let left = budget > 0;
@@ -317,6 +410,14 @@ impl World {
             }
             self.create_job(&plan);
         }
+        if let Some(backup) = &plan.backup {
+            if !spend() {
+                return false;
+            }
+            assert!(self.active_job().is_none(), "a backup beside a migration");
+            let before = self.backups.insert(backup.name.clone(), JobOutcome::Active);
+            assert_eq!(before, None, "a backup is made twice");
+        }
         let components = [
             ("api", &plan.api),
             ("frontend", &plan.frontend),
@@ -335,7 +436,7 @@ impl World {
         if !spend() {
             return false;
         }
-        self.report(&plan);
+        self.report(&plan, &seen);
         true
     }
 
@@ -351,17 +452,64 @@ impl World {
             !self.settled_failures.contains(&migrate.name),
             "a failed migration runs again"
         );
-        assert_eq!(migrate.release, self.installation().release, "a rollback");
+        assert_eq!(
+            migrate.release,
+            self.installation().release,
+            "to another release than the wanted one"
+        );
+        if let Some(rollback) = &migrate.rollback {
+            let confirmed = self.installation().rollback;
+            assert!(
+                confirmed.is_some_and(|it| (it.from, it.to) == (rollback.from, rollback.to)),
+                "a rollback that nobody confirmed"
+            );
+            let proof = |job: &Job| job.undoes.is_none() && job.outcome == JobOutcome::Complete;
+            assert!(
+                !self.jobs.values().any(proof),
+                "a Job still proves what is undone"
+            );
+            let stale = |it: &Deployment| {
+                it.migration_key
+                    .as_ref()
+                    .is_some_and(|key| self.recorded.contains(key))
+            };
+            assert!(
+                !["api", "task-processor"]
+                    .iter()
+                    .filter_map(|name| self.deployments.get(name))
+                    .any(stale),
+                "an annotation still proves what is undone"
+            );
+        }
+        if self.wanted.backup
+            && self
+                .status
+                .migration_history
+                .iter()
+                .any(|it| it.result == MigrationResult::Applied)
+        {
+            let name = backup_name(&self.installation(), &migrate.name);
+            assert_eq!(
+                self.backups.get(&name),
+                Some(&JobOutcome::Complete),
+                "a migration without its backup"
+            );
+        }
         let processors = self.deployments.get("task-processor");
         assert!(
             processors.is_none_or(|it| it.pods.is_empty() && it.replicas == 0),
             "a processor runs when a migration starts"
         );
+        self.clock += 1;
         self.jobs.insert(
             migrate.name.clone(),
             Job {
                 key: migrate.key.to_string(),
                 release: migrate.release,
+                from: migrate.before.release,
+                undoes: migrate.rollback.as_ref().map(|rollback| rollback.from),
+                made: self.clock,
+                pending: (Self::level(migrate.release) - self.levels[self.wanted.database]).max(0),
                 outcome: JobOutcome::Active,
                 deleting: false,
                 started: false,
@@ -397,6 +545,12 @@ impl World {
                     self.applied.contains(&key),
                     "{component} rolls before the migration is applied"
                 );
+                let level = self.levels[self.wanted.database];
+                assert!(
+                    self.forgotten || level <= Self::level(workload.release),
+                    "{component} of {} on a newer schema",
+                    workload.release
+                );
             }
         }
         let deployment = self.deployments.entry(component).or_insert_with(|| Deployment {
@@ -410,55 +564,31 @@ impl World {
         deployment.replicas = workload.replicas.unwrap_or(deployment.replicas);
         deployment.migration_key = plan.migrated.as_ref().map(|it| it.key.clone());
         deployment.migrated = plan.migrated.as_ref().map(|it| it.release);
-        self.recorded.extend(deployment.migration_key.clone());
+        let key = deployment.migration_key.clone();
+        self.recorded
+            .extend(key.filter(|key| !key.starts_with("undone-by-")));
     }
 
-    /// The status as it is written: what is known of the last migration stays while the database is not.
-    fn report(&mut self, plan: &Plan) {
-        let Some(key) = &plan.key else { return };
-        let known = self
-            .status
-            .migration
-            .clone()
-            .filter(|it| it.key.as_deref() == Some(key.as_str()));
-        let (result, job) = match &plan.gate {
-            Gate::Blocked(_) => (MigrationResult::Blocked, None),
-            Gate::Pending => (MigrationResult::Pending, None),
-            Gate::Running(job) => (MigrationResult::Running, Some(job.name.clone())),
-            Gate::Unrecorded(job) => (MigrationResult::Applied, Some(job.name.clone())),
-            Gate::Succeeded => (MigrationResult::Applied, known.and_then(|it| it.job)),
-            Gate::Failed { job, .. } => (MigrationResult::Failed, Some(job.clone())),
+    /// The status as it is written.
+    fn report(&mut self, plan: &Plan, seen: &Observation) {
+        let installation = self.installation();
+        let context = report::Context {
+            installation: &installation,
+            seen,
+            plan,
+            diagnoses: &[],
+            complete: true,
         };
-        if result == MigrationResult::Failed {
-            self.settled_failures.extend(job.clone());
-        }
-        if result == MigrationResult::Applied {
-            self.recorded.insert(key.to_string());
-        }
-        self.status.migration = Some(MigrationStatus {
-            key: Some(key.to_string()),
-            version: self.installation().release.to_string(),
-            result,
-            job,
-            ..MigrationStatus::default()
-        });
-        if plan.gate == Gate::Succeeded && self.wanted.allow_downgrade {
-            self.schema_is_rolled_back();
-        }
-    }
-
-    /// The user has undone the newer migrations, as the remedy of `DowngradeBlocked` says: they must run again.
-    fn schema_is_rolled_back(&mut self) {
-        let identity = self.identity();
-        let mut installation = self.installation();
-        for version in VERSIONS.iter().skip(self.wanted.version + 1) {
-            for repository in REPOSITORIES {
-                repository.clone_into(&mut installation.images.api);
-                let key = MigrationKey::new(&installation, version.parse().unwrap(), &identity).to_string();
-                self.applied.remove(&key);
-                self.recorded.remove(&key);
+        let written = migration::migration(context);
+        self.status.migration_history = migration::history(context);
+        match written.result {
+            MigrationResult::Failed => self.settled_failures.extend(written.job.clone()),
+            MigrationResult::Applied if written.operation == MigrationOperation::Migrate => {
+                self.recorded.extend(written.key.clone());
             }
+            _ => {}
         }
+        self.status.migration = Some(written);
     }
 }
 
@@ -468,9 +598,17 @@ impl Job {
             name: name.to_owned(),
             key: Some(self.key.clone()),
             release: Some(self.release),
+            operation: if self.undoes.is_some() {
+                MigrationOperation::RollBack
+            } else {
+                MigrationOperation::Migrate
+            },
+            from: self.from,
+            count_before: None,
+            last_applied_before: Timestamp::from_second(self.made).ok(),
             outcome: self.outcome.clone(),
-            started: None,
-            finished: None,
+            started: Timestamp::from_second(self.made).ok(),
+            finished: Timestamp::from_second(self.made).ok(),
             deleting: self.deleting,
         }
     }
@@ -483,8 +621,6 @@ fn summary(component: &str, release: Release, started: bool) -> PodSummary {
         version: Some(release.to_string()),
         phase: if started { "Running" } else { "Pending" }.to_owned(),
         ready: started,
-        terminating: false,
-        started: None,
         problems: if started {
             Vec::new()
         } else {
@@ -494,5 +630,6 @@ fn summary(component: &str, release: Release, started: bool) -> PodSummary {
                 image: String::new(),
             }]
         },
+        ..PodSummary::default()
     }
 }

@@ -1,10 +1,14 @@
 //! Rules over what was observed in the cluster: one file for each family of causes.
 
+mod backup;
 mod database;
 mod downgrade;
 mod exposure;
 mod migration;
 mod pods;
+mod preflight;
+#[cfg(test)]
+mod preflight_tests;
 mod refusal;
 mod secrets;
 mod tasks;
@@ -13,6 +17,7 @@ mod tests;
 mod workloads;
 
 pub(crate) use database::used_by_pods;
+pub(crate) use pods::last_message;
 pub use refusal::refused;
 pub(crate) use tasks::{age, stuck};
 
@@ -27,6 +32,14 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
     found.extend(database::check(installation, seen));
     found.extend(downgrade::check(installation, seen));
     found.extend(migration::check(installation, seen));
+    found.extend(backup::check(installation, seen));
+    for obstacle in preflight::check(installation, seen) {
+        // What a migration has failed of and what stands in the way of the next one is one cause.
+        match found.iter_mut().find(|known| known.code == obstacle.code) {
+            Some(known) => known.evidence.extend(obstacle.evidence),
+            None => found.push(obstacle),
+        }
+    }
     found.extend(workloads::check(installation, seen));
     found.extend(tasks::check(installation, seen));
     found.extend(exposure::check(installation, seen));

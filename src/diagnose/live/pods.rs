@@ -72,7 +72,7 @@ fn last_failed<'a>(seen: &'a Observation, label: &str) -> Option<(&'a PodSummary
 }
 
 /// The termination message of the last failed pod of a component.
-pub(super) fn last_message<'a>(seen: &'a Observation, label: &str) -> Option<&'a str> {
+pub(crate) fn last_message<'a>(seen: &'a Observation, label: &str) -> Option<&'a str> {
     last_failed(seen, label).and_then(|(_, _, message)| message)
 }
 

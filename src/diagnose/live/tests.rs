@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::diagnose;
 use crate::{
-    api::{MigrationResult, MigrationStatus},
+    api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::MigrationKey,
     diagnose::{Code, Diagnosis, Severity},
     fixtures::{database, installation, minimal, observation, spec},
@@ -47,9 +47,8 @@ fn pod(component: &str, problems: Vec<PodProblem>) -> PodSummary {
         version: Some("2.265.0".to_owned()),
         phase: "Running".to_owned(),
         ready: problems.is_empty(),
-        terminating: false,
-        started: None,
         problems,
+        ..PodSummary::default()
     }
 }
 
@@ -202,23 +201,29 @@ fn an_embedded_database_is_named_and_its_start_is_no_alarm() {
 }
 
 #[rstest]
-#[case("2.265.0", None, &[])]
-#[case("2.266.0", None, &[])]
-#[case("2.264.1", None, &[Code::DowngradeBlocked])]
-fn a_release_older_than_the_database(
-    #[case] version: &str,
-    #[case] allowed: Option<&str>,
-    #[case] expected: &[Code],
-) {
-    let mut installation = installation(&spec(json!({ "version": version })));
-    installation.allow_downgrade = allowed.and_then(|release| release.parse().ok());
+#[case("2.265.0", &[])]
+#[case("2.266.0", &[])]
+#[case("2.264.1", &[Code::DowngradeBlocked])]
+fn a_release_older_than_the_database(#[case] version: &str, #[case] expected: &[Code]) {
+    let installation = installation(&spec(json!({ "version": version })));
     assert_eq!(codes(&diagnose(&installation, &running())), expected);
-    installation.allow_downgrade = version.parse().ok();
-    assert_eq!(
-        codes(&diagnose(&installation, &running())),
-        [],
-        "the user's annotation allows it"
+}
+
+#[test]
+fn a_downgrade_is_warned_of_before_it_happens() {
+    let spec = |rollback| spec(json!({ "version": "2.260.0", "migrations": { "rollback": rollback } }));
+    let unknown = json!({ "from": "2.265.0", "to": "2.260.0" });
+    let blocked = diagnose(&installation(&spec(unknown)), &running());
+    assert_eq!(codes(&blocked), [Code::DowngradeBlocked]);
+    let remedy = &blocked.first().unwrap().remedy;
+    assert!(
+        remedy.contains("\"rollback\":{\"from\":\"2.265.0\",\"to\":\"2.260.0\",\"appliedAfter\":\"TIME\"}"),
+        "{remedy}"
     );
+    let known = json!({ "from": "2.265.0", "to": "2.260.0", "appliedAfter": "2026-11-24T03:00:00Z" });
+    let warned = diagnose(&installation(&spec(known)), &running());
+    assert_eq!(codes(&warned), [Code::RollbackLosesData]);
+    assert_eq!(warned.first().unwrap().severity, Severity::Warning);
 }
 
 fn failed_job(name: &str, reason: &str) -> JobState {
@@ -230,15 +235,14 @@ fn failed_job(name: &str, reason: &str) -> JobState {
             reason: reason.to_owned(),
             message: "Job has reached it".to_owned(),
         },
-        started: None,
-        finished: None,
-        deleting: false,
+        ..JobState::default()
     }
 }
 
 fn attempt() -> String {
     let installation = installation(&minimal());
-    MigrationKey::new(&installation, installation.release, &database()).job_name(&installation)
+    MigrationKey::migrate(&installation, installation.release, &database())
+        .job_name(&installation, MigrationOperation::Migrate)
 }
 
 const TRACEBACK: &str = "Applying users.0041_add_onboarding_field...Traceback (most recent call last):

@@ -1,5 +1,6 @@
 //! Short, read-only looks at databases, each at an interval, and what was seen in them before.
 
+pub(super) mod preflight;
 mod queue;
 mod session;
 
@@ -14,6 +15,8 @@ pub use queue::{
     Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Recurring, Runs, Sample,
 };
 pub use session::{Session, Sessions};
+
+use preflight::Preflight;
 
 use super::{DatabaseProbe, FRESH_WHILE_FAILING, ProbeFailure, ProbeFailureKind};
 use crate::{
@@ -132,6 +135,22 @@ impl Databases {
         };
         self.lock().insert(uid.to_owned(), seen);
         (database, queues)
+    }
+
+    /// Looks at a database as the role that migrates it; in depth when a migration is due.
+    pub async fn preflight(&self, url: &DatabaseUrl, due: bool) -> Result<Preflight, ProbeFailure> {
+        let (mut session, takes_options) = match self.sessions.open_with_option(url).await {
+            Err(failure) if failure.kind == ProbeFailureKind::PoolerRejectsOptions => {
+                (self.sessions.open(url).await?, false)
+            }
+            opened => (opened?, true),
+        };
+        let preflight = preflight::ask(&mut session, due).await?;
+        session.close().await;
+        Ok(Preflight {
+            takes_options,
+            ..preflight
+        })
     }
 
     /// When another look is due.

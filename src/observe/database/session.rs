@@ -55,12 +55,21 @@ impl Default for Sessions {
 impl Sessions {
     /// Connects. The session counts against the limit of sessions until it is closed or dropped.
     pub async fn open(&self, url: &DatabaseUrl) -> Result<Session, ProbeFailure> {
+        self.connect(options(url)).await
+    }
+
+    /// Connects with a start-up option, as libpq does that finds `PGOPTIONS`: a pooler may refuse that.
+    pub async fn open_with_option(&self, url: &DatabaseUrl) -> Result<Session, ProbeFailure> {
+        self.connect(options(url).options([("lock_timeout", "1s")])).await
+    }
+
+    async fn connect(&self, options: PgConnectOptions) -> Result<Session, ProbeFailure> {
         let turn = timeout(TURN, Arc::clone(&self.permits).acquire_owned());
         let Ok(Ok(permit)) = turn.await else {
             return Err(busy());
         };
         let deadline = Instant::now() + DEADLINE;
-        let connection = within(deadline, PgConnection::connect_with(&options(url)), failure).await?;
+        let connection = within(deadline, PgConnection::connect_with(&options), failure).await?;
         Ok(Session {
             connection,
             deadline,

@@ -1,0 +1,267 @@
+//! The way back: when it is open, when it needs a confirmation, and in which order it is gone.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use rstest::rstest;
+use serde_json::json;
+
+use super::scene::{NEW, NEW_IMAGE, OLD, OLD_IMAGE, failed, job, key, pod, rolled_out, runs, shape, wanted};
+use crate::{
+    api::{MigrationOperation, MigrationResult, MigrationStatus},
+    decide::{Direction, Gate, RollBack, Undo, backup_name, decide, direction},
+    diagnose::Code,
+    flagsmith::Release,
+    observe::{JobOutcome, JobState, Observation},
+    validate::Installation,
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn release(text: &str) -> Release {
+    text.parse().unwrap()
+}
+
+/// A migration that succeeded: from, to, how many migrations, and when the last one before it was applied.
+fn record(from: Option<&str>, to: &str, applied: Option<i32>, before: i64) -> MigrationStatus {
+    MigrationStatus {
+        version: to.to_owned(),
+        from: from.map(str::to_owned),
+        result: MigrationResult::Applied,
+        applied,
+        last_applied_before: Some(MicroTime(at(before))),
+        job: Some(format!("migrate-to-{to}")),
+        started: Some(Time(at(before + 10))),
+        ..MigrationStatus::default()
+    }
+}
+
+fn undone(from: &str, to: &str) -> MigrationStatus {
+    MigrationStatus {
+        operation: MigrationOperation::RollBack,
+        ..record(Some(from), to, None, 0)
+    }
+}
+
+fn going_back(history: Vec<MigrationStatus>) -> Observation {
+    let mut seen = runs(&wanted(json!({})), NEW);
+    seen.previous.migration_history = history;
+    seen
+}
+
+fn blocked(applied_after: Option<i64>, applied: Option<i32>) -> Direction {
+    Direction::Blocked(Undo {
+        from: release(NEW),
+        applied_after: applied_after.map(at),
+        applied,
+    })
+}
+
+#[rstest]
+// Nothing is known of the upgrade.
+#[case(vec![], blocked(None, None))]
+#[case(vec![record(None, NEW, Some(3), 100)], blocked(None, None))]
+// One upgrade, or several.
+#[case(vec![record(Some(OLD), NEW, Some(3), 100)], blocked(Some(100), Some(3)))]
+#[case(vec![record(Some(OLD), NEW, None, 100)], blocked(Some(100), None))]
+#[case(vec![record(Some("2.263.0"), NEW, Some(2), 200), record(Some(OLD), "2.263.0", Some(3), 100)], blocked(Some(100), Some(5)))]
+#[case(vec![record(None, NEW, Some(2), 200), record(None, OLD, Some(9), 50)], blocked(Some(200), Some(2)))]
+// Nothing was applied since.
+#[case(vec![record(Some(OLD), NEW, Some(0), 100)], Direction::Forward)]
+#[case(vec![record(Some("2.263.0"), NEW, Some(0), 200), record(Some(OLD), "2.263.0", Some(0), 100)], Direction::Forward)]
+// It was undone, and done again.
+#[case(vec![undone(NEW, OLD), record(Some(OLD), NEW, Some(3), 100)], Direction::Forward)]
+#[case(vec![record(Some(OLD), OLD, Some(0), 100), undone(NEW, OLD), record(Some(OLD), NEW, Some(3), 100)], Direction::Forward)]
+#[case(vec![record(Some(OLD), NEW, Some(3), 100), undone(NEW, OLD)], blocked(Some(100), Some(3)))]
+fn the_way_back_is_read_from_the_history(#[case] history: Vec<MigrationStatus>, #[case] expected: Direction) {
+    let back = wanted(json!({ "version": OLD }));
+    assert_eq!(direction(&back, &going_back(history)), expected);
+}
+
+#[test]
+fn what_happened_to_another_database_does_not_count() {
+    let mut elsewhere = record(Some(OLD), NEW, Some(0), 100);
+    elsewhere.database = Some("other.prod:5432/flags".to_owned());
+    let back = wanted(json!({ "version": OLD }));
+    assert_eq!(
+        direction(&back, &going_back(vec![elsewhere])),
+        blocked(None, None)
+    );
+}
+
+#[test]
+fn a_job_that_is_not_recorded_yet_stands_in_the_way() {
+    let back = wanted(json!({ "version": OLD }));
+    let mut seen = going_back(vec![record(None, OLD, Some(9), 50)]);
+    seen.jobs = vec![JobState {
+        from: Some(release(OLD)),
+        last_applied_before: Some(at(100)),
+        ..job(&wanted(json!({})), NEW, JobOutcome::Complete)
+    }];
+    assert_eq!(direction(&back, &seen), blocked(Some(100), None));
+}
+
+fn confirmed() -> Installation {
+    wanted(json!({ "version": OLD, "migrations": { "rollback": { "from": NEW, "to": OLD } } }))
+}
+
+#[test]
+fn a_confirmation_needs_a_known_moment() {
+    assert_eq!(direction(&confirmed(), &going_back(vec![])), blocked(None, None));
+    let given = wanted(json!({ "version": OLD, "migrations": { "rollback": {
+        "from": NEW, "to": OLD, "appliedAfter": "1970-01-01T00:01:17Z",
+    } } }));
+    let expected = Direction::Back(RollBack {
+        from: release(NEW),
+        to: release(OLD),
+        applied_after: at(77),
+    });
+    assert_eq!(direction(&given, &going_back(vec![])), expected);
+    let other =
+        wanted(json!({ "version": OLD, "migrations": { "rollback": { "from": "2.266.0", "to": OLD } } }));
+    let history = vec![record(Some(OLD), NEW, Some(3), 100)];
+    assert_eq!(
+        direction(&other, &going_back(history)),
+        blocked(Some(100), Some(3))
+    );
+}
+
+#[test]
+fn it_is_gone_step_by_step() {
+    let back = confirmed();
+    let newer = wanted(json!({}));
+    let mut seen = going_back(vec![record(Some(OLD), NEW, Some(3), 100)]);
+    seen.jobs = vec![job(&newer, NEW, JobOutcome::Complete)];
+    // A Job of that history, so that it is recorded.
+    seen.previous.migration_history[0].job = Some(seen.jobs[0].name.clone());
+    seen.previous.migration_history[0].started = None;
+    let new_runs = |processors| [Some((NEW_IMAGE, Some(processors))), Some((NEW_IMAGE, Some(2)))];
+
+    // First the processor stops, the proof of the upgrade goes, and no annotation calls it applied any more.
+    let plan = decide(&back, &seen, &[]);
+    assert_eq!(plan.gate, Gate::Pending);
+    assert_eq!(shape(&plan)[..2], new_runs(0));
+    assert_eq!(plan.superseded_jobs, [seen.jobs[0].name.clone()]);
+    let step = plan.step.clone().unwrap();
+    let migrated = plan.migrated.unwrap();
+    assert_eq!(migrated.key, format!("undone-by-{}", step.key));
+    assert_eq!(migrated.release, release(NEW), "pods of it run");
+    assert_eq!(plan.migrate, None);
+    seen.task_processor = Some(rolled_out("task-processor", NEW, 0));
+    seen.pods = vec![pod("api", NEW, "Running")];
+    assert_eq!(decide(&back, &seen, &[]).migrate, None, "the old Job is there");
+    seen.jobs.clear();
+    assert_eq!(
+        decide(&back, &seen, &[]).migrate,
+        None,
+        "an annotation says applied"
+    );
+    for state in [&mut seen.api, &mut seen.task_processor] {
+        state.as_mut().unwrap().migration_key = Some(migrated.key.clone());
+    }
+    assert_eq!(
+        decide(&back, &seen, &[]).migrate,
+        None,
+        "the status does not say so yet"
+    );
+    seen.previous.migration = Some(MigrationStatus {
+        key: Some(step.key.to_string()),
+        result: MigrationResult::Pending,
+        ..MigrationStatus::default()
+    });
+
+    // Then the Job, in the newer image.
+    let migrate = decide(&back, &seen, &[]).migrate.unwrap();
+    assert_eq!(
+        migrate.rollback.map(|it| (it.from, it.applied_after)),
+        Some((release(NEW), at(100)))
+    );
+    assert_eq!(migrate.name, step.job);
+
+    // While it runs nothing moves; when it fails the newer release goes on.
+    let with = |seen: &Observation, outcome| Observation {
+        jobs: vec![JobState {
+            name: step.job.clone(),
+            key: Some(step.key.to_string()),
+            operation: MigrationOperation::RollBack,
+            release: Some(release(OLD)),
+            outcome,
+            ..JobState::default()
+        }],
+        ..seen.clone()
+    };
+    let shape_of = |outcome| {
+        shape(&decide(&back, &with(&seen, outcome), &[]))[..2]
+            .to_vec()
+            .into_iter()
+            .map(|it| it.map(|(image, count)| (image.to_owned(), count)))
+            .collect::<Vec<_>>()
+    };
+    let owned = |processors| {
+        new_runs(processors)
+            .map(|it| it.map(|(image, count)| (image.to_owned(), count)))
+            .to_vec()
+    };
+    assert_eq!(shape_of(JobOutcome::Active), owned(0));
+    assert_eq!(shape_of(JobOutcome::Complete), owned(0));
+    assert_eq!(shape_of(failed()), owned(1));
+
+    // When it is recorded, the older release migrates (which finds nothing to do), and only then starts.
+    seen.previous.migration_history.insert(0, undone(NEW, OLD));
+    let plan = decide(&back, &seen, &[]);
+    assert_eq!(plan.gate, Gate::Pending);
+    assert_eq!(plan.step.as_ref().unwrap().key.to_string(), key(&back, OLD));
+    assert_eq!(shape(&plan)[..2], new_runs(0));
+    assert_eq!(plan.migrate.unwrap().rollback, None);
+    seen.previous.migration = Some(super::scene::recorded(&back, OLD));
+    seen.previous
+        .migration_history
+        .insert(0, record(Some(OLD), OLD, Some(0), 100));
+    assert_eq!(
+        shape(&decide(&back, &seen, &[]))[..2],
+        [Some((OLD_IMAGE, Some(0))), Some((NEW_IMAGE, Some(2)))]
+    );
+}
+
+#[test]
+fn turning_round_migrates_again() {
+    let newer = wanted(json!({}));
+    let mut seen = going_back(vec![record(Some(OLD), NEW, Some(3), 100)]);
+    seen.task_processor = Some(rolled_out("task-processor", NEW, 0));
+    for state in [&mut seen.api, &mut seen.task_processor] {
+        state.as_mut().unwrap().migration_key = Some("undone-by-x".to_owned());
+    }
+    seen.pods = vec![pod("api", NEW, "Running")];
+    let plan = decide(&newer, &seen, &[]);
+    assert_eq!(plan.gate, Gate::Pending);
+    assert!(plan.migrate.is_some_and(|migrate| migrate.rollback.is_none()));
+}
+
+#[test]
+fn a_backup_holds_the_gate_and_not_the_processor() {
+    let backup = json!({ "migrations": { "backup": { "volumeClaim": { "claimName": "backups" } } } });
+    let installation = wanted(backup);
+    let mut seen = runs(&installation, OLD);
+    let plan = decide(&installation, &seen, &[]);
+    assert_eq!(plan.gate, Gate::Blocked(Code::BackupPending));
+    assert_eq!(shape(&plan)[0], Some((OLD_IMAGE, Some(1))), "tasks run on");
+    let name = backup_name(&installation, &plan.step.unwrap().job);
+    assert_eq!(plan.backup.unwrap().name, name);
+    for (outcome, gate) in [
+        (JobOutcome::Active, Gate::Blocked(Code::BackupPending)),
+        (failed(), Gate::Blocked(Code::BackupFailed)),
+        (JobOutcome::Complete, Gate::Pending),
+    ] {
+        seen.backups = vec![JobState {
+            name: name.clone(),
+            outcome,
+            ..JobState::default()
+        }];
+        let plan = decide(&installation, &seen, &[]);
+        assert_eq!((plan.gate, plan.backup), (gate, None));
+    }
+    // A database without data needs none.
+    let fresh = decide(&installation, &crate::fixtures::observation(), &[]);
+    assert_eq!(fresh.gate, Gate::Pending);
+}

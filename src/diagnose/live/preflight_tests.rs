@@ -1,0 +1,161 @@
+//! What the look at the database before a migration means: what blocks, what warns, and what is no alarm.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::{Code, Severity, diagnose};
+use crate::{
+    fixtures::{installation, observation, spec},
+    observe::{History, JobOutcome, JobState, Observation, OtherSession, Owner, Preflight},
+};
+
+/// A database that a migration can run on.
+fn good() -> Preflight {
+    Preflight {
+        complete: true,
+        takes_options: true,
+        role: "app".to_owned(),
+        schema: Some("public".to_owned()),
+        creates_tables: true,
+        connections_allowed: 97,
+        connections_used: 20,
+        history: History {
+            count: 595,
+            task_processor: Some("0015".to_owned()),
+            ..History::default()
+        },
+        ..Preflight::default()
+    }
+}
+
+fn seen(preflight: Preflight) -> Observation {
+    Observation {
+        preflight: Some(Ok(preflight)),
+        ..observation()
+    }
+}
+
+fn found(version: &str, seen: &Observation) -> Vec<(Code, Severity)> {
+    diagnose(&installation(&spec(json!({ "version": version }))), seen)
+        .iter()
+        .map(|it| (it.code, it.severity))
+        .collect()
+}
+
+fn session(application: &str) -> OtherSession {
+    OtherSession {
+        pid: 4711,
+        application: application.to_owned(),
+        role: "app".to_owned(),
+        state: "idle in transaction".to_owned(),
+        since: 0,
+        relation: "users_ffadminuser".to_owned(),
+    }
+}
+
+use Severity::{Critical, Info, Warning};
+
+#[rstest]
+#[case("2.265.0", good(), None)]
+#[case("2.265.0", Preflight { creates_tables: false, ..good() }, Some((Code::MigrationPermissionDenied, Critical)))]
+#[case("2.265.0", Preflight { schema: None, creates_tables: false, ..good() }, Some((Code::MigrationPermissionDenied, Critical)))]
+#[case("2.265.0", Preflight { history_unreadable: true, ..good() }, Some((Code::MigrationPermissionDenied, Critical)))]
+#[case("2.265.0", Preflight { owners: vec![Owner { name: "postgres".to_owned(), tables: 44, example: "users_ffadminuser".to_owned() }], ..good() }, Some((Code::MigrationPermissionDenied, Critical)))]
+#[case("2.265.0", Preflight { connections_used: 96, ..good() }, Some((Code::DatabaseConnectionsExhausted, Critical)))]
+#[case("2.265.0", Preflight { holders: vec![session("psql")], ..good() }, Some((Code::LongTransactionOpen, Critical)))]
+#[case("2.265.0", Preflight { invalid_indexes: vec!["i".to_owned()], ..good() }, Some((Code::InvalidIndexLeft, Warning)))]
+#[case("2.265.0", Preflight { takes_options: false, ..good() }, Some((Code::DatabasePoolerRejectsOptions, Warning)))]
+#[case("2.234.1", good(), Some((Code::ReleaseHasKnownDefect, Warning)))]
+#[case("2.231.0", good(), Some((Code::DowngradeBlocked, Critical)))]
+#[case("2.232.0", good(), None)]
+// The extension is created by a few releases only, and only where it is not there.
+#[case("2.200.0", Preflight { history: History::default(), ..good() }, Some((Code::MigrationExtensionUnavailable, Critical)))]
+#[case("2.200.0", Preflight { history: History::default(), hstore: true, ..good() }, None)]
+#[case("2.200.0", Preflight { history: History::default(), creates_extensions: true, ..good() }, None)]
+// Nothing is due: what only a migration needs is not asked for.
+#[case("2.265.0", Preflight { complete: false, creates_tables: false, ..good() }, None)]
+#[case("2.265.0", Preflight { complete: false, invalid_indexes: vec!["i".to_owned()], ..good() }, Some((Code::InvalidIndexLeft, Warning)))]
+fn each_obstacle_is_its_own_cause(
+    #[case] version: &str,
+    #[case] preflight: Preflight,
+    #[case] expected: Option<(Code, Severity)>,
+) {
+    assert_eq!(found(version, &seen(preflight)), Vec::from_iter(expected));
+}
+
+#[test]
+fn only_critical_obstacles_hold_the_gate() {
+    let blocking: Vec<Code> = [
+        Code::MigrationPermissionDenied,
+        Code::DatabaseConnectionsExhausted,
+        Code::LongTransactionOpen,
+        Code::MigrationExtensionUnavailable,
+        Code::DowngradeBlocked,
+    ]
+    .into_iter()
+    .filter(|code| !code.blocks_migration())
+    .collect();
+    assert_eq!(blocking, []);
+}
+
+#[test]
+fn a_running_migration_is_not_in_its_own_way() {
+    let mut seen = seen(Preflight {
+        holders: vec![session("flagsmith-migrate-2674c1d9fb")],
+        invalid_indexes: vec!["being_built".to_owned()],
+        ..good()
+    });
+    seen.jobs = vec![JobState {
+        outcome: JobOutcome::Active,
+        ..JobState::default()
+    }];
+    assert_eq!(found("2.265.0", &seen), []);
+}
+
+#[test]
+fn the_evidence_names_owner_and_number_of_tables() {
+    let owner = Owner {
+        name: "postgres".to_owned(),
+        tables: 44,
+        example: "users_ffadminuser".to_owned(),
+    };
+    let seen = seen(Preflight {
+        owners: vec![owner],
+        ..good()
+    });
+    let found = diagnose(&installation(&spec(json!({}))), &seen);
+    let first = found.first().unwrap();
+    assert_eq!(
+        first.evidence,
+        [
+            "database: users_ffadminuser (and 43 more of Flagsmith's tables) is owned by \"postgres\"; the migration connects as \"app\""
+        ]
+    );
+    assert!(
+        first
+            .remedy
+            .contains("REASSIGN OWNED BY \"postgres\" TO \"app\";"),
+        "{}",
+        first.remedy
+    );
+}
+
+#[test]
+fn a_long_way_is_a_note_with_a_path() {
+    let mut seen = seen(good());
+    seen.api = Some(crate::observe::WorkloadState {
+        migrated: "2.232.0".parse().ok(),
+        ..crate::observe::WorkloadState::default()
+    });
+    let found = diagnose(&installation(&spec(json!({ "version": "2.265.0" }))), &seen);
+    let note = found
+        .iter()
+        .find(|it| it.code == Code::UpgradeSkipsVersions)
+        .unwrap();
+    assert_eq!(note.severity, Info);
+    assert!(
+        note.remedy.contains("2.232.0 → 2.234.2 → 2.260.0 → 2.265.0"),
+        "{}",
+        note.remedy
+    );
+}

@@ -1,0 +1,182 @@
+//! What is known about going from one release to another, as data. Sources: Flagsmith's changelog and issues, and the
+//! migrations themselves.
+
+use super::Release;
+
+/// A release that should not be migrated to, and the one that should be instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defect {
+    /// The first release that has it.
+    pub since: Release,
+    /// The first that does not.
+    pub corrected: Release,
+    /// What it is, as the end of a sentence that begins with the release.
+    pub what: &'static str,
+}
+
+/// Something that changes at a release for whoever comes from before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The release that brings it.
+    pub at: Release,
+    /// What it is.
+    pub what: &'static str,
+    /// Whether stopping at this release makes a long upgrade easier to follow.
+    pub stop: bool,
+}
+
+/// Releases with defects in their migrations.
+pub const DEFECTS: &[Defect] = &[
+    Defect {
+        since: Release::new(2, 234, 0),
+        corrected: Release::new(2, 234, 2),
+        what: "has a data migration of code references that takes very long on large databases (Flagsmith issue 7555)",
+    },
+    Defect {
+        since: Release::new(2, 244, 0),
+        corrected: Release::new(2, 246, 0),
+        what: "can fail while it migrates a replicated ClickHouse (Flagsmith issues 7847, 7853, 7863)",
+    },
+];
+
+/// Changes that a long upgrade goes past, the oldest first.
+pub const CHANGES: &[Change] = &[
+    Change {
+        at: Release::new(2, 178, 0),
+        what: "run-task-processor migrates the database (the operator does not use it)",
+        stop: false,
+    },
+    Change {
+        at: Release::new(2, 188, 0),
+        what: "2.188.0 to 2.223.x create the extension hstore; DJANGO_DB_CONN_MAX_AGE=-1 closes connections instead of keeping them",
+        stop: false,
+    },
+    Change {
+        at: Release::new(2, 200, 0),
+        what: "a task that runs into its timeout no longer blocks a thread of the task processor for ever",
+        stop: true,
+    },
+    Change {
+        at: Release::new(2, 212, 1),
+        what: "PostgreSQL 14 or later is needed",
+        stop: false,
+    },
+    Change {
+        at: Release::new(2, 224, 0),
+        what: "the extension hstore is not needed any more",
+        stop: true,
+    },
+    Change {
+        at: Release::new(2, 234, 2),
+        what: "the data migration of code references is fast enough",
+        stop: true,
+    },
+    Change {
+        at: Release::new(2, 253, 0),
+        what: "the image's entrypoint is the flagsmith command; STATSD_* and GUNICORN_KEEP_ALIVE are not read any more",
+        stop: false,
+    },
+    Change {
+        at: Release::new(2, 260, 0),
+        what: "run-task-processor runs tasks again, which 2.253.0 to 2.259.0 did not",
+        stop: true,
+    },
+];
+
+/// Releases whose migrations create the extension hstore.
+const HSTORE: (Release, Release) = (Release::new(2, 188, 0), Release::new(2, 224, 0));
+
+/// Minor releases that an upgrade may skip without a word: at two or three a week about three months.
+const MANY: u32 = 30;
+
+/// The newest migration of the app `task_processor`, and the release that brought it: the part of a database's history
+/// that tells its age in every edition.
+const TASK_PROCESSOR: &[(&str, Release)] = &[
+    ("0013", Release::new(2, 170, 0)),
+    ("0014", Release::new(2, 228, 0)),
+    ("0015", Release::new(2, 232, 0)),
+];
+
+/// Whether the migrations of a release need the extension hstore.
+#[must_use]
+pub fn needs_hstore(release: Release) -> bool {
+    HSTORE.0 <= release && release < HSTORE.1
+}
+
+/// The defect of a release's migrations.
+#[must_use]
+pub fn defect(release: Release) -> Option<&'static Defect> {
+    DEFECTS
+        .iter()
+        .find(|defect| defect.since <= release && release < defect.corrected)
+}
+
+/// What an upgrade goes past, when it skips many releases.
+#[must_use]
+pub fn skipped(from: Release, to: Release) -> Option<Vec<&'static Change>> {
+    if to.minors_since(from)? < MANY {
+        return None;
+    }
+    Some(
+        CHANGES
+            .iter()
+            .filter(|change| from < change.at && change.at <= to)
+            .collect(),
+    )
+}
+
+/// The release that a database is at least at, by the number of its newest migration of the app `task_processor`.
+#[must_use]
+pub fn at_least(task_processor: &str) -> Option<Release> {
+    TASK_PROCESSOR
+        .iter()
+        .rev()
+        .find(|(number, _)| task_processor >= *number)
+        .map(|(_, release)| *release)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn release(text: &str) -> Release {
+        text.parse().unwrap()
+    }
+
+    #[rstest]
+    #[case("2.234.0", true)]
+    #[case("2.234.1", true)]
+    #[case("2.234.2", false)]
+    #[case("2.265.0", false)]
+    fn knows_defects(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(defect(release(text)).is_some(), expected);
+    }
+
+    #[rstest]
+    #[case("2.260.0", "2.265.0", None)]
+    #[case("2.235.0", "2.265.0", Some(vec!["2.253.0", "2.260.0"]))]
+    #[case("2.200.0", "2.230.0", Some(vec!["2.212.1", "2.224.0"]))]
+    #[case("2.265.0", "2.200.0", None)]
+    fn names_what_is_skipped(#[case] from: &str, #[case] to: &str, #[case] expected: Option<Vec<&str>>) {
+        let at = |changes: Vec<&Change>| changes.iter().map(|it| it.at.to_string()).collect::<Vec<_>>();
+        let expected = expected.map(|it| it.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(skipped(release(from), release(to)).map(at), expected);
+    }
+
+    #[rstest]
+    #[case("0012", None)]
+    #[case("0013", Some("2.170.0"))]
+    #[case("0015", Some("2.232.0"))]
+    #[case("0021", Some("2.232.0"))]
+    fn reads_the_age_of_a_database(#[case] number: &str, #[case] expected: Option<&str>) {
+        assert_eq!(at_least(number), expected.map(release));
+    }
+
+    #[test]
+    fn the_extension_is_needed_for_a_while() {
+        let needed = ["2.187.0", "2.188.0", "2.223.0", "2.224.0"].map(|it| needs_hstore(release(it)));
+        assert_eq!(needed, [false, true, true, false]);
+    }
+}

@@ -1,0 +1,142 @@
+//! What a migration that is due would meet: looked at in depth, and often, only until it is applied.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use kube::Client;
+
+use super::{
+    DatabaseProbe, FRESH, FRESH_WHILE_FAILING, Preflight, ProbeFailure, SecretState, Secrets, WorkloadState,
+    database::Databases, migrators,
+};
+use crate::{
+    api::{FlagsmithDeploymentStatus, MigrationResult},
+    decide::MigrationKey,
+    validate::{Database, DatabaseUrl, Installation},
+};
+
+/// What a migration would meet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ahead {
+    /// What the role that migrates sees; `None` when there was nobody to ask.
+    pub(super) preflight: Option<Result<Preflight, ProbeFailure>>,
+    /// A pod that is not the operator's and migrates the same database.
+    pub(super) foreign_pod: Option<String>,
+}
+
+/// The last look for each installation.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    known: Mutex<HashMap<String, Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    at: Instant,
+    fresh_for: Duration,
+    wanted: Wanted,
+    ahead: Ahead,
+}
+
+/// What was looked at for: a migration, the attempt that the user asked for, and whether it was due.
+type Wanted = (MigrationKey, Option<String>, bool);
+
+/// What is known before the look.
+#[derive(Clone, Copy)]
+pub(super) struct Before<'a> {
+    pub(super) previous: &'a FlagsmithDeploymentStatus,
+    pub(super) workloads: [Option<&'a WorkloadState>; 2],
+    pub(super) secrets: &'a Secrets,
+    pub(super) migration_url: Option<&'a DatabaseUrl>,
+    pub(super) database: &'a DatabaseProbe,
+}
+
+impl Due {
+    /// Looks, or uses the last look while it is fresh.
+    pub(super) async fn look(
+        &self,
+        client: &Client,
+        databases: Option<&Databases>,
+        installation: &Installation,
+        before: Before<'_>,
+    ) -> Ahead {
+        let SecretState::Present(identity) = &before.secrets.migration_database else {
+            return Ahead::default();
+        };
+        let key = MigrationKey::migrate(installation, installation.release, identity);
+        let due = !recorded(&key, before);
+        let wanted = (key, installation.retry.clone(), due);
+        let uid = &installation.identity.uid;
+        if let Some(known) = self.lock().get(uid)
+            && known.wanted == wanted
+            && known.at.elapsed() < known.fresh_for
+        {
+            return known.ahead.clone();
+        }
+        // Without a migration due the role that migrates has no reason to connect, when it is another one; and what
+        // cannot be reached as the one role is not reached as the other either.
+        let own_role = installation.database.migration_url() != installation.database.url();
+        let preflight = match (databases, before.migration_url, before.database) {
+            (Some(databases), Some(url), DatabaseProbe::Reachable { .. }) if due || !own_role => {
+                Some(databases.preflight(url, due).await)
+            }
+            _ => None,
+        };
+        let foreign_pod = if due && matches!(installation.database, Database::External { .. }) {
+            migrators::running(client, installation).await
+        } else {
+            None
+        };
+        let ahead = Ahead {
+            preflight,
+            foreign_pod,
+        };
+        // A failed migration waits for a person, who changes what was looked at for.
+        let waits = !due
+            || before
+                .previous
+                .migration
+                .as_ref()
+                .is_some_and(|migration| migration.result == MigrationResult::Failed);
+        let known = Known {
+            at: Instant::now(),
+            fresh_for: if waits { FRESH } else { FRESH_WHILE_FAILING },
+            wanted,
+            ahead: ahead.clone(),
+        };
+        self.lock().insert(uid.clone(), known);
+        ahead
+    }
+
+    /// When another look is due.
+    pub(super) fn next_look(&self, uid: &str) -> Option<Duration> {
+        self.lock()
+            .get(uid)
+            .map(|known| known.fresh_for.saturating_sub(known.at.elapsed()))
+    }
+
+    /// Makes the next look a new one.
+    pub(super) fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether status or annotations say that this migration has been applied.
+fn recorded(key: &MigrationKey, before: Before<'_>) -> bool {
+    let in_status = before.previous.migration.as_ref().is_some_and(|migration| {
+        migration.key.as_deref() == Some(key.as_str()) && migration.result == MigrationResult::Applied
+    });
+    in_status
+        || before
+            .workloads
+            .into_iter()
+            .flatten()
+            .any(|workload| workload.migration_key.as_deref() == Some(key.as_str()))
+}

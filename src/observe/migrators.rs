@@ -1,0 +1,152 @@
+//! Pods that the operator did not make and that migrate the same database: init containers of the official chart,
+//! Jobs of a pipeline, a task processor that migrates when it starts.
+
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+use kube::{Api, Client, api::ListParams};
+
+use crate::{
+    child::marks,
+    flagsmith,
+    validate::{Installation, SecretKey},
+};
+
+/// The most pods that one look reads. A namespace with more of them that are not the operator's is no place where one
+/// could be missed for long: the database's own sessions are looked at too.
+const PAGE: u32 = 500;
+
+/// The first pod that migrates now or is about to, as `pod namespace/name (container …)`. `None` also when it could
+/// not be asked: the look at the database's sessions is the other half of this.
+pub(super) async fn running(client: &Client, installation: &Installation) -> Option<String> {
+    let namespace = &installation.identity.namespace;
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let parameters = ListParams::default()
+        .labels(&format!("{}!={}", marks::MANAGED_BY, marks::OPERATOR))
+        .limit(PAGE);
+    let pods = api
+        .list(&parameters)
+        .await
+        .inspect_err(|error| tracing::debug!(%error, "pods could not be listed"))
+        .ok()?;
+    let secrets = [installation.database.url(), installation.database.migration_url()];
+    pods.iter().find_map(|pod| {
+        let container = migrating(pod, &secrets)?;
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        Some(format!("pod {namespace}/{name} (container {container})"))
+    })
+}
+
+/// The container of a pod that migrates the database of one of these Secrets, while it has not finished.
+fn migrating(pod: &Pod, secrets: &[&SecretKey]) -> Option<String> {
+    let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref());
+    let phase = status.and_then(|status| status.phase.as_deref());
+    if matches!(phase, Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    let of = |statuses: Option<&Vec<ContainerStatus>>, name: &str| {
+        statuses.into_iter().flatten().find(|it| it.name == name).cloned()
+    };
+    let initial = spec.init_containers.iter().flatten().map(|container| {
+        let state = of(
+            status.and_then(|status| status.init_container_statuses.as_ref()),
+            &container.name,
+        );
+        (container, state)
+    });
+    let main = spec.containers.iter().map(|container| {
+        let state = of(
+            status.and_then(|status| status.container_statuses.as_ref()),
+            &container.name,
+        );
+        (container, state)
+    });
+    initial
+        .chain(main)
+        .find(|(container, state)| {
+            flagsmith::migrates(words(container))
+                && secrets.iter().any(|secret| reads(container, secret))
+                && !finished(state.as_ref())
+        })
+        .map(|(container, _)| container.name.clone())
+}
+
+fn words(container: &Container) -> impl Iterator<Item = &str> {
+    container
+        .command
+        .iter()
+        .chain(&container.args)
+        .flatten()
+        .flat_map(|text| text.split_whitespace())
+}
+
+fn reads(container: &Container, secret: &SecretKey) -> bool {
+    let by_key = container
+        .env
+        .iter()
+        .flatten()
+        .filter_map(|variable| variable.value_from.as_ref()?.secret_key_ref.as_ref())
+        .any(|reference| reference.name == secret.name && reference.key == secret.key);
+    let whole = container
+        .env_from
+        .iter()
+        .flatten()
+        .filter_map(|source| source.secret_ref.as_ref())
+        .any(|reference| reference.name == secret.name);
+    by_key || whole
+}
+
+/// A container that serves has finished migrating: it does so before it listens.
+fn finished(state: Option<&ContainerStatus>) -> bool {
+    let ended = state
+        .and_then(|state| state.state.as_ref()?.terminated.as_ref())
+        .is_some_and(|terminated| terminated.exit_code == 0);
+    ended || state.is_some_and(|state| state.ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(command: &str, key: &str, status: Value) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": { "name": "api-0" },
+            "spec": { "containers": [{ "name": "api" }], "initContainers": [{
+                "name": "migrate-db",
+                "args": command.split(' ').collect::<Vec<_>>(),
+                "env": [{ "name": "DATABASE_URL", "valueFrom": { "secretKeyRef": { "name": "db", "key": key } } }],
+            }] },
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn init(state: Value) -> Value {
+        json!({ "phase": "Pending", "initContainerStatuses": [{
+            "name": "migrate-db", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": state,
+        }] })
+    }
+
+    #[rstest]
+    #[case("migrate", "DATABASE_URL", init(json!({ "running": {} })), true)]
+    #[case("run-task-processor", "DATABASE_URL", json!({ "phase": "Pending" }), true)]
+    #[case("python manage.py migrate", "DATABASE_URL", init(json!({ "waiting": {} })), true)]
+    #[case("migrate", "DATABASE_URL", init(json!({ "terminated": { "exitCode": 0 } })), false)]
+    #[case("migrate", "DATABASE_URL", json!({ "phase": "Failed" }), false)]
+    #[case("migrate", "OTHER_URL", init(json!({ "running": {} })), false)]
+    #[case("serve", "DATABASE_URL", init(json!({ "running": {} })), false)]
+    fn finds_who_migrates(
+        #[case] command: &str,
+        #[case] key: &str,
+        #[case] status: Value,
+        #[case] expected: bool,
+    ) {
+        let secret = SecretKey {
+            name: "db".to_owned(),
+            key: "DATABASE_URL".to_owned(),
+        };
+        let found = migrating(&pod(command, key, status), &[&secret]);
+        assert_eq!(found.as_deref(), expected.then_some("migrate-db"));
+    }
+}

@@ -1,0 +1,179 @@
+//! The migration in the status: how it stands, how far it is, and what there was before. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+
+use super::Context;
+use crate::{
+    api::{MigrationOperation, MigrationResult, MigrationStatus},
+    decide::{Gate, is_of},
+    observe::{JobOutcome, JobState, Observation, Pending, SecretState},
+};
+
+/// Migrations that are remembered: enough to go back over ten upgrades.
+const HISTORY: usize = 10;
+
+/// The component label of migration pods.
+const LABEL: &str = "migrations";
+
+/// How far a running migration is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// How many migrations it has to apply.
+    pub(super) total: Option<i32>,
+    /// How many of them are applied.
+    pub(super) applied: Option<i32>,
+    /// The one that is being applied.
+    pub(super) current: Option<String>,
+    /// When the last one was applied.
+    pub(super) since: Option<Timestamp>,
+}
+
+/// The migration of the wanted release.
+pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
+    let seen = context.seen;
+    let key = context.plan.step.as_ref().map(|step| step.key.to_string());
+    let previous = seen.previous.migration.clone().unwrap_or_default();
+    let without_job = |result| MigrationStatus {
+        key: key.clone(),
+        version: context.installation.release.to_string(),
+        operation: context
+            .plan
+            .step
+            .as_ref()
+            .map_or(MigrationOperation::Migrate, |step| step.operation()),
+        result,
+        ..MigrationStatus::default()
+    };
+    let of_job = |job: &JobState| MigrationStatus {
+        key: key.clone(),
+        version: context.installation.release.to_string(),
+        ..record(seen, job)
+    };
+    match &context.plan.gate {
+        // Without the database's URL nothing new is known; a recorded failure must not be forgotten over it.
+        Gate::Blocked(_) if key.is_none() && seen.previous.migration.is_some() => previous,
+        Gate::Blocked(_) => without_job(MigrationResult::Blocked),
+        Gate::Pending => without_job(MigrationResult::Pending),
+        Gate::Running(job) | Gate::Unrecorded(job) | Gate::Failed { state: Some(job), .. } => of_job(job),
+        Gate::Failed { job, state: None } if previous.job.as_ref() == Some(job) => previous,
+        Gate::Failed { job, state: None } => MigrationStatus {
+            job: Some(job.clone()),
+            ..without_job(MigrationResult::Failed)
+        },
+        // The Job may be gone by now; what was recorded of it stays.
+        Gate::Succeeded if previous.key == key && previous.result == MigrationResult::Applied => previous,
+        Gate::Succeeded => without_job(MigrationResult::Applied),
+    }
+}
+
+/// Migrations that have ended: what was recorded, and Jobs that were not yet, the newest first.
+pub(crate) fn history(context: Context<'_>) -> Vec<MigrationStatus> {
+    let seen = context.seen;
+    let known = &seen.previous.migration_history;
+    let mut new: Vec<MigrationStatus> = seen
+        .jobs
+        .iter()
+        .filter(|job| job.outcome != JobOutcome::Active && !known.iter().any(|record| is_of(record, job)))
+        .map(|job| record(seen, job))
+        .collect();
+    new.sort_by_key(|record| std::cmp::Reverse(record.finished.as_ref().map(|time| time.0)));
+    new.into_iter()
+        .chain(known.iter().cloned())
+        .take(HISTORY)
+        .collect()
+}
+
+/// What there is to say of a Job.
+fn record(seen: &Observation, job: &JobState) -> MigrationStatus {
+    let previous = [&seen.previous.migration]
+        .into_iter()
+        .flatten()
+        .find(|known| is_of(known, job))
+        .cloned()
+        .unwrap_or_default();
+    let progress = progress(seen, job);
+    let total = progress.total.or(previous.total);
+    let (result, applied, current, failed_at) = match &job.outcome {
+        JobOutcome::Active => (
+            MigrationResult::Running,
+            progress.applied.or(previous.applied),
+            progress.current.or(previous.current),
+            None,
+        ),
+        JobOutcome::Complete => (MigrationResult::Applied, total, None, None),
+        JobOutcome::Failed { .. } => {
+            let at = failed_at(seen).or(previous.current).or(previous.failed_at);
+            let applied = progress.applied.max(previous.applied);
+            (MigrationResult::Failed, applied, None, at)
+        }
+    };
+    MigrationStatus {
+        key: job.key.clone(),
+        version: job.release.map(|release| release.to_string()).unwrap_or_default(),
+        result,
+        operation: job.operation,
+        from: job.from.map(|release| release.to_string()),
+        job: Some(job.name.clone()),
+        started: job.started.map(Time),
+        finished: job.finished.map(Time),
+        total,
+        applied,
+        current,
+        failed_at,
+        last_applied_before: job.last_applied_before.map(MicroTime),
+        database: match &seen.secrets.migration_database {
+            SecretState::Present(identity) => Some(identity.to_string()),
+            _ => previous.database,
+        },
+        backup: seen
+            .backups
+            .iter()
+            .filter(|backup| backup.outcome == JobOutcome::Complete && backup.finished <= job.started)
+            .max_by_key(|backup| backup.finished)
+            .map(|backup| backup.name.clone())
+            .or(previous.backup),
+    }
+}
+
+/// How far a Job is: its pod tells what it found to do, the database how much of that is done.
+pub(super) fn progress(seen: &Observation, job: &JobState) -> Progress {
+    if job.operation == MigrationOperation::RollBack {
+        return Progress::default();
+    }
+    let pending: Option<&Pending> = seen
+        .pods
+        .iter()
+        .filter(|pod| pod.component == LABEL && pod.job.as_deref() == Some(job.name.as_str()))
+        .filter_map(|pod| pod.pending.as_ref())
+        // A later attempt finds less to do than the first.
+        .max_by_key(|pending| pending.count);
+    let history = seen.preflight().map(|preflight| &preflight.history);
+    let applied = history
+        .zip(job.count_before)
+        .and_then(|(history, before)| i32::try_from(history.count - before).ok())
+        .filter(|applied| *applied >= 0);
+    let current = pending
+        .zip(applied)
+        .and_then(|(pending, applied)| pending.names.get(usize::try_from(applied).ok()?).cloned());
+    Progress {
+        total: pending.map(|pending| pending.count),
+        applied,
+        current,
+        since: history
+            .filter(|_| applied.is_some_and(|applied| applied > 0))
+            .and_then(|history| history.last_applied())
+            .or(job.started),
+    }
+}
+
+/// The migration that the last failed pod was at: Django writes its name before it begins, and OK behind it.
+fn failed_at(seen: &Observation) -> Option<String> {
+    let message = crate::diagnose::live::last_message(seen, LABEL)?;
+    let line = message
+        .lines()
+        .filter_map(|line| line.split_once("Applying ").map(|(_, rest)| rest))
+        .next_back()?;
+    let name = line.split("...").next()?.trim();
+    (!line.trim_end().ends_with(" OK") && name.contains('.')).then(|| name.to_owned())
+}
