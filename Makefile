@@ -51,6 +51,10 @@ test-chart: ## The Helm chart and the samples, against a real API server
 test-e2e: ## What a user sees: chart, containers, database, upgrade, on a real node
 	tests/e2e/run
 
+.PHONY: trial-migrations
+trial-migrations: ## Each way in which a migration can fail, and many migrators at once, on a real node (half an hour)
+	tests/e2e/run --ignored migration_trials
+
 .PHONY: generate
 generate: ## Write the files that are generated from the source
 	cargo run --quiet --locked -- generate crd > $(CARGO_TARGET_DIR)/crd.yaml

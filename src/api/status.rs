@@ -106,6 +106,7 @@ pub enum MigrationOperation {
 }
 
 impl MigrationOperation {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     const fn is_migrate(&self) -> bool {
         matches!(self, Self::Migrate)
     }

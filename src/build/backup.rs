@@ -33,12 +33,14 @@ pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Chil
     let pod = template.get_mut("spec").and_then(Value::as_object_mut)?;
     pod.entry("restartPolicy").or_insert_with(|| json!("Never"));
     // The labels that the operator finds its pods by, besides the user's own.
-    if !template["metadata"]["labels"].is_object() {
-        template["metadata"]["labels"] = json!({});
+    let own = template.pointer("/metadata/labels").and_then(Value::as_object);
+    let mut marked = own.cloned().unwrap_or_default();
+    marked.extend(labels(installation, Some(Component::Backup)));
+    let annotations = template.pointer("/metadata/annotations").cloned();
+    if let Some(template) = template.as_object_mut() {
+        let metadata = json!({ "labels": marked, "annotations": annotations });
+        template.insert("metadata".to_owned(), metadata);
     }
-    template["metadata"]["labels"]
-        .as_object_mut()?
-        .extend(labels(installation, Some(Component::Backup)));
     let mut job = child(
         installation,
         Kind::Job,

@@ -12,7 +12,7 @@ use crate::{
     child::{Child, Kind, marks},
     decide::{Migrate, ROLL_BACK_COMMAND},
     flagsmith::{self, env, failures},
-    validate::Installation,
+    validate::{Database, Installation},
 };
 
 /// Runs the migration, and tells Kubernetes whether another attempt may succeed.
@@ -52,7 +52,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         settings: &settings,
         resources: &spec.resources,
         database_url: installation.database.migration_url(),
-        task_processor_url: None,
+        task_processor_url: installation.database.task_processor_url(),
         computed: environment(installation, migrate),
         serves: false,
         rest: json!({ "command": ["sh", "-c", script, name] }),
@@ -123,6 +123,7 @@ fn command(installation: &Installation, migrate: &Migrate) -> Vec<String> {
                 .map(str::to_owned)
                 .into();
         }
+        None if installation.database.task_processor_url().is_some() => separately(installation),
         None => vec![flagsmith::migrate_command(migrate.release)],
     };
     if installation.migrations.bootstrap.is_some() {
@@ -132,6 +133,25 @@ fn command(installation: &Installation, migrate: &Migrate) -> Vec<String> {
         [one] => one.split(' ').map(str::to_owned).collect(),
         several => vec!["sh".to_owned(), "-c".to_owned(), several.join(" && ")],
     }
+}
+
+/// With a separate database of the task processor the image's own command runs every app's migrations there, and
+/// fails on an empty one (`users.0010` of Flagsmith looks into the main database; 2.178.0 to at least 2.265.0). Only
+/// that app's belong there.
+fn separately(installation: &Installation) -> Vec<&'static str> {
+    let mut commands = vec!["flagsmith waitfordb", "flagsmith migrate --database default"];
+    if matches!(
+        &installation.database,
+        Database::External {
+            analytics_url: Some(_),
+            ..
+        }
+    ) {
+        commands.push("flagsmith migrate --database analytics");
+    }
+    commands.push("flagsmith migrate task_processor --database task_processor");
+    commands.push("flagsmith createcachetable");
+    commands
 }
 
 fn environment(installation: &Installation, migrate: &Migrate) -> Vec<(&'static str, String)> {

@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(command: &str, key: &str, status: Value) -> Pod {
+    fn pod(command: &str, key: &str, status: &Value) -> Pod {
         serde_json::from_value(json!({
             "metadata": { "name": "api-0" },
             "spec": { "containers": [{ "name": "api" }], "initContainers": [{
@@ -122,20 +122,20 @@ mod tests {
         .unwrap()
     }
 
-    fn init(state: Value) -> Value {
+    fn init(state: &Value) -> Value {
         json!({ "phase": "Pending", "initContainerStatuses": [{
             "name": "migrate-db", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": state,
         }] })
     }
 
     #[rstest]
-    #[case("migrate", "DATABASE_URL", init(json!({ "running": {} })), true)]
+    #[case("migrate", "DATABASE_URL", init(&json!({ "running": {} })), true)]
     #[case("run-task-processor", "DATABASE_URL", json!({ "phase": "Pending" }), true)]
-    #[case("python manage.py migrate", "DATABASE_URL", init(json!({ "waiting": {} })), true)]
-    #[case("migrate", "DATABASE_URL", init(json!({ "terminated": { "exitCode": 0 } })), false)]
+    #[case("python manage.py migrate", "DATABASE_URL", init(&json!({ "waiting": {} })), true)]
+    #[case("migrate", "DATABASE_URL", init(&json!({ "terminated": { "exitCode": 0 } })), false)]
     #[case("migrate", "DATABASE_URL", json!({ "phase": "Failed" }), false)]
-    #[case("migrate", "OTHER_URL", init(json!({ "running": {} })), false)]
-    #[case("serve", "DATABASE_URL", init(json!({ "running": {} })), false)]
+    #[case("migrate", "OTHER_URL", init(&json!({ "running": {} })), false)]
+    #[case("serve", "DATABASE_URL", init(&json!({ "running": {} })), false)]
     fn finds_who_migrates(
         #[case] command: &str,
         #[case] key: &str,
@@ -146,7 +146,7 @@ mod tests {
             name: "db".to_owned(),
             key: "DATABASE_URL".to_owned(),
         };
-        let found = migrating(&pod(command, key, status), &[&secret]);
+        let found = migrating(&pod(command, key, &status), &[&secret]);
         assert_eq!(found.as_deref(), expected.then_some("migrate-db"));
     }
 }

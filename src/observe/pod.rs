@@ -82,6 +82,8 @@ fn started(pod: &Pod) -> Option<Timestamp> {
     let status = statuses.iter().find(|status| status.name == *first)?;
     let running = status.state.as_ref()?.running.as_ref()?;
     running.started_at.as_ref().map(|time| time.0)
+}
+
 /// The termination message of the container that lists the plan: the number of migrations, then their names.
 fn pending(message: &str) -> Option<Pending> {
     let mut lines = message.lines().map(str::trim);

@@ -41,7 +41,7 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
             .plan
             .step
             .as_ref()
-            .map_or(MigrationOperation::Migrate, |step| step.operation()),
+            .map_or(MigrationOperation::Migrate, crate::decide::Step::operation),
         result,
         ..MigrationStatus::default()
     };
@@ -162,7 +162,7 @@ pub(super) fn progress(seen: &Observation, job: &JobState) -> Progress {
         current,
         since: history
             .filter(|_| applied.is_some_and(|applied| applied > 0))
-            .and_then(|history| history.last_applied())
+            .and_then(crate::observe::History::last_applied)
             .or(job.started),
     }
 }

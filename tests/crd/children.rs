@@ -48,6 +48,8 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         },
         queues: Queues::default(),
         database: DatabaseProbe::NotProbed,
+        preflight: None,
+        backups: Vec::new(),
         foreign_autoscalers: std::collections::BTreeSet::new(),
         http_route_api: true,
         exposure: None,
@@ -117,7 +119,7 @@ fn objects(installation: &Installation, kind: &str, wanted: bool) -> Vec<Value> 
     let migrate = decide(installation, &seen, &[]).migrate;
     assert!(migrate.is_some());
     seen.previous.migration = Some(MigrationStatus {
-        key: Some(MigrationKey::new(installation, installation.release, &database).to_string()),
+        key: Some(MigrationKey::migrate(installation, installation.release, &database).to_string()),
         result: MigrationResult::Applied,
         ..MigrationStatus::default()
     });

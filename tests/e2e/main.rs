@@ -14,5 +14,8 @@
 mod http;
 mod kubectl;
 mod life;
+mod migration_trials;
+mod migrations;
 mod operator;
 mod place;
+mod witness;

@@ -32,6 +32,14 @@ impl Place {
         kubectl(&self.with(arguments))
     }
 
+    /// kubectl in this namespace, which goes on beside the story.
+    pub fn spawn(&self, arguments: &[&str]) -> std::process::Child {
+        std::process::Command::new("kubectl")
+            .args(self.with(arguments))
+            .spawn()
+            .unwrap()
+    }
+
     pub fn apply(&self, text: &str) {
         kubectl::apply(self.namespace, text);
     }

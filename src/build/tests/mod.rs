@@ -1,6 +1,7 @@
 //! Tests of what is built: snapshots of typical installations, the types of Kubernetes, and properties.
 
 mod fronts;
+mod job;
 mod properties;
 mod snapshots;
 mod typed;

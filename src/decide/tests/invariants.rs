@@ -133,7 +133,7 @@ impl World {
         for _ in 0..STEPS_TO_SETTLE {
             match self.plan().gate {
                 Gate::Failed { .. } | Gate::Blocked(Code::BackupFailed) => {
-                    self.user(|wanted| wanted.retry += 1)
+                    self.user(|wanted| wanted.retry += 1);
                 }
                 Gate::Blocked(Code::DowngradeBlocked) => {
                     let Direction::Blocked(undo) = self.direction() else {

@@ -70,6 +70,7 @@ pub(super) struct Job {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trouble of its own")]
 pub(super) struct World {
     base: Installation,
     pub(super) wanted: Wanted,

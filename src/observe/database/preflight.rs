@@ -6,6 +6,10 @@ use sqlx::AssertSqlSafe;
 use super::{ProbeFailure, Session};
 
 /// What the migrating role sees of its database.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is the answer to a question of its own"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preflight {
     /// Whether a migration was due when this was asked; otherwise only [`Self::invalid_indexes`] was.

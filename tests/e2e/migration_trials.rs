@@ -1,0 +1,323 @@
+//! Everything that can go wrong with a migration, one after the other: too long for every run. `make trial-migrations`.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    kubectl::{self, pointer, try_json, wait_until},
+    migrations::{applied, ready_at, resource, retry},
+    operator::{self, SYSTEM},
+    place::{NEW, OLD, Place, START, demo, step},
+    witness::{Witness, migrating_sessions},
+};
+
+/// A failure, how it is made, and what it must be called.
+struct Failure {
+    name: &'static str,
+    code: &'static str,
+    /// What the migration is told to do.
+    instruction: &'static str,
+    /// Further lines below `spec.migrations`.
+    spec: &'static str,
+}
+
+const FAILURES: &[Failure] = &[
+    Failure {
+        name: "a missing privilege",
+        code: "MigrationPermissionDenied",
+        instruction: "permission-denied",
+        spec: "",
+    },
+    Failure {
+        name: "a statement timeout",
+        code: "MigrationStatementTimeout",
+        instruction: "sleep:60",
+        spec: "    env: [{name: PGOPTIONS, value: \"-c statement_timeout=3s\"}]\n",
+    },
+    Failure {
+        name: "existing rows",
+        code: "MigrationDataConflict",
+        instruction: "unique-violation",
+        spec: "",
+    },
+    Failure {
+        name: "a schema that was changed by hand",
+        code: "MigrationSchemaConflict",
+        instruction: "duplicate-column",
+        spec: "",
+    },
+    Failure {
+        name: "too little memory",
+        code: "MigrationOutOfMemory",
+        instruction: "allocate:700",
+        spec: "",
+    },
+    Failure {
+        name: "a deadline",
+        code: "MigrationDeadlineExceeded",
+        instruction: "sleep:300",
+        spec: "    activeDeadlineSeconds: 60\n",
+    },
+];
+
+#[test]
+#[ignore = "takes a quarter of an hour: make trial-migrations"]
+fn each_failure_has_its_name_and_its_way_out() {
+    operator::installed();
+    let place = Place::new("trials");
+    place.apply(&resource(OLD, ""));
+    place.await_ready();
+    place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
+    let sessions = migrating_sessions("trials", "flagsmith-database-0");
+    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions);
+    for (attempt, failure) in FAILURES.iter().enumerate() {
+        step(failure.name, || fails(&place, failure, attempt));
+    }
+    step("an image that does not exist", || missing_image(&place));
+    step("a lock that another session holds", || held_lock(&place));
+    step("a transaction that has been open for long", || {
+        long_transaction(&place);
+    });
+    step("the database restarts in the middle", || restart(&place));
+    witness.verdict();
+    place.remove();
+}
+
+fn tell(place: &Place, instruction: &str) {
+    place.sql("DELETE FROM testbed_misbehaviour");
+    place.sql(&format!(
+        "INSERT INTO testbed_misbehaviour VALUES ('testbed.0007', '{instruction}')"
+    ));
+}
+
+fn await_code(place: &Place, code: &str) {
+    wait_until(START, code, || {
+        let codes = place.codes();
+        (codes.first().map(String::as_str) == Some(code))
+            .then_some(())
+            .ok_or_else(|| format!("{codes:?}"))
+    });
+    let diagnosis = pointer(&place.fsd(), "/status/diagnoses/0").clone();
+    println!("    {}", diagnosis["message"]);
+    println!("    {}", diagnosis["evidence"]);
+}
+
+/// Fails by that name while the older release serves, and is taken back by the older version.
+fn fails(place: &Place, failure: &Failure, attempt: usize) {
+    tell(place, failure.instruction);
+    retry(place, &format!("failure-{attempt}"));
+    place.apply(&resource(NEW, failure.spec));
+    await_code(place, failure.code);
+    let status = pointer(&place.fsd(), "/status").clone();
+    assert_eq!(status["migration"]["result"], "Failed");
+    assert_eq!(status["version"], OLD);
+    assert_eq!(
+        status["migration"]["failedAt"], "testbed.0007_result_priority",
+        "{}",
+        status["migration"]
+    );
+    assert_eq!(place.condition("Stalled"), "True");
+    assert_eq!(applied(place), "0");
+    place.sql("DELETE FROM testbed_misbehaviour");
+    place.apply(&resource(OLD, ""));
+    ready_at(place, OLD);
+}
+
+fn missing_image(place: &Place) {
+    place.apply(&resource("2.264.0", ""));
+    await_code(place, "MigrationImagePullFailed");
+    place.apply(&resource(OLD, ""));
+    ready_at(place, OLD);
+}
+
+/// The first attempts fail of the lock timeout; when the lock is released, the next succeeds by itself.
+fn held_lock(place: &Place) {
+    retry(place, "held-lock");
+    let holder = background(
+        place,
+        "BEGIN; LOCK TABLE testbed_result IN ACCESS SHARE MODE; SELECT pg_sleep(45); COMMIT",
+    );
+    place.apply(&resource(NEW, "    lockTimeoutSeconds: 2\n"));
+    await_code(place, "MigrationLockTimeout");
+    ready_at(place, NEW);
+    drop(holder);
+    go_back(place);
+}
+
+/// Not started before the transaction has ended, and then by itself.
+fn long_transaction(place: &Place) {
+    retry(place, "long-transaction");
+    let holder = background(
+        place,
+        "BEGIN; LOCK TABLE testbed_result IN ACCESS SHARE MODE; SELECT pg_sleep(100); COMMIT",
+    );
+    sleep(Duration::from_secs(65));
+    place.apply(&resource(NEW, ""));
+    await_code(place, "LongTransactionOpen");
+    let active = kubectl::kubectl(&["-n", "trials", "get", "jobs", "-o", "name"]);
+    println!("    jobs: {active}");
+    ready_at(place, NEW);
+    drop(holder);
+    go_back(place);
+}
+
+/// The attempt is lost with its connection; the next one succeeds.
+fn restart(place: &Place) {
+    retry(place, "restart");
+    tell(place, "sleep:15");
+    place.apply(&resource(NEW, ""));
+    wait_until(START, "the migration is at 0007", || {
+        let sleeping = place.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND application_name ~ 'migrate'",
+        );
+        (sleeping == "1").then_some(()).ok_or(sleeping)
+    });
+    println!("    {}", pointer(&place.fsd(), "/status/migration"));
+    // As fast as a failing primary: the sessions are cut, the server recovers.
+    place.kubectl(&[
+        "exec",
+        "flagsmith-database-0",
+        "--",
+        "sh",
+        "-c",
+        "kill -9 $(pgrep -f 'postgres: .*SELECT' | head -n 1)",
+    ]);
+    ready_at(place, NEW);
+    place.sql("DELETE FROM testbed_misbehaviour");
+    go_back(place);
+}
+
+/// Undoes the upgrade, as a user does.
+fn go_back(place: &Place) {
+    let confirmed = format!("    rollback: {{from: \"{NEW}\", to: \"{OLD}\"}}\n");
+    place.apply(&resource(OLD, &confirmed));
+    ready_at(place, OLD);
+    assert_eq!(applied(place), "0");
+    place.apply(&resource(OLD, ""));
+}
+
+/// A session beside: psql in the database's pod.
+fn background(place: &Place, statements: &str) -> std::process::Child {
+    let shell = format!("psql -U flagsmith -d flagsmith -c \"{statements}\"");
+    let child = place.spawn(&["exec", "flagsmith-database-0", "--", "sh", "-c", &shell]);
+    sleep(Duration::from_secs(2));
+    child
+}
+
+#[test]
+#[ignore = "takes ten minutes: make trial-migrations"]
+fn never_two_migrate_at_once() {
+    operator::installed();
+    let place = Place::new("crowd");
+    place.apply(&demo(OLD));
+    place.await_ready();
+    place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
+    tell(&place, "sleep:8");
+    let sessions = migrating_sessions("crowd", "flagsmith-database-0");
+    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions);
+    step(
+        "the operator is killed again and again, the Job deleted, the version changed twice",
+        || {
+            place.apply(&demo(NEW));
+            let start = Instant::now();
+            let mut deleted = false;
+            let mut changed = 0;
+            wait_until(START, "the migration has come through", || {
+                if start.elapsed() < Duration::from_secs(60) {
+                    let label = "app.kubernetes.io/name=flagsmith-operator";
+                    kubectl::try_kubectl(&[
+                        "-n",
+                        SYSTEM,
+                        "delete",
+                        "pod",
+                        "-l",
+                        label,
+                        "--force",
+                        "--grace-period=0",
+                    ]);
+                    sleep(Duration::from_secs(6));
+                }
+                let jobs = place.json(&["get", "jobs", "-l", "app.kubernetes.io/version=2.265.0"]);
+                let job = pointer(&jobs, "/items/0/metadata/name")
+                    .as_str()
+                    .map(str::to_owned);
+                if let (Some(job), false) = (&job, deleted) {
+                    place.kubectl(&["delete", "job", job, "--wait=false"]);
+                    deleted = true;
+                }
+                if deleted && changed < 2 {
+                    changed += 1;
+                    place.apply(&demo(if changed == 1 { OLD } else { NEW }));
+                }
+                let ready =
+                    place.condition("Ready") == "True" && pointer(&place.fsd(), "/status/version") == NEW;
+                ready
+                    .then_some(())
+                    .ok_or_else(|| place.kubectl(&["get", "fsd,jobs,pods"]))
+            });
+            assert!(deleted, "the Job was deleted by hand");
+            assert_eq!(changed, 2);
+            assert_eq!(applied(&place), "2");
+        },
+    );
+    step(
+        "three resources share one database, and a pod of somebody else migrates it",
+        || {
+            let url = place.secret("flagsmith-database", "DATABASE_URL");
+            place.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: shared}}\nstringData: {{DATABASE_URL: \"{url}\"}}\n"
+        ));
+            place.apply(FOREIGN);
+            sleep(Duration::from_secs(3));
+            for name in ["second", "third", "fourth"] {
+                place.apply(&shared(name));
+            }
+            let mut waited = false;
+            for name in ["second", "third", "fourth"] {
+                wait_until(START, &format!("{name} is Ready"), || {
+                    let fsd = try_json(&["-n", "crowd", "get", "fsd", name]).unwrap_or_default();
+                    let text = pointer(&fsd, "/status/conditions").to_string();
+                    waited |= text.contains("waits for another one of the same database: pod crowd/foreign");
+                    let ready = text.contains("runs as asked for");
+                    ready.then_some(()).ok_or(text)
+                });
+            }
+            assert!(waited, "a resource waited for the foreign migrator");
+        },
+    );
+    witness.verdict();
+    place.remove();
+}
+
+/// A pod that migrates in an init container, as the official chart's API pods do; slowly.
+const FOREIGN: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: foreign}
+spec:
+  restartPolicy: Never
+  initContainers:
+    - name: migrate-db
+      image: docker.io/local/flagsmith-api:2.265.0
+      imagePullPolicy: Never
+      command: [sh, -c, "sleep 20; exec flagsmith migrate"]
+      env: [{name: DATABASE_URL, valueFrom: {secretKeyRef: {name: shared, key: DATABASE_URL}}}]
+  containers:
+    - name: done
+      image: docker.io/local/flagsmith-api:2.265.0
+      imagePullPolicy: Never
+      command: ["true"]
+"#;
+
+fn shared(name: &str) -> String {
+    format!(
+        "apiVersion: operator.flagsmith.com/v1alpha1\nkind: FlagsmithDeployment\nmetadata: {{name: {name}}}\nspec:\n  \
+         version: \"{NEW}\"\n  images: {{api: docker.io/local/flagsmith-api, frontend: docker.io/local/flagsmith-frontend, pullPolicy: Never}}\n  \
+         database: {{urlFrom: {{secretKeyRef: {{name: shared, key: DATABASE_URL}}}}}}\n  \
+         api: {{replicas: 1, gunicorn: {{workers: 1, threads: 2}}, resources: {{requests: {{cpu: 10m, memory: 64Mi}}}}}}\n  \
+         taskProcessor: {{resources: {{requests: {{cpu: 10m, memory: 64Mi}}}}}}\n  \
+         frontend: {{enabled: false}}\n  migrations: {{resources: {{requests: {{cpu: 10m, memory: 64Mi}}}}}}\n"
+    )
+}
