@@ -24,7 +24,6 @@ use super::{
     doc = "A self-hosted Flagsmith: API, task processor, frontend, migrations and exposure, kept in order by flagsmith-operator.",
     validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name must have at most 40 characters: the names of the Deployments, Services and migration Jobs are made from it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label that starts with a letter, such as \"flagsmith\": Services are named after it"),
-    validation = Rule::new("!has(self.spec.migrations) || !has(self.spec.migrations.rollback) || self.spec.migrations.rollback.to == self.spec.version").message("spec.migrations.rollback.to must be spec.version: the confirmation belongs to one downgrade; remove it before another upgrade"),
     scale(
         spec_replicas_path = ".spec.api.replicas",
         status_replicas_path = ".status.components.api.replicas",
@@ -40,6 +39,7 @@ use super::{
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.migrations) || !has(self.migrations.rollback) || self.migrations.rollback.to == self.version").message("migrations.rollback.to must be the version: the confirmation belongs to one downgrade; remove it before another upgrade"))]
 pub struct FlagsmithDeploymentSpec {
     /// The Flagsmith release that every component runs, for example "2.265.0". It becomes the tag of every
     /// image, so that API, task processor and migrations cannot drift apart. At least 2.170.0.
