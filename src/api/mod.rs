@@ -15,9 +15,7 @@ mod task_processor;
 #[cfg(test)]
 mod tests;
 
-pub use components::{
-    ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, PodSettings,
-};
+pub use components::{ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, PodSettings};
 pub use crd::{crd, crd_yaml};
 pub use database::{DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
 pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};

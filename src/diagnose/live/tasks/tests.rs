@@ -59,6 +59,7 @@ pub(super) fn processor(started: i64) -> PodSummary {
         terminating: false,
         started: Some(at(started)),
         problems: Vec::new(),
+        ..PodSummary::default()
     }
 }
 
