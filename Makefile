@@ -70,6 +70,10 @@ image: ## The operator's image as an OCI archive, from a release build; prints i
 	cargo build --release --locked
 	tests/chart/operator-image $(CARGO_TARGET_DIR)/release/flagsmith-operator
 
+.PHONY: bench-queue
+bench-queue: ## Measure what looking into the task tables costs (10 million tasks, 1,000 installations; needs root and postgresql-15)
+	tests/bench/queue
+
 .PHONY: bench
 bench: ## Measure the operator against its budgets (a real API server, simulated nodes)
 	tests/bench/run

@@ -2,8 +2,10 @@
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
-    flagsmith,
-    observe::{DatabaseProbe, Observation, ProbeFailure, ProbeFailureKind, SecretState},
+    flagsmith::{self, env},
+    observe::{
+        DatabaseProbe, Observation, ProbeFailure, ProbeFailureKind, SecretState, database::QueueProbe,
+    },
     validate::{Database, DatabaseIdentity, Installation},
 };
 
@@ -49,9 +51,29 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
                 found.push(read_only_server(identity));
             }
         }
-        DatabaseProbe::Failed(failure) => found.extend(failed(installation, seen, identity, failure)),
+        // The pods' own readiness check writes to the database: what works for them is not down. Only the operator
+        // may be kept out, which the DatabaseReachable condition says.
+        DatabaseProbe::Failed(failure) if used_by_pods(seen) && failure.kind.may_be_local() => {}
+        DatabaseProbe::Failed(failure) => {
+            found.extend(failed(installation, identity, failure, env::DATABASE_URL));
+        }
     }
+    found.extend(separate(installation, seen));
     found
+}
+
+/// The separate database of tasks, of which no readiness check speaks. That the operator reaches the main one shows
+/// that it is not kept out altogether.
+fn separate(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
+    let DatabaseProbe::Reachable { .. } = seen.database else {
+        return None;
+    };
+    match (&seen.queues.separate, &seen.secrets.task_processor_database) {
+        (Some(QueueProbe::Failed(failure)), Some(SecretState::Present(identity))) => {
+            failed(installation, identity, failure, env::TASK_PROCESSOR_DATABASE_URL)
+        }
+        _ => None,
+    }
 }
 
 /// Whether pods of the API or the task processor are ready: their own check has just written to the database.
@@ -63,9 +85,9 @@ pub(crate) fn used_by_pods(seen: &Observation) -> bool {
 
 fn failed(
     installation: &Installation,
-    seen: &Observation,
     identity: &DatabaseIdentity,
     failure: &ProbeFailure,
+    variable: &str,
 ) -> Option<Diagnosis> {
     use ProbeFailureKind as Kind;
     let DatabaseIdentity { host, port, name } = identity;
@@ -73,28 +95,25 @@ fn failed(
         "connecting to {identity} from the operator: {}",
         failure.message
     )];
-    // The pods' own readiness check writes to the database: what works for them is not down. Only the operator
-    // may be kept out, which the DatabaseReachable condition says.
-    if used_by_pods(seen) && failure.kind.may_be_local() {
-        return None;
-    }
     let namespace = &installation.identity.namespace;
     let (code, message, remedy) = match failure.kind {
         Kind::HostNotFound => (
             Code::DatabaseHostNotFound,
             format!("The database's host name {host} has no address."),
-            format!("Correct the host in DATABASE_URL; a Service in another namespace is SERVICE.NAMESPACE.svc. To look it up: kubectl -n {namespace} run lookup --rm -it --image=busybox --restart=Never -- nslookup {host}"),
+            format!("Correct the host in {variable}; a Service in another namespace is SERVICE.NAMESPACE.svc. To look it up: kubectl -n {namespace} run lookup --rm -it --image=busybox --restart=Never -- nslookup {host}"),
         ),
         Kind::Refused => (
             Code::DatabaseUnreachable,
             format!("Nothing accepts connections at {host}:{port}, where the database should be."),
-            format!("Start PostgreSQL, or correct host and port in DATABASE_URL. To try it: kubectl -n {namespace} run psql --rm -it --image=postgres:17 --restart=Never -- pg_isready -h {host} -p {port}"),
+            format!("Start PostgreSQL, or correct host and port in {variable}. To try it: kubectl -n {namespace} run psql --rm -it --image=postgres:17 --restart=Never -- pg_isready -h {host} -p {port}"),
         ),
         // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out.
         Kind::TimedOut | Kind::NotTried => return None,
+        // The server has let the operator in; these are about what it asked.
+        Kind::Forbidden | Kind::Undefined | Kind::TooSlow => return None,
         Kind::Authentication => (
             Code::DatabaseAuthenticationFailed,
-            format!("PostgreSQL at {host}:{port} does not accept the role or the password in DATABASE_URL."),
+            format!("PostgreSQL at {host}:{port} does not accept the role or the password in {variable}."),
             "Correct the role or the password in the Secret; characters such as # / @ must be percent-encoded. The operator tries again every few seconds.".to_owned(),
         ),
         Kind::AccessRejected => (
@@ -105,7 +124,7 @@ fn failed(
         Kind::NotFound => (
             Code::DatabaseNotFound,
             format!("PostgreSQL at {host}:{port} has no database {name}."),
-            format!("Create it: CREATE DATABASE \"{name}\" OWNER <the role in DATABASE_URL>; or correct the name after the last / of DATABASE_URL."),
+            format!("Create it: CREATE DATABASE \"{name}\" OWNER <the role in {variable}>; or correct the name after the last / of {variable}."),
         ),
         Kind::Starting => (
             Code::DatabaseStarting,
@@ -120,14 +139,14 @@ fn failed(
         Kind::Tls => (
             Code::DatabaseTlsMismatch,
             format!("The operator and PostgreSQL at {host}:{port} do not agree on encryption."),
-            "If the server has no TLS, write ?sslmode=disable (or prefer) at the end of DATABASE_URL; if it requires TLS, sslmode=require.".to_owned(),
+            format!("If the server has no TLS, write ?sslmode=disable (or prefer) at the end of {variable}; if it requires TLS, sslmode=require."),
         ),
         Kind::PoolerRejectsOptions => (
             Code::DatabasePoolerRejectsOptions,
             format!("A connection pooler at {host}:{port} refuses start-up parameters."),
-            "Set ignore_startup_parameters in PgBouncer, or let DATABASE_URL point to PostgreSQL itself.".to_owned(),
+            format!("Set ignore_startup_parameters in PgBouncer, or let {variable} point to PostgreSQL itself."),
         ),
-        Kind::Forbidden | Kind::Undefined | Kind::TooSlow | Kind::Other => (
+        Kind::Other => (
             Code::DatabaseUnreachable,
             format!("The database at {host}:{port} cannot be used."),
             "The evidence has the server's own words.".to_owned(),

@@ -29,6 +29,17 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
             "spec.database.migrationUrlFrom",
         ));
     }
+    if let (Some(key), Some(state)) = (
+        installation.database.task_processor_url(),
+        &seen.secrets.task_processor_database,
+    ) {
+        found.extend(database_secret(
+            installation,
+            key,
+            state,
+            "spec.database.taskProcessorUrlFrom",
+        ));
+    }
     let django = &seen.secrets.django;
     if !expected(
         *django == SecretState::Missing,

@@ -12,7 +12,7 @@ use crate::{
     fixtures::{database, installation, minimal, observation, spec},
     observe::{
         DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodProblem, PodSummary,
-        ProbeFailure, ProbeFailureKind, SecretState, WorkloadState,
+        ProbeFailure, ProbeFailureKind, SecretState, WorkloadState, database::QueueProbe,
     },
 };
 
@@ -115,6 +115,34 @@ fn a_generated_secret_is_expected_before_the_first_start_and_a_loss_after_it() {
             .remedy
             .contains("printenv DJANGO_SECRET_KEY")
     );
+}
+
+#[rstest]
+#[case::wrong_host(ProbeFailureKind::HostNotFound, Some(Code::DatabaseHostNotFound))]
+#[case::wrong_name(ProbeFailureKind::NotFound, Some(Code::DatabaseNotFound))]
+#[case::kept_out(ProbeFailureKind::TimedOut, None)]
+#[case::no_right_to_read_tasks(ProbeFailureKind::Forbidden, None)]
+fn a_separate_database_of_tasks_that_cannot_be_used(
+    #[case] kind: ProbeFailureKind,
+    #[case] expected: Option<Code>,
+) {
+    let mut seen = running();
+    seen.secrets.task_processor_database = Some(SecretState::Present(database()));
+    seen.queues.separate = Some(QueueProbe::Failed(ProbeFailure {
+        kind,
+        message: "no".to_owned(),
+    }));
+    let found = of(&seen);
+    assert_eq!(codes(&found), expected.into_iter().collect::<Vec<_>>());
+    assert!(
+        found
+            .iter()
+            .all(|it| it.remedy.contains("TASK_PROCESSOR_DATABASE_URL")),
+        "{found:?}"
+    );
+    // While the main one cannot be reached either, the operator may be the one who is kept out.
+    seen.database = DatabaseProbe::NotProbed;
+    assert_eq!(codes(&of(&seen)), []);
 }
 
 #[rstest]

@@ -118,7 +118,10 @@ impl Databases {
             None => (DatabaseProbe::NotProbed, QueueProbe::NotProbed),
         };
         let separate = match separate {
-            Some(url) => Some(self.see(url, running, separate_history).await.1),
+            Some(url) => Some(match self.see(url, running, separate_history).await {
+                (DatabaseProbe::Failed(failure), _) => QueueProbe::Failed(failure),
+                (_, queue) => queue,
+            }),
             None => None,
         };
         let queues = Queues { default, separate };
