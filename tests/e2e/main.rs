@@ -18,4 +18,5 @@ mod migration_trials;
 mod migrations;
 mod operator;
 mod place;
+mod tasks;
 mod witness;

@@ -107,10 +107,9 @@ fn failed(
             format!("Nothing accepts connections at {host}:{port}, where the database should be."),
             format!("Start PostgreSQL, or correct host and port in {variable}. To try it: kubectl -n {namespace} run psql --rm -it --image=postgres:17 --restart=Never -- pg_isready -h {host} -p {port}"),
         ),
-        // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out.
-        Kind::TimedOut | Kind::NotTried => return None,
-        // The server has let the operator in; these are about what it asked.
-        Kind::Forbidden | Kind::Undefined | Kind::TooSlow => return None,
+        // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out. The last
+        // three are about what the operator asked: the server has let it in.
+        Kind::TimedOut | Kind::NotTried | Kind::Forbidden | Kind::Undefined | Kind::TooSlow => return None,
         Kind::Authentication => (
             Code::DatabaseAuthenticationFailed,
             format!("PostgreSQL at {host}:{port} does not accept the role or the password in {variable}."),

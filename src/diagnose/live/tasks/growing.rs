@@ -1,7 +1,7 @@
 //! Tasks come faster than they are worked on.
 //!
-//! A burst that is being worked off looks the same for a while. It is told apart by three looks in a row with more
-//! waiting each time, by the age of what waits, and by whether tasks are still coming in at the end.
+//! A burst that is being worked off looks the same for a while. It is told apart by three looks or more in a row with
+//! more waiting each time, by the age of what waits, and by whether tasks are still coming in at the end.
 
 use jiff::SignedDuration;
 
@@ -9,29 +9,33 @@ use super::{
     super::{Code, Diagnosis, Severity},
     Look, age, locks, of_tasks, words,
 };
-use crate::observe::database::{MOST_COUNTED, Sample};
+use crate::observe::database::{MOST_COUNTED, Queue, Sample};
 
 /// Growth that is worth a word: fewer are worked off by one thread in one look.
 const LEAST: i64 = 20;
 
-/// The shortest time that the three looks may span: pods that come and go make looks in between.
+/// The shortest time that these looks may span: pods that come and go make looks in between.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(15);
 
 pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
     let queue = look.queue;
-    let [.., first, second] = queue.before.as_slice() else {
-        return None;
-    };
+    let looks = window(queue)?;
+    let first = looks.first()?;
     let span = queue.at.duration_since(first.at);
-    if span < SHORTEST || !look.settled(span) {
+    if !look.settled(span) {
         return None;
     }
     let oldest = queue.oldest_ready?;
     let rises = if queue.ready > MOST_COUNTED {
         // Too many to count: then their age tells.
-        first.oldest_ready < second.oldest_ready && second.oldest_ready < Some(oldest)
+        let ages = looks
+            .iter()
+            .map(|sample| sample.oldest_ready)
+            .chain([Some(oldest)]);
+        ages.is_sorted_by(|before, after| before < after)
     } else {
-        first.ready < second.ready && second.ready < queue.ready && queue.ready - first.ready >= LEAST
+        let depths = looks.iter().map(|sample| sample.ready).chain([queue.ready]);
+        depths.is_sorted_by(|before, after| before < after) && queue.ready - first.ready >= LEAST
     };
     let half = SignedDuration::from_millis_i128(span.as_millis() / 2);
     // As many as count come a twentieth of the time apart; twice that leaves room for chance.
@@ -84,6 +88,14 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
             look.settings.threads
         ),
     ))
+}
+
+/// The looks before this one that are compared with it: two at least, over a while.
+fn window(queue: &Queue) -> Option<&[Sample]> {
+    let before = queue.before.as_slice();
+    let old = |sample: &Sample| queue.at.duration_since(sample.at) >= SHORTEST;
+    let first = before.iter().rposition(old)?.min(before.len().checked_sub(2)?);
+    before.get(first..)
 }
 
 fn pods(look: &Look<'_>) -> String {

@@ -23,12 +23,8 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
         Code::TasksStuckLocked,
         Severity::Warning,
         format!(
-            "{} picked up by a task processor that ended before finishing; nobody will run them, because the lock of a task never ends by itself.",
-            if number == 1 {
-                "1 task was".to_owned()
-            } else {
-                format!("{} tasks were", words::count(number))
-            },
+            "A task processor has ended while it held {}; nobody will run them, because the lock of a task never ends by itself.",
+            words::tasks(number),
         ),
         vec![
             format!(

@@ -1,0 +1,292 @@
+//! Every way in which jobs do not run, made for real: each is named within two looks into the database, and its name
+//! is gone within two looks after the remedy.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{
+    http,
+    kubectl::{pointer, require_cluster, wait_until},
+    operator,
+    place::{NEW, Place, demo, step},
+};
+
+/// Seconds between two looks into a database in this story; a minute by default.
+const INTERVAL: &str = "5";
+/// Two looks, the passes around them, and what a busy machine adds.
+const TWO_LOOKS: Duration = Duration::from_secs(25);
+/// The longest silence of a healthy processor (a minute, `stalled.rs`), and two looks.
+const SILENCE: Duration = Duration::from_secs(100);
+/// A pod ends, another starts, on two busy cores.
+const RESTART: Duration = Duration::from_secs(90);
+
+#[test]
+fn every_trouble_of_the_task_processor_is_named() {
+    require_cluster();
+    operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
+    let place = Place::new("tasks");
+    let step = |name: &str, run: fn(&Place)| step(name, || run(&place));
+    place.apply(&demo(NEW));
+    place.await_ready();
+    step("a healthy queue has no diagnosis", healthy);
+    step("tasks that raise", failing);
+    step("a recurring task that fails four times in a row", disabled);
+    step("no processor while tasks wait", scaled_to_zero);
+    step("a processor killed in the middle of a batch", stuck);
+    step("a slow task while more and more are queued", growing);
+    step("a session that holds a lock", stalled);
+    step("more threads than the server has connections", connections);
+    step("the number of processors follows the queue", follow_the_queue);
+    place.remove();
+    operator::uninstall();
+}
+
+fn healthy(place: &Place) {
+    enqueue(place, "write_result", 50, "e2e");
+    wait_until(TWO_LOOKS, "the heartbeat is told", || {
+        let message = message(place, "TaskProcessorAvailable");
+        message
+            .contains("last task picked up less than 10 s ago")
+            .then_some(())
+            .ok_or(message)
+    });
+    assert_eq!(others(place), Vec::<String>::new());
+}
+
+fn failing(place: &Place) {
+    enqueue(place, "fail", 3, "no such host");
+    let diagnosis = named(place, "TasksFailing", TWO_LOOKS);
+    says(
+        &diagnosis,
+        &[
+            "tasks.fail",
+            "RuntimeError: told to fail: no such host",
+            "given up after three attempts",
+        ],
+    );
+    // The reason is removed and the tasks are queued again as the remedy says.
+    place.sql("UPDATE task_processor_task SET num_failures = 0, task_identifier = 'tasks.write_result' WHERE task_identifier = 'tasks.fail'");
+    gone(place, "TasksFailing", TWO_LOOKS);
+}
+
+fn disabled(place: &Place) {
+    place.apply(&resource(
+        "  taskProcessor:\n    env: [{name: TESTBED_FAILING_RECURRING_TASK, value: \"1\"}]\n",
+    ));
+    let diagnosis = named(place, "RecurringTasksDisabled", RESTART);
+    says(&diagnosis, &["tasks.push_usage", "told to fail"]);
+    place.apply(&resource(""));
+    place.await_ready();
+    place.sql("UPDATE task_processor_recurringtask SET is_disabled = false, num_consecutive_failures = 0 WHERE task_identifier = 'tasks.push_usage'");
+    gone(place, "RecurringTasksDisabled", TWO_LOOKS);
+}
+
+fn scaled_to_zero(place: &Place) {
+    place.apply(&resource("  taskProcessor: {replicas: 0}\n"));
+    wait_until(RESTART, "no processor is left", || {
+        let pods = processors(place);
+        pods.is_empty().then_some(()).ok_or(pods.join(" "))
+    });
+    enqueue(place, "write_result", 30, "waits");
+    wait_until(TWO_LOOKS, "what waits is told", || {
+        let diagnosis = diagnosis(place, "TaskProcessorScaledToZero").unwrap_or_default();
+        diagnosis
+            .to_string()
+            .contains("more than 20 tasks ready")
+            .then_some(())
+            .ok_or(diagnosis.to_string())
+    });
+    place.apply(&resource(""));
+    gone(place, "TaskProcessorScaledToZero", TWO_LOOKS);
+    place.await_ready();
+}
+
+fn stuck(place: &Place) {
+    enqueue(place, "slow", 12, "600");
+    wait_until(TWO_LOOKS, "a batch is picked up", || {
+        let locked = place.sql("SELECT count(*) FROM task_processor_task WHERE is_locked");
+        (locked.parse::<i32>().unwrap() >= 10).then_some(()).ok_or(locked)
+    });
+    let pods = processors(place);
+    // Process 1 of the container ignores signals from inside; the kubelet's SIGKILL after no grace is as sudden.
+    place.kubectl(&["delete", "pod", &pods[0], "--grace-period=0", "--force"]);
+    let diagnosis = named(place, "TasksStuckLocked", RESTART);
+    says(
+        &diagnosis,
+        &["tasks.slow", "UPDATE task_processor_task SET is_locked = false"],
+    );
+    place.sql("DELETE FROM task_processor_task WHERE is_locked AND NOT completed AND num_failures < 3");
+    gone(place, "TasksStuckLocked", TWO_LOOKS);
+    place.await_ready();
+}
+
+fn growing(place: &Place) {
+    enqueue(place, "slow", 50, "20");
+    let start = Instant::now();
+    wait_until(Duration::from_secs(45), "TaskQueueGrowing is named", || {
+        enqueue(place, "write_result", 20, "more");
+        diagnosis(place, "TaskQueueGrowing")
+            .map(drop)
+            .ok_or_else(|| others(place).join(" "))
+    });
+    println!(
+        "    TaskQueueGrowing after {:.1} s",
+        start.elapsed().as_secs_f32()
+    );
+    let diagnosis = diagnosis(place, "TaskQueueGrowing").unwrap_or_default();
+    println!("{diagnosis:#}");
+    place.sql("DELETE FROM task_processor_task WHERE NOT is_locked AND NOT completed");
+    gone(place, "TaskQueueGrowing", TWO_LOOKS);
+    // Busy threads would end only with their batches.
+    place.sql("UPDATE task_processor_task SET completed = true WHERE is_locked");
+    place.kubectl(&[
+        "delete",
+        "pod",
+        &processors(place)[0],
+        "--grace-period=0",
+        "--force",
+    ]);
+    place.await_ready();
+    gone(place, "TasksStuckLocked", TWO_LOOKS);
+}
+
+fn stalled(place: &Place) {
+    // Readers go on, writers wait: as behind a forgotten transaction in somebody's terminal.
+    let shell = "PGPASSWORD=\"$POSTGRES_PASSWORD\" PGAPPNAME=forgotten psql -h 127.0.0.1 -U flagsmith -d flagsmith -Atc \
+        \"BEGIN; LOCK TABLE task_processor_task, task_processor_recurringtask IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(600)\" >/dev/null 2>&1 &";
+    place.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", shell]);
+    let diagnosis = named(place, "TaskQueueStalled", SILENCE);
+    says(
+        &diagnosis,
+        &["application \"forgotten\"", "pg_terminate_backend("],
+    );
+    assert_eq!(
+        condition_reason(place, "TaskProcessorAvailable"),
+        "TaskQueueStalled"
+    );
+    let remedy = diagnosis["remedy"].as_str().unwrap();
+    let pid = remedy.split(['(', ')']).nth(1).unwrap();
+    place.sql(&format!("SELECT pg_terminate_backend({pid})"));
+    gone(place, "TaskQueueStalled", TWO_LOOKS);
+    place.await_ready();
+}
+
+fn connections(place: &Place) {
+    place.apply(&resource("  taskProcessor: {threads: 60}\n"));
+    let diagnosis = named(place, "ConnectionBudgetExceeded", RESTART);
+    says(&diagnosis, &["max_connections", "60 threads"]);
+    place.apply(&resource(""));
+    gone(place, "ConnectionBudgetExceeded", RESTART);
+    place.await_ready();
+}
+
+fn follow_the_queue(place: &Place) {
+    place.apply(&resource(
+        "  taskProcessor: {queuePopSize: 1, threads: 1, autoscaling: {maxReplicas: 3, targetAgeSeconds: 5}}\n",
+    ));
+    place.await_ready();
+    enqueue(place, "slow", 60, "3");
+    wait_until(RESTART, "a second processor is wanted", || {
+        let deployment = place.json(&["get", "deployment", "flagsmith-task-processor"]);
+        let replicas = pointer(&deployment, "/spec/replicas").as_i64().unwrap();
+        (replicas >= 2).then_some(()).ok_or(replicas.to_string())
+    });
+    place.sql("DELETE FROM task_processor_task WHERE NOT completed");
+    place.apply(&resource(""));
+    place.await_ready();
+}
+
+/// The demo's resource with another task processor.
+fn resource(task_processor: &str) -> String {
+    let text = demo(NEW);
+    if task_processor.is_empty() {
+        return text;
+    }
+    let (head, rest) = text.split_once("  taskProcessor:\n").unwrap();
+    let (_, tail) = rest.split_once("  frontend:\n").unwrap();
+    format!("{head}{task_processor}  frontend:\n{tail}")
+}
+
+fn enqueue(place: &Place, task: &str, count: u32, value: &str) {
+    let api = place.service("flagsmith-api");
+    let value = value.replace(' ', "%20");
+    let answer = http::post(
+        &api,
+        8000,
+        &format!("/testbed/enqueue?task={task}&count={count}&value={value}"),
+    );
+    assert_eq!(answer.status, 202, "{}", answer.body);
+}
+
+fn diagnosis(place: &Place, code: &str) -> Option<Value> {
+    let fsd = place.fsd();
+    let diagnoses = pointer(&fsd, "/status/diagnoses").as_array()?;
+    diagnoses
+        .iter()
+        .find(|diagnosis| diagnosis["code"] == code)
+        .cloned()
+}
+
+/// Every diagnosis but that of the demo's database.
+fn others(place: &Place) -> Vec<String> {
+    let mut codes = place.codes();
+    codes.retain(|code| code != "EmbeddedDatabaseInUse");
+    codes
+}
+
+fn named(place: &Place, code: &str, limit: Duration) -> Value {
+    let start = Instant::now();
+    wait_until(limit, &format!("{code} is named"), || {
+        diagnosis(place, code)
+            .map(drop)
+            .ok_or_else(|| others(place).join(" "))
+    });
+    let diagnosis = diagnosis(place, code).unwrap_or_default();
+    println!(
+        "    {code} after {:.1} s\n{diagnosis:#}",
+        start.elapsed().as_secs_f32()
+    );
+    diagnosis
+}
+
+fn gone(place: &Place, code: &str, limit: Duration) {
+    let start = Instant::now();
+    wait_until(limit, &format!("{code} is gone"), || {
+        diagnosis(place, code).map_or(Ok(()), |diagnosis| Err(diagnosis.to_string()))
+    });
+    println!("    {code} gone after {:.1} s", start.elapsed().as_secs_f32());
+}
+
+fn says(diagnosis: &Value, words: &[&str]) {
+    let text = serde_json::to_string(diagnosis).unwrap().replace("\\\"", "\"");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in {text}");
+    }
+}
+
+fn message(place: &Place, kind: &str) -> String {
+    condition(place, kind, "message")
+}
+
+fn condition_reason(place: &Place, kind: &str) -> String {
+    condition(place, kind, "reason")
+}
+
+fn condition(place: &Place, kind: &str, field: &str) -> String {
+    let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].{field}}}");
+    place.kubectl(&["get", "fsd", "flagsmith", "-o", &path])
+}
+
+fn processors(place: &Place) -> Vec<String> {
+    let label = "app.kubernetes.io/component=task-processor";
+    let names = place.kubectl(&[
+        "get",
+        "pods",
+        "-l",
+        label,
+        "-o",
+        "jsonpath={.items[*].metadata.name}",
+    ]);
+    names.split_whitespace().map(str::to_owned).collect()
+}
