@@ -7,8 +7,12 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
-    observe::{DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, database::Queues},
-    validate::{DatabaseIdentity, Installation, validate},
+    observe::{
+        ConfigMaps, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets,
+        database::Queues,
+        discover::{self, Found, Objects, Selected},
+    },
+    validate::{DatabaseIdentity, Identity, Installation, Selection, Subject, validate},
 };
 
 /// The smallest useful specification: an external database.
@@ -38,7 +42,7 @@ pub(crate) fn resource(spec: &Value) -> FlagsmithDeployment {
 
 /// The installation of a specification that is valid.
 pub(crate) fn installation(spec: &Value) -> Installation {
-    validate(&resource(spec)).unwrap()
+    validate(&resource(spec)).unwrap().managed().unwrap()
 }
 
 /// The database of every fixture.
@@ -74,6 +78,9 @@ pub(crate) fn observation() -> Observation {
         preflight: None,
         backups: Vec::new(),
         foreign_autoscalers: BTreeSet::new(),
+        migrators: Vec::new(),
+        services: Vec::new(),
+        releases: Vec::new(),
         http_route_api: true,
         exposure: None,
         front: FrontSeen::default(),
@@ -83,4 +90,76 @@ pub(crate) fn observation() -> Observation {
 /// A backup into a volume claim.
 pub(crate) fn backup() -> crate::api::BackupSpec {
     serde_json::from_value(json!({ "volumeClaim": { "claimName": "backups" } })).unwrap()
+}
+
+/// What the official chart makes by default, release `flagsmith`.
+pub(crate) const CHART_DEFAULT: &str = include_str!("../tests/fixtures/official-chart/default.yaml");
+
+/// What it makes with task processor, migration Job and autoscaler, release `acme`.
+pub(crate) const CHART_WITH_PROCESSOR: &str =
+    include_str!("../tests/fixtures/official-chart/task-processor-and-migrate-job.yaml");
+
+fn push<T: serde::de::DeserializeOwned>(list: &mut Vec<std::sync::Arc<T>>, object: Value) {
+    list.push(std::sync::Arc::new(serde_json::from_value(object).unwrap()));
+}
+
+/// The objects of a manifest as a server shows them when every pod that is wanted is ready.
+pub(crate) fn objects(manifest: &str) -> Objects {
+    let mut objects = Objects::default();
+    for document in manifest.split("\n---") {
+        let body = document.split_once('\n').map_or("", |(_, body)| body);
+        let Ok(mut object) = serde_saphyr::from_str::<Value>(body) else {
+            continue;
+        };
+        if object.is_null() {
+            continue;
+        }
+        object["metadata"]["namespace"] = json!("prod");
+        if object["kind"] == "Deployment" {
+            let pods = object["spec"]["replicas"].as_i64().unwrap_or(1);
+            object["status"] = json!({
+                "replicas": pods, "updatedReplicas": pods, "readyReplicas": pods, "availableReplicas": pods,
+            });
+        }
+        match object["kind"].as_str().unwrap() {
+            "Deployment" => push(&mut objects.deployments, object),
+            "Job" => push(&mut objects.jobs, object),
+            "Pod" => push(&mut objects.pods, object),
+            "Service" => push(&mut objects.services, object),
+            "Ingress" => push(&mut objects.ingresses, object),
+            "HorizontalPodAutoscaler" => push(&mut objects.autoscalers, object),
+            _ => {}
+        }
+    }
+    objects
+}
+
+/// Somebody else's installation in the namespace prod.
+pub(crate) fn subject(selection: Selection) -> Subject {
+    Subject {
+        identity: Identity {
+            name: "watched".to_owned(),
+            namespace: "prod".to_owned(),
+            uid: "b9b0b7a6".to_owned(),
+            generation: 1,
+        },
+        selection,
+        release: None,
+        database: None,
+    }
+}
+
+/// What is found of a release of the official chart, and what is seen of it.
+pub(crate) fn observed(release: &str, objects: &Objects) -> (Found, Observation) {
+    let subject = subject(Selection::Release(release.to_owned()));
+    let selected = Selected::new(&subject.selection, objects);
+    let found = discover::find(&subject, &selected, &ConfigMaps::new());
+    let seen = discover::observation(
+        &found,
+        &selected,
+        objects,
+        FlagsmithDeploymentStatus::default(),
+        Timestamp::UNIX_EPOCH,
+    );
+    (found, seen)
 }

@@ -21,6 +21,7 @@ pub(super) const EMBEDDED: &[&str] = &[
     "resources",
     "secretKeyRef",
     "securityContext",
+    "selector",
     "startupProbe",
     "tls",
     "tolerations",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApiSpec, DatabaseSpec, DjangoSpec, ExposureSpec, FlagsmithDeploymentStatus, FrontendSpec, ImagesSpec,
-    MigrationsSpec, TaskProcessorSpec,
+    MigrationsSpec, Mode, ObserveSpec, TaskProcessorSpec,
 };
 
 /// What one installation of Flagsmith should look like.
@@ -38,14 +38,32 @@ use super::{
     printcolumn(name = "Processor", type_ = "string", json_path = ".status.components.taskProcessor.summary", priority = 1, description = "Ready and wanted pods of the task processor"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
+#[x_kube(
+    validation = Rule::new("self.mode == 'Observed' || has(self.version)").message("version is needed, such as \"2.265.0\"; only with mode Observed it is read from what runs"),
+    validation = Rule::new("self.mode == 'Observed' || has(self.database)").message("database is needed: urlFrom names the Secret with DATABASE_URL, embedded: {} makes a small PostgreSQL for trying it out; only with mode Observed it is read from what runs"),
+    validation = Rule::new("self.mode != 'Observed' || has(self.observe)").message("observe is needed with mode Observed: observe.release names a Helm release of the official chart, observe.components the Deployments of anything else"),
+    validation = Rule::new("self.mode == 'Observed' || !has(self.observe)").message("observe goes with mode Observed: remove it to have the operator manage the installation"),
+    validation = Rule::new("self.mode != 'Observed' || !has(self.database) || has(self.database.urlFrom)").message("with mode Observed database can only name a urlFrom: nothing is made")
+)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.migrations) || !has(self.migrations.rollback) || self.migrations.rollback.to == self.version").message("migrations.rollback.to must be the version: the confirmation belongs to one downgrade; remove it before another upgrade"))]
 pub struct FlagsmithDeploymentSpec {
+    /// Managed: the operator makes and keeps every object. Observed: somebody else does (the official Helm chart,
+    /// or manifests); the operator diagnoses what `observe` names and writes nothing but this resource's status.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// Which installation is observed; with mode Observed only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observe: Option<ObserveSpec>,
+
     /// The Flagsmith release that every component runs, for example "2.265.0". It becomes the tag of every
-    /// image, so that API, task processor and migrations cannot drift apart. At least 2.170.0.
+    /// image, so that API, task processor and migrations cannot drift apart. At least 2.170.0. With mode Observed
+    /// it is needed only where the images' tags are no releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})$')").message("must be an exact release such as \"2.265.0\": migrations belong to one release, so a moving tag cannot be upgraded safely"))]
-    pub version: String,
+    pub version: Option<String>,
 
     /// When true the operator changes nothing and only says so in the status; what runs keeps running.
     #[serde(default)]
@@ -65,8 +83,10 @@ pub struct FlagsmithDeploymentSpec {
     #[x_kube(validation = Rule::new("self.pullPolicy in ['Always', 'IfNotPresent', 'Never']").message("must be Always, IfNotPresent or Never").field_path(".pullPolicy"))]
     pub images: ImagesSpec,
 
-    /// The PostgreSQL database: exactly one of `urlFrom` and `embedded`.
-    pub database: DatabaseSpec,
+    /// The PostgreSQL database: exactly one of `urlFrom` and `embedded`. With mode Observed it is needed only
+    /// where what runs does not say which Secret holds its URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseSpec>,
 
     /// Settings of Django: the secret key and the allowed hosts.
     #[serde(default)]

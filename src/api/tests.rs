@@ -21,6 +21,7 @@ const OF_KUBERNETES: &[&str] = &[
     "resources",
     "secretKeyRef",
     "securityContext",
+    "selector",
     "startupProbe",
     "tls",
     "tolerations",

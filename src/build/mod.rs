@@ -187,17 +187,6 @@ fn selector(installation: &Installation, component: Component) -> Map<String, Va
     ])
 }
 
-/// The label selector of a component's pods, as `kubectl get pods -l` takes it.
-#[must_use]
-pub fn selector_text(installation: &Installation, component: Component) -> String {
-    let selector = selector(installation, component);
-    let pairs: Vec<_> = selector
-        .iter()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    pairs.join(",")
-}
-
 /// Removes nulls and, in maps that are ours to shape, empty maps and lists. An `emptyDir: {}` or a
 /// `resources: {}` means something, so only the keys listed here lose their empty values.
 fn clean(value: &mut Value) {

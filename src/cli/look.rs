@@ -8,11 +8,15 @@ use jiff::Timestamp;
 
 use super::{cluster::Cluster, failure::Failure};
 use crate::{
-    api::FlagsmithDeployment,
+    api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     controller::metrics::Metrics,
     diagnose::{Code, Component, Diagnosis, Severity, live},
-    observe::{DatabaseProbe, FRESH, Observation, Observer, Watches, once},
-    validate::validate,
+    observe::{
+        DatabaseProbe, FRESH, Observation, Observer, Watches,
+        discover::{Found, Objects},
+        once,
+    },
+    validate::{Installation, Subject, Wanted, validate},
 };
 
 /// What may be looked at besides the cluster.
@@ -29,6 +33,16 @@ pub struct Look {
     pub resource: FlagsmithDeployment,
     /// What is there; `None` where the resource is invalid.
     pub seen: Option<Observation>,
+    /// What is wrong, the most severe first.
+    pub diagnoses: Vec<Diagnosis>,
+    /// What could not be seen, in a sentence each.
+    pub not_seen: Vec<String>,
+}
+
+/// What one look at something that exists showed.
+pub struct Sight {
+    /// What is there.
+    pub seen: Observation,
     /// What is wrong, the most severe first.
     pub diagnoses: Vec<Diagnosis>,
     /// What could not be seen, in a sentence each.
@@ -61,18 +75,76 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
             });
         }
     };
-    let watches = Arc::new(Watches::default());
-    let mut not_seen = once::list(&cluster.client, &installation.identity.namespace, &watches).await;
-    let observer = Observer::new(
+    let previous = resource.status.clone().unwrap_or_default();
+    let sight = match installation {
+        Wanted::Managed(installation) => Box::pin(managed(cluster, *installation, previous, args, now)).await,
+        Wanted::Observed(subject) => Box::pin(observed(cluster, &subject, previous, args, now)).await.1,
+    };
+    let Sight {
+        seen,
+        diagnoses,
+        not_seen,
+    } = sight;
+    Ok(Look {
+        resource,
+        seen: Some(seen),
+        diagnoses,
+        not_seen,
+    })
+}
+
+/// Looks at a Helm release of the official chart, for which there is no resource.
+pub async fn look_at(cluster: &Cluster, subject: &Subject, args: LookArgs) -> (Found, Sight) {
+    let previous = FlagsmithDeploymentStatus::default();
+    Box::pin(observed(cluster, subject, previous, args, Timestamp::now())).await
+}
+
+fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observer {
+    Observer::new(
         cluster.client.clone(),
         watches,
         args.connect_database.then_some(FRESH),
         Metrics::new(),
-    );
-    let previous = resource.status.clone().unwrap_or_default();
-    let mut seen = observer.observe(&installation, previous, now).await;
+    )
+}
+
+async fn managed(
+    cluster: &Cluster,
+    installation: Installation,
+    previous: FlagsmithDeploymentStatus,
+    args: LookArgs,
+    now: Timestamp,
+) -> Sight {
+    let watches = Arc::new(Watches::default());
+    let not_seen = once::list(&cluster.client, &installation.identity.namespace, &watches).await;
+    let observer = observer(cluster, watches, args);
+    let seen = observer.observe(&installation, previous, now).await;
+    sight(&installation, seen, not_seen, args)
+}
+
+async fn observed(
+    cluster: &Cluster,
+    subject: &Subject,
+    previous: FlagsmithDeploymentStatus,
+    args: LookArgs,
+    now: Timestamp,
+) -> (Found, Sight) {
+    let objects = Objects::list(&cluster.client, &subject.identity.namespace).await;
+    let observer = observer(cluster, Arc::default(), args);
+    let (found, seen) = Box::pin(observer.observe_foreign(subject, &objects, previous, now)).await;
+    let sight = sight(&found.installation, seen, objects.not_seen, args);
+    (found, sight)
+}
+
+/// Diagnoses what was seen.
+fn sight(
+    installation: &Installation,
+    mut seen: Observation,
+    mut not_seen: Vec<String>,
+    args: LookArgs,
+) -> Sight {
     not_seen.extend(database(&mut seen, args));
-    let mut diagnoses = live::diagnose(&installation, &seen);
+    let mut diagnoses = live::diagnose(installation, &seen);
     // What the user may not read is no fault of the installation.
     diagnoses.retain(|diagnosis| {
         let forbidden = diagnosis.code == Code::Forbidden;
@@ -82,12 +154,11 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
         !forbidden
     });
     not_seen.dedup();
-    Ok(Look {
-        resource,
-        seen: Some(seen),
+    Sight {
+        seen,
         diagnoses,
         not_seen,
-    })
+    }
 }
 
 /// A database that this machine cannot reach may work well for the pods: then it was not seen.

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod adopt;
 mod cluster;
 mod completions;
 mod diagnose;
@@ -36,6 +37,8 @@ enum Command {
     Diagnose(diagnose::DiagnoseArgs),
     /// Shows an installation at a glance: components, pods, migration, timeouts, what is wrong.
     Status(status::StatusArgs),
+    /// Says what would be done, and does nothing.
+    Plan(adopt::PlanArgs),
     /// Explains a cause that the operator diagnoses.
     Explain(explain::ExplainArgs),
     /// Prints a script that completes commands and options: source <(flagsmith-operator completions bash)
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Diagnose(args) => diagnose::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Plan(args) => adopt::run(&args),
         Command::Explain(args) => Ok(explain::run(&args)),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Run(args) => Ok(run::main(args)),

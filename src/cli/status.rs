@@ -100,7 +100,7 @@ impl<'a> Glance<'a> {
         Self {
             namespace: look.resource.namespace().unwrap_or_default(),
             name: look.resource.name_any(),
-            wanted: &look.resource.spec.version,
+            wanted: look.resource.spec.version.as_deref().unwrap_or_default(),
             status,
             pods: pods.collect(),
             diagnoses: &look.diagnoses,

@@ -6,6 +6,7 @@ pub mod client;
 pub mod heartbeat;
 pub mod lease;
 pub mod metrics;
+mod observed;
 mod primaries;
 pub mod readiness;
 pub mod reconcile;

@@ -13,6 +13,7 @@ use super::{
     client,
     lease::Leadership,
     metrics::{Metrics, Outcome},
+    observed::{self, Eyes},
 };
 use crate::{
     api::FlagsmithDeployment,
@@ -20,9 +21,9 @@ use crate::{
     build::build,
     decide::decide,
     diagnose::{Code, live},
-    observe::Observer,
+    observe::{Observer, discover::Namespaces},
     report::{self, Context as ReportContext, Reporter},
-    validate::{Identity, Problem, validate},
+    validate::{Identity, Problem, Wanted, validate},
 };
 
 /// How long one pass may take: more than the deadlines of the few requests that one pass makes when each of them
@@ -36,6 +37,8 @@ pub type Primary = DeserializeGuard<FlagsmithDeployment>;
 pub struct Context {
     /// Looks.
     pub observer: Observer,
+    /// Watches the namespaces in which somebody else's installations are looked at.
+    pub namespaces: Namespaces,
     /// Writes.
     pub applier: Applier,
     /// Reports.
@@ -154,7 +157,15 @@ async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Out
     };
     let now = Timestamp::now();
     let installation = match validate(resource) {
-        Ok(installation) => installation,
+        Ok(Wanted::Managed(installation)) => installation,
+        Ok(Wanted::Observed(subject)) => {
+            let eyes = Eyes {
+                namespaces: &context.namespaces,
+                observer: &context.observer,
+                reporter: &context.reporter,
+            };
+            return Box::pin(observed::pass(resource, &subject, eyes, now)).await;
+        }
         Err(problems) => return invalid(resource, problems, context, now).await,
     };
     let seen = context

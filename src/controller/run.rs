@@ -27,7 +27,7 @@ use super::{
 use crate::{
     api::{self, FlagsmithDeployment},
     apply::Applier,
-    observe::{Observer, Scope, Trigger, Watches, watch as watches},
+    observe::{Observer, Scope, Trigger, Watches, discover::Namespaces, watch as watches},
     report::Reporter,
 };
 
@@ -109,7 +109,7 @@ async fn passes(
         settings.scope.clone(),
         Arc::clone(&watched),
         metrics.clone(),
-        trigger,
+        trigger.clone(),
     );
     let context = Arc::new(Context {
         observer: Observer::new(
@@ -118,6 +118,7 @@ async fn passes(
             settings.database_interval,
             metrics.clone(),
         ),
+        namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(
             client.clone(),
             Arc::clone(&watched),
@@ -240,6 +241,7 @@ fn forget(context: &Context, object: &Primary) {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let uid = object.uid().unwrap_or_default();
     context.observer.forget(&uid);
+    context.namespaces.forget(&namespace, &uid);
     context.reporter.forget(&namespace, &name, &uid);
     context.failures.forget(&format!("{namespace}/{name}"));
 }

@@ -6,7 +6,7 @@ use super::{Gate, MigrationKey, RollBack, Step, database_label};
 use crate::{
     flagsmith::Release,
     observe::{DatabaseProbe, Observation},
-    timeouts::{Front, Timeouts},
+    timeouts::{Front, Timeouts, recognise},
     validate::Installation,
 };
 
@@ -40,6 +40,34 @@ pub struct Plan {
     pub frontend: Option<Workload>,
     /// Whether an HTTPRoute can be made.
     pub http_route: bool,
+}
+
+impl Plan {
+    /// For an installation of somebody else: nothing is made, started or deleted.
+    #[must_use]
+    pub fn of_nothing(installation: &Installation, seen: &Observation) -> Self {
+        let front = recognise(installation, seen);
+        Self {
+            timeouts: Timeouts::chain(
+                installation.request_timeout,
+                installation.api.gunicorn.threads,
+                installation.api.gunicorn.keep_alive_seconds,
+                &front,
+            ),
+            front,
+            gate: Gate::Succeeded,
+            step: None,
+            migrate: None,
+            backup: None,
+            superseded_jobs: Vec::new(),
+            generate: Vec::new(),
+            migrated: None,
+            task_processor: None,
+            api: None,
+            frontend: None,
+            http_route: false,
+        }
+    }
 }
 
 /// A migration Job to create.

@@ -119,6 +119,9 @@ codes! {
     RolloutDeadlineExceeded,
     HttpRouteApiMissing,
     RouteNotAccepted,
+    ReplicasContested,
+    ScaledToZero,
+    InstallationNotFound,
     // Operator
     Forbidden,
     ChildNotOwned,

@@ -6,10 +6,12 @@ pub mod live;
 pub mod log;
 pub mod redact;
 mod rules;
+mod tool;
 
 pub use code::Code;
 pub use log::{Investigation, diagnose_log};
 use serde::Serialize;
+pub use tool::{Change, Tool};
 
 /// How much a diagnosis matters to the users of the installation; ordered, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -97,6 +97,38 @@ pub const RESERVED: &[(&str, &str)] = &[
     ),
 ];
 
+/// Prefixes of variables whose values are numbers, names and switches and never a secret, so that rules may read
+/// and show them.
+const HARMLESS: &[&str] = &[
+    "ACCESS_LOG_LOCATION",
+    "DJANGO_ALLOWED_HOSTS",
+    "DJANGO_DB_CONN_MAX_AGE",
+    "DJANGO_DB_HOST",
+    "DJANGO_DB_NAME",
+    "DJANGO_DB_PORT",
+    "GUNICORN_",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "PGCONNECT_TIMEOUT",
+    "PROMETHEUS_ENABLED",
+    RUN_BY_PROCESSOR,
+    "TASK_PROCESSOR_DATABASES",
+    "TASK_PROCESSOR_DATABASE_HOST",
+    "TASK_PROCESSOR_DATABASE_NAME",
+    "TASK_PROCESSOR_DATABASE_PORT",
+    "TASK_PROCESSOR_GRACE_PERIOD",
+    "TASK_PROCESSOR_NUM_THREADS",
+    "TASK_PROCESSOR_QUEUE_POP_SIZE",
+    "TASK_PROCESSOR_SLEEP_INTERVAL",
+    TASK_RUN_METHOD,
+];
+
+/// Whether the value of a variable may be kept and shown.
+#[must_use]
+pub fn is_harmless(name: &str) -> bool {
+    HARMLESS.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The field that decides a variable, when the operator computes it.
 #[must_use]
 pub fn decided_by(name: &str) -> Option<&'static str> {

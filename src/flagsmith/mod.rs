@@ -14,6 +14,12 @@ pub const OLDEST_SUPPORTED: Release = Release::new(2, 170, 0);
 /// The first release that needs PostgreSQL 14: it brings Django 5.2 (Flagsmith 2.212.1).
 pub const POSTGRES_14_SINCE: Release = Release::new(2, 212, 1);
 
+/// The first release whose `run-task-processor` migrates before it works (`run-docker.sh` of Flagsmith 2.178.0).
+pub const TASK_PROCESSOR_MIGRATES_SINCE: Release = Release::new(2, 178, 0);
+
+/// The releases whose `run-task-processor` takes tasks and never runs one (flagsmith-common 3.12.0; mended in 3.12.1).
+pub const VERB_RUNS_NO_TASK: std::ops::Range<Release> = Release::new(2, 253, 0)..Release::new(2, 260, 0);
+
 /// Flagsmith's own command line; in the path of every image since 2.170.0, whatever its entrypoint.
 pub const COMMAND: &[&str] = &["flagsmith"];
 

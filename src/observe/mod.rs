@@ -2,7 +2,9 @@
 
 mod autoscaler;
 mod classes;
+mod container;
 pub mod database;
+pub mod discover;
 mod due;
 mod front;
 pub mod index;
@@ -17,6 +19,7 @@ mod secrets;
 pub mod watch;
 mod workload;
 
+pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
 pub use database::preflight::{History, OtherSession, Owner, Preflight};
 pub use front::{Annotated, FrontSeen};
 pub use index::{Index, Watched};
@@ -24,7 +27,7 @@ pub use news::Urgency;
 pub use object::Object;
 
 pub use observation::{
-    DatabaseProbe, ExposureState, Observation, Pending, PodProblem, PodSummary, ProbeFailure,
+    DatabaseProbe, ExposureState, MigratorRun, Observation, Pending, PodProblem, PodSummary, ProbeFailure,
     ProbeFailureKind, SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};

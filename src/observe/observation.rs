@@ -1,6 +1,6 @@
 //! What was seen of one installation in one pass: plain data, without any secret value.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use jiff::Timestamp;
 
@@ -44,6 +44,12 @@ pub struct Observation {
     pub backups: Vec<JobState>,
     /// Deployments of this installation whose pods are counted by somebody else's autoscaler.
     pub foreign_autoscalers: BTreeSet<String>,
+    /// Containers of somebody else's pods that migrate or have migrated.
+    pub migrators: Vec<MigratorRun>,
+    /// Names of the Services in the namespace of somebody else's installation.
+    pub services: Vec<String>,
+    /// Releases of the official chart in the namespace, where somebody else's installation is looked for.
+    pub releases: Vec<String>,
     /// Whether the cluster has the Gateway API's HTTPRoute.
     pub http_route_api: bool,
     /// Addresses or acceptance of the Ingress or HTTPRoute: `None` when there is no such object yet.
@@ -80,6 +86,14 @@ impl Observation {
         ))
     }
 
+    /// Whether no pod is in trouble and every Deployment is as its newest template says.
+    #[must_use]
+    pub fn untroubled(&self) -> bool {
+        let workloads = [&self.api, &self.task_processor, &self.frontend];
+        self.pods.iter().all(|pod| pod.problems.is_empty())
+            && workloads.into_iter().flatten().all(WorkloadState::rolled_out)
+    }
+
     /// Whether this installation has ever started pods that read its Secrets.
     #[must_use]
     pub const fn has_run(&self) -> bool {
@@ -108,6 +122,38 @@ impl Observation {
             .filter(|job| job.outcome == JobOutcome::Complete)
             .filter_map(|job| job.release);
         annotated.chain(recorded).chain(complete).max()
+    }
+}
+
+/// One run of a container that migrates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigratorRun {
+    /// Its pod.
+    pub pod: String,
+    /// Its name.
+    pub container: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+    /// Its exit status.
+    pub exit_code: Option<i32>,
+}
+
+impl fmt::Display for MigratorRun {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            pod,
+            container,
+            started,
+            ..
+        } = self;
+        write!(formatter, "pod {pod}, container {container}: started {started}")?;
+        match (self.finished, self.exit_code) {
+            (Some(finished), Some(0)) => write!(formatter, ", succeeded {finished}"),
+            (Some(finished), Some(code)) => write!(formatter, ", failed {finished} with status {code}"),
+            _ => write!(formatter, ", running"),
+        }
     }
 }
 
@@ -153,6 +199,36 @@ pub enum SecretState<T> {
     Unusable(String),
     /// The API server did not let the operator read it.
     Unreadable(String),
+    /// Nobody looked: it is not known where it is, or it is somebody else's and no probe needs it.
+    Unread,
+}
+
+impl<T> SecretState<T> {
+    /// The same state of something else.
+    pub fn map<U>(&self, with: impl FnOnce(&T) -> U) -> SecretState<U> {
+        match self {
+            Self::Present(value) => SecretState::Present(with(value)),
+            Self::Missing => SecretState::Missing,
+            Self::KeyMissing { keys } => SecretState::KeyMissing { keys: keys.clone() },
+            Self::Unusable(why) => SecretState::Unusable(why.clone()),
+            Self::Unreadable(why) => SecretState::Unreadable(why.clone()),
+            Self::Unread => SecretState::Unread,
+        }
+    }
+}
+
+impl Secrets {
+    /// Of an installation whose Secrets nobody looked at.
+    #[must_use]
+    pub const fn unread() -> Self {
+        Self {
+            database: SecretState::Unread,
+            migration_database: SecretState::Unread,
+            task_processor_database: None,
+            django: SecretState::Unread,
+            hash: Some(String::new()),
+        }
+    }
 }
 
 /// What a connection to the database gave.

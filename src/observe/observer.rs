@@ -10,21 +10,22 @@ use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::Job,
-    core::v1::{Pod, Service},
+    core::v1::{ConfigMap, Pod, Service},
     networking::v1::Ingress,
 };
-use kube::Client;
+use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState, Observation, PodSummary, SecretState,
-    Secrets, Watched, Watches, WorkloadState,
+    ConfigMaps, DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState, Observation, PodSummary,
+    SecretState, Secrets, Watched, Watches, WorkloadState,
     classes::Classes,
     database::{Databases, Queues},
+    discover::{self, Found, Objects, Selected, Sources},
     due::{self, Due},
     index::Snapshot,
-    secrets,
+    secrets::{self, Read},
 };
 use crate::{
     api::FlagsmithDeploymentStatus,
@@ -32,7 +33,7 @@ use crate::{
     child::{Kind, marks},
     controller::metrics::Metrics,
     decide::database_label,
-    validate::{DatabaseUrl, Installation, SecretKey},
+    validate::{DatabaseUrl, Installation, SecretKey, Subject},
 };
 
 /// How long a good look at Secrets is used again. Two Secrets each two minutes is one read a
@@ -51,6 +52,8 @@ pub struct Observer {
     classes: Classes,
     due: Due,
     looks: Mutex<HashMap<String, Look>>,
+    /// The `ConfigMaps` of somebody else's installations, and when they were read.
+    config_maps: Mutex<HashMap<String, (Instant, ConfigMaps)>>,
 }
 
 /// The last look at the Secrets of one installation.
@@ -82,12 +85,14 @@ impl Observer {
             classes: Classes::default(),
             due: Due::default(),
             looks: Mutex::default(),
+            config_maps: Mutex::default(),
         }
     }
 
     /// Forgets what was seen of a deleted installation.
     pub fn forget(&self, uid: &str) {
-        self.looks
+        self.look_again(uid);
+        self.config_maps
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
@@ -107,6 +112,12 @@ impl Observer {
             databases.look_again(uid);
         }
         self.due.forget(uid);
+    }
+
+    /// Whether the cluster has `HTTPRoutes`.
+    #[must_use]
+    pub fn http_route(&self) -> bool {
+        self.watches.http_route()
     }
 
     /// When Secrets or databases are due for another look.
@@ -133,18 +144,9 @@ impl Observer {
         previous: FlagsmithDeploymentStatus,
         now: Timestamp,
     ) -> Observation {
-        let look = self.look(installation).await;
+        let look = self.look(installation, None, false).await;
         let pods = self.pods(installation);
-        let (database, queues) = match &self.databases {
-            Some(databases) => {
-                let main = look.url.as_ref();
-                let uid = &installation.identity.uid;
-                databases
-                    .look(uid, main, look.task_processor_url.as_ref(), processors(&pods))
-                    .await
-            }
-            None => (DatabaseProbe::NotProbed, Queues::default()),
-        };
+        let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;
         let (backups, jobs): (Vec<Job>, Vec<Job>) = self
             .owned_of::<Job>(installation, Kind::Job)
             .into_iter()
@@ -191,6 +193,9 @@ impl Observer {
                 .or(ahead.foreign_pod),
             pods,
             foreign_autoscalers: self.foreign_autoscalers(installation),
+            migrators: Vec::new(),
+            services: Vec::new(),
+            releases: Vec::new(),
             http_route_api: self.watches.http_route(),
             exposure: self.exposure(installation),
             front,
@@ -215,8 +220,91 @@ impl Observer {
         }
     }
 
-    /// Reads the Secrets, or uses the last look while it is fresh.
-    async fn look(&self, installation: &Installation) -> Look {
+    /// What the databases show, where they are looked at.
+    async fn databases(&self, uid: &str, look: &Look, pods: &[PodSummary]) -> (DatabaseProbe, Queues) {
+        match &self.databases {
+            Some(databases) => {
+                let main = look.url.as_ref();
+                databases
+                    .look(uid, main, look.task_processor_url.as_ref(), processors(pods))
+                    .await
+            }
+            None => (DatabaseProbe::NotProbed, Queues::default()),
+        }
+    }
+
+    /// Looks at an installation that somebody else made.
+    pub async fn observe_foreign(
+        &self,
+        subject: &Subject,
+        objects: &Objects,
+        previous: FlagsmithDeploymentStatus,
+        now: Timestamp,
+    ) -> (Found, Observation) {
+        let selected = Selected::new(&subject.selection, objects);
+        let config_maps = self.config_maps(subject, selected.config_maps()).await;
+        let found = discover::find(subject, &selected, &config_maps);
+        let observation = discover::observation(&found, &selected, objects, previous, now);
+        let look = self
+            .look(
+                &found.installation,
+                Some(&found.adoption.sources),
+                !observation.untroubled(),
+            )
+            .await;
+        let (database, queues) = self
+            .databases(&subject.identity.uid, &look, &observation.pods)
+            .await;
+        let observation = Observation {
+            front: self.with_controller(observation.front).await,
+            secrets: look.secrets,
+            database,
+            queues,
+            ..observation
+        };
+        (found, observation)
+    }
+
+    /// The `ConfigMaps` that the components read; one that cannot be read leaves its variables unknown.
+    async fn config_maps(&self, subject: &Subject, names: Vec<String>) -> ConfigMaps {
+        let identity = &subject.identity;
+        let mut maps = ConfigMaps::new();
+        if names.is_empty() {
+            return maps;
+        }
+        let known = self
+            .config_maps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&identity.uid)
+            .cloned();
+        if let Some((at, maps)) = known
+            && at.elapsed() < FRESH_WHILE_FAILING
+            && maps.keys().eq(names.iter())
+        {
+            return maps;
+        }
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &identity.namespace);
+        for name in names {
+            let data = match api.get_opt(&name).await {
+                Ok(map) => map.and_then(|map| map.data).unwrap_or_default(),
+                Err(error) => {
+                    tracing::debug!(namespace = identity.namespace, name, %error, "a ConfigMap could not be read");
+                    continue;
+                }
+            };
+            maps.insert(name, data);
+        }
+        self.config_maps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(identity.uid.clone(), (Instant::now(), maps.clone()));
+        maps
+    }
+
+    /// Reads the Secrets, or uses the last look while it is fresh. Somebody else's are read only to look into the
+    /// databases, and soon again while their pods are in trouble: an upgrade may have changed them.
+    async fn look(&self, installation: &Installation, sources: Option<&Sources>, hurry: bool) -> Look {
         let identity = &installation.identity;
         let known = self
             .looks
@@ -227,11 +315,20 @@ impl Observer {
         let keys = installation.secret_keys();
         if let Some(look) = known
             && look.keys == keys
-            && look.at.elapsed() < self.fresh_for(&identity.uid, &look)
+            && look.at.elapsed()
+                < if hurry {
+                    FRESH_WHILE_FAILING
+                } else {
+                    self.fresh_for(&identity.uid, &look)
+                }
         {
             return look;
         }
-        let read = secrets::read(&self.client, installation).await;
+        let read = match sources {
+            None => secrets::read(&self.client, installation).await,
+            Some(_) if self.databases.is_none() => Read::nothing(),
+            Some(sources) => discover::read(&self.client, &identity.namespace, sources).await,
+        };
         let look = Look {
             at: Instant::now(),
             keys,
@@ -335,11 +432,18 @@ impl Observer {
                 Some(ingress) => front.see_ingress(&ingress),
                 None => front.class = wanted.class_name.clone(),
             }
-            if let Some(class) = &front.class {
-                front.controller = self.classes.controller(&self.client, class).await;
-            }
-        } else if let Some(route) = self.owned::<Value>(installation, Kind::HttpRoute, name) {
+            return self.with_controller(front).await;
+        }
+        if let Some(route) = self.owned::<Value>(installation, Kind::HttpRoute, name) {
             front.see_route(&route);
+        }
+        front
+    }
+
+    /// With the controller of the Ingress's class.
+    async fn with_controller(&self, mut front: FrontSeen) -> FrontSeen {
+        if let Some(class) = &front.class {
+            front.controller = self.classes.controller(&self.client, class).await;
         }
         front
     }
@@ -349,15 +453,7 @@ impl Observer {
         let name = &installation.identity.name;
         if exposure.ingress.is_some() {
             let ingress: Ingress = self.owned(installation, Kind::Ingress, name)?;
-            let addresses = ingress
-                .status
-                .and_then(|status| status.load_balancer)
-                .and_then(|balancer| balancer.ingress);
-            return Some(if addresses.is_some_and(|addresses| !addresses.is_empty()) {
-                ExposureState::Accepted
-            } else {
-                ExposureState::Waiting
-            });
+            return Some(ingress_state(&ingress));
         }
         let route: Value = self.owned(installation, Kind::HttpRoute, name)?;
         Some(route_state(&route))
@@ -380,8 +476,22 @@ fn processors(pods: &[PodSummary]) -> Vec<(String, Option<Timestamp>)> {
         .collect()
 }
 
+/// An Ingress is served when a controller has given it an address.
+pub(super) fn ingress_state(ingress: &Ingress) -> ExposureState {
+    let balancer = ingress
+        .status
+        .as_ref()
+        .and_then(|status| status.load_balancer.as_ref());
+    let addresses = balancer.and_then(|balancer| balancer.ingress.as_ref());
+    if addresses.is_some_and(|addresses| !addresses.is_empty()) {
+        ExposureState::Accepted
+    } else {
+        ExposureState::Waiting
+    }
+}
+
 /// An HTTPRoute is accepted when every Gateway that answered says so (condition Accepted of each parent).
-fn route_state(route: &Value) -> ExposureState {
+pub(super) fn route_state(route: &Value) -> ExposureState {
     let parents = route.pointer("/status/parents").and_then(Value::as_array);
     let conditions: Vec<&Value> = parents
         .into_iter()

@@ -23,11 +23,8 @@ pub(super) struct Read {
 
 /// Reads every Secret that the installation's pods need, each once.
 pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
-    let api: Api<Secret> = Api::namespaced(client.clone(), &installation.identity.namespace);
-    let mut reader = Reader {
-        api,
-        fetched: Vec::new(),
-    };
+    let namespace = &installation.identity.namespace;
+    let mut reader = Reader::new(client, namespace);
     let url = reader.url(installation.database.url()).await;
     let migration_url = if installation.database.migration_url() == installation.database.url() {
         url.clone()
@@ -60,31 +57,53 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
             database: identity(&url),
             migration_database: identity(&migration_url),
             task_processor_database: task_processor_url.as_ref().map(identity),
-            django: without_value(&django),
+            django: django.map(|_| ()),
             hash,
         },
-        url: usable(url),
-        migration_url: usable(migration_url),
-        task_processor_url: task_processor_url.and_then(usable),
+        url: usable(url, namespace),
+        migration_url: usable(migration_url, namespace),
+        task_processor_url: task_processor_url.and_then(|url| usable(url, namespace)),
     }
 }
 
-fn usable(url: Url) -> Option<DatabaseUrl> {
+impl Read {
+    /// For Secrets that nobody looks at.
+    pub(super) const fn nothing() -> Self {
+        Self {
+            secrets: Secrets::unread(),
+            url: None,
+            migration_url: None,
+            task_processor_url: None,
+        }
+    }
+}
+
+/// The URL with which the operator reaches a database of an installation in this namespace.
+pub(super) fn usable(url: Url, namespace: &str) -> Option<DatabaseUrl> {
     match url {
-        SecretState::Present((url, _)) => Some(url),
+        SecretState::Present((url, _)) => url.from_elsewhere(namespace),
         _ => None,
     }
 }
 
-struct Reader {
+/// Reads Secrets of one namespace, each once.
+pub(super) struct Reader {
     api: Api<Secret>,
     fetched: Vec<(String, Result<Option<Secret>, String>)>,
 }
 
-type Url = SecretState<(DatabaseUrl, SecretString)>;
+/// A parsed URL and its text.
+pub(super) type Url = SecretState<(DatabaseUrl, SecretString)>;
 
 impl Reader {
-    async fn url(&mut self, key: &SecretKey) -> Url {
+    pub(super) fn new(client: &Client, namespace: &str) -> Self {
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+            fetched: Vec::new(),
+        }
+    }
+
+    pub(super) async fn url(&mut self, key: &SecretKey) -> Url {
         match self.value(key).await {
             SecretState::Present(value) => match DatabaseUrl::parse(value.expose_secret()) {
                 Ok(url) => SecretState::Present((url, value)),
@@ -94,10 +113,11 @@ impl Reader {
             SecretState::KeyMissing { keys } => SecretState::KeyMissing { keys },
             SecretState::Unusable(why) => SecretState::Unusable(why),
             SecretState::Unreadable(why) => SecretState::Unreadable(why),
+            SecretState::Unread => SecretState::Unread,
         }
     }
 
-    async fn value(&mut self, key: &SecretKey) -> SecretState<SecretString> {
+    pub(super) async fn value(&mut self, key: &SecretKey) -> SecretState<SecretString> {
         let known = self.fetched.iter().position(|(name, _)| *name == key.name);
         let position = if let Some(position) = known {
             position
@@ -132,22 +152,8 @@ fn text(secret: &Secret, key: &str) -> SecretState<SecretString> {
     }
 }
 
-fn identity(url: &Url) -> SecretState<crate::validate::DatabaseIdentity> {
-    map(url, |(url, _)| url.identity.clone())
-}
-
-fn without_value(state: &SecretState<SecretString>) -> SecretState<()> {
-    map(state, |_| ())
-}
-
-fn map<T, U>(state: &SecretState<T>, with: impl FnOnce(&T) -> U) -> SecretState<U> {
-    match state {
-        SecretState::Present(value) => SecretState::Present(with(value)),
-        SecretState::Missing => SecretState::Missing,
-        SecretState::KeyMissing { keys } => SecretState::KeyMissing { keys: keys.clone() },
-        SecretState::Unusable(why) => SecretState::Unusable(why.clone()),
-        SecretState::Unreadable(why) => SecretState::Unreadable(why.clone()),
-    }
+pub(super) fn identity(url: &Url) -> SecretState<crate::validate::DatabaseIdentity> {
+    url.map(|(url, _)| url.identity.clone())
 }
 
 /// A hash of all values, keyed with Django's secret key: it changes when one of them does, and tells nobody

@@ -7,12 +7,13 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
         batch::v1::Job,
-        core::v1::PodTemplateSpec,
+        core::v1::{Container, PodTemplateSpec},
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ManagedFieldsEntry, ObjectMeta},
 };
 
-use crate::{api::MigrationOperation, child::marks, flagsmith::Release};
+use super::{ConfigMaps, ContainerState};
+use crate::{api::MigrationOperation, child::marks, flagsmith::Release, validate::SCALED_TO_ZERO_ANNOTATION};
 
 /// A Deployment or `StatefulSet` as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,12 +24,22 @@ pub struct WorkloadState {
     pub release: Option<Release>,
     /// The image of the first container in its pod template.
     pub image: Option<String>,
+    /// The label selector of its pods, as `kubectl get pods -l` takes it.
+    pub selector: String,
+    /// The containers of its pod template, Flagsmith's own first.
+    pub containers: Vec<ContainerState>,
+    /// The init containers of its pod template.
+    pub init_containers: Vec<ContainerState>,
     /// The key of the migration that allowed its pod template.
     pub migration_key: Option<String>,
     /// The newest release that the database was migrated to when it was applied.
     pub migrated: Option<Release>,
     /// The hash of the Secrets that its pods started with.
     pub secret_hash: Option<String>,
+    /// That it has no pods is intended: its owner has annotated it so.
+    pub resting: bool,
+    /// Managers of the field `spec.replicas` other than an autoscaler.
+    pub replicas_set_by: Vec<String>,
     /// Pods that are wanted.
     pub desired: i32,
     /// Pods that exist.
@@ -48,6 +59,12 @@ pub struct WorkloadState {
 }
 
 impl WorkloadState {
+    /// The container that is Flagsmith; sidecars stand behind it.
+    #[must_use]
+    pub fn container(&self) -> Option<&ContainerState> {
+        self.containers.first()
+    }
+
     /// Whether every wanted pod runs the newest template and is available, and no other is left.
     #[must_use]
     pub const fn rolled_out(&self) -> bool {
@@ -110,6 +127,14 @@ pub enum JobOutcome {
 
 impl From<&Deployment> for WorkloadState {
     fn from(deployment: &Deployment) -> Self {
+        Self::new(deployment, &ConfigMaps::new())
+    }
+}
+
+impl WorkloadState {
+    /// A Deployment as it stands, with what its pods are told by `ConfigMaps`.
+    #[must_use]
+    pub fn new(deployment: &Deployment, config_maps: &ConfigMaps) -> Self {
         let spec = deployment.spec.as_ref();
         let status = deployment.status.as_ref();
         let template = spec.and_then(|spec| spec.template.metadata.as_ref());
@@ -125,14 +150,33 @@ impl From<&Deployment> for WorkloadState {
                 })
                 .map(|condition| condition.message.clone().unwrap_or_default())
         };
+        let pods = spec.and_then(|spec| spec.template.spec.as_ref());
+        let mut containers = containers(pods.map(|pods| pods.containers.as_slice()), config_maps);
+        containers.sort_by_key(|container| !is_flagsmith(container));
+        let flagsmith = containers.first();
         Self {
             name: deployment.metadata.name.clone().unwrap_or_default(),
-            release: release(spec.map(|spec| &spec.template)),
-            image: spec.and_then(|spec| spec.template.spec.as_ref()?.containers.first()?.image.clone()),
+            release: release(spec.map(|spec| &spec.template), flagsmith),
+            image: flagsmith.and_then(|container| container.image.clone()),
+            selector: spec.map(|spec| selector(&spec.selector)).unwrap_or_default(),
+            init_containers: self::containers(
+                pods.and_then(|pods| pods.init_containers.as_deref()),
+                config_maps,
+            ),
+            containers,
             migration_key: annotation(Some(&deployment.metadata), marks::MIGRATION_KEY).map(str::to_owned),
             migrated: annotation(Some(&deployment.metadata), marks::MIGRATED_VERSION)
                 .and_then(|version| version.parse().ok()),
             secret_hash: annotation(template, marks::SECRET_HASH).map(str::to_owned),
+            resting: annotation(Some(&deployment.metadata), SCALED_TO_ZERO_ANNOTATION).is_some(),
+            replicas_set_by: deployment
+                .metadata
+                .managed_fields
+                .iter()
+                .flatten()
+                .filter(|entry| sets_replicas(entry))
+                .filter_map(|entry| entry.manager.clone())
+                .collect(),
             desired: spec.and_then(|spec| spec.replicas).unwrap_or(1),
             replicas: status.and_then(|status| status.replicas).unwrap_or_default(),
             updated: status
@@ -225,11 +269,40 @@ impl From<&Job> for JobState {
     }
 }
 
-/// The release of a pod template: its label, or the tag of its image where somebody removed the label.
-fn release(template: Option<&PodTemplateSpec>) -> Option<Release> {
+/// The release of a pod template: its label, or the tag of its image where somebody removed the label. A label that
+/// somebody else wrote is not trusted where the tag says a release: the official chart's is its own default.
+fn release(template: Option<&PodTemplateSpec>, flagsmith: Option<&ContainerState>) -> Option<Release> {
     let labelled =
         label(template?.metadata.as_ref(), marks::VERSION).and_then(|version| version.parse().ok());
-    labelled.or_else(|| Release::of_image(template?.spec.as_ref()?.containers.first()?.image.as_deref()?))
+    flagsmith.and_then(|container| container.release).or(labelled)
+}
+
+fn containers(containers: Option<&[Container]>, config_maps: &ConfigMaps) -> Vec<ContainerState> {
+    let read = |container| ContainerState::new(container, config_maps);
+    containers.into_iter().flatten().map(read).collect()
+}
+
+/// Whether a container is Flagsmith and no sidecar, by the repository of its image.
+fn is_flagsmith(container: &ContainerState) -> bool {
+    container
+        .image
+        .as_deref()
+        .is_some_and(|image| image.contains("flagsmith"))
+}
+
+/// Whether a manager sets the number of a Deployment's pods, otherwise than an autoscaler does.
+pub(super) fn sets_replicas(entry: &ManagedFieldsEntry) -> bool {
+    let fields = entry.fields_v1.as_ref();
+    entry.subresource.is_none() && fields.is_some_and(|it| it.0.pointer("/f:spec/f:replicas").is_some())
+}
+
+/// A selector as `kubectl get pods -l` takes it.
+fn selector(selector: &LabelSelector) -> String {
+    let pairs = selector.match_labels.iter().flatten();
+    pairs
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn annotation<'a>(metadata: Option<&'a ObjectMeta>, key: &str) -> Option<&'a str> {

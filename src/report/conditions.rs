@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::migration;
+use super::{migration, observed};
 use crate::{
     api::MigrationOperation,
     decide::{Gate, Plan},
@@ -46,13 +46,13 @@ pub struct Context<'a> {
 }
 
 /// Status, reason and message of one condition.
-struct Verdict {
+pub(super) struct Verdict {
     status: &'static str,
     reason: String,
     message: String,
 }
 
-fn verdict(status: &'static str, reason: &str, message: impl Into<String>) -> Verdict {
+pub(super) fn verdict(status: &'static str, reason: &str, message: impl Into<String>) -> Verdict {
     Verdict {
         status,
         reason: reason.to_owned(),
@@ -160,14 +160,14 @@ fn condition(
     }
 }
 
-fn critical(context: Context<'_>, component: Component) -> Option<&Diagnosis> {
+pub(super) fn critical(context: Context<'_>, component: Component) -> Option<&Diagnosis> {
     context
         .diagnoses
         .iter()
         .find(|diagnosis| diagnosis.component == component && diagnosis.severity == Severity::Critical)
 }
 
-fn of(diagnosis: &Diagnosis) -> Verdict {
+pub(super) fn of(diagnosis: &Diagnosis) -> Verdict {
     verdict("False", diagnosis.code.as_str(), diagnosis.message.clone())
 }
 
@@ -188,6 +188,22 @@ fn database(context: Context<'_>) -> Verdict {
             "the embedded PostgreSQL is not ready yet",
         );
     }
+    let used = live::used_by_pods(seen);
+    if seen.secrets.database == SecretState::Unread {
+        return if used {
+            verdict(
+                "True",
+                "ReportedByPods",
+                "ready pods write to it; the operator has not looked itself",
+            )
+        } else {
+            verdict(
+                "Unknown",
+                "NotProbed",
+                "the operator does not look into this database; ready pods will show",
+            )
+        };
+    }
     let SecretState::Present(identity) = &seen.secrets.database else {
         return verdict(
             "Unknown",
@@ -195,7 +211,6 @@ fn database(context: Context<'_>) -> Verdict {
             "the Secret with DATABASE_URL is being made",
         );
     };
-    let used = live::used_by_pods(seen);
     match &seen.database {
         DatabaseProbe::Reachable { version, .. } => verdict(
             "True",
@@ -236,6 +251,9 @@ fn database(context: Context<'_>) -> Verdict {
 }
 
 fn migrations(context: Context<'_>) -> Verdict {
+    if !context.installation.tool.is_resource() {
+        return observed::migrations(context);
+    }
     let release = context.installation.release;
     if let Some(diagnosis) = critical(context, Component::Migrations) {
         return of(diagnosis);
@@ -318,6 +336,9 @@ fn component(context: Context<'_>, component: Component) -> Verdict {
         _ => (&context.seen.frontend, &context.plan.frontend),
     };
     let Some(state) = state else {
+        if !context.installation.tool.is_resource() {
+            return observed::absent(context, component);
+        }
         return match (critical(context, component), workload) {
             (Some(diagnosis), _) => of(diagnosis),
             (None, Some(_)) => verdict("False", "Creating", "the Deployment is being made"),
@@ -330,6 +351,9 @@ fn component(context: Context<'_>, component: Component) -> Verdict {
     };
     let counts = counts(state);
     if state.desired == 0 {
+        if state.resting {
+            return verdict("True", "ScaledToZero", "no pod is wanted, on purpose");
+        }
         let stopped = component == Component::TaskProcessor
             && matches!(
                 context.plan.gate,
@@ -456,6 +480,9 @@ fn exposure(context: Context<'_>) -> Verdict {
 
 /// The summary: what the spec asks for is there, and nothing critical is known.
 fn ready(context: Context<'_>, components: &[(&'static str, Verdict)]) -> Verdict {
+    if !context.installation.tool.is_resource() {
+        return observed::ready(context);
+    }
     if context.installation.suspended {
         return verdict(
             "Unknown",

@@ -3,6 +3,7 @@
 mod conditions;
 mod events;
 pub(crate) mod migration;
+mod observed;
 mod reporter;
 mod status;
 

@@ -5,7 +5,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{Context, conditions, migration};
 use crate::{
     api::{ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus},
-    build::{Component, selector_text},
     diagnose::Diagnosis,
     observe::WorkloadState,
 };
@@ -17,6 +16,7 @@ const MOST_DIAGNOSES: usize = 10;
 #[must_use]
 pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
     let installation = context.installation;
+    let managed = installation.tool.is_resource();
     let previous = &context.seen.previous;
     let api = context.seen.api.as_ref();
     FlagsmithDeploymentStatus {
@@ -26,28 +26,27 @@ pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
             .and_then(|api| api.release)
             .map(|release| release.to_string())
             .or_else(|| previous.version.clone()),
-        migration: Some(migration::migration(context)),
-        migration_history: migration::history(context),
+        migration: managed.then(|| migration::migration(context)),
+        migration_history: if managed {
+            migration::history(context)
+        } else {
+            Vec::new()
+        },
         components: Some(ComponentsStatus {
-            api: component(context, api, Component::Api),
-            task_processor: component(
-                context,
-                context.seen.task_processor.as_ref(),
-                Component::TaskProcessor,
-            ),
-            frontend: component(context, context.seen.frontend.as_ref(), Component::Frontend),
+            api: component(api),
+            task_processor: component(context.seen.task_processor.as_ref()),
+            frontend: component(context.seen.frontend.as_ref()),
         }),
-        timeouts: Some(context.plan.timeouts.into()),
+        timeouts: installation
+            .tool
+            .is_resource()
+            .then(|| context.plan.timeouts.into()),
         diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.seen.now)),
         conditions: conditions(context),
     }
 }
 
-fn component(
-    context: Context<'_>,
-    state: Option<&WorkloadState>,
-    component: Component,
-) -> Option<ComponentStatus> {
+fn component(state: Option<&WorkloadState>) -> Option<ComponentStatus> {
     let state = state?;
     let ready = state.ready.min(state.desired);
     Some(ComponentStatus {
@@ -56,7 +55,7 @@ fn component(
         replicas: state.replicas,
         ready,
         summary: format!("{ready}/{}", state.desired),
-        selector: selector_text(context.installation, component),
+        selector: state.selector.clone(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! `DATABASE_URL`, as Flagsmith reads it (dj-database-url) and as the operator needs it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
@@ -111,6 +111,25 @@ impl DatabaseUrl {
     }
 }
 
+impl DatabaseUrl {
+    /// The same database as a pod of another namespace reaches it: a name without a dot is a Service of the
+    /// installation's own namespace, as its pods resolve it. `None` where only the pod itself can reach it.
+    #[must_use]
+    pub fn from_elsewhere(mut self, namespace: &str) -> Option<Self> {
+        let host = &self.identity.host;
+        let own = host.starts_with('/')
+            || host == "localhost"
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        if own {
+            return None;
+        }
+        if !host.contains(['.', ':']) {
+            self.identity.host = format!("{host}.{namespace}.svc");
+        }
+        Some(self)
+    }
+}
+
 impl fmt::Display for DatabaseIdentity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}/{}", self.host, self.port, self.name)
@@ -155,6 +174,20 @@ mod tests {
             url.password.as_ref().map(secrecy::ExposeSecret::expose_secret),
             password
         );
+    }
+
+    #[rstest]
+    #[case("database", Some("database.prod.svc"))]
+    #[case("db.other", Some("db.other"))]
+    #[case("10.0.0.7", Some("10.0.0.7"))]
+    #[case("[fd00::7]", Some("fd00::7"))]
+    #[case("localhost", None)]
+    #[case("127.0.0.1", None)]
+    #[case("%2Fvar%2Frun", None)]
+    fn is_reached_from_elsewhere(#[case] host: &str, #[case] expected: Option<&str>) {
+        let url = DatabaseUrl::parse(&format!("postgresql://a:b@{host}/n")).unwrap();
+        let host = url.from_elsewhere("prod").map(|url| url.identity.host);
+        assert_eq!(host.as_deref(), expected);
     }
 
     #[rstest]

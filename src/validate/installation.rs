@@ -13,6 +13,7 @@ use crate::{
         FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, SecretValueSource,
         TaskProcessorSpec,
     },
+    diagnose::Tool,
     flagsmith::Release,
 };
 
@@ -32,6 +33,8 @@ pub struct Installation {
     pub identity: Identity,
     /// The release that every component should run.
     pub release: Release,
+    /// What its owner changes it with; remedies are written for that.
+    pub tool: Tool,
     /// Nothing may be changed while this is set.
     pub suspended: bool,
     /// The longest time of a request, in seconds, 5 to 3600.
@@ -162,7 +165,9 @@ impl Identity {
 }
 
 impl Installation {
-    pub(super) fn new(
+    /// An installation as a specification describes it.
+    #[must_use]
+    pub fn new(
         identity: Identity,
         release: Release,
         spec: &FlagsmithDeploymentSpec,
@@ -172,10 +177,11 @@ impl Installation {
         let own_django = spec.django.secret_key_from.as_ref().map(SecretKey::from);
         Self {
             release,
+            tool: Tool::Resource,
             suspended: spec.suspend,
             request_timeout: spec.request_timeout_seconds,
             images: Images::from(&spec.images),
-            database: Database::new(&identity.name, &spec.database),
+            database: Database::new(&identity.name, spec.database.as_ref()),
             generates_django_secret: own_django.is_none(),
             django_secret: own_django.unwrap_or_else(|| SecretKey {
                 name: format!("{}-django", identity.name),
@@ -286,7 +292,7 @@ impl Replicas {
 }
 
 impl Database {
-    fn new(name: &str, spec: &DatabaseSpec) -> Self {
+    fn new(name: &str, spec: Option<&DatabaseSpec>) -> Self {
         let embedded = |settings| Self::Embedded {
             settings,
             url: SecretKey {
@@ -294,8 +300,9 @@ impl Database {
                 key: EMBEDDED_URL_KEY.to_owned(),
             },
         };
-        match (&spec.url_from, &spec.embedded) {
-            (Some(url), _) => Self::External {
+        let url = spec.and_then(|spec| spec.url_from.as_ref().zip(Some(spec)));
+        match (url, spec.and_then(|spec| spec.embedded.as_ref())) {
+            (Some((url, spec)), _) => Self::External {
                 url: url.into(),
                 migration_url: spec.migration_url_from.as_ref().map(SecretKey::from),
                 task_processor_url: spec.task_processor_url_from.as_ref().map(SecretKey::from),

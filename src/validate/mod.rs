@@ -2,6 +2,7 @@
 
 mod database_url;
 mod installation;
+mod observed;
 mod pods;
 mod rules;
 #[cfg(test)]
@@ -9,9 +10,10 @@ mod tests;
 
 pub use database_url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};
 pub use installation::{Database, Identity, Images, Installation, Replicas, Rollback, SecretKey};
+pub use observed::{Pick, SCALED_TO_ZERO_ANNOTATION, Selection, Subject};
 
 use crate::{
-    api::{FlagsmithDeployment, RETRY_MIGRATION_ANNOTATION},
+    api::{FlagsmithDeployment, FlagsmithDeploymentSpec, Mode, RETRY_MIGRATION_ANNOTATION},
     diagnose::{Code, Component, Diagnosis},
     flagsmith::{OLDEST_SUPPORTED, Release},
 };
@@ -42,13 +44,62 @@ impl From<Problem> for Diagnosis {
     }
 }
 
+/// What a resource asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// An installation that the operator makes and keeps.
+    Managed(Box<Installation>),
+    /// An installation of somebody else that it looks at.
+    Observed(Box<Subject>),
+}
+
 /// Parses a resource. The result carries everything that later steps need; the resource itself goes no further.
 ///
 /// # Errors
 /// Every problem at once, so that one edit can mend them all.
-pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Problem>> {
+pub fn validate(resource: &FlagsmithDeployment) -> Result<Wanted, Vec<Problem>> {
+    match resource.spec.mode {
+        Mode::Managed => managed(resource).map(|installation| Wanted::Managed(Box::new(installation))),
+        Mode::Observed => observed::parse(resource).map(|subject| Wanted::Observed(Box::new(subject))),
+    }
+}
+
+fn managed(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Problem>> {
     let mut problems = rules::check(&resource.spec);
-    let release = match resource.spec.version.parse::<Release>() {
+    let release = release(&resource.spec, &mut problems);
+    let rollback = match resource.spec.migrations.rollback.as_ref() {
+        Some(confirmed) => release.and_then(|wanted| {
+            rules::rollback(confirmed, wanted)
+                .map_err(|problem| problems.push(problem))
+                .ok()
+        }),
+        None => None,
+    };
+    let identity = identity(resource, &mut problems);
+    match (release, identity) {
+        (Some(release), Some(identity)) if problems.is_empty() => {
+            let annotation = |name: &str| {
+                resource
+                    .metadata
+                    .annotations
+                    .as_ref()
+                    .and_then(|all| all.get(name))
+                    .filter(|value| !value.is_empty())
+            };
+            Ok(Installation::new(
+                identity,
+                release,
+                &resource.spec,
+                annotation(RETRY_MIGRATION_ANNOTATION).cloned(),
+                rollback,
+            ))
+        }
+        _ => Err(problems),
+    }
+}
+
+fn release(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) -> Option<Release> {
+    match spec.version.as_deref().unwrap_or_default().parse::<Release>() {
         Ok(release) if release < OLDEST_SUPPORTED => {
             problems.push(Problem {
                 code: Code::UnsupportedVersion,
@@ -69,15 +120,10 @@ pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Prob
             ));
             None
         }
-    };
-    let rollback = match resource.spec.migrations.rollback.as_ref() {
-        Some(confirmed) => release.and_then(|wanted| {
-            rules::rollback(confirmed, wanted)
-                .map_err(|problem| problems.push(problem))
-                .ok()
-        }),
-        None => None,
-    };
+    }
+}
+
+fn identity(resource: &FlagsmithDeployment, problems: &mut Vec<Problem>) -> Option<Identity> {
     let identity = Identity::of(resource);
     if let Some(identity) = &identity {
         problems.extend(rules::name(&identity.name));
@@ -88,25 +134,17 @@ pub fn validate(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Prob
             "Create the resource in a namespace.",
         ));
     }
-    match (release, identity) {
-        (Some(release), Some(identity)) if problems.is_empty() => {
-            let annotation = |name: &str| {
-                resource
-                    .metadata
-                    .annotations
-                    .as_ref()
-                    .and_then(|all| all.get(name))
-                    .filter(|value| !value.is_empty())
-            };
-            Ok(Installation::new(
-                identity,
-                release,
-                &resource.spec,
-                annotation(RETRY_MIGRATION_ANNOTATION).cloned(),
-                rollback,
-            ))
+    identity
+}
+
+impl Wanted {
+    /// The installation that is to be made; `None` for one that is only looked at.
+    #[must_use]
+    pub fn managed(self) -> Option<Installation> {
+        match self {
+            Self::Managed(installation) => Some(*installation),
+            Self::Observed(_) => None,
         }
-        _ => Err(problems),
     }
 }
 

@@ -17,6 +17,13 @@ const HOST_LENGTH: usize = 253;
 /// Everything that is wrong with a specification, except its version.
 pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
+    if spec.observe.is_some() {
+        problems.push(Problem::invalid(
+            "spec.observe",
+            "it goes with mode Observed only",
+            "Remove it to have the operator manage the installation, or set spec.mode: Observed.",
+        ));
+    }
     database(spec, &mut problems);
     if !(5..=3600).contains(&spec.request_timeout_seconds) {
         problems.push(Problem::invalid(
@@ -81,7 +88,14 @@ pub(super) fn name(name: &str) -> Option<Problem> {
 }
 
 fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
-    let database = &spec.database;
+    let Some(database) = &spec.database else {
+        problems.push(Problem::invalid(
+            "spec.database",
+            "it is missing",
+            "Name the Secret with DATABASE_URL in spec.database.urlFrom.secretKeyRef, or set spec.database.embedded: {}.",
+        ));
+        return;
+    };
     let (message, remedy) = match (&database.url_from, &database.embedded) {
         (None, None) => (
             "neither urlFrom nor embedded is set",

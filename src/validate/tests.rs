@@ -164,10 +164,10 @@ fn annotations_are_read() {
     let mut resource = resource(&minimal());
     let annotate = |value: &str| Some([(RETRY_MIGRATION_ANNOTATION.to_owned(), value.to_owned())].into());
     resource.metadata.annotations = annotate("2");
-    let installation = validate(&resource).unwrap();
+    let installation = validate(&resource).unwrap().managed().unwrap();
     assert_eq!(installation.retry.as_deref(), Some("2"));
     resource.metadata.annotations = annotate("");
-    assert_eq!(validate(&resource).unwrap().retry, None);
+    assert_eq!(validate(&resource).unwrap().managed().unwrap().retry, None);
 }
 
 #[rstest]
@@ -183,7 +183,7 @@ fn a_rollback_is_confirmed_for_exactly_two_releases(
     let spec = spec(json!({ "version": version, "migrations": { "rollback": rollback } }));
     match (validate(&resource(&spec)), refused) {
         (Ok(installation), None) => {
-            let confirmed = installation.rollback.unwrap();
+            let confirmed = installation.managed().unwrap().rollback.unwrap();
             assert_eq!(confirmed.from, Release::new(2, 265, 0));
             assert_eq!(confirmed.to, Release::new(2, 260, 0));
         }

@@ -24,7 +24,7 @@ fn installation(spec: &Value) -> Installation {
     object["metadata"]["namespace"] = json!("default");
     object["metadata"]["uid"] = json!("5ad6ee1c-6a8f-4f86-9d1a-7a0a1b9c0e51");
     let resource: FlagsmithDeployment = serde_json::from_value(object).unwrap();
-    validate(&resource).unwrap()
+    validate(&resource).unwrap().managed().unwrap()
 }
 
 /// A namespace with the Secrets and nothing else.
@@ -51,6 +51,9 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         preflight: None,
         backups: Vec::new(),
         foreign_autoscalers: std::collections::BTreeSet::new(),
+        migrators: Vec::new(),
+        services: Vec::new(),
+        releases: Vec::new(),
         http_route_api: true,
         exposure: None,
         front: FrontSeen::default(),

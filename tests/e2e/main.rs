@@ -16,6 +16,7 @@ mod kubectl;
 mod life;
 mod migration_trials;
 mod migrations;
+mod observed;
 mod operator;
 mod place;
 mod tasks;

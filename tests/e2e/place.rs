@@ -27,6 +27,10 @@ impl Place {
         Self { namespace }
     }
 
+    pub const fn namespace(&self) -> &'static str {
+        self.namespace
+    }
+
     /// kubectl in this namespace.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         kubectl(&self.with(arguments))

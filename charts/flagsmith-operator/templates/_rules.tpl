@@ -1,24 +1,38 @@
 {{/* What the operator does in the namespaces that it watches, verb by verb. Server-side apply needs create and
      patch; update is nowhere needed. */}}
 {{- define "operator.rules" -}}
+{{- $own := ternary "[get, list, watch]" "[get, list, watch, create, patch, delete]" .Values.rbac.readOnly -}}
 - apiGroups: [operator.flagsmith.com]
   resources: [flagsmithdeployments]
   verbs: [get, list, watch]
 - apiGroups: [operator.flagsmith.com]
   resources: [flagsmithdeployments/status]
   verbs: [get, patch]
+{{- if not .Values.rbac.readOnly }}
 # Children carry blockOwnerDeletion; clusters with the OwnerReferencesPermissionEnforcement admission plugin let
 # only those set it who may update the owner's finalizers. The operator sets no finalizer.
 - apiGroups: [operator.flagsmith.com]
   resources: [flagsmithdeployments/finalizers]
   verbs: [update]
+{{- end }}
 - apiGroups: [""]
   resources: [services, serviceaccounts]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: {{ $own }}
+{{- if not .Values.rbac.readOnly }}
 # Only by the name that a FlagsmithDeployment gives, and to keep the secret key that is generated once.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create]
+{{- else if .Values.databaseProbe }}
+# Only by the names that what runs gives, to look into its database.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
+# Only by the names that the pods of an observed installation give: settings may come from there.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
@@ -27,22 +41,22 @@
   verbs: [get]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: {{ $own }}
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: {{ $own }}
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: {{ $own }}
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: {{ $own }}
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: {{ $own }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: {{ $own }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -13,7 +13,7 @@ use crate::{
     child::{Child, Kind},
     fixtures::{resource, spec},
     flagsmith::env,
-    validate::{Installation, validate},
+    validate::{Installation, Wanted, validate},
 };
 
 /// The value of every environment variable that comes from the user.
@@ -410,7 +410,7 @@ proptest! {
     fn what_validate_accepts_builds(spec in specification(), name in "[a-z]([-a-z0-9]{0,38}[a-z0-9])?") {
         let mut resource = resource(&spec);
         resource.metadata.name = Some(name.clone());
-        let Ok(installation) = validate(&resource) else {
+        let Some(installation) = validate(&resource).ok().and_then(Wanted::managed) else {
             return Err(TestCaseError::reject("refused"));
         };
         let children = everything(&installation);

@@ -1,6 +1,7 @@
 //! `diagnose`: says what is wrong, from the cluster or from logs alone.
 
 mod logs;
+pub mod release;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -22,6 +23,9 @@ pub struct DiagnoseArgs {
     /// The `FlagsmithDeployment`; may be left out where the namespace has only one
     #[arg(value_name = "NAME", conflicts_with_all = ["logs", "component"])]
     name: Option<String>,
+    /// A Helm release of the official chart instead; neither the operator nor its CRD is needed
+    #[arg(long, value_name = "RELEASE", conflicts_with_all = ["name", "logs", "component"])]
+    release: Option<String>,
     /// Logs to read instead, in any of Flagsmith's formats; "-" reads standard input
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "component")]
     logs: Vec<PathBuf>,
@@ -43,31 +47,44 @@ pub fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
         let diagnoses = logs::read(&args.logs, component)?;
         write(
             args.output,
+            "",
             &diagnoses,
             &[],
             "Nothing wrong was found in these logs.",
         )?;
         return Ok(exit(!diagnoses.is_empty()));
     }
-    let look = super::block_on(async {
+    let (heading, diagnoses, not_seen) = super::block_on(async {
         let cluster = args.cluster.connect().await?;
-        Box::pin(look(&cluster, args.name.as_deref(), args.look)).await
+        if let Some(release) = &args.release {
+            let (heading, sight) = Box::pin(release::look(&cluster, release, args.look)).await;
+            return Ok((heading, sight.diagnoses, sight.not_seen));
+        }
+        let look = Box::pin(look(&cluster, args.name.as_deref(), args.look)).await?;
+        Ok((String::new(), look.diagnoses, look.not_seen))
     })?;
     write(
         args.output,
-        &look.diagnoses,
-        &look.not_seen,
+        &heading,
+        &diagnoses,
+        &not_seen,
         "Nothing wrong was found.",
     )?;
     // Something worth knowing is no trouble.
-    Ok(exit(
-        look.diagnoses.iter().any(|it| it.severity != Severity::Info),
-    ))
+    Ok(exit(diagnoses.iter().any(|it| it.severity != Severity::Info)))
 }
 
-fn write(output: Output, diagnoses: &[Diagnosis], not_seen: &[String], nothing: &str) -> Result<(), Failure> {
+fn write(
+    output: Output,
+    heading: &str,
+    diagnoses: &[Diagnosis],
+    not_seen: &[String],
+    nothing: &str,
+) -> Result<(), Failure> {
     let report = findings::Report::new(diagnoses, not_seen);
-    output.write(&report, |_| findings::text(diagnoses, not_seen, nothing))
+    output.write(&report, |_| {
+        heading.to_owned() + &findings::text(diagnoses, not_seen, nothing)
+    })
 }
 
 fn exit(trouble: bool) -> ExitCode {

@@ -5,6 +5,7 @@ mod database;
 mod downgrade;
 mod exposure;
 mod migration;
+mod observed;
 mod pods;
 mod preflight;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 mod workloads;
 
 pub(crate) use database::used_by_pods;
+pub use observed::unseen;
 pub(crate) use pods::last_message;
 pub use refusal::refused;
 pub(crate) use tasks::{age, stuck};
@@ -30,6 +32,21 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
     let mut found = Vec::new();
     found.extend(secrets::check(installation, seen));
     found.extend(database::check(installation, seen));
+    if installation.tool.is_resource() {
+        migrations(installation, seen, &mut found);
+    }
+    found.extend(workloads::check(installation, seen));
+    found.extend(tasks::check(installation, seen));
+    found.extend(exposure::check(installation, seen));
+    if !installation.tool.is_resource() {
+        observed::check(installation, seen, &mut found);
+    }
+    sort(&mut found);
+    found
+}
+
+/// What keeps the operator from migrating.
+fn migrations(installation: &Installation, seen: &Observation, found: &mut Vec<Diagnosis>) {
     found.extend(downgrade::check(installation, seen));
     found.extend(migration::check(installation, seen));
     found.extend(backup::check(installation, seen));
@@ -40,11 +57,6 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
             None => found.push(obstacle),
         }
     }
-    found.extend(workloads::check(installation, seen));
-    found.extend(tasks::check(installation, seen));
-    found.extend(exposure::check(installation, seen));
-    sort(&mut found);
-    found
 }
 
 /// The most severe first; within a severity in the order of the rules, causes before what follows from them.

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
+    diagnose::Change,
     observe::{Observation, PodProblem, PodSummary},
     validate::Installation,
 };
@@ -118,7 +119,14 @@ fn problem_of(
             Severity::Critical,
             format!("The image {image} of the {} cannot be pulled.", component.as_str()),
             vec![format!("pod {name}: {reason}: {message}")],
-            "Check that spec.version exists as a tag, the repository in spec.images, and the credentials in spec.images.pullSecrets.".to_owned(),
+            if installation.tool.is_resource() {
+                "Check that spec.version exists as a tag, the repository in spec.images, and the credentials in spec.images.pullSecrets.".to_owned()
+            } else {
+                format!(
+                    "Check that this tag exists and that the pull Secret is right; then name one that exists: {}",
+                    installation.tool.change(&[Change::Tag(component, "RELEASE")])
+                )
+            },
         ),
         PodProblem::Waiting { reason, message, .. } => named(
             Code::CrashLooping,
@@ -153,6 +161,10 @@ fn problem_of(
                 limit.as_deref().unwrap_or("none: the node itself had no memory left"),
             )],
             match component {
+                _ if !installation.tool.is_resource() => format!(
+                    "{}, or lower GUNICORN_WORKERS (each worker needs about 200 MB).",
+                    installation.tool.change(&[Change::Memory(component, &doubled(limit.as_deref()))])
+                ),
                 Component::Api => "Raise spec.api.resources.limits.memory, or lower spec.api.gunicorn.workers (each worker needs about 200 MB).".to_owned(),
                 Component::TaskProcessor => "Raise spec.taskProcessor.resources.limits.memory.".to_owned(),
                 Component::Migrations => "Raise spec.migrations.resources.limits.memory.".to_owned(),
@@ -162,6 +174,16 @@ fn problem_of(
         // What a Job's pod left behind is told by the Job's own diagnosis.
         PodProblem::Failed { .. } => None,
     }
+}
+
+/// Twice a memory limit; 2Gi, which Flagsmith's documentation recommends, where there is none that can be read.
+fn doubled(limit: Option<&str>) -> String {
+    let parts = limit.and_then(|limit| {
+        let digits = limit.find(|it: char| !it.is_ascii_digit()).unwrap_or(limit.len());
+        let (number, unit) = limit.split_at_checked(digits)?;
+        Some(format!("{}{unit}", number.parse::<u64>().ok()?.checked_mul(2)?))
+    });
+    parts.unwrap_or_else(|| "2Gi".to_owned())
 }
 
 /// Rounded, so that a pod that restarts for days does not rewrite the status at each restart.

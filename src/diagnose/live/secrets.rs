@@ -18,7 +18,11 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
             installation,
             installation.database.url(),
             database,
-            "spec.database.urlFrom",
+            if installation.tool.is_resource() {
+                "spec.database.urlFrom"
+            } else {
+                "the API's environment"
+            },
         ));
     }
     if installation.database.migration_url() != installation.database.url() {
@@ -62,7 +66,7 @@ fn database_secret<T>(
         "kubectl -n {namespace} create secret generic {name} --from-literal={key}='postgresql://USER:PASSWORD@HOST:5432/NAME'"
     );
     let (code, message, evidence, remedy) = match state {
-        SecretState::Present(_) => return None,
+        SecretState::Present(_) | SecretState::Unread => return None,
         SecretState::Missing => (
             Code::DatabaseSecretMissing,
             format!("The Secret {namespace}/{name}, whose key {key} should hold DATABASE_URL, does not exist, so nothing new can be started."),
@@ -73,7 +77,7 @@ fn database_secret<T>(
             Code::DatabaseSecretKeyMissing,
             format!("The Secret {namespace}/{name} has no key {key}, which should hold DATABASE_URL, so nothing new can be started."),
             vec![format!("{field} names key {key}; the Secret has {}", list(keys))],
-            format!("Add the key to the Secret, or name the right one in {field}.secretKeyRef.key."),
+            format!("Add the key to the Secret, or name the right one in {field}."),
         ),
         SecretState::Unusable(why) => (
             Code::DatabaseUrlInvalid,
@@ -97,7 +101,7 @@ fn django_secret(installation: &Installation, state: &SecretState<()>) -> Option
     let namespace = &installation.identity.namespace;
     let SecretKey { name, key } = &installation.django_secret;
     let (what, remedy) = match state {
-        SecretState::Present(()) => return None,
+        SecretState::Present(()) | SecretState::Unread => return None,
         SecretState::Missing if installation.generates_django_secret => (
             format!(
                 "The Secret {namespace}/{name} with Django's secret key is gone. Running pods still have the key, new ones cannot start; a new key would end every session and make stored credentials unreadable, so none is made."
@@ -105,6 +109,14 @@ fn django_secret(installation: &Installation, state: &SecretState<()>) -> Option
             format!(
                 "Restore it from a backup, or from a running pod: kubectl -n {namespace} create secret generic {name} --from-literal={key}=\"$(kubectl -n {namespace} exec deploy/{}-api -- printenv DJANGO_SECRET_KEY)\"",
                 installation.identity.name
+            ),
+        ),
+        SecretState::Missing if !installation.tool.is_resource() => (
+            format!(
+                "The Secret {namespace}/{name}, whose key {key} should hold Django's secret key, does not exist, so no pod can start."
+            ),
+            format!(
+                "Restore it from a backup, or make a new key, which ends every session: kubectl -n {namespace} create secret generic {name} --from-literal={key}=\"$(openssl rand -base64 48)\""
             ),
         ),
         SecretState::Missing => (
@@ -120,8 +132,12 @@ fn django_secret(installation: &Installation, state: &SecretState<()>) -> Option
                 "The Secret {namespace}/{name} has no key {key} for Django's secret key; it has {}.",
                 list(keys)
             ),
-            "Add the key to the Secret, or name the right one in spec.django.secretKeyFrom.secretKeyRef.key."
-                .to_owned(),
+            if installation.tool.is_resource() {
+                "Add the key to the Secret, or name the right one in spec.django.secretKeyFrom.secretKeyRef.key."
+            } else {
+                "Add the key to the Secret, or name the right one in the API's environment."
+            }
+            .to_owned(),
         ),
         SecretState::Unusable(why) => (
             format!("The key {key} of Secret {namespace}/{name} cannot be Django's secret key: {why}."),

@@ -61,9 +61,8 @@ fn stalled(installation: &Installation, state: &WorkloadState, component: Compon
         ),
         vec![format!("Deployment {}: {words}", state.name)],
         format!(
-            "See why the newest pod is not ready: kubectl -n {namespace} describe pods -l app.kubernetes.io/instance={},app.kubernetes.io/component={}",
-            installation.identity.name,
-            component.as_str(),
+            "See why the newest pod is not ready: kubectl -n {namespace} describe pods -l {}",
+            state.selector,
         ),
     ))
 }

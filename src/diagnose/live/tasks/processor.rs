@@ -7,8 +7,9 @@ use super::{
     processors, words,
 };
 use crate::{
-    observe::{Observation, database::QueueProbe},
-    validate::Installation,
+    diagnose::Change,
+    observe::{Observation, WorkloadState, database::QueueProbe},
+    validate::{Installation, SCALED_TO_ZERO_ANNOTATION},
 };
 
 /// How long a pod may run without being ready: a start takes 5 to 15 seconds of CPU, three times that on a busy
@@ -20,7 +21,12 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         return Vec::new();
     };
     if installation.task_processor_replicas() == 0 {
-        return vec![scaled_to_zero(seen)];
+        let intended = state.resting;
+        return if intended {
+            Vec::new()
+        } else {
+            vec![scaled_to_zero(installation, seen, state)]
+        };
     }
     if state.desired > 0 && state.ready == 0 {
         return not_ready(installation, seen, &state.name).into_iter().collect();
@@ -28,8 +34,20 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
     Vec::new()
 }
 
-fn scaled_to_zero(seen: &Observation) -> Diagnosis {
-    let mut evidence = vec!["spec.taskProcessor.replicas is 0".to_owned()];
+fn scaled_to_zero(installation: &Installation, seen: &Observation, state: &WorkloadState) -> Diagnosis {
+    let tool = &installation.tool;
+    let (set, hint) = if tool.is_resource() {
+        ("spec.taskProcessor.replicas is 0".to_owned(), String::new())
+    } else {
+        (
+            format!("Deployment {}: spec.replicas is 0", state.name),
+            format!(
+                " If it is intended: kubectl -n {} annotate deployment {} {SCALED_TO_ZERO_ANNOTATION}=intended",
+                installation.identity.namespace, state.name
+            ),
+        )
+    };
+    let mut evidence = vec![set];
     evidence.extend(waiting(seen));
     diagnosis(
         Code::TaskProcessorScaledToZero,
@@ -38,7 +56,10 @@ fn scaled_to_zero(seen: &Observation) -> Diagnosis {
         "No task processor runs: webhooks, audit log, scheduled changes and clean-ups are queued and wait."
             .to_owned(),
         evidence,
-        "Set spec.taskProcessor.replicas to 1 or more; the queue is then worked off.".to_owned(),
+        format!(
+            "{}; the queue is then worked off.{hint}",
+            tool.change(&[Change::Replicas(Component::TaskProcessor, 1)])
+        ),
     )
 }
 

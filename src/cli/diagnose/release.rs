@@ -1,0 +1,58 @@
+//! `diagnose --release`: an installation of the official Helm chart, without the operator and without its CRD.
+
+use std::fmt::Write as _;
+
+use super::super::{
+    cluster::Cluster,
+    look::{LookArgs, Sight, look_at},
+};
+use crate::{
+    observe::{WorkloadState, discover::Found},
+    validate::{Identity, Selection, Subject},
+};
+
+/// What is looked at when a release is named.
+pub fn subject(cluster: &Cluster, release: &str) -> Subject {
+    Subject {
+        identity: Identity {
+            name: release.to_owned(),
+            namespace: cluster.namespace.clone(),
+            uid: String::new(),
+            generation: 0,
+        },
+        selection: Selection::Release(release.to_owned()),
+        release: None,
+        database: None,
+    }
+}
+
+/// Looks at a release.
+pub async fn look(cluster: &Cluster, release: &str, args: LookArgs) -> (String, Sight) {
+    let (found, sight) = Box::pin(look_at(cluster, &subject(cluster, release), args)).await;
+    (heading(release, &cluster.namespace, &found), sight)
+}
+
+/// What runs, in a line each.
+fn heading(release: &str, namespace: &str, found: &Found) -> String {
+    let mut text = format!("Helm release {release} in namespace {namespace}\n");
+    for (name, state) in [
+        ("api", &found.api),
+        ("task-processor", &found.task_processor),
+        ("frontend", &found.frontend),
+    ] {
+        let line = state.as_ref().map_or_else(|| "none".to_owned(), summary);
+        let _ = writeln!(text, "  {name:<15} {line}");
+    }
+    text.push('\n');
+    text
+}
+
+fn summary(state: &WorkloadState) -> String {
+    let version = state
+        .release
+        .map_or_else(|| "unknown version".to_owned(), |release| release.to_string());
+    format!(
+        "{version}, {} of {} ready (Deployment {})",
+        state.ready, state.desired, state.name
+    )
+}

@@ -1,0 +1,64 @@
+//! A pass over an installation that somebody else made: it looks, diagnoses and reports. It is handed nothing that
+//! could write anything but status and Events.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+
+use super::{backoff::jittered, metrics::Outcome, reconcile::Error};
+use crate::{
+    api::FlagsmithDeployment,
+    apply::Applied,
+    decide::Plan,
+    diagnose::live,
+    observe::{FRESH_WHILE_FAILING, Observer, discover::Namespaces},
+    report::{Context, Reporter},
+    validate::Subject,
+};
+
+/// What such a pass needs.
+#[derive(Clone, Copy)]
+pub(super) struct Eyes<'a> {
+    pub(super) namespaces: &'a Namespaces,
+    pub(super) observer: &'a Observer,
+    pub(super) reporter: &'a Reporter,
+}
+
+/// observe → diagnose → report.
+pub(super) async fn pass(
+    resource: &FlagsmithDeployment,
+    subject: &Subject,
+    eyes: Eyes<'_>,
+    now: Timestamp,
+) -> Result<(Action, Outcome), Error> {
+    let objects = eyes
+        .namespaces
+        .objects(&subject.identity, eyes.observer.http_route())
+        .await;
+    let previous = eyes.reporter.previous(resource);
+    let (found, seen) = Box::pin(eyes.observer.observe_foreign(subject, &objects, previous, now)).await;
+    let installation = &found.installation;
+    let mut diagnoses = live::diagnose(installation, &seen);
+    diagnoses.extend(live::unseen(&objects.not_seen));
+    live::sort(&mut diagnoses);
+    let report = Context {
+        installation,
+        seen: &seen,
+        plan: &Plan::of_nothing(installation, &seen),
+        diagnoses: &diagnoses,
+        complete: true,
+    };
+    let held_back = eyes
+        .reporter
+        .report(resource, report, &Applied::default())
+        .await?;
+    // Some troubles only count after a while, without a further event.
+    let next = if seen.untroubled() {
+        eyes.observer.next_look(&subject.identity.uid)
+    } else {
+        FRESH_WHILE_FAILING
+    };
+    let wait: Duration = held_back.map_or_else(|| jittered(next, &mut rand::rng()), |wait| wait.min(next));
+    Ok((Action::requeue(wait), Outcome::Unchanged))
+}

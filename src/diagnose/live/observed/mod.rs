@@ -1,0 +1,25 @@
+//! Causes that only installations have which somebody else made: the operator's own never come to this.
+
+mod migrators;
+mod pooler;
+mod presence;
+mod processor;
+mod replicas;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use super::{Code, Component, Diagnosis, Severity, diagnosis};
+use crate::{observe::Observation, validate::Installation};
+
+pub use presence::unseen;
+
+/// Adds to what the rules for every installation have found.
+pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut Vec<Diagnosis>) {
+    pooler::check(installation, seen, found);
+    found.extend(presence::check(installation, seen));
+    found.extend(settings::check(installation, seen));
+    processor::check(installation, seen, found);
+    found.extend(migrators::check(installation, seen));
+    found.extend(replicas::check(installation, seen));
+}

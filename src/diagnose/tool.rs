@@ -1,0 +1,272 @@
+//! How the owner of an installation changes it, so that a remedy is something that he can type: a field of the
+//! `FlagsmithDeployment`, a value of the official chart, or a kubectl command. Rules say what to change, never how.
+
+use std::fmt::Write as _;
+
+use super::Component;
+
+/// What the owner of an installation changes it with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tool {
+    /// The `FlagsmithDeployment`, which the operator turns into objects.
+    #[default]
+    Resource,
+    /// A release of the official chart (flagsmith/flagsmith; values as of chart 0.81.0).
+    Helm {
+        /// The name of the release.
+        release: String,
+        /// The version of the chart, so that a change of one value changes nothing else.
+        chart: Option<String>,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// Manifests that somebody wrote.
+    Kubectl {
+        /// The namespace.
+        namespace: String,
+        /// The Deployments of API, task processor and frontend.
+        deployments: [Option<String>; 3],
+    },
+}
+
+/// One thing to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// The number of pods.
+    Replicas(Component, i32),
+    /// The tag of the image: a release.
+    Tag(Component, &'a str),
+    /// The memory limit.
+    Memory(Component, &'a str),
+    /// An environment variable.
+    Env(Component, &'a str, &'a str),
+    /// An environment variable that is to go.
+    NoEnv(Component, &'a str),
+    /// What the container is started with: the image's `flagsmith` and these arguments.
+    Start(Component, &'a [&'a str]),
+    /// A task processor where there is none.
+    EnableTaskProcessor,
+    /// No migration in the API's init containers; one Job instead.
+    MigrateInJob,
+    /// Seconds between SIGTERM and SIGKILL.
+    GracePeriod(Component, i32),
+    /// A number of pods that only the autoscaler decides.
+    LeaveReplicas(Component),
+}
+
+impl Tool {
+    /// The changes as one command, or as a phrase that names fields of the `FlagsmithDeployment`.
+    #[must_use]
+    pub fn change(&self, changes: &[Change<'_>]) -> String {
+        match self {
+            Self::Resource => {
+                let fields: Vec<String> = changes.iter().map(field).collect();
+                format!("Set {}", fields.join(" and "))
+            }
+            Self::Helm {
+                release,
+                chart,
+                namespace,
+            } => {
+                let mut command =
+                    format!("helm upgrade {release} flagsmith/flagsmith --namespace {namespace}");
+                if let Some(chart) = chart {
+                    let _ = write!(command, " --version {chart}");
+                }
+                command.push_str(" --reuse-values");
+                for change in changes {
+                    let _ = write!(command, " {}", value(change));
+                }
+                command
+            }
+            Self::Kubectl {
+                namespace,
+                deployments,
+            } => {
+                let commands: Vec<String> = changes
+                    .iter()
+                    .map(|change| kubectl(change, namespace, deployments))
+                    .collect();
+                commands.join(" && ")
+            }
+        }
+    }
+
+    /// Whether the operator itself makes the objects.
+    #[must_use]
+    pub const fn is_resource(&self) -> bool {
+        matches!(self, Self::Resource)
+    }
+}
+
+/// The name of a component in the specification and in the chart's values.
+const fn key(component: Component) -> &'static str {
+    match component {
+        Component::TaskProcessor => "taskProcessor",
+        Component::Frontend => "frontend",
+        Component::Migrations => "migrations",
+        _ => "api",
+    }
+}
+
+fn field(change: &Change<'_>) -> String {
+    match change {
+        Change::Replicas(component, pods) => format!("spec.{}.replicas: {pods}", key(*component)),
+        Change::Tag(_, tag) => format!("spec.version: \"{tag}\""),
+        Change::Memory(component, limit) => {
+            format!("spec.{}.resources.limits.memory: {limit}", key(*component))
+        }
+        Change::Env(component, name, value) => {
+            format!("spec.{}.env: {name}=\"{value}\"", key(*component))
+        }
+        Change::NoEnv(component, name) => format!("spec.{}.env without {name}", key(*component)),
+        Change::GracePeriod(component, seconds) => format!(
+            "spec.{}.pod.terminationGracePeriodSeconds: {seconds}",
+            key(*component)
+        ),
+        Change::LeaveReplicas(component) => format!(
+            "spec.{0}.autoscaling instead of spec.{0}.replicas",
+            key(*component)
+        ),
+        // The operator starts every component the way that works.
+        Change::Start(..) | Change::EnableTaskProcessor | Change::MigrateInJob => {
+            "spec.suspend: false, so that the operator restores its own settings".to_owned()
+        }
+    }
+}
+
+fn value(change: &Change<'_>) -> String {
+    match change {
+        Change::Replicas(component, pods) => format!("--set {}.replicacount={pods}", key(*component)),
+        Change::Tag(component, tag) => format!("--set {}.image.tag={tag}", key(*component)),
+        Change::Memory(component, limit) => {
+            format!("--set {}.resources.limits.memory={limit}", key(*component))
+        }
+        Change::Env(component, name, value) => {
+            format!("--set-string '{}.extraEnv.{name}={value}'", key(*component))
+        }
+        Change::NoEnv(component, name) => format!("--set {}.extraEnv.{name}=null", key(*component)),
+        Change::Start(component, arguments) => format!(
+            "--set-json '{0}.command=[\"flagsmith\"]' --set-json '{0}.args={1}'",
+            key(*component),
+            list(arguments)
+        ),
+        Change::EnableTaskProcessor => "--set taskProcessor.enabled=true".to_owned(),
+        Change::MigrateInJob => {
+            "--set api.enableMigrateDbInitContainer=false --set jobs.migrateDb.enabled=true".to_owned()
+        }
+        Change::GracePeriod(component, seconds) => {
+            format!(
+                "--set {}.terminationGracePeriodSeconds={seconds}",
+                key(*component)
+            )
+        }
+        Change::LeaveReplicas(component) => format!("--set {}.replicacount=null", key(*component)),
+    }
+}
+
+fn kubectl(change: &Change<'_>, namespace: &str, deployments: &[Option<String>; 3]) -> String {
+    let name = |component: Component| {
+        let [api, task_processor, frontend] = deployments;
+        match component {
+            Component::TaskProcessor => task_processor.as_deref().unwrap_or("TASK_PROCESSOR"),
+            Component::Frontend => frontend.as_deref().unwrap_or("FRONTEND"),
+            _ => api.as_deref().unwrap_or("API"),
+        }
+    };
+    let patch = |component: Component, patch: &str| {
+        format!(
+            "kubectl -n {namespace} patch deployment {} {patch}",
+            name(component)
+        )
+    };
+    match change {
+        Change::Replicas(component, pods) => format!(
+            "kubectl -n {namespace} scale deployment {} --replicas={pods}",
+            name(*component)
+        ),
+        // The repository that is there, with another tag.
+        Change::Tag(component, tag) => format!(
+            "kubectl -n {namespace} get deployment {0} -o json | sed -E 's#(\"image\": *\"[^\"]*flagsmith[^\":]*):[^\"]*\"#\\1:{tag}\"#' | kubectl apply -f -",
+            name(*component),
+        ),
+        Change::Memory(component, limit) => format!(
+            "kubectl -n {namespace} set resources deployment/{} --limits=memory={limit}",
+            name(*component)
+        ),
+        Change::Env(component, variable, value) => format!(
+            "kubectl -n {namespace} set env deployment/{} {variable}='{value}'",
+            name(*component)
+        ),
+        Change::NoEnv(component, variable) => format!(
+            "kubectl -n {namespace} set env deployment/{} {variable}-",
+            name(*component)
+        ),
+        Change::Start(component, arguments) => patch(
+            *component,
+            &format!(
+                "--type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/command\",\"value\":[\"flagsmith\"]}},{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/args\",\"value\":{}}}]'",
+                list(arguments)
+            ),
+        ),
+        Change::EnableTaskProcessor => format!(
+            "kubectl -n {namespace} create deployment flagsmith-task-processor --image=\"$(kubectl -n {namespace} get deployment {} -o jsonpath='{{.spec.template.spec.containers[0].image}}')\" -- flagsmith start task-processor, with the environment of the API",
+            name(Component::Api)
+        ),
+        Change::MigrateInJob => format!(
+            "{}, and run \"flagsmith migrate\" in a Job before each new release",
+            patch(
+                Component::Api,
+                "--type=json -p '[{\"op\":\"remove\",\"path\":\"/spec/template/spec/initContainers\"}]'"
+            )
+        ),
+        Change::GracePeriod(component, seconds) => patch(
+            *component,
+            &format!(
+                "-p '{{\"spec\":{{\"template\":{{\"spec\":{{\"terminationGracePeriodSeconds\":{seconds}}}}}}}}}'"
+            ),
+        ),
+        Change::LeaveReplicas(component) => format!(
+            "Remove spec.replicas from the manifest of Deployment {}",
+            name(*component)
+        ),
+    }
+}
+
+/// A JSON list of strings.
+fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    format!("[{}]", quoted.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const CHANGES: [Change<'static>; 2] = [
+        Change::Replicas(Component::TaskProcessor, 1),
+        Change::Env(Component::Api, "GUNICORN_WORKERS", "2"),
+    ];
+
+    #[rstest]
+    #[case(
+        Tool::Resource,
+        "Set spec.taskProcessor.replicas: 1 and spec.api.env: GUNICORN_WORKERS=\"2\""
+    )]
+    #[case(
+        Tool::Helm { release: "acme".to_owned(), chart: Some("0.81.0".to_owned()), namespace: "prod".to_owned() },
+        "helm upgrade acme flagsmith/flagsmith --namespace prod --version 0.81.0 --reuse-values --set taskProcessor.replicacount=1 --set-string 'api.extraEnv.GUNICORN_WORKERS=2'"
+    )]
+    #[case(
+        Tool::Kubectl {
+            namespace: "prod".to_owned(),
+            deployments: [Some("web".to_owned()), Some("worker".to_owned()), None],
+        },
+        "kubectl -n prod scale deployment worker --replicas=1 && kubectl -n prod set env deployment/web GUNICORN_WORKERS='2'"
+    )]
+    fn says_the_same_in_each_tool(#[case] tool: Tool, #[case] expected: &str) {
+        assert_eq!(tool.change(&CHANGES), expected);
+    }
+}

@@ -1,0 +1,139 @@
+//! An installation that somebody else made: which objects it consists of, and what it is set to. The core is pure:
+//! objects in, the same [`Installation`] and [`Observation`] out as for one that the operator made.
+//!
+//! [`Installation`]: crate::validate::Installation
+//! [`Observation`]: crate::observe::Observation
+
+mod credentials;
+mod migrators;
+mod namespaces;
+mod objects;
+mod select;
+mod specification;
+#[cfg(test)]
+mod tests;
+
+pub(super) use credentials::{Sources, read};
+pub use namespaces::Namespaces;
+pub use objects::Objects;
+pub use select::Selected;
+pub use specification::{Adoption, adoption};
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::{
+    ConfigMaps, DatabaseProbe, Observation, Secrets, WorkloadState,
+    database::Queues,
+    observer::{ingress_state, route_state},
+};
+use crate::{
+    api::FlagsmithDeploymentStatus,
+    diagnose::Tool,
+    flagsmith::OLDEST_SUPPORTED,
+    validate::{Installation, Selection, Subject},
+};
+
+/// What was found of an installation, and what it would be as a specification.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// As if its owner had asked the operator for it.
+    pub installation: Installation,
+    /// The specification that says so, and what it cannot say.
+    pub adoption: Adoption,
+    /// The API's Deployment.
+    pub api: Option<WorkloadState>,
+    /// The task processor's.
+    pub task_processor: Option<WorkloadState>,
+    /// The frontend's.
+    pub frontend: Option<WorkloadState>,
+}
+
+/// Puts together what an installation is. A release that nothing names is taken for the oldest that the operator
+/// knows, so that no rule about newer releases speaks.
+#[must_use]
+pub fn find(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps) -> Found {
+    let state = |deployment: Option<&_>| deployment.map(|it| WorkloadState::new(it, config_maps));
+    let (api, task_processor, frontend) = (
+        state(selected.api),
+        state(selected.task_processor),
+        state(selected.frontend),
+    );
+    let mut adoption = adoption(subject, selected, config_maps);
+    let release = subject
+        .release
+        .or_else(|| api.as_ref()?.release)
+        .or_else(|| task_processor.as_ref()?.release)
+        .unwrap_or(OLDEST_SUPPORTED);
+    adoption.spec.version = Some(release.to_string());
+    let mut installation = Installation::new(subject.identity.clone(), release, &adoption.spec, None, None);
+    installation.generates_django_secret = false;
+    installation.tool = tool(subject, selected);
+    Found {
+        installation,
+        adoption,
+        api,
+        task_processor,
+        frontend,
+    }
+}
+
+/// What was seen of the objects; Secrets and database are looked at elsewhere.
+#[must_use]
+pub fn observation(
+    found: &Found,
+    selected: &Selected<'_>,
+    objects: &Objects,
+    previous: FlagsmithDeploymentStatus,
+    now: Timestamp,
+) -> Observation {
+    let ingress = selected.ingresses.first().map(|ingress| ingress_state(ingress));
+    let route = selected.routes.first().map(route_state);
+    Observation {
+        now,
+        previous,
+        api: found.api.clone(),
+        task_processor: found.task_processor.clone(),
+        frontend: found.frontend.clone(),
+        embedded_database: None,
+        jobs: selected.jobs.iter().map(|job| migrators::job(job)).collect(),
+        foreign_migration: None,
+        pods: selected.pods(objects),
+        secrets: Secrets::unread(),
+        database: DatabaseProbe::NotProbed,
+        queues: Queues::default(),
+        preflight: None,
+        backups: Vec::new(),
+        foreign_autoscalers: selected
+            .autoscalers
+            .iter()
+            .filter_map(|it| select::targets(it))
+            .collect(),
+        migrators: migrators::runs(found, selected, objects),
+        services: objects
+            .services
+            .iter()
+            .map(|service| service.name_any())
+            .collect(),
+        releases: selected.releases.clone(),
+        http_route_api: objects.routes.is_some(),
+        exposure: ingress.or(route),
+        front: selected.front(objects),
+    }
+}
+
+fn tool(subject: &Subject, selected: &Selected<'_>) -> Tool {
+    let namespace = subject.identity.namespace.clone();
+    match &subject.selection {
+        Selection::Release(release) => Tool::Helm {
+            release: release.clone(),
+            chart: selected.chart.clone(),
+            namespace,
+        },
+        Selection::Components { .. } => Tool::Kubectl {
+            namespace,
+            deployments: [selected.api, selected.task_processor, selected.frontend]
+                .map(|deployment| deployment.and_then(|it| it.metadata.name.clone())),
+        },
+    }
+}

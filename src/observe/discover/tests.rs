@@ -1,0 +1,173 @@
+//! What is found among the objects that the official chart makes, and among others.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed, subject},
+    observe::ContainerState,
+    validate::{Database, Pick, SecretKey},
+};
+
+fn name(state: Option<&WorkloadState>) -> Option<&str> {
+    state.map(|state| state.name.as_str())
+}
+
+#[test]
+fn a_release_with_flagsmith_in_its_name() {
+    let objects = objects(CHART_DEFAULT);
+    let (found, seen) = observed("flagsmith", &objects);
+    assert_eq!(name(found.api.as_ref()), Some("flagsmith-api"));
+    assert_eq!(
+        name(found.frontend.as_ref()),
+        Some("flagsmith"),
+        "the frontend has no suffix"
+    );
+    assert_eq!(found.task_processor, None);
+    assert_eq!(found.installation.release.to_string(), "2.265.0");
+    let api = found.api.unwrap();
+    assert!(api.init_containers.iter().any(ContainerState::migrates));
+    assert!(api.container().unwrap().environment.lacks("TASK_RUN_METHOD"));
+    assert_eq!(
+        seen.exposure,
+        Some(crate::observe::ExposureState::Waiting),
+        "its Ingress is found"
+    );
+    let Database::External { url, .. } = &found.installation.database else {
+        panic!("{:?}", found.installation.database)
+    };
+    assert_eq!(
+        (url.name.as_str(), url.key.as_str()),
+        ("flagsmith", "DATABASE_URL")
+    );
+    assert_eq!(
+        found.installation.django_secret.name,
+        "flagsmith-django-secret-key"
+    );
+    assert_eq!(found.adoption.unsupported, Vec::<String>::new());
+}
+
+#[test]
+fn a_release_without_it_with_everything() {
+    let objects = objects(CHART_WITH_PROCESSOR);
+    let (found, seen) = observed("acme", &objects);
+    assert_eq!(name(found.api.as_ref()), Some("acme-flagsmith-api"));
+    assert_eq!(
+        name(found.task_processor.as_ref()),
+        Some("acme-flagsmith-task-processor")
+    );
+    assert_eq!(seen.jobs.len(), 1);
+    assert!(seen.foreign_autoscalers.contains("acme-flagsmith-api"));
+    assert!(
+        found
+            .task_processor
+            .unwrap()
+            .containers
+            .iter()
+            .any(ContainerState::migrates)
+    );
+    assert_eq!(
+        found.installation.tool,
+        Tool::Helm {
+            release: "acme".to_owned(),
+            chart: Some("0.81.0".to_owned()),
+            namespace: "prod".to_owned(),
+        }
+    );
+}
+
+#[test]
+fn several_releases_in_one_namespace_are_told_apart() {
+    let mut both = objects(CHART_DEFAULT);
+    both.deployments.extend(objects(CHART_WITH_PROCESSOR).deployments);
+    let (found, seen) = observed("acme", &both);
+    assert_eq!(name(found.frontend.as_ref()), Some("acme-flagsmith"));
+    assert_eq!(seen.releases, ["acme", "flagsmith"]);
+    let (found, _) = observed("other", &both);
+    assert_eq!(found.api, None);
+}
+
+#[test]
+fn objects_of_the_operator_itself_are_no_release() {
+    let text = CHART_DEFAULT.replace("managed-by: Helm", "managed-by: flagsmith-operator");
+    let (found, seen) = observed("flagsmith", &objects(&text));
+    assert_eq!((found.api, seen.releases), (None, Vec::new()));
+}
+
+#[rstest]
+#[case(Pick::Name("flagsmith-api".to_owned()))]
+#[case(Pick::Labels([("app.kubernetes.io/component", "api")].into_iter().collect()))]
+fn components_are_found_by_name_or_labels(#[case] api: Pick) {
+    let objects = objects(CHART_DEFAULT);
+    let subject = subject(Selection::Components {
+        api,
+        task_processor: None,
+        frontend: Some(Pick::Name("elsewhere".to_owned())),
+        migrations: None,
+    });
+    let found = find(
+        &subject,
+        &Selected::new(&subject.selection, &objects),
+        &ConfigMaps::new(),
+    );
+    assert_eq!(name(found.api.as_ref()), Some("flagsmith-api"));
+    assert_eq!(found.frontend, None);
+    assert_eq!(
+        found
+            .installation
+            .tool
+            .change(&[crate::diagnose::Change::Replicas(
+                crate::diagnose::Component::Api,
+                3
+            )]),
+        "kubectl -n prod scale deployment flagsmith-api --replicas=3"
+    );
+}
+
+#[test]
+fn a_moving_tag_says_no_release_and_the_owner_can() {
+    let objects = objects(&CHART_DEFAULT.replace(":2.265.0", ":latest"));
+    let (found, _) = observed("flagsmith", &objects);
+    assert_eq!(
+        found.api.unwrap().release,
+        None,
+        "the chart's version label proves nothing"
+    );
+    let mut subject = subject(Selection::Release("flagsmith".to_owned()));
+    subject.release = "2.260.0".parse().ok();
+    subject.database = Some(SecretKey {
+        name: "mine".to_owned(),
+        key: "URL".to_owned(),
+    });
+    let selected = Selected::new(&subject.selection, &objects);
+    let found = find(&subject, &selected, &ConfigMaps::new());
+    assert_eq!(found.installation.release.to_string(), "2.260.0");
+    assert_eq!(found.installation.database.url().name, "mine");
+}
+
+#[test]
+fn pods_are_given_their_component_by_the_selectors() {
+    let mut objects = objects(CHART_WITH_PROCESSOR);
+    let job = objects.jobs.first().unwrap().metadata.name.clone().unwrap();
+    for (pod, labels) in [
+        (
+            "a",
+            json!({ "app.kubernetes.io/name": "flagsmith", "app.kubernetes.io/instance": "acme", "app.kubernetes.io/component": "api" }),
+        ),
+        ("b", json!({ "batch.kubernetes.io/job-name": job })),
+        ("c", json!({ "app": "somebody" })),
+    ] {
+        let pod = json!({ "metadata": { "name": pod, "labels": labels } });
+        objects
+            .pods
+            .push(std::sync::Arc::new(serde_json::from_value(pod).unwrap()));
+    }
+    let (_, seen) = observed("acme", &objects);
+    let pods: Vec<_> = seen
+        .pods
+        .iter()
+        .map(|pod| (pod.name.as_str(), pod.component.as_str()))
+        .collect();
+    assert_eq!(pods, [("a", "api"), ("b", "migrations")]);
+}

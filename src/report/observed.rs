@@ -1,0 +1,93 @@
+//! Conditions of an installation that somebody else made, where they differ: nothing is asked for, so what counts is
+//! whether it works.
+
+use super::conditions::{Context, Verdict, critical, of, verdict};
+use crate::{
+    diagnose::{Component, Severity},
+    flagsmith::env,
+    observe::{JobOutcome, WorkloadState},
+};
+
+/// Whether every migration is applied, as far as ready pods and Jobs tell.
+pub(super) fn migrations(context: Context<'_>) -> Verdict {
+    let seen = context.seen;
+    if let Some(diagnosis) = critical(context, Component::Migrations) {
+        return of(diagnosis);
+    }
+    if let Some(job) = seen.jobs.iter().find(|job| job.outcome == JobOutcome::Active) {
+        return verdict(
+            "False",
+            "Running",
+            format!("Job {} is migrating the database", job.name),
+        );
+    }
+    // The health check behind the readiness probe has included the migrations since Flagsmith 2.19.
+    let current = seen
+        .api
+        .as_ref()
+        .is_some_and(|api| api.rolled_out() && api.ready > 0);
+    if current {
+        verdict(
+            "True",
+            "ReportedByPods",
+            "ready pods of the API find every migration of their release applied",
+        )
+    } else {
+        verdict(
+            "Unknown",
+            "NotKnown",
+            "no pod of the newest template is ready that could tell",
+        )
+    }
+}
+
+/// A component that is not there.
+pub(super) fn absent(context: Context<'_>, component: Component) -> Verdict {
+    if let Some(diagnosis) = critical(context, component) {
+        return of(diagnosis);
+    }
+    let api = context.seen.api.as_ref().and_then(WorkloadState::container);
+    let queued = api.and_then(|api| api.environment.value(env::TASK_RUN_METHOD)) == Some("TASK_PROCESSOR");
+    match component {
+        Component::TaskProcessor if !queued => verdict("True", "NotUsed", "the API runs its tasks itself"),
+        Component::Frontend => verdict("True", "NotUsed", "no frontend belongs to this installation"),
+        _ => verdict("False", "NotFound", "there is no such Deployment"),
+    }
+}
+
+/// The summary: everything that is there works.
+pub(super) fn ready(context: Context<'_>) -> Verdict {
+    let worst = context
+        .diagnoses
+        .first()
+        .filter(|first| first.severity == Severity::Critical);
+    if let Some(diagnosis) = worst {
+        return of(diagnosis);
+    }
+    let seen = context.seen;
+    let waiting: Vec<&str> = [
+        (&seen.task_processor, "task processor"),
+        (&seen.api, "API"),
+        (&seen.frontend, "frontend"),
+    ]
+    .into_iter()
+    .filter(|(state, _)| state.as_ref().is_some_and(|state| !state.rolled_out()))
+    .map(|(_, name)| name)
+    .collect();
+    if !waiting.is_empty() {
+        return verdict(
+            "False",
+            "Progressing",
+            format!("pods are being replaced; waiting for: {}", waiting.join(", ")),
+        );
+    }
+    let release = seen.api.as_ref().and_then(|api| api.release).map_or_else(
+        || "Flagsmith".to_owned(),
+        |release| format!("Flagsmith {release}"),
+    );
+    verdict(
+        "True",
+        "Available",
+        format!("{release} runs; it is observed, not managed"),
+    )
+}
