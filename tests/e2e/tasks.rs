@@ -36,7 +36,10 @@ fn every_trouble_of_the_task_processor_is_named() {
     step("a processor killed in the middle of a batch", stuck);
     step("a slow task while more and more are queued", growing);
     step("a session that holds a lock", stalled);
-    step("more threads than the server has connections", connections);
+    step(
+        "a sleep of a minute, and more threads than the server has connections",
+        settings,
+    );
     step("the number of processors follows the queue", follow_the_queue);
     place.remove();
     operator::uninstall();
@@ -172,12 +175,16 @@ fn stalled(place: &Place) {
     place.await_ready();
 }
 
-fn connections(place: &Place) {
-    place.apply(&resource("  taskProcessor: {threads: 60}\n"));
+fn settings(place: &Place) {
+    place.apply(&resource(
+        "  taskProcessor: {threads: 60, sleepIntervalMilliseconds: 60000}\n",
+    ));
+    named(place, "TaskSleepIntervalHigh", RESTART);
     let diagnosis = named(place, "ConnectionBudgetExceeded", RESTART);
     says(&diagnosis, &["max_connections", "60 threads"]);
     place.apply(&resource(""));
     gone(place, "ConnectionBudgetExceeded", RESTART);
+    gone(place, "TaskSleepIntervalHigh", TWO_LOOKS);
     place.await_ready();
 }
 

@@ -28,14 +28,14 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
             ),
             vec![
                 format!(
-                    "API: up to {} pods × {} workers × {} threads = {}",
+                    "API: pods × workers × threads, {} × {} × {} = {}",
                     budget.api_pods,
                     budget.api_workers,
                     budget.api_threads,
                     budget.api()
                 ),
                 format!(
-                    "task processor: up to {} pods × {} = {} (each of {} threads has a connection, and the task that it runs has one)",
+                    "task processor: pods × connections, {} × {} = {} (each of {} threads has one, and so has the task that it runs)",
                     budget.processors,
                     budget.per_processor(),
                     budget.processors * budget.per_processor(),

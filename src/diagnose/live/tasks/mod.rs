@@ -9,6 +9,7 @@ mod failing;
 mod growing;
 mod locks;
 mod processor;
+mod sleep;
 mod stalled;
 mod stuck;
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
     let absent = processor::check(installation, seen);
     let nobody_works = !absent.is_empty();
     found.extend(absent);
+    found.extend(sleep::check(installation, seen));
     for look in looks(installation, seen) {
         if !nobody_works {
             let stalled = stalled::check(&look);

@@ -53,12 +53,12 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
     );
     evidence.extend(queue.blockers.iter().map(|blocker| {
         format!(
-            "{}: {} wait for a lock held by pid {}, application \"{}\", {}",
+            "{}: {} for a lock held by pid {}, application \"{}\", {}",
             look.source(),
             if blocker.waiting == 1 {
-                "a session".to_owned()
+                "a session waits".to_owned()
             } else {
-                format!("{} sessions", super::words::count(blocker.waiting))
+                format!("{} sessions wait", super::words::count(blocker.waiting))
             },
             blocker.pid,
             blocker.application,

@@ -438,6 +438,24 @@ fn connections(#[case] limit: i64, #[case] port: u16, #[case] expected: bool) {
     assert_eq!(codes(&seen), expected);
 }
 
+#[rstest]
+#[case::the_default(500, false)]
+#[case::noticed_by_nobody(5_000, false)]
+#[case::a_minute(60_000, true)]
+fn sleeping(#[case] milliseconds: i32, #[case] expected: bool) {
+    let wanted = installation(&spec(
+        json!({ "taskProcessor": { "sleepIntervalMilliseconds": milliseconds } }),
+    ));
+    let found = check(&wanted, &seen(|_| {}));
+    let codes: Vec<Code> = found.iter().map(|diagnosis| diagnosis.code).collect();
+    let expected = if expected {
+        vec![Code::TaskSleepIntervalHigh]
+    } else {
+        vec![]
+    };
+    assert_eq!(codes, expected, "{found:?}");
+}
+
 #[test]
 fn a_processor_that_does_not_get_ready_is_told_unless_its_pods_say_why() {
     let mut seen = seen(silent);
