@@ -77,12 +77,8 @@ impl Observation {
         }
         let session = self.preflight()?.migrators.first()?;
         Some(format!(
-            "PostgreSQL session {} of role {} (application {:?}), which has been changing table {} since {:.0}",
-            session.pid,
-            session.role,
-            session.application,
-            session.relation,
-            session.since(),
+            "PostgreSQL session {} of role {} (application {:?}), which changes table {}",
+            session.pid, session.role, session.application, session.relation,
         ))
     }
 

@@ -149,12 +149,14 @@ fn held(holder: &OtherSession, preflight: &Preflight) -> Diagnosis {
             .iter()
             .map(|it| {
                 format!(
-                    "database: pid {}, application {:?}, role \"{}\", {}, transaction open since {:.0}, lock on {}",
+                    "database: pid {}, application {:?}, role \"{}\", {}{}, lock on {}",
                     it.pid,
                     it.application,
                     it.role,
                     it.state,
-                    it.since(),
+                    it.since()
+                        .map(|since| format!(", transaction open since {since:.0}"))
+                        .unwrap_or_default(),
                     it.relation
                 )
             })

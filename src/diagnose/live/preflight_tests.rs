@@ -48,7 +48,7 @@ fn session(application: &str) -> OtherSession {
         application: application.to_owned(),
         role: "app".to_owned(),
         state: "idle in transaction".to_owned(),
-        since: 0,
+        since: Some(0),
         relation: "users_ffadminuser".to_owned(),
     }
 }

@@ -66,8 +66,9 @@ pub struct OtherSession {
     pub role: String,
     /// `active`, `idle in transaction`, …
     pub state: String,
-    /// When its transaction began, in microseconds since 1970.
-    pub since: i64,
+    /// When its transaction began, in microseconds since 1970; hidden from a role that is neither the same nor in
+    /// `pg_read_all_stats`.
+    pub since: Option<i64>,
     /// A table that it holds a lock on.
     pub relation: String,
 }
@@ -88,8 +89,8 @@ pub struct History {
 impl OtherSession {
     /// When its transaction began.
     #[must_use]
-    pub fn since(&self) -> Timestamp {
-        Timestamp::from_microsecond(self.since).unwrap_or_default()
+    pub fn since(&self) -> Option<Timestamp> {
+        Timestamp::from_microsecond(self.since?).ok()
     }
 }
 
@@ -116,7 +117,7 @@ const RIGHTS: &str = "SELECT current_user::text, current_schema()::text, \
      has_database_privilege(current_database(), 'CREATE'), \
      EXISTS (SELECT FROM pg_extension WHERE extname = 'hstore'), \
      current_setting('max_connections')::int4 - current_setting('superuser_reserved_connections')::int4, \
-     (SELECT count(*)::int4 FROM pg_stat_activity WHERE backend_type = 'client backend'), \
+     (SELECT count(datid)::int4 FROM pg_stat_activity), \
      coalesce(to_regclass('django_migrations') IS NOT NULL, false), \
      coalesce(has_table_privilege(to_regclass('django_migrations'), 'SELECT'), false)";
 
@@ -201,13 +202,13 @@ async fn owners(session: &mut Session) -> Result<Vec<Owner>, ProbeFailure> {
 }
 
 async fn others(session: &mut Session, condition: &str) -> Result<Vec<OtherSession>, ProbeFailure> {
-    let rows: Vec<(i32, String, String, String, i64, String)> = session
+    let rows: Vec<(i32, String, String, String, Option<i64>, String)> = session
         .all(AssertSqlSafe(format!(
             "SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename::text, ''), coalesce(a.state, ''), \
              (extract(epoch FROM min(a.xact_start)) * 1000000)::int8, min(t.relname)::text \
              FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid JOIN ({TABLES}) t ON t.oid = l.relation \
              WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() \
-             AND a.backend_type = 'client backend' AND l.granted \
+             AND coalesce(a.backend_type, 'client backend') = 'client backend' AND l.granted \
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
              AND {condition} GROUP BY 1, 2, 3, 4 ORDER BY 5, 1 LIMIT {NAMED}"
         )))
@@ -232,5 +233,5 @@ const HOLDERS: &str = "a.xact_start < now() - interval '60 s'";
 /// Locks that only changes of the schema take, however young they are. `CREATE INDEX CONCURRENTLY` takes a weaker
 /// one, and so does VACUUM: its statement tells. What another role does is hidden from an ordinary one, its locks
 /// are not.
-const MIGRATORS: &str = "a.xact_start IS NOT NULL AND (l.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock') \
+const MIGRATORS: &str = "(l.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock') \
      OR l.mode = 'ShareUpdateExclusiveLock' AND a.query ~* '^\\s*(CREATE|DROP|ALTER)')";
