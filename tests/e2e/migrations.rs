@@ -8,6 +8,7 @@ use crate::{
 };
 
 #[test]
+#[ignore = "not yet seen to pass: make trial-migrations"]
 fn a_migration_fails_is_mended_and_is_undone() {
     step("install the operator by its chart", operator::installed);
     let place = Place::new("migrations");
