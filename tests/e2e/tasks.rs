@@ -1,7 +1,10 @@
 //! Every way in which jobs do not run, made for real: each is named within two looks into the database, and its name
 //! is gone within two looks after the remedy.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -14,6 +17,8 @@ use crate::{
 
 /// Seconds between two looks into a database in this story; a minute by default.
 const INTERVAL: &str = "5";
+/// In this time there is a look, whatever the moment.
+const LOOK: Duration = Duration::from_secs(8);
 /// Two looks, the passes around them, and what a busy machine adds.
 const TWO_LOOKS: Duration = Duration::from_secs(25);
 /// The longest silence of a healthy processor (a minute, `stalled.rs`), and two looks.
@@ -111,9 +116,9 @@ fn stuck(place: &Place) {
         let locked = place.sql("SELECT count(*) FROM task_processor_task WHERE is_locked");
         (locked.parse::<i32>().unwrap() >= 10).then_some(()).ok_or(locked)
     });
-    let pods = processors(place);
-    // Process 1 of the container ignores signals from inside; the kubelet's SIGKILL after no grace is as sudden.
-    place.kubectl(&["delete", "pod", &pods[0], "--grace-period=0", "--force"]);
+    // A look meanwhile dates the locks: the processor that comes next cannot have taken them.
+    sleep(LOOK);
+    kill(place);
     let diagnosis = named(place, "TasksStuckLocked", RESTART);
     says(
         &diagnosis,
@@ -143,13 +148,7 @@ fn growing(place: &Place) {
     gone(place, "TaskQueueGrowing", TWO_LOOKS);
     // Busy threads would end only with their batches.
     place.sql("UPDATE task_processor_task SET completed = true WHERE is_locked");
-    place.kubectl(&[
-        "delete",
-        "pod",
-        &processors(place)[0],
-        "--grace-period=0",
-        "--force",
-    ]);
+    kill(place);
     place.await_ready();
     gone(place, "TasksStuckLocked", TWO_LOOKS);
 }
@@ -283,6 +282,12 @@ fn condition_reason(place: &Place, kind: &str) -> String {
 fn condition(place: &Place, kind: &str, field: &str) -> String {
     let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].{field}}}");
     place.kubectl(&["get", "fsd", "flagsmith", "-o", &path])
+}
+
+/// SIGKILL in the middle of a batch, a second after SIGTERM; returns when the container has ended. A forced deletion
+/// would return while it goes on taking tasks.
+fn kill(place: &Place) {
+    place.kubectl(&["delete", "pod", &processors(place)[0], "--grace-period=1"]);
 }
 
 fn processors(place: &Place) -> Vec<String> {
