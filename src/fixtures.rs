@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     observe::{
-        ConfigMaps, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets,
+        CloseLooks, ConfigMaps, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets,
         database::Queues,
         discover::{self, Found, Objects, Selected},
     },
@@ -66,6 +66,7 @@ pub(crate) fn observation() -> Observation {
         jobs: Vec::new(),
         foreign_migration: None,
         pods: Vec::new(),
+        close_looks: CloseLooks::default(),
         secrets: Secrets {
             database: SecretState::Present(database()),
             migration_database: SecretState::Present(database()),

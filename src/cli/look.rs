@@ -12,7 +12,7 @@ use crate::{
     controller::metrics::Metrics,
     diagnose::{Code, Component, Diagnosis, Severity, live},
     observe::{
-        DatabaseProbe, FRESH, Observation, Observer, Watches,
+        CloseLooker, Closeness, DatabaseProbe, FRESH, Observation, Observer, Watches,
         discover::{Found, Objects},
         once,
     },
@@ -25,6 +25,9 @@ pub struct LookArgs {
     /// Connect to the database from this machine, with the URL of the installation's Secret
     #[arg(long)]
     pub connect_database: bool,
+    /// Whether pods' logs are read.
+    #[arg(skip = true)]
+    pub read_logs: bool,
 }
 
 /// What one look showed.
@@ -100,11 +103,17 @@ pub async fn look_at(cluster: &Cluster, subject: &Subject, args: LookArgs) -> (F
 }
 
 fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observer {
+    let closeness = if args.read_logs {
+        Closeness::Thorough
+    } else {
+        Closeness::None
+    };
     Observer::new(
         cluster.client.clone(),
         watches,
         args.connect_database.then_some(FRESH),
         Metrics::new(),
+        CloseLooker::new(cluster.client.clone(), closeness, None),
     )
 }
 

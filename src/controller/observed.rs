@@ -55,7 +55,7 @@ pub(super) async fn pass(
         .await?;
     // Some troubles only count after a while, without a further event.
     let next = if seen.untroubled() {
-        eyes.observer.next_look(&subject.identity.uid)
+        eyes.observer.next_look(&subject.identity.uid, now)
     } else {
         FRESH_WHILE_FAILING
     };

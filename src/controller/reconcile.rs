@@ -206,9 +206,12 @@ async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Out
     result?;
     // A refused child is tried again like a failing look: whoever removes the obstacle wants to see it heal.
     // So is a pod in trouble looked at again: some troubles only count after a while, without a further event.
-    let troubled = seen.pods.iter().any(|pod| !pod.problems.is_empty());
+    let troubled = seen
+        .pods
+        .iter()
+        .any(|pod| !pod.problems.is_empty() || pod.starting());
     let next = if applied.refused.is_empty() && !troubled {
-        context.observer.next_look(&installation.identity.uid)
+        context.observer.next_look(&installation.identity.uid, now)
     } else {
         crate::observe::FRESH_WHILE_FAILING
     };

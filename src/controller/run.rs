@@ -27,7 +27,9 @@ use super::{
 use crate::{
     api::{self, FlagsmithDeployment},
     apply::Applier,
-    observe::{Observer, Scope, Trigger, Watches, discover::Namespaces, watch as watches},
+    observe::{
+        CloseLooker, Closeness, Observer, Scope, Trigger, Watches, discover::Namespaces, watch as watches,
+    },
     report::Reporter,
 };
 
@@ -104,6 +106,7 @@ async fn passes(
 ) {
     let watched = Arc::new(Watches::default());
     let (trigger, triggers) = mpsc::channel(TRIGGERS);
+    let close = CloseLooker::new(client.clone(), Closeness::Sampled, Some(trigger.clone()));
     let watching = watches::run(
         client.clone(),
         settings.scope.clone(),
@@ -117,6 +120,7 @@ async fn passes(
             Arc::clone(&watched),
             settings.database_interval,
             metrics.clone(),
+            close,
         ),
         namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(

@@ -165,6 +165,25 @@ impl Code {
 }
 
 impl Code {
+    /// Whether it is a connection to the database that does not come about or breaks: whatever the words, one trouble
+    /// with one database.
+    #[must_use]
+    pub const fn is_connection(self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseHostNotFound
+                | Self::DatabaseUnreachable
+                | Self::DatabaseTlsMismatch
+                | Self::DatabaseAccessRejected
+                | Self::DatabaseAuthenticationFailed
+                | Self::DatabaseNotFound
+                | Self::DatabaseStarting
+                | Self::DatabaseConnectionsExhausted
+                | Self::DatabaseConnectionLost
+                | Self::DatabasePoolerRejectsOptions
+        )
+    }
+
     /// Whether the operator goes on by itself once the outside world has changed; otherwise a person must change
     /// the resource, an object or an annotation first.
     #[must_use]

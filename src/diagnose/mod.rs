@@ -4,12 +4,14 @@ pub mod catalogue;
 mod code;
 pub mod live;
 pub mod log;
+mod ranking;
 pub mod redact;
 mod rules;
 mod tool;
 
 pub use code::Code;
 pub use log::{Investigation, diagnose_log};
+pub use ranking::rank;
 use serde::Serialize;
 pub use tool::{Change, Tool};
 

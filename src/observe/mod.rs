@@ -2,12 +2,14 @@
 
 mod autoscaler;
 mod classes;
+mod close_look;
 mod container;
 pub mod database;
 pub mod discover;
 mod due;
 mod front;
 pub mod index;
+mod logs;
 mod migrators;
 mod news;
 mod object;
@@ -19,16 +21,18 @@ mod secrets;
 pub mod watch;
 mod workload;
 
+pub use close_look::{CloseLooker, CloseLooks, Closeness, LogReading, Warning};
 pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
 pub use database::preflight::{History, OtherSession, Owner, Preflight};
 pub use front::{Annotated, FrontSeen};
 pub use index::{Index, Watched};
+pub use logs::Run;
 pub use news::Urgency;
 pub use object::Object;
 
 pub use observation::{
-    DatabaseProbe, ExposureState, MigratorRun, Observation, Pending, PodProblem, PodSummary, ProbeFailure,
-    ProbeFailureKind, SecretState, Secrets,
+    ContainerRun, DatabaseProbe, ExposureState, MigratorRun, Observation, Pending, PodProblem, PodSummary,
+    ProbeFailure, ProbeFailureKind, SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
 pub use watch::{Scope, Trigger, Watches};

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use jiff::Timestamp;
 
-use super::{FrontSeen, JobOutcome, JobState, Preflight, WorkloadState, database::Queues};
+use super::{CloseLooks, FrontSeen, JobOutcome, JobState, Preflight, WorkloadState, database::Queues};
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     flagsmith::Release,
@@ -32,6 +32,8 @@ pub struct Observation {
     pub foreign_migration: Option<String>,
     /// Pods of this installation.
     pub pods: Vec<PodSummary>,
+    /// What was read of their logs and Events.
+    pub close_looks: CloseLooks,
     /// The Secrets that the installation refers to.
     pub secrets: Secrets,
     /// What a connection to the database gave.
@@ -339,6 +341,8 @@ pub struct PodSummary {
     pub terminating: bool,
     /// When its first container was started last; `None` while it does not run.
     pub started: Option<Timestamp>,
+    /// Its containers, those that initialise it first.
+    pub containers: Vec<ContainerRun>,
     /// What keeps it from running well.
     pub problems: Vec<PodProblem>,
     /// The migrations that it found to do before it began.
@@ -352,6 +356,31 @@ pub struct Pending {
     pub count: i32,
     /// The first of them, as `app.name`; as many as a termination message holds.
     pub names: Vec<String>,
+}
+
+impl PodSummary {
+    /// Whether it runs without being ready.
+    #[must_use]
+    pub fn starting(&self) -> bool {
+        !self.ready && self.phase == "Running"
+    }
+}
+
+/// One container of a pod as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerRun {
+    /// Its name.
+    pub name: String,
+    /// It initialises the pod.
+    pub init: bool,
+    /// How often it was started again.
+    pub restarts: i32,
+    /// Since when it runs; `None` when it does not.
+    pub running_since: Option<Timestamp>,
+    /// The end of its last run, where that was an error.
+    pub failed: Option<Timestamp>,
+    /// It is ready, or has done its work.
+    pub ready: bool,
 }
 
 /// What keeps a pod from running well, read from its status.

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    ConfigMaps, DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState, Observation, PodSummary,
-    SecretState, Secrets, Watched, Watches, WorkloadState,
+    CloseLooker, CloseLooks, ConfigMaps, DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState,
+    Observation, PodSummary, SecretState, Secrets, Watched, Watches, WorkloadState,
     classes::Classes,
     database::{Databases, Queues},
     discover::{self, Found, Objects, Selected, Sources},
@@ -54,6 +54,7 @@ pub struct Observer {
     looks: Mutex<HashMap<String, Look>>,
     /// The `ConfigMaps` of somebody else's installations, and when they were read.
     config_maps: Mutex<HashMap<String, (Instant, ConfigMaps)>>,
+    close: CloseLooker,
 }
 
 /// The last look at the Secrets of one installation.
@@ -70,15 +71,18 @@ struct Look {
 }
 
 impl Observer {
-    /// An observer that looks at databases once in `database_interval`; not at all without one.
+    /// An observer that looks at databases once in `database_interval`, not at all without one, and looks at pods as
+    /// closely as `close` does.
     #[must_use]
     pub fn new(
         client: Client,
         watches: Arc<Watches>,
         database_interval: Option<Duration>,
         metrics: Metrics,
+        close: CloseLooker,
     ) -> Self {
         Self {
+            close,
             client,
             watches,
             databases: database_interval.map(|interval| Databases::new(interval, metrics)),
@@ -100,6 +104,7 @@ impl Observer {
             databases.forget(uid);
         }
         self.due.forget(uid);
+        self.close.forget(uid);
     }
 
     /// Makes the next observation read Secrets and databases again.
@@ -120,9 +125,9 @@ impl Observer {
         self.watches.http_route()
     }
 
-    /// When Secrets or databases are due for another look.
+    /// When Secrets, databases or logs are due for another look.
     #[must_use]
-    pub fn next_look(&self, uid: &str) -> Duration {
+    pub fn next_look(&self, uid: &str, now: Timestamp) -> Duration {
         let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = looks.get(uid).map_or(Duration::ZERO, |look| {
             self.fresh_for(uid, look).saturating_sub(look.at.elapsed())
@@ -131,7 +136,7 @@ impl Observer {
             .databases
             .as_ref()
             .and_then(|databases| databases.next_look(uid));
-        [database, self.due.next_look(uid)]
+        [database, self.due.next_look(uid), Some(self.close.next(uid, now))]
             .into_iter()
             .flatten()
             .fold(secrets, Duration::min)
@@ -146,6 +151,8 @@ impl Observer {
     ) -> Observation {
         let look = self.look(installation, None, false).await;
         let pods = self.pods(installation);
+        let close_looks = Box::pin(self.close.look(&installation.identity, &pods, now)).await;
+        self.doubt_database(&installation.identity.uid, &close_looks, now);
         let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;
         let (backups, jobs): (Vec<Job>, Vec<Job>) = self
             .owned_of::<Job>(installation, Kind::Job)
@@ -191,6 +198,7 @@ impl Observer {
             foreign_migration: self
                 .foreign_migration(installation, &look.secrets)
                 .or(ahead.foreign_pod),
+            close_looks,
             pods,
             foreign_autoscalers: self.foreign_autoscalers(installation),
             migrators: Vec::new(),
@@ -233,6 +241,13 @@ impl Observer {
         }
     }
 
+    /// Looks at the databases now where a log has just said that they cannot be connected to.
+    fn doubt_database(&self, uid: &str, looks: &CloseLooks, now: Timestamp) {
+        if let Some(databases) = self.databases.as_ref().filter(|_| doubted(looks, now)) {
+            databases.look_again(uid);
+        }
+    }
+
     /// Looks at an installation that somebody else made.
     pub async fn observe_foreign(
         &self,
@@ -252,10 +267,13 @@ impl Observer {
                 !observation.untroubled(),
             )
             .await;
+        let close_looks = Box::pin(self.close.look(&subject.identity, &observation.pods, now)).await;
+        self.doubt_database(&subject.identity.uid, &close_looks, now);
         let (database, queues) = self
             .databases(&subject.identity.uid, &look, &observation.pods)
             .await;
         let observation = Observation {
+            close_looks,
             front: self.with_controller(observation.front).await,
             secrets: look.secrets,
             database,
@@ -488,6 +506,15 @@ pub(super) fn ingress_state(ingress: &Ingress) -> ExposureState {
     } else {
         ExposureState::Waiting
     }
+}
+
+/// Whether a log that was read a moment ago says that the database cannot be connected to.
+fn doubted(looks: &CloseLooks, now: Timestamp) -> bool {
+    let mut refusals = looks.logs.iter().flat_map(|reading| reading.found.iter());
+    refusals.any(|(last, diagnosis)| {
+        let ago = Duration::try_from(now.duration_since(*last)).unwrap_or_default();
+        diagnosis.code.is_connection() && ago < FRESH_WHILE_FAILING
+    })
 }
 
 /// An HTTPRoute is accepted when every Gateway that answered says so (condition Accepted of each parent).

@@ -1,9 +1,9 @@
 //! Pods, reduced to what keeps them from running well. Pure conversions.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
-use super::{Pending, PodProblem, PodSummary};
+use super::{ContainerRun, Pending, PodProblem, PodSummary};
 use crate::child::marks;
 
 /// Characters of a termination message that are kept; the cause stands at its end.
@@ -37,15 +37,21 @@ impl From<&Pod> for PodSummary {
             })
             .into_iter()
             .collect();
-        let containers = status.into_iter().flat_map(|status| {
-            status
-                .init_container_statuses
-                .iter()
-                .flatten()
-                .chain(status.container_statuses.iter().flatten())
-        });
+        let initial = status
+            .into_iter()
+            .flat_map(|status| status.init_container_statuses.iter().flatten());
+        let main = status
+            .into_iter()
+            .flat_map(|status| status.container_statuses.iter().flatten());
+        let containers = || {
+            initial
+                .clone()
+                .map(|it| (it, true))
+                .chain(main.clone().map(|it| (it, false)))
+        };
         problems.extend(
-            containers.flat_map(|container| container_problems(container, limit(pod, &container.name))),
+            containers()
+                .flat_map(|(container, _)| container_problems(container, limit(pod, &container.name))),
         );
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
@@ -56,6 +62,9 @@ impl From<&Pod> for PodSummary {
             ready: condition("Ready").is_some_and(|it| it.status == "True"),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             started: started(pod),
+            containers: containers()
+                .map(|(container, init)| container_run(container, init))
+                .collect(),
             problems,
             pending: status.and_then(|status| {
                 status
@@ -101,10 +110,26 @@ fn pending(message: &str) -> Option<Pending> {
     })
 }
 
-fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec<PodProblem> {
-    let ended = |state: Option<&k8s_openapi::api::core::v1::ContainerState>| {
-        state.and_then(|state| state.terminated.clone())
+fn container_run(container: &ContainerStatus, init: bool) -> ContainerRun {
+    let failed = |state: Option<&ContainerState>| {
+        let ended = state?.terminated.as_ref()?;
+        (ended.exit_code != 0).then(|| ended.finished_at.as_ref().map(|time| time.0))?
     };
+    let running = container.state.as_ref().and_then(|state| state.running.as_ref());
+    ContainerRun {
+        name: container.name.clone(),
+        init,
+        restarts: container.restart_count,
+        running_since: running
+            .and_then(|running| running.started_at.as_ref())
+            .map(|time| time.0),
+        failed: failed(container.state.as_ref()).or_else(|| failed(container.last_state.as_ref())),
+        ready: container.ready,
+    }
+}
+
+fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec<PodProblem> {
+    let ended = |state: Option<&ContainerState>| state.and_then(|state| state.terminated.clone());
     let last = ended(container.state.as_ref()).or_else(|| ended(container.last_state.as_ref()));
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
     let reason = waiting.and_then(|waiting| waiting.reason.clone());

@@ -6,7 +6,7 @@ use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     build::build,
     decide::{MigrationKey, decide},
-    observe::{DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, database::Queues},
+    observe::{CloseLooks, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, database::Queues},
     validate::{DatabaseIdentity, Installation, validate},
 };
 use kube::{
@@ -39,6 +39,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         jobs: Vec::new(),
         foreign_migration: None,
         pods: Vec::new(),
+        close_looks: CloseLooks::default(),
         secrets: Secrets {
             database: SecretState::Present(database.clone()),
             task_processor_database: None,

@@ -39,6 +39,10 @@
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
+# Why the probes of a pod fail; asked only about a pod that does not become ready.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: {{ $own }}

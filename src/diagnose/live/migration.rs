@@ -1,6 +1,6 @@
 //! A migration Job that has failed, that is being tried again, or that cannot start.
 
-use super::{Code, Component, Diagnosis, Severity, diagnosis, pods};
+use super::{Code, Component, Diagnosis, Severity, diagnosis, logs, pods};
 use crate::{
     api::{MigrationResult, MigrationStatus, RETRY_MIGRATION_ANNOTATION},
     decide::Step,
@@ -71,7 +71,8 @@ fn failed(
         .iter()
         .position(|diagnosis| diagnosis.code == Code::MigrationOutOfMemory)
         .map(|position| others.remove(position));
-    let explained = memory.or_else(|| pods::last_message(seen, LABEL).and_then(from_log));
+    // The whole log where it was read, or its end, which the termination message keeps.
+    let explained = memory.or_else(|| from_logs(seen));
     let first = match (reason.as_str(), explained) {
         ("DeadlineExceeded", _) => {
             let reached = seen.previous.migration.as_ref().and_then(reached);
@@ -153,7 +154,7 @@ fn remembered(installation: &Installation, seen: &Observation, recorded: &Migrat
 
 /// An attempt that failed of something that passes by itself, while the next one is on its way.
 fn tried_again(seen: &Observation) -> Option<Diagnosis> {
-    let cause = pods::last_message(seen, LABEL).and_then(from_log)?;
+    let cause = from_logs(seen)?;
     Some(Diagnosis {
         severity: Severity::Warning,
         component: Component::Migrations,
@@ -192,10 +193,14 @@ fn retry(installation: &Installation) -> String {
     )
 }
 
+/// What the log of the last failed pod says.
+fn from_logs(seen: &Observation) -> Option<Diagnosis> {
+    logs::migration(seen).or_else(|| pods::last_message(seen, LABEL).and_then(from_log))
+}
+
 /// What the end of a failed pod's log says, as far as its termination message holds it.
 fn from_log(message: &str) -> Option<Diagnosis> {
-    crate::diagnose::diagnose_log(Component::Migrations, message.as_bytes())
-        .ok()?
+    crate::diagnose::diagnose_log(Component::Migrations, "migration log", message.as_bytes())
         .into_iter()
         .next()
 }

@@ -4,12 +4,14 @@ mod backup;
 mod database;
 mod downgrade;
 mod exposure;
+mod logs;
 mod migration;
 mod observed;
 mod pods;
 mod preflight;
 #[cfg(test)]
 mod preflight_tests;
+mod probes;
 mod refusal;
 mod secrets;
 mod tasks;
@@ -23,7 +25,7 @@ pub(crate) use pods::last_message;
 pub use refusal::refused;
 pub(crate) use tasks::{age, stuck};
 
-use super::{Code, Component, Diagnosis, Severity};
+use super::{Code, Component, Diagnosis, Severity, rank};
 use crate::{observe::Observation, validate::Installation};
 
 /// Everything that is wrong with an installation, as far as this observation shows, the most severe first.
@@ -41,6 +43,8 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
     if !installation.tool.is_resource() {
         observed::check(installation, seen, &mut found);
     }
+    found.extend(logs::check(seen));
+    let mut found = rank(found);
     sort(&mut found);
     found
 }

@@ -8,11 +8,12 @@ use super::diagnose;
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::MigrationKey,
-    diagnose::{Code, Diagnosis, Severity},
+    diagnose::{Code, Component, Diagnosis, Severity, diagnose_log},
     fixtures::{database, installation, minimal, observation, spec},
     observe::{
-        DatabaseProbe, ExposureState, JobOutcome, JobState, Observation, PodProblem, PodSummary,
-        ProbeFailure, ProbeFailureKind, SecretState, WorkloadState, database::QueueProbe,
+        CloseLooks, ContainerRun, DatabaseProbe, ExposureState, JobOutcome, JobState, LogReading,
+        Observation, PodProblem, PodSummary, ProbeFailure, ProbeFailureKind, Run, SecretState, Warning,
+        WorkloadState, database::QueueProbe,
     },
 };
 
@@ -475,4 +476,153 @@ fn the_worst_comes_first() {
     assert_eq!(found.first().unwrap().code, Code::ImagePullFailed);
     let different: BTreeSet<_> = found.iter().map(|it| it.code).collect();
     assert_eq!(different.len(), found.len(), "one diagnosis for one cause");
+}
+
+/// What a log showed, read by the reader itself.
+fn reading(component: Component, pod: &str, run: Run, log: &str) -> LogReading {
+    let found = diagnose_log(component, &format!("log of pod {pod}"), log.as_bytes());
+    LogReading {
+        pod: pod.to_owned(),
+        container: "flagsmith".to_owned(),
+        component,
+        run,
+        at: observation().now,
+        found: found.into_iter().map(|it| (observation().now, it)).collect(),
+    }
+}
+
+const REFUSED: &str = "2026-11-22T15:40:56.9Z [warning  ] Error was: OperationalError: connection to server at \"10.0.0.9\", port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections? [common.core.management.commands.waitfordb]\n2026-11-22T15:41:01.9Z [error    ] Failed to connect to DB within 5 seconds. [common.core.management.commands.waitfordb]\n";
+
+#[test]
+fn a_database_that_only_the_pods_log_knows_to_be_down_explains_their_crashes() {
+    let crashing = pod(
+        "api",
+        vec![PodProblem::CrashLoop {
+            restarts: 3,
+            exit_code: Some(1),
+            reason: None,
+            message: None,
+        }],
+    );
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(
+                Component::Api,
+                "flagsmith-api-abc",
+                Run::Failed { restarts: 3 },
+                REFUSED,
+            )],
+            warnings: Vec::new(),
+        },
+        pods: vec![crashing],
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [Code::DatabaseUnreachable], "{found:#?}");
+    assert!(
+        found[0].evidence[0].starts_with("log of pod flagsmith-api-abc: "),
+        "{found:#?}"
+    );
+    assert!(
+        found[0]
+            .evidence
+            .iter()
+            .any(|line| line.starts_with("therefore, api: ")),
+        "{found:#?}"
+    );
+    assert!(found[0].message.contains("10.0.0.9"), "{found:#?}");
+}
+
+#[test]
+fn what_a_ready_pod_logged_of_a_database_that_works_again_is_over() {
+    let sampled = reading(
+        Component::Api,
+        "flagsmith-api-abc",
+        Run::Sample(observation().now),
+        REFUSED,
+    );
+    assert!(!sampled.found.is_empty());
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![sampled],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    assert_eq!(of(&seen), []);
+}
+
+#[test]
+fn a_worker_that_is_killed_in_a_ready_pod_is_a_warning() {
+    let killed = "2026-11-22T15:40:56.9Z [error    ] Worker (pid:24526) was sent SIGKILL! Perhaps out of memory? [gunicorn.error]\n";
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(
+                Component::Api,
+                "flagsmith-api-abc",
+                Run::Sample(observation().now),
+                killed,
+            )],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [Code::GunicornWorkerOutOfMemory]);
+    assert_eq!(found[0].severity, Severity::Warning);
+}
+
+#[rstest]
+#[case::not_answering(
+    "Readiness probe failed: HTTP probe failed with statuscode: 500",
+    0,
+    60,
+    Some(Code::ProbeFailing)
+)]
+#[case::still_starting("Startup probe failed: connection refused", 0, 20, None)]
+#[case::killed(
+    "Liveness probe failed: context deadline exceeded",
+    2,
+    20,
+    Some(Code::LivenessProbeKilling)
+)]
+#[case::about_to_be_killed(
+    "Liveness probe failed: context deadline exceeded",
+    0,
+    60,
+    Some(Code::ProbeFailing)
+)]
+fn probes_that_fail(
+    #[case] message: &str,
+    #[case] restarts: i32,
+    #[case] age: i64,
+    #[case] expected: Option<Code>,
+) {
+    let mut unready = pod("api", vec![]);
+    unready.ready = false;
+    unready.containers = vec![ContainerRun {
+        name: "flagsmith".to_owned(),
+        init: false,
+        restarts,
+        running_since: Some(observation().now - SignedDuration::from_secs(age)),
+        failed: None,
+        ready: false,
+    }];
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: Vec::new(),
+            warnings: vec![Warning {
+                pod: unready.name.clone(),
+                reason: "Unhealthy".to_owned(),
+                message: message.to_owned(),
+            }],
+        },
+        pods: vec![unready],
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found).first().copied(), expected, "{found:#?}");
+    for diagnosis in &found {
+        assert!(diagnosis.evidence[0].contains(message), "{found:#?}");
+    }
 }

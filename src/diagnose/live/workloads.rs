@@ -1,6 +1,6 @@
 //! Deployments whose pods cannot be made or do not become ready.
 
-use super::{Code, Component, Diagnosis, Severity, diagnosis, pods};
+use super::{Code, Component, Diagnosis, Severity, diagnosis, pods, probes};
 use crate::{
     observe::{Observation, WorkloadState},
     validate::Installation,
@@ -16,6 +16,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         let problems = pods::check(installation, seen, label, component);
         let explained = !problems.is_empty();
         found.extend(problems);
+        found.extend(probes::check(installation, seen, label, component));
         let Some(state) = state else { continue };
         found.extend(replica_failure(state, component));
         if !explained {

@@ -19,6 +19,8 @@ const SOURCES: usize = 256;
 #[derive(Debug)]
 pub struct Investigation {
     case: Case,
+    /// Whether evidence gives line numbers: those of a running pod's log are gone at the next look.
+    numbered: bool,
     needles: Needles,
     inputs: Vec<String>,
     sources: HashMap<(u16, String), u16>,
@@ -27,9 +29,22 @@ pub struct Investigation {
     latest: (u16, String, usize),
 }
 
-/// Diagnoses one log of a component, for example of a pod's container. Pure besides reading: the same bytes give
-/// the same answer. The log of a migration Job has component [`Component::Migrations`].
-pub fn diagnose_log(component: Component, log: impl BufRead) -> io::Result<Vec<Diagnosis>> {
+/// Diagnoses the log of a pod's container; `name` stands for it in the evidence. Pure: the same bytes give the same
+/// answer. The log of a migration Job has component [`Component::Migrations`].
+#[must_use]
+pub fn diagnose_log(component: Component, name: &str, log: &[u8]) -> Vec<Diagnosis> {
+    let mut investigation = Investigation {
+        numbered: false,
+        ..Investigation::new(component)
+    };
+    // Bytes in memory can always be read.
+    let _ = investigation.read(name, log);
+    investigation.conclude()
+}
+
+/// Diagnoses one log as the command line does.
+#[cfg(test)]
+pub(crate) fn read_one(component: Component, log: impl BufRead) -> io::Result<Vec<Diagnosis>> {
     let mut investigation = Investigation::new(component);
     investigation.read("", log)?;
     Ok(investigation.conclude())
@@ -41,6 +56,7 @@ impl Investigation {
     pub fn new(component: Component) -> Self {
         Self {
             case: Case::new(component),
+            numbered: true,
             needles: Needles::new(),
             inputs: Vec::new(),
             sources: HashMap::new(),
@@ -87,13 +103,14 @@ impl Investigation {
         let name = |seen: &Seen| {
             self.inputs
                 .get(usize::from(seen.input))
-                .filter(|name| !name.is_empty() && self.inputs.len() > 1)
+                .filter(|name| !name.is_empty() && (self.inputs.len() > 1 || !self.numbered))
         };
         finding
             .evidence
             .iter()
             .map(|seen| match name(seen) {
-                Some(name) => format!("{name} line {}: {}", seen.line, seen.excerpt()),
+                Some(name) if self.numbered => format!("{name} line {}: {}", seen.line, seen.excerpt()),
+                Some(name) => format!("{name}: {}", seen.excerpt()),
                 None => format!("line {}: {}", seen.line, seen.excerpt()),
             })
             .collect()

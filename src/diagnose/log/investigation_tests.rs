@@ -5,7 +5,7 @@ use crate::diagnose::Code;
 use rstest::rstest;
 
 pub fn codes(component: Component, log: &str) -> Vec<Code> {
-    let diagnoses = diagnose_log(component, log.as_bytes()).unwrap();
+    let diagnoses = read_one(component, log.as_bytes()).unwrap();
     diagnoses.into_iter().map(|diagnosis| diagnosis.code).collect()
 }
 
@@ -91,13 +91,11 @@ fn race_is_told_from_conflict_by_what_the_run_did_before() {
             )
         )
     };
-    assert_eq!(
-        codes(
-            Component::Migrations,
-            &exists("  Applying contenttypes.0001_initial... OK\n")
-        ),
-        [Code::MigrationConcurrent]
-    );
+    // It began with nothing and found something all the same: two readings, and the log does not separate them.
+    let log = exists("  Applying contenttypes.0001_initial... OK\n");
+    let found = read_one(Component::Migrations, log.as_bytes()).unwrap();
+    assert_eq!(found[0].code, Code::MigrationSchemaConflict);
+    assert!(found[0].message.contains("does not separate"), "{found:#?}");
     assert_eq!(
         codes(Component::Migrations, &exists("")),
         [Code::MigrationSchemaConflict]
@@ -288,12 +286,12 @@ fn hosts_of_probes_and_scanners() {
 #[test]
 fn pooler_and_server_refuse_in_different_words() {
     let log = |error: &str| waiting(0, error) + "CommandError: Failed to connect to DB within 5 seconds.\n";
-    let pooler = diagnose_log(
+    let pooler = read_one(
         Component::Api,
         log("FATAL:  no more connections allowed (max_client_conn)").as_bytes(),
     )
     .unwrap();
-    let server = diagnose_log(
+    let server = read_one(
         Component::Api,
         log("FATAL:  sorry, too many clients already").as_bytes(),
     )
@@ -348,7 +346,7 @@ fn progress_that_comes_after_the_traceback_is_used() {
             "OperationalError"
         )
     );
-    let diagnoses = diagnose_log(Component::Migrations, log.as_bytes()).unwrap();
+    let diagnoses = read_one(Component::Migrations, log.as_bytes()).unwrap();
     assert!(
         diagnoses[0].message.contains("a.0002_y")
             && diagnoses[0]
@@ -407,7 +405,7 @@ fn no_secret_reaches_a_diagnosis() {
         Component::TaskProcessor,
         Component::Frontend,
     ] {
-        let diagnoses = diagnose_log(component, log.as_bytes()).unwrap();
+        let diagnoses = read_one(component, log.as_bytes()).unwrap();
         assert!(!diagnoses.is_empty());
         assert!(!format!("{diagnoses:?}").contains("s3cr3tvalue"), "{diagnoses:?}");
     }

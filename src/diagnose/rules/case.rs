@@ -358,11 +358,14 @@ fn quoted_exception(message: &str) -> Option<(&str, &str)> {
         .strip_prefix("Error handling tasks from database ")?
         .split_once(": ")?;
     let (class, rest) = rest.split_once('(')?;
-    Some((
-        class,
-        rest.trim_end_matches([')', '\'', '"'])
-            .trim_start_matches(['\'', '"']),
-    ))
+    // One pair of quotes is Python's; further ones are the message's own.
+    let rest = rest.strip_suffix(')').unwrap_or(rest);
+    let quote = rest.chars().next().filter(|first| matches!(first, '\'' | '"'));
+    let message = quote.map_or(rest, |quote| {
+        let inner = rest.trim_start_matches(quote);
+        inner.strip_suffix(quote).unwrap_or(inner)
+    });
+    Some((class, message))
 }
 
 fn stage(event: &Event, component: Component, migrating: bool) -> Stage {

@@ -24,7 +24,7 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
     if let Some(finding) = connection(case, &standing) {
         findings.push(finding);
     }
-    for sighting in standing.iter().filter(|sighting| !is_connection(sighting.code)) {
+    for sighting in standing.iter().filter(|sighting| !sighting.code.is_connection()) {
         let explained = (sighting.cause.explain)(case, sighting);
         merge(
             &mut findings,
@@ -40,23 +40,6 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
     drop_consequences(&mut findings);
     findings.sort_by_key(rank);
     findings
-}
-
-/// Refusals of a connection: whatever the words, one trouble with one database.
-pub const fn is_connection(code: Code) -> bool {
-    matches!(
-        code,
-        Code::DatabaseHostNotFound
-            | Code::DatabaseUnreachable
-            | Code::DatabaseTlsMismatch
-            | Code::DatabaseAccessRejected
-            | Code::DatabaseAuthenticationFailed
-            | Code::DatabaseNotFound
-            | Code::DatabaseStarting
-            | Code::DatabaseConnectionsExhausted
-            | Code::DatabaseConnectionLost
-            | Code::DatabasePoolerRejectsOptions
-    )
 }
 
 /// Whether what came later in the same log shows that a failure is over and cost nothing.
@@ -87,7 +70,7 @@ fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
                 && life.migrated > last
                 || life.up > last
         }
-        Stage::Serve => sighting.count == 1 && is_connection(sighting.code) && life.served > last,
+        Stage::Serve => sighting.count == 1 && sighting.code.is_connection() && life.served > last,
     }
 }
 
@@ -96,11 +79,11 @@ fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
     let mut failures: Vec<&Sighting> = standing
         .iter()
         .copied()
-        .filter(|sighting| is_connection(sighting.code))
+        .filter(|sighting| sighting.code.is_connection())
         .collect();
     failures.sort_by_key(|sighting| (sighting.first.input, sighting.first.line));
     let is_lost = |sighting: &&&Sighting| sighting.code == Code::DatabaseConnectionLost;
-    let is_vague = |sighting: &&&Sighting| sighting.subject.form == "gave-up";
+    let is_vague = |sighting: &&Sighting| sighting.subject.form == "gave-up";
     // The state at the end is what is to be repaired, but a vague line never explains a telling one.
     let latest = failures
         .iter()
@@ -120,6 +103,16 @@ fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
         (Some(lost), None) => lost,
         (None, None) => failures.first()?,
     };
+    // That it gave up says nothing where the log tells why.
+    let told = |other: &&Sighting| {
+        matches!(
+            other.code,
+            Code::DatabaseUrlInvalid | Code::DatabaseDiskFull | Code::DatabaseReadOnly
+        )
+    };
+    if is_vague(primary) && standing.iter().any(told) {
+        return None;
+    }
     let explained = (primary.cause.explain)(case, primary);
     let mut evidence = evidence(primary);
     for other in failures.iter().filter(|other| !std::ptr::eq(**other, *primary)) {
@@ -180,7 +173,7 @@ fn drop_consequences(findings: &mut Vec<Finding>) {
         findings.retain(|finding| !general(finding.explained.code));
     }
     let broken = |code: Code| {
-        is_connection(code)
+        code.is_connection()
             || matches!(
                 code,
                 Code::TaskProcessorReleaseBroken

@@ -99,6 +99,7 @@ pub fn observation(
         jobs: selected.jobs.iter().map(|job| migrators::job(job)).collect(),
         foreign_migration: None,
         pods: selected.pods(objects),
+        close_looks: crate::observe::CloseLooks::default(),
         secrets: Secrets::unread(),
         database: DatabaseProbe::NotProbed,
         queues: Queues::default(),

@@ -1,7 +1,6 @@
 //! The server is about to answer, or stopped answering in the middle.
 
 use crate::diagnose::rules::case::{Case, Sighting};
-use crate::diagnose::rules::conclude::is_connection;
 use crate::diagnose::rules::failure::{Failure, Stage, Subject};
 use crate::diagnose::rules::phrases::Phrase;
 use crate::diagnose::rules::{Cause, Explained, words};
@@ -24,11 +23,16 @@ fn starting(failure: &Failure<'_>) -> Option<Subject> {
     }
     let form = if failure.phrase(Phrase::StartingUp).is_some() {
         "starting"
-    } else if failure.phrase(Phrase::ShuttingDown).is_some() {
+    } else if failure.phrase(Phrase::ShuttingDown).is_some()
+        || failure.says("connection to server ") && failure.phrase(Phrase::AdminTerminated).is_some()
+    {
         "stopping"
     } else if failure.phrase(Phrase::InRecovery).is_some() {
         "recovery"
-    } else if failure.phrase(Phrase::NotYetAccepting).is_some() || failure.is(&["CannotConnectNow"]) {
+    } else if failure.phrase(Phrase::NotYetAccepting).is_some()
+        || failure.says("system is not accepting connections")
+        || failure.is(&["CannotConnectNow"])
+    {
         "not-yet"
     } else {
         return None;
@@ -168,7 +172,7 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
 /// How the outage went: the refusals after the break belong to it.
 fn course(case: &Case, sighting: &Sighting) -> (String, Option<Severity>) {
     let outage = case.sightings.iter().filter(|other| {
-        other.source == sighting.source && other.stage == sighting.stage && is_connection(other.code)
+        other.source == sighting.source && other.stage == sighting.stage && other.code.is_connection()
     });
     let count = outage.clone().map(|other| other.count).sum();
     let Some(last) = outage.max_by_key(|other| other.last.line) else {

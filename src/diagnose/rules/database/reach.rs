@@ -1,6 +1,7 @@
 //! No connection comes about: name, network, TLS.
 
 use crate::diagnose::Code;
+use crate::diagnose::redact::redact;
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Endpoint, Failure, Stage, Subject};
 use crate::diagnose::rules::{Cause, Explained, words};
@@ -132,12 +133,17 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
         ])
     {
         "closed"
+    } else if connecting || failure.stage == Stage::Wait && failure.is(&["OperationalError"]) {
+        "said"
     } else {
         return None;
     };
+    let line = failure.message.lines().next().unwrap_or_default();
+    let said = line.split_once(" failed: ").map_or(line, |(_, said)| said);
     Some(Subject {
         endpoint: failure.endpoint(),
         form,
+        detail: Some(said.trim_start_matches("FATAL:").trim().to_owned()),
         ..Subject::default()
     })
 }
@@ -177,6 +183,10 @@ fn explain_unreachable(case: &Case, sighting: &Sighting) -> Explained {
         "socket-denied" => (
             format!("{who} may not open the connection to {endpoint} (permission denied by the operating system)."),
             "Give the container's user access to the socket's directory, or connect by TCP.".to_owned(),
+        ),
+        "said" => (
+            format!("{who} cannot connect to its database at {endpoint}: {}.", redact(sighting.subject.detail.as_deref().unwrap_or("no reason is given")).trim_end_matches('.')),
+            format!("Those are the words of the server, of a pooler before it, or of libpq. Try from the pod, with the same DATABASE_URL: flagsmith waitfordb; and look at the log of what listens at {endpoint}."),
         ),
         _ => (
             format!("{who} reaches {endpoint}, but whatever listens there closes the connection at once: a proxy or pooler without a database behind it, or no PostgreSQL."),

@@ -47,8 +47,11 @@ fn access(failure: &Failure<'_>) -> Option<Subject> {
     } else if let Some(database) = failure.phrase(Phrase::DatabaseClosed) {
         subject.form = "closed";
         subject.database = Some(database.to_owned());
-    } else if failure.says_any(&["database does not allow connections", "is disabled"])
-        && failure.says("FATAL")
+    } else if failure.says_any(&[
+        "database does not allow connections",
+        "database is disabled",
+        "\" is disabled",
+    ]) && failure.says("FATAL")
     {
         subject.form = "pooler";
     } else if failure.stage != Stage::Migrate && failure.is(&["InsufficientPrivilege"]) {
@@ -164,6 +167,13 @@ fn authentication(failure: &Failure<'_>) -> Option<Subject> {
         "password is not",
         "wrong password",
         "User does not have a valid",
+        "no password assigned",
+        "empty password",
+        "There is no user",
+        "user not found",
+        "token has expired",
+        "invalid secret format",
+        "channel binding required",
     ]) {
         subject.form = "other";
         subject.detail = failure

@@ -103,6 +103,7 @@ fn exhausted(failure: &Failure<'_>) -> Option<Subject> {
     } else if failure.says_any(&[
         "no more connections allowed",
         "max client connections",
+        "Max client connections",
         "max clients reached",
         "MaxClientsInSessionMode",
         "acquire database connection",
@@ -181,7 +182,11 @@ fn explain_exhausted(case: &Case, sighting: &Sighting) -> Explained {
 }
 
 fn read_only(failure: &Failure<'_>) -> Option<Subject> {
-    if !(failure.is(&["ReadOnlySqlTransaction"])
+    // With target_session_attrs=read-write libpq looks for a server that takes writes, and finds none.
+    let unwritable = failure.says("connection to server ")
+        && failure.says_any(&["session is read-only", "server is in hot standby mode"]);
+    if !(unwritable
+        || failure.is(&["ReadOnlySqlTransaction"])
         || failure.is_database() && failure.says("in a read-only transaction"))
     {
         return None;

@@ -121,8 +121,7 @@ fn explain_conflict(case: &Case, sighting: &Sighting) -> Explained {
     let first_of_all = run.is_some_and(|run| run.fresh && run.applied == 0);
     let object = sighting.subject.object.as_deref().unwrap_or("an object");
     if sighting.subject.form == "exists" {
-        // This run created everything from the first migration on: what is there is another migrator's work.
-        if raced || began_empty {
+        if raced {
             return explain_race(case, sighting, true);
         }
         if first_of_all {
@@ -147,9 +146,16 @@ fn explain_conflict(case: &Case, sighting: &Sighting) -> Explained {
     let progress = progress(case, sighting);
     let (message, remedy) = if sighting.subject.form == "exists" {
         (
-            format!(
-                "{the_migration} cannot be applied: {object} already exists in the database, although the recorded history says that it was not created yet. Something changed the schema outside of Flagsmith's history: a restored dump, a migration taken back by hand, or another migrator at the same moment.{progress}"
-            ),
+            // The recorded history was empty: nothing was restored with one.
+            if began_empty {
+                format!(
+                    "{the_migration} cannot be applied: {object} is in the database already, although this run began with an empty history. Either another migrator works on this database at the same time, or something else than Flagsmith's migrations made it. The log does not separate the two.{progress}"
+                )
+            } else {
+                format!(
+                    "{the_migration} cannot be applied: {object} already exists in the database, although the recorded history says that it was not created yet. Something changed the schema outside of Flagsmith's history: a restored dump, a migration taken back by hand, or another migrator at the same moment.{progress}"
+                )
+            },
             format!(
                 "First {CHECK}: exit status 0 means that another migrator has done it meanwhile. Otherwise compare the object with what the migration would create; when they are the same, record it as done: {fake}; when they are not, restore the backup from before the upgrade, together with its django_migrations."
             ),

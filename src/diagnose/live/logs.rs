@@ -1,0 +1,97 @@
+//! What the logs of an installation's pods show.
+
+use super::{Component, Diagnosis, Severity};
+use crate::{
+    diagnose::Code,
+    observe::{DatabaseProbe, LogReading, Observation, Run},
+};
+
+/// Pods that are named as showing the same; the first one's words stand for all.
+const NAMED: usize = 3;
+
+/// One diagnosis for each cause and component, over all pods.
+pub(super) fn check(seen: &Observation) -> Vec<Diagnosis> {
+    let mut found: Vec<Diagnosis> = Vec::new();
+    for (pods, reading) in readings(seen).enumerate() {
+        for (_, diagnosis) in reading
+            .found
+            .iter()
+            .filter(|(_, it)| holds(seen, reading, it.code))
+        {
+            let new = weighed(reading, diagnosis);
+            match found
+                .iter_mut()
+                .find(|it| (it.code, it.component) == (new.code, new.component))
+            {
+                Some(known) => {
+                    known.severity = known.severity.min(new.severity);
+                    if pods < NAMED {
+                        known.evidence.extend(new.evidence.into_iter().take(1));
+                    }
+                }
+                None => found.push(new),
+            }
+        }
+    }
+    found
+}
+
+/// What the log of a migration Job's failed pod shows, the most likely cause first.
+pub(super) fn migration(seen: &Observation) -> Option<Diagnosis> {
+    seen.close_looks
+        .logs
+        .iter()
+        .filter(|reading| {
+            reading.component == Component::Migrations && matches!(reading.run, Run::Failed { .. })
+        })
+        .filter(|reading| pod_component(seen, reading) == Some("migrations"))
+        .max_by_key(|reading| reading.at)
+        .and_then(|reading| reading.found.first())
+        .map(|(_, diagnosis)| diagnosis.clone())
+}
+
+/// Logs of everything but the migration Job, which has a rule of its own.
+fn readings(seen: &Observation) -> impl Iterator<Item = &LogReading> {
+    seen.close_looks
+        .logs
+        .iter()
+        .filter(|reading| pod_component(seen, reading) != Some("migrations"))
+}
+
+fn pod_component<'a>(seen: &'a Observation, reading: &LogReading) -> Option<&'a str> {
+    let pod = seen.pods.iter().find(|pod| pod.name == reading.pod)?;
+    Some(pod.component.as_str())
+}
+
+/// Whether it still holds: the log of a ready pod says what was, and its own readiness check and the operator's
+/// connection say that the database works now.
+fn holds(seen: &Observation, reading: &LogReading, code: Code) -> bool {
+    let over = matches!(reading.run, Run::Sample(_))
+        && code.is_connection()
+        && !matches!(
+            code,
+            Code::DatabaseConnectionsExhausted | Code::DatabaseConnectionLost
+        )
+        && matches!(
+            seen.database,
+            DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed
+        );
+    !over
+}
+
+/// A pod that is ready serves: what its log shows is a warning, unless it works on nothing at all.
+fn weighed(reading: &LogReading, diagnosis: &Diagnosis) -> Diagnosis {
+    let silent = matches!(
+        diagnosis.code,
+        Code::TaskProcessorReleaseBroken | Code::TaskProcessorModeOff | Code::TaskQueueStalled
+    );
+    let severity = if matches!(reading.run, Run::Sample(_)) && !silent {
+        diagnosis.severity.max(Severity::Warning)
+    } else {
+        diagnosis.severity
+    };
+    Diagnosis {
+        severity,
+        ..diagnosis.clone()
+    }
+}
