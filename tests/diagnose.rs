@@ -8,7 +8,7 @@
 use assert_cmd::Command;
 use regex_lite::Regex;
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +94,21 @@ fn prefix_lines(text: &[u8], prefix: &str) -> Vec<u8> {
         .into_bytes()
 }
 
+const STAMP: &str = "2026-11-22T16:02:25.750976123Z";
+
+/// Samples of every shape of lines.
+const WRAPPED: &[&str] = &[
+    "lock-timeout.generic",
+    "refused.json",
+    "tp-db-lost.json",
+    "tp-failing",
+    "api-sync-libpq",
+    "api-worker-timeout.json",
+    "api-allowed-hosts",
+    "race-3",
+    "api-ok",
+];
+
 #[test]
 fn every_sample_gets_the_right_cause() {
     let mut wrong = String::new();
@@ -126,6 +141,13 @@ fn every_sample_gets_the_right_cause() {
 #[case::kubectl_both("[pod/flagsmith-5d/flagsmith] 2026-11-22T16:02:25.750976123Z ")]
 #[case::compose("flagsmith-1  | ")]
 #[case::runtime("2026-11-22T16:02:25.750976123Z stderr F ")]
+#[case::stern("flagsmith-api-5d8f6b7c9-x2x9z flagsmith-api ")]
+#[case::journald("Nov 22 16:02:25 node-1 flagsmith[4711]: ")]
+#[case::journald_iso("2026-11-22T16:02:25+0000 node-1 flagsmith[4711]: ")]
+#[case::rfc5424("<11>1 2026-11-22T16:02:25Z node-1 flagsmith 4711 - - ")]
+#[case::heroku("2026-11-22T16:02:25.750976+00:00 app[web.1]: ")]
+#[case::cloudwatch("2026-11-22T16:02:25.750976+00:00 ecs/flagsmith/0123abcd ")]
+#[case::logcli("2026-11-22T16:02:25Z {app=\"flagsmith\", pod=\"api-1\"} ")]
 fn collectors_prefixes_do_not_matter(#[case] prefix: &str) {
     for name in [
         "lock-timeout.generic",
@@ -139,6 +161,54 @@ fn collectors_prefixes_do_not_matter(#[case] prefix: &str) {
         let (_, plain) = diagnose(&sample.component, &log(name));
         let (_, prefixed) = diagnose(&sample.component, &prefix_lines(&log(name), prefix));
         assert_eq!(codes(&plain), codes(&prefixed), "{name}");
+    }
+}
+
+/// Each line in the JSON of a collector.
+#[rstest]
+#[case::docker(|line: &str| json!({"log": format!("{line}\n"), "stream": "stderr", "time": STAMP}))]
+#[case::fluent_bit(|line: &str| json!({"date": 1.5, "log": line, "kubernetes": {"pod_name": "api-1"}}))]
+#[case::elastic(|line: &str| json!({"@timestamp": STAMP, "message": line, "stream": "stdout"}))]
+#[case::journald(|line: &str| json!({"__REALTIME_TIMESTAMP": "1", "MESSAGE": line, "PRIORITY": "3"}))]
+#[case::loki(|line: &str| json!({"labels": {"pod": "api-1"}, "line": line, "timestamp": STAMP}))]
+#[case::google(|line: &str| match serde_json::from_str::<Value>(line) {
+    Ok(record @ Value::Object(_)) => json!({"jsonPayload": record, "timestamp": STAMP, "severity": "ERROR"}),
+    _ => json!({"textPayload": line, "timestamp": STAMP, "severity": "ERROR"}),
+})]
+fn collectors_wrappers_do_not_matter(#[case] wrap: fn(&str) -> Value) {
+    for name in WRAPPED {
+        let sample = samples().into_iter().find(|sample| sample.name == *name).unwrap();
+        let (_, plain) = diagnose(&sample.component, &log(name));
+        let text = log(name);
+        let lines: Vec<String> = String::from_utf8_lossy(&text)
+            .lines()
+            .map(|line| wrap(line).to_string())
+            .collect();
+        let (_, wrapped) = diagnose(&sample.component, lines.join("\n").as_bytes());
+        assert_eq!(codes(&plain), codes(&wrapped), "{name}");
+    }
+}
+
+/// The container runtime writes a long line in pieces.
+#[test]
+fn lines_that_a_runtime_has_cut_are_put_together() {
+    for name in WRAPPED {
+        let sample = samples().into_iter().find(|sample| sample.name == *name).unwrap();
+        let (_, plain) = diagnose(&sample.component, &log(name));
+        let mut cut = Vec::new();
+        for line in log(name).split(|byte| *byte == b'\n') {
+            let (before, after) = line.split_at(line.len() / 2);
+            for (mark, piece) in [("P", before), ("F", after)] {
+                cut.extend_from_slice(format!("{STAMP} stderr {mark} ").as_bytes());
+                cut.extend_from_slice(piece);
+                cut.push(b'\n');
+            }
+        }
+        assert_eq!(
+            codes(&plain),
+            codes(&diagnose(&sample.component, &cut).1),
+            "{name}"
+        );
     }
 }
 

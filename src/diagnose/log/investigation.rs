@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead};
 
 use super::clean::clean;
-use super::event::Event;
+use super::event::{Event, clip};
 use super::group::Grouper;
 use super::lines::read_lines;
 use super::needles::Needles;
@@ -14,6 +14,11 @@ use crate::diagnose::{Component, Diagnosis};
 
 /// The most sources (pods, Compose services, files) that are kept apart; further ones share the last place.
 const SOURCES: usize = 256;
+
+/// The longest line that is put together from those a runtime has cut, in bytes.
+const LONGEST: usize = 64 * 1024;
+/// Where a runtime's mark of a cut line ends at the latest: behind a stamp with nanoseconds and a zone.
+const STAMP: usize = 48;
 
 /// Gathers the logs of one component.
 #[derive(Debug)]
@@ -74,6 +79,7 @@ impl Investigation {
             input,
             open: 0,
             watching: 0,
+            cut: String::new(),
             last: Vec::new(),
             last_line: 0,
         };
@@ -149,13 +155,19 @@ struct Reading<'a> {
     open: usize,
     /// The number of troubles when a request was last seen to succeed after one.
     watching: u64,
+    /// The beginning of a line that a container runtime has cut.
+    cut: String,
     last: Vec<u8>,
     last_line: u64,
 }
 
 impl Reading<'_> {
     fn line(&mut self, number: u64, bytes: &[u8]) {
-        if self.open > 0 || self.investigation.needles.is_match(bytes) {
+        if self.open > 0
+            || !self.cut.is_empty()
+            || self.investigation.needles.is_match(bytes)
+            || is_cut(bytes)
+        {
             self.parse(number, bytes);
             self.last_line = 0;
             return;
@@ -175,13 +187,22 @@ impl Reading<'_> {
     fn parse(&mut self, number: u64, bytes: &[u8]) {
         let text = clean(bytes);
         let stripped = strip(&text);
+        if stripped.partial || !self.cut.is_empty() {
+            self.cut
+                .push_str(clip(stripped.text, LONGEST.saturating_sub(self.cut.len())));
+            if stripped.partial {
+                return;
+            }
+        }
+        let whole = std::mem::take(&mut self.cut);
+        let text = if whole.is_empty() { stripped.text } else { &whole };
         let source = self.investigation.source(self.input, stripped.source);
         let Investigation { case, groupers, .. } = &mut *self.investigation;
         let Some(grouper) = groupers.get_mut(usize::from(source)) else {
             return;
         };
         let was_open = grouper.is_open();
-        grouper.line(number, stripped.text, stripped.time, &mut |event: Event| {
+        grouper.line(number, text, stripped.time, &mut |event: Event| {
             case.observe(&event);
         });
         match (was_open, grouper.is_open()) {
@@ -202,6 +223,14 @@ impl Reading<'_> {
             grouper.finish(&mut |event| case.observe(&event));
         }
     }
+}
+
+/// Whether a container runtime has cut the line: `STAMP stdout P `.
+fn is_cut(line: &[u8]) -> bool {
+    let begin = line.get(..line.len().min(STAMP)).unwrap_or_default();
+    begin.first().is_some_and(u8::is_ascii_digit)
+        && (memchr::memmem::find(begin, b" stdout P ").is_some()
+            || memchr::memmem::find(begin, b" stderr P ").is_some())
 }
 
 /// Whether a line is an access record of a request that needs the database and went well.

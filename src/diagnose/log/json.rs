@@ -1,4 +1,4 @@
-//! Log records in JSON: Flagsmith's two schemas, Gunicorn's, and Docker's wrapper around lines.
+//! Log records in JSON: Flagsmith's two schemas, Gunicorn's, and collectors' wrappers around lines.
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -66,6 +66,18 @@ pub fn read(text: &str) -> Option<Json> {
     }
     let level = fields.level.as_deref().and_then(Level::read);
     let time = time();
+    // A record of Flagsmith has a level and a logger: what has neither is a collector's wrapper.
+    let bare = fields.level.is_none() && fields.logger.is_none() && fields.pid.is_none();
+    if bare
+        && fields.traceback.is_none()
+        && fields.status.is_none()
+        && let Some(line) = &fields.message
+    {
+        return Some(Json::Wrapped {
+            line: line.trim_end_matches('\n').to_owned(),
+            time,
+        });
+    }
     let message = fields.message.or(fields.event);
     if message.is_none() && level.is_none() && fields.traceback.is_none() {
         return None;
@@ -110,7 +122,8 @@ impl<'a> Fields<'a> {
             "pid" | "process_id" | "process" => &mut self.pid,
             "exc_info" | "exception" | "exc_text" | "stack_trace" => &mut self.traceback,
             "status" => &mut self.status,
-            "log" => &mut self.log,
+            // Docker and Fluent Bit, journald, Loki, Google Cloud Logging: the line that a process wrote.
+            "log" | "MESSAGE" | "line" | "textPayload" => &mut self.log,
             _ => return None,
         })
     }
@@ -184,6 +197,15 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Fields::default();
                 while let Some(key) = map.next_key::<Scalar<'de>>()? {
+                    // Google Cloud Logging puts a record that is JSON itself below its own fields.
+                    if key.0.as_deref() == Some("jsonPayload") {
+                        let inner = map.next_value::<Fields<'de>>()?;
+                        fields = Fields {
+                            timestamp: inner.timestamp.or(fields.timestamp),
+                            ..inner
+                        };
+                        continue;
+                    }
                     match key.0.as_deref().and_then(|key| fields.slot(key)) {
                         Some(slot) => {
                             let value = map.next_value::<Scalar<'de>>()?.0;

@@ -11,15 +11,120 @@ pub struct Stripped<'a> {
     pub time: Option<Moment>,
     /// The line as the process wrote it.
     pub text: &'a str,
+    /// The runtime has cut the line here; it goes on in the next one of the same stream.
+    pub partial: bool,
 }
 
-/// Removes `[pod/NAME/CONTAINER] ` (`kubectl logs --prefix`), `NAME-1  | ` (Docker Compose), and the stamps of
-/// `kubectl logs --timestamps` and of container runtimes (`STAMP stderr F `).
+/// Removes `[pod/NAME/CONTAINER] ` (`kubectl logs --prefix`), `NAME-1  | ` (Docker Compose), `POD CONTAINER ` (stern),
+/// what syslog and journald write before a line, and the stamps of `kubectl logs --timestamps` and of container
+/// runtimes (`STAMP stderr F `).
 #[must_use]
 pub fn strip(line: &str) -> Stripped<'_> {
-    let (source, text) = kubectl(line).or_else(|| compose(line)).unwrap_or(("", line));
-    let (time, text) = stamp(text).map_or((None, text), |(time, text)| (Some(time), text));
-    Stripped { source, time, text }
+    let (source, text) = kubectl(line)
+        .or_else(|| compose(line))
+        .or_else(|| stern(line))
+        .or_else(|| syslog(line))
+        .unwrap_or(("", line));
+    let Some((time, rest)) = stamp(text) else {
+        return Stripped {
+            source,
+            time: None,
+            text: text.strip_prefix("> ").unwrap_or(text),
+            partial: false,
+        };
+    };
+    let (rest, partial) = runtime(rest);
+    let (tag, text) = shipper(rest).unwrap_or(("", rest));
+    Stripped {
+        source: if source.is_empty() { tag } else { source },
+        time: Some(time),
+        text,
+        partial,
+    }
+}
+
+/// `stderr F `, or `stdout P ` where the line goes on.
+fn runtime(text: &str) -> (&str, bool) {
+    let tagged = text
+        .strip_prefix("stdout ")
+        .or_else(|| text.strip_prefix("stderr "));
+    let Some(tagged) = tagged else {
+        return (text, false);
+    };
+    match (tagged.strip_prefix("F "), tagged.strip_prefix("P ")) {
+        (Some(text), _) => (text, false),
+        (_, Some(text)) => (text, true),
+        _ => (tagged, false),
+    }
+}
+
+/// `flagsmith-api-5d8f6-x2x9z flagsmith-api `, also with `› ` between: stern. A pod's name has a hash in it, which
+/// prose has not.
+fn stern(line: &str) -> Option<(&str, &str)> {
+    let label = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    let (pod, rest) = line.split_once(' ')?;
+    let is_pod = label(pod)
+        && pod.len() >= 10
+        && pod.bytes().filter(|byte| *byte == b'-').count() >= 2
+        && pod.bytes().any(|byte| byte.is_ascii_digit())
+        && pod.starts_with(|first: char| first.is_ascii_lowercase());
+    if !is_pod {
+        return None;
+    }
+    let (container, text) = rest.trim_start_matches("› ").split_once(' ')?;
+    (!container.is_empty() && label(container)).then_some((pod, text))
+}
+
+/// `Nov 22 16:02:25 host name[pid]: ` (syslog, journald) and `<11>1 STAMP host name pid id - ` (RFC 5424).
+fn syslog(line: &str) -> Option<(&str, &str)> {
+    if let Some(rest) = line.strip_prefix('<') {
+        let (priority, rest) = rest.split_once(">1 ")?;
+        let mut parts = rest.splitn(7, ' ');
+        let (_, _, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let (_, _, data) = (parts.next()?, parts.next()?, parts.next()?);
+        let text = parts.next()?;
+        return (priority.bytes().all(|byte| byte.is_ascii_digit()) && data == "-").then_some((name, text));
+    }
+    let bytes = line.as_bytes();
+    let is = |at: usize, sign: u8| bytes.get(at) == Some(&sign);
+    if !(is(3, b' ') && is(6, b' ') && is(9, b':') && is(12, b':') && is(15, b' ')) {
+        return None;
+    }
+    let (_, rest) = line.get(16..)?.split_once(' ')?;
+    let (tag, text) = rest
+        .split_once(": ")
+        .or_else(|| rest.strip_suffix(':').map(|tag| (tag, "")))?;
+    (!tag.contains(' ')).then_some((tag, text))
+}
+
+/// What a shipper of logs writes between its stamp and the line: `host name[pid]: ` (journald), `app[web.1]: `
+/// (Heroku), `group/stream ` (AWS), `{label="value"} ` (Loki).
+fn shipper(text: &str) -> Option<(&str, &str)> {
+    if let Some(labels) = text.strip_prefix('{') {
+        let (labels, text) = labels.split_once("} ")?;
+        return labels.contains("=\"").then_some((labels, text));
+    }
+    let (first, rest) = text.split_once(' ')?;
+    let path = first.contains('/')
+        && first.starts_with(|start: char| start.is_ascii_alphanumeric())
+        && first
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte));
+    if path {
+        return Some((first, rest));
+    }
+    let tagged = |word: &str| {
+        let (name, number) = word.strip_suffix("]:").and_then(|word| word.split_once('['))?;
+        (!name.is_empty() && number.bytes().any(|byte| byte.is_ascii_digit())).then_some(())
+    };
+    if tagged(first).is_some() {
+        return Some((first, rest));
+    }
+    let (second, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    tagged(second).map(|()| (second, text))
 }
 
 fn kubectl(line: &str) -> Option<(&str, &str)> {
@@ -57,15 +162,6 @@ fn stamp(text: &str) -> Option<(Moment, &str)> {
     let Some(rest) = rest.strip_prefix([' ', '\t']) else {
         return rest.is_empty().then_some((time, rest));
     };
-    for stream in ["stdout ", "stderr "] {
-        if let Some(tagged) = rest.strip_prefix(stream) {
-            let text = tagged
-                .strip_prefix("F ")
-                .or_else(|| tagged.strip_prefix("P "))
-                .unwrap_or(tagged);
-            return Some((time, text));
-        }
-    }
     Some((time, rest))
 }
 
@@ -124,11 +220,52 @@ mod tests {
         false,
         "2026-11-22 15:40:56.1 UTC [1] FATAL:  x"
     )]
+    #[case::journald(
+        "Nov 22 16:02:25 node flagsmith[4711]:   File \"x\"",
+        "flagsmith[4711]",
+        false,
+        "  File \"x\""
+    )]
+    #[case::journald_iso(
+        "2026-11-22T16:02:25+0000 node docker/api[4711]: x y",
+        "docker/api[4711]:",
+        true,
+        "x y"
+    )]
+    #[case::rfc5424("<11>1 2026-11-22T16:02:25Z node api 4711 - - x y", "api", false, "x y")]
+    #[case::heroku("2026-11-22T16:02:25+00:00 app[web.1]: x y", "app[web.1]:", true, "x y")]
+    #[case::cloudwatch("2026-11-22T16:02:25+00:00 ecs/api/0123 x y", "ecs/api/0123", true, "x y")]
+    #[case::logcli(
+        "2026-11-22T16:02:25Z {app=\"f\", pod=\"p\"} x y",
+        "app=\"f\", pod=\"p\"",
+        true,
+        "x y"
+    )]
+    #[case::stamped_json(
+        "2026-11-22T16:02:25Z {\"message\": \"x\"} ",
+        "",
+        true,
+        "{\"message\": \"x\"} "
+    )]
+    #[case::stern(
+        "flagsmith-api-5d8f6-x2x9z flagsmith-api   File",
+        "flagsmith-api-5d8f6-x2x9z",
+        false,
+        "  File"
+    )]
+    #[case::prose("well-known-thing is no pod", "", false, "well-known-thing is no pod")]
+    #[case::quoted("> Traceback", "", false, "Traceback")]
     fn strips(#[case] line: &str, #[case] source: &str, #[case] stamped: bool, #[case] text: &str) {
         let stripped = strip(line);
         assert_eq!(
             (stripped.source, stripped.time.is_some(), stripped.text),
             (source, stamped, text)
         );
+    }
+
+    #[test]
+    fn a_cut_line_is_marked() {
+        assert!(strip("2026-11-22T15:40:56.1Z stderr P half").partial);
+        assert!(!strip("2026-11-22T15:40:56.1Z stderr F rest").partial);
     }
 }

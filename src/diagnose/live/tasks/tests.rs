@@ -58,6 +58,7 @@ pub(super) fn processor(started: i64) -> PodSummary {
         ready: true,
         terminating: false,
         started: Some(at(started)),
+        containers: Vec::new(),
         problems: Vec::new(),
         ..PodSummary::default()
     }
