@@ -67,6 +67,8 @@ generate: ## Write the files that are generated from the source
 	install -D -m 644 $(CARGO_TARGET_DIR)/api.md docs/api.md
 	cargo run --quiet --locked -- generate causes > $(CARGO_TARGET_DIR)/causes.md
 	install -D -m 644 $(CARGO_TARGET_DIR)/causes.md docs/causes.md
+	cargo run --quiet --locked -- generate cli > $(CARGO_TARGET_DIR)/cli.md
+	install -D -m 644 $(CARGO_TARGET_DIR)/cli.md docs/cli.md
 	install -D -m 644 $(CARGO_TARGET_DIR)/crd.yaml charts/flagsmith-operator/files/crd.yaml
 
 .PHONY: image

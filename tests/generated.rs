@@ -13,6 +13,7 @@ const FILES: &[(&str, &[&str])] = &[
     ),
     ("api", &["docs/api.md"]),
     ("causes", &["docs/causes.md"]),
+    ("cli", &["docs/cli.md"]),
 ];
 
 #[test]

@@ -22,11 +22,14 @@ enum What {
     Api,
     /// The documentation of all causes.
     Causes,
+    /// The page of the command line.
+    Cli,
 }
 
 pub(super) fn main(args: &Args) -> ExitCode {
     let text = match args.what {
         What::Api => Ok(crate::api::api_markdown()),
+        What::Cli => Ok(super::manual::markdown()),
         What::Causes => Ok(crate::diagnose::catalogue::causes_markdown()),
         What::Crd => crate::api::crd_yaml().map_err(|error| error.to_string()),
     };

@@ -9,7 +9,9 @@ mod failure;
 mod findings;
 mod generate;
 mod look;
+mod manual;
 mod output;
+mod report;
 mod run;
 mod status;
 mod tree;
@@ -39,6 +41,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Says what would be done, and does nothing.
     Plan(adopt::PlanArgs),
+    /// Writes one archive for a support ticket: resource, objects, Events, logs, diagnoses; without secrets.
+    Report(report::ReportArgs),
     /// Explains a cause that the operator diagnoses.
     Explain(explain::ExplainArgs),
     /// Prints a script that completes commands and options: source <(flagsmith-operator completions bash)
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Diagnose(args) => diagnose::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Plan(args) => adopt::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Explain(args) => Ok(explain::run(&args)),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Run(args) => Ok(run::main(args)),

@@ -1,0 +1,45 @@
+//! The page of the command line, `docs/cli.md`, from the commands' own help.
+
+use std::fmt::Write as _;
+
+use clap::CommandFactory as _;
+
+use super::failure::{HEALTHY, NO_ANSWER, UNHEALTHY, UNUSABLE};
+
+/// The whole page.
+pub fn markdown() -> String {
+    let mut page = format!(
+        "# Command line\n\n\
+         <!-- Generated from src/cli by `make generate`; do not edit. -->\n\n\
+         One binary, `flagsmith-operator`. Under the name `kubectl-flagsmith` in the PATH it is a plugin of kubectl:\n\n\
+         ```\n\
+         install flagsmith-operator /usr/local/bin/kubectl-flagsmith\n\
+         kubectl flagsmith status\n\
+         ```\n\n\
+         Commands that ask a cluster use the kubeconfig and rights of whoever calls them, and need no operator in the \
+         cluster. What those rights or this machine's network do not show is said under \"not seen\".\n\n\
+         | exit status | means |\n\
+         |---|---|\n\
+         | {HEALTHY} | nothing is wrong (`diagnose`); Ready is True (`status`) |\n\
+         | {UNHEALTHY} | something was diagnosed; Ready is not True |\n\
+         | {UNUSABLE} | the call, a file or a name is wrong |\n\
+         | {NO_ANSWER} | the cluster did not answer, or did not allow it |\n"
+    );
+    let mut program = super::Cli::command();
+    program.build();
+    for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
+        let name = command.get_name();
+        if name == "help" {
+            continue;
+        }
+        // The environment of whoever generates the page does not belong on it.
+        let help = command
+            .clone()
+            .mut_args(|argument| argument.hide_env_values(true))
+            .render_long_help()
+            .to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        let _ = write!(page, "\n## {name}\n\n```\n{}\n```\n", lines.join("\n").trim_end());
+    }
+    page
+}
