@@ -34,8 +34,9 @@ pub fn install(arguments: &[&str]) {
         "3m",
     ];
     helm(&fixed.iter().chain(arguments).copied().collect::<Vec<_>>());
-    let pods = json(&["-n", SYSTEM, "get", "pods"]);
-    let ready = pointer(&pods, "/items").as_array().unwrap().len();
+    // Of the Deployment: pods that an upgrade has replaced may still be ending.
+    let deployment = json(&["-n", SYSTEM, "get", "deployment", "flagsmith-operator"]);
+    let ready = pointer(&deployment, "/status/readyReplicas").as_i64().unwrap();
     assert_eq!(ready, 2, "two replicas, one of them standing by");
 }
 
