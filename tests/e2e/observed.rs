@@ -105,13 +105,8 @@ fn an_observed_installation_is_diagnosed_and_moved() {
     });
     step("hosts that the probes do not have", || {
         trouble(&place, "AllowedHostsRejected", || {
-            upgrade(
-                &place,
-                &[
-                    "--set-string",
-                    "api.extraEnv.DJANGO_ALLOWED_HOSTS=flags.example.com",
-                ],
-            );
+            let set = "DJANGO_ALLOWED_HOSTS=flags.example.com";
+            place.kubectl(&["set", "env", "deployment/acme-flagsmith-api", set]);
         });
     });
     step("the operator has written nothing but its status", || {

@@ -30,8 +30,8 @@ use super::{
 use crate::{
     api::FlagsmithDeploymentStatus,
     diagnose::Tool,
-    flagsmith::OLDEST_SUPPORTED,
-    validate::{Installation, Selection, Subject},
+    flagsmith::{OLDEST_SUPPORTED, env},
+    validate::{Database, Installation, SecretKey, Selection, Subject},
 };
 
 /// What was found of an installation, and what it would be as a specification.
@@ -68,6 +68,19 @@ pub fn find(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps
     adoption.spec.version = Some(release.to_string());
     let mut installation = Installation::new(subject.identity.clone(), release, &adoption.spec, None, None);
     installation.generates_django_secret = false;
+    if adoption.spec.database.is_none() {
+        // Not known, or no key of a Secret; nothing that the operator would make.
+        installation.database = Database::External {
+            url: SecretKey {
+                name: String::new(),
+                key: env::DATABASE_URL.to_owned(),
+            },
+            migration_url: None,
+            task_processor_url: None,
+            analytics_url: None,
+            replica_urls: Vec::new(),
+        };
+    }
     installation.tool = tool(subject, selected);
     Found {
         installation,

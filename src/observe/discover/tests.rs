@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed, subject},
     observe::ContainerState,
-    validate::{Database, Pick, SecretKey},
+    validate::Pick,
 };
 
 fn name(state: Option<&WorkloadState>) -> Option<&str> {

@@ -63,6 +63,7 @@ fn what_the_chart_makes_is_no_alarm(#[case] release: &str, #[case] manifest: &st
 fn a_release_that_is_not_there_names_those_that_are() {
     let found = of("production", CHART_DEFAULT);
     let missing = first(&found, Code::InstallationNotFound);
+    assert_eq!(found.len(), 1, "nothing else is known: {found:#?}");
     assert!(
         missing.evidence.iter().any(|it| it.ends_with(": flagsmith")),
         "{missing:?}"
