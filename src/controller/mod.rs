@@ -8,6 +8,7 @@ pub mod lease;
 pub mod metrics;
 mod observed;
 mod primaries;
+pub mod primary;
 pub mod readiness;
 pub mod reconcile;
 pub mod run;

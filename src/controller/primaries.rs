@@ -16,7 +16,7 @@ use kube::{
     },
 };
 
-use super::reconcile::Primary;
+use super::primary::Primary;
 use crate::observe::Scope;
 
 /// Objects in one page of a list.
@@ -143,7 +143,7 @@ fn key(object: &Primary) -> Key {
 
 /// An object of which only its identity is left.
 fn tombstone(namespace: String, name: String, uid: String) -> Primary {
-    kube::core::DeserializeGuard(Err(InvalidObject {
+    Primary(Err(InvalidObject {
         error: "it was deleted while the watch was interrupted".to_owned(),
         metadata: ObjectMeta {
             namespace: Some(namespace),

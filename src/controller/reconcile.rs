@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use kube::{core::DeserializeGuard, runtime::controller::Action};
+use kube::runtime::controller::Action;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,6 +14,7 @@ use super::{
     lease::Leadership,
     metrics::{Metrics, Outcome},
     observed::{self, Eyes},
+    primary::Primary,
 };
 use crate::{
     api::FlagsmithDeployment,
@@ -29,9 +30,6 @@ use crate::{
 /// How long one pass may take: more than the deadlines of the few requests that one pass makes when each of them
 /// is slow, and short enough that a hanging object is tried again within a minute.
 const PASS_DEADLINE: Duration = Duration::from_mins(1);
-
-/// The object that a pass is over: one that cannot be decoded is still an object.
-pub type Primary = DeserializeGuard<FlagsmithDeployment>;
 
 /// What every pass needs.
 pub struct Context {

@@ -20,8 +20,9 @@ use super::{
     lease::{Leadership, Lease, LeaseSettings},
     metrics::Metrics,
     primaries::primaries,
+    primary::Primary,
     readiness::{Gate, Readiness, crd_freshness},
-    reconcile::{Context, Primary, contained, error_policy},
+    reconcile::{Context, contained, error_policy},
     triggers::coalesce,
 };
 use crate::{
@@ -191,7 +192,6 @@ async fn control(
     let (reader, writer) = reflector::store();
     let (gone, echoed) = (Arc::clone(&context), Arc::clone(&context));
     let primaries = primaries(&client, &settings.scope)
-        .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(object)) = event {

@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 
 use super::{JobState, PodSummary, Watched, WorkloadState, index::Snapshot};
-use crate::child::Kind;
+use crate::{build::Component, child::Kind};
 
 /// How soon a change is to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,9 @@ pub(super) fn milestone(kind: Watched, snapshot: &Snapshot) -> u64 {
         Watched::Child(_) => None,
         Watched::Pod => snapshot.parse::<Pod>().map(|it| PodSummary::from(&it)).map(|it| {
             let over = matches!(it.phase.as_str(), "Succeeded" | "Failed");
-            hash(&(over, it.problems))
+            // The database is asked between the end of a processor and the next start.
+            let processor = it.component == Component::TaskProcessor.as_str();
+            hash(&(over, it.problems, processor.then_some(it.started)))
         }),
     }
     .unwrap_or_default()
