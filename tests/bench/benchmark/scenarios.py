@@ -208,8 +208,9 @@ def steady(setup, operator):
 
 
 def latency(setup, resource, disturb, arrived):
-    """Seconds from the API server's answer to a change until the operator's reaction is seen in a watch."""
-    samples, seen = [], threading.Event()
+    """Seconds from the API server's answer to a change until the operator's reaction is seen in a watch; beside it what
+    the change itself took, which is one write where a reaction is one write and two watch events."""
+    samples, writes, seen = [], [], threading.Event()
     waiting = {"for": None, "at": 0.0}
 
     def on_event(kind, it, now):
@@ -222,14 +223,20 @@ def latency(setup, resource, disturb, arrived):
         name = setup.names[number % len(setup.names)]
         seen.clear()
         waiting["for"] = (name, number)
+        begun = time.monotonic()
         disturb(name, number)
         answered = time.monotonic()
+        writes.append(answered - begun)
         if not seen.wait(SAMPLE_WITHIN):
             watch.check()
             raise RuntimeError(f"the operator did not react to a change of {name} within {SAMPLE_WITHIN:.0f} s")
         # The reaction's event may be read before the change's own answer.
         samples.append(max(0.0, waiting["at"] - answered))
         time.sleep(PAUSE)
+    return {"reaction": quantiles(samples), "write": quantiles(writes)}
+
+
+def quantiles(samples):
     cuts = statistics.quantiles(samples, n=100, method="inclusive")
     return {"p50": cuts[49], "p99": cuts[98]}
 
