@@ -84,6 +84,10 @@ bench-queue: ## Measure what looking into the task tables costs (10 million task
 bench: ## Measure the operator against its budgets (a real API server, simulated nodes)
 	tests/bench/run
 
+.PHONY: test-load
+test-load: ## Count failed requests behind a real nginx and haproxy while pods come and go (20 minutes, needs root on Debian 12)
+	tests/load/run
+
 # Integration tests that need nothing, and those that need a cluster in KUBECONFIG.
 UNIT_TESTS := --test generated --test diagnose
 API_TESTS := --test crd --test lease --test reconcile

@@ -85,6 +85,7 @@ pub(crate) fn observation() -> Observation {
         http_route_api: true,
         exposure: None,
         front: FrontSeen::default(),
+        probe_kills: Vec::new(),
     }
 }
 

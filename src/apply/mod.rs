@@ -1,6 +1,7 @@
 //! The sixth step: writes what differs, and nothing else.
 
 mod diff;
+mod drift;
 mod error;
 mod job;
 mod secrets;
@@ -49,14 +50,23 @@ pub struct Applier {
 pub struct Applied {
     /// Objects that were created, changed or deleted.
     pub written: usize,
-    /// Objects that had drifted from what was applied before, as `Kind name`.
-    pub repaired: Vec<String>,
+    /// Objects that had drifted from what was applied before.
+    pub repaired: Vec<Repaired>,
     /// Objects that the API server or their owner did not let be written.
     pub refused: Vec<Refused>,
     /// A migration Job that was created, by name.
     pub job_created: Option<String>,
     /// Another pass can go on at once: a Secret was generated that this one did not know.
     pub again: bool,
+}
+
+/// A child that somebody else had changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// It, as `Kind name`.
+    pub object: String,
+    /// What was found changed, and by whom where that is known.
+    pub changes: Vec<String>,
 }
 
 /// A child that could not be written, and why.
@@ -74,7 +84,7 @@ pub struct Refused {
 enum Outcome {
     Unchanged,
     Written,
-    Repaired,
+    Repaired(Vec<String>),
 }
 
 impl Applier {
@@ -155,9 +165,10 @@ impl Applier {
             match result {
                 Ok(Outcome::Unchanged) => {}
                 Ok(Outcome::Written) => applied.written += 1,
-                Ok(Outcome::Repaired) => {
+                Ok(Outcome::Repaired(changes)) => {
                     applied.written += 1;
-                    applied.repaired.push(format!("{} {name}", kind.as_str()));
+                    let object = format!("{} {name}", kind.as_str());
+                    applied.repaired.push(Repaired { object, changes });
                 }
                 Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
                 Err(Error::NotLeading) => return Err(Error::NotLeading),
@@ -211,11 +222,11 @@ impl Applier {
                 child.set_metadata("uid", json!(snapshot.uid));
                 let annotations = live.pointer("/metadata/annotations");
                 let applied = annotations.and_then(|annotations| annotations.get(marks::APPLIED_HASH));
-                let repaired = applied.and_then(Value::as_str) == Some(&hash);
-                (repaired, false)
+                let drifted = applied.and_then(Value::as_str) == Some(&hash);
+                (drifted.then(|| drift::describe(&live, &child.body)), false)
             }
             // The watches only show objects with our label.
-            None => (false, true),
+            None => (None, true),
         };
         if let Some(snapshot) = &known {
             self.hand_over_replicas(installation, &child, snapshot).await?;
@@ -232,14 +243,10 @@ impl Applier {
             kind = child.kind.as_str(),
             name = child.name,
             namespace,
-            repaired,
+            repaired = repaired.is_some(),
             "applied"
         );
-        Ok(if repaired {
-            Outcome::Repaired
-        } else {
-            Outcome::Written
-        })
+        Ok(repaired.map_or(Outcome::Written, Outcome::Repaired))
     }
 
     /// Keeps the number of pods when the operator stops deciding it: a field that its only owner no longer applies

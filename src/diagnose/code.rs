@@ -102,6 +102,9 @@ codes! {
     ProxyTimeoutBelowGunicorn,
     KeepAliveBelowProxyIdle,
     GraceBelowGracefulTimeout,
+    PreStopTooShort,
+    ProxyNotChecked,
+    WorkersExceedLimits,
     LivenessProbeKilling,
     ContainerOutOfMemory,
     // Workloads

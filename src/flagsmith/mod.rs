@@ -2,6 +2,7 @@
 
 pub mod env;
 pub mod failures;
+pub mod gunicorn;
 mod release;
 pub mod upgrades;
 

@@ -9,6 +9,7 @@ pub mod discover;
 mod due;
 mod front;
 pub mod index;
+mod kills;
 mod logs;
 mod migrators;
 mod news;
@@ -18,6 +19,7 @@ mod observer;
 pub mod once;
 mod pod;
 mod secrets;
+mod serving;
 pub mod watch;
 mod workload;
 
@@ -26,6 +28,7 @@ pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
 pub use database::preflight::{History, OtherSession, Owner, Preflight};
 pub use front::{Annotated, FrontSeen};
 pub use index::{Index, Watched};
+pub use kills::ProbeKill;
 pub use logs::Run;
 pub use news::Urgency;
 pub use object::Object;
@@ -35,5 +38,6 @@ pub use observation::{
     ProbeFailure, ProbeFailureKind, SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
+pub use serving::{ProbeSeen, Serving};
 pub use watch::{Scope, Trigger, Watches};
 pub use workload::{JobOutcome, JobState, WorkloadState};

@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt};
 
 use jiff::Timestamp;
 
-use super::{CloseLooks, FrontSeen, JobOutcome, JobState, Preflight, WorkloadState, database::Queues};
+use super::{
+    CloseLooks, FrontSeen, JobOutcome, JobState, Preflight, ProbeKill, WorkloadState, database::Queues,
+};
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     flagsmith::Release,
@@ -58,6 +60,8 @@ pub struct Observation {
     pub exposure: Option<ExposureState>,
     /// What stands in front of the pods.
     pub front: FrontSeen,
+    /// Containers that were ended by their liveness probe.
+    pub probe_kills: Vec<ProbeKill>,
 }
 
 impl Observation {

@@ -25,6 +25,7 @@ use super::{
     discover::{self, Found, Objects, Selected, Sources},
     due::{self, Due},
     index::Snapshot,
+    kills::Kills,
     secrets::{self, Read},
 };
 use crate::{
@@ -51,6 +52,7 @@ pub struct Observer {
     databases: Option<Databases>,
     classes: Classes,
     due: Due,
+    kills: Kills,
     looks: Mutex<HashMap<String, Look>>,
     /// The `ConfigMaps` of somebody else's installations, and when they were read.
     config_maps: Mutex<HashMap<String, (Instant, ConfigMaps)>>,
@@ -88,6 +90,7 @@ impl Observer {
             databases: database_interval.map(|interval| Databases::new(interval, metrics)),
             classes: Classes::default(),
             due: Due::default(),
+            kills: Kills::default(),
             looks: Mutex::default(),
             config_maps: Mutex::default(),
         }
@@ -150,7 +153,8 @@ impl Observer {
         now: Timestamp,
     ) -> Observation {
         let look = self.look(installation, None, false).await;
-        let pods = self.pods(installation);
+        let running = self.pods(installation);
+        let pods: Vec<PodSummary> = running.iter().map(PodSummary::from).collect();
         let close_looks = Box::pin(self.close.look(&installation.identity, &pods, now)).await;
         self.doubt_database(&installation.identity.uid, &close_looks, now);
         let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;
@@ -161,6 +165,7 @@ impl Observer {
         let states = |jobs: &[Job]| jobs.iter().map(JobState::from).collect::<Vec<_>>();
         let (backups, jobs) = (states(&backups), states(&jobs));
         let front = self.front(installation).await;
+        let probe_kills = self.kills.of(&self.client, &running, now).await;
         let workload = |component: Component| {
             self.owned::<Deployment>(
                 installation,
@@ -207,6 +212,7 @@ impl Observer {
             http_route_api: self.watches.http_route(),
             exposure: self.exposure(installation),
             front,
+            probe_kills,
             secrets: look.secrets,
             database,
             queues,
@@ -393,10 +399,9 @@ impl Observer {
             .filter(move |(_, snapshot)| snapshot.instance.as_ref() == Some(&name))
     }
 
-    fn pods(&self, installation: &Installation) -> Vec<PodSummary> {
+    fn pods(&self, installation: &Installation) -> Vec<Pod> {
         self.snapshots(installation, Watched::Pod)
             .filter_map(|(_, snapshot)| snapshot.parse::<Pod>())
-            .map(|pod| PodSummary::from(&pod))
             .collect()
     }
 

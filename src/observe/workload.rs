@@ -12,7 +12,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ManagedFieldsEntry, ObjectMeta},
 };
 
-use super::{ConfigMaps, ContainerState};
+use super::{ConfigMaps, ContainerState, Serving};
 use crate::{api::MigrationOperation, child::marks, flagsmith::Release, validate::SCALED_TO_ZERO_ANNOTATION};
 
 /// A Deployment or `StatefulSet` as it stands.
@@ -56,6 +56,8 @@ pub struct WorkloadState {
     pub stalled: Option<String>,
     /// Pods cannot be created; the controller's words (quota, admission).
     pub replica_failure: Option<String>,
+    /// How its pods serve requests and end.
+    pub serving: Option<Serving>,
 }
 
 impl WorkloadState {
@@ -194,6 +196,9 @@ impl WorkloadState {
                 >= deployment.metadata.generation.unwrap_or_default(),
             stalled: condition("Progressing", "False", Some("ProgressDeadlineExceeded")),
             replica_failure: condition("ReplicaFailure", "True", None),
+            serving: spec
+                .and_then(|spec| spec.template.spec.as_ref())
+                .and_then(|pod| Some(Serving::of(pod, pod.containers.first()?))),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) const PROXY: Proxy = Proxy {
         }],
     ),
     default_read: Limit::Seconds(50),
-    idle: Idle::Seconds(60, "nothing: half of the idle connections go each 5 s"),
+    idle: Idle::Shrinking(60),
     cluster_ip: &[("haproxy-ingress.github.io/service-upstream", "true")],
     outside: false,
     gives_up: "504",

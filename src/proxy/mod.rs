@@ -98,6 +98,9 @@ pub enum Idle {
     Seconds(i32, &'static str),
     /// As long as it waits for a response, and at least so many seconds: both are one setting.
     ReadTimeout(i32),
+    /// Without a limit, but hardly longer than so many seconds, and possibly on to a pod that ends: only closing each
+    /// connection is safe.
+    Shrinking(i32),
     /// Its documentation does not say.
     Unknown,
 }

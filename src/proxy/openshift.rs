@@ -18,7 +18,7 @@ pub(super) const PROXY: Proxy = Proxy {
     ),
     route: Read::NotServed,
     default_read: Limit::Seconds(30),
-    idle: Idle::Seconds(60, "nothing: half of the idle connections go each 5 s"),
+    idle: Idle::Shrinking(60),
     cluster_ip: &[],
     outside: false,
     gives_up: "504",

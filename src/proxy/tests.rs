@@ -126,7 +126,9 @@ fn has_the_figures_of_its_source(
         default.map_or(Limit::Unlimited, Limit::Seconds)
     );
     match proxy.idle {
-        Idle::Seconds(seconds, _) | Idle::ReadTimeout(seconds) => assert_eq!(seconds, idle),
+        Idle::Seconds(seconds, _) | Idle::ReadTimeout(seconds) | Idle::Shrinking(seconds) => {
+            assert_eq!(seconds, idle);
+        }
         Idle::Unknown => assert_eq!(idle, 0),
     }
 }

@@ -3,15 +3,12 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{migration, observed};
+use super::{front, migration, observed};
 use crate::{
     api::MigrationOperation,
     decide::{Gate, Plan},
     diagnose::{Code, Component, Diagnosis, Severity, live},
-    observe::{
-        DatabaseProbe, ExposureState, JobState, Observation, SecretState, WorkloadState, database::QueueProbe,
-    },
-    timeouts::rules,
+    observe::{DatabaseProbe, JobState, Observation, SecretState, WorkloadState, database::QueueProbe},
     validate::{Database, Installation},
 };
 
@@ -72,8 +69,8 @@ pub fn conditions(context: Context<'_>) -> Vec<Condition> {
             component(context, Component::TaskProcessor),
         ),
         ("FrontendAvailable", component(context, Component::Frontend)),
-        ("TimeoutsAligned", timeouts(context)),
-        ("ExposureReady", exposure(context)),
+        ("TimeoutsAligned", front::timeouts(context)),
+        ("ExposureReady", front::exposure(context)),
     ];
     let ready = ready(context, &components);
     let abnormal = abnormal(context, &ready);
@@ -422,60 +419,6 @@ fn counts(state: &WorkloadState) -> String {
         state.ready.min(state.desired),
         state.desired
     )
-}
-
-fn timeouts(context: Context<'_>) -> Verdict {
-    let chain = context.plan.timeouts;
-    let values = chain.values;
-    let ours = format!(
-        "requests may take {} s: Gunicorn's timeout is {} s, its keep-alive {} s, pods get {} s to end",
-        chain.request, values.gunicorn_timeout, values.keep_alive, values.grace_period,
-    );
-    let broken = rules::check(&values);
-    let Some((rule, _)) = broken.first().filter(|_| context.installation.exposure.is_some()) else {
-        return verdict("True", "Aligned", ours);
-    };
-    let proxy = chain
-        .proxy
-        .map_or("the proxy in front is not known", |proxy| proxy.name);
-    verdict(
-        "Unknown",
-        "ProxyNotChecked",
-        format!(
-            "{ours}. Not known ({proxy}): whether its read timeout is at least {} s and its idle time towards the pods below {} s; {}",
-            chain.request,
-            values.keep_alive,
-            rule.reason()
-        ),
-    )
-}
-
-fn exposure(context: Context<'_>) -> Verdict {
-    let Some(exposure) = &context.installation.exposure else {
-        return verdict(
-            "True",
-            "NotWanted",
-            "spec.exposure is not set; the Services are reachable inside of the cluster",
-        );
-    };
-    if let Some(diagnosis) = critical(context, Component::Exposure) {
-        return of(diagnosis);
-    }
-    let hosts = exposure.hosts.join(", ");
-    let kind = if exposure.ingress.is_some() {
-        "Ingress"
-    } else {
-        "HTTPRoute"
-    };
-    match &context.seen.exposure {
-        Some(ExposureState::Accepted) => verdict("True", "Accepted", format!("the {kind} serves {hosts}")),
-        Some(_) => verdict(
-            "Unknown",
-            "Waiting",
-            format!("no controller has reported an address for the {kind} yet; some never do"),
-        ),
-        None => verdict("Unknown", "Creating", format!("the {kind} is being made")),
-    }
 }
 
 /// The summary: what the spec asks for is there, and nothing critical is known.

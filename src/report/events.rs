@@ -9,7 +9,7 @@ use kube::runtime::events::{Event, EventType};
 
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult},
-    apply::Applied,
+    apply::{Applied, Repaired},
 };
 
 /// The longest note that the Events API takes, in bytes.
@@ -85,12 +85,17 @@ pub(super) fn events(
             "Flagsmith runs as asked for".to_owned(),
         ));
     }
-    for object in &applied.repaired {
+    for Repaired { object, changes } in &applied.repaired {
+        let what = if changes.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", changes.join("; "))
+        };
         events.push(event(
             EventType::Warning,
             "DriftRepaired",
             "Repair",
-            format!("{object} had been changed and is again as the specification says"),
+            format!("{object} had been changed and is again as the specification says{what}"),
         ));
     }
     events

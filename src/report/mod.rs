@@ -2,6 +2,7 @@
 
 mod conditions;
 mod events;
+mod front;
 pub(crate) mod migration;
 mod observed;
 mod reporter;

@@ -3,7 +3,7 @@
 use super::{Front, Regime, Values};
 use crate::{
     api::TimeoutsStatus,
-    proxy::{Limit, Proxy},
+    proxy::{Idle, Limit, Proxy},
 };
 
 /// What the proxy's read timeout has above the request's: the proxy must never cut first, and a proxy whose timeout
@@ -80,7 +80,10 @@ impl Timeouts {
             values: Values {
                 regime: Regime::of(threads),
                 gunicorn_timeout: request,
-                keep_alive: keep_alive.unwrap_or_else(|| self::keep_alive(proxy_idle)),
+                keep_alive: keep_alive.unwrap_or_else(|| match front.proxy().map(|proxy| proxy.idle) {
+                    Some(Idle::Shrinking(_)) => 0,
+                    _ => self::keep_alive(proxy_idle),
+                }),
                 graceful_timeout,
                 pre_stop,
                 grace_period: pre_stop

@@ -76,7 +76,7 @@ impl Front {
             return Limit::Seconds(stated);
         }
         match (proxy.map(|proxy| proxy.idle), read) {
-            (Some(Idle::Seconds(idle, _)), _) => Limit::Seconds(idle),
+            (Some(Idle::Seconds(idle, _) | Idle::Shrinking(idle)), _) => Limit::Seconds(idle),
             (Some(Idle::ReadTimeout(least)), Limit::Seconds(read)) => Limit::Seconds(read.max(least)),
             _ => Limit::Unknown,
         }

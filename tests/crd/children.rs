@@ -58,6 +58,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         http_route_api: true,
         exposure: None,
         front: FrontSeen::default(),
+        probe_kills: Vec::new(),
     }
 }
 

@@ -61,6 +61,10 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: {{ $own }}
+# Whether a restarted container was ended by its liveness probe: only the kubelet's Events say so.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

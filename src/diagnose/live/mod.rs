@@ -17,6 +17,7 @@ mod secrets;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 mod workloads;
 
 pub(crate) use database::used_by_pods;
@@ -40,6 +41,9 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
     found.extend(workloads::check(installation, seen));
     found.extend(tasks::check(installation, seen));
     found.extend(exposure::check(installation, seen));
+    if installation.tool.is_resource() {
+        found.extend(timeouts::check(installation, seen));
+    }
     if !installation.tool.is_resource() {
         observed::check(installation, seen, &mut found);
     }

@@ -133,6 +133,7 @@ pub fn observation(
         http_route_api: objects.routes.is_some(),
         exposure: ingress.or(route),
         front: selected.front(objects),
+        probe_kills: Vec::new(),
     }
 }
 

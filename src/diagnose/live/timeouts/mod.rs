@@ -1,0 +1,39 @@
+//! Timeouts and sizes of what runs: one file for each cause. The rules are those by which the operator computes its own
+//! settings, so that an installation of anybody's is judged alike.
+
+mod allowed_hosts;
+mod grace;
+mod keep_alive;
+mod liveness;
+mod pre_stop;
+mod proxy_timeout;
+mod running;
+mod settings;
+mod sizing;
+#[cfg(test)]
+mod tests;
+mod unknown;
+mod worker_class;
+
+pub(super) use super::{Code, Component, Diagnosis, Severity, diagnosis};
+pub(crate) use running::Running;
+
+use crate::{observe::Observation, validate::Installation};
+
+/// Everything that is wrong with the timeouts of the API and of what stands in front of it.
+pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+    let mut found: Vec<Diagnosis> = Vec::new();
+    found.extend(liveness::check(installation, seen));
+    if let Some(running) = Running::of(installation, seen) {
+        found.extend(proxy_timeout::check(installation, &running));
+        found.extend(keep_alive::check(installation, &running));
+        found.extend(grace::check(installation, &running));
+        found.extend(pre_stop::check(installation, &running));
+        found.extend(settings::check(&running));
+        found.extend(worker_class::check(&running));
+        found.extend(unknown::check(installation, &running));
+        found.extend(sizing::check(&running));
+    }
+    found.extend(allowed_hosts::check(installation));
+    found
+}

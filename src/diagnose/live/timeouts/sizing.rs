@@ -1,0 +1,64 @@
+//! Limits that do not go with the number of workers.
+
+use super::{Code, Component, Diagnosis, Running, Severity, diagnosis};
+
+/// Memory of one idle worker: 190 to 220 MiB were measured (Flagsmith 2.265.0).
+const WORKER: u64 = 200 << 20;
+
+/// Thousandths of a processor that Gunicorn's rule of thumb (two workers for each and one more) grants a worker.
+const CPU_WORKER: u64 = 500;
+
+pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
+    let workers = u64::try_from(running.gunicorn.workers).unwrap_or_default();
+    let memory = running
+        .serving
+        .memory_limit
+        .filter(|limit| *limit < workers.saturating_mul(WORKER));
+    // One worker more than the rule grants does no harm.
+    let cpu = running
+        .serving
+        .cpu_limit
+        .filter(|limit| limit.saturating_add(CPU_WORKER) < workers.saturating_mul(CPU_WORKER));
+    if memory.is_none() && cpu.is_none() {
+        return None;
+    }
+    let mut evidence = Vec::new();
+    let mut advice = Vec::new();
+    if let Some(limit) = memory {
+        let (limit, need) = (limit >> 20, workers.saturating_mul(WORKER) >> 20);
+        evidence.push(format!(
+            "Deployment {}: {workers} workers of about 200 MiB each, memory limit {limit} MiB",
+            running.deployment,
+        ));
+        advice.push(format!(
+            "raise the memory limit to {}Mi, or run {} (GUNICORN_WORKERS, spec.api.gunicorn.workers)",
+            need.saturating_add(need / 4),
+            count(limit / (WORKER >> 20)),
+        ));
+    }
+    if let Some(limit) = cpu {
+        evidence.push(format!(
+            "Deployment {}: {workers} workers, CPU limit {limit}m",
+            running.deployment,
+        ));
+        advice.push(format!(
+            "remove the CPU limit (it makes Gunicorn's heartbeats late), or run {}",
+            count(limit / CPU_WORKER + 1),
+        ));
+    }
+    Some(diagnosis(
+        Code::WorkersExceedLimits,
+        Severity::Info,
+        Component::Api,
+        "The API has more Gunicorn workers than its limits are enough for: under load workers are killed for lack of memory, or wait for the processor.".to_owned(),
+        evidence,
+        format!("To match them: {}.", advice.join("; ")),
+    ))
+}
+
+fn count(workers: u64) -> String {
+    match workers.max(1) {
+        1 => "1 worker".to_owned(),
+        more => format!("{more} workers"),
+    }
+}

@@ -1,0 +1,1 @@
+"""Counts failed requests behind real proxies; see ../README.md."""
