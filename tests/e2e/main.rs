@@ -20,5 +20,4 @@ mod observed;
 mod operator;
 mod place;
 mod tasks;
-mod timeouts;
 mod witness;
