@@ -49,11 +49,7 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
         annotated: &annotated,
         recorded: seen.previous.migration.as_ref(),
         jobs: &seen.jobs,
-        blocked: diagnoses
-            .iter()
-            .filter(|diagnosis| diagnosis.severity == Severity::Critical)
-            .map(|diagnosis| diagnosis.code)
-            .find(|code| code.blocks_migration()),
+        blocked: obstacle(installation, seen, diagnoses),
         foreign: seen.other_migrator().is_some(),
     });
     let (gate, backup) = match (gate, &step) {
@@ -92,6 +88,20 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
         gate,
         step,
     }
+}
+
+/// What forbids a migration now. A blocked downgrade comes before everything else, whatever was diagnosed first:
+/// other obstacles keep a migration from starting, this one also keeps a release from running that is recorded as
+/// migrated and that the database has left behind.
+fn obstacle(installation: &Installation, seen: &Observation, diagnoses: &[Diagnosis]) -> Option<Code> {
+    if matches!(direction(installation, seen), Direction::Blocked(_)) {
+        return Some(Code::DowngradeBlocked);
+    }
+    diagnoses
+        .iter()
+        .filter(|diagnosis| diagnosis.severity == Severity::Critical)
+        .map(|diagnosis| diagnosis.code)
+        .find(|code| code.blocks_migration())
 }
 
 /// Holds a gate that would open until the backup that the user asks for has succeeded. The task processor works

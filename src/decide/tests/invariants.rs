@@ -192,3 +192,26 @@ proptest! {
         prop_assert_eq!((world.deployments, world.jobs, world.status), before);
     }
 }
+
+/// The user goes back while the newer release migrates, and the database cannot be reached when that is done: the
+/// older release is recorded as migrated, and must not run all the same.
+#[test]
+fn a_release_that_the_database_has_left_behind_does_not_start() {
+    let mut world = World::new();
+    for event in [
+        Event::Pass(usize::MAX),
+        Event::JobStarts,
+        Event::Version(1),
+        Event::JobCompletes,
+        Event::Pass(usize::MAX),
+        Event::JobStarts,
+        Event::Version(0),
+        Event::Unreachable(true),
+        Event::JobCompletes,
+        Event::Pass(usize::MAX),
+        Event::Pass(usize::MAX),
+    ] {
+        world.happens(&event);
+    }
+    assert_eq!(world.plan().gate, Gate::Blocked(Code::DowngradeBlocked));
+}

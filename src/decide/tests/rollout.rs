@@ -8,6 +8,7 @@ use super::scene::{
     rolled_out, rolling, runs, shape, wanted,
 };
 use crate::{
+    api::MigrationStatus,
     decide::{Gate, decide},
     diagnose::Code,
     fixtures::observation,
@@ -262,6 +263,12 @@ fn in_a_downgrade_the_older_processor_waits_until_the_newer_api_is_gone() {
     let installation = wanted(json!({"version": OLD}));
     let mut seen = runs(&installation, NEW);
     seen.previous.migration = Some(recorded(&installation, OLD));
+    // The newer release brought no migration.
+    seen.previous.migration_history = vec![MigrationStatus {
+        from: Some(OLD.to_owned()),
+        applied: Some(0),
+        ..recorded(&installation, NEW)
+    }];
     seen.task_processor = Some(rolled_out("task-processor", NEW, 0));
     seen.pods.pop();
     assert_eq!(
