@@ -21,9 +21,6 @@ const SCRIPT: &str = include_str!("migrate.sh");
 /// Lists what the migration will do.
 const PLAN: &str = include_str!("plan.sh");
 
-/// Exit status of a failure that the next attempt may not meet (`EX_TEMPFAIL` of sysexits.h); [`SCRIPT`] uses it.
-const TRANSIENT: i32 = 75;
-
 /// Exit status of a container that was told to end: a drained node, a deleted pod.
 const TERMINATED: i32 = 143;
 
@@ -92,7 +89,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
                 { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
                 // Missing rights, a broken history or too little memory are the same the next time.
                 { "action": "FailJob", "onExitCodes": {
-                    "containerName": "migrate", "operator": "NotIn", "values": [TRANSIENT, TERMINATED],
+                    "containerName": "migrate", "operator": "NotIn", "values": [failures::TRANSIENT_STATUS, TERMINATED],
                 } },
             ] },
             // A second pod must not start while the first may still hold its locks.

@@ -1,6 +1,9 @@
 //! Failures of a migration that the next attempt may not meet. Extended regular expressions, because they are looked for
 //! by `grep` in the migration's own container.
 
+/// Exit status of a migration that failed of one of [`TRANSIENT`] (`EX_TEMPFAIL` of sysexits.h).
+pub const TRANSIENT_STATUS: i32 = 75;
+
 /// PostgreSQL's, libpq's and PgBouncer's words for what passes by itself: the network, a server that starts or stops,
 /// used-up connections, locks. Rights, history and schema do not.
 pub const TRANSIENT: &str = "Connection refused|timeout expired|Connection timed out|No route to host\

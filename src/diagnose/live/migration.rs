@@ -4,6 +4,7 @@ use super::{Code, Component, Diagnosis, Severity, diagnosis, logs, pods};
 use crate::{
     api::{MigrationResult, MigrationStatus, RETRY_MIGRATION_ANNOTATION},
     decide::Step,
+    flagsmith::failures::TRANSIENT_STATUS,
     observe::{JobOutcome, JobState, Observation},
     validate::Installation,
 };
@@ -154,6 +155,8 @@ fn remembered(installation: &Installation, seen: &Observation, recorded: &Migrat
 
 /// An attempt that failed of something that passes by itself, while the next one is on its way.
 fn tried_again(seen: &Observation) -> Option<Diagnosis> {
+    // Anything else ends the Job; its condition follows in a moment.
+    pods::last_status(seen, LABEL).filter(|status| *status == TRANSIENT_STATUS)?;
     let cause = from_logs(seen)?;
     Some(Diagnosis {
         severity: Severity::Warning,

@@ -77,6 +77,11 @@ pub(crate) fn last_message<'a>(seen: &'a Observation, label: &str) -> Option<&'a
     last_failed(seen, label).and_then(|(_, _, message)| message)
 }
 
+/// The exit status of the last failed pod of a component.
+pub(super) fn last_status(seen: &Observation, label: &str) -> Option<i32> {
+    last_failed(seen, label).map(|(_, exit_code, _)| exit_code)
+}
+
 /// The last words of the last failed pod of a component, as evidence.
 pub(super) fn last_words(seen: &Observation, label: &str) -> Vec<String> {
     last_failed(seen, label)

@@ -311,6 +311,23 @@ fn a_failed_migration(#[case] reason: &str, #[case] message: Option<&str>, #[cas
     assert!(first.message.contains("Nothing was started"), "{first:?}");
 }
 
+#[rstest]
+#[case(75, &[Code::MigrationPermissionDenied])]
+#[case(1, &[])]
+fn only_what_is_tried_again_is_called_so(#[case] exit_code: i32, #[case] expected: &[Code]) {
+    let problem = PodProblem::Failed {
+        exit_code,
+        reason: None,
+        message: Some(TRACEBACK.to_owned()),
+    };
+    let seen = Observation {
+        jobs: vec![JobState::default()],
+        pods: vec![pod("migrations", vec![problem])],
+        ..observation()
+    };
+    assert_eq!(codes(&of(&seen)), expected);
+}
+
 #[test]
 fn an_earlier_attempt_does_not_hold_back_the_next() {
     let seen = Observation {
