@@ -12,7 +12,7 @@ use crate::{
     http,
     kubectl::{pointer, require_cluster, wait_until},
     operator,
-    place::{NEW, Place, demo, step},
+    place::{NEW, Place, START, demo, step},
 };
 
 /// Seconds between two looks into a database in this story; a minute by default.
@@ -33,7 +33,7 @@ fn every_trouble_of_the_task_processor_is_named() {
     let place = Place::new("tasks");
     let step = |name: &str, run: fn(&Place)| step(name, || run(&place));
     place.apply(&demo(NEW));
-    place.await_ready();
+    settled(&place);
     step("a healthy queue has no diagnosis", healthy);
     step("tasks that raise", failing);
     step("a recurring task that fails four times in a row", disabled);
@@ -85,7 +85,7 @@ fn disabled(place: &Place) {
     let diagnosis = named(place, "RecurringTasksDisabled", RESTART);
     says(&diagnosis, &["tasks.push_usage", "told to fail"]);
     place.apply(&resource(""));
-    place.await_ready();
+    settled(place);
     place.sql("UPDATE task_processor_recurringtask SET is_disabled = false, num_consecutive_failures = 0 WHERE task_identifier = 'tasks.push_usage'");
     gone(place, "RecurringTasksDisabled", TWO_LOOKS);
 }
@@ -107,7 +107,7 @@ fn scaled_to_zero(place: &Place) {
     });
     place.apply(&resource(""));
     gone(place, "TaskProcessorScaledToZero", TWO_LOOKS);
-    place.await_ready();
+    settled(place);
 }
 
 fn stuck(place: &Place) {
@@ -126,7 +126,7 @@ fn stuck(place: &Place) {
     );
     place.sql("DELETE FROM task_processor_task WHERE is_locked AND NOT completed AND num_failures < 3");
     gone(place, "TasksStuckLocked", TWO_LOOKS);
-    place.await_ready();
+    settled(place);
 }
 
 fn growing(place: &Place) {
@@ -149,7 +149,7 @@ fn growing(place: &Place) {
     // Busy threads would end only with their batches.
     place.sql("UPDATE task_processor_task SET completed = true WHERE is_locked");
     kill(place);
-    place.await_ready();
+    settled(place);
     gone(place, "TasksStuckLocked", TWO_LOOKS);
 }
 
@@ -171,7 +171,7 @@ fn stalled(place: &Place) {
     let pid = remedy.split(['(', ')']).nth(1).unwrap();
     place.sql(&format!("SELECT pg_terminate_backend({pid})"));
     gone(place, "TaskQueueStalled", TWO_LOOKS);
-    place.await_ready();
+    settled(place);
 }
 
 fn settings(place: &Place) {
@@ -184,14 +184,14 @@ fn settings(place: &Place) {
     place.apply(&resource(""));
     gone(place, "ConnectionBudgetExceeded", RESTART);
     gone(place, "TaskSleepIntervalHigh", TWO_LOOKS);
-    place.await_ready();
+    settled(place);
 }
 
 fn follow_the_queue(place: &Place) {
     place.apply(&resource(
         "  taskProcessor: {queuePopSize: 1, threads: 1, autoscaling: {maxReplicas: 3, targetAgeSeconds: 5}}\n",
     ));
-    place.await_ready();
+    settled(place);
     enqueue(place, "slow", 60, "3");
     wait_until(RESTART, "a second processor is wanted", || {
         let deployment = place.json(&["get", "deployment", "flagsmith-task-processor"]);
@@ -200,7 +200,7 @@ fn follow_the_queue(place: &Place) {
     });
     place.sql("DELETE FROM task_processor_task WHERE NOT completed");
     place.apply(&resource(""));
-    place.await_ready();
+    settled(place);
 }
 
 /// The demo's resource with another task processor.
@@ -282,6 +282,25 @@ fn condition_reason(place: &Place, kind: &str) -> String {
 fn condition(place: &Place, kind: &str, field: &str) -> String {
     let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].{field}}}");
     place.kubectl(&["get", "fsd", "flagsmith", "-o", &path])
+}
+
+/// Waits until what was applied last is Ready: before, `Ready` speaks of the generation before. A processor that is
+/// told to end in the first seconds of its start does not hear it, and ends only with its grace period.
+fn settled(place: &Place) {
+    wait_until(START, "what was applied last is Ready", || {
+        let fsd = place.fsd();
+        let conditions = pointer(&fsd, "/status/conditions").as_array();
+        let ready = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == "Ready");
+        let holds = ready.is_some_and(|ready| {
+            ready["status"] == "True" && ready["observedGeneration"] == *pointer(&fsd, "/metadata/generation")
+        });
+        holds
+            .then_some(())
+            .ok_or_else(|| ready.map(ToString::to_string).unwrap_or_default())
+    });
 }
 
 /// SIGKILL in the middle of a batch, a second after SIGTERM; returns when the container has ended. A forced deletion
