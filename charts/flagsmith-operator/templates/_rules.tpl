@@ -39,7 +39,8 @@
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
-# Why the probes of a pod fail; asked only about a pod that does not become ready.
+# Why the probes of a pod fail, and whether its liveness probe ended it: only the kubelet's Events say so. Asked only
+# about a pod that does not become ready or was restarted.
 - apiGroups: [""]
   resources: [events]
   verbs: [list]
@@ -61,10 +62,6 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: {{ $own }}
-# Whether a restarted container was ended by its liveness probe: only the kubelet's Events say so.
-- apiGroups: [""]
-  resources: [events]
-  verbs: [list]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
