@@ -85,8 +85,13 @@ fn weighed(reading: &LogReading, diagnosis: &Diagnosis) -> Diagnosis {
         diagnosis.code,
         Code::TaskProcessorReleaseBroken | Code::TaskProcessorModeOff | Code::TaskQueueStalled
     );
+    let least = match diagnosis.code {
+        // It went well; that it is a risk is for the rule to say that knows how many do it.
+        Code::TaskProcessorMigratesItself => Severity::Info,
+        _ => Severity::Warning,
+    };
     let severity = if matches!(reading.run, Run::Sample(_)) && !silent {
-        diagnosis.severity.max(Severity::Warning)
+        diagnosis.severity.max(least)
     } else {
         diagnosis.severity
     };

@@ -589,6 +589,26 @@ fn a_worker_that_is_killed_in_a_ready_pod_is_a_warning() {
     assert_eq!(found[0].severity, Severity::Warning);
 }
 
+#[test]
+fn a_processor_that_has_migrated_and_serves_is_a_note() {
+    let migrated = "Operations to perform:\n  Apply all migrations: auth\nRunning migrations:\n  Applying auth.0001_initial... OK\n";
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(
+                Component::TaskProcessor,
+                "flagsmith-task-processor-abc",
+                Run::Sample(observation().now),
+                migrated,
+            )],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [Code::TaskProcessorMigratesItself]);
+    assert_eq!(found[0].severity, Severity::Info);
+}
+
 #[rstest]
 #[case::not_answering(
     "Readiness probe failed: HTTP probe failed with statuscode: 500",
