@@ -55,6 +55,10 @@ test-e2e: ## What a user sees: chart, containers, database, upgrade, on a real n
 trial-migrations: ## Each way in which a migration can fail, and many migrators at once, on a real node (half an hour)
 	tests/e2e/run --ignored migration
 
+.PHONY: trial-tasks
+trial-tasks: ## Every trouble of the task processor, on a real node (five minutes)
+	tests/e2e/run --ignored tasks::
+
 .PHONY: trial-observed
 trial-observed: ## Every trouble of an installation of the official chart, on a real node (ten minutes)
 	IMAGES=flagsmith-api-2.259.0 tests/e2e/run --ignored every_trouble_of_an_observed

@@ -3,7 +3,7 @@
 use super::{Component, Diagnosis, Severity};
 use crate::{
     diagnose::Code,
-    observe::{DatabaseProbe, LogReading, Observation, Run},
+    observe::{DatabaseProbe, LogReading, Observation, Run, database::QueueProbe},
 };
 
 /// Pods that are named as showing the same; the first one's words stand for all.
@@ -76,7 +76,9 @@ fn holds(seen: &Observation, reading: &LogReading, code: Code) -> bool {
             seen.database,
             DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed
         );
-    !over
+    // A batch that takes long logs the same as threads that hang; the task tables tell which it is, and who blocks.
+    let known_better = code == Code::TaskQueueStalled && matches!(seen.queues.default, QueueProbe::Seen(_));
+    !over && !known_better
 }
 
 /// A pod that is ready serves: what its log shows is a warning, unless it works on nothing at all.

@@ -590,6 +590,27 @@ fn a_worker_that_is_killed_in_a_ready_pod_is_a_warning() {
 }
 
 #[test]
+fn whether_tasks_wait_is_for_the_task_tables_to_say() {
+    let hanging = "2026-11-22T15:40:56.9Z [warning  ] 3 unhealthy threads detected [task_processor.thread_monitoring]\n".repeat(60);
+    let mut seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(
+                Component::TaskProcessor,
+                "flagsmith-task-processor-abc",
+                Run::Sample(observation().now),
+                &hanging,
+            )],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    seen.queues.default = QueueProbe::NotProbed;
+    assert_eq!(codes(&of(&seen)), [Code::TaskQueueStalled]);
+    seen.queues.default = QueueProbe::Seen(Box::default());
+    assert!(!codes(&of(&seen)).contains(&Code::TaskQueueStalled));
+}
+
+#[test]
 fn a_processor_that_has_migrated_and_serves_is_a_note() {
     let migrated = "Operations to perform:\n  Apply all migrations: auth\nRunning migrations:\n  Applying auth.0001_initial... OK\n";
     let seen = Observation {
