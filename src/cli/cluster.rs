@@ -52,7 +52,7 @@ impl ClusterArgs {
             .unwrap_or_else(|| config.default_namespace.clone());
         let client = client::connect(config, Metrics::new()).map_err(|error| {
             Failure::cluster(
-                chain(&error),
+                client::chain(&error),
                 "check the certificates and files that the kubeconfig names: kubectl config view",
             )
         })?;
@@ -194,21 +194,7 @@ fn is_missing(error: &KubeconfigError) -> bool {
 
 fn unusable(error: &KubeconfigError) -> Failure {
     Failure::cluster(
-        format!("the kubeconfig cannot be used: {}", chain(error)),
+        format!("the kubeconfig cannot be used: {}", client::chain(error)),
         "kubectl config get-contexts lists the contexts; --context NAME and --kubeconfig FILE choose",
     )
-}
-
-/// An error with those sources that its text does not repeat.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let further = error.to_string();
-        if !text.contains(&further) {
-            text = format!("{text}: {further}");
-        }
-        source = error.source();
-    }
-    text
 }

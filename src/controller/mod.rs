@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod client;
 pub mod heartbeat;
 pub mod lease;
+mod managed;
 pub mod metrics;
 mod observed;
 mod primaries;

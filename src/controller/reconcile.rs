@@ -9,21 +9,20 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    backoff::{Failures, jittered},
+    backoff::Failures,
     client,
     lease::Leadership,
+    managed,
     metrics::{Metrics, Outcome},
     observed::{self, Eyes},
     primary::Primary,
 };
 use crate::{
     api::FlagsmithDeployment,
-    apply::{self, Applied, Applier},
-    build::build,
-    decide::decide,
-    diagnose::{Code, live},
+    apply::{self, Applier},
+    diagnose::Code,
     observe::{Observer, discover::Namespaces},
-    report::{self, Context as ReportContext, Reporter},
+    report::{self, Reporter},
     validate::{Identity, Problem, Wanted, validate},
 };
 
@@ -135,7 +134,7 @@ pub fn error_policy(resource: Arc<Primary>, error: &Error, context: Arc<Context>
     let deadline = matches!(error, Error::Apply(apply::Error::Kube(source)) if client::is_deadline(source));
     tracing::warn!(
         object = key,
-        error = chain(error),
+        error = client::chain(error),
         category = error.category(),
         deadline,
         retry_in_seconds = wait.as_secs_f32(),
@@ -144,7 +143,7 @@ pub fn error_policy(resource: Arc<Primary>, error: &Error, context: Arc<Context>
     Action::requeue(wait)
 }
 
-/// The pipeline: validate → observe → diagnose → decide → build → apply → report.
+/// The first step, and who does the others.
 async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Outcome), Error> {
     let resource = match &resource.0 {
         Ok(resource) if resource.metadata.deletion_timestamp.is_some() => {
@@ -154,78 +153,20 @@ async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Out
         Err(invalid) => return Box::pin(undecodable(invalid, context)).await,
     };
     let now = Timestamp::now();
-    let installation = match validate(resource) {
-        Ok(Wanted::Managed(installation)) => installation,
+    match validate(resource) {
+        Ok(Wanted::Managed(installation)) => {
+            Box::pin(managed::pass(resource, &installation, context, now)).await
+        }
         Ok(Wanted::Observed(subject)) => {
             let eyes = Eyes {
                 namespaces: &context.namespaces,
                 observer: &context.observer,
                 reporter: &context.reporter,
             };
-            return Box::pin(observed::pass(resource, &subject, eyes, now)).await;
+            Box::pin(observed::pass(resource, &subject, eyes, now)).await
         }
-        Err(problems) => return invalid(resource, problems, context, now).await,
-    };
-    let seen = context
-        .observer
-        .observe(&installation, context.reporter.previous(resource), now)
-        .await;
-    let diagnoses = live::diagnose(&installation, &seen);
-    let plan = decide(&installation, &seen, &diagnoses);
-    let (applied, result) = if installation.suspended {
-        (Applied::default(), Ok(()))
-    } else {
-        let children = build(&installation, &plan);
-        context.applier.apply(&installation, &plan, children).await
-    };
-    if applied.again {
-        context.observer.look_again(&installation.identity.uid);
-        result?;
-        return Ok((Action::requeue(Duration::ZERO), Outcome::Changed));
+        Err(problems) => invalid(resource, problems, context, now).await,
     }
-    // What was written is what must be reported on: a template that was replaced a moment ago is not rolled out,
-    // whatever was seen of its predecessor. No request: the answers to the writes are at hand.
-    let (seen, diagnoses, plan) = if applied.written > 0 {
-        let seen = context.observer.observe(&installation, seen.previous, now).await;
-        let diagnoses = live::diagnose(&installation, &seen);
-        let plan = decide(&installation, &seen, &diagnoses);
-        (seen, diagnoses, plan)
-    } else {
-        (seen, diagnoses, plan)
-    };
-    let report = ReportContext {
-        installation: &installation,
-        seen: &seen,
-        plan: &plan,
-        diagnoses: &diagnoses,
-        complete: result.is_ok(),
-    };
-    let held_back = context.reporter.report(resource, report, &applied).await?;
-    result?;
-    // A refused child is tried again like a failing look: whoever removes the obstacle wants to see it heal.
-    // So is a pod in trouble looked at again: some troubles only count after a while, without a further event.
-    let troubled = seen
-        .pods
-        .iter()
-        .any(|pod| !pod.problems.is_empty() || pod.starting());
-    let next = if applied.refused.is_empty() && !troubled {
-        context.observer.next_look(&installation.identity.uid, now)
-    } else {
-        crate::observe::FRESH_WHILE_FAILING
-    };
-    // Recorded just now: what waits for the record can go on.
-    let recorded = matches!(plan.gate, crate::decide::Gate::Unrecorded(_));
-    let wait = if recorded {
-        Duration::ZERO
-    } else {
-        held_back.map_or_else(|| jittered(next, &mut rand::rng()), |wait| wait.min(next))
-    };
-    let outcome = if applied.written > 0 {
-        Outcome::Changed
-    } else {
-        Outcome::Unchanged
-    };
-    Ok((Action::requeue(wait), outcome))
 }
 
 async fn invalid(
@@ -279,15 +220,4 @@ fn key(resource: &Primary) -> String {
         resource.namespace().unwrap_or_default(),
         resource.name_any()
     )
-}
-
-/// An error with all its sources, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

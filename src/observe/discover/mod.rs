@@ -9,6 +9,7 @@ mod migrators;
 mod namespaces;
 mod objects;
 mod select;
+mod settings;
 mod specification;
 #[cfg(test)]
 mod tests;

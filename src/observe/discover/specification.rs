@@ -4,22 +4,26 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    autoscaling::v2::HorizontalPodAutoscaler,
-    core::v1::{Container, EnvVar, EnvVarSource, PodSpec, SecretKeySelector},
-    networking::v1::Ingress,
+    core::v1::{Container, EnvVar, EnvVarSource, SecretKeySelector},
 };
 use kube::ResourceExt as _;
 
-use super::{Selected, Sources, credentials::Url, select::targets};
+use super::{
+    Selected, Sources,
+    credentials::Url,
+    settings::{
+        desired, flagsmith, hosts, looks_secret, number, pods, replicas, repository, resources, scaling,
+        secret, settings, source, variables, with_container,
+    },
+};
 use crate::{
     api::{
-        ApiSpec, AutoscalingSpec, ContainerSettings, DatabaseSpec, DjangoSpec, ExposureSpec,
-        FlagsmithDeploymentSpec, FrontendSpec, HttpRouteSpec, ImagesSpec, IngressSpec, MigrationsSpec, Mode,
-        PodSettings, SecretValueSource, TaskProcessorSpec,
+        ApiSpec, DatabaseSpec, DjangoSpec, ExposureSpec, FlagsmithDeploymentSpec, FrontendSpec,
+        HttpRouteSpec, ImagesSpec, IngressSpec, MigrationsSpec, Mode, TaskProcessorSpec,
     },
     flagsmith::{Release, env},
     observe::{ConfigMaps, ContainerState},
-    validate::{SecretKey, Subject},
+    validate::Subject,
 };
 
 /// Gunicorn's own default and Flagsmith's (`GUNICORN_TIMEOUT` of its images).
@@ -333,200 +337,4 @@ impl Adoption {
             ));
         }
     }
-}
-
-fn pods(deployment: &Deployment) -> Option<&PodSpec> {
-    deployment.spec.as_ref()?.template.spec.as_ref()
-}
-
-/// The container that is Flagsmith; sidecars have other images.
-pub(super) fn flagsmith(deployment: &Deployment) -> Option<&Container> {
-    let containers = &pods(deployment)?.containers;
-    let named = |container: &&Container| {
-        container
-            .image
-            .as_deref()
-            .is_some_and(|image| image.contains("flagsmith"))
-    };
-    containers.iter().find(named).or_else(|| containers.first())
-}
-
-fn with_container(deployment: Option<&Deployment>) -> Option<(&Deployment, &Container)> {
-    deployment.and_then(|deployment| Some((deployment, flagsmith(deployment)?)))
-}
-
-fn repository(container: &Container) -> Option<String> {
-    let image = container.image.as_deref()?.split('@').next()?;
-    let tag = image
-        .rsplit('/')
-        .next()?
-        .find(':')
-        .map(|position| image.len() - image.rsplit('/').next().unwrap_or_default().len() + position);
-    Some(image.get(..tag.unwrap_or(image.len()))?.to_owned())
-}
-
-fn desired(deployment: &Deployment) -> i32 {
-    deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or(1)
-}
-
-fn scaling(
-    deployment: &Deployment,
-    autoscalers: &[&HorizontalPodAutoscaler],
-) -> (Option<i32>, Option<AutoscalingSpec>) {
-    let own = autoscalers
-        .iter()
-        .find(|it| targets(it).as_ref() == Some(&deployment.name_any()));
-    let Some(spec) = own.and_then(|autoscaler| autoscaler.spec.as_ref()) else {
-        return (Some(desired(deployment)), None);
-    };
-    let cpu = spec.metrics.iter().flatten().find_map(|metric| {
-        let resource = metric.resource.as_ref().filter(|it| it.name == "cpu")?;
-        resource.target.average_utilization
-    });
-    let max = spec.max_replicas.max(1);
-    let autoscaling = AutoscalingSpec {
-        min_replicas: spec.min_replicas.unwrap_or(1).clamp(1, max),
-        max_replicas: max,
-        target_cpu_utilization_percentage: cpu.unwrap_or(60).clamp(1, 100),
-        behavior: spec.behavior.clone(),
-    };
-    (None, Some(autoscaling))
-}
-
-/// The container's resources; `None` where it has none, so that the operator's defaults count.
-fn resources(container: &Container) -> Option<k8s_openapi::api::core::v1::ResourceRequirements> {
-    container
-        .resources
-        .clone()
-        .filter(|it| it.limits.is_some() || it.requests.is_some())
-}
-
-/// Settings of container and pod. Probes, preStop and grace period are the operator's: they belong to its timeouts.
-fn settings(deployment: &Deployment, container: &Container) -> ContainerSettings {
-    let pods = pods(deployment);
-    let volumes = pods.and_then(|pods| pods.volumes.clone()).unwrap_or_default();
-    let own = |path: &str| path == "/tmp" || path == crate::flagsmith::PROMETHEUS_DIR;
-    let mounts: Vec<_> = container
-        .volume_mounts
-        .iter()
-        .flatten()
-        .filter(|mount| !own(&mount.mount_path))
-        .cloned()
-        .collect();
-    ContainerSettings {
-        volume_mounts: mounts.clone(),
-        pod: PodSettings {
-            node_selector: pods.and_then(|it| it.node_selector.clone()).unwrap_or_default(),
-            tolerations: pods.and_then(|it| it.tolerations.clone()).unwrap_or_default(),
-            affinity: pods.and_then(|it| it.affinity.clone()),
-            topology_spread_constraints: pods
-                .and_then(|it| it.topology_spread_constraints.clone())
-                .unwrap_or_default(),
-            priority_class_name: pods.and_then(|it| it.priority_class_name.clone()),
-            volumes: volumes
-                .into_iter()
-                .filter(|volume| mounts.iter().any(|mount| mount.name == volume.name))
-                .collect(),
-            ..PodSettings::default()
-        },
-        ..ContainerSettings::default()
-    }
-}
-
-/// Variables that the operator sets to what they should be.
-const COMPUTED: &[&str] = &[
-    env::PROMETHEUS_ENABLED,
-    env::LOG_FORMAT,
-    env::USE_X_FORWARDED_HOST,
-    env::ACCESS_LOG_LOCATION,
-    env::FLAGSMITH_PROXY_API_URL,
-    "PROXY_API_URL",
-];
-
-/// The variables that the operator does not compute, of two with one name the last.
-fn variables(container: &Container) -> impl Iterator<Item = &EnvVar> {
-    let mut last: BTreeMap<&str, &EnvVar> = BTreeMap::new();
-    for variable in container.env.iter().flatten() {
-        last.insert(&variable.name, variable);
-    }
-    last.into_values().filter(|variable| {
-        env::decided_by(&variable.name).is_none() && !COMPUTED.contains(&variable.name.as_str())
-    })
-}
-
-/// Whether a variable's literal should be in a Secret.
-fn looks_secret(variable: &EnvVar) -> bool {
-    let name = variable.name.to_ascii_uppercase();
-    let named = [
-        "PASSWORD",
-        "SECRET",
-        "TOKEN",
-        "API_KEY",
-        "PRIVATE_KEY",
-        "CREDENTIAL",
-    ];
-    let value = variable.value.as_deref().unwrap_or_default();
-    let with_credentials = value
-        .split_once("://")
-        .is_some_and(|(_, rest)| rest.contains('@'));
-    with_credentials
-        || named
-            .iter()
-            .any(|part| name.contains(part) && !name.ends_with("_USER_PASS"))
-}
-
-fn hosts(ingresses: &[&Ingress]) -> Vec<String> {
-    let rules = ingresses.iter().filter_map(|ingress| ingress.spec.as_ref());
-    let mut hosts: Vec<String> = rules
-        .flat_map(|spec| spec.rules.iter().flatten())
-        .filter_map(|rule| rule.host.clone())
-        .collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    hosts
-}
-
-fn source(key: &SecretKey) -> SecretValueSource {
-    SecretValueSource {
-        secret_key_ref: SecretKeySelector {
-            name: key.name.clone(),
-            key: key.key.clone(),
-            optional: None,
-        },
-    }
-}
-
-fn secret(container: &Container, name: &str) -> Option<SecretValueSource> {
-    let variable = container
-        .env
-        .iter()
-        .flatten()
-        .find(|variable| variable.name == name)?;
-    let key = variable.value_from.as_ref()?.secret_key_ref.clone()?;
-    Some(SecretValueSource { secret_key_ref: key })
-}
-
-fn replicas(container: &Container) -> Vec<SecretValueSource> {
-    (0..)
-        .map_while(|index| secret(container, &format!("{}{index}", env::REPLICA_DATABASE_URL)))
-        .collect()
-}
-
-/// A number from the command line, or else from the environment.
-fn number(state: &ContainerState, name: &str, flag: &str) -> Option<i32> {
-    let mut words = state.command.iter();
-    let given = words.find_map(|word| {
-        let rest = word.strip_prefix(flag)?;
-        rest.strip_prefix('=').or_else(|| rest.is_empty().then_some(""))
-    });
-    let text = match given {
-        Some("") => words.next().map(String::as_str),
-        Some(text) => Some(text),
-        None => state.environment.value(name),
-    };
-    text?.parse().ok()
 }

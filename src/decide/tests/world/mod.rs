@@ -1,0 +1,296 @@
+//! A small model of what surrounds the decisions: what is applied, what Kubernetes makes of it, what users do,
+//! and what is true of the databases. Every write is checked against the invariants when it happens.
+
+mod pass;
+mod seen;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult},
+    decide::{Direction, Gate, MigrationKey, Plan, Workload, backup_name, decide, direction},
+    diagnose::{Code, Component, Diagnosis, Severity},
+    fixtures,
+    flagsmith::Release,
+    observe::{
+        JobOutcome, JobState, Observation, Pending, PodProblem, PodSummary, SecretState, WorkloadState,
+    },
+    report::{self, migration},
+    validate::{DatabaseIdentity, Installation, Rollback},
+};
+
+pub(super) const VERSIONS: [&str; 3] = ["2.250.0", "2.260.0", "2.265.0"];
+/// How many migrations each of them has: the last one brings none.
+const LEVELS: [i32; 3] = [10, 12, 12];
+const REPOSITORIES: [&str; 2] = ["docker.io/flagsmith/flagsmith-api", "registry.example.com/api"];
+
+/// What the user wants.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) version: usize,
+    pub(super) repository: usize,
+    pub(super) database: usize,
+    pub(super) processors: i32,
+    pub(super) frontend: bool,
+    pub(super) retry: u32,
+    /// A confirmation: the release to undo, and whether the user gives the moment himself.
+    pub(super) rollback: Option<(Release, bool)>,
+    pub(super) backup: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pod {
+    pub(super) release: Release,
+    pub(super) image: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Deployment {
+    pub(super) workload: Workload,
+    pub(super) replicas: i32,
+    migration_key: Option<String>,
+    migrated: Option<Release>,
+    pub(super) pods: Vec<Pod>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Job {
+    key: String,
+    release: Release,
+    from: Option<Release>,
+    /// What it undoes, when it does not apply.
+    undoes: Option<Release>,
+    /// When it was made; the clock of this world ticks at each Job.
+    made: i64,
+    /// Migrations that it found to do.
+    pending: i32,
+    pub(super) outcome: JobOutcome,
+    deleting: bool,
+    /// Its pod has been started; otherwise the image cannot be pulled.
+    pub(super) started: bool,
+}
+
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trouble of its own")]
+pub(super) struct World {
+    base: Installation,
+    pub(super) wanted: Wanted,
+    pub(super) deployments: BTreeMap<&'static str, Deployment>,
+    pub(super) jobs: BTreeMap<String, Job>,
+    pub(super) backups: BTreeMap<String, JobOutcome>,
+    pub(super) status: FlagsmithDeploymentStatus,
+    pub(super) foreign: bool,
+    pub(super) unreachable: bool,
+    pub(super) secret_missing: bool,
+    clock: i64,
+    /// How many migrations are applied in each database.
+    levels: [i32; 2],
+    /// Records were lost, or the database was exchanged: nobody can know any more how new it is.
+    pub(super) forgotten: bool,
+    /// Keys of migrations that are really applied.
+    applied: BTreeSet<String>,
+    /// Keys that a status or an annotation has called applied.
+    recorded: BTreeSet<String>,
+    /// Failed attempts that the status knows of and that the user has said nothing about.
+    settled_failures: BTreeSet<String>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            base: fixtures::installation(&fixtures::minimal()),
+            wanted: Wanted {
+                version: 0,
+                repository: 0,
+                database: 0,
+                processors: 1,
+                frontend: true,
+                retry: 0,
+                rollback: None,
+                backup: false,
+            },
+            deployments: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            backups: BTreeMap::new(),
+            status: FlagsmithDeploymentStatus::default(),
+            foreign: false,
+            unreachable: false,
+            secret_missing: false,
+            clock: 0,
+            levels: [0, 0],
+            forgotten: false,
+            applied: BTreeSet::new(),
+            recorded: BTreeSet::new(),
+            settled_failures: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn installation(&self) -> Installation {
+        let wanted = &self.wanted;
+        let mut installation = self.base.clone();
+        installation.release = VERSIONS[wanted.version].parse().unwrap();
+        REPOSITORIES[wanted.repository].clone_into(&mut installation.images.api);
+        installation.task_processor.replicas = Some(wanted.processors);
+        installation.frontend.enabled = wanted.frontend;
+        installation.retry = (wanted.retry > 0).then(|| wanted.retry.to_string());
+        installation.rollback = wanted
+            .rollback
+            .filter(|(from, _)| *from > installation.release)
+            .map(|(from, given)| Rollback {
+                from,
+                to: installation.release,
+                applied_after: given.then_some(Timestamp::UNIX_EPOCH),
+            });
+        installation.migrations.backup = wanted.backup.then(fixtures::backup);
+        installation
+    }
+
+    fn identity(&self) -> DatabaseIdentity {
+        DatabaseIdentity {
+            host: format!("db{}.prod", self.wanted.database),
+            ..fixtures::database()
+        }
+    }
+
+    fn key(&self) -> MigrationKey {
+        let installation = self.installation();
+        MigrationKey::migrate(&installation, installation.release, &self.identity())
+    }
+
+    fn level(release: Release) -> i32 {
+        let known = VERSIONS.iter().position(|version| version.parse() == Ok(release));
+        LEVELS[known.unwrap()]
+    }
+
+    /// The user says something new: what failed before may be tried again.
+    pub(super) fn user(&mut self, change: impl FnOnce(&mut Wanted)) {
+        let before = self.key();
+        let (retry, rollback, database) = (self.wanted.retry, self.wanted.rollback, self.wanted.database);
+        change(&mut self.wanted);
+        if self.key() != before || self.wanted.retry != retry || self.wanted.rollback != rollback {
+            self.settled_failures.clear();
+        }
+        self.forgotten |= self.wanted.database != database;
+    }
+
+    pub(super) fn wipe_status(&mut self) {
+        self.status = FlagsmithDeploymentStatus::default();
+        self.settled_failures.clear();
+        self.forgotten = true;
+    }
+
+    pub(super) fn lose_annotations(&mut self) {
+        for deployment in self.deployments.values_mut() {
+            deployment.migration_key = None;
+            deployment.migrated = None;
+        }
+        self.forgotten = true;
+    }
+
+    pub(super) fn active_job(&mut self) -> Option<(&String, &mut Job)> {
+        self.jobs
+            .iter_mut()
+            .find(|(_, job)| job.outcome == JobOutcome::Active)
+    }
+
+    pub(super) fn finish_job(&mut self, outcome: JobOutcome) {
+        let mut done = None;
+        if let Some((_, job)) = self.active_job()
+            && job.started
+            && !job.deleting
+        {
+            done = (outcome == JobOutcome::Complete).then(|| job.clone());
+            job.outcome = outcome;
+        }
+        let Some(job) = done else { return };
+        let level = &mut self.levels[self.wanted.database];
+        if job.undoes.is_some() {
+            *level = Self::level(job.release).min(*level);
+            self.forget_newer(job.release);
+        } else {
+            *level = Self::level(job.release).max(*level);
+            self.applied.insert(job.key);
+        }
+    }
+
+    /// What newer releases brought is undone: their migrations must run again, whatever was recorded.
+    fn forget_newer(&mut self, than: Release) {
+        let identity = self.identity();
+        let mut installation = self.installation();
+        for version in VERSIONS.iter().filter_map(|version| version.parse().ok()) {
+            for repository in REPOSITORIES.iter().filter(|_| version > than) {
+                (*repository).clone_into(&mut installation.images.api);
+                let key = MigrationKey::migrate(&installation, version, &identity).to_string();
+                self.applied.remove(&key);
+                self.recorded.remove(&key);
+            }
+        }
+    }
+
+    pub(super) fn finish_backup(&mut self, outcome: &JobOutcome) {
+        for backup in self.backups.values_mut() {
+            if *backup == JobOutcome::Active {
+                *backup = outcome.clone();
+            }
+        }
+    }
+
+    /// Kubernetes ends Jobs that are being deleted.
+    pub(super) fn collect_jobs(&mut self) {
+        self.jobs.retain(|_, job| !job.deleting);
+    }
+
+    /// Kubernetes exchanges at most one pod of each Deployment (a task processor's old pods all end first).
+    pub(super) fn roll(&mut self) {
+        let migrating = self.active_job().is_some();
+        for (component, deployment) in &mut self.deployments {
+            let wanted = Pod {
+                release: deployment.workload.release,
+                image: deployment.workload.image.clone(),
+            };
+            let count = usize::try_from(deployment.replicas).unwrap();
+            let old = deployment.pods.iter().position(|pod| *pod != wanted);
+            if *component == "task-processor" && old.is_some() {
+                deployment.pods.retain(|pod| *pod == wanted);
+            } else if let Some(old) = old {
+                deployment.pods.remove(old);
+                deployment.pods.push(wanted);
+                deployment.pods.truncate(count);
+            } else if deployment.pods.len() > count {
+                deployment.pods.truncate(count);
+            } else if deployment.pods.len() < count {
+                assert!(
+                    !(migrating && *component == "task-processor"),
+                    "a processor starts during a migration"
+                );
+                deployment.pods.push(wanted);
+            }
+        }
+        let pods = |component: &str| {
+            self.deployments
+                .get(component)
+                .into_iter()
+                .flat_map(|it| &it.pods)
+        };
+        for processor in pods("task-processor") {
+            for api in pods("api") {
+                assert!(
+                    api.release <= processor.release,
+                    "an API ahead of the task processor"
+                );
+            }
+        }
+    }
+
+    pub(super) fn plan(&self) -> Plan {
+        let seen = self.observe();
+        decide(&self.installation(), &seen, &self.diagnose(&seen))
+    }
+
+    /// What the user reads in the diagnosis of a blocked downgrade.
+    pub(super) fn direction(&self) -> Direction {
+        direction(&self.installation(), &self.observe())
+    }
+}

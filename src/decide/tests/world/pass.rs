@@ -1,0 +1,213 @@
+//! What the operator's writes do to the world; each is checked when it happens.
+
+use super::*;
+
+impl World {
+    /// One pass of the operator that ends after so many writes. Returns whether it wrote all.
+    pub(in crate::decide::tests) fn pass(&mut self, writes: usize) -> bool {
+        let seen = self.observe();
+        let plan = decide(&self.installation(), &seen, &self.diagnose(&seen));
+        let mut budget = writes;
+        let mut spend = || {
+            let left = budget > 0;
+            budget = budget.saturating_sub(1);
+            left
+        };
+        for name in &plan.superseded_jobs {
+            if !spend() {
+                return false;
+            }
+            let job = self.jobs.get_mut(name).unwrap();
+            assert!(
+                job.outcome != JobOutcome::Active || !job.started,
+                "a running migration is deleted"
+            );
+            job.deleting = true;
+        }
+        if plan.migrate.is_some() {
+            if !spend() {
+                return false;
+            }
+            self.create_job(&plan);
+        }
+        if let Some(backup) = &plan.backup {
+            if !spend() {
+                return false;
+            }
+            assert!(self.active_job().is_none(), "a backup beside a migration");
+            let before = self.backups.insert(backup.name.clone(), JobOutcome::Active);
+            assert_eq!(before, None, "a backup is made twice");
+        }
+        let components = [
+            ("api", &plan.api),
+            ("frontend", &plan.frontend),
+            ("task-processor", &plan.task_processor),
+        ];
+        for (component, workload) in components {
+            if let Some(workload) = workload {
+                if !spend() {
+                    return false;
+                }
+                self.apply(component, workload, &plan);
+            } else if component == "frontend" && !self.wanted.frontend {
+                self.deployments.remove(component);
+            }
+        }
+        if !spend() {
+            return false;
+        }
+        self.report(&plan, &seen);
+        true
+    }
+
+    fn create_job(&mut self, plan: &Plan) {
+        let migrate = plan.migrate.as_ref().unwrap();
+        assert!(self.active_job().is_none(), "two active migrations");
+        assert!(!self.foreign, "a migration beside that of another installation");
+        assert!(
+            !self.jobs.contains_key(&migrate.name),
+            "a Job of that name exists"
+        );
+        assert!(
+            !self.settled_failures.contains(&migrate.name),
+            "a failed migration runs again"
+        );
+        assert_eq!(
+            migrate.release,
+            self.installation().release,
+            "to another release than the wanted one"
+        );
+        if let Some(rollback) = &migrate.rollback {
+            let confirmed = self.installation().rollback;
+            assert!(
+                confirmed.is_some_and(|it| (it.from, it.to) == (rollback.from, rollback.to)),
+                "a rollback that nobody confirmed"
+            );
+            let proof = |job: &Job| job.undoes.is_none() && job.outcome == JobOutcome::Complete;
+            assert!(
+                !self.jobs.values().any(proof),
+                "a Job still proves what is undone"
+            );
+            let stale = |it: &Deployment| {
+                it.migration_key
+                    .as_ref()
+                    .is_some_and(|key| self.recorded.contains(key))
+            };
+            assert!(
+                !["api", "task-processor"]
+                    .iter()
+                    .filter_map(|name| self.deployments.get(name))
+                    .any(stale),
+                "an annotation still proves what is undone"
+            );
+        }
+        if self.wanted.backup
+            && self
+                .status
+                .migration_history
+                .iter()
+                .any(|it| it.result == MigrationResult::Applied)
+        {
+            let name = backup_name(&self.installation(), &migrate.name);
+            assert_eq!(
+                self.backups.get(&name),
+                Some(&JobOutcome::Complete),
+                "a migration without its backup"
+            );
+        }
+        let processors = self.deployments.get("task-processor");
+        assert!(
+            processors.is_none_or(|it| it.pods.is_empty() && it.replicas == 0),
+            "a processor runs when a migration starts"
+        );
+        self.clock += 1;
+        self.jobs.insert(
+            migrate.name.clone(),
+            Job {
+                key: migrate.key.to_string(),
+                release: migrate.release,
+                from: migrate.before.release,
+                undoes: migrate.rollback.as_ref().map(|rollback| rollback.from),
+                made: self.clock,
+                pending: (Self::level(migrate.release) - self.levels[self.wanted.database]).max(0),
+                outcome: JobOutcome::Active,
+                deleting: false,
+                started: false,
+            },
+        );
+    }
+
+    fn apply(&mut self, component: &'static str, workload: &Workload, plan: &Plan) {
+        let before = self.deployments.get(component);
+        if component == "frontend" {
+            assert!(
+                before.is_some_and(|it| it.workload.image == workload.image)
+                    || self.deployments.contains_key("api")
+                    || plan.gate == Gate::Succeeded,
+                "a frontend before the migration"
+            );
+        } else if before.is_none_or(|it| it.workload.image != workload.image) {
+            let sibling = self
+                .deployments
+                .iter()
+                .any(|(name, it)| *name != component && it.workload.image == workload.image);
+            if before.is_some() || !sibling {
+                let key = self.key().to_string();
+                assert_eq!(
+                    workload.image,
+                    self.installation().api_image(self.installation().release)
+                );
+                assert!(
+                    self.recorded.contains(&key),
+                    "{component} rolls before the migration is recorded"
+                );
+                assert!(
+                    self.applied.contains(&key),
+                    "{component} rolls before the migration is applied"
+                );
+                let level = self.levels[self.wanted.database];
+                assert!(
+                    self.forgotten || level <= Self::level(workload.release),
+                    "{component} of {} on a newer schema",
+                    workload.release
+                );
+            }
+        }
+        let deployment = self.deployments.entry(component).or_insert_with(|| Deployment {
+            workload: workload.clone(),
+            replicas: 1,
+            migration_key: None,
+            migrated: None,
+            pods: Vec::new(),
+        });
+        deployment.workload = workload.clone();
+        deployment.replicas = workload.replicas.unwrap_or(deployment.replicas);
+        deployment.migration_key = plan.migrated.as_ref().map(|it| it.key.clone());
+        deployment.migrated = plan.migrated.as_ref().map(|it| it.release);
+        let key = deployment.migration_key.clone();
+        self.recorded
+            .extend(key.filter(|key| !key.starts_with("undone-by-")));
+    }
+
+    /// The status as it is written.
+    fn report(&mut self, plan: &Plan, seen: &Observation) {
+        let installation = self.installation();
+        let context = report::Context {
+            installation: &installation,
+            seen,
+            plan,
+            diagnoses: &[],
+            complete: true,
+        };
+        let written = migration::migration(context);
+        self.status.migration_history = migration::history(context);
+        match written.result {
+            MigrationResult::Failed => self.settled_failures.extend(written.job.clone()),
+            MigrationResult::Applied if written.operation == MigrationOperation::Migrate => {
+                self.recorded.extend(written.key.clone());
+            }
+            _ => {}
+        }
+        self.status.migration = Some(written);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the operator would see of the world.
+
+use super::*;
+
+impl World {
+    pub(super) fn observe(&self) -> Observation {
+        let mut seen = fixtures::observation();
+        let workload = |component: &str| {
+            self.deployments.get(component).map(|deployment| {
+                let current = |pod: &&Pod| {
+                    pod.image == deployment.workload.image && pod.release == deployment.workload.release
+                };
+                let count = i32::try_from(deployment.pods.len()).unwrap();
+                let updated = i32::try_from(deployment.pods.iter().filter(current).count()).unwrap();
+                WorkloadState {
+                    name: format!("flagsmith-{component}"),
+                    release: Some(deployment.workload.release),
+                    image: Some(deployment.workload.image.clone()),
+                    migration_key: deployment.migration_key.clone(),
+                    migrated: deployment.migrated,
+                    secret_hash: deployment.workload.secret_hash.clone(),
+                    desired: deployment.replicas,
+                    replicas: count,
+                    updated,
+                    ready: count,
+                    available: count,
+                    observed: true,
+                    ..WorkloadState::default()
+                }
+            })
+        };
+        seen.previous = self.status.clone();
+        seen.api = workload("api");
+        seen.task_processor = workload("task-processor");
+        seen.frontend = workload("frontend");
+        seen.jobs = self.jobs.iter().map(|(name, job)| job.state(name)).collect();
+        seen.backups = self
+            .backups
+            .iter()
+            .map(|(name, outcome)| JobState {
+                name: name.clone(),
+                outcome: outcome.clone(),
+                ..JobState::default()
+            })
+            .collect();
+        seen.foreign_migration = self.foreign.then(|| "elsewhere/flagsmith-migrate-1".to_owned());
+        seen.secrets.migration_database = if self.secret_missing {
+            SecretState::Missing
+        } else {
+            SecretState::Present(self.identity())
+        };
+        seen.pods = self
+            .deployments
+            .iter()
+            .flat_map(|(component, deployment)| {
+                deployment
+                    .pods
+                    .iter()
+                    .map(move |pod| summary(component, pod.release, true))
+            })
+            .chain(
+                self.jobs
+                    .iter()
+                    .filter(|(_, job)| job.outcome == JobOutcome::Active)
+                    .map(|(name, job)| PodSummary {
+                        job: Some(name.clone()),
+                        pending: job.started.then(|| Pending {
+                            count: job.pending,
+                            names: Vec::new(),
+                        }),
+                        ..summary("migrations", job.release, job.started)
+                    }),
+            )
+            .collect();
+        seen
+    }
+
+    pub(super) fn diagnose(&self, seen: &Observation) -> Vec<Diagnosis> {
+        let installation = self.installation();
+        let downgrade = matches!(direction(&installation, seen), Direction::Blocked(_));
+        [
+            (self.secret_missing, Code::DatabaseSecretMissing),
+            (self.unreachable, Code::DatabaseUnreachable),
+            (downgrade, Code::DowngradeBlocked),
+        ]
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, code)| Diagnosis {
+            code,
+            severity: Severity::Critical,
+            component: Component::Migrations,
+            message: String::new(),
+            evidence: Vec::new(),
+            remedy: String::new(),
+        })
+        .collect()
+    }
+}
+
+impl Job {
+    fn state(&self, name: &str) -> JobState {
+        JobState {
+            name: name.to_owned(),
+            key: Some(self.key.clone()),
+            release: Some(self.release),
+            operation: if self.undoes.is_some() {
+                MigrationOperation::RollBack
+            } else {
+                MigrationOperation::Migrate
+            },
+            from: self.from,
+            count_before: None,
+            last_applied_before: Timestamp::from_second(self.made).ok(),
+            outcome: self.outcome.clone(),
+            started: Timestamp::from_second(self.made).ok(),
+            finished: Timestamp::from_second(self.made).ok(),
+            deleting: self.deleting,
+        }
+    }
+}
+
+fn summary(component: &str, release: Release, started: bool) -> PodSummary {
+    PodSummary {
+        name: format!("flagsmith-{component}-x"),
+        component: component.to_owned(),
+        version: Some(release.to_string()),
+        phase: if started { "Running" } else { "Pending" }.to_owned(),
+        ready: started,
+        problems: if started {
+            Vec::new()
+        } else {
+            vec![PodProblem::Waiting {
+                reason: "ImagePullBackOff".to_owned(),
+                message: String::new(),
+                image: String::new(),
+            }]
+        },
+        ..PodSummary::default()
+    }
+}

@@ -1,0 +1,90 @@
+//! Whether the database answers.
+
+use super::{Context, Verdict, critical, of, verdict};
+use crate::{
+    diagnose::{Code, Component, live},
+    observe::{DatabaseProbe, SecretState},
+    validate::Database,
+};
+
+/// `server_version_num` is major × 10000 + minor since PostgreSQL 10.
+const VERSION_DIVISOR: i32 = 10_000;
+
+pub(super) fn database(context: Context<'_>) -> Verdict {
+    let seen = context.seen;
+    if let Some(diagnosis) = critical(context, Component::Database) {
+        return of(diagnosis);
+    }
+    if matches!(context.installation.database, Database::Embedded { .. })
+        && seen
+            .embedded_database
+            .as_ref()
+            .is_none_or(|database| database.ready <= 0)
+    {
+        return verdict(
+            "False",
+            Code::DatabaseStarting.as_str(),
+            "the embedded PostgreSQL is not ready yet",
+        );
+    }
+    let used = live::used_by_pods(seen);
+    if seen.secrets.database == SecretState::Unread {
+        return if used {
+            verdict(
+                "True",
+                "ReportedByPods",
+                "ready pods write to it; the operator has not looked itself",
+            )
+        } else {
+            verdict(
+                "Unknown",
+                "NotProbed",
+                "the operator does not look into this database; ready pods will show",
+            )
+        };
+    }
+    let SecretState::Present(identity) = &seen.secrets.database else {
+        return verdict(
+            "Unknown",
+            "SecretPending",
+            "the Secret with DATABASE_URL is being made",
+        );
+    };
+    match &seen.database {
+        DatabaseProbe::Reachable { version, .. } => verdict(
+            "True",
+            "Reachable",
+            format!(
+                "PostgreSQL {}.{} answers at {identity}",
+                version / VERSION_DIVISOR,
+                version % VERSION_DIVISOR
+            ),
+        ),
+        DatabaseProbe::Failed(failure) if used => verdict(
+            "Unknown",
+            "ProbeBlocked",
+            format!(
+                "the operator cannot reach {identity} ({}), but the pods' own readiness says that it works. A NetworkPolicy may keep the operator out; details of queue and migrations are not available until it can connect from its namespace",
+                failure.message
+            ),
+        ),
+        DatabaseProbe::NotProbed if used => verdict(
+            "True",
+            "ReportedByPods",
+            format!("ready pods write to {identity}"),
+        ),
+        DatabaseProbe::Failed(failure) => verdict(
+            "Unknown",
+            "ProbeBlocked",
+            format!(
+                "the operator cannot reach {identity} ({}); a NetworkPolicy may keep it out, pods will show",
+                failure.message
+            ),
+        ),
+        DatabaseProbe::NotProbed => verdict(
+            "Unknown",
+            "NotProbed",
+            "database probes are switched off; ready pods will show",
+        ),
+    }
+}
