@@ -26,7 +26,7 @@ pub const ENTRIES: &[Entry] = &[
         code: Code::MigrationSchemaConflict,
         severity: Severity::Critical,
         title: "Schema and recorded history do not agree",
-        explanation: "An object that a migration creates is already there, or one that it needs is missing. Either the schema was changed outside of Flagsmith's history (a dump restored without django_migrations, a change by hand), or another migrator was faster at that moment.",
+        explanation: "An object that a migration creates is already there, or one that it needs is missing. Either the schema was changed outside of Flagsmith's history (a dump restored without django_migrations, a change by hand), or another migrator was faster at that moment. Or an object that Flagsmith did not make, such as a report's view, hangs on a column that the migration changes.",
         passes: "No. Only when it was a race: then nothing is wrong any more.",
         remedy: "If it stands: compare the object with the migration; when it is the same, flagsmith migrate APP NUMBER --fake records it as done; when not, restore the backup together with its django_migrations.",
         confirm: "flagsmith migrate --check: exit status 0 means that another migrator has finished; 1 that the conflict stands.",

@@ -42,6 +42,11 @@ pub const CAUSES: &[Cause] = &[
         recognise: port,
         explain: explain_port,
     },
+    Cause {
+        code: Code::CrashLooping,
+        recognise: architecture,
+        explain: explain_architecture,
+    },
 ];
 
 /// A process of the API or the task processor that ended with an exception nobody knows.
@@ -301,6 +306,28 @@ fn explain_port(case: &Case, sighting: &Sighting) -> Explained {
     )
 }
 
+/// The kernel's ENOEXEC, as runc, containerd and shells pass it on.
+fn architecture(failure: &Failure<'_>) -> Option<Subject> {
+    let of_exec = failure.class.is_empty() && failure.says("exec ");
+    (of_exec && failure.says("exec format error")).then(|| Subject::form("architecture"))
+}
+
+fn explain_architecture(case: &Case, _: &Sighting) -> Explained {
+    let code = if case.component == Component::Migrations {
+        Code::MigrationFailed
+    } else {
+        Code::CrashLooping
+    };
+    Explained::new(
+        code,
+        format!(
+            "{} cannot start: its image, or a binary in it, is built for another processor architecture than its node's (exec format error).",
+            component(case.component)
+        ),
+        "Compare kubectl get nodes -L kubernetes.io/arch with the image's platforms (docker manifest inspect IMAGE). Flagsmith's own images are for amd64 and arm64; a mirror or an image of your own may have one of them only. Copy all platforms, or choose nodes with nodeSelector kubernetes.io/arch.",
+    )
+}
+
 const NOT_A_CRASH: &[&str] = &[
     "SystemExit",
     "KeyboardInterrupt",
@@ -403,6 +430,18 @@ mod tests {
         "node"
     )]
     #[case("", "Connection in use: ('0.0.0.0', 8000)", CrashLooping, "port")]
+    #[case(
+        "",
+        "exec ./scripts/run-docker.sh: exec format error",
+        CrashLooping,
+        "architecture"
+    )]
+    #[case(
+        "",
+        "standard_init_linux.go:228: exec user process caused: exec format error",
+        CrashLooping,
+        "architecture"
+    )]
     #[case(
         "ModuleNotFoundError",
         "No module named 'health_check.plugins'",

@@ -2,6 +2,7 @@
 
 mod conflict;
 mod data;
+mod dependents;
 mod graph;
 mod locks;
 mod other;
@@ -23,6 +24,7 @@ pub const CAUSES: &[Cause] = &[
     locks::MIGRATION_STATEMENT_TIMEOUT,
     locks::MIGRATION_DEADLOCK,
     conflict::MIGRATION_CONCURRENT,
+    dependents::DEPENDENT_OBJECTS,
     conflict::MIGRATION_SCHEMA_CONFLICT,
     data::MIGRATION_DATA_CONFLICT,
     pending::MIGRATIONS_PENDING,

@@ -68,18 +68,28 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
     if failure.says_any(&["current transaction is aborted", "Failed to connect to DB within"]) {
         return None;
     }
-    let message = failure.message.lines().next().unwrap_or_default();
-    Some(
-        Subject::default().object(
-            format!("{}: {message}", failure.kind())
-                .trim_end_matches(": ")
-                .to_owned(),
-        ),
-    )
+    let mut lines = failure.message.lines();
+    let message = lines.next().unwrap_or_default();
+    let hint = lines.find_map(|line| line.trim().strip_prefix("HINT:"));
+    let subject = Subject::default().object(
+        format!("{}: {message}", failure.kind())
+            .trim_end_matches(": ")
+            .to_owned(),
+    );
+    Some(Subject {
+        detail: hint.map(|hint| hint.trim().to_owned()),
+        ..subject
+    })
 }
 
 fn explain_other(case: &Case, sighting: &Sighting) -> Explained {
     let what = sighting.subject.object.as_deref().unwrap_or("an error");
+    let hint = sighting
+        .subject
+        .detail
+        .as_ref()
+        .map(|hint| format!("PostgreSQL's own hint: {hint} "))
+        .unwrap_or_default();
     Explained::new(
         Code::MigrationFailed,
         format!(
@@ -87,7 +97,9 @@ fn explain_other(case: &Case, sighting: &Sighting) -> Explained {
             the_migration(case, sighting),
             progress(case, sighting)
         ),
-        "Read the traceback in the log from the line given. Nothing of this migration was applied, unless it builds an index CONCURRENTLY. Search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues",
+        format!(
+            "{hint}Read the traceback in the log from the line given. Nothing of this migration was applied, unless it builds an index CONCURRENTLY. Search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues"
+        ),
     )
 }
 
