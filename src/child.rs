@@ -39,6 +39,12 @@ pub struct Child {
 }
 
 impl Child {
+    /// What tells it from other objects of its namespace.
+    #[must_use]
+    pub fn id(&self) -> (Kind, String) {
+        (self.kind, self.name.clone())
+    }
+
     /// Sets a field of the object's metadata.
     pub fn set_metadata(&mut self, field: &str, value: Value) {
         if let Some(metadata) = self.body.get_mut("metadata").and_then(Value::as_object_mut) {

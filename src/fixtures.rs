@@ -80,6 +80,7 @@ pub(crate) fn observation() -> Observation {
         backups: Vec::new(),
         foreign_autoscalers: BTreeSet::new(),
         migrators: Vec::new(),
+        release_assumed: false,
         services: Vec::new(),
         releases: Vec::new(),
         http_route_api: true,

@@ -9,7 +9,8 @@ const NAMED: usize = 3;
 
 /// The fields in which `live` is not as `desired`, at most three. Values are shown of annotations only: anything else
 /// may hold a secret.
-pub(super) fn describe(live: &Value, desired: &Value) -> Vec<String> {
+#[must_use]
+pub fn describe(live: &Value, desired: &Value) -> Vec<String> {
     let mut found = Vec::new();
     walk(live, desired, "", &mut found);
     found.truncate(NAMED);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
@@ -89,22 +89,39 @@ impl Applier {
         lock
     }
 
-    /// Whether any migration Job is active on a database, in every namespace that the operator sees.
+    /// Whether any migration is active on a database, in every namespace that the operator sees: a Job, or a pod that
+    /// has outlived its own.
     async fn migration_active(&self, database: &str) -> Result<bool, Error> {
         let selector = ListParams::default().labels(&format!("{}={database}", marks::DATABASE));
         for namespace in self.scope.each() {
-            let api: Api<Job> = namespace.map_or_else(
-                || Api::all(self.client.clone()),
-                |namespace| Api::namespaced(self.client.clone(), namespace),
-            );
-            let jobs = api.list(&selector).await.map_err(Error::from)?;
-            if jobs
-                .iter()
-                .any(|job| JobState::from(job).outcome == JobOutcome::Active)
-            {
+            let jobs: Api<Job> = self.api_in(namespace);
+            let jobs = jobs.list(&selector).await.map_err(Error::from)?;
+            let pods: Api<Pod> = self.api_in(namespace);
+            let pods = pods.list(&selector).await.map_err(Error::from)?;
+            if jobs.iter().any(is_active) || pods.iter().any(has_not_ended) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+
+    fn api_in<T>(&self, namespace: Option<&str>) -> Api<T>
+    where
+        T: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        T::DynamicType: Default,
+    {
+        namespace.map_or_else(
+            || Api::all(self.client.clone()),
+            |namespace| Api::namespaced(self.client.clone(), namespace),
+        )
+    }
+}
+
+fn is_active(job: &Job) -> bool {
+    JobState::from(job).outcome == JobOutcome::Active
+}
+
+fn has_not_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    !matches!(phase, Some("Succeeded" | "Failed"))
 }

@@ -11,6 +11,8 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
+pub use diff::covers;
+pub use drift::describe as differences;
 pub use error::{Error, Refusal};
 use kube::{
     Api, Client,
@@ -135,10 +137,7 @@ impl Applier {
             applied.again = true;
         }
         let mut failed = None;
-        let names: BTreeSet<(Kind, String)> = children
-            .iter()
-            .map(|child| (child.kind, child.name.clone()))
-            .collect();
+        let names: BTreeSet<(Kind, String)> = children.iter().map(Child::id).collect();
         // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
         for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
             self.check_leading()?;
@@ -149,7 +148,7 @@ impl Applier {
             }
         }
         for child in children {
-            let (kind, name) = (child.kind, child.name.clone());
+            let (kind, name) = child.id();
             let result = if kind == Kind::Job {
                 self.create_job(installation, child).await.map(|created| {
                     applied.job_created = created.then(|| name.clone());
@@ -213,7 +212,7 @@ impl Applier {
                     return Ok(Outcome::Unchanged);
                 }
                 let live = parse(snapshot);
-                if diff::covers(&live, &child.body) {
+                if covers(&live, &child.body) {
                     snapshot.settle(hash);
                     return Ok(Outcome::Unchanged);
                 }
@@ -323,8 +322,7 @@ impl Applier {
         }
     }
 
-    /// Owned objects that the specification no longer asks for. Never a `StatefulSet` (it holds data), never the
-    /// Deployments of API and task processor (they always belong), and Jobs only when they are superseded.
+    /// Owned objects that the specification no longer asks for.
     fn unwanted(
         &self,
         installation: &Installation,
@@ -342,18 +340,7 @@ impl Applier {
                 if !snapshot.owned_by(&identity.uid) || wanted.contains(&(kind, name.clone())) {
                     continue;
                 }
-                let removable = match kind {
-                    Kind::StatefulSet => false,
-                    Kind::Job => plan.superseded_jobs.contains(&name),
-                    Kind::Deployment => {
-                        name == installation.child("frontend") && !installation.frontend.enabled
-                    }
-                    Kind::PodDisruptionBudget => {
-                        name != installation.child("api") && !installation.frontend.enabled
-                    }
-                    _ => true,
-                };
-                if removable {
+                if removable(installation, plan, kind, &name) {
                     found.push((kind, snapshot, name));
                 }
             }
@@ -391,6 +378,19 @@ impl Applier {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Whether an owned object that is not among the wanted ones may be deleted. Never a `StatefulSet` (it holds data),
+/// never the Deployments of API and task processor (they always belong), and Jobs only when they are superseded.
+#[must_use]
+pub fn removable(installation: &Installation, plan: &Plan, kind: Kind, name: &str) -> bool {
+    match kind {
+        Kind::StatefulSet => false,
+        Kind::Job => plan.superseded_jobs.iter().any(|job| job == name),
+        Kind::Deployment => name == installation.child("frontend") && !installation.frontend.enabled,
+        Kind::PodDisruptionBudget => name != installation.child("api") && !installation.frontend.enabled,
+        _ => true,
     }
 }
 

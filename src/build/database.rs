@@ -14,7 +14,7 @@ pub const EMBEDDED_ROLE: &str = "flagsmith";
 /// The key of the generated Secret that holds the role's password.
 pub const EMBEDDED_PASSWORD_KEY: &str = "POSTGRES_PASSWORD";
 /// PostgreSQL's port.
-pub const PORT: i32 = 5432;
+pub const PORT: u16 = 5432;
 
 /// The `postgres` user of the official image (Debian variant).
 const USER: i64 = 999;

@@ -97,13 +97,19 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
             "template": template.build(installation),
         } }),
     );
-    if let Some(labels) = job
-        .body
-        .pointer_mut("/metadata/labels")
-        .and_then(Value::as_object_mut)
-    {
-        labels.insert(marks::VERSION.to_owned(), json!(migrate.release.to_string()));
-        labels.insert(marks::DATABASE.to_owned(), json!(migrate.database));
+    for (path, name, value) in [
+        ("/metadata/labels", marks::VERSION, migrate.release.to_string()),
+        ("/metadata/labels", marks::DATABASE, migrate.database.clone()),
+        // A pod may outlive its Job, and still migrates then.
+        (
+            "/spec/template/metadata/labels",
+            marks::DATABASE,
+            migrate.database.clone(),
+        ),
+    ] {
+        if let Some(labels) = job.body.pointer_mut(path).and_then(Value::as_object_mut) {
+            labels.insert(name.to_owned(), json!(value));
+        }
     }
     job
 }
@@ -132,6 +138,10 @@ fn command(installation: &Installation, migrate: &Migrate) -> Vec<String> {
     }
 }
 
+/// Only the pod knows whether there is one: its URL may come from any source of variables.
+const CLICKHOUSE: &str =
+    "{ [ -z \"$CLICKHOUSE_URL$CLICKHOUSE_HOST\" ] || flagsmith migrate --database clickhouse; }";
+
 /// With a separate database of the task processor the image's own command runs every app's migrations there, and
 /// fails on an empty one (`users.0010` of Flagsmith looks into the main database; 2.178.0 to at least 2.265.0). Only
 /// that app's belong there.
@@ -145,6 +155,9 @@ fn separately(installation: &Installation) -> Vec<&'static str> {
         }
     ) {
         commands.push("flagsmith migrate --database analytics");
+    }
+    if installation.release >= flagsmith::CLICKHOUSE_SINCE {
+        commands.push(CLICKHOUSE);
     }
     commands.push("flagsmith migrate task_processor --database task_processor");
     commands.push("flagsmith createcachetable");

@@ -100,6 +100,14 @@ impl Cluster {
         }
     }
 
+    /// What the server has of a resource that may not be there yet; `None` also where there is no CRD.
+    pub async fn stored(&self, name: &str) -> Result<Option<FlagsmithDeployment>, Failure> {
+        let api: Api<FlagsmithDeployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.get_opt(name)
+            .await
+            .map_err(|error| self.failed(&format!("read FlagsmithDeployment {name}"), &error))
+    }
+
     async fn only(&self, api: &Api<FlagsmithDeployment>) -> Result<FlagsmithDeployment, Failure> {
         let list = api
             .list(&ListParams::default().limit(NAMES))

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::diagnose::{Diagnosis, Severity, catalogue};
 
@@ -30,7 +30,16 @@ struct Reported<'a> {
 impl<'a> Report<'a> {
     /// A report of these diagnoses, with what could not be seen.
     pub fn new(diagnoses: &'a [Diagnosis], not_seen: &'a [String]) -> Self {
-        let reported = diagnoses.iter().map(|diagnosis| Reported {
+        Self {
+            diagnoses: diagnoses.iter().map(Reported::of).collect(),
+            not_seen,
+        }
+    }
+}
+
+impl<'a> Reported<'a> {
+    fn of(diagnosis: &'a Diagnosis) -> Self {
+        Self {
             code: diagnosis.code.as_str(),
             severity: diagnosis.severity.as_str(),
             component: diagnosis.component.as_str(),
@@ -38,12 +47,13 @@ impl<'a> Report<'a> {
             evidence: &diagnosis.evidence,
             remedy: &diagnosis.remedy,
             docs: catalogue::docs(diagnosis.code),
-        });
-        Self {
-            diagnoses: reported.collect(),
-            not_seen,
         }
     }
+}
+
+/// Diagnoses as programs read them, as a field of something larger.
+pub fn serialize<S: Serializer>(diagnoses: &[Diagnosis], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(diagnoses.iter().map(Reported::of))
 }
 
 /// Diagnoses as blocks of text, and what could not be seen.

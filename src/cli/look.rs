@@ -10,7 +10,7 @@ use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     controller::metrics::Metrics,
-    diagnose::{Code, Component, Diagnosis, Severity, live},
+    diagnose::{Code, Diagnosis, live},
     observe::{
         CloseLooker, Closeness, DatabaseProbe, FRESH, Observation, Observer, Watches,
         discover::{Found, Objects},
@@ -59,17 +59,7 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
     let installation = match validate(&resource) {
         Ok(installation) => installation,
         Err(problems) => {
-            let diagnoses = problems
-                .into_iter()
-                .map(|problem| Diagnosis {
-                    code: problem.code,
-                    severity: Severity::Critical,
-                    component: Component::Operator,
-                    message: format!("{}: {}", problem.field, problem.message),
-                    evidence: Vec::new(),
-                    remedy: problem.remedy,
-                })
-                .collect();
+            let diagnoses = problems.into_iter().map(Diagnosis::from).collect();
             return Ok(Look {
                 resource,
                 seen: None,
@@ -80,7 +70,9 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
     };
     let previous = resource.status.clone().unwrap_or_default();
     let sight = match installation {
-        Wanted::Managed(installation) => Box::pin(managed(cluster, *installation, previous, args, now)).await,
+        Wanted::Managed(installation) => {
+            Box::pin(managed(cluster, &installation, previous, args, Arc::default())).await
+        }
         Wanted::Observed(subject) => Box::pin(observed(cluster, &subject, previous, args, now)).await.1,
     };
     let Sight {
@@ -117,18 +109,18 @@ fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observe
     )
 }
 
-async fn managed(
+/// Looks at what there is of an installation, whose objects are left in `watches`.
+pub async fn managed(
     cluster: &Cluster,
-    installation: Installation,
+    installation: &Installation,
     previous: FlagsmithDeploymentStatus,
     args: LookArgs,
-    now: Timestamp,
+    watches: Arc<Watches>,
 ) -> Sight {
-    let watches = Arc::new(Watches::default());
     let not_seen = once::list(&cluster.client, &installation.identity.namespace, &watches).await;
     let observer = observer(cluster, watches, args);
-    let seen = observer.observe(&installation, previous, now).await;
-    sight(&installation, seen, not_seen, args)
+    let seen = observer.observe(installation, previous, Timestamp::now()).await;
+    sight(installation, seen, not_seen, args)
 }
 
 async fn observed(

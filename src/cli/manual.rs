@@ -20,8 +20,8 @@ pub fn markdown() -> String {
          cluster. What those rights or this machine's network do not show is said under \"not seen\".\n\n\
          | exit status | means |\n\
          |---|---|\n\
-         | {HEALTHY} | nothing is wrong (`diagnose`); Ready is True (`status`) |\n\
-         | {UNHEALTHY} | something was diagnosed; Ready is not True |\n\
+         | {HEALTHY} | nothing is wrong (`diagnose`); Ready is True (`status`); nothing holds the steps back (`plan`) |\n\
+         | {UNHEALTHY} | something was diagnosed; Ready is not True; a person is needed before all steps happen |\n\
          | {UNUSABLE} | the call, a file or a name is wrong |\n\
          | {NO_ANSWER} | the cluster did not answer, or did not allow it |\n"
     );

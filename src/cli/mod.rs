@@ -1,6 +1,5 @@
 //! The command line: one file for each command.
 
-mod adopt;
 mod cluster;
 mod completions;
 mod diagnose;
@@ -11,6 +10,7 @@ mod generate;
 mod look;
 mod manual;
 mod output;
+mod plan;
 mod report;
 mod run;
 mod status;
@@ -39,8 +39,8 @@ enum Command {
     Diagnose(diagnose::DiagnoseArgs),
     /// Shows an installation at a glance: components, pods, migration, timeouts, what is wrong.
     Status(status::StatusArgs),
-    /// Says what would be done, and does nothing.
-    Plan(adopt::PlanArgs),
+    /// Says what would be done, in order and why, and does nothing.
+    Plan(plan::PlanArgs),
     /// Writes one archive for a support ticket: resource, objects, Events, logs, diagnoses; without secrets.
     Report(report::ReportArgs),
     /// Explains a cause that the operator diagnoses.
@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Diagnose(args) => diagnose::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Plan(args) => adopt::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Explain(args) => Ok(explain::run(&args)),
         Command::Completions(args) => Ok(completions::run(&args)),

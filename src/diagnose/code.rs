@@ -125,6 +125,7 @@ codes! {
     ReplicasContested,
     ScaledToZero,
     InstallationNotFound,
+    ReleaseUnknown,
     // Operator
     Forbidden,
     ChildNotOwned,

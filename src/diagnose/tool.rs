@@ -68,14 +68,22 @@ impl Tool {
                 chart,
                 namespace,
             } => {
+                let values: Vec<String> = changes.iter().map(value).collect();
                 let mut command =
                     format!("helm upgrade {release} flagsmith/flagsmith --namespace {namespace}");
                 if let Some(chart) = chart {
                     let _ = write!(command, " --version {chart}");
                 }
-                command.push_str(" --reuse-values");
-                for change in changes {
-                    let _ = write!(command, " {}", value(change));
+                // --reuse-values makes the release's values the chart's defaults, and null then means those (Helm 3).
+                if values.iter().any(|value| value.ends_with("=null")) {
+                    command = format!(
+                        "helm get values {release} --namespace {namespace} --output yaml | {command} --values -"
+                    );
+                } else {
+                    command.push_str(" --reuse-values");
+                }
+                for value in values {
+                    let _ = write!(command, " {value}");
                 }
                 command
             }
@@ -138,6 +146,8 @@ fn field(change: &Change<'_>) -> String {
 fn value(change: &Change<'_>) -> String {
     match change {
         Change::Replicas(component, pods) => format!("--set {}.replicacount={pods}", key(*component)),
+        // The chart's migration Job runs the API's image.
+        Change::Tag(Component::Migrations, tag) => format!("--set api.image.tag={tag}"),
         Change::Tag(component, tag) => format!("--set {}.image.tag={tag}", key(*component)),
         Change::Memory(component, limit) => {
             format!("--set {}.resources.limits.memory={limit}", key(*component))
@@ -268,5 +278,29 @@ mod tests {
     )]
     fn says_the_same_in_each_tool(#[case] tool: Tool, #[case] expected: &str) {
         assert_eq!(tool.change(&CHANGES), expected);
+    }
+
+    #[test]
+    fn the_migration_job_has_the_image_of_the_api() {
+        let helm = Tool::Helm {
+            release: "acme".to_owned(),
+            chart: None,
+            namespace: "prod".to_owned(),
+        };
+        let command = helm.change(&[Change::Tag(Component::Migrations, "2.265.0")]);
+        assert!(command.ends_with("--set api.image.tag=2.265.0"), "{command}");
+    }
+
+    #[test]
+    fn what_is_unset_is_unset_of_the_releases_own_values() {
+        let helm = Tool::Helm {
+            release: "acme".to_owned(),
+            chart: None,
+            namespace: "prod".to_owned(),
+        };
+        assert_eq!(
+            helm.change(&[Change::LeaveReplicas(Component::Api)]),
+            "helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod --values - --set api.replicacount=null"
+        );
     }
 }

@@ -15,6 +15,9 @@ pub const OLDEST_SUPPORTED: Release = Release::new(2, 170, 0);
 /// The first release that needs PostgreSQL 14: it brings Django 5.2 (Flagsmith 2.212.1).
 pub const POSTGRES_14_SINCE: Release = Release::new(2, 212, 1);
 
+/// The first release that migrates a `ClickHouse` where one is configured (alias `clickhouse`, Flagsmith 2.235.0).
+pub const CLICKHOUSE_SINCE: Release = Release::new(2, 235, 0);
+
 /// The first release whose `run-task-processor` migrates before it works (`run-docker.sh` of Flagsmith 2.178.0).
 pub const TASK_PROCESSOR_MIGRATES_SINCE: Release = Release::new(2, 178, 0);
 

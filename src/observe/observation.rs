@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
+    build::Component,
     flagsmith::Release,
     validate::DatabaseIdentity,
 };
@@ -50,6 +51,8 @@ pub struct Observation {
     pub foreign_autoscalers: BTreeSet<String>,
     /// Containers of somebody else's pods that migrate or have migrated.
     pub migrators: Vec<MigratorRun>,
+    /// Nothing names the release of somebody else's installation: rules take it for the oldest that the operator knows.
+    pub release_assumed: bool,
     /// Names of the Services in the namespace of somebody else's installation.
     pub services: Vec<String>,
     /// Releases of the official chart in the namespace, where somebody else's installation is looked for.
@@ -81,11 +84,28 @@ impl Observation {
         if self.foreign_migration.is_some() {
             return self.foreign_migration.clone();
         }
+        if let Some(pod) = self.orphan() {
+            return Some(format!(
+                "pod {} of Job {}, which was deleted while it ran",
+                pod.name,
+                pod.job.as_deref().unwrap_or("(unknown)"),
+            ));
+        }
         let session = self.preflight()?.migrators.first()?;
         Some(format!(
             "PostgreSQL session {} of role {} (application {:?}), which changes table {}",
             session.pid, session.role, session.application, session.relation,
         ))
+    }
+
+    /// A pod that still migrates although its Job is gone: deleting a Job takes it away at once, and its pods only when
+    /// the garbage collector has come and their grace period is over.
+    fn orphan(&self) -> Option<&PodSummary> {
+        self.pods.iter().find(|pod| {
+            pod.component == Component::Migrations.as_str()
+                && !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
+                && !self.jobs.iter().any(|job| pod.job.as_deref() == Some(&job.name))
+        })
     }
 
     /// Whether no pod is in trouble and every Deployment is as its newest template says.

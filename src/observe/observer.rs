@@ -207,6 +207,7 @@ impl Observer {
             pods,
             foreign_autoscalers: self.foreign_autoscalers(installation),
             migrators: Vec::new(),
+            release_assumed: false,
             services: Vec::new(),
             releases: Vec::new(),
             http_route_api: self.watches.http_route(),

@@ -53,6 +53,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         backups: Vec::new(),
         foreign_autoscalers: std::collections::BTreeSet::new(),
         migrators: Vec::new(),
+        release_assumed: false,
         services: Vec::new(),
         releases: Vec::new(),
         http_route_api: true,

@@ -10,7 +10,7 @@ use crate::{
     migrations::{applied, ready_at, resource, retry},
     operator::{self, SYSTEM},
     place::{NEW, OLD, Place, START, demo, step},
-    witness::{Witness, migrating_sessions},
+    witness::{Sessions, Witness},
 };
 
 /// A failure, how it is made, and what it must be called.
@@ -70,8 +70,7 @@ fn each_failure_has_its_name_and_its_way_out() {
     place.apply(&resource(OLD, ""));
     place.await_ready();
     place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
-    let sessions = migrating_sessions("trials", "flagsmith-database-0");
-    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions);
+    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions("trials"));
     for (attempt, failure) in FAILURES.iter().enumerate() {
         step(failure.name, || fails(&place, failure, attempt));
     }
@@ -83,6 +82,37 @@ fn each_failure_has_its_name_and_its_way_out() {
     step("the database restarts in the middle", || restart(&place));
     witness.verdict();
     place.remove();
+}
+
+const fn sessions(namespace: &'static str) -> Sessions {
+    Sessions {
+        namespace,
+        pod: "flagsmith-database-0",
+    }
+}
+
+/// One session by the name of a Job, and one that only takes a lock, as the official chart's init container does.
+fn sees_a_rival(place: &Place) {
+    let witness = Witness::begin(None, sessions("crowd"));
+    let rival = |name: &str, statements: &str| {
+        let shell = format!(
+            "PGAPPNAME={name} psql -U flagsmith -d flagsmith -c \"{statements}; SELECT pg_sleep(3)\""
+        );
+        place.spawn(&["exec", "flagsmith-database-0", "--", "sh", "-c", &shell])
+    };
+    let mut rivals = [
+        rival("flagsmith-migrate-0123456789", "SELECT 1"),
+        rival("chart", "BEGIN; LOCK TABLE testbed_misbehaviour"),
+    ];
+    for rival in &mut rivals {
+        assert!(rival.wait().unwrap().success());
+    }
+    let (migrators, wrong) = witness.end();
+    assert_eq!(migrators, 2);
+    assert!(
+        wrong.iter().any(|it| it.contains("migrate at once")),
+        "{wrong:#?}"
+    );
 }
 
 fn tell(place: &Place, instruction: &str) {
@@ -215,8 +245,10 @@ fn never_two_migrate_at_once() {
     place.await_ready();
     place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
     tell(&place, "sleep:8");
-    let sessions = migrating_sessions("crowd", "flagsmith-database-0");
-    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions);
+    step("a witness that is shown two migrators sees them", || {
+        sees_a_rival(&place);
+    });
+    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions("crowd"));
     step(
         "the operator is killed again and again, the Job deleted, the version changed twice",
         || {

@@ -4,7 +4,12 @@ use crate::{
     kubectl::{pointer, wait_until},
     operator,
     place::{NEW, OLD, Place, REACTION, START, demo, step},
-    witness::{Witness, migrating_sessions},
+    witness::{Sessions, Witness},
+};
+
+const SESSIONS: Sessions = Sessions {
+    namespace: "migrations",
+    pod: "flagsmith-database-0",
 };
 
 #[test]
@@ -29,8 +34,7 @@ fn a_migration_fails_is_mended_and_is_undone() {
         assert!(migration["total"].as_i64().unwrap() > 10, "{migration}");
         assert_eq!(migration["applied"], migration["total"]);
     });
-    let sessions = migrating_sessions("migrations", "flagsmith-database-0");
-    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions);
+    let witness = Witness::begin(Some(place.service("flagsmith-api")), SESSIONS);
     step("a missing privilege stops the upgrade, and nothing else", || {
         place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
         place.sql("INSERT INTO testbed_misbehaviour VALUES ('testbed.0007', 'permission-denied')");
@@ -77,8 +81,7 @@ fn a_migration_fails_is_mended_and_is_undone() {
         "with the confirmation the migrations are undone, then the older release rolls",
         || {
             let confirmed = format!("    rollback: {{from: \"{NEW}\", to: \"{OLD}\"}}\n");
-            let sessions = migrating_sessions("migrations", "flagsmith-database-0");
-            let witness = Witness::begin(None, sessions);
+            let witness = Witness::begin(None, SESSIONS);
             place.apply(&resource(OLD, &confirmed));
             wait_until(REACTION, "the loss of data is announced", || {
                 let codes = place.codes();

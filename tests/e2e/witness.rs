@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,92 +14,69 @@ use std::{
 
 use crate::{
     http,
-    kubectl::{pointer, try_json, try_kubectl},
+    kubectl::{pointer, try_json},
 };
 
 /// Often enough that an outage of one pod's restart is not missed.
 const REQUESTS: Duration = Duration::from_millis(250);
-/// Each look at sessions and Jobs costs two processes.
+/// Each look at Jobs and pods costs two processes.
 const LOOKS: Duration = Duration::from_millis(700);
+/// Before another session replaces one that has ended: the database restarts in some stories.
+const AGAIN: Duration = Duration::from_millis(500);
 
-/// Looks until it is dropped or asked for its verdict.
+/// A database in a pod: its sessions are asked for by a loop beside it, several times a second. Migrations that take
+/// milliseconds hide between the looks of a process that is started anew for each.
+#[derive(Clone, Copy)]
+pub struct Sessions {
+    pub namespace: &'static str,
+    pub pod: &'static str,
+}
+
+/// Looks until it is asked for its verdict.
 pub struct Witness {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-    requests: Arc<AtomicUsize>,
-    looks: Arc<AtomicUsize>,
-    migrators: Arc<AtomicUsize>,
-    wrong: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    requests: AtomicUsize,
+    looks: AtomicUsize,
+    /// The most that migrated at one look.
+    migrators: AtomicUsize,
+    wrong: Mutex<Vec<String>>,
+}
+
+impl Seen {
+    fn wrong(&self, what: String) {
+        self.wrong.lock().unwrap().push(what);
+    }
 }
 
 impl Witness {
-    /// Watches the API at this address (none: no requests), and everybody who migrates, as `sessions` asks the
-    /// database: the names of the applications whose sessions migrate, one a line.
-    pub fn begin(api: Option<String>, sessions: impl Fn() -> Option<String> + Send + 'static) -> Self {
-        let witness = Self {
-            stop: Arc::default(),
-            threads: Vec::new(),
-            requests: Arc::default(),
-            looks: Arc::default(),
-            migrators: Arc::default(),
-            wrong: Arc::default(),
-        };
-        let mut threads = Vec::new();
+    /// Watches the API at this address (none: no requests), and everybody who migrates.
+    pub fn begin(api: Option<String>, sessions: Sessions) -> Self {
+        let (stop, seen) = (Arc::<AtomicBool>::default(), Arc::<Seen>::default());
+        let mut threads = vec![
+            watch(&stop, &seen, move |seen, stop| sessions.follow(seen, stop)),
+            watch(&stop, &seen, |seen, _| look_at_objects(seen)),
+        ];
         if let Some(api) = api {
-            let (stop, count, wrong) = (
-                Arc::clone(&witness.stop),
-                Arc::clone(&witness.requests),
-                Arc::clone(&witness.wrong),
-            );
-            threads.push(spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let answer =
-                        http::get(&api, 8000, "/api/v1/flags/", &[("X-Environment-Key", "anything")]);
-                    if answer.status != 200 {
-                        wrong.lock().unwrap().push(format!(
-                            "a request was answered {} {}",
-                            answer.status, answer.body
-                        ));
-                    }
-                    count.fetch_add(1, Ordering::Relaxed);
-                    sleep(REQUESTS);
-                }
-            }));
+            threads.push(watch(&stop, &seen, move |seen, _| request(&api, seen)));
         }
-        let (stop, count, most, wrong) = (
-            Arc::clone(&witness.stop),
-            Arc::clone(&witness.looks),
-            Arc::clone(&witness.migrators),
-            Arc::clone(&witness.wrong),
-        );
-        threads.push(spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                if let Some(names) = sessions() {
-                    let names: BTreeSet<&str> = names.lines().filter(|name| !name.is_empty()).collect();
-                    most.fetch_max(names.len(), Ordering::Relaxed);
-                    if names.len() > 1 {
-                        wrong
-                            .lock()
-                            .unwrap()
-                            .push(format!("sessions of {names:?} migrate at once"));
-                    }
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-                let active = active_jobs();
-                if active.len() > 1 {
-                    wrong
-                        .lock()
-                        .unwrap()
-                        .push(format!("Jobs {active:?} are active at once"));
-                }
-                sleep(LOOKS);
-            }
-        }));
-        Self { threads, ..witness }
+        Self { stop, threads, seen }
     }
 
-    /// Ends the watch: nothing was wrong, and there was something to see.
+    /// Ends the watch: nothing was wrong, and somebody was seen to migrate.
     pub fn verdict(self) {
+        let (migrators, wrong) = self.end();
+        assert!(wrong.is_empty(), "{} times: {wrong:#?}", wrong.len());
+        assert_eq!(migrators, 1, "the witness sees who migrates");
+    }
+
+    /// Ends the watch: how many migrated at once at most, and what was wrong.
+    pub fn end(self) -> (usize, Vec<String>) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.join().unwrap();
@@ -105,51 +84,130 @@ impl Witness {
         let count = |it: &AtomicUsize| it.load(Ordering::Relaxed);
         println!(
             "    witness: {} requests, {} looks at the database, at most {} migrating",
-            count(&self.requests),
-            count(&self.looks),
-            count(&self.migrators)
+            count(&self.seen.requests),
+            count(&self.seen.looks),
+            count(&self.seen.migrators)
         );
-        let wrong = self.wrong.lock().unwrap();
-        assert!(wrong.is_empty(), "{} times: {wrong:#?}", wrong.len());
-        assert!(count(&self.looks) > 0, "the database was looked at");
+        assert!(count(&self.seen.looks) > 0, "the database was looked at");
+        (
+            count(&self.seen.migrators),
+            self.seen.wrong.lock().unwrap().clone(),
+        )
     }
 }
 
-/// Migration Jobs that are neither complete nor failed and whose pod runs.
-fn active_jobs() -> Vec<String> {
+/// Looks again and again.
+fn watch(
+    stop: &Arc<AtomicBool>,
+    seen: &Arc<Seen>,
+    look: impl Fn(&Seen, &AtomicBool) + Send + 'static,
+) -> JoinHandle<()> {
+    let (stop, seen) = (Arc::clone(stop), Arc::clone(seen));
+    spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            look(&seen, &stop);
+        }
+    })
+}
+
+fn request(api: &str, seen: &Seen) {
+    let answer = http::get(api, 8000, "/api/v1/flags/", &[("X-Environment-Key", "anything")]);
+    if answer.status != 200 {
+        seen.wrong(format!(
+            "a request was answered {} {}",
+            answer.status, answer.body
+        ));
+    }
+    seen.requests.fetch_add(1, Ordering::Relaxed);
+    sleep(REQUESTS);
+}
+
+/// Migration Jobs that have not ended, and their pods, which may outlive them.
+fn look_at_objects(seen: &Seen) {
+    for kind in ["jobs", "pods"] {
+        let active = active(kind);
+        if active.len() > 1 {
+            seen.wrong(format!("{kind} {active:?} are active at once"));
+        }
+    }
+    sleep(LOOKS);
+}
+
+fn active(kind: &str) -> Vec<String> {
     let label = "app.kubernetes.io/component=migrations";
-    let Some(jobs) = try_json(&["get", "jobs", "-A", "-l", label]) else {
+    let Some(objects) = try_json(&["get", kind, "-A", "-l", label]) else {
         return Vec::new();
     };
-    let ended = |job: &serde_json::Value| {
-        let conditions = pointer(job, "/status/conditions").as_array();
-        conditions.into_iter().flatten().any(|condition| {
+    let ended = |object: &serde_json::Value| {
+        let conditions = pointer(object, "/status/conditions").as_array();
+        let of_job = conditions.into_iter().flatten().any(|condition| {
             condition["status"] == "True"
-                && ["Complete", "Failed"].contains(&condition["type"].as_str().unwrap())
-        })
+                && (condition["type"] == "Complete" || condition["type"] == "Failed")
+        });
+        let phase = pointer(object, "/status/phase");
+        of_job || phase == "Succeeded" || phase == "Failed"
     };
-    pointer(&jobs, "/items")
-        .as_array()
+    let name = |object: &serde_json::Value| {
+        let text = |path: &str| pointer(object, path).as_str().unwrap_or_default().to_owned();
+        format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"))
+    };
+    let items = pointer(&objects, "/items").as_array();
+    items
         .into_iter()
         .flatten()
-        .filter(|job| !ended(job))
-        .map(|job| {
-            format!(
-                "{}/{}",
-                pointer(job, "/metadata/namespace"),
-                pointer(job, "/metadata/name")
-            )
-        })
+        .filter(|it| !ended(it))
+        .map(name)
         .collect()
 }
 
-/// The applications whose sessions change the schema or run a migration, as a database in a pod tells.
-pub fn migrating_sessions(namespace: &'static str, pod: &'static str) -> impl Fn() -> Option<String> + Send {
-    move || {
-        let query = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE state <> 'idle' \
-            AND (application_name ~ '-(migrate|rollback)-' OR query ~* '^(ALTER|CREATE|DROP) ') \
-            AND application_name <> 'psql' AND application_name <> 'flagsmith-operator'";
-        let shell = format!("psql -U flagsmith -d flagsmith -Atc \"{query}\"");
-        try_kubectl(&["-n", namespace, "exec", pod, "--", "sh", "-c", &shell])
+impl Sessions {
+    /// Who migrates, at each look, until it is to stop or the database goes away.
+    fn follow(self, seen: &Seen, stop: &AtomicBool) {
+        let mut process = self.ask();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut at_once = BTreeSet::new();
+        for line in lines.map_while(Result::ok) {
+            if line == LOOKED {
+                let count = at_once.len();
+                seen.looks.fetch_add(1, Ordering::Relaxed);
+                seen.migrators.fetch_max(count, Ordering::Relaxed);
+                if count > 1 {
+                    seen.wrong(format!("sessions of {at_once:?} migrate at once"));
+                }
+                at_once.clear();
+            } else {
+                at_once.insert(line);
+            }
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        sleep(AGAIN);
+    }
+
+    fn ask(self) -> Child {
+        let shell = format!(
+            "while PGAPPNAME=witness psql -U flagsmith -d flagsmith -Atc \"{MIGRATING}\" && echo {LOOKED}; do sleep 0.1; done"
+        );
+        Command::new("kubectl")
+            .args(["-n", self.namespace, "exec", self.pod, "--", "sh", "-c", &shell])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 }
+
+/// What the loop prints after the rows of one look.
+const LOOKED: &str = "--";
+
+/// Who migrates: the address of the pod and its name for itself. A migration of the operator by its name, also between
+/// two statements; anybody else by the locks that only changes of the schema take.
+const MIGRATING: &str = "SELECT DISTINCT coalesce(host(client_addr), 'socket') || ' ' || application_name \
+     FROM pg_stat_activity a WHERE backend_type = 'client backend' AND datname = current_database() \
+     AND application_name NOT IN ('witness', 'psql', 'flagsmith-operator') \
+     AND (application_name ~ '-(migrate|rollback)-' OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.granted \
+     AND l.locktype = 'relation' AND l.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock')))";

@@ -19,5 +19,6 @@ mod crash;
 mod faults;
 mod idempotence;
 mod ownership;
+mod plan;
 mod replicas;
 mod support;

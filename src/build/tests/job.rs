@@ -45,11 +45,11 @@ fn url(name: &str) -> Value {
 )]
 #[case(
     json!({ "database": { "urlFrom": url("db"), "taskProcessorUrlFrom": url("tasks") } }),
-    "sh -c flagsmith waitfordb && flagsmith migrate --database default && flagsmith migrate task_processor --database task_processor && flagsmith createcachetable"
+    "sh -c flagsmith waitfordb && flagsmith migrate --database default && { [ -z \"$CLICKHOUSE_URL$CLICKHOUSE_HOST\" ] || flagsmith migrate --database clickhouse; } && flagsmith migrate task_processor --database task_processor && flagsmith createcachetable"
 )]
 #[case(
     json!({ "database": { "urlFrom": url("db"), "taskProcessorUrlFrom": url("tasks"), "analyticsUrlFrom": url("usage") } }),
-    "sh -c flagsmith waitfordb && flagsmith migrate --database default && flagsmith migrate --database analytics && flagsmith migrate task_processor --database task_processor && flagsmith createcachetable"
+    "sh -c flagsmith waitfordb && flagsmith migrate --database default && flagsmith migrate --database analytics && { [ -z \"$CLICKHOUSE_URL$CLICKHOUSE_HOST\" ] || flagsmith migrate --database clickhouse; } && flagsmith migrate task_processor --database task_processor && flagsmith createcachetable"
 )]
 fn runs(#[case] changes: Value, #[case] expected: &str) {
     let job = job(changes, &observation());

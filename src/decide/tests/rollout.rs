@@ -12,7 +12,7 @@ use crate::{
     decide::{Gate, decide},
     diagnose::Code,
     fixtures::observation,
-    observe::{JobOutcome, Observation, SecretState},
+    observe::{JobOutcome, Observation, PodSummary, SecretState},
 };
 
 #[test]
@@ -43,6 +43,32 @@ fn nothing_starts_and_nothing_runs_twice_while_the_first_migration_is_not_record
     assert_eq!(shape(&plan), [None, None, None]);
     assert_eq!(plan.migrate, None);
     assert_eq!(plan.migrated, None);
+}
+
+#[rstest]
+#[case::its_job_was_deleted_by_hand("Running", None, false)]
+#[case::it_has_ended("Failed", None, true)]
+#[case::its_job_is_there("Running", Some(failed()), false)]
+fn no_migration_starts_while_the_pod_of_a_deleted_one_lives(
+    #[case] phase: &str,
+    #[case] known: Option<JobOutcome>,
+    #[case] starts: bool,
+) {
+    let installation = wanted(json!({}));
+    let mut seen = observation();
+    let old = job(&installation, NEW, known.clone().unwrap_or(JobOutcome::Active));
+    seen.pods = vec![PodSummary {
+        component: "migrations".to_owned(),
+        phase: phase.to_owned(),
+        job: Some(old.name.clone()),
+        ..PodSummary::default()
+    }];
+    seen.jobs = known.map(|_| old).into_iter().collect();
+    let plan = decide(&installation, &seen, &[]);
+    assert_eq!(plan.migrate.is_some(), starts, "{:?}", plan.gate);
+    if !starts && seen.jobs.is_empty() {
+        assert_eq!(plan.gate, Gate::Blocked(Code::MigrationConcurrent));
+    }
 }
 
 #[test]

@@ -157,4 +157,13 @@ pub const ENTRIES: &[Entry] = &[
         remedy: "Correct the name, the namespace or the selector.",
         confirm: "helm list -n NAMESPACE; kubectl -n NAMESPACE get deployments --show-labels.",
     },
+    Entry {
+        code: Code::ReleaseUnknown,
+        severity: Severity::Info,
+        title: "The release of an observed installation is not known",
+        explanation: "The images of API and task processor have a tag that is no release (latest, a commit), or are named by a digest, and spec.version is not set. The oldest release that the operator knows is assumed, so that it says nothing wrong; troubles that only later releases have are not named.",
+        passes: "No, it needs a change.",
+        remedy: "Set spec.version of the FlagsmithDeployment to the release that runs, or give the images a tag that names it.",
+        confirm: "GET /version/ of the API: image_tag.",
+    },
 ];

@@ -48,6 +48,9 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
         observed::check(installation, seen, &mut found);
     }
     found.extend(logs::check(seen));
+    if !installation.tool.is_resource() {
+        observed::with_logs(seen, &mut found);
+    }
     let mut found = rank(found);
     sort(&mut found);
     found

@@ -40,6 +40,8 @@ use crate::{
 pub struct Found {
     /// As if its owner had asked the operator for it.
     pub installation: Installation,
+    /// Nothing names the release.
+    pub release_assumed: bool,
     /// The specification that says so, and what it cannot say.
     pub adoption: Adoption,
     /// The API's Deployment.
@@ -61,11 +63,11 @@ pub fn find(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps
         state(selected.frontend),
     );
     let mut adoption = adoption(subject, selected, config_maps);
-    let release = subject
+    let named = subject
         .release
         .or_else(|| api.as_ref()?.release)
-        .or_else(|| task_processor.as_ref()?.release)
-        .unwrap_or(OLDEST_SUPPORTED);
+        .or_else(|| task_processor.as_ref()?.release);
+    let release = named.unwrap_or(OLDEST_SUPPORTED);
     adoption.spec.version = Some(release.to_string());
     let mut installation = Installation::new(subject.identity.clone(), release, &adoption.spec, None, None);
     installation.generates_django_secret = false;
@@ -85,6 +87,7 @@ pub fn find(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps
     installation.tool = tool(subject, selected);
     Found {
         installation,
+        release_assumed: named.is_none(),
         adoption,
         api,
         task_processor,
@@ -125,6 +128,7 @@ pub fn observation(
             .filter_map(|it| select::targets(it))
             .collect(),
         migrators: migrators::runs(found, selected, objects),
+        release_assumed: found.release_assumed,
         services: objects
             .services
             .iter()

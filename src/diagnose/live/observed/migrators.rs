@@ -4,7 +4,7 @@
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
     diagnose::{Change, live::pods},
-    observe::{ContainerState, JobOutcome, JobState, MigratorRun, Observation, WorkloadState},
+    observe::{ContainerState, JobOutcome, JobState, LogReading, MigratorRun, Observation, WorkloadState},
     validate::Installation,
 };
 
@@ -20,8 +20,31 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
     found
 }
 
+/// What the losers of a race have logged: their "already exists" is the race's evidence, and no broken schema.
+pub(super) fn absorb(seen: &Observation, found: &mut Vec<Diagnosis>) {
+    let (lost, _) = racers(seen);
+    let conflict = |reading: &&LogReading| {
+        reading
+            .found
+            .iter()
+            .any(|(_, it)| it.code == Code::MigrationSchemaConflict)
+    };
+    let mut conflicts = seen.close_looks.logs.iter().filter(conflict).peekable();
+    let of_loser = |reading: &LogReading| lost.iter().any(|run| run.pod == reading.pod);
+    if conflicts.peek().is_none() || !conflicts.all(of_loser) {
+        return;
+    }
+    let said: Vec<String> = found
+        .extract_if(.., |it| it.code == Code::MigrationSchemaConflict)
+        .flat_map(|it| it.evidence)
+        .collect();
+    if let Some(race) = found.iter_mut().find(|it| it.code == Code::MigrationConcurrent) {
+        race.evidence.extend(said);
+    }
+}
+
 /// Some that failed while another one, which ran at the same time, succeeded: a database that was away fails all.
-fn race(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
+fn racers(seen: &Observation) -> (Vec<&MigratorRun>, Vec<&MigratorRun>) {
     let runs = &seen.migrators;
     let rivals = |run: &MigratorRun, wanted: fn(i32) -> bool| {
         runs.iter()
@@ -29,14 +52,17 @@ fn race(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
     };
     let succeeded = |code| code == 0;
     let failed = |code| code != 0;
-    let (lost, won): (Vec<&MigratorRun>, Vec<&MigratorRun>) = runs
-        .iter()
+    runs.iter()
         .filter(|run| match run.exit_code {
             Some(0) => rivals(run, failed),
             Some(_) => rivals(run, succeeded),
             None => false,
         })
-        .partition(|run| run.exit_code != Some(0));
+        .partition(|run| run.exit_code != Some(0))
+}
+
+fn race(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
+    let (lost, won) = racers(seen);
     if lost.is_empty() {
         return None;
     }

@@ -18,8 +18,14 @@ pub use presence::unseen;
 pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut Vec<Diagnosis>) {
     pooler::check(installation, seen, found);
     found.extend(presence::check(installation, seen));
+    found.extend(presence::release(installation, seen));
     found.extend(settings::check(installation, seen));
     processor::check(installation, seen, found);
     found.extend(migrators::check(installation, seen));
     found.extend(replicas::check(installation, seen));
+}
+
+/// Once the logs have been heard: what they say of a race belongs to the race.
+pub(super) fn with_logs(seen: &Observation, found: &mut Vec<Diagnosis>) {
+    migrators::absorb(seen, found);
 }

@@ -42,6 +42,39 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
     ))
 }
 
+/// An image whose tag is no release, or that is named by a digest: what is known of single releases is not used then.
+pub(super) fn release(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
+    let api = seen.api.as_ref().filter(|_| seen.release_assumed)?;
+    let identity = &installation.identity;
+    // A release of the chart that the command line looks at has no resource.
+    let told = if identity.uid.is_empty() {
+        "set spec.version of a FlagsmithDeployment that observes it".to_owned()
+    } else {
+        format!(
+            "tell it: kubectl -n {} patch fsd {} --type merge -p '{{\"spec\":{{\"version\":\"RELEASE\"}}}}'",
+            identity.namespace, identity.name
+        )
+    };
+    Some(diagnosis(
+        Code::ReleaseUnknown,
+        Severity::Info,
+        Component::Api,
+        format!(
+            "Which release of Flagsmith runs is not known, so it is taken for {}, the oldest that the operator knows: what goes wrong in later releases only is not named.",
+            installation.release
+        ),
+        vec![format!(
+            "Deployment {}: the tag of image {} is no release",
+            api.name,
+            api.image.as_deref().unwrap_or("(none)")
+        )],
+        format!(
+            "See which it is: kubectl -n {0} exec deployment/{1} -- python -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/version/').read().decode())\"; then {told}, or give the images a tag that names it.",
+            identity.namespace, api.name
+        ),
+    ))
+}
+
 /// Kinds that could not be listed: what they would have shown is not known.
 #[must_use]
 pub fn unseen(not_seen: &[String]) -> Option<Diagnosis> {

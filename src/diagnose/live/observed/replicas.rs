@@ -34,12 +34,21 @@ fn contested(
     if !seen.foreign_autoscalers.contains(&state.name) || state.replicas_set_by.is_empty() {
         return None;
     }
+    // One pod is also what the API server makes of a manifest without a number, in the name of who applied it.
+    let (severity, unsure) = if state.desired > 1 {
+        (Severity::Warning, "")
+    } else {
+        (
+            Severity::Info,
+            " Where the manifest has no number any more nothing is left to do: this goes away when the autoscaler decides the next time.",
+        )
+    };
     Some(diagnosis(
         Code::ReplicasContested,
-        Severity::Warning,
+        severity,
         component,
         format!(
-            "An autoscaler and a manifest both set the number of pods of the {}: each upgrade or sync sets it back, also in the middle of a peak.",
+            "An autoscaler and a manifest both set the number of pods of the {}: each upgrade or sync sets it back, also in the middle of a peak.{unsure}",
             component.as_str()
         ),
         vec![

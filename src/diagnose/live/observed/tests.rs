@@ -9,7 +9,7 @@ use super::super::diagnose;
 use crate::{
     diagnose::{Code, Diagnosis, Severity},
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed},
-    observe::{DatabaseProbe, Observation, ProbeFailure, ProbeFailureKind, SecretState},
+    observe::{DatabaseProbe, LogReading, Observation, ProbeFailure, ProbeFailureKind, Run, SecretState},
     validate::{DatabaseIdentity, Installation},
 };
 
@@ -96,6 +96,62 @@ fn a_race_has_a_loser_and_a_winner_at_the_same_time() {
     );
 }
 
+/// What the log of a pod's init container says when its table is there already.
+fn said(pod: &str) -> LogReading {
+    let diagnosis = Diagnosis {
+        code: Code::MigrationSchemaConflict,
+        severity: Severity::Critical,
+        component: crate::diagnose::Component::Migrations,
+        message: String::new(),
+        evidence: vec![format!("log of pod {pod}: relation \"t\" already exists")],
+        remedy: String::new(),
+    };
+    LogReading {
+        pod: pod.to_owned(),
+        container: "migrate-db".to_owned(),
+        component: crate::diagnose::Component::Migrations,
+        run: Run::Unready,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        found: vec![(jiff::Timestamp::UNIX_EPOCH, diagnosis)],
+    }
+}
+
+#[test]
+fn what_the_loser_of_a_race_has_logged_belongs_to_the_race() {
+    let (installation, mut seen) = migrated(&[(4, 19, 0), (4, 11, 1)]);
+    seen.close_looks.logs.push(said("flagsmith-api-1"));
+    let found = diagnose(&installation, &seen);
+    lacks(&found, Code::MigrationSchemaConflict);
+    let race = first(&found, Code::MigrationConcurrent);
+    assert_eq!(race.severity, Severity::Warning);
+    assert!(
+        race.evidence.iter().any(|it| it.ends_with("already exists")),
+        "{race:?}"
+    );
+}
+
+#[test]
+fn what_nobody_has_raced_for_is_a_conflict() {
+    let (installation, mut seen) = migrated(&[(4, 11, 1), (12, 19, 0)]);
+    seen.close_looks.logs.push(said("flagsmith-api-0"));
+    first(&diagnose(&installation, &seen), Code::MigrationSchemaConflict);
+}
+
+#[test]
+fn a_release_that_nothing_names_is_said_to_be_assumed() {
+    let manifest = CHART_DEFAULT.replace("flagsmith-api:2.265.0", "flagsmith-api:latest");
+    let found = of("flagsmith", &manifest);
+    let unknown = first(&found, Code::ReleaseUnknown);
+    assert_eq!(unknown.severity, Severity::Info);
+    assert!(unknown.message.contains("2.170.0"), "{unknown:?}");
+    assert!(
+        unknown.evidence[0].ends_with("flagsmith-api:latest is no release"),
+        "{unknown:?}"
+    );
+    assert!(unknown.remedy.contains("patch fsd watched"), "{unknown:?}");
+    lacks(&of("flagsmith", CHART_DEFAULT), Code::ReleaseUnknown);
+}
+
 #[rstest]
 #[case::one_after_the_other(&[(4, 11, 1), (12, 19, 0)])]
 #[case::the_database_was_away(&[(4, 11, 1), (5, 12, 1), (6, 13, 1)])]
@@ -128,6 +184,15 @@ fn an_autoscaler_and_a_manifest_that_both_set_replicas() {
         contested.remedy.ends_with("--set api.replicacount=null"),
         "{contested:?}"
     );
+    // One pod is also the API server's default, which stands in the name of whoever removed the number.
+    assert_eq!(contested.severity, Severity::Info);
+    for deployment in &mut all.deployments {
+        if let Some(spec) = &mut Arc::make_mut(deployment).spec {
+            spec.replicas = Some(2);
+        }
+    }
+    let found = diagnosed("acme", &all);
+    assert_eq!(first(&found, Code::ReplicasContested).severity, Severity::Warning);
 }
 
 fn diagnosed(release: &str, objects: &crate::observe::discover::Objects) -> Vec<Diagnosis> {

@@ -3,15 +3,13 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use clap::Args;
 use kube::core::ObjectMeta;
 
-use super::{
-    cluster::{Cluster, ClusterArgs},
+use super::super::{
+    cluster::Cluster,
     diagnose::release,
     failure::{Failure, HEALTHY, UNHEALTHY},
     look::{LookArgs, look_at},
-    output::print,
 };
 use crate::{
     api::FlagsmithDeployment,
@@ -20,29 +18,8 @@ use crate::{
     observe::{WorkloadState, discover::Found},
 };
 
-/// The arguments of `plan`.
-#[derive(Args, Clone, Debug)]
-pub struct PlanArgs {
-    /// Print the `FlagsmithDeployment` that would manage this Helm release of the official chart, and the steps of the
-    /// move
-    #[arg(long, value_name = "RELEASE", required = true)]
-    adopt: String,
-    #[command(flatten)]
-    cluster: ClusterArgs,
-}
-
-/// Prints the page.
-pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
-    let (text, code) = super::block_on(async {
-        let cluster = args.cluster.connect().await?;
-        Box::pin(adopt(&cluster, &args.adopt)).await
-    })?;
-    print(&text);
-    Ok(code)
-}
-
 /// The resource and the steps: exit status 0, or 1 where there is no such installation.
-async fn adopt(cluster: &Cluster, release: &str) -> Result<(String, ExitCode), Failure> {
+pub(super) async fn adopt(cluster: &Cluster, release: &str) -> Result<(String, ExitCode), Failure> {
     let (found, _) = Box::pin(look_at(
         cluster,
         &release::subject(cluster, release),

@@ -1,0 +1,302 @@
+//! What the operator would do, pass after pass, if whatever it starts succeeds: its own decisions, on observations in
+//! which each step is taken as done. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    batch::v1::Job,
+};
+use serde_json::{Value, json};
+
+use super::step::{Step, Write, steps};
+use crate::{
+    apply::{covers, removable},
+    build::{Component, EMBEDDED_PORT, EMBEDDED_ROLE, build},
+    child::{Child, Kind},
+    decide::{Gate, GeneratedSecret, Plan, decide},
+    diagnose::{Code, Diagnosis, live},
+    observe::{JobOutcome, JobState, Observation, SecretState, WorkloadState},
+    report::{self, migration},
+    validate::{Database, DatabaseIdentity, Installation},
+};
+
+/// More passes than any installation takes: a rollback with a backup takes twelve. A defect must not loop.
+const PASSES: i64 = 40;
+
+/// Objects of one installation, by kind and name.
+pub type Objects = BTreeMap<(Kind, String), Value>;
+
+/// What would happen.
+pub struct Foresight {
+    /// In their order.
+    pub steps: Vec<Step>,
+    /// Wanted objects that are as they should be, as `Kind name`.
+    pub unchanged: Vec<String>,
+}
+
+/// Goes through the passes from what was seen on.
+pub fn foresee(installation: &Installation, seen: Observation, objects: Objects) -> Foresight {
+    Future::new(installation, seen, objects).foretell()
+}
+
+/// What was seen, and what is taken to come of it.
+struct Future<'a> {
+    installation: &'a Installation,
+    seen: Observation,
+    objects: Objects,
+    /// Obstacles that were named and that are taken as removed.
+    assumed: BTreeSet<Code>,
+    touched: BTreeSet<(Kind, String)>,
+}
+
+impl<'a> Future<'a> {
+    const fn new(installation: &'a Installation, seen: Observation, objects: Objects) -> Self {
+        Self {
+            installation,
+            seen,
+            objects,
+            assumed: BTreeSet::new(),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    fn foretell(&mut self) -> Foresight {
+        let mut foretold = Vec::new();
+        let mut wanted = BTreeSet::new();
+        for _ in 0..PASSES {
+            let diagnoses = self.diagnose();
+            let plan = decide(self.installation, &self.seen, &diagnoses);
+            let children = build(self.installation, &plan);
+            wanted.extend(children.iter().map(Child::id));
+            let writes = self.writes(&plan, &children);
+            foretold.extend(steps(self.installation, &plan, &writes));
+            self.record(&plan, &diagnoses);
+            let written = !writes.is_empty();
+            for write in writes {
+                self.assume(write);
+            }
+            if !written && !self.go_on(&plan, &diagnoses, &mut foretold) {
+                break;
+            }
+        }
+        let unchanged = wanted
+            .difference(&self.touched)
+            .map(|(kind, name)| format!("{} {name}", kind.as_str()))
+            .collect();
+        Foresight {
+            steps: foretold,
+            unchanged,
+        }
+    }
+
+    fn diagnose(&self) -> Vec<Diagnosis> {
+        let mut found = live::diagnose(self.installation, &self.seen);
+        found.retain(|diagnosis| !self.assumed.contains(&diagnosis.code));
+        found
+    }
+
+    /// What a pass would write.
+    fn writes(&self, plan: &Plan, children: &[Child]) -> Vec<Write> {
+        let wanted: BTreeSet<_> = children.iter().map(Child::id).collect();
+        let deleted = self
+            .objects
+            .iter()
+            .filter(|(id, _)| !wanted.contains(id) && removable(self.installation, plan, id.0, &id.1))
+            .map(|((kind, name), _)| Write::delete(*kind, name));
+        let generated = plan
+            .generate
+            .iter()
+            .map(|secret| Write::generate(*secret, self.installation));
+        let applied = children
+            .iter()
+            .filter_map(|child| match self.objects.get(&child.id()) {
+                None => Some(Write::create(child)),
+                // Created once, never applied over.
+                Some(_) if child.kind == Kind::Job => None,
+                Some(live) => (!covers(live, &child.body)).then(|| Write::change(child, live)),
+            });
+        generated.chain(deleted).chain(applied).collect()
+    }
+
+    /// The status as it would be written.
+    fn record(&mut self, plan: &Plan, diagnoses: &[Diagnosis]) {
+        let context = report::Context {
+            installation: self.installation,
+            seen: &self.seen,
+            plan,
+            diagnoses,
+            complete: true,
+        };
+        let (migration, history) = (migration::migration(context), migration::history(context));
+        self.seen.previous.migration = Some(migration);
+        self.seen.previous.migration_history = history;
+    }
+
+    /// Takes a write as done, and what Kubernetes makes of it as well.
+    fn assume(&mut self, write: Write) {
+        if let Some(secret) = write.generates {
+            self.generated(secret);
+        }
+        let Some(id) = write.id else { return };
+        self.touched.insert(id.clone());
+        let Some(body) = write.body else {
+            self.objects.remove(&id);
+            self.seen.jobs.retain(|job| job.name != id.1);
+            if id.1 == self.installation.child("frontend") {
+                self.seen.frontend = None;
+            }
+            return;
+        };
+        match id.0 {
+            Kind::Deployment => self.rolled_out(&id.1, &body),
+            Kind::StatefulSet => {
+                self.seen.embedded_database = settled::<StatefulSet>(&body).map(|set| (&set).into());
+            }
+            Kind::Job => self.complete(&body),
+            _ => {}
+        }
+        self.objects.insert(id, body);
+    }
+
+    fn generated(&mut self, secret: GeneratedSecret) {
+        let secrets = &mut self.seen.secrets;
+        match secret {
+            GeneratedSecret::Django => secrets.django = SecretState::Present(()),
+            GeneratedSecret::EmbeddedDatabase => {
+                let identity = embedded(self.installation);
+                secrets.database = SecretState::Present(identity.clone());
+                secrets.migration_database = SecretState::Present(identity);
+            }
+        }
+    }
+
+    fn rolled_out(&mut self, name: &str, body: &Value) {
+        let state: Option<WorkloadState> = settled::<Deployment>(body).map(|it| (&it).into());
+        for (component, place) in [
+            (Component::Api, &mut self.seen.api),
+            (Component::TaskProcessor, &mut self.seen.task_processor),
+            (Component::Frontend, &mut self.seen.frontend),
+        ] {
+            if name == self.installation.child(component.as_str()) {
+                place.clone_from(&state);
+                self.seen.pods.retain(|pod| pod.component != component.as_str());
+            }
+        }
+    }
+
+    fn complete(&mut self, body: &Value) {
+        let Ok(job) = serde_json::from_value::<Job>(body.clone()) else {
+            return;
+        };
+        let backup = label(body, crate::child::marks::COMPONENT) == Some(Component::Backup.as_str());
+        let state = self.completed(JobState::from(&job));
+        if backup {
+            self.seen.backups.push(state);
+        } else {
+            self.seen.jobs.push(state);
+        }
+    }
+
+    /// Each Job ends a second later than the one before, so that they have an order.
+    fn completed(&self, state: JobState) -> JobState {
+        let seconds = i64::try_from(self.seen.jobs.len() + self.seen.backups.len()).unwrap_or_default();
+        let at = self
+            .seen
+            .now
+            .checked_add(jiff::SignedDuration::from_secs(seconds))
+            .unwrap_or(self.seen.now);
+        JobState {
+            outcome: JobOutcome::Complete,
+            started: state.started.or(Some(at)),
+            finished: Some(at),
+            ..state
+        }
+    }
+
+    /// Without anything to write: what is waited for, taken as happened. False where nothing more can be foretold.
+    fn go_on(&mut self, plan: &Plan, diagnoses: &[Diagnosis], foretold: &mut Vec<Step>) -> bool {
+        match &plan.gate {
+            Gate::Succeeded => false,
+            Gate::Unrecorded(_) => true,
+            Gate::Running(job) => {
+                foretold.push(Step::running(job));
+                let ended = self.completed(job.clone());
+                self.seen.pods.retain(|pod| pod.job.as_deref() != Some(&job.name));
+                for known in &mut self.seen.jobs {
+                    if known.name == job.name {
+                        *known = ended.clone();
+                    }
+                }
+                true
+            }
+            Gate::Pending => {
+                // Pods of a task processor that ends still run.
+                let before = self.seen.pods.len();
+                let processor = Component::TaskProcessor.as_str();
+                self.seen.pods.retain(|pod| pod.component != processor);
+                before > self.seen.pods.len()
+            }
+            Gate::Blocked(Code::BackupPending) => {
+                let running = |job: &&mut JobState| job.outcome == JobOutcome::Active;
+                let Some(position) = self.seen.backups.iter_mut().position(|job| running(&job)) else {
+                    return false;
+                };
+                let job = self.seen.backups.remove(position);
+                foretold.push(Step::running(&job));
+                let ended = self.completed(job);
+                self.seen.backups.push(ended);
+                true
+            }
+            Gate::Blocked(code) => {
+                foretold.push(Step::held(*code, diagnoses, &self.seen));
+                // Nothing is known of a database whose URL is not, and nobody but the user goes back.
+                let ends = plan.step.is_none() || matches!(code, Code::DowngradeBlocked | Code::BackupFailed);
+                if *code == Code::MigrationConcurrent {
+                    self.seen.foreign_migration = None;
+                    if let Some(Ok(preflight)) = &mut self.seen.preflight {
+                        preflight.migrators.clear();
+                    }
+                }
+                !ends && self.assumed.insert(*code)
+            }
+            Gate::Failed { .. } => {
+                foretold.push(Step::failed(diagnoses));
+                false
+            }
+        }
+    }
+}
+
+/// Where the embedded database will be.
+fn embedded(installation: &Installation) -> DatabaseIdentity {
+    debug_assert!(matches!(installation.database, Database::Embedded { .. }));
+    DatabaseIdentity {
+        host: format!(
+            "{}.{}.svc",
+            installation.child(Component::Database.as_str()),
+            installation.identity.namespace
+        ),
+        port: EMBEDDED_PORT,
+        name: EMBEDDED_ROLE.to_owned(),
+    }
+}
+
+/// A workload whose pods are all ready.
+fn settled<T: serde::de::DeserializeOwned>(body: &Value) -> Option<T> {
+    let mut body = body.clone();
+    let pods = body.pointer("/spec/replicas").cloned().unwrap_or(json!(1));
+    let status = json!({
+        "observedGeneration": body.pointer("/metadata/generation").cloned().unwrap_or(json!(0)),
+        "replicas": pods, "updatedReplicas": pods, "readyReplicas": pods, "availableReplicas": pods,
+    });
+    body.as_object_mut()?.insert("status".to_owned(), status);
+    serde_json::from_value(body).ok()
+}
+
+fn label<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
+    body.pointer("/metadata/labels")?.get(name)?.as_str()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+use serde_json::json;
+
+use super::*;
+use crate::{cli::plan::step::Action, fixtures};
+
+/// The titles of the steps, with what they write.
+fn outline(foresight: &Foresight) -> Vec<String> {
+    foresight
+        .steps
+        .iter()
+        .map(|step| {
+            let sign = |action| match action {
+                Action::Create => '+',
+                Action::Change => '~',
+                Action::Delete => '-',
+                Action::Refuse => '!',
+            };
+            let writes: Vec<String> = step
+                .writes
+                .iter()
+                .map(|it| format!("{}{}", sign(it.action), it.object))
+                .collect();
+            format!("{}: {}", step.title, writes.join(", "))
+        })
+        .collect()
+}
+
+fn of(version: &str, changes: Value) -> Installation {
+    let mut spec = fixtures::spec(changes);
+    spec["version"] = json!(version);
+    fixtures::installation(&spec)
+}
+
+/// An installation as it is when everything that was foretold has happened.
+fn installed(installation: &Installation) -> (Observation, Objects) {
+    let mut future = Future::new(installation, fixtures::observation(), Objects::new());
+    future.foretell();
+    (future.seen, future.objects)
+}
+
+#[test]
+fn a_first_start_migrates_before_anything_serves() {
+    let installation = of("2.265.0", json!({}));
+    let mut seen = fixtures::observation();
+    seen.secrets.django = SecretState::Missing;
+    let foresight = foresee(&installation, seen, Objects::new());
+    insta::assert_debug_snapshot!(outline(&foresight));
+    assert_eq!(foresight.unchanged, Vec::<String>::new());
+}
+
+#[test]
+fn an_embedded_database_is_made_first() {
+    let installation = of("2.265.0", json!({ "database": { "embedded": {} } }));
+    let mut seen = fixtures::observation();
+    seen.secrets.django = SecretState::Missing;
+    seen.secrets.database = SecretState::Missing;
+    seen.secrets.migration_database = SecretState::Missing;
+    let foresight = foresee(&installation, seen, Objects::new());
+    insta::assert_debug_snapshot!(outline(&foresight));
+}
+
+#[test]
+fn what_is_as_it_should_be_is_left_alone() {
+    let installation = of("2.265.0", json!({}));
+    let (seen, objects) = installed(&installation);
+    let foresight = foresee(&installation, seen, objects);
+    assert_eq!(foresight.steps, Vec::new());
+    assert!(
+        foresight
+            .unchanged
+            .contains(&"Deployment flagsmith-api".to_owned())
+    );
+}
+
+#[test]
+fn an_upgrade_goes_through_the_gate() {
+    let (seen, objects) = installed(&of("2.260.0", json!({})));
+    let foresight = foresee(&of("2.265.0", json!({})), seen, objects);
+    insta::assert_debug_snapshot!(foresight.steps);
+}
+
+#[test]
+fn a_setting_is_applied_at_once_and_alone() {
+    let (seen, objects) = installed(&of("2.265.0", json!({})));
+    let changed = of(
+        "2.265.0",
+        json!({ "api": { "replicas": 3 }, "requestTimeoutSeconds": 60 }),
+    );
+    let foresight = foresee(&changed, seen, objects);
+    insta::assert_debug_snapshot!(foresight.steps);
+}
+
+#[test]
+fn a_backup_comes_before_the_task_processor_is_stopped() {
+    let (seen, objects) = installed(&of("2.260.0", json!({})));
+    let backup = json!({ "migrations": { "backup": { "volumeClaim": { "claimName": "backups" } } } });
+    let outline = outline(&foresee(&of("2.265.0", backup), seen, objects));
+    let position = |text: &str| outline.iter().position(|it| it.contains(text)).unwrap();
+    assert!(
+        position("backup") < position("Stop the task processor"),
+        "{outline:#?}"
+    );
+    assert!(
+        position("Stop the task processor") < position("Migrate"),
+        "{outline:#?}"
+    );
+}
+
+#[test]
+fn a_downgrade_is_held_until_it_is_confirmed() {
+    let (mut seen, objects) = installed(&of("2.260.0", json!({})));
+    let (upgraded, objects) = {
+        let newer = of("2.265.0", json!({}));
+        seen.preflight = None;
+        let mut future = Future::new(&newer, seen, objects);
+        future.foretell();
+        (future.seen, future.objects)
+    };
+    let older = foresee(&of("2.260.0", json!({})), upgraded.clone(), objects.clone());
+    let last = older.steps.last().unwrap();
+    assert!(
+        last.held && last.title.contains("DowngradeBlocked"),
+        "{:#?}",
+        older.steps
+    );
+    assert_eq!(older.steps.len(), 1);
+
+    let confirmed = json!({ "migrations": { "rollback": {
+        "from": "2.265.0", "to": "2.260.0", "appliedAfter": "2026-11-24T10:00:00.000000Z",
+    } } });
+    let foresight = foresee(&of("2.260.0", confirmed), upgraded, objects);
+    insta::assert_debug_snapshot!(outline(&foresight));
+}
+
+#[test]
+fn an_obstacle_is_named_and_what_comes_after_it() {
+    let installation = of("2.265.0", json!({}));
+    let mut seen = fixtures::observation();
+    seen.foreign_migration = Some("pod prod/other (container migrate-db)".to_owned());
+    let foresight = foresee(&installation, seen, Objects::new());
+    let waits: Vec<_> = foresight
+        .steps
+        .iter()
+        .filter(|step| step.because.contains("prod/other"))
+        .collect();
+    assert!(waits.len() == 1 && !waits[0].held, "{waits:#?}");
+    assert!(outline(&foresight).iter().any(|it| it.starts_with("Migrate")));
+}
+
+#[test]
+fn nothing_is_foretold_of_a_database_that_is_not_known() {
+    let mut seen = fixtures::observation();
+    seen.secrets.database = SecretState::Missing;
+    seen.secrets.migration_database = SecretState::Missing;
+    let foresight = foresee(&of("2.265.0", json!({})), seen, Objects::new());
+    let last = foresight.steps.last().unwrap();
+    assert!(
+        last.held && last.title.contains("DatabaseSecretMissing"),
+        "{last:#?}"
+    );
+    assert!(!outline(&foresight).iter().any(|it| it.contains("Job")));
+}
+
+#[test]
+fn values_of_variables_are_not_shown() {
+    let (seen, objects) = installed(&of("2.265.0", json!({})));
+    let changed = of("2.265.0", json!({ "env": [{ "name": "A", "value": "s3cr3t" }] }));
+    let foresight = foresee(&changed, seen, objects);
+    let text = serde_json::to_string(&foresight.steps).unwrap();
+    assert!(
+        text.contains("spec.template.spec.containers") && !text.contains("s3cr3t"),
+        "{text}"
+    );
+}

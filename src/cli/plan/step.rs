@@ -1,0 +1,420 @@
+//! The steps of a plan, in words: what is written, why then, and what must be true before it goes on. Pure.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    apply::{covers, differences},
+    build::Component,
+    child::{Child, Kind, marks},
+    decide::{GeneratedSecret, Plan},
+    diagnose::{Code, Diagnosis, Severity},
+    observe::{JobState, Observation},
+    validate::Installation,
+};
+
+/// Something that would happen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// What, in a few words.
+    pub title: String,
+    /// Why, and why now.
+    pub because: String,
+    /// What would be written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<Written>,
+    /// What must be true before the next step, or what to do where this one holds everything back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<String>,
+    /// Whether a person is needed before it goes on.
+    pub held: bool,
+}
+
+/// One object that would be written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Written {
+    /// What would be done.
+    pub action: Action,
+    /// It, as `Kind name`.
+    pub object: String,
+    /// What would be different, without any value that may be secret.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+}
+
+/// What would be done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is not there.
+    Create,
+    /// It is there, and differs.
+    Change,
+    /// It is there, and is not wanted any more.
+    Delete,
+    /// One of its name is there that belongs to somebody else: it stays as it is.
+    Refuse,
+}
+
+/// A write, with what is needed to take it as done.
+pub struct Write {
+    /// Which child; `None` for a generated Secret.
+    pub id: Option<(Kind, String)>,
+    /// The object afterwards; `None` when it is deleted.
+    pub body: Option<Value>,
+    /// The Secret that is generated.
+    pub generates: Option<GeneratedSecret>,
+    purpose: Purpose,
+    written: Written,
+}
+
+/// What a write is for. Those of one pass are shown in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Purpose {
+    Generate,
+    Clear,
+    Settings,
+    Record,
+    StopProcessor,
+    Backup,
+    Migrate,
+    Release(Part),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Processor,
+    Api,
+    Frontend,
+}
+
+impl Write {
+    fn of(child: &Child, purpose: Purpose, action: Action, body: Value, changes: Vec<String>) -> Self {
+        Self {
+            id: Some(child.id()),
+            body: Some(body),
+            generates: None,
+            purpose,
+            written: Written {
+                action,
+                object: format!("{} {}", child.kind.as_str(), child.name),
+                changes,
+            },
+        }
+    }
+
+    /// An object that is not there.
+    pub fn create(child: &Child) -> Self {
+        let (purpose, changes) = match child.kind {
+            Kind::Job if component(&child.body) == Some(Component::Backup.as_str()) => {
+                (Purpose::Backup, job(&child.body))
+            }
+            Kind::Job => (Purpose::Migrate, job(&child.body)),
+            Kind::Deployment => (
+                release(&child.body),
+                image(&child.body)
+                    .map(|image| format!("image {image}"))
+                    .into_iter()
+                    .collect(),
+            ),
+            _ => (Purpose::Settings, Vec::new()),
+        };
+        Self::of(child, purpose, Action::Create, child.body.clone(), changes)
+    }
+
+    /// An object that differs.
+    pub fn change(child: &Child, live: &Value) -> Self {
+        let mut body = child.body.clone();
+        let mut changes = Vec::new();
+        let mut purpose = Purpose::Settings;
+        if child.kind == Kind::Deployment {
+            let (was, wanted) = (replicas(live), replicas(&body));
+            if wanted == Some(0) && was != Some(0) {
+                purpose = Purpose::StopProcessor;
+            } else if wanted != Some(0) && (image(live) != image(&body) || was == Some(0)) {
+                purpose = release(&body);
+            }
+            if let (Some(was), Some(now)) = (image(live), image(&body))
+                && was != now
+            {
+                changes.push(format!("image {was} → {now}"));
+            }
+            match (was, wanted) {
+                (Some(was), Some(wanted)) if was != wanted => changes.push(format!("pods {was} → {wanted}")),
+                (Some(was), None) => set_replicas(&mut body, was),
+                _ => {}
+            }
+        }
+        for field in differences(live, &child.body) {
+            let shown = ["spec.replicas", "metadata.labels"].contains(&field.as_str())
+                || field.starts_with("operator.flagsmith.com/")
+                || (field == "spec.template.spec.containers" && !changes.is_empty())
+                || field.starts_with("spec.template.metadata.labels");
+            if !shown {
+                changes.push(field);
+            }
+        }
+        let recorded = !same(live, &child.body, "/metadata/annotations");
+        if purpose == Purpose::Settings && changes.is_empty() && recorded {
+            purpose = Purpose::Record;
+        }
+        if child.kind == Kind::Deployment && !same(live, &child.body, "/spec/template") {
+            changes.push(rolls(&body).to_owned());
+        }
+        Self::of(child, purpose, Action::Change, body, changes)
+    }
+
+    /// An object that is not wanted any more.
+    pub fn delete(kind: Kind, name: &str) -> Self {
+        Self {
+            id: Some((kind, name.to_owned())),
+            body: None,
+            generates: None,
+            purpose: Purpose::Clear,
+            written: Written {
+                action: Action::Delete,
+                object: format!("{} {name}", kind.as_str()),
+                changes: Vec::new(),
+            },
+        }
+    }
+
+    /// A Secret that the operator makes once.
+    pub fn generate(secret: GeneratedSecret, installation: &Installation) -> Self {
+        let key = match secret {
+            GeneratedSecret::Django => &installation.django_secret,
+            GeneratedSecret::EmbeddedDatabase => installation.database.url(),
+        };
+        Self {
+            id: None,
+            body: None,
+            generates: Some(secret),
+            purpose: Purpose::Generate,
+            written: Written {
+                action: Action::Create,
+                object: format!("Secret {}", key.name),
+                changes: vec![format!("key {}", key.key)],
+            },
+        }
+    }
+}
+
+/// The steps of one pass.
+pub fn steps(installation: &Installation, plan: &Plan, writes: &[Write]) -> Vec<Step> {
+    let mut purposes: Vec<Purpose> = writes.iter().map(|write| write.purpose).collect();
+    purposes.sort_unstable();
+    purposes.dedup();
+    purposes
+        .into_iter()
+        .map(|purpose| {
+            let (title, because, then) = words(purpose, installation, plan);
+            let of_purpose = writes.iter().filter(|write| write.purpose == purpose);
+            Step {
+                title,
+                because,
+                writes: of_purpose.map(|write| write.written.clone()).collect(),
+                then,
+                held: false,
+            }
+        })
+        .collect()
+}
+
+fn words(purpose: Purpose, installation: &Installation, plan: &Plan) -> (String, String, Option<String>) {
+    let release = installation.release;
+    let owned = |title: String, because: &str, then: Option<&str>| {
+        (title, because.to_owned(), then.map(str::to_owned))
+    };
+    match purpose {
+        Purpose::Generate => owned(
+            "Generate Secrets".to_owned(),
+            "They are made once, and never changed.",
+            None,
+        ),
+        Purpose::Clear => owned(
+            "Delete what is not wanted any more".to_owned(),
+            "The specification does not ask for it, or it is a Job whose result is recorded or contradicted by what follows.",
+            None,
+        ),
+        Purpose::Settings => owned(
+            "Make and change what needs no migration".to_owned(),
+            "Settings are applied at once; pods keep the release that they run.",
+            None,
+        ),
+        Purpose::Record => owned(
+            "Record on the Deployments what the database was migrated to".to_owned(),
+            "It outlives a status that is lost. No pod restarts.",
+            None,
+        ),
+        Purpose::StopProcessor => owned(
+            "Stop the task processor".to_owned(),
+            "No task may run on tables that change under it. Tasks wait in the database meanwhile.",
+            Some("its pods have ended"),
+        ),
+        Purpose::Backup => owned(
+            "Make the backup".to_owned(),
+            "spec.migrations.backup asks for one before each migration of a database that holds data.",
+            Some("it is complete; if it fails nothing is migrated"),
+        ),
+        Purpose::Migrate => migrate(installation, plan),
+        Purpose::Release(part) => {
+            let (title, because) = match part {
+                Part::Processor => (
+                    "the task processor",
+                    "Before the API: it must know every task that the API queues.",
+                ),
+                Part::Api => (
+                    "the API",
+                    "After the task processor, so that no queued task is unknown to the one that takes it.",
+                ),
+                Part::Frontend => ("the frontend", "After the API that it speaks to."),
+            };
+            owned(
+                format!("Start {title} of {release}"),
+                because,
+                Some("its pods are ready"),
+            )
+        }
+    }
+}
+
+fn migrate(installation: &Installation, plan: &Plan) -> (String, String, Option<String>) {
+    let release = installation.release;
+    let Some(rollback) = plan
+        .migrate
+        .as_ref()
+        .and_then(|migrate| migrate.rollback.as_ref())
+    else {
+        return (
+            format!("Migrate the database to {release}"),
+            format!("No pod of {release} starts before. Which migrations are pending only its image knows: the Job lists them before it applies them."),
+            Some("it is complete; if it fails what runs keeps serving, the task processor comes back, and nothing is tried again before you ask".to_owned()),
+        );
+    };
+    let (from, to) = (rollback.from, rollback.to);
+    (
+        format!("Undo the migrations of {from}"),
+        format!(
+            "spec.migrations.rollback confirms it: everything applied after {} is undone in the main database, and what was stored in the tables and columns that it made is lost.",
+            rollback.applied_after
+        ),
+        Some(format!("it is complete; {to} migrates and starts afterwards")),
+    )
+}
+
+impl Step {
+    /// A Job that is running already.
+    pub fn running(job: &JobState) -> Self {
+        Self {
+            title: "Wait for a Job that is running".to_owned(),
+            because: "Nothing else touches the database meanwhile.".to_owned(),
+            writes: Vec::new(),
+            then: Some(format!("Job {} is complete", job.name)),
+            held: false,
+        }
+    }
+
+    /// Something that keeps the migration from starting.
+    pub fn held(code: Code, diagnoses: &[Diagnosis], seen: &Observation) -> Self {
+        let cause = diagnoses.iter().find(|diagnosis| diagnosis.code == code);
+        let because = cause.map(|cause| cause.message.clone()).or_else(|| {
+            seen.other_migrator()
+                .map(|other| format!("Another migration of the same database is under way: {other}."))
+        });
+        Self {
+            title: format!("The migration is held back: {code}"),
+            because: because.unwrap_or_else(|| "Where the database is, is not known yet.".to_owned()),
+            writes: Vec::new(),
+            then: Some(cause.map_or_else(
+                || "that has changed; the operator looks again every few seconds".to_owned(),
+                |cause| cause.remedy.clone(),
+            )),
+            held: code != Code::MigrationConcurrent,
+        }
+    }
+
+    /// The migration has failed already.
+    pub fn failed(diagnoses: &[Diagnosis]) -> Self {
+        let cause = diagnoses.iter().find(|it| {
+            it.component == crate::diagnose::Component::Migrations && it.severity == Severity::Critical
+        });
+        Self {
+            title: cause.map_or_else(
+                || "The migration has failed".to_owned(),
+                |cause| format!("The migration has failed: {}", cause.code),
+            ),
+            because: cause.map_or_else(
+                || "It is not tried again before you ask.".to_owned(),
+                |cause| cause.message.clone(),
+            ),
+            writes: Vec::new(),
+            then: cause.map(|cause| cause.remedy.clone()),
+            held: true,
+        }
+    }
+}
+
+fn component(body: &Value) -> Option<&str> {
+    body.pointer("/metadata/labels")?.get(marks::COMPONENT)?.as_str()
+}
+
+fn release(body: &Value) -> Purpose {
+    Purpose::Release(match component(body) {
+        Some("api") => Part::Api,
+        Some("frontend") => Part::Frontend,
+        _ => Part::Processor,
+    })
+}
+
+fn image(body: &Value) -> Option<&str> {
+    body.pointer("/spec/template/spec/containers/0/image")?.as_str()
+}
+
+fn replicas(body: &Value) -> Option<i64> {
+    body.pointer("/spec/replicas")?.as_i64()
+}
+
+fn set_replicas(body: &mut Value, replicas: i64) {
+    if let Some(spec) = body.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("replicas".to_owned(), replicas.into());
+    }
+}
+
+fn same(live: &Value, desired: &Value, pointer: &str) -> bool {
+    match (live.pointer(pointer), desired.pointer(pointer)) {
+        (Some(live), Some(desired)) => covers(live, desired),
+        (live, desired) => live.is_none() == desired.is_none(),
+    }
+}
+
+/// How pods are exchanged when their template changes.
+fn rolls(body: &Value) -> &'static str {
+    if body.pointer("/spec/strategy/type").and_then(Value::as_str) == Some("Recreate") {
+        "its pods all end before new ones start"
+    } else {
+        "one pod at a time: a new one is ready before an old one ends"
+    }
+}
+
+/// What a Job runs, and how long it may.
+fn job(body: &Value) -> Vec<String> {
+    let container = |field: &str| body.pointer(&format!("/spec/template/spec/containers/0/{field}"));
+    let texts = |value: Option<&Value>| {
+        let items = value.and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let mut lines: Vec<String> = image(body)
+        .map(|image| format!("image {image}"))
+        .into_iter()
+        .collect();
+    let arguments = texts(container("args"));
+    if !arguments.is_empty() {
+        lines.push(format!("runs {arguments}"));
+    }
+    let number = |field: &str| body.pointer(&format!("/spec/{field}")).and_then(Value::as_i64);
+    if let (Some(seconds), Some(retries)) = (number("activeDeadlineSeconds"), number("backoffLimit")) {
+        lines.push(format!("at most {seconds} s, at most {} attempts", retries + 1));
+    }
+    lines
+}
