@@ -29,7 +29,8 @@ pub struct FlagsmithDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<ComponentsStatus>,
 
-    /// The timeouts that were computed from `requestTimeoutSeconds`, all in seconds.
+    /// The timeouts from the proxy to the pod's end, all in seconds: computed from `requestTimeoutSeconds`, or with mode
+    /// Observed read from what runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<TimeoutsStatus>,
 
@@ -162,31 +163,38 @@ pub struct ComponentStatus {
     pub selector: String,
 }
 
-/// The computed chain of timeouts, in seconds, from the proxy to the pod's end.
+/// The chain of timeouts, in seconds, from the proxy to the pod's end. With mode Observed it is what runs, without what
+/// cannot be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimeoutsStatus {
-    /// `spec.requestTimeoutSeconds`.
-    pub request: i32,
+    /// `spec.requestTimeoutSeconds`; not with mode Observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<i32>,
     /// Gunicorn's worker class: `sync` ends a request at its timeout, `gthread` does not.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub worker_class: String,
     /// The proxy in front, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
     /// The proxy's read and send timeout: set by the operator where it can be, else what it should be.
-    pub proxy_read: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_read: Option<i32>,
     /// How long the proxy keeps an idle connection to a pod, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_idle: Option<i32>,
     /// Gunicorn's `--timeout`.
-    pub gunicorn_timeout: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gunicorn_timeout: Option<i32>,
     /// Gunicorn's `--keep-alive`.
-    pub gunicorn_keep_alive: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gunicorn_keep_alive: Option<i32>,
     /// Gunicorn's `--graceful-timeout`.
-    pub gunicorn_graceful_timeout: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gunicorn_graceful_timeout: Option<i32>,
     /// The sleep of the pod's preStop hook.
-    pub pre_stop: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_stop: Option<i32>,
     /// `terminationGracePeriodSeconds` of the pod.
     pub termination_grace_period: i32,
     /// PostgreSQL's `statement_timeout` of the API's sessions, where the operator sets it.

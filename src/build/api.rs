@@ -17,13 +17,13 @@ use crate::{
 };
 
 pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workload) -> Child {
-    let timeouts = plan.timeouts.values;
+    let timeouts = plan.timeouts;
     // Flags stand before the sub-command and not in the environment: GUNICORN_KEEP_ALIVE and GUNICORN_CMD_ARGS
     // are ignored from 2.253.0 and 2.170.0 on (flagsmith-common before 3.15.1); `start` reads flags in all.
     let args = [
         "start".to_owned(),
         "--timeout".to_owned(),
-        timeouts.gunicorn_timeout.to_string(),
+        timeouts.request.to_string(),
         "--keep-alive".to_owned(),
         timeouts.keep_alive.to_string(),
         "--graceful-timeout".to_owned(),

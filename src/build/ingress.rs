@@ -25,7 +25,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &Exposur
         .iter()
         .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
-    for annotation in plan.front.annotations(Place::Ingress, &plan.timeouts) {
+    for annotation in plan.front.annotations(Place::Ingress, plan.timeouts.request) {
         let own = spec.annotations.get(annotation.key).map(String::as_str);
         annotations.insert(annotation.key.to_owned(), json!(annotation.merged(own)));
     }

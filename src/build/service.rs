@@ -35,7 +35,7 @@ pub(super) fn frontend(installation: &Installation, plan: &Plan) -> Child {
 fn service(installation: &Installation, plan: &Plan, component: Component, ports: &Value) -> Child {
     let annotations = plan
         .front
-        .annotations(Place::Service, &plan.timeouts)
+        .annotations(Place::Service, plan.timeouts.request)
         .into_iter()
         .map(|annotation| (annotation.key.to_owned(), json!(annotation.value)))
         .collect();

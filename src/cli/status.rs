@@ -257,14 +257,14 @@ fn timeouts(timeouts: &TimeoutsStatus, aligned: Option<&Condition>) -> Node {
     let verdict = aligned.map_or_else(String::new, |it| {
         format!(" ({} {})", painted(colour(&it.status), &it.reason), it.message)
     });
+    let seconds = |value: Option<i32>| value.map_or_else(|| "?".to_owned(), |value| format!("{value} s"));
     Node::new(format!(
-        "timeouts: request {} s ≤ gunicorn {} s ≤ proxy {} s; keep-alive {} s; end: preStop {} s + graceful {} s ≤ grace period {} s{verdict}",
-        timeouts.request,
-        timeouts.gunicorn_timeout,
-        timeouts.proxy_read,
-        timeouts.gunicorn_keep_alive,
-        timeouts.pre_stop,
-        timeouts.gunicorn_graceful_timeout,
+        "timeouts: gunicorn {}, proxy {}; keep-alive {}; end: preStop {}, graceful {}, grace period {} s{verdict}",
+        seconds(timeouts.gunicorn_timeout),
+        seconds(timeouts.proxy_read),
+        seconds(timeouts.gunicorn_keep_alive),
+        seconds(timeouts.pre_stop),
+        seconds(timeouts.gunicorn_graceful_timeout),
         timeouts.termination_grace_period,
     ))
 }

@@ -3,7 +3,7 @@
 //! A database that is down makes pods crash, probes fail and queues stall. Whoever reads five diagnoses for it has
 //! to find out which one to mend; here the consequences become evidence of their cause.
 
-use super::{Code, Component, Diagnosis};
+use super::{Code, Component, Diagnosis, Severity};
 
 /// The most pieces of evidence of one diagnosis, consequences included.
 const EVIDENCE: usize = 8;
@@ -256,6 +256,8 @@ fn explains(cause: &Diagnosis, consequence: &Diagnosis) -> bool {
     EXPLAINS.iter().any(|(causes, reach, consequences)| {
         causes.contains(&cause.code)
             && consequences.contains(&consequence.code)
+            // A variable that is not read hinders no start, in contrast to a flag that is not known.
+            && (cause.code != Code::GunicornSettingsIgnored || cause.severity == Severity::Critical)
             && match reach {
                 Reach::Everywhere => true,
                 Reach::Component => cause.component == consequence.component,
@@ -277,7 +279,7 @@ fn component(component: Component) -> String {
     format!("therefore, {}", component.as_str())
 }
 
-fn absorb(known: &mut Diagnosis, severity: super::Severity, evidence: Vec<String>) {
+fn absorb(known: &mut Diagnosis, severity: Severity, evidence: Vec<String>) {
     known.severity = known.severity.min(severity);
     for line in evidence {
         if known.evidence.len() < EVIDENCE && !known.evidence.contains(&line) {

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::Component;
+use crate::flagsmith::env;
 
 /// What the owner of an installation changes it with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,25 @@ pub enum Change<'a> {
     MigrateInJob,
     /// Seconds between SIGTERM and SIGKILL.
     GracePeriod(Component, i32),
+    /// Seconds that the container sleeps before SIGTERM.
+    PreStop(Component, i32),
+    /// `timeoutSeconds` and `failureThreshold` of the liveness probe.
+    Liveness(Component, i32, i32),
+    /// No CPU limit.
+    NoCpuLimit(Component),
+    /// An annotation of an object that is no Deployment.
+    Annotation {
+        /// Its kind, as kubectl takes it.
+        kind: &'a str,
+        /// Its name.
+        name: &'a str,
+        /// The chart's value with its annotations, where the chart made it.
+        values: Option<&'a str>,
+        /// The annotation's key.
+        key: &'a str,
+        /// Its value.
+        value: &'a str,
+    },
     /// A number of pods that only the autoscaler decides.
     LeaveReplicas(Component),
 }
@@ -60,7 +80,8 @@ impl Tool {
     pub fn change(&self, changes: &[Change<'_>]) -> String {
         match self {
             Self::Resource => {
-                let fields: Vec<String> = changes.iter().map(field).collect();
+                let mut fields: Vec<String> = changes.iter().map(field).collect();
+                fields.dedup();
                 format!("Set {}", fields.join(" and "))
             }
             Self::Helm {
@@ -124,20 +145,26 @@ fn field(change: &Change<'_>) -> String {
         Change::Memory(component, limit) => {
             format!("spec.{}.resources.limits.memory: {limit}", key(*component))
         }
-        Change::Env(component, name, value) => {
-            format!("spec.{}.env: {name}=\"{value}\"", key(*component))
-        }
+        Change::Env(component, name, value) => match env::decided_by(name) {
+            Some(field) if field.starts_with("spec.") => format!("{field}: {value}"),
+            _ => format!("spec.{}.env: {name}=\"{value}\"", key(*component)),
+        },
         Change::NoEnv(component, name) => format!("spec.{}.env without {name}", key(*component)),
-        Change::GracePeriod(component, seconds) => format!(
-            "spec.{}.pod.terminationGracePeriodSeconds: {seconds}",
-            key(*component)
-        ),
+        Change::NoCpuLimit(component) => format!("spec.{}.resources.limits without cpu", key(*component)),
+        Change::Annotation { key, value, .. } => {
+            format!("spec.exposure.ingress.annotations: {key}: \"{value}\"")
+        }
         Change::LeaveReplicas(component) => format!(
             "spec.{0}.autoscaling instead of spec.{0}.replicas",
             key(*component)
         ),
         // The operator starts every component the way that works.
-        Change::Start(..) | Change::EnableTaskProcessor | Change::MigrateInJob => {
+        Change::Start(..)
+        | Change::PreStop(..)
+        | Change::GracePeriod(..)
+        | Change::Liveness(..)
+        | Change::EnableTaskProcessor
+        | Change::MigrateInJob => {
             "spec.suspend: false, so that the operator restores its own settings".to_owned()
         }
     }
@@ -171,6 +198,23 @@ fn value(change: &Change<'_>) -> String {
                 key(*component)
             )
         }
+        Change::PreStop(component, seconds) => format!(
+            "--set {}.lifecycle.preStop.sleep.seconds={seconds}",
+            key(*component)
+        ),
+        Change::Liveness(component, timeout, failures) => format!(
+            "--set {0}.livenessProbe.timeoutSeconds={timeout},{0}.livenessProbe.failureThreshold={failures}",
+            key(*component)
+        ),
+        Change::NoCpuLimit(component) => format!("--set {}.resources.limits.cpu=null", key(*component)),
+        Change::Annotation {
+            values, key, value, ..
+        } => format!(
+            "--set-string '{}.{}={}'",
+            values.unwrap_or_default(),
+            key.replace('.', "\\."),
+            value.replace(',', "\\,")
+        ),
         Change::LeaveReplicas(component) => format!("--set {}.replicacount=null", key(*component)),
     }
 }
@@ -236,6 +280,29 @@ fn kubectl(change: &Change<'_>, namespace: &str, deployments: &[Option<String>; 
                 "-p '{{\"spec\":{{\"template\":{{\"spec\":{{\"terminationGracePeriodSeconds\":{seconds}}}}}}}}}'"
             ),
         ),
+        Change::PreStop(component, seconds) => patch(
+            *component,
+            &format!(
+                "--type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/lifecycle\",\"value\":{{\"preStop\":{{\"sleep\":{{\"seconds\":{seconds}}}}}}}}}]'"
+            ),
+        ),
+        Change::Liveness(component, timeout, failures) => patch(
+            *component,
+            &format!(
+                "--type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/livenessProbe/timeoutSeconds\",\"value\":{timeout}}},{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/livenessProbe/failureThreshold\",\"value\":{failures}}}]'"
+            ),
+        ),
+        Change::NoCpuLimit(component) => patch(
+            *component,
+            "--type=json -p '[{\"op\":\"remove\",\"path\":\"/spec/template/spec/containers/0/resources/limits/cpu\"}]'",
+        ),
+        Change::Annotation {
+            kind,
+            name,
+            key,
+            value,
+            ..
+        } => format!("kubectl -n {namespace} annotate --overwrite {kind} {name} '{key}={value}'"),
         Change::LeaveReplicas(component) => format!(
             "Remove spec.replicas from the manifest of Deployment {}",
             name(*component)
@@ -263,7 +330,7 @@ mod tests {
     #[rstest]
     #[case(
         Tool::Resource,
-        "Set spec.taskProcessor.replicas: 1 and spec.api.env: GUNICORN_WORKERS=\"2\""
+        "Set spec.taskProcessor.replicas: 1 and spec.api.gunicorn.workers: 2"
     )]
     #[case(
         Tool::Helm { release: "acme".to_owned(), chart: Some("0.81.0".to_owned()), namespace: "prod".to_owned() },

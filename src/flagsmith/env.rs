@@ -23,6 +23,12 @@ pub const RUN_BY_PROCESSOR: &str = "RUN_BY_PROCESSOR";
 pub const GUNICORN_WORKERS: &str = "GUNICORN_WORKERS";
 /// Gunicorn's threads in each worker.
 pub const GUNICORN_THREADS: &str = "GUNICORN_THREADS";
+/// Gunicorn's timeout, in seconds.
+pub const GUNICORN_TIMEOUT: &str = "GUNICORN_TIMEOUT";
+/// Gunicorn's keep-alive, in seconds; not read by every release.
+pub const GUNICORN_KEEP_ALIVE: &str = "GUNICORN_KEEP_ALIVE";
+/// Gunicorn's flags; not read by every release.
+pub const GUNICORN_CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
 /// The directory of multi-process metrics.
 pub const PROMETHEUS_MULTIPROC_DIR: &str = "PROMETHEUS_MULTIPROC_DIR";
 /// Whether metrics are served on port 9100.
@@ -71,10 +77,10 @@ pub const RESERVED: &[(&str, &str)] = &[
     ),
     (GUNICORN_WORKERS, "spec.api.gunicorn.workers"),
     (GUNICORN_THREADS, "spec.api.gunicorn.threads"),
-    ("GUNICORN_TIMEOUT", "spec.requestTimeoutSeconds"),
-    ("GUNICORN_KEEP_ALIVE", "spec.api.gunicorn.keepAliveSeconds"),
+    (GUNICORN_TIMEOUT, "spec.requestTimeoutSeconds"),
+    (GUNICORN_KEEP_ALIVE, "spec.api.gunicorn.keepAliveSeconds"),
     (
-        "GUNICORN_CMD_ARGS",
+        GUNICORN_CMD_ARGS,
         "spec.requestTimeoutSeconds and spec.api.gunicorn",
     ),
     (

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     diagnose::{Component, Diagnosis, diagnose_log},
+    timeouts::Regime,
     validate::Identity,
 };
 
@@ -157,7 +158,15 @@ impl CloseLooker {
     }
 
     /// What is known; begins to read what is worth it now.
-    pub async fn look(&self, identity: &Identity, pods: &[PodSummary], now: Timestamp) -> CloseLooks {
+    ///
+    /// `regime` is how the API's workers handle requests: their log says so only at its beginning.
+    pub async fn look(
+        &self,
+        identity: &Identity,
+        pods: &[PodSummary],
+        regime: Option<Regime>,
+        now: Timestamp,
+    ) -> CloseLooks {
         let (looks, wanted) = {
             let mut all = self.lock();
             let known = all.entry(identity.uid.clone()).or_default();
@@ -174,7 +183,7 @@ impl CloseLooker {
         if wanted.is_empty() {
             return looks;
         }
-        let reading = self.clone().read_all(identity.clone(), wanted, now);
+        let reading = self.clone().read_all(identity.clone(), wanted, regime, now);
         if self.wake.is_none() {
             return reading.await;
         }
@@ -182,7 +191,13 @@ impl CloseLooker {
         looks
     }
 
-    async fn read_all(self, identity: Identity, wanted: Vec<Wanted>, now: Timestamp) -> CloseLooks {
+    async fn read_all(
+        self,
+        identity: Identity,
+        wanted: Vec<Wanted>,
+        regime: Option<Regime>,
+        now: Timestamp,
+    ) -> CloseLooks {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &identity.namespace);
         let logs = join_all(wanted.iter().map(|wanted| self.read(&api, wanted))).await;
         let unready = wanted.iter().filter(|wanted| wanted.run == Run::Unready);
@@ -196,7 +211,8 @@ impl CloseLooker {
             };
             let before = known.looks.clone();
             for (wanted, bytes) in wanted.iter().zip(logs) {
-                record(&mut known.looks.logs, wanted, bytes.as_deref(), now);
+                let regime = regime.filter(|_| wanted.component == Component::Api);
+                record(&mut known.looks.logs, wanted, bytes.as_deref(), regime, now);
             }
             for (pod, warnings) in warnings {
                 known.looks.warnings.retain(|warning| warning.pod != pod);
@@ -333,7 +349,13 @@ fn forget_past(looks: &mut CloseLooks, pods: &[PodSummary], now: Timestamp) {
 
 /// Takes a new reading in. What was found before keeps its words while it is found again, so that figures in it
 /// do not rewrite the status at every sample.
-fn record(known: &mut Vec<LogReading>, wanted: &Wanted, bytes: Option<&[u8]>, now: Timestamp) {
+fn record(
+    known: &mut Vec<LogReading>,
+    wanted: &Wanted,
+    bytes: Option<&[u8]>,
+    regime: Option<Regime>,
+    now: Timestamp,
+) {
     let same = |reading: &LogReading| {
         reading.pod == wanted.pod
             && reading.container == wanted.container
@@ -347,7 +369,7 @@ fn record(known: &mut Vec<LogReading>, wanted: &Wanted, bytes: Option<&[u8]>, no
         Run::Failed { .. } => format!("log of pod {}, last run", wanted.pod),
         Run::Unready | Run::Sample(_) => format!("log of pod {}", wanted.pod),
     };
-    let new = bytes.map(|bytes| diagnose_log(wanted.component, &name, bytes));
+    let new = bytes.map(|bytes| diagnose_log(wanted.component, regime, &name, bytes));
     let mut old = before.map(|before| before.found).unwrap_or_default();
     let mut found = Vec::new();
     for diagnosis in new.into_iter().flatten() {

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvVar, HTTPGetAction};
 
 use crate::{
-    flagsmith::{Release, env},
+    flagsmith::{
+        Release, env,
+        gunicorn::{Gunicorn, Setting},
+    },
     validate::SecretKey,
 };
 
@@ -37,6 +40,8 @@ pub struct Environment {
     variables: BTreeMap<String, Variable>,
     /// Secrets whose every key becomes a variable; which keys they have is not read.
     pub secrets: Vec<String>,
+    /// A `ConfigMap` whose every key becomes a variable could not be read.
+    unread: bool,
 }
 
 /// Where a variable's value comes from.
@@ -59,7 +64,7 @@ pub enum Lookup<'a> {
     Set(&'a Variable),
     /// It is not.
     Unset,
-    /// One of the Secrets behind `envFrom` may set it.
+    /// One of the Secrets behind `envFrom` may set it, or a `ConfigMap` that could not be read.
     Unknown,
 }
 
@@ -93,6 +98,12 @@ impl ContainerState {
         }
     }
 
+    /// Gunicorn's settings as they take effect in it, in an image of this release.
+    #[must_use]
+    pub fn gunicorn(&self, release: Option<Release>) -> Gunicorn {
+        Gunicorn::of(release, &self.command, |name| self.environment.setting(name))
+    }
+
     /// Whether a word stands in the command line.
     #[must_use]
     pub fn runs(&self, word: &str) -> bool {
@@ -118,16 +129,16 @@ impl Environment {
         let mut environment = Self::default();
         for source in container.env_from.iter().flatten() {
             let prefix = source.prefix.as_deref().unwrap_or_default();
-            if let Some(map) = source
-                .config_map_ref
-                .as_ref()
+            let map = source.config_map_ref.as_ref();
+            environment.unread |= map.is_some_and(|map| !config_maps.contains_key(&map.name));
+            for (name, value) in map
                 .and_then(|map| config_maps.get(&map.name))
+                .into_iter()
+                .flatten()
             {
-                for (name, value) in map {
-                    let name = format!("{prefix}{name}");
-                    let value = literal(&name, value);
-                    environment.variables.insert(name, value);
-                }
+                let name = format!("{prefix}{name}");
+                let value = literal(&name, value);
+                environment.variables.insert(name, value);
             }
             environment
                 .secrets
@@ -145,7 +156,7 @@ impl Environment {
     pub fn lookup(&self, name: &str) -> Lookup<'_> {
         match self.variables.get(name) {
             Some(variable) => Lookup::Set(variable),
-            None if self.secrets.is_empty() => Lookup::Unset,
+            None if self.secrets.is_empty() && !self.unread => Lookup::Unset,
             None => Lookup::Unknown,
         }
     }
@@ -156,6 +167,16 @@ impl Environment {
         match self.variables.get(name) {
             Some(Variable::Value(value)) => Some(value),
             _ => None,
+        }
+    }
+
+    /// A variable of Gunicorn, as far as it can be read.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Setting<'_> {
+        match self.lookup(name) {
+            Lookup::Set(Variable::Value(value)) => Setting::Value(value),
+            Lookup::Unset => Setting::Unset,
+            Lookup::Set(_) | Lookup::Unknown => Setting::Unseen,
         }
     }
 
@@ -255,6 +276,15 @@ mod tests {
         let state = container(&json!({ "envFrom": [{ "secretRef": { "name": "all" } }] }));
         assert_eq!(state.environment.lookup("TASK_RUN_METHOD"), Lookup::Unknown);
         assert!(!state.environment.lacks("TASK_RUN_METHOD"));
+    }
+
+    #[test]
+    fn so_may_a_config_map_that_could_not_be_read() {
+        let from = |name: &str| {
+            let state = container(&json!({ "envFrom": [{ "configMapRef": { "name": name } }] }));
+            state.environment.lookup("GUNICORN_THREADS") == Lookup::Unknown
+        };
+        assert_eq!((from("settings"), from("unreadable")), (false, true));
     }
 
     #[rstest::rstest]

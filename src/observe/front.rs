@@ -21,9 +21,17 @@ pub struct FrontSeen {
     pub controller: Option<String>,
     /// The controller of the Gateway that answered for the `HTTPRoute`.
     pub gateway: Option<String>,
+    /// The name of the Ingress or `HTTPRoute`.
+    pub name: String,
+    /// The official chart made it.
+    pub by_chart: bool,
+    /// It leads to the frontend only, whose server forwards requests to the API.
+    pub through_frontend: bool,
     /// Annotations of the Ingress.
     pub ingress: BTreeMap<String, Annotated>,
-    /// Annotations of the API's Service.
+    /// The name of the API's Service.
+    pub service_name: String,
+    /// Its annotations.
     pub service: BTreeMap<String, Annotated>,
     /// `timeouts.request` and `timeouts.backendRequest` of each rule of the `HTTPRoute`.
     pub route: Vec<(Option<String>, Option<String>)>,
@@ -48,6 +56,7 @@ impl FrontSeen {
             .and_then(|spec| spec.ingress_class_name.clone())
             .or_else(|| annotations.get(CLASS_ANNOTATION).map(|it| it.value.clone()));
         self.ingress = annotations;
+        self.name = ingress.metadata.name.clone().unwrap_or_default();
     }
 
     /// Notes what an `HTTPRoute` says.
@@ -60,6 +69,7 @@ impl FrontSeen {
                 .into_iter()
                 .flatten()
         };
+        self.name = route.pointer("/metadata/name").and_then(text).unwrap_or_default();
         self.gateway = list("/status/parents").find_map(|parent| text(&parent["controllerName"]));
         self.route = list("/spec/rules")
             .map(|rule| {
@@ -72,6 +82,7 @@ impl FrontSeen {
     /// Notes what the API's Service says.
     pub fn see_service(&mut self, metadata: &ObjectMeta) {
         self.service = annotations(metadata);
+        self.service_name = metadata.name.clone().unwrap_or_default();
     }
 
     /// The value of an annotation of the Ingress or the Service.

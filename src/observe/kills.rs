@@ -11,8 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::{Api, Client, api::ListParams};
 
-use crate::child::marks;
-
 /// How long a kill is told: as long as the API server keeps Events by default.
 const TOLD: SignedDuration = SignedDuration::from_hours(1);
 
@@ -36,7 +34,7 @@ const ENDED: &[i32] = &[137, 143, 0];
 pub struct ProbeKill {
     /// Its pod.
     pub pod: String,
-    /// The component label of the pod.
+    /// Its component.
     pub component: String,
     /// Why the probe failed last, in the kubelet's words.
     pub probe: String,
@@ -53,11 +51,21 @@ pub(super) struct Kills {
 }
 
 impl Kills {
-    /// The containers of these pods that were ended by their liveness probe within the last hour.
-    pub(super) async fn of(&self, client: &Client, pods: &[Pod], now: Timestamp) -> Vec<ProbeKill> {
+    /// The containers of these pods, each with its component, that were ended by their liveness probe within the last
+    /// hour.
+    pub(super) async fn of<'a>(
+        &self,
+        client: &Client,
+        pods: impl Iterator<Item = (&'a str, &'a Pod)>,
+        now: Timestamp,
+    ) -> Vec<ProbeKill> {
         let mut found = Vec::new();
         let mut asked = 0;
-        for (pod, status, exit_code) in pods.iter().filter_map(|pod| ended(pod, now)) {
+        let ended = pods.filter_map(|(component, pod)| {
+            let (status, exit_code) = ended(pod, now)?;
+            Some((component, pod, status, exit_code))
+        });
+        for (component, pod, status, exit_code) in ended {
             let (Some(name), Some(namespace), Some(uid)) =
                 (&pod.metadata.name, &pod.metadata.namespace, &pod.metadata.uid)
             else {
@@ -86,20 +94,12 @@ impl Kills {
                 }
                 None => None,
             };
-            found.extend(probe.map(|probe| {
-                ProbeKill {
-                    pod: name.clone(),
-                    component: pod
-                        .metadata
-                        .labels
-                        .as_ref()
-                        .and_then(|labels| labels.get(marks::COMPONENT))
-                        .cloned()
-                        .unwrap_or_default(),
-                    probe,
-                    exit_code,
-                    restarts: status.restart_count,
-                }
+            found.extend(probe.map(|probe| ProbeKill {
+                pod: name.clone(),
+                component: component.to_owned(),
+                probe,
+                exit_code,
+                restarts: status.restart_count,
             }));
         }
         found
@@ -107,13 +107,13 @@ impl Kills {
 }
 
 /// The container of a pod that was ended from outside a while ago and runs again.
-fn ended(pod: &Pod, now: Timestamp) -> Option<(&Pod, &ContainerStatus, i32)> {
+fn ended(pod: &Pod, now: Timestamp) -> Option<(&ContainerStatus, i32)> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     statuses.iter().find_map(|status| {
         let last = status.last_state.as_ref()?.terminated.as_ref()?;
         let at = last.finished_at.as_ref()?.0;
         let outside = ENDED.contains(&last.exit_code) && last.reason.as_deref() != Some("OOMKilled");
-        (outside && now.duration_since(at) < TOLD).then_some((pod, status, last.exit_code))
+        (outside && now.duration_since(at) < TOLD).then_some((status, last.exit_code))
     })
 }
 

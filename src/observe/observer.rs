@@ -34,6 +34,7 @@ use crate::{
     child::{Kind, marks},
     controller::metrics::Metrics,
     decide::database_label,
+    timeouts::Regime,
     validate::{DatabaseUrl, Installation, SecretKey, Subject},
 };
 
@@ -155,7 +156,8 @@ impl Observer {
         let look = self.look(installation, None, false).await;
         let running = self.pods(installation);
         let pods: Vec<PodSummary> = running.iter().map(PodSummary::from).collect();
-        let close_looks = Box::pin(self.close.look(&installation.identity, &pods, now)).await;
+        let regime = Some(Regime::of(installation.api.gunicorn.threads));
+        let close_looks = Box::pin(self.close.look(&installation.identity, &pods, regime, now)).await;
         self.doubt_database(&installation.identity.uid, &close_looks, now);
         let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;
         let (backups, jobs): (Vec<Job>, Vec<Job>) = self
@@ -165,7 +167,10 @@ impl Observer {
         let states = |jobs: &[Job]| jobs.iter().map(JobState::from).collect::<Vec<_>>();
         let (backups, jobs) = (states(&backups), states(&jobs));
         let front = self.front(installation).await;
-        let probe_kills = self.kills.of(&self.client, &running, now).await;
+        let probe_kills = self
+            .kills
+            .of(&self.client, running.iter().map(|pod| (component(pod), pod)), now)
+            .await;
         let workload = |component: Component| {
             self.owned::<Deployment>(
                 installation,
@@ -274,13 +279,20 @@ impl Observer {
                 !observation.untroubled(),
             )
             .await;
-        let close_looks = Box::pin(self.close.look(&subject.identity, &observation.pods, now)).await;
+        let gunicorn = found.api.as_ref().and_then(WorkloadState::gunicorn);
+        let regime = gunicorn.and_then(|gunicorn| gunicorn.regime());
+        let close_looks = Box::pin(self.close.look(&subject.identity, &observation.pods, regime, now)).await;
         self.doubt_database(&subject.identity.uid, &close_looks, now);
         let (database, queues) = self
             .databases(&subject.identity.uid, &look, &observation.pods)
             .await;
+        let running = selected
+            .pods_of(objects)
+            .map(|(component, pod)| (component.as_str(), pod));
+        let probe_kills = self.kills.of(&self.client, running, now).await;
         let observation = Observation {
             close_looks,
+            probe_kills,
             front: self.with_controller(observation.front).await,
             secrets: look.secrets,
             database,
@@ -482,6 +494,14 @@ impl Observer {
         let route: Value = self.owned(installation, Kind::HttpRoute, name)?;
         Some(route_state(&route))
     }
+}
+
+/// The component label of a pod of the operator's.
+fn component(pod: &Pod) -> &str {
+    let labels = pod.metadata.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get(marks::COMPONENT))
+        .map_or("", String::as_str)
 }
 
 fn is_backup(job: &Job) -> bool {

@@ -1,7 +1,5 @@
 //! How a pod template serves requests and ends: probes, preStop, grace period, limits. Pure conversions.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     api::core::v1::{Container, LifecycleHandler, PodSpec, Probe},
     apimachinery::pkg::api::resource::Quantity,
@@ -13,10 +11,6 @@ const GRACE_PERIOD: i64 = 30;
 /// What a pod template says about serving and ending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Serving {
-    /// `command` and `args`, one after the other; empty where the image decides.
-    pub command: Vec<String>,
-    /// Literal variables of Gunicorn.
-    pub variables: BTreeMap<String, String>,
     /// Seconds that preStop sleeps; 0 without one, `None` where it does something else.
     pub pre_stop: Option<i32>,
     /// `terminationGracePeriodSeconds`.
@@ -51,17 +45,7 @@ impl Serving {
             .lifecycle
             .as_ref()
             .and_then(|lifecycle| lifecycle.pre_stop.as_ref());
-        let words = container.command.iter().chain(&container.args).flatten();
-        let variables = container.env.iter().flatten().filter_map(|variable| {
-            let value = variable.value.clone()?;
-            variable
-                .name
-                .starts_with("GUNICORN_")
-                .then(|| (variable.name.clone(), value))
-        });
         Self {
-            command: words.cloned().collect(),
-            variables: variables.collect(),
             pre_stop: handler.map_or(Some(0), sleep),
             grace_period: i32::try_from(pod.termination_grace_period_seconds.unwrap_or(GRACE_PERIOD))
                 .unwrap_or(i32::MAX),

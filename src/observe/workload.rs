@@ -13,7 +13,12 @@ use k8s_openapi::{
 };
 
 use super::{ConfigMaps, ContainerState, Serving};
-use crate::{api::MigrationOperation, child::marks, flagsmith::Release, validate::SCALED_TO_ZERO_ANNOTATION};
+use crate::{
+    api::MigrationOperation,
+    child::marks,
+    flagsmith::{Release, gunicorn::Gunicorn},
+    validate::SCALED_TO_ZERO_ANNOTATION,
+};
 
 /// A Deployment or `StatefulSet` as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +70,12 @@ impl WorkloadState {
     #[must_use]
     pub fn container(&self) -> Option<&ContainerState> {
         self.containers.first()
+    }
+
+    /// Gunicorn's settings as they take effect in it.
+    #[must_use]
+    pub fn gunicorn(&self) -> Option<Gunicorn> {
+        Some(self.container()?.gunicorn(self.release))
     }
 
     /// Whether every wanted pod runs the newest template and is available, and no other is left.
@@ -156,6 +167,10 @@ impl WorkloadState {
         let mut containers = containers(pods.map(|pods| pods.containers.as_slice()), config_maps);
         containers.sort_by_key(|container| !is_flagsmith(container));
         let flagsmith = containers.first();
+        let serving = pods.and_then(|pods| {
+            let own = |container: &&Container| flagsmith.is_some_and(|it| it.name == container.name);
+            Some(Serving::of(pods, pods.containers.iter().find(own)?))
+        });
         Self {
             name: deployment.metadata.name.clone().unwrap_or_default(),
             release: release(spec.map(|spec| &spec.template), flagsmith),
@@ -196,9 +211,7 @@ impl WorkloadState {
                 >= deployment.metadata.generation.unwrap_or_default(),
             stalled: condition("Progressing", "False", Some("ProgressDeadlineExceeded")),
             replica_failure: condition("ReplicaFailure", "True", None),
-            serving: spec
-                .and_then(|spec| spec.template.spec.as_ref())
-                .and_then(|pod| Some(Serving::of(pod, pod.containers.first()?))),
+            serving,
         }
     }
 }

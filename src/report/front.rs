@@ -3,6 +3,7 @@
 use super::{
     Context,
     conditions::{Verdict, critical, of, verdict},
+    observed,
 };
 use crate::{
     diagnose::{Code, Component},
@@ -28,11 +29,13 @@ pub(super) fn timeouts(context: Context<'_>) -> Verdict {
     if let Some(diagnosis) = with(&MISALIGNED) {
         return of(diagnosis);
     }
+    if !context.installation.tool.is_resource() {
+        return observed::timeouts(context);
+    }
     let chain = context.plan.timeouts;
-    let values = chain.values;
     let ours = format!(
         "requests may take {} s: Gunicorn's timeout is {} s, its keep-alive {} s, pods get {} s to end",
-        chain.request, values.gunicorn_timeout, values.keep_alive, values.grace_period,
+        chain.request, chain.request, chain.keep_alive, chain.grace_period,
     );
     if let Some(diagnosis) = with(&[Code::ProxyNotChecked]) {
         let message = format!("{ours}. {}", diagnosis.message);

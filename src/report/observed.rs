@@ -3,7 +3,7 @@
 
 use super::conditions::{Context, Verdict, critical, of, verdict};
 use crate::{
-    diagnose::{Component, Severity},
+    diagnose::{Code, Component, Severity, live::Running},
     flagsmith::env,
     observe::{JobOutcome, WorkloadState},
 };
@@ -52,6 +52,49 @@ pub(super) fn absent(context: Context<'_>, component: Component) -> Verdict {
         Component::TaskProcessor if !queued => verdict("True", "NotUsed", "the API runs its tasks itself"),
         Component::Frontend => verdict("True", "NotUsed", "no frontend belongs to this installation"),
         _ => verdict("False", "NotFound", "there is no such Deployment"),
+    }
+}
+
+/// Whether the timeouts that run obey the rules, none of which was seen to be broken.
+pub(super) fn timeouts(context: Context<'_>) -> Verdict {
+    let Some(running) = Running::of(context.installation, context.seen) else {
+        return verdict(
+            "Unknown",
+            "NotKnown",
+            "there is no API whose timeouts could be read",
+        );
+    };
+    let summary = running.summary();
+    let unchecked = context
+        .diagnoses
+        .iter()
+        .find(|diagnosis| diagnosis.code == Code::ProxyNotChecked);
+    if let Some(diagnosis) = unchecked {
+        return verdict(
+            "Unknown",
+            diagnosis.code.as_str(),
+            format!("{summary}. {}", diagnosis.message),
+        );
+    }
+    let values = &running.values;
+    let unseen: Vec<&str> = [
+        ("Gunicorn's timeout", values.gunicorn_timeout),
+        ("its keep-alive", values.keep_alive),
+        ("its graceful timeout", values.graceful_timeout),
+        ("what preStop takes", values.pre_stop),
+    ]
+    .into_iter()
+    .filter(|(_, value)| value.is_none())
+    .map(|(name, _)| name)
+    .collect();
+    if unseen.is_empty() {
+        verdict("True", "Aligned", summary)
+    } else {
+        let message = format!(
+            "{summary}. What a Secret or a script says is not read: {}",
+            unseen.join(", ")
+        );
+        verdict("Unknown", "NotSeen", message)
     }
 }
 

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{Context, conditions, migration};
 use crate::{
     api::{ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus},
-    diagnose::Diagnosis,
+    diagnose::{Diagnosis, live::Running},
     observe::WorkloadState,
 };
 
@@ -37,10 +37,11 @@ pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
             task_processor: component(context.seen.task_processor.as_ref()),
             frontend: component(context.seen.frontend.as_ref()),
         }),
-        timeouts: installation
-            .tool
-            .is_resource()
-            .then(|| context.plan.timeouts.into()),
+        timeouts: if managed {
+            Some(context.plan.timeouts.into())
+        } else {
+            Running::of(installation, context.seen).map(|running| running.status())
+        },
         diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.seen.now)),
         conditions: conditions(context),
     }

@@ -56,8 +56,20 @@ pub struct Timeouts {
     pub proxy: Option<&'static Proxy>,
     /// What the proxy's read and send timeout is, or should be where the operator cannot set it.
     pub proxy_read: i32,
-    /// The values that the rules speak of.
-    pub values: Values,
+    /// How requests are handled.
+    pub regime: Regime,
+    /// Gunicorn's `--keep-alive`.
+    pub keep_alive: i32,
+    /// Gunicorn's `--graceful-timeout`.
+    pub graceful_timeout: i32,
+    /// The sleep of preStop.
+    pub pre_stop: i32,
+    /// `terminationGracePeriodSeconds`.
+    pub grace_period: i32,
+    /// How long the proxy waits for a response, as far as that is known.
+    read: Limit,
+    /// How long the proxy keeps an idle connection.
+    idle: Limit,
 }
 
 impl Timeouts {
@@ -77,22 +89,34 @@ impl Timeouts {
                 Limit::Seconds(seconds) => seconds,
                 Limit::Unlimited | Limit::Unknown => request.saturating_add(PROXY_MARGIN),
             },
-            values: Values {
-                regime: Regime::of(threads),
-                gunicorn_timeout: request,
-                keep_alive: keep_alive.unwrap_or_else(|| match front.proxy().map(|proxy| proxy.idle) {
-                    Some(Idle::Shrinking(_)) => 0,
-                    _ => self::keep_alive(proxy_idle),
-                }),
-                graceful_timeout,
-                pre_stop,
-                grace_period: pre_stop
-                    .saturating_add(graceful_timeout)
-                    .saturating_add(GRACE_MARGIN),
-                proxy_read,
-                proxy_idle,
-                statement_timeout: None,
-            },
+            regime: Regime::of(threads),
+            keep_alive: keep_alive.unwrap_or_else(|| match front.proxy().map(|proxy| proxy.idle) {
+                Some(Idle::Shrinking(_)) => 0,
+                _ => self::keep_alive(proxy_idle),
+            }),
+            graceful_timeout,
+            pre_stop,
+            grace_period: pre_stop
+                .saturating_add(graceful_timeout)
+                .saturating_add(GRACE_MARGIN),
+            read: proxy_read,
+            idle: proxy_idle,
+        }
+    }
+
+    /// The values that the rules speak of. Gunicorn's timeout is the request's.
+    #[must_use]
+    pub const fn values(&self) -> Values {
+        Values {
+            regime: Some(self.regime),
+            gunicorn_timeout: Some(self.request),
+            keep_alive: Some(self.keep_alive),
+            graceful_timeout: Some(self.graceful_timeout),
+            pre_stop: Some(self.pre_stop),
+            grace_period: self.grace_period,
+            proxy_read: self.read,
+            proxy_idle: self.idle,
+            statement_timeout: None,
         }
     }
 }
@@ -114,22 +138,10 @@ fn keep_alive(idle: Limit) -> i32 {
 
 impl From<Timeouts> for TimeoutsStatus {
     fn from(timeouts: Timeouts) -> Self {
-        let values = timeouts.values;
         Self {
-            request: timeouts.request,
-            worker_class: values.regime.as_str().to_owned(),
-            proxy: timeouts.proxy.map(|proxy| proxy.name.to_owned()),
-            proxy_read: timeouts.proxy_read,
-            proxy_idle: match values.proxy_idle {
-                Limit::Seconds(idle) => Some(idle),
-                Limit::Unlimited | Limit::Unknown => None,
-            },
-            gunicorn_timeout: values.gunicorn_timeout,
-            gunicorn_keep_alive: values.keep_alive,
-            gunicorn_graceful_timeout: values.graceful_timeout,
-            pre_stop: values.pre_stop,
-            termination_grace_period: values.grace_period,
-            statement_timeout: values.statement_timeout,
+            request: Some(timeouts.request),
+            proxy_read: Some(timeouts.proxy_read),
+            ..timeouts.values().status(timeouts.proxy.map(|proxy| proxy.name))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What stands in front of the pods.
 
-use super::chain::{PROXY_MARGIN, Timeouts};
+use super::chain::PROXY_MARGIN;
 use crate::proxy::{Idle, Limit, Place, Proxy, Read, What};
 
 /// What stands in front of the pods, and what is known of its timeouts.
@@ -22,6 +22,8 @@ pub enum Front {
         own_read: Option<Limit>,
         /// It sends requests to a Service's address, so connections stay with pods that are about to end.
         cluster_ip: bool,
+        /// It sends them to the API itself; `false` where the frontend's server is between.
+        direct: bool,
     },
 }
 
@@ -63,11 +65,16 @@ impl Front {
             proxy,
             stated_idle,
             cluster_ip,
+            direct,
             ..
         } = *self
         else {
             return Limit::Unknown;
         };
+        if !direct {
+            // The frontend's server opens a connection for each request (http-proxy-middleware 3.0.5, no agent).
+            return Limit::Seconds(0);
+        }
         if cluster_ip {
             // However long: the pod may end before.
             return Limit::Unlimited;
@@ -91,13 +98,13 @@ impl Front {
         }
     }
 
-    /// Annotations of an object that make the proxy wait long enough.
+    /// Annotations of an object that make the proxy wait long enough for requests of so many seconds.
     #[must_use]
-    pub fn annotations(&self, place: Place, timeouts: &Timeouts) -> Vec<Annotation> {
+    pub fn annotations(&self, place: Place, request: i32) -> Vec<Annotation> {
         let Self::Proxy { read, .. } = *self else {
             return Vec::new();
         };
-        let limit = timeouts.request.saturating_add(PROXY_MARGIN);
+        let limit = request.saturating_add(PROXY_MARGIN);
         match read {
             Read::Annotations(on, keys) if on == place => keys
                 .iter()
@@ -105,7 +112,7 @@ impl Front {
                     key: key.name,
                     value: key.unit.write(match key.what {
                         What::Read | What::Send => limit,
-                        What::Retry => timeouts.request,
+                        What::Retry => request,
                     }),
                     entry: None,
                 })
@@ -138,17 +145,23 @@ impl Annotation {
     /// of a map.
     #[must_use]
     pub fn merged(&self, own: Option<&str>) -> String {
-        let Some(entry) = self.entry else {
-            return own.map_or_else(|| self.value.clone(), str::to_owned);
-        };
-        let own = own.unwrap_or_default();
-        let mine = format!("{entry}={}", self.value);
-        if self::entry(own, entry).is_some() {
-            return own.to_owned();
+        match (self.entry, own) {
+            (None, Some(own)) => own.to_owned(),
+            (Some(entry), Some(own)) if self::entry(own, entry).is_some() => own.to_owned(),
+            _ => self.instead_of(own),
         }
-        own.split(',')
-            .map(str::trim)
-            .filter(|pair| !pair.is_empty())
+    }
+
+    /// The whole value of the annotation, with this one's instead of what it says now.
+    #[must_use]
+    pub fn instead_of(&self, own: Option<&str>) -> String {
+        let Some(entry) = self.entry else {
+            return self.value.clone();
+        };
+        let mine = format!("{entry}={}", self.value);
+        let others = own.unwrap_or_default().split(',').map(str::trim);
+        others
+            .filter(|pair| !pair.is_empty() && pair.split('=').next().map(str::trim) != Some(entry))
             .chain([mine.as_str()])
             .collect::<Vec<_>>()
             .join(",")

@@ -65,5 +65,6 @@ pub fn recognise(installation: &Installation, seen: &Observation) -> Front {
         stated_idle: stated.idle_timeout_seconds,
         own_read,
         cluster_ip,
+        direct: !front.through_frontend,
     }
 }

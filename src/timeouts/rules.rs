@@ -74,28 +74,33 @@ impl Rule {
     /// Whether it holds for these values.
     #[must_use]
     pub fn check(self, values: &Values) -> Verdict {
-        let threaded = values.regime == Regime::Threaded;
         match self {
-            // With --timeout 0 nothing says how long a request may take.
-            Self::ProxyOutlastsGunicorn if values.gunicorn_timeout == 0 => match values.proxy_read {
-                Limit::Unlimited => Verdict::Holds,
-                _ => Verdict::Unknown,
+            Self::ProxyOutlastsGunicorn => match (values.proxy_read, values.gunicorn_timeout) {
+                (Limit::Unlimited, _) => Verdict::Holds,
+                // With --timeout 0 nothing says how long a request may take.
+                (_, None | Some(0)) => Verdict::Unknown,
+                (limit, Some(timeout)) => at_least(limit, timeout),
             },
-            Self::ProxyOutlastsGunicorn => at_least(values.proxy_read, values.gunicorn_timeout),
-            // Sync workers close every connection after its response.
-            Self::KeepAliveOutlastsProxyIdle if values.keep_alive == 0 || !threaded => Verdict::Holds,
-            Self::KeepAliveOutlastsProxyIdle => match values.proxy_idle {
-                Limit::Seconds(idle) => holds(values.keep_alive > idle),
-                Limit::Unlimited => Verdict::Broken,
-                Limit::Unknown => Verdict::Unknown,
-            },
-            Self::GracefulOutlastsRequest => holds(values.graceful_timeout >= values.gunicorn_timeout),
+            Self::KeepAliveOutlastsProxyIdle => keep_alive(values),
+            Self::GracefulOutlastsRequest => values
+                .graceful_timeout
+                .zip(values.gunicorn_timeout)
+                .map_or(Verdict::Unknown, |(graceful, timeout)| holds(graceful >= timeout)),
             Self::GraceOutlastsShutdown => {
-                holds(values.grace_period >= values.pre_stop.saturating_add(values.graceful_timeout))
+                let needs = values
+                    .pre_stop
+                    .zip(values.graceful_timeout)
+                    .map(|(pre_stop, graceful)| pre_stop.saturating_add(graceful));
+                needs.map_or(Verdict::Unknown, |needs| holds(values.grace_period >= needs))
             }
-            Self::EndpointsLeaveFirst => holds(values.pre_stop >= ENDPOINTS_TAKE),
+            Self::EndpointsLeaveFirst => values
+                .pre_stop
+                .map_or(Verdict::Unknown, |pre_stop| holds(pre_stop >= ENDPOINTS_TAKE)),
             Self::DatabaseGivesUpFirst => values.statement_timeout.map_or(Verdict::Holds, |statement| {
-                if values.gunicorn_timeout != 0 && statement > values.gunicorn_timeout {
+                if values
+                    .gunicorn_timeout
+                    .is_some_and(|timeout| timeout != 0 && statement > timeout)
+                {
                     Verdict::Broken
                 } else {
                     at_least(values.proxy_read, statement)
@@ -103,6 +108,22 @@ impl Rule {
             }),
         }
     }
+}
+
+fn keep_alive(values: &Values) -> Verdict {
+    // Sync workers close every connection after its response.
+    if values.keep_alive == Some(0) || values.regime == Some(Regime::Sync) {
+        return Verdict::Holds;
+    }
+    let verdict = match (values.proxy_idle, values.keep_alive) {
+        (Limit::Seconds(idle), Some(keep_alive)) => holds(keep_alive > idle),
+        (Limit::Unlimited, Some(_)) => Verdict::Broken,
+        (Limit::Unknown, _) | (_, None) => Verdict::Unknown,
+    };
+    if verdict == Verdict::Broken && values.regime.is_none() {
+        return Verdict::Unknown;
+    }
+    verdict
 }
 
 /// The rules that do not hold for these values, and those that nobody can judge.

@@ -39,6 +39,7 @@ fn fronts() -> impl Strategy<Value = Front> {
                 stated_idle,
                 own_read: read.annotation().and(own).map(Limit::Seconds),
                 cluster_ip,
+                direct: true,
             }
         });
     prop_oneof![1 => Just(Front::Services), 9 => proxy]
@@ -55,7 +56,7 @@ proptest! {
     ) {
         let chain = Timeouts::chain(request, threads, keep_alive, &front);
         let stated = matches!(front, Front::Proxy { stated_read: Some(_), .. } | Front::Proxy { own_read: Some(_), .. });
-        for (rule, verdict) in check(&chain.values) {
+        for (rule, verdict) in check(&chain.values()) {
             let theirs = match rule {
                 // A read timeout of the user's own, or one that nobody knows.
                 Rule::ProxyOutlastsGunicorn => stated || verdict == Verdict::Unknown,
@@ -66,10 +67,8 @@ proptest! {
             prop_assert!(theirs, "{:?} is {:?} in {:?}", rule, verdict, chain);
             prop_assert!(rule.reason().len() > 40);
         }
-        let values = chain.values;
-        prop_assert_eq!(values.gunicorn_timeout, request);
-        prop_assert!(values.grace_period > values.pre_stop + values.graceful_timeout);
-        if let Limit::Seconds(read) = values.proxy_read {
+        prop_assert!(chain.grace_period > chain.pre_stop + chain.graceful_timeout);
+        if let Limit::Seconds(read) = chain.values().proxy_read {
             prop_assert!(stated || read >= request);
         }
     }
@@ -79,8 +78,8 @@ proptest! {
     fn a_known_proxy_is_aligned(request in 5..=3600, threads in 1..=8, proxy in select(proxy::ALL), ingress in any::<bool>()) {
         let read = if ingress { proxy.ingress } else { proxy.route };
         prop_assume!(!matches!(read, Read::Elsewhere(_) | Read::NotServed) && proxy.idle != Idle::Unknown);
-        let front = Front::Proxy { proxy: Some(proxy), read, stated_read: None, stated_idle: None, own_read: None, cluster_ip: false };
-        prop_assert_eq!(check(&Timeouts::chain(request, threads, None, &front).values), []);
+        let front = Front::Proxy { proxy: Some(proxy), read, stated_read: None, stated_idle: None, own_read: None, cluster_ip: false, direct: true };
+        prop_assert_eq!(check(&Timeouts::chain(request, threads, None, &front).values()), []);
     }
 }
 
@@ -103,7 +102,7 @@ fn follows_the_proxy(#[case] name: &str, #[case] keep_alive: i32, #[case] pre_st
         "exposure": { "hosts": ["*"], "ingress": {}, "proxy": { "name": name } },
     })));
     let front = recognise(&installation, &observation());
-    let values = Timeouts::chain(30, 2, None, &front).values;
+    let values = Timeouts::chain(30, 2, None, &front);
     assert_eq!(
         (values.keep_alive, values.pre_stop, values.grace_period),
         (keep_alive, pre_stop, grace)
@@ -126,11 +125,9 @@ fn a_load_balancer_with_one_number_for_both_keeps_idle_connections_as_long(
         stated_idle: None,
         own_read: None,
         cluster_ip: false,
+        direct: true,
     };
-    assert_eq!(
-        Timeouts::chain(request, 2, None, &front).values.keep_alive,
-        keep_alive
-    );
+    assert_eq!(Timeouts::chain(request, 2, None, &front).keep_alive, keep_alive);
 }
 
 fn seen(class: &str, controller: Option<&str>) -> Observation {
@@ -169,7 +166,7 @@ fn connections_to_a_service_are_not_kept() {
         } },
     })));
     let front = recognise(&installation, &seen("public", Some("k8s.io/ingress-nginx")));
-    assert_eq!(Timeouts::chain(30, 2, None, &front).values.keep_alive, 0);
+    assert_eq!(Timeouts::chain(30, 2, None, &front).keep_alive, 0);
 }
 
 #[test]
@@ -182,9 +179,9 @@ fn one_entry_of_a_map_leaves_the_others_alone() {
         stated_idle: None,
         own_read: None,
         cluster_ip: false,
+        direct: true,
     };
-    let timeouts = Timeouts::chain(120, 2, None, &front);
-    let annotations = front.annotations(Place::Ingress, &timeouts);
+    let annotations = front.annotations(Place::Ingress, 120);
     let annotation = annotations.first().unwrap();
     assert_eq!(annotation.merged(None), "idle_timeout.timeout_seconds=125");
     assert_eq!(
@@ -195,4 +192,8 @@ fn one_entry_of_a_map_leaves_the_others_alone() {
     );
     let own = "idle_timeout.timeout_seconds=400";
     assert_eq!(annotation.merged(Some(own)), own, "the user's own entry stays");
+    assert_eq!(
+        annotation.instead_of(Some(own)),
+        "idle_timeout.timeout_seconds=125"
+    );
 }

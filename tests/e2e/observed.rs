@@ -144,6 +144,10 @@ fn every_trouble_of_an_observed_installation() {
             &["--set", "api.replicacount=2,hpa.enabled=true"],
         ),
         (
+            "GunicornSettingsIgnored",
+            &["--set-string", "api.extraEnv.GUNICORN_KEEP_ALIVE=75"],
+        ),
+        (
             "DatabaseHostNotFound",
             &[
                 "--set",
@@ -296,6 +300,18 @@ fn healthy(place: &Place) {
     ] {
         assert_eq!(condition(&fsd, kind), "True", "{kind}");
     }
+    // What the chart starts, and not what the operator would: the image's keep-alive, and no preStop.
+    assert_eq!(condition(&fsd, "TimeoutsAligned"), "False");
+    let timeouts = pointer(&fsd, "/status/timeouts");
+    assert_eq!(
+        (
+            &timeouts["gunicornKeepAlive"],
+            &timeouts["preStop"],
+            &timeouts["terminationGracePeriod"]
+        ),
+        (&2.into(), &0.into(), &30.into()),
+        "{timeouts}"
+    );
 }
 
 fn watched(place: &Place) -> Value {

@@ -322,7 +322,7 @@ fn an_api_server_that_is_away_for_a_minute_is_survived() {
                 converged(it) && it.metadata.generation >= object.metadata.generation
             })
             .await;
-        assert_eq!(converged.status.unwrap().timeouts.unwrap().request, 77);
+        assert_eq!(converged.status.unwrap().timeouts.unwrap().request, Some(77));
         let lists = operator.network.count(crate::support::Call::is_list);
         println!("{attempts} attempts while it was away, {lists} lists after it was back");
         // Each watch tries again by itself, with pauses: no storm while nobody answers, and at most one list

@@ -7,6 +7,7 @@ use super::super::{
     look::{LookArgs, Sight, look_at},
 };
 use crate::{
+    diagnose::live::Running,
     observe::{WorkloadState, discover::Found},
     validate::{Identity, Selection, Subject},
 };
@@ -29,11 +30,15 @@ pub fn subject(cluster: &Cluster, release: &str) -> Subject {
 /// Looks at a release.
 pub async fn look(cluster: &Cluster, release: &str, args: LookArgs) -> (String, Sight) {
     let (found, sight) = Box::pin(look_at(cluster, &subject(cluster, release), args)).await;
-    (heading(release, &cluster.namespace, &found), sight)
+    let timeouts = Running::of(&found.installation, &sight.seen).map(|running| running.summary());
+    (
+        heading(release, &cluster.namespace, &found, timeouts.as_deref()),
+        sight,
+    )
 }
 
 /// What runs, in a line each.
-fn heading(release: &str, namespace: &str, found: &Found) -> String {
+fn heading(release: &str, namespace: &str, found: &Found, timeouts: Option<&str>) -> String {
     let mut text = format!("Helm release {release} in namespace {namespace}\n");
     for (name, state) in [
         ("api", &found.api),
@@ -42,6 +47,9 @@ fn heading(release: &str, namespace: &str, found: &Found) -> String {
     ] {
         let line = state.as_ref().map_or_else(|| "none".to_owned(), summary);
         let _ = writeln!(text, "  {name:<15} {line}");
+    }
+    if let Some(timeouts) = timeouts {
+        let _ = writeln!(text, "  {:<15} {timeouts}", "timeouts");
     }
     text.push('\n');
     text

@@ -203,7 +203,7 @@ fn from_logs(seen: &Observation) -> Option<Diagnosis> {
 
 /// What the end of a failed pod's log says, as far as its termination message holds it.
 fn from_log(message: &str) -> Option<Diagnosis> {
-    crate::diagnose::diagnose_log(Component::Migrations, "migration log", message.as_bytes())
+    crate::diagnose::diagnose_log(Component::Migrations, None, "migration log", message.as_bytes())
         .into_iter()
         .next()
 }

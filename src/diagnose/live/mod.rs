@@ -25,6 +25,7 @@ pub use observed::unseen;
 pub(crate) use pods::last_message;
 pub use refusal::refused;
 pub(crate) use tasks::{age, stuck};
+pub(crate) use timeouts::Running;
 
 use super::{Code, Component, Diagnosis, Severity, rank};
 use crate::{observe::Observation, validate::Installation};
@@ -41,9 +42,7 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
     found.extend(workloads::check(installation, seen));
     found.extend(tasks::check(installation, seen));
     found.extend(exposure::check(installation, seen));
-    if installation.tool.is_resource() {
-        found.extend(timeouts::check(installation, seen));
-    }
+    found.extend(timeouts::check(installation, seen));
     if !installation.tool.is_resource() {
         observed::check(installation, seen, &mut found);
     }

@@ -497,7 +497,7 @@ fn the_worst_comes_first() {
 
 /// What a log showed, read by the reader itself.
 fn reading(component: Component, pod: &str, run: Run, log: &str) -> LogReading {
-    let found = diagnose_log(component, &format!("log of pod {pod}"), log.as_bytes());
+    let found = diagnose_log(component, None, &format!("log of pod {pod}"), log.as_bytes());
     LogReading {
         pod: pod.to_owned(),
         container: "flagsmith".to_owned(),

@@ -11,6 +11,7 @@ use super::needles::Needles;
 use super::prefix::strip;
 use crate::diagnose::rules::{self, Case, Finding, Seen};
 use crate::diagnose::{Component, Diagnosis};
+use crate::timeouts::Regime;
 
 /// The most sources (pods, Compose services, files) that are kept apart; further ones share the last place.
 const SOURCES: usize = 256;
@@ -35,13 +36,15 @@ pub struct Investigation {
 }
 
 /// Diagnoses the log of a pod's container; `name` stands for it in the evidence. Pure: the same bytes give the same
-/// answer. The log of a migration Job has component [`Component::Migrations`].
+/// answer. The log of a migration Job has component [`Component::Migrations`]. `regime` is how Gunicorn's workers handle
+/// requests, where that is known: a log that does not begin with their start does not say it.
 #[must_use]
-pub fn diagnose_log(component: Component, name: &str, log: &[u8]) -> Vec<Diagnosis> {
+pub fn diagnose_log(component: Component, regime: Option<Regime>, name: &str, log: &[u8]) -> Vec<Diagnosis> {
     let mut investigation = Investigation {
         numbered: false,
         ..Investigation::new(component)
     };
+    investigation.case.workers.regime = regime;
     // Bytes in memory can always be read.
     let _ = investigation.read(name, log);
     investigation.conclude()

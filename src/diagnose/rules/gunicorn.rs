@@ -5,19 +5,13 @@ use super::{Explained, Finding};
 use crate::diagnose::log::event::{Event, Level};
 use crate::diagnose::log::time::Moment;
 use crate::diagnose::{Code, Component};
+use crate::timeouts::Regime;
 
 /// The most ends of workers that are kept; more of them are counted.
 const ENDS: usize = 256;
 /// Seconds after WORKER TIMEOUT within which a kill of the same process belongs to it. Gunicorn sends SIGABRT at
 /// once and SIGKILL at its next look, about a second later.
 const ESCALATION_SECONDS: i64 = 60;
-
-/// How Gunicorn's workers handle requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Sync,
-    Threaded,
-}
 
 #[derive(Debug)]
 struct Timeout {
@@ -39,7 +33,8 @@ struct Kill {
 /// What happened to Gunicorn's workers.
 #[derive(Debug, Default)]
 pub struct Workers {
-    class: Option<Class>,
+    /// How they handle requests.
+    pub regime: Option<Regime>,
     timeouts: Vec<Timeout>,
     timeout_count: u64,
     kills: Vec<Kill>,
@@ -53,17 +48,17 @@ impl Workers {
     /// Notes what an event says of a worker; `stopping` is where its process was told to stop.
     pub fn observe(&mut self, event: &Event, input: u16, stopping: Option<(u64, Option<Moment>)>) {
         if event.frames.sync_worker {
-            self.class = Some(Class::Sync);
+            self.regime = Some(Regime::Sync);
         } else if event.frames.threaded_worker {
-            self.class = Some(Class::Threaded);
+            self.regime = Some(Regime::Threaded);
         }
         let message = event.message.as_str();
         let seen = || Seen::of(event, input);
         if let Some(class) = message.strip_prefix("Using worker: ") {
-            self.class = match class.trim() {
-                "sync" => Some(Class::Sync),
-                "gthread" => Some(Class::Threaded),
-                _ => self.class,
+            self.regime = match class.trim() {
+                "sync" => Some(Regime::Sync),
+                "gthread" => Some(Regime::Threaded),
+                _ => self.regime,
             };
         } else if let Some(pid) = message.strip_prefix("WORKER TIMEOUT (pid:").and_then(number) {
             self.timeout_count += 1;
@@ -247,15 +242,15 @@ fn timeouts(case: &Case, workers: &Workers) -> Option<Finding> {
         .flat_map(|timeout| std::iter::once(timeout.seen.clone()).chain(timeout.killed.clone()))
         .collect();
     let role = role(case);
-    let explained = match workers.class {
-        Some(Class::Threaded) => Explained::new(
+    let explained = match workers.regime {
+        Some(Regime::Threaded) => Explained::new(
             Code::GunicornWorkerStalled,
             format!(
                 "Gunicorn killed a worker of {role} {count} ({pids}) because the whole process stood still for longer than the timeout. The workers are threaded (gthread), where a slow request alone does not do that: the CPU limit throttled it, it swapped, or native code held the interpreter. All requests of that worker were cut, a proxy answers 502.{request}{memory}"
             ),
             "Look at CPU throttling before the timeout: rate(container_cpu_cfs_throttled_periods_total[5m]); raise or remove the CPU limit, and keep the worker's heartbeat file in memory: --worker-tmp-dir /dev/shm before the sub-command (\"start --worker-tmp-dir /dev/shm api\").",
         ),
-        Some(Class::Sync) => Explained::new(
+        Some(Regime::Sync) => Explained::new(
             Code::GunicornWorkerTimeout,
             format!(
                 "Gunicorn killed a worker of {role} {count} ({pids}) because a request took longer than its timeout (GUNICORN_TIMEOUT, 30 s unless set). The client got an empty reply, which a proxy turns into 502.{request}{memory}"
@@ -356,6 +351,8 @@ fn by_signal(kills: &[&Kill]) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::killed;
+    use crate::diagnose::{Code, Component, diagnose_log};
+    use crate::timeouts::Regime;
     use rstest::rstest;
 
     #[rstest]
@@ -366,5 +363,20 @@ mod tests {
     #[case("Worker (pid:9) exited with code 1", None)]
     fn reads_both_wordings(#[case] message: &str, #[case] expected: Option<(u32, &str)>) {
         assert_eq!(killed(message), expected);
+    }
+
+    /// The same lines mean a slow request in the one class and a process that stood still in the other.
+    #[rstest]
+    #[case(Some(Regime::Sync), Code::GunicornWorkerTimeout)]
+    #[case(Some(Regime::Threaded), Code::GunicornWorkerStalled)]
+    #[case(None, Code::GunicornWorkerTimeout)]
+    fn a_log_without_its_beginning_is_read_by_what_runs(
+        #[case] regime: Option<Regime>,
+        #[case] expected: Code,
+    ) {
+        let log = b"[2026-11-24 10:00:00 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)\n[2026-11-24 10:00:01 +0000] [1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?\n";
+        let found = diagnose_log(Component::Api, regime, "log", log);
+        let codes: Vec<Code> = found.iter().map(|it| it.code).collect();
+        assert_eq!(codes, [expected]);
     }
 }

@@ -86,12 +86,17 @@ impl<'a> Selected<'a> {
             .filter(|autoscaler| targets(autoscaler).is_some_and(|target| names.contains(&target)))
             .collect();
         let services = selected.services(&objects.services);
+        // Those that lead to the API come first: they are what stands in front of it.
+        let of_api = selected.without_frontend().services(&objects.services);
         selected.ingresses = objects
             .ingresses
             .iter()
             .map(AsRef::as_ref)
             .filter(|ingress| backends(ingress).any(|backend| services.contains(&backend)))
             .collect();
+        selected
+            .ingresses
+            .sort_by_key(|ingress| !backends(ingress).any(|backend| of_api.contains(&backend)));
         selected.routes = objects
             .routes
             .iter()
@@ -99,6 +104,9 @@ impl<'a> Selected<'a> {
             .filter_map(|route| serde_json::to_value(route.as_ref()).ok())
             .filter(|route| route_backends(route).any(|backend| services.iter().any(|it| it == backend)))
             .collect();
+        selected
+            .routes
+            .sort_by_key(|route| !route_backends(route).any(|backend| of_api.iter().any(|it| it == backend)));
         selected.releases = releases(objects);
         selected
     }
@@ -168,7 +176,10 @@ impl<'a> Selected<'a> {
     }
 
     /// The pods with their component.
-    pub(super) fn pods_of<'o>(&self, objects: &'o Objects) -> impl Iterator<Item = (Component, &'o Pod)> {
+    pub(in crate::observe) fn pods_of<'o>(
+        &self,
+        objects: &'o Objects,
+    ) -> impl Iterator<Item = (Component, &'o Pod)> {
         let selectors: Vec<(Component, Selector)> = self
             .deployments()
             .filter_map(|(component, deployment)| {
@@ -211,11 +222,7 @@ impl<'a> Selected<'a> {
     #[must_use]
     pub fn front(&self, objects: &Objects) -> FrontSeen {
         let mut front = FrontSeen::default();
-        let of_api = Self {
-            frontend: None,
-            ..self.clone()
-        };
-        let services = of_api.services(&objects.services);
+        let services = self.without_frontend().services(&objects.services);
         if let Some(service) = objects
             .services
             .iter()
@@ -225,10 +232,21 @@ impl<'a> Selected<'a> {
         }
         if let Some(ingress) = self.ingresses.first() {
             front.see_ingress(ingress);
+            front.by_chart = is_official(*ingress);
+            front.through_frontend = !backends(ingress).any(|backend| services.contains(&backend));
         } else if let Some(route) = self.routes.first() {
             front.see_route(route);
+            front.through_frontend =
+                !route_backends(route).any(|backend| services.iter().any(|it| it == backend));
         }
         front
+    }
+
+    fn without_frontend(&self) -> Self {
+        Self {
+            frontend: None,
+            ..self.clone()
+        }
     }
 
     /// The Services whose pods are the API's or the frontend's.

@@ -14,7 +14,6 @@ use super::select::targets;
 use crate::{
     api::{AutoscalingSpec, ContainerSettings, PodSettings, SecretValueSource},
     flagsmith::env,
-    observe::ContainerState,
     validate::SecretKey,
 };
 
@@ -197,19 +196,4 @@ pub(super) fn replicas(container: &Container) -> Vec<SecretValueSource> {
     (0..)
         .map_while(|index| secret(container, &format!("{}{index}", env::REPLICA_DATABASE_URL)))
         .collect()
-}
-
-/// A number from the command line, or else from the environment.
-pub(super) fn number(state: &ContainerState, name: &str, flag: &str) -> Option<i32> {
-    let mut words = state.command.iter();
-    let given = words.find_map(|word| {
-        let rest = word.strip_prefix(flag)?;
-        rest.strip_prefix('=').or_else(|| rest.is_empty().then_some(""))
-    });
-    let text = match given {
-        Some("") => words.next().map(String::as_str),
-        Some(text) => Some(text),
-        None => state.environment.value(name),
-    };
-    text?.parse().ok()
 }

@@ -12,8 +12,8 @@ use super::{
     Selected, Sources,
     credentials::Url,
     settings::{
-        desired, flagsmith, hosts, looks_secret, number, pods, replicas, repository, resources, scaling,
-        secret, settings, source, variables, with_container,
+        desired, flagsmith, hosts, looks_secret, pods, replicas, repository, resources, scaling, secret,
+        settings, source, variables, with_container,
     },
 };
 use crate::{
@@ -127,17 +127,18 @@ impl Adoption {
     fn components(&mut self, selected: &Selected<'_>, config_maps: &ConfigMaps) {
         if let Some((deployment, container)) = with_container(selected.api) {
             let state = ContainerState::new(container, config_maps);
-            let number = |name: &str, flag: &str| number(&state, name, flag);
+            let gunicorn = state.gunicorn(state.release);
             let spec = &mut self.spec;
             spec.version = state.release.map(|release: Release| release.to_string());
             spec.images.api = repository(container).unwrap_or_else(|| spec.images.api.clone());
-            spec.request_timeout_seconds = number("GUNICORN_TIMEOUT", "--timeout")
+            spec.request_timeout_seconds = gunicorn
+                .timeout
                 .unwrap_or(GUNICORN_TIMEOUT)
                 .clamp(*REQUEST_TIMEOUT.start(), *REQUEST_TIMEOUT.end());
-            if let Some(workers) = number(env::GUNICORN_WORKERS, "--workers") {
+            if let Some(workers) = gunicorn.workers {
                 spec.api.gunicorn.workers = workers;
             }
-            if let Some(threads) = number(env::GUNICORN_THREADS, "--threads") {
+            if let Some(threads) = gunicorn.threads {
                 spec.api.gunicorn.threads = threads;
             }
             if let Some(hosts) = state.environment.value(env::DJANGO_ALLOWED_HOSTS) {

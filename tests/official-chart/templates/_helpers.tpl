@@ -49,16 +49,16 @@ imagePullPolicy: IfNotPresent
 {{- define "probes" -}}
 livenessProbe:
   httpGet: {path: /health/liveness/, port: 8000, scheme: HTTP}
-  failureThreshold: 5
+  failureThreshold: {{ .livenessProbe.failureThreshold }}
   initialDelaySeconds: 5
   periodSeconds: 10
   successThreshold: 1
-  timeoutSeconds: {{ . }}
+  timeoutSeconds: {{ .livenessProbe.timeoutSeconds }}
 readinessProbe:
   httpGet: {path: /health/readiness/, port: 8000, scheme: HTTP}
   failureThreshold: 10
   initialDelaySeconds: 1
   periodSeconds: 10
   successThreshold: 1
-  timeoutSeconds: {{ . }}
+  timeoutSeconds: {{ .livenessProbe.timeoutSeconds }}
 {{- end }}

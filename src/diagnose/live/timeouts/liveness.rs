@@ -1,7 +1,10 @@
 //! The liveness probe ends containers that are only busy.
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
-use crate::{observe::Observation, validate::Installation};
+use crate::{diagnose::Change, observe::Observation, timeouts::liveness_failures, validate::Installation};
+
+/// `timeoutSeconds` that a busy worker can keep.
+const TIMEOUT: i32 = 5;
 
 pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
     [
@@ -64,8 +67,12 @@ fn of(
             "remove spec.{field}.livenessProbe (the operator's own is patient enough for the longest request)"
         )
     } else {
+        let failures = liveness_failures(installation.request_timeout);
         format!(
-            "give {field}.livenessProbe a timeoutSeconds of 5 and a failureThreshold that outlasts the longest request"
+            "let the probe outlast the longest request: {}",
+            installation
+                .tool
+                .change(&[Change::Liveness(component, TIMEOUT, failures)])
         )
     };
     Some(diagnosis(

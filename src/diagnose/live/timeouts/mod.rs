@@ -17,6 +17,7 @@ mod worker_class;
 
 pub(super) use super::{Code, Component, Diagnosis, Severity, diagnosis};
 pub(crate) use running::Running;
+use running::seconds;
 
 use crate::{observe::Observation, validate::Installation};
 
@@ -25,15 +26,17 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
     let mut found: Vec<Diagnosis> = Vec::new();
     found.extend(liveness::check(installation, seen));
     if let Some(running) = Running::of(installation, seen) {
-        found.extend(proxy_timeout::check(installation, &running));
+        found.extend(proxy_timeout::check(installation, seen, &running));
         found.extend(keep_alive::check(installation, &running));
-        found.extend(grace::check(installation, &running));
-        found.extend(pre_stop::check(installation, &running));
+        found.extend(grace::check(&running));
+        found.extend(pre_stop::check(&running));
         found.extend(settings::check(&running));
         found.extend(worker_class::check(&running));
         found.extend(unknown::check(installation, &running));
         found.extend(sizing::check(&running));
     }
-    found.extend(allowed_hosts::check(installation));
+    if installation.tool.is_resource() {
+        found.extend(allowed_hosts::check(installation));
+    }
     found
 }

@@ -1,12 +1,17 @@
 //! The values that run, read from the API's pod template, the annotations and what is known of the proxy.
 
 use crate::{
-    flagsmith::gunicorn::Gunicorn,
+    api::TimeoutsStatus,
+    diagnose::{Change, Component, Severity, Tool},
+    flagsmith::{Release, env, gunicorn::Gunicorn},
     observe::{Annotated, Observation, Serving},
     proxy::{Limit, Place, Read, RouteField, Unit},
-    timeouts::{Front, Regime, Values, entry, recognise, rules},
+    timeouts::{Front, Timeouts, Values, entry, recognise},
     validate::Installation,
 };
+
+/// Gunicorn's default timeout, in seconds, where what runs cannot be seen.
+const DEFAULT_TIMEOUT: i32 = 30;
 
 /// What runs.
 pub struct Running<'a> {
@@ -15,7 +20,7 @@ pub struct Running<'a> {
     /// Its pod template.
     pub serving: &'a Serving,
     /// Its release, where the image says.
-    pub release: Option<String>,
+    release: Option<Release>,
     /// Gunicorn's settings as they take effect.
     pub gunicorn: Gunicorn,
     /// What stands in front.
@@ -26,26 +31,25 @@ pub struct Running<'a> {
     pub read_is_set: bool,
     /// The values that the rules speak of.
     pub values: Values,
+    /// How its owner changes it.
+    tool: &'a Tool,
 }
 
 impl<'a> Running<'a> {
     /// Reads what runs; `None` before there is an API.
     #[must_use]
-    pub fn of(installation: &Installation, seen: &'a Observation) -> Option<Self> {
+    pub fn of(installation: &'a Installation, seen: &'a Observation) -> Option<Self> {
         let api = seen.api.as_ref()?;
         let serving = api.serving.as_ref()?;
-        let gunicorn = Gunicorn::of(api.release, &serving.command, |name| {
-            serving.variables.get(name).map(String::as_str)
-        });
+        let gunicorn = api.gunicorn()?;
         let front = recognise(installation, seen);
         let shown = read(installation, seen, &front);
         let values = Values {
-            regime: Regime::of(gunicorn.threads),
+            regime: gunicorn.regime(),
             gunicorn_timeout: gunicorn.timeout,
-            // What is not known cannot be too short; the rule about it is skipped below.
-            keep_alive: gunicorn.keep_alive.unwrap_or_default(),
+            keep_alive: gunicorn.keep_alive,
             graceful_timeout: gunicorn.graceful_timeout,
-            pre_stop: serving.pre_stop.unwrap_or(rules::ENDPOINTS_TAKE),
+            pre_stop: serving.pre_stop,
             grace_period: serving.grace_period,
             proxy_read: shown.limit,
             proxy_idle: front.idle(shown.limit),
@@ -54,14 +58,148 @@ impl<'a> Running<'a> {
         Some(Self {
             deployment: &api.name,
             serving,
-            release: api.release.map(|release| release.to_string()),
+            release: api.release,
             gunicorn,
             front,
             read: shown.evidence,
             read_is_set: shown.set,
             values,
+            tool: &installation.tool,
         })
     }
+
+    /// What the operator would set.
+    pub(super) fn ours(&self) -> Timeouts {
+        let request = self.values.gunicorn_timeout.unwrap_or(DEFAULT_TIMEOUT);
+        Timeouts::chain(request, self.gunicorn.threads.unwrap_or(1), None, &self.front)
+    }
+
+    /// As `status.timeouts`.
+    #[must_use]
+    pub fn status(&self) -> TimeoutsStatus {
+        self.values.status(self.front.proxy().map(|proxy| proxy.name))
+    }
+
+    /// In one sentence without its full stop.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let values = &self.values;
+        let proxy = match (self.front.proxy(), values.proxy_read) {
+            (Some(proxy), Limit::Seconds(read)) => format!(", {} waits {read} s", proxy.name),
+            _ => String::new(),
+        };
+        format!(
+            "Gunicorn's timeout is {}, its keep-alive {}, its graceful timeout {}; preStop sleeps {}, pods get {} s to end{proxy}",
+            seconds(values.gunicorn_timeout),
+            seconds(values.keep_alive),
+            seconds(values.graceful_timeout),
+            seconds(values.pre_stop),
+            values.grace_period,
+        )
+    }
+
+    /// What nobody has chosen (`flags`: Gunicorn's) is a risk to know of, and no alarm; the operator's own settings
+    /// are all chosen.
+    pub(super) fn severity(&self, flags: &[&str]) -> Severity {
+        let chosen = flags.iter().any(|flag| self.gunicorn.is_chosen(flag));
+        if chosen || self.tool.is_resource() {
+            Severity::Warning
+        } else {
+            Severity::Info
+        }
+    }
+
+    /// How its owner gives Gunicorn these settings, each in the form that its release obeys, together with other
+    /// changes.
+    pub(super) fn set(&self, settings: &[(&'static str, i32)], others: &[Change<'_>]) -> String {
+        let all: Vec<(&str, Option<&str>, String)> = settings
+            .iter()
+            .map(|(flag, value)| (*flag, self.variable(flag), value.to_string()))
+            .collect();
+        let flags: Vec<(&str, String)> = all
+            .iter()
+            .filter(|(_, variable, _)| variable.is_none())
+            .map(|(flag, _, value)| (*flag, value.clone()))
+            .collect();
+        let arguments = self.gunicorn.start(&flags);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut changes: Vec<Change<'_>> = all
+            .iter()
+            .filter_map(|(_, variable, value)| Some(Change::Env(Component::Api, (*variable)?, value)))
+            .collect();
+        if !flags.is_empty() {
+            changes.push(Change::Start(Component::Api, &arguments));
+        }
+        changes.extend(others);
+        self.tool.change(&changes)
+    }
+
+    /// How its owner says as flags what these variables were meant to say, and removes them.
+    pub(super) fn instead(&self, variables: &[&(&'static str, String)]) -> String {
+        let mut flags: Vec<(&str, String)> = Vec::new();
+        for (name, value) in variables {
+            if *name == env::GUNICORN_KEEP_ALIVE {
+                flags.push(("--keep-alive", value.trim().to_owned()));
+            } else {
+                let mut words = value.split_whitespace().peekable();
+                while let Some(word) = words.next() {
+                    match word.split_once('=') {
+                        Some((flag, value)) => flags.push((flag, value.to_owned())),
+                        None => flags.push((word, words.next().unwrap_or_default().to_owned())),
+                    }
+                }
+            }
+        }
+        let arguments = self.gunicorn.start(&flags);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let gone = variables
+            .iter()
+            .map(|(name, _)| Change::NoEnv(Component::Api, name));
+        let changes: Vec<Change<'_>> = gone.chain([Change::Start(Component::Api, &arguments)]).collect();
+        self.tool.change(&changes)
+    }
+
+    /// How its owner gets the worker class that is in every image: threads make it gthread.
+    pub(super) fn without_class(&self) -> String {
+        let threads = self.gunicorn.threads.unwrap_or_default().max(2);
+        let mut arguments = self.gunicorn.start(&[]);
+        for flag in ["--worker-class", "-k"] {
+            if let Some(at) = arguments.iter().position(|word| word == flag) {
+                arguments.drain(at..(at + 2).min(arguments.len()));
+            }
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.tool.change(&[
+            Change::Env(Component::Api, env::GUNICORN_THREADS, &threads.to_string()),
+            Change::Start(Component::Api, &arguments),
+        ])
+    }
+
+    /// Its release, where the image says.
+    pub(super) fn release(&self) -> String {
+        self.release
+            .map(|release| release.to_string())
+            .unwrap_or_default()
+    }
+
+    /// The variable that its release obeys for a flag, unless a flag says it, which would win.
+    fn variable(&self, flag: &str) -> Option<&'static str> {
+        if self.gunicorn.has_flag(flag) {
+            return None;
+        }
+        match flag {
+            "--timeout" => Some(env::GUNICORN_TIMEOUT),
+            "--workers" => Some(env::GUNICORN_WORKERS),
+            "--threads" => Some(env::GUNICORN_THREADS),
+            "--keep-alive" if self.gunicorn.by_script => Some(env::GUNICORN_KEEP_ALIVE),
+            _ => None,
+        }
+    }
+}
+
+/// Seconds as a person reads them.
+pub(super) fn seconds(value: Option<i32>) -> String {
+    value.map_or_else(|| "not known".to_owned(), |value| format!("{value} s"))
 }
 
 struct Shown {
@@ -93,11 +231,11 @@ fn read(installation: &Installation, seen: &Observation, front: &Front) -> Shown
     if seen.exposure.is_none() {
         return nowhere(Limit::Unknown);
     }
-    let name = &installation.identity.name;
+    let name = &seen.front.name;
     if let Some((place, key, unit, part)) = read.annotation() {
         let (kind, object, annotations) = match place {
-            Place::Ingress => ("Ingress", name.clone(), &seen.front.ingress),
-            Place::Service => ("Service", installation.child("api"), &seen.front.service),
+            Place::Ingress => ("Ingress", name, &seen.front.ingress),
+            Place::Service => ("Service", &seen.front.service_name, &seen.front.service),
         };
         return match annotations.get(key) {
             Some(annotated) => annotation(

@@ -1,6 +1,7 @@
 //! Variables that the release does not read.
 
-use super::{Code, Component, Diagnosis, Running, Severity, diagnosis};
+use super::{Code, Component, Diagnosis, Running, Severity, diagnosis, seconds};
+use crate::flagsmith::env;
 
 pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
     let gunicorn = &running.gunicorn;
@@ -9,40 +10,38 @@ pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
         .ignored
         .iter()
         .filter(|(name, value)| {
-            *name != "GUNICORN_KEEP_ALIVE" || gunicorn.keep_alive != value.trim().parse().ok()
+            *name != env::GUNICORN_KEEP_ALIVE || gunicorn.keep_alive != value.trim().parse().ok()
         })
         .collect();
+    if lost.is_empty() {
+        return None;
+    }
     let names: Vec<&str> = lost.iter().map(|(name, _)| *name).collect();
-    let release = running.release.as_deref().unwrap_or_default();
-    let flags: Vec<String> = lost
-        .iter()
-        .map(|(name, value)| match *name {
-            "GUNICORN_KEEP_ALIVE" => format!("--keep-alive {value}"),
-            _ => value.clone(),
-        })
-        .collect();
-    (!lost.is_empty()).then(|| {
-        diagnosis(
-            Code::GunicornSettingsIgnored,
-            Severity::Warning,
-            Component::Api,
-            format!("{} has no effect: Flagsmith {release} does not read it.", names.join(" and ")),
-            lost.iter()
-                .map(|(name, value)| {
-                    format!("Deployment {}: {name}={value:?}, image tag {release}", running.deployment)
-                })
-                .chain([format!(
-                    "in effect: --timeout {}, --keep-alive {}, {} workers of {} threads",
-                    gunicorn.timeout,
-                    gunicorn.keep_alive.unwrap_or_default(),
-                    gunicorn.workers,
-                    gunicorn.threads,
-                )])
-                .collect(),
-            format!(
-                "Give it as flags before the sub-command: command [\"flagsmith\"], args [\"start\", …, \"api\"] with {}. In the official chart: api.command and api.args.",
-                flags.join(" "),
-            ),
-        )
-    })
+    let release = running.release();
+    let count = |number: Option<i32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+    Some(diagnosis(
+        Code::GunicornSettingsIgnored,
+        Severity::Warning,
+        Component::Api,
+        format!(
+            "{} has no effect: Flagsmith {release} does not read it.",
+            names.join(" and ")
+        ),
+        lost.iter()
+            .map(|(name, value)| {
+                format!(
+                    "Deployment {}: {name}={value:?}, image tag {release}",
+                    running.deployment
+                )
+            })
+            .chain([format!(
+                "in effect: timeout {}, keep-alive {}, {} workers of {} threads",
+                seconds(gunicorn.timeout),
+                seconds(gunicorn.keep_alive),
+                count(gunicorn.workers),
+                count(gunicorn.threads),
+            )])
+            .collect(),
+        running.instead(&lost),
+    ))
 }

@@ -1,6 +1,7 @@
 //! Limits that do not go with the number of workers.
 
 use super::{Code, Component, Diagnosis, Running, Severity, diagnosis};
+use crate::diagnose::Change;
 
 /// Memory of one idle worker: 190 to 220 MiB were measured (Flagsmith 2.265.0).
 const WORKER: u64 = 200 << 20;
@@ -9,7 +10,7 @@ const WORKER: u64 = 200 << 20;
 const CPU_WORKER: u64 = 500;
 
 pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
-    let workers = u64::try_from(running.gunicorn.workers).unwrap_or_default();
+    let workers = u64::try_from(running.gunicorn.workers?).unwrap_or_default();
     let memory = running
         .serving
         .memory_limit
@@ -30,10 +31,12 @@ pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
             "Deployment {}: {workers} workers of about 200 MiB each, memory limit {limit} MiB",
             running.deployment,
         ));
+        let memory = format!("{}Mi", need.saturating_add(need / 4));
         advice.push(format!(
-            "raise the memory limit to {}Mi, or run {} (GUNICORN_WORKERS, spec.api.gunicorn.workers)",
-            need.saturating_add(need / 4),
+            "Raise the memory limit to {memory}: {}. Or run {}: {}",
+            running.set(&[], &[Change::Memory(Component::Api, &memory)]),
             count(limit / (WORKER >> 20)),
+            workers_of(running, limit / (WORKER >> 20)),
         ));
     }
     if let Some(limit) = cpu {
@@ -42,8 +45,10 @@ pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
             running.deployment,
         ));
         advice.push(format!(
-            "remove the CPU limit (it makes Gunicorn's heartbeats late), or run {}",
+            "Remove the CPU limit, which makes Gunicorn's heartbeats late: {}. Or run {}: {}",
+            running.set(&[], &[Change::NoCpuLimit(Component::Api)]),
             count(limit / CPU_WORKER + 1),
+            workers_of(running, limit / CPU_WORKER + 1),
         ));
     }
     Some(diagnosis(
@@ -52,8 +57,12 @@ pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
         Component::Api,
         "The API has more Gunicorn workers than its limits are enough for: under load workers are killed for lack of memory, or wait for the processor.".to_owned(),
         evidence,
-        format!("To match them: {}.", advice.join("; ")),
+        advice.join(". "),
     ))
+}
+
+fn workers_of(running: &Running<'_>, workers: u64) -> String {
+    running.set(&[("--workers", i32::try_from(workers.max(1)).unwrap_or(1))], &[])
 }
 
 fn count(workers: u64) -> String {

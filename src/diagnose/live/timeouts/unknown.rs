@@ -10,35 +10,52 @@ use crate::{
     validate::Installation,
 };
 
-pub(super) fn check(_: &Installation, running: &Running<'_>) -> Option<Diagnosis> {
+/// Rules in which the proxy has a part.
+const OF_THE_PROXY: [Rule; 2] = [Rule::ProxyOutlastsGunicorn, Rule::KeepAliveOutlastsProxyIdle];
+
+pub(super) fn check(installation: &Installation, running: &Running<'_>) -> Option<Diagnosis> {
     let Front::Proxy { proxy, read, .. } = running.front else {
         return None;
     };
     let unknown: Vec<Rule> = rules::check(&running.values)
         .into_iter()
-        .filter(|(_, verdict)| *verdict == Verdict::Unknown)
+        .filter(|(rule, verdict)| *verdict == Verdict::Unknown && OF_THE_PROXY.contains(rule))
         .map(|(rule, _)| rule)
         .collect();
     if unknown.is_empty() {
         return None;
     }
-    let timeout = running.values.gunicorn_timeout;
-    let keep_alive = running.values.keep_alive;
     let mut ask = Vec::new();
     if unknown.contains(&Rule::ProxyOutlastsGunicorn) {
-        ask.push(match read {
-            Read::Elsewhere(how) => how.replace("{}", &timeout.saturating_add(5).to_string()),
-            _ => format!("its timeout for a response is {timeout} s or more"),
+        ask.push(match (read, running.values.gunicorn_timeout) {
+            (Read::Elsewhere(how), Some(timeout)) => {
+                how.replace("{}", &timeout.saturating_add(5).to_string())
+            }
+            (_, Some(timeout)) => format!("its timeout for a response is {timeout} s or more"),
+            (_, None) => {
+                "its timeout for a response is not below Gunicorn's, which cannot be seen".to_owned()
+            }
         });
     }
     if unknown.contains(&Rule::KeepAliveOutlastsProxyIdle) {
-        ask.push(format!(
-            "it closes idle connections to pods after less than {keep_alive} s"
-        ));
+        ask.push(match running.values.keep_alive {
+            Some(keep_alive) => {
+                format!("it closes idle connections to pods after less than {keep_alive} s")
+            }
+            None => {
+                "it closes idle connections to pods before Gunicorn does, whose keep-alive cannot be seen"
+                    .to_owned()
+            }
+        });
     }
     let (message, name) = match proxy {
         Some(proxy) => (
             format!("Whether the timeouts of {} fit those of the API cannot be seen in the cluster.", proxy.name),
+            "",
+        ),
+        None if !installation.tool.is_resource() => (
+            "The proxy in front is not one that is known here, so whether its timeouts fit is not known."
+                .to_owned(),
             "",
         ),
         None => (
@@ -57,9 +74,17 @@ pub(super) fn check(_: &Installation, running: &Running<'_>) -> Option<Diagnosis
         } else {
             vec![running.read.clone()]
         },
-        format!(
-            "Check: {}. Then state it in spec.exposure.proxy.readTimeoutSeconds and idleTimeoutSeconds{name}. spec.api.gunicorn.keepAliveSeconds: 0 is right for any idle time and costs one connection for each request.",
-            ask.join("; "),
-        ),
+        if installation.tool.is_resource() {
+            format!(
+                "Check: {}. Then state it in spec.exposure.proxy.readTimeoutSeconds and idleTimeoutSeconds{name}. spec.api.gunicorn.keepAliveSeconds: 0 is right for any idle time and costs one connection for each request.",
+                ask.join("; "),
+            )
+        } else {
+            format!(
+                "Check: {}. A keep-alive of 0 is right for any idle time and costs one connection for each request: {}",
+                ask.join("; "),
+                running.set(&[("--keep-alive", 0)], &[]),
+            )
+        },
     ))
 }

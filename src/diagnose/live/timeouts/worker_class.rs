@@ -17,7 +17,7 @@ pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
                 "Deployment {}: --worker-class {class}",
                 running.deployment
             )],
-            "Remove --worker-class and set GUNICORN_THREADS to 2 or more: that is gthread.".to_owned(),
+            running.without_class(),
         )
     })
 }
