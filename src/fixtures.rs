@@ -87,6 +87,7 @@ pub(crate) fn observation() -> Observation {
         exposure: None,
         front: FrontSeen::default(),
         probe_kills: Vec::new(),
+        busy: None,
     }
 }
 

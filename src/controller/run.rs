@@ -122,7 +122,8 @@ async fn passes(
             settings.database_interval,
             metrics.clone(),
             close,
-        ),
+        )
+        .with_pulse(),
         namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(
             client.clone(),

@@ -1,6 +1,7 @@
 //! The second step: what is there. Reads the index of watched objects, the Secrets and the database.
 
 mod autoscaler;
+mod busy;
 mod classes;
 mod close_look;
 mod container;
@@ -23,6 +24,7 @@ mod serving;
 pub mod watch;
 mod workload;
 
+pub use busy::{Busy, Pulse};
 pub use close_look::{CloseLooker, CloseLooks, Closeness, LogReading, Warning};
 pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
 pub use database::preflight::{History, OtherSession, Owner, Preflight};

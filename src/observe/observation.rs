@@ -1,11 +1,11 @@
 //! What was seen of one installation in one pass: plain data, without any secret value.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use jiff::Timestamp;
 
 use super::{
-    CloseLooks, FrontSeen, JobOutcome, JobState, Preflight, ProbeKill, WorkloadState, database::Queues,
+    Busy, CloseLooks, FrontSeen, JobOutcome, JobState, Preflight, ProbeKill, WorkloadState, database::Queues,
 };
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
@@ -65,6 +65,8 @@ pub struct Observation {
     pub front: FrontSeen,
     /// Containers that were ended by their liveness probe.
     pub probe_kills: Vec<ProbeKill>,
+    /// How many threads of the API are busy, where its pods' metrics can be read.
+    pub busy: Option<Busy>,
 }
 
 impl Observation {
@@ -363,6 +365,8 @@ pub struct PodSummary {
     pub ready: bool,
     /// It is being deleted.
     pub terminating: bool,
+    /// Its address.
+    pub address: Option<IpAddr>,
     /// When its first container was started last; `None` while it does not run.
     pub started: Option<Timestamp>,
     /// Its containers, those that initialise it first.

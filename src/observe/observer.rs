@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    CloseLooker, CloseLooks, ConfigMaps, DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState,
-    Observation, PodSummary, SecretState, Secrets, Watched, Watches, WorkloadState,
+    Busy, CloseLooker, CloseLooks, ConfigMaps, DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState,
+    Observation, PodSummary, Pulse, SecretState, Secrets, Watched, Watches, WorkloadState,
     classes::Classes,
     database::{Databases, Queues},
     discover::{self, Found, Objects, Selected, Sources},
@@ -58,6 +58,8 @@ pub struct Observer {
     /// The `ConfigMaps` of somebody else's installations, and when they were read.
     config_maps: Mutex<HashMap<String, (Instant, ConfigMaps)>>,
     close: CloseLooker,
+    /// Whether and how pods are asked for their metrics.
+    pulse: Option<Pulse>,
 }
 
 /// The last look at the Secrets of one installation.
@@ -94,6 +96,16 @@ impl Observer {
             kills: Kills::default(),
             looks: Mutex::default(),
             config_maps: Mutex::default(),
+            pulse: None,
+        }
+    }
+
+    /// Asks pods for their metrics too: only who comes by again and again learns from them.
+    #[must_use]
+    pub fn with_pulse(self) -> Self {
+        Self {
+            pulse: Some(Pulse::default()),
+            ..self
         }
     }
 
@@ -121,6 +133,9 @@ impl Observer {
             databases.look_again(uid);
         }
         self.due.forget(uid);
+        if let Some(pulse) = &self.pulse {
+            pulse.forget(uid);
+        }
     }
 
     /// Whether the cluster has `HTTPRoutes`.
@@ -140,10 +155,16 @@ impl Observer {
             .databases
             .as_ref()
             .and_then(|databases| databases.next_look(uid));
-        [database, self.due.next_look(uid), Some(self.close.next(uid, now))]
-            .into_iter()
-            .flatten()
-            .fold(secrets, Duration::min)
+        let pulse = self.pulse.as_ref().and_then(|pulse| pulse.next_look(uid));
+        [
+            database,
+            self.due.next_look(uid),
+            Some(self.close.next(uid, now)),
+            pulse,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(secrets, Duration::min)
     }
 
     /// Looks at one installation.
@@ -167,6 +188,7 @@ impl Observer {
         let states = |jobs: &[Job]| jobs.iter().map(JobState::from).collect::<Vec<_>>();
         let (backups, jobs) = (states(&backups), states(&jobs));
         let front = self.front(installation).await;
+        let busy = self.busy(&installation.identity.uid, &pods);
         let probe_kills = self
             .kills
             .of(&self.client, running.iter().map(|pod| (component(pod), pod)), now)
@@ -219,6 +241,7 @@ impl Observer {
             exposure: self.exposure(installation),
             front,
             probe_kills,
+            busy,
             secrets: look.secrets,
             database,
             queues,
@@ -260,6 +283,10 @@ impl Observer {
         }
     }
 
+    fn busy(&self, uid: &str, pods: &[PodSummary]) -> Option<Busy> {
+        self.pulse.as_ref()?.look(uid, pods)
+    }
+
     /// Looks at an installation that somebody else made.
     pub async fn observe_foreign(
         &self,
@@ -293,6 +320,7 @@ impl Observer {
         let observation = Observation {
             close_looks,
             probe_kills,
+            busy: self.busy(&subject.identity.uid, &observation.pods),
             front: self.with_controller(observation.front).await,
             secrets: look.secrets,
             database,

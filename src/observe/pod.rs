@@ -61,6 +61,7 @@ impl From<&Pod> for PodSummary {
             phase: status.and_then(|status| status.phase.clone()).unwrap_or_default(),
             ready: condition("Ready").is_some_and(|it| it.status == "True"),
             terminating: pod.metadata.deletion_timestamp.is_some(),
+            address: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
             started: started(pod),
             containers: containers()
                 .map(|(container, init)| container_run(container, init))

@@ -60,6 +60,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         exposure: None,
         front: FrontSeen::default(),
         probe_kills: Vec::new(),
+        busy: None,
     }
 }
 

@@ -53,10 +53,10 @@ pub const ENTRIES: &[Entry] = &[
         code: Code::GunicornWorkersSaturated,
         severity: Severity::Warning,
         title: "All worker threads are busy",
-        explanation: "Requests are accepted and wait; clients see latency, then 504, and the liveness probe may fail. No line in Gunicorn's log says so.",
+        explanation: "Requests are accepted and wait; clients see latency, then 504, and the liveness probe may fail. No line in Gunicorn's log says so; the metrics of the pods do: the time of all requests, summed up, grows by a second in each second for each busy thread. The operator asks them each half minute and speaks from 85 % on. A request that never ends is not in the sum.",
         passes: "When the load falls.",
         remedy: "More replicas, a faster database, CACHE_ENVIRONMENT_DOCUMENT_SECONDS=60; only then more GUNICORN_THREADS.",
-        confirm: "Latency with idle CPU; pg_stat_activity full of Flagsmith's active sessions; rising flagsmith_http_server_request_duration_seconds.",
+        confirm: "sum(rate(flagsmith_http_server_request_duration_seconds_sum[1m])) near pods x workers x threads; latency with idle CPU; pg_stat_activity full of Flagsmith's active sessions.",
     },
     Entry {
         code: Code::GunicornSettingsIgnored,

@@ -139,6 +139,7 @@ pub fn observation(
         exposure: ingress.or(route),
         front: selected.front(objects),
         probe_kills: Vec::new(),
+        busy: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod liveness;
 mod pre_stop;
 mod proxy_timeout;
 mod running;
+mod saturation;
 mod settings;
 mod sizing;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         found.extend(settings::check(&running));
         found.extend(worker_class::check(&running));
         found.extend(unknown::check(installation, &running));
+        found.extend(saturation::check(installation, seen, &running));
         found.extend(sizing::check(&running));
     }
     if installation.tool.is_resource() {

@@ -10,7 +10,7 @@ use crate::{
     decide::decide,
     diagnose::{Code, Diagnosis, Severity},
     fixtures::{installation, observation, spec},
-    observe::{Annotated, ExposureState, Observation, ProbeKill, WorkloadState},
+    observe::{Annotated, Busy, ExposureState, Observation, ProbeKill, WorkloadState},
     proxy,
     validate::Installation,
 };
@@ -296,4 +296,55 @@ fn hosts_that_django_refuses(#[case] allowed: Value, #[case] expected: &[Code]) 
         codes(&check(&installation, &made(&installation, &|_| {}))),
         expected
     );
+}
+
+/// Two pods of three workers with two threads each, which are so busy.
+fn at_work(threads: f64) -> (Installation, Observation) {
+    let installation = installation(&spec(json!({})));
+    let mut seen = made(&installation, &|_| {});
+    seen.busy = Some(Busy { threads, pods: 2 });
+    (installation, seen)
+}
+
+#[test]
+fn threads_that_are_all_busy_are_named_with_what_would_do() {
+    let (installation, seen) = at_work(5.6);
+    let found = check(&installation, &seen);
+    assert_eq!(codes(&found), [Code::GunicornWorkersSaturated]);
+    let first = found.first().unwrap();
+    assert!(
+        first
+            .evidence
+            .iter()
+            .any(|it| it.contains("about 6 of 6 threads")),
+        "{first:?}"
+    );
+    // 11.2 busy threads, at most 60 % of all: ten workers of two threads, in pods of three.
+    assert!(
+        first
+            .remedy
+            .contains("At least 10 workers in all would do, which is 4 pods: Set spec.api.replicas: 4"),
+        "{first:?}"
+    );
+    let (installation, seen) = at_work(5.0);
+    assert_eq!(check(&installation, &seen), []);
+}
+
+#[test]
+fn a_load_at_the_brink_does_not_come_and_go() {
+    let (installation, mut seen) = at_work(4.8);
+    assert_eq!(check(&installation, &seen), []);
+    seen.previous.diagnoses = vec![crate::api::DiagnosisStatus {
+        code: Code::GunicornWorkersSaturated.as_str().to_owned(),
+        ..crate::api::DiagnosisStatus::default()
+    }];
+    assert_eq!(
+        codes(&check(&installation, &seen)),
+        [Code::GunicornWorkersSaturated]
+    );
+    seen.busy = Some(Busy {
+        threads: 4.0,
+        pods: 2,
+    });
+    assert_eq!(check(&installation, &seen), []);
 }
