@@ -59,6 +59,10 @@ trial-migrations: ## Each way in which a migration can fail, and many migrators 
 trial-tasks: ## Every trouble of the task processor, on a real node (five minutes)
 	tests/e2e/run --ignored tasks::
 
+.PHONY: trial-timeouts
+trial-timeouts: ## Every trouble that clients see as 502 or 504, on a real node (ten minutes)
+	tests/e2e/run --ignored timeouts::
+
 .PHONY: trial-observed
 trial-observed: ## Every trouble of an installation of the official chart, on a real node (ten minutes)
 	IMAGES=flagsmith-api-2.259.0 tests/e2e/run --ignored every_trouble_of_an_observed

@@ -20,4 +20,5 @@ mod observed;
 mod operator;
 mod place;
 mod tasks;
+mod timeouts;
 mod witness;
