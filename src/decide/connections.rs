@@ -61,6 +61,13 @@ impl ConnectionBudget {
         self.api() + self.processors * self.per_processor()
     }
 
+    /// How many threads each task processor may have so that all fit beside the API into so many connections.
+    #[must_use]
+    pub fn most_threads(&self, connections: i64) -> i64 {
+        let each = (connections - self.api()) / self.processors.max(1);
+        (each - HEALTH) / PER_THREAD
+    }
+
     /// How many task processors fit beside the API into so many connections.
     #[must_use]
     pub fn most_processors(&self, connections: i64) -> i32 {
@@ -97,5 +104,7 @@ mod tests {
         assert_eq!(budget.most_processors(97), 7);
         assert_eq!(budget.most_processors(12), 0);
         assert_eq!(budget.most_processors(0), 0);
+        assert_eq!(budget.most_threads(97), 41);
+        assert!(budget.most_threads(13) < 1);
     }
 }

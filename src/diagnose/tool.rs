@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::Component;
-use crate::flagsmith::env;
+use crate::{flagsmith::env, validate::SecretKey};
 
 /// What the owner of an installation changes it with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub enum Change<'a> {
     Env(Component, &'a str, &'a str),
     /// An environment variable that is to go.
     NoEnv(Component, &'a str),
+    /// An environment variable that the task processor is to have from where the API has it: from this Secret, where
+    /// it is one.
+    SameAsApi(&'a str, Option<&'a SecretKey>),
     /// What the container is started with: the image's `flagsmith` and these arguments.
     Start(Component, &'a [&'a str]),
     /// A task processor where there is none.
@@ -145,11 +148,19 @@ fn field(change: &Change<'_>) -> String {
         Change::Memory(component, limit) => {
             format!("spec.{}.resources.limits.memory: {limit}", key(*component))
         }
-        Change::Env(component, name, value) => match env::decided_by(name) {
-            Some(field) if field.starts_with("spec.") => format!("{field}: {value}"),
-            _ => format!("spec.{}.env: {name}=\"{value}\"", key(*component)),
-        },
-        Change::NoEnv(component, name) => format!("spec.{}.env without {name}", key(*component)),
+        // What the operator computes is refused in env.
+        Change::Env(component, name, value) => own_field(name).map_or_else(
+            || format!("spec.{}.env: {name}=\"{value}\"", key(*component)),
+            |field| format!("{field}: {value}"),
+        ),
+        Change::NoEnv(component, name) => own_field(name).map_or_else(
+            || format!("spec.{}.env without {name}", key(*component)),
+            |_| format!("spec.{}.envFrom to sources without {name}", key(*component)),
+        ),
+        Change::SameAsApi(name, _) => format!(
+            "{}, and remove {name} from what envFrom reads",
+            own_field(name).unwrap_or("spec.env")
+        ),
         Change::NoCpuLimit(component) => format!("spec.{}.resources.limits without cpu", key(*component)),
         Change::Annotation { key, value, .. } => {
             format!("spec.exposure.ingress.annotations: {key}: \"{value}\"")
@@ -170,6 +181,20 @@ fn field(change: &Change<'_>) -> String {
     }
 }
 
+/// The field that decides a variable, where it is one field.
+fn own_field(variable: &str) -> Option<&'static str> {
+    env::decided_by(variable).filter(|field| field.starts_with("spec.") && !field.contains(' '))
+}
+
+/// The chart's own value for a variable, where it has one.
+fn chart_value(component: Component, variable: &str) -> Option<&'static str> {
+    match (component, variable) {
+        (Component::TaskProcessor, env::TASK_PROCESSOR_NUM_THREADS) => Some("numThreads"),
+        (Component::TaskProcessor, env::TASK_PROCESSOR_SLEEP_INTERVAL) => Some("sleepIntervalMs"),
+        _ => None,
+    }
+}
+
 fn value(change: &Change<'_>) -> String {
     match change {
         Change::Replicas(component, pods) => format!("--set {}.replicacount={pods}", key(*component)),
@@ -179,10 +204,13 @@ fn value(change: &Change<'_>) -> String {
         Change::Memory(component, limit) => {
             format!("--set {}.resources.limits.memory={limit}", key(*component))
         }
-        Change::Env(component, name, value) => {
-            format!("--set-string '{}.extraEnv.{name}={value}'", key(*component))
-        }
+        Change::Env(component, name, value) => match chart_value(*component, name) {
+            Some(own) => format!("--set {}.{own}={value}", key(*component)),
+            None => format!("--set-string '{}.extraEnv.{name}={value}'", key(*component)),
+        },
         Change::NoEnv(component, name) => format!("--set {}.extraEnv.{name}=null", key(*component)),
+        // The chart gives the task processor every variable of the API's.
+        Change::SameAsApi(name, _) => format!("--set taskProcessor.extraEnv.{name}=null"),
         Change::Start(component, arguments) => format!(
             "--set-json '{0}.command=[\"flagsmith\"]' --set-json '{0}.args={1}'",
             key(*component),
@@ -255,6 +283,17 @@ fn kubectl(change: &Change<'_>, namespace: &str, deployments: &[Option<String>; 
         Change::NoEnv(component, variable) => format!(
             "kubectl -n {namespace} set env deployment/{} {variable}-",
             name(*component)
+        ),
+        Change::SameAsApi(variable, Some(SecretKey { name: secret, key })) => patch(
+            Component::TaskProcessor,
+            &format!(
+                "--type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/env/-\",\"value\":{{\"name\":\"{variable}\",\"valueFrom\":{{\"secretKeyRef\":{{\"name\":\"{secret}\",\"key\":\"{key}\"}}}}}}}}]'"
+            ),
+        ),
+        Change::SameAsApi(variable, None) => format!(
+            "kubectl -n {namespace} set env deployment/{} {variable}=\"$(kubectl -n {namespace} exec deployment/{} -- printenv {variable})\"",
+            name(Component::TaskProcessor),
+            name(Component::Api)
         ),
         Change::Start(component, arguments) => patch(
             *component,
@@ -349,25 +388,46 @@ mod tests {
 
     #[test]
     fn the_migration_job_has_the_image_of_the_api() {
-        let helm = Tool::Helm {
-            release: "acme".to_owned(),
-            chart: None,
-            namespace: "prod".to_owned(),
-        };
-        let command = helm.change(&[Change::Tag(Component::Migrations, "2.265.0")]);
+        let command = helm().change(&[Change::Tag(Component::Migrations, "2.265.0")]);
         assert!(command.ends_with("--set api.image.tag=2.265.0"), "{command}");
     }
 
     #[test]
     fn what_is_unset_is_unset_of_the_releases_own_values() {
-        let helm = Tool::Helm {
+        assert_eq!(
+            helm().change(&[Change::LeaveReplicas(Component::Api)]),
+            "helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod --values - --set api.replicacount=null"
+        );
+    }
+
+    #[test]
+    fn a_variable_is_set_where_its_owner_sets_it() {
+        let threads = [Change::Env(
+            Component::TaskProcessor,
+            env::TASK_PROCESSOR_NUM_THREADS,
+            "10",
+        )];
+        assert_eq!(
+            Tool::Resource.change(&threads),
+            "Set spec.taskProcessor.threads: 10"
+        );
+        let command = helm().change(&threads);
+        assert!(
+            command.ends_with("--set taskProcessor.numThreads=10"),
+            "{command}"
+        );
+        let unknown = [Change::Env(Component::Api, "ENVIRONMENT", "prod")];
+        assert_eq!(
+            Tool::Resource.change(&unknown),
+            "Set spec.api.env: ENVIRONMENT=\"prod\""
+        );
+    }
+
+    fn helm() -> Tool {
+        Tool::Helm {
             release: "acme".to_owned(),
             chart: None,
             namespace: "prod".to_owned(),
-        };
-        assert_eq!(
-            helm.change(&[Change::LeaveReplicas(Component::Api)]),
-            "helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod --values - --set api.replicacount=null"
-        );
+        }
     }
 }

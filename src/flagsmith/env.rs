@@ -7,6 +7,14 @@ pub const DATABASE_URL: &str = "DATABASE_URL";
 pub const TASK_PROCESSOR_DATABASE_URL: &str = "TASK_PROCESSOR_DATABASE_URL";
 /// The databases whose tasks a processor runs; `default`, and `task_processor` where there is a separate one.
 pub const TASK_PROCESSOR_DATABASES: &str = "TASK_PROCESSOR_DATABASES";
+/// The same in parts, where no URL is given.
+pub const TASK_PROCESSOR_DATABASE_NAME: &str = "TASK_PROCESSOR_DATABASE_NAME";
+/// Threads of a task processor.
+pub const TASK_PROCESSOR_NUM_THREADS: &str = "TASK_PROCESSOR_NUM_THREADS";
+/// Milliseconds between two looks of a thread at the queue (since 2.167.0; it wins over the older name).
+pub const TASK_PROCESSOR_SLEEP_INTERVAL_MS: &str = "TASK_PROCESSOR_SLEEP_INTERVAL_MS";
+/// The older name of the same, which the official chart uses.
+pub const TASK_PROCESSOR_SLEEP_INTERVAL: &str = "TASK_PROCESSOR_SLEEP_INTERVAL";
 /// The database of API usage data.
 pub const ANALYTICS_DATABASE_URL: &str = "ANALYTICS_DATABASE_URL";
 /// Read replicas, numbered from 0 (since 2.169.0).
@@ -17,6 +25,8 @@ pub const DJANGO_SECRET_KEY: &str = "DJANGO_SECRET_KEY";
 pub const DJANGO_ALLOWED_HOSTS: &str = "DJANGO_ALLOWED_HOSTS";
 /// How the API runs tasks; threads of its own when not set, which lose delayed and recurring tasks.
 pub const TASK_RUN_METHOD: &str = "TASK_RUN_METHOD";
+/// The value of `TASK_RUN_METHOD` with which the API queues its tasks.
+pub const QUEUED: &str = "TASK_PROCESSOR";
 /// Makes a process a task processor; without it 2.253.0 to 2.259.0 run no task.
 pub const RUN_BY_PROCESSOR: &str = "RUN_BY_PROCESSOR";
 /// Gunicorn's worker processes.
@@ -57,10 +67,7 @@ pub const RESERVED: &[(&str, &str)] = &[
     (DATABASE_URL, "spec.database.urlFrom"),
     (TASK_PROCESSOR_DATABASE_URL, "spec.database.taskProcessorUrlFrom"),
     (TASK_PROCESSOR_DATABASES, "spec.database.taskProcessorUrlFrom"),
-    (
-        "TASK_PROCESSOR_DATABASE_NAME",
-        "spec.database.taskProcessorUrlFrom",
-    ),
+    (TASK_PROCESSOR_DATABASE_NAME, "spec.database.taskProcessorUrlFrom"),
     (ANALYTICS_DATABASE_URL, "spec.database.analyticsUrlFrom"),
     ("REPLICA_DATABASE_URLS", "spec.database.replicaUrlsFrom"),
     ("DJANGO_DB_HOST", "spec.database.urlFrom"),
@@ -87,13 +94,13 @@ pub const RESERVED: &[(&str, &str)] = &[
         PROMETHEUS_MULTIPROC_DIR,
         "nothing: the operator mounts a volume for it",
     ),
-    ("TASK_PROCESSOR_NUM_THREADS", "spec.taskProcessor.threads"),
+    (TASK_PROCESSOR_NUM_THREADS, "spec.taskProcessor.threads"),
     (
-        "TASK_PROCESSOR_SLEEP_INTERVAL",
+        TASK_PROCESSOR_SLEEP_INTERVAL,
         "spec.taskProcessor.sleepIntervalMilliseconds",
     ),
     (
-        "TASK_PROCESSOR_SLEEP_INTERVAL_MS",
+        TASK_PROCESSOR_SLEEP_INTERVAL_MS,
         "spec.taskProcessor.sleepIntervalMilliseconds",
     ),
     ("TASK_PROCESSOR_QUEUE_POP_SIZE", "spec.taskProcessor.queuePopSize"),
@@ -118,14 +125,14 @@ const HARMLESS: &[&str] = &[
     "PGCONNECT_TIMEOUT",
     "PROMETHEUS_ENABLED",
     RUN_BY_PROCESSOR,
-    "TASK_PROCESSOR_DATABASES",
+    TASK_PROCESSOR_DATABASES,
     "TASK_PROCESSOR_DATABASE_HOST",
-    "TASK_PROCESSOR_DATABASE_NAME",
+    TASK_PROCESSOR_DATABASE_NAME,
     "TASK_PROCESSOR_DATABASE_PORT",
     "TASK_PROCESSOR_GRACE_PERIOD",
-    "TASK_PROCESSOR_NUM_THREADS",
+    TASK_PROCESSOR_NUM_THREADS,
     "TASK_PROCESSOR_QUEUE_POP_SIZE",
-    "TASK_PROCESSOR_SLEEP_INTERVAL",
+    TASK_PROCESSOR_SLEEP_INTERVAL,
     TASK_RUN_METHOD,
 ];
 

@@ -4,7 +4,13 @@ use super::{
     super::{Code, Component, Diagnosis, Severity, diagnosis},
     Look,
 };
-use crate::decide::ConnectionBudget;
+use crate::{
+    decide::ConnectionBudget, diagnose::Change, flagsmith::env, observe::database::Connections,
+    validate::Installation,
+};
+
+/// Connections for whoever else looks at the database: the operator, a backup, a person.
+const SPARE: i64 = 5;
 
 /// The usual port of PgBouncer: behind a pooler the server's limit is not the pods' limit.
 const POOLER_PORT: u16 = 6432;
@@ -46,7 +52,33 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
                     connections.limit, connections.reserved
                 ),
             ],
-            "Raise max_connections to more than that, put PgBouncer between, or lower spec.api.replicas (or autoscaling.maxReplicas), spec.api.gunicorn.workers or threads, or spec.taskProcessor.threads.".to_owned(),
+            remedy(look.installation, &budget, connections),
         )
     })
+}
+
+/// What makes it fit: less of whatever needs most.
+fn remedy(installation: &Installation, budget: &ConnectionBudget, connections: Connections) -> String {
+    let free = connections.limit - connections.reserved;
+    let processors = budget.total() - budget.api();
+    let (component, variable, fits) = if budget.api() >= processors {
+        let workers = (free - processors) / (budget.api_pods * budget.api_threads).max(1);
+        (Component::Api, env::GUNICORN_WORKERS, workers)
+    } else {
+        let threads = budget.most_threads(free);
+        (Component::TaskProcessor, env::TASK_PROCESSOR_NUM_THREADS, threads)
+    };
+    let raise = format!(
+        "Raise max_connections of PostgreSQL to {} or more, or put PgBouncer between.",
+        budget.total() + connections.reserved + SPARE
+    );
+    if fits < 1 {
+        return format!("{raise} Or run fewer pods.");
+    }
+    format!(
+        "{raise} What fits as it is: {}",
+        installation
+            .tool
+            .change(&[Change::Env(component, variable, &fits.to_string())])
+    )
 }

@@ -6,10 +6,14 @@
 use jiff::SignedDuration;
 
 use super::{
-    super::{Code, Diagnosis, Severity},
+    super::{Code, Component, Diagnosis, Severity},
     Look, age, locks, of_tasks, words,
 };
-use crate::observe::database::{MOST_COUNTED, Queue, Sample};
+use crate::{
+    diagnose::Change,
+    flagsmith::env,
+    observe::database::{MOST_COUNTED, Queue, Sample},
+};
 
 /// Growth that is worth a word: fewer are worked off by one thread in one look.
 const LEAST: i64 = 20;
@@ -83,11 +87,28 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
             age(oldest)
         ),
         evidence,
-        format!(
-            "Raise spec.taskProcessor.replicas or spec.taskProcessor.threads (now {} in each pod), or let spec.taskProcessor.autoscaling do it. If one kind of task is slow, see what it waits for: often a webhook's target that does not answer.",
-            look.settings.threads
-        ),
+        remedy(look),
     ))
+}
+
+fn remedy(look: &Look<'_>) -> String {
+    let tool = &look.installation.tool;
+    let pods = look.seen.task_processor.as_ref().map_or(1, |state| state.desired);
+    let threads = look.settings.threads;
+    let itself = if tool.is_resource() {
+        " Or let spec.taskProcessor.autoscaling do it."
+    } else {
+        ""
+    };
+    format!(
+        "Run one more: {}. Or give each more threads than its {threads}: {}.{itself} If one kind of task is slow, see what it waits for: often a webhook's target that does not answer.",
+        tool.change(&[Change::Replicas(Component::TaskProcessor, pods + 1)]),
+        tool.change(&[Change::Env(
+            Component::TaskProcessor,
+            env::TASK_PROCESSOR_NUM_THREADS,
+            &(threads * 2).to_string()
+        )]),
+    )
 }
 
 /// The looks before this one that are compared with it: two at least, over a while.

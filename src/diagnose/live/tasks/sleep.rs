@@ -3,12 +3,20 @@
 use jiff::SignedDuration;
 
 use super::{
-    super::{Code, Diagnosis, Severity},
+    super::{Code, Component, Diagnosis, Severity},
     of_tasks, settings, words,
 };
-use crate::{observe::Observation, validate::Installation};
+use crate::{
+    diagnose::Change,
+    flagsmith::env,
+    observe::{Observation, WorkloadState},
+    validate::Installation,
+};
 
-/// A wait that users notice; Flagsmith's default is half a second.
+/// Flagsmith's default, in milliseconds.
+const DEFAULT: &str = "500";
+
+/// A wait that users notice.
 const SLOW: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
@@ -23,11 +31,28 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
                 words::setting(sleep)
             ),
             vec![format!(
-                "Deployment {}: sleep interval {} ms; Flagsmith's default is 500",
+                "Deployment {}: sleep interval {} ms; Flagsmith's default is {DEFAULT}",
                 state.name,
                 sleep.as_millis()
             )],
-            "Set spec.taskProcessor.sleepIntervalMilliseconds to 500, or remove it.".to_owned(),
+            installation
+                .tool
+                .change(&[Change::Env(Component::TaskProcessor, variable(state), DEFAULT)]),
         )
     })
+}
+
+/// The variable that decides: of the two names the newer one wins.
+fn variable(state: &WorkloadState) -> &'static str {
+    let newer = state.container().is_some_and(|container| {
+        container
+            .environment
+            .value(env::TASK_PROCESSOR_SLEEP_INTERVAL_MS)
+            .is_some()
+    });
+    if newer {
+        env::TASK_PROCESSOR_SLEEP_INTERVAL_MS
+    } else {
+        env::TASK_PROCESSOR_SLEEP_INTERVAL
+    }
 }

@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 
 use super::{
-    super::{Code, Diagnosis, Severity},
+    super::{Code, Component, Diagnosis, Severity},
     Look, age, locks, of_tasks,
 };
-use crate::flagsmith::Release;
+use crate::{diagnose::Change, flagsmith::Release};
 
 /// How long a healthy processor may be silent beyond its sleep interval: every thread looks at one recurring task
 /// between two batches, so that with a thread to spare the newest look is seconds old. A minute also covers a
@@ -91,8 +91,13 @@ fn remedy(look: &Look<'_>) -> String {
         .and_then(|state| state.release)
         .is_some_and(|release| (THREADS_STICK_SINCE..THREADS_STICK_UNTIL).contains(&release));
     if sticks {
+        let fixed = THREADS_STICK_UNTIL.to_string();
         format!(
-            "Restart it: {restart}. In this release a task beyond its timeout blocks its thread for ever: upgrade to {THREADS_STICK_UNTIL} or later."
+            "Restart it: {restart}. In this release a task beyond its timeout blocks its thread for ever; upgrade to {fixed} or later: {}",
+            look.installation.tool.change(&[
+                Change::Tag(Component::Api, &fixed),
+                Change::Tag(Component::TaskProcessor, &fixed)
+            ]),
         )
     } else {
         format!("See its log for \"Error handling tasks from database\", then restart it: {restart}")

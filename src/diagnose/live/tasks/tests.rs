@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::check;
 use crate::{
-    diagnose::{Code, Diagnosis},
+    diagnose::{Code, Diagnosis, Tool},
     fixtures::{installation, observation, spec},
     observe::{
         DatabaseProbe, Observation, PodProblem, PodSummary, WorkloadState,
@@ -115,7 +115,7 @@ pub(super) fn queue(now: i64, xid: i64) -> Queue {
     }
 }
 
-fn seen(change: impl FnOnce(&mut Queue)) -> Observation {
+pub(super) fn seen(change: impl FnOnce(&mut Queue)) -> Observation {
     let mut queue = queue(NOW, 100_000);
     change(&mut queue);
     let workload = |name: &str, pods| WorkloadState {
@@ -493,4 +493,28 @@ fn no_processor_is_told_with_what_waits() {
         "{first:?}"
     );
     assert_eq!(found.len(), 1, "{found:?}");
+}
+
+/// What is said of an installation of the official chart can be typed there.
+#[rstest]
+#[case::growing(
+    Code::TaskQueueGrowing,
+    "--set taskProcessor.replicacount=2. Or give each more threads than its 60"
+)]
+#[case::sleep(Code::TaskSleepIntervalHigh, "--set taskProcessor.sleepIntervalMs=500")]
+#[case::connections(Code::ConnectionBudgetExceeded, "--set taskProcessor.numThreads=41")]
+fn remedies_are_in_the_owners_tool(#[case] code: Code, #[case] expected: &str) {
+    let mut wanted = installation(&spec(json!({
+        "taskProcessor": { "threads": 60, "sleepIntervalMilliseconds": 60_000 },
+    })));
+    wanted.tool = Tool::Helm {
+        release: "acme".to_owned(),
+        chart: None,
+        namespace: "prod".to_owned(),
+    };
+    let growing = seen(|queue| growth(queue, [100, 400, 700], 110));
+    let found = check(&wanted, &growing);
+    let diagnosis = found.iter().find(|it| it.code == code).unwrap();
+    assert!(diagnosis.remedy.contains(expected), "{diagnosis:#?}");
+    assert!(!diagnosis.remedy.contains("spec."), "{diagnosis:#?}");
 }
