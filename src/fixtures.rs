@@ -71,6 +71,7 @@ pub(crate) fn observation() -> Observation {
             database: SecretState::Present(database()),
             migration_database: SecretState::Present(database()),
             task_processor_database: None,
+            of_processor: None,
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),
         },

@@ -109,10 +109,11 @@ impl Django<'_> {
             variable(env::DJANGO_ALLOWED_HOSTS, &installation.allowed_hosts.join(",")),
             variable(env::PROMETHEUS_MULTIPROC_DIR, flagsmith::PROMETHEUS_DIR),
         ];
-        variables.extend(
-            self.task_processor_url
-                .map(|key| secret(env::TASK_PROCESSOR_DATABASE_URL, key)),
-        );
+        if let Some(key) = self.task_processor_url {
+            variables.push(secret(env::TASK_PROCESSOR_DATABASE_URL, key));
+            // The default, written out: what stands behind envFrom must not leave out the queue.
+            variables.push(variable(env::TASK_PROCESSOR_DATABASES, "default,task_processor"));
+        }
         if let Database::External {
             analytics_url,
             replica_urls,

@@ -109,6 +109,7 @@ codes! {
     ContainerOutOfMemory,
     // Workloads
     ImagePullFailed,
+    ContainerConfigError,
     CrashLooping,
     ProbeFailing,
     PodUnschedulable,

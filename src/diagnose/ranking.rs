@@ -30,6 +30,7 @@ const EXPLAINS: &[(&[Code], Reach, &[Code])] = &[
         Reach::Everywhere,
         &[Code::DatabaseConnectionLost, Code::DatabaseStarting],
     ),
+    (NO_SECRET, Reach::Everywhere, &[Code::ContainerConfigError]),
     (NO_START, Reach::Component, AFTER_NO_START),
     (NO_API, Reach::FromApi, &[Code::FrontendCannotReachApi]),
     (NO_MIGRATION, Reach::Everywhere, AFTER_NO_MIGRATION),
@@ -54,6 +55,11 @@ const EXPLAINS: &[(&[Code], Reach, &[Code])] = &[
         &[Code::ImagePullFailed],
         Reach::Everywhere,
         &[Code::TaskProcessorVersionSkew],
+    ),
+    (
+        &[Code::TaskProcessorNotReady],
+        Reach::Component,
+        &[Code::ProbeFailing, Code::RolloutDeadlineExceeded],
     ),
     (
         &[Code::TaskUnregistered],
@@ -96,6 +102,13 @@ const NO_DATABASE: &[Code] = &[
     Code::DatabasePoolerRejectsOptions,
 ];
 
+/// A Secret that containers refer to is not as they need it.
+const NO_SECRET: &[Code] = &[
+    Code::DatabaseSecretMissing,
+    Code::DatabaseSecretKeyMissing,
+    Code::DjangoSecretMissing,
+];
+
 /// A connection cannot be made at all.
 const NO_CONNECTION: &[Code] = &[
     Code::DatabaseHostNotFound,
@@ -127,6 +140,7 @@ const AFTER_NO_DATABASE: &[Code] = &[
 /// A container cannot start, or dies of something that its environment lacks.
 const NO_START: &[Code] = &[
     Code::ImagePullFailed,
+    Code::ContainerConfigError,
     Code::PodUnschedulable,
     Code::QuotaExceeded,
     Code::AdmissionDenied,
@@ -151,6 +165,7 @@ const AFTER_NO_START: &[Code] = &[
 /// The API does not answer, whatever asks it.
 const NO_API: &[Code] = &[
     Code::ImagePullFailed,
+    Code::ContainerConfigError,
     Code::PodUnschedulable,
     Code::QuotaExceeded,
     Code::AdmissionDenied,
@@ -191,6 +206,7 @@ const NO_PROCESSOR: &[Code] = &[
     Code::TaskProcessorReleaseBroken,
     Code::TaskProcessorModeOff,
     Code::TaskProcessorNotReady,
+    Code::TaskProcessorDatabaseMismatch,
 ];
 
 const AFTER_NO_PROCESSOR: &[Code] = &[

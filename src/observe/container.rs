@@ -38,10 +38,9 @@ pub struct ContainerState {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<String, Variable>,
-    /// Secrets whose every key becomes a variable; which keys they have is not read.
-    pub secrets: Vec<String>,
-    /// A `ConfigMap` whose every key becomes a variable could not be read.
-    unread: bool,
+    /// Whether every key of something that was not read becomes a variable: of a Secret, which nobody lists, or of a
+    /// `ConfigMap` that could not be read.
+    more: bool,
 }
 
 /// Where a variable's value comes from.
@@ -129,20 +128,16 @@ impl Environment {
         let mut environment = Self::default();
         for source in container.env_from.iter().flatten() {
             let prefix = source.prefix.as_deref().unwrap_or_default();
-            let map = source.config_map_ref.as_ref();
-            environment.unread |= map.is_some_and(|map| !config_maps.contains_key(&map.name));
-            for (name, value) in map
-                .and_then(|map| config_maps.get(&map.name))
-                .into_iter()
-                .flatten()
-            {
+            let map = source
+                .config_map_ref
+                .as_ref()
+                .and_then(|map| config_maps.get(&map.name));
+            environment.more |= map.is_none();
+            for (name, value) in map.into_iter().flatten() {
                 let name = format!("{prefix}{name}");
                 let value = literal(&name, value);
                 environment.variables.insert(name, value);
             }
-            environment
-                .secrets
-                .extend(source.secret_ref.iter().map(|secret| secret.name.clone()));
         }
         for variable in container.env.iter().flatten() {
             let value = read(variable, config_maps);
@@ -156,7 +151,7 @@ impl Environment {
     pub fn lookup(&self, name: &str) -> Lookup<'_> {
         match self.variables.get(name) {
             Some(variable) => Lookup::Set(variable),
-            None if self.secrets.is_empty() && !self.unread => Lookup::Unset,
+            None if !self.more => Lookup::Unset,
             None => Lookup::Unknown,
         }
     }
@@ -271,9 +266,11 @@ mod tests {
         assert!(!shown.contains("s3cr3t") && !shown.contains("hunter2"), "{shown}");
     }
 
-    #[test]
-    fn a_secret_behind_env_from_may_set_anything() {
-        let state = container(&json!({ "envFrom": [{ "secretRef": { "name": "all" } }] }));
+    #[rstest::rstest]
+    #[case::a_secret(json!({ "secretRef": { "name": "all" } }))]
+    #[case::a_map_that_could_not_be_read(json!({ "configMapRef": { "name": "forbidden" } }))]
+    fn what_is_not_read_behind_env_from_may_set_anything(#[case] source: Value) {
+        let state = container(&json!({ "envFrom": [source] }));
         assert_eq!(state.environment.lookup("TASK_RUN_METHOD"), Lookup::Unknown);
         assert!(!state.environment.lacks("TASK_RUN_METHOD"));
     }

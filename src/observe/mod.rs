@@ -4,6 +4,7 @@ mod autoscaler;
 mod busy;
 mod classes;
 mod close_look;
+mod config_maps;
 mod container;
 pub mod database;
 pub mod discover;
@@ -37,7 +38,7 @@ pub use object::Object;
 
 pub use observation::{
     ContainerRun, DatabaseProbe, ExposureState, MigratorRun, Observation, Pending, PodProblem, PodSummary,
-    ProbeFailure, ProbeFailureKind, SecretState, Secrets,
+    ProbeFailure, ProbeFailureKind, ProcessorDatabases, SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
 pub use serving::{ProbeSeen, Serving};

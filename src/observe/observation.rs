@@ -201,10 +201,21 @@ pub struct Secrets {
     pub migration_database: SecretState<DatabaseIdentity>,
     /// Where `TASK_PROCESSOR_DATABASE_URL` points, where a separate database holds the tasks.
     pub task_processor_database: Option<SecretState<DatabaseIdentity>>,
+    /// The same of the task processor's own environment; `None` where it is the API's.
+    pub of_processor: Option<ProcessorDatabases>,
     /// Django's secret key.
     pub django: SecretState<()>,
     /// A keyed hash of everything that pods read from Secrets at their start; `None` while a value is missing.
     pub hash: Option<String>,
+}
+
+/// Where a task processor's own environment points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessorDatabases {
+    /// `DATABASE_URL`.
+    pub database: SecretState<DatabaseIdentity>,
+    /// `TASK_PROCESSOR_DATABASE_URL`, where it has one.
+    pub task_processor_database: Option<SecretState<DatabaseIdentity>>,
 }
 
 /// One key of one Secret.
@@ -249,6 +260,7 @@ impl Secrets {
             database: SecretState::Unread,
             migration_database: SecretState::Unread,
             task_processor_database: None,
+            of_processor: None,
             django: SecretState::Unread,
             hash: Some(String::new()),
         }
@@ -387,6 +399,14 @@ pub struct Pending {
 }
 
 impl PodSummary {
+    /// Whether a container cannot be created because something that it refers to is not there.
+    #[must_use]
+    pub fn misses_something(&self) -> bool {
+        self.problems.iter().any(
+            |problem| matches!(problem, PodProblem::Waiting { reason, .. } if reason == PodProblem::CONFIG_ERROR),
+        )
+    }
+
     /// Whether it runs without being ready.
     #[must_use]
     pub fn starting(&self) -> bool {
@@ -457,4 +477,9 @@ pub enum PodProblem {
         /// The memory limit.
         limit: Option<String>,
     },
+}
+
+impl PodProblem {
+    /// The waiting reason of a container whose configuration cannot be put together.
+    pub const CONFIG_ERROR: &str = "CreateContainerConfigError";
 }

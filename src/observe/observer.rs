@@ -10,17 +10,18 @@ use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::Job,
-    core::v1::{ConfigMap, Pod, Service},
+    core::v1::{Pod, Service},
     networking::v1::Ingress,
 };
-use kube::{Api, Client};
+use kube::Client;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Busy, CloseLooker, CloseLooks, ConfigMaps, DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState,
+    Busy, CloseLooker, CloseLooks, DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState,
     Observation, PodSummary, Pulse, SecretState, Secrets, Watched, Watches, WorkloadState,
     classes::Classes,
+    config_maps,
     database::{Databases, Queues},
     discover::{self, Found, Objects, Selected, Sources},
     due::{self, Due},
@@ -55,8 +56,7 @@ pub struct Observer {
     due: Due,
     kills: Kills,
     looks: Mutex<HashMap<String, Look>>,
-    /// The `ConfigMaps` of somebody else's installations, and when they were read.
-    config_maps: Mutex<HashMap<String, (Instant, ConfigMaps)>>,
+    config_maps: config_maps::Reader,
     close: CloseLooker,
     /// Whether and how pods are asked for their metrics.
     pulse: Option<Pulse>,
@@ -95,7 +95,7 @@ impl Observer {
             due: Due::default(),
             kills: Kills::default(),
             looks: Mutex::default(),
-            config_maps: Mutex::default(),
+            config_maps: config_maps::Reader::default(),
             pulse: None,
         }
     }
@@ -112,10 +112,7 @@ impl Observer {
     /// Forgets what was seen of a deleted installation.
     pub fn forget(&self, uid: &str) {
         self.look_again(uid);
-        self.config_maps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
+        self.config_maps.forget(uid);
         if let Some(databases) = &self.databases {
             databases.forget(uid);
         }
@@ -174,9 +171,11 @@ impl Observer {
         previous: FlagsmithDeploymentStatus,
         now: Timestamp,
     ) -> Observation {
-        let look = self.look(installation, None, false).await;
         let running = self.pods(installation);
         let pods: Vec<PodSummary> = running.iter().map(PodSummary::from).collect();
+        let look = self
+            .look(installation, None, pods.iter().any(PodSummary::misses_something))
+            .await;
         let regime = Some(Regime::of(installation.api.gunicorn.threads));
         let close_looks = Box::pin(self.close.look(&installation.identity, &pods, regime, now)).await;
         self.doubt_database(&installation.identity.uid, &close_looks, now);
@@ -193,15 +192,7 @@ impl Observer {
             .kills
             .of(&self.client, running.iter().map(|pod| (component(pod), pod)), now)
             .await;
-        let workload = |component: Component| {
-            self.owned::<Deployment>(
-                installation,
-                Kind::Deployment,
-                &installation.child(component.as_str()),
-            )
-            .map(|deployment| WorkloadState::from(&deployment))
-        };
-        let (api, task_processor) = (workload(Component::Api), workload(Component::TaskProcessor));
+        let [api, task_processor, frontend] = self.workloads(installation).await;
         let before = due::Before {
             previous: &previous,
             workloads: [api.as_ref(), task_processor.as_ref()],
@@ -218,7 +209,7 @@ impl Observer {
             previous,
             api,
             task_processor,
-            frontend: workload(Component::Frontend),
+            frontend,
             embedded_database: self
                 .owned::<StatefulSet>(
                     installation,
@@ -296,7 +287,11 @@ impl Observer {
         now: Timestamp,
     ) -> (Found, Observation) {
         let selected = Selected::new(&subject.selection, objects);
-        let config_maps = self.config_maps(subject, selected.config_maps()).await;
+        let deployments: Vec<&Deployment> = selected.deployments().map(|(_, it)| it).collect();
+        let config_maps = self
+            .config_maps
+            .read(&self.client, &subject.identity, &deployments)
+            .await;
         let found = discover::find(subject, &selected, &config_maps);
         let observation = discover::observation(&found, &selected, objects, previous, now);
         let look = self
@@ -330,45 +325,8 @@ impl Observer {
         (found, observation)
     }
 
-    /// The `ConfigMaps` that the components read; one that cannot be read leaves its variables unknown.
-    async fn config_maps(&self, subject: &Subject, names: Vec<String>) -> ConfigMaps {
-        let identity = &subject.identity;
-        let mut maps = ConfigMaps::new();
-        if names.is_empty() {
-            return maps;
-        }
-        let known = self
-            .config_maps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&identity.uid)
-            .cloned();
-        if let Some((at, maps)) = known
-            && at.elapsed() < FRESH_WHILE_FAILING
-            && maps.keys().eq(names.iter())
-        {
-            return maps;
-        }
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &identity.namespace);
-        for name in names {
-            let data = match api.get_opt(&name).await {
-                Ok(map) => map.and_then(|map| map.data).unwrap_or_default(),
-                Err(error) => {
-                    tracing::debug!(namespace = identity.namespace, name, %error, "a ConfigMap could not be read");
-                    continue;
-                }
-            };
-            maps.insert(name, data);
-        }
-        self.config_maps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(identity.uid.clone(), (Instant::now(), maps.clone()));
-        maps
-    }
-
     /// Reads the Secrets, or uses the last look while it is fresh. Somebody else's are read only to look into the
-    /// databases, and soon again while their pods are in trouble: an upgrade may have changed them.
+    /// databases. In a hurry they are read again soon: pods miss something, or an upgrade may have changed them.
     async fn look(&self, installation: &Installation, sources: Option<&Sources>, hurry: bool) -> Look {
         let identity = &installation.identity;
         let known = self
@@ -407,6 +365,21 @@ impl Observer {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(identity.uid.clone(), look.clone());
         look
+    }
+
+    /// The Deployments of API, task processor and frontend, with what `ConfigMaps` tell their pods.
+    async fn workloads(&self, installation: &Installation) -> [Option<WorkloadState>; 3] {
+        let deployments: [Option<Deployment>; 3] =
+            [Component::Api, Component::TaskProcessor, Component::Frontend].map(|component| {
+                let name = installation.child(component.as_str());
+                self.owned(installation, Kind::Deployment, &name)
+            });
+        let present: Vec<&Deployment> = deployments.iter().flatten().collect();
+        let config_maps = self
+            .config_maps
+            .read(&self.client, &installation.identity, &present)
+            .await;
+        deployments.map(|deployment| Some(WorkloadState::new(&deployment?, &config_maps)))
     }
 
     fn owned<T: DeserializeOwned>(&self, installation: &Installation, kind: Kind, name: &str) -> Option<T> {

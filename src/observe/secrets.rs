@@ -57,6 +57,7 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
             database: identity(&url),
             migration_database: identity(&migration_url),
             task_processor_database: task_processor_url.as_ref().map(identity),
+            of_processor: None,
             django: django.map(|_| ()),
             hash,
         },

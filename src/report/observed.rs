@@ -47,7 +47,7 @@ pub(super) fn absent(context: Context<'_>, component: Component) -> Verdict {
         return of(diagnosis);
     }
     let api = context.seen.api.as_ref().and_then(WorkloadState::container);
-    let queued = api.and_then(|api| api.environment.value(env::TASK_RUN_METHOD)) == Some("TASK_PROCESSOR");
+    let queued = api.and_then(|api| api.environment.value(env::TASK_RUN_METHOD)) == Some(env::QUEUED);
     match component {
         Component::TaskProcessor if !queued => verdict("True", "NotUsed", "the API runs its tasks itself"),
         Component::Frontend => verdict("True", "NotUsed", "no frontend belongs to this installation"),

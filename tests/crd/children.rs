@@ -43,6 +43,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         secrets: Secrets {
             database: SecretState::Present(database.clone()),
             task_processor_database: None,
+            of_processor: None,
             migration_database: SecretState::Present(database.clone()),
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),

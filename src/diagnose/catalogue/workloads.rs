@@ -14,6 +14,15 @@ pub const ENTRIES: &[Entry] = &[
         confirm: "kubectl describe pod POD shows the registry's answer.",
     },
     Entry {
+        code: Code::ContainerConfigError,
+        severity: Severity::Critical,
+        title: "A container refers to something that is not there",
+        explanation: "env or envFrom names a ConfigMap, a Secret or a key that does not exist, or the security context contradicts the image, so the kubelet cannot create the container.",
+        passes: "As soon as the object exists: the kubelet tries again every few seconds.",
+        remedy: "Create the object or the key, or correct env and envFrom of the component.",
+        confirm: "kubectl describe pod POD: the container waits with CreateContainerConfigError, and the message names the object.",
+    },
+    Entry {
         code: Code::CrashLooping,
         severity: Severity::Critical,
         title: "A container ends again and again",

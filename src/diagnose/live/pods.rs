@@ -133,6 +133,16 @@ fn problem_of(
                 )
             },
         ),
+        PodProblem::Waiting { reason, message, .. } if reason == PodProblem::CONFIG_ERROR => named(
+            Code::ContainerConfigError,
+            Severity::Critical,
+            format!("A container of the {} cannot be created: {message}.", component.as_str()),
+            vec![format!("pod {name}: {reason}: {message}")],
+            missing(message, namespace).map_or_else(
+                || format!("kubectl -n {namespace} describe pod {name}"),
+                |object| format!("{object}, or take it out of env and envFrom of the {}. The kubelet tries again by itself.", component.as_str()),
+            ),
+        ),
         PodProblem::Waiting { reason, message, .. } => named(
             Code::CrashLooping,
             Severity::Critical,
@@ -181,6 +191,25 @@ fn problem_of(
     }
 }
 
+/// What the kubelet does not find, as something to do: `configmap "x" not found`, `secret "x" not found`,
+/// `couldn't find key k in Secret ns/x` (kubelet 1.34, `kubelet_pods.go`).
+fn missing(message: &str, namespace: &str) -> Option<String> {
+    if let Some((_, rest)) = message.split_once("couldn't find key ") {
+        let (key, object) = rest.split_once(" in ")?;
+        return Some(format!("Add the key {key} to {object}"));
+    }
+    let (kind, rest) = message.split_once(" \"")?;
+    let name = rest.strip_suffix("\" not found")?;
+    let create = match kind {
+        "configmap" => "configmap",
+        "secret" => "secret generic",
+        _ => return None,
+    };
+    Some(format!(
+        "Create it: kubectl -n {namespace} create {create} {name} --from-literal=NAME=VALUE"
+    ))
+}
+
 /// Twice a memory limit; 2Gi, which Flagsmith's documentation recommends, where there is none that can be read.
 fn doubled(limit: Option<&str>) -> String {
     let parts = limit.and_then(|limit| {
@@ -219,4 +248,31 @@ fn tail(text: &str) -> Vec<String> {
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        "configmap \"settings\" not found",
+        Some("create configmap settings --from-literal")
+    )]
+    #[case(
+        "secret \"keys\" not found",
+        Some("create secret generic keys --from-literal")
+    )]
+    #[case(
+        "couldn't find key URL in Secret prod/db",
+        Some("Add the key URL to Secret prod/db")
+    )]
+    #[case("container has runAsNonRoot and image will run as root", None)]
+    fn what_is_missing_is_to_be_made(#[case] message: &str, #[case] expected: Option<&str>) {
+        let found = missing(message, "prod");
+        assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
+        assert!(found.unwrap_or_default().contains(expected.unwrap_or_default()));
+    }
 }

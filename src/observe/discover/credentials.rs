@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     flagsmith::env,
     observe::{
-        ConfigMaps, SecretState, Secrets,
+        ConfigMaps, ProcessorDatabases, SecretState, Secrets,
         secrets::{Read, Reader, Url as ReadUrl, identity, usable},
     },
     validate::{DatabaseIdentity, DatabaseUrl, SecretKey},
@@ -25,6 +25,8 @@ pub struct Sources {
     pub task_processor: Option<Url>,
     /// `DJANGO_SECRET_KEY`, where it is a key of a Secret.
     pub django: Option<SecretKey>,
+    /// The task processor's own `DATABASE_URL` and `TASK_PROCESSOR_DATABASE_URL`, where there is one.
+    pub of_processor: Option<(Url, Option<Url>)>,
 }
 
 /// Where the database's URL is.
@@ -58,24 +60,21 @@ pub enum Value {
 }
 
 impl Sources {
-    /// Reads a container of a pod template. `named` is what the owner of the resource says himself.
+    /// Reads the containers of two pod templates. `named` is what the owner of the resource says himself.
     #[must_use]
-    pub fn new(container: Option<&Container>, config_maps: &ConfigMaps, named: Option<&SecretKey>) -> Self {
-        let variables = Variables {
+    pub fn new(
+        api: Option<&Container>,
+        processor: Option<&Container>,
+        config_maps: &ConfigMaps,
+        named: Option<&SecretKey>,
+    ) -> Self {
+        let of = |container| Variables {
             container,
             config_maps,
         };
-        let url = match (named, variables.value(env::DATABASE_URL)) {
-            (Some(key), _) => Url::Keys(vec![key.clone()]),
-            (None, Some(Value::Key(key))) => Url::Keys(vec![key]),
-            (None, Some(Value::Literal(url))) => Url::Literal(url),
-            (None, None) => variables.parts().unwrap_or_else(|| variables.anywhere()),
-        };
-        let task_processor = match variables.value(env::TASK_PROCESSOR_DATABASE_URL) {
-            Some(Value::Key(key)) => Some(Url::Keys(vec![key])),
-            Some(Value::Literal(url)) => Some(Url::Literal(url)),
-            None => None,
-        };
+        let variables = of(api);
+        let url = named.map_or_else(|| variables.main(), |key| Url::Keys(vec![key.clone()]));
+        let task_processor = variables.separate();
         let django = match variables.value(env::DJANGO_SECRET_KEY) {
             Some(Value::Key(key)) => Some(key),
             _ => None,
@@ -84,6 +83,10 @@ impl Sources {
             url,
             task_processor,
             django,
+            of_processor: processor.map(|container| {
+                let variables = of(Some(container));
+                (variables.main(), variables.separate())
+            }),
         }
     }
 
@@ -103,6 +106,21 @@ struct Variables<'a> {
 }
 
 impl Variables<'_> {
+    fn main(&self) -> Url {
+        match self.value(env::DATABASE_URL) {
+            Some(Value::Key(key)) => Url::Keys(vec![key]),
+            Some(Value::Literal(url)) => Url::Literal(url),
+            None => self.parts().unwrap_or_else(|| self.anywhere()),
+        }
+    }
+
+    fn separate(&self) -> Option<Url> {
+        match self.value(env::TASK_PROCESSOR_DATABASE_URL)? {
+            Value::Key(key) => Some(Url::Keys(vec![key])),
+            Value::Literal(url) => Some(Url::Literal(url)),
+        }
+    }
+
     /// A variable's value, as far as it may be told without reading a Secret.
     fn value(&self, name: &str) -> Option<Value> {
         let container = self.container?;
@@ -184,6 +202,17 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
         Some(source) => Some(parsed(&mut reader, source).await),
         None => None,
     };
+    // Each Secret is read once, so this costs a read only where the two differ.
+    let of_processor = match &sources.of_processor {
+        Some((main, separate)) => Some(ProcessorDatabases {
+            database: identity(&parsed(&mut reader, main).await),
+            task_processor_database: match separate {
+                Some(source) => Some(identity(&parsed(&mut reader, source).await)),
+                None => None,
+            },
+        }),
+        None => None,
+    };
     let django = match &sources.django {
         Some(key) => reader.value(key).await,
         None => SecretState::Unread,
@@ -194,6 +223,7 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
             migration_database: database.clone(),
             database,
             task_processor_database: task_processor_url.as_ref().map(identity),
+            of_processor,
             django: django.map(|_| ()),
             // Nothing is started with it; that nothing is missing is what counts.
             hash: matches!(url, SecretState::Present(_)).then(String::new),

@@ -6,7 +6,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::Job,
-    core::v1::{Pod, PodTemplateSpec, Service},
+    core::v1::{Pod, Service},
     networking::v1::Ingress,
 };
 use kube::{
@@ -205,19 +205,6 @@ impl<'a> Selected<'a> {
             .filter_map(move |pod| Some((component(pod)?, pod.as_ref())))
     }
 
-    /// The names of the `ConfigMaps` that the components' containers read.
-    #[must_use]
-    pub fn config_maps(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .deployments()
-            .filter_map(|(_, deployment)| deployment.spec.as_ref())
-            .flat_map(|spec| config_maps(&spec.template))
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-
     /// What stands in front of the API's pods.
     #[must_use]
     pub fn front(&self, objects: &Objects) -> FrontSeen {
@@ -313,32 +300,6 @@ fn pick<'a, T: ResourceExt>(objects: &'a [Arc<T>], pick: Option<&Pick>) -> impl 
             Some(Pick::Labels(selector)) => selector.matches(object.labels()),
             None => false,
         })
-}
-
-fn config_maps(template: &PodTemplateSpec) -> Vec<String> {
-    let pods = template.spec.as_ref();
-    let containers = pods
-        .into_iter()
-        .flat_map(|pods| pods.init_containers.iter().flatten().chain(&pods.containers));
-    containers
-        .flat_map(|container| {
-            let sources = container.env_from.iter().flatten();
-            let whole = sources.filter_map(|source| Some(source.config_map_ref.as_ref()?.name.clone()));
-            let variables = container.env.iter().flatten();
-            let keys = variables.filter_map(|variable| {
-                Some(
-                    variable
-                        .value_from
-                        .as_ref()?
-                        .config_map_key_ref
-                        .as_ref()?
-                        .name
-                        .clone(),
-                )
-            });
-            whole.chain(keys).collect::<Vec<_>>()
-        })
-        .collect()
 }
 
 /// The Services that an Ingress leads to.

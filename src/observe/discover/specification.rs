@@ -53,7 +53,8 @@ pub struct Adoption {
 #[must_use]
 pub fn adoption(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps) -> Adoption {
     let api = selected.api.and_then(flagsmith);
-    let sources = Sources::new(api, config_maps, subject.database.as_ref());
+    let processor = selected.task_processor.and_then(flagsmith);
+    let sources = Sources::new(api, processor, config_maps, subject.database.as_ref());
     let mut adoption = Adoption {
         spec: empty(),
         unsupported: Vec::new(),
@@ -167,15 +168,15 @@ impl Adoption {
                     .iter()
                     .find_map(|name| state.environment.value(name)?.parse::<i32>().ok())
             };
-            if let Some(threads) = number(&["TASK_PROCESSOR_NUM_THREADS"]) {
+            if let Some(threads) = number(&[env::TASK_PROCESSOR_NUM_THREADS]) {
                 spec.threads = threads;
             }
             if let Some(size) = number(&["TASK_PROCESSOR_QUEUE_POP_SIZE"]) {
                 spec.queue_pop_size = size;
             }
             let interval = [
-                "TASK_PROCESSOR_SLEEP_INTERVAL_MS",
-                "TASK_PROCESSOR_SLEEP_INTERVAL",
+                env::TASK_PROCESSOR_SLEEP_INTERVAL_MS,
+                env::TASK_PROCESSOR_SLEEP_INTERVAL,
             ];
             if let Some(interval) = number(&interval) {
                 spec.sleep_interval_milliseconds = interval;

@@ -8,9 +8,6 @@ use crate::{
     validate::Installation,
 };
 
-/// The value of `TASK_RUN_METHOD` with which the API queues its tasks.
-const QUEUED: &str = "TASK_PROCESSOR";
-
 /// What starts a task processor that neither migrates nor, in any release since 2.170.0, fails to work.
 const WORK: &[&str] = &["start", "task-processor"];
 
@@ -63,7 +60,7 @@ fn absent(installation: &Installation, api: &WorkloadState, container: &Containe
     let method = method(container)?;
     let tool = &installation.tool;
     let seen = format!("Deployment {}: {}", api.name, described(method));
-    if method != QUEUED {
+    if method != env::QUEUED {
         return Some(diagnosis(
             Code::TaskRunMethodUnset,
             Severity::Info,
@@ -169,13 +166,13 @@ fn idle(
     container: &ContainerState,
     processor: &WorkloadState,
 ) -> Option<Diagnosis> {
-    let method = method(container).filter(|method| *method != QUEUED)?;
+    let method = method(container).filter(|method| *method != env::QUEUED)?;
     if processor.desired == 0 {
         return None;
     }
     let change = match &installation.tool {
         Tool::Helm { .. } => Change::EnableTaskProcessor,
-        _ => Change::Env(Component::Api, env::TASK_RUN_METHOD, QUEUED),
+        _ => Change::Env(Component::Api, env::TASK_RUN_METHOD, env::QUEUED),
     };
     Some(diagnosis(
         Code::TaskRunMethodUnset,

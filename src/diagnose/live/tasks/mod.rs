@@ -8,6 +8,7 @@ mod connections;
 mod failing;
 mod growing;
 mod locks;
+mod mismatch;
 mod processor;
 mod sleep;
 mod stalled;
@@ -57,6 +58,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
     let absent = processor::check(installation, seen);
     let nobody_works = !absent.is_empty();
     found.extend(absent);
+    found.extend(mismatch::check(installation, seen));
     found.extend(sleep::check(installation, seen));
     for look in looks(installation, seen) {
         if !nobody_works {
