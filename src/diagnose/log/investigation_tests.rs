@@ -394,6 +394,67 @@ fn healthy_noise_is_healthy() {
     assert_eq!(codes(Component::Api, &log), []);
 }
 
+/// Caches, analytics and tracing speak of refused connections, time-outs and migrations in the words of PostgreSQL.
+#[rstest]
+#[case::redis(
+    "django_redis.cache",
+    "Exception ignored",
+    "ConnectionRefusedError: [Errno 111] Connection refused\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/x/redis/connection.py\", line 1, in connect\nredis.exceptions.ConnectionError: Error 111 connecting to redis:6379. Connection refused."
+)]
+#[case::redis_is_slow(
+    "django_redis.cache",
+    "Exception ignored",
+    "redis.exceptions.TimeoutError: Timeout reading from socket"
+)]
+#[case::redis_is_full(
+    "django_redis.cache",
+    "Exception ignored",
+    "redis.exceptions.ResponseError: OOM command not allowed when used memory > 'maxmemory'."
+)]
+#[case::redis_asks_for_a_password(
+    "django_redis.cache",
+    "Exception ignored",
+    "redis.exceptions.AuthenticationError: invalid username-password pair or user is disabled."
+)]
+#[case::clickhouse(
+    "app_analytics",
+    "could not write usage",
+    "clickhouse_connect.driver.exceptions.OperationalError: Error HTTPConnectionPool(host='clickhouse', port=8123): Max retries exceeded (Caused by NewConnectionError(': Failed to establish a new connection: [Errno 111] Connection refused')) executing HTTP request attempt 1"
+)]
+#[case::clickhouse_native(
+    "app_analytics",
+    "could not write usage",
+    "clickhouse_driver.errors.NetworkError: Code: 210. Connection refused (clickhouse:9000)"
+)]
+#[case::clickhouse_lacks_a_table(
+    "app_analytics",
+    "could not write usage",
+    "clickhouse_driver.errors.ServerException: Code: 60. DB::Exception: Table flagsmith.usage does not exist."
+)]
+#[case::tracing(
+    "opentelemetry.sdk.trace.export",
+    "Exception while exporting Span batch.",
+    "requests.exceptions.ConnectionError: HTTPConnectionPool(host='otel', port=4318): Max retries exceeded with url: /v1/traces (Caused by NameResolutionError(\"Failed to resolve 'otel' ([Errno -2] Name or service not known)\"))"
+)]
+#[case::tracing_times_out(
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "Failed to export traces to otel:4317, error code: StatusCode.DEADLINE_EXCEEDED",
+    "requests.exceptions.ReadTimeout: HTTPConnectionPool(host='otel', port=4318): Read timed out. (read timeout=10)"
+)]
+#[case::influx(
+    "app_analytics.influxdb_wrapper",
+    "API Usage tracking failed",
+    "influxdb_client.rest.ApiException: (401)\nReason: Unauthorized\nHTTP response body: unauthorized access"
+)]
+fn other_services_are_not_the_database(#[case] logger: &str, #[case] message: &str, #[case] failure: &str) {
+    let traceback =
+        format!("Traceback (most recent call last):\n  File \"/x/y.py\", line 1, in call\n{failure}\n\n");
+    for component in [Component::Api, Component::TaskProcessor] {
+        let noise = record(1, "error", logger, message) + &traceback;
+        assert_eq!(codes(component, &noise.repeat(3)), [], "{component:?}");
+    }
+}
+
 #[test]
 fn no_secret_reaches_a_diagnosis() {
     let log = "psycopg2.OperationalError: connection to server at \"db\", port 5432 failed: FATAL:  password authentication failed for user \"u\" (postgres://u:s3cr3tvalue@db/x)\n\
