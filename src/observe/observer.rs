@@ -267,10 +267,15 @@ impl Observer {
         }
     }
 
-    /// Looks at the databases now where a log has just said that they cannot be connected to.
+    /// Looks at the databases now where a log has just said that they cannot be connected to, and at the next pass
+    /// with their URLs as they are by then.
     fn doubt_database(&self, uid: &str, looks: &CloseLooks, now: Timestamp) {
         if let Some(databases) = self.databases.as_ref().filter(|_| doubted(looks, now)) {
             databases.look_again(uid);
+            self.looks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(uid);
         }
     }
 
