@@ -1,5 +1,7 @@
 //! What the logs of an installation's pods show.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Component, Diagnosis, Severity};
 use crate::{
     diagnose::Code,
@@ -9,6 +11,10 @@ use crate::{
 /// Pods that are named as showing the same; the first one's words stand for all.
 const NAMED: usize = 3;
 
+/// How long a connection that was lost, or refused for want of room, is a trouble after it was had again: those that
+/// come and go do so within minutes.
+const COMES_BACK: SignedDuration = SignedDuration::from_mins(2);
+
 /// One diagnosis for each cause and component, over all pods.
 pub(super) fn check(seen: &Observation) -> Vec<Diagnosis> {
     let mut found: Vec<Diagnosis> = Vec::new();
@@ -16,7 +22,7 @@ pub(super) fn check(seen: &Observation) -> Vec<Diagnosis> {
         for (_, diagnosis) in reading
             .found
             .iter()
-            .filter(|(_, it)| holds(seen, reading, it.code))
+            .filter(|(last, it)| holds(seen, reading, *last, it.code))
         {
             let new = weighed(reading, diagnosis);
             match found
@@ -65,13 +71,14 @@ fn pod_component<'a>(seen: &'a Observation, reading: &LogReading) -> Option<&'a 
 
 /// Whether it still holds: the log of a ready pod says what was, and its own readiness check and the operator's
 /// connection say that the database works now.
-fn holds(seen: &Observation, reading: &LogReading, code: Code) -> bool {
+fn holds(seen: &Observation, reading: &LogReading, last: Timestamp, code: Code) -> bool {
+    let comes_back = matches!(
+        code,
+        Code::DatabaseConnectionsExhausted | Code::DatabaseConnectionLost
+    );
     let over = matches!(reading.run, Run::Sample(_))
         && code.is_connection()
-        && !matches!(
-            code,
-            Code::DatabaseConnectionsExhausted | Code::DatabaseConnectionLost
-        )
+        && (!comes_back || seen.now.duration_since(last) >= COMES_BACK)
         && matches!(
             seen.database,
             DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed
@@ -92,6 +99,13 @@ fn weighed(reading: &LogReading, diagnosis: &Diagnosis) -> Diagnosis {
         Code::TaskProcessorMigratesItself => Severity::Info,
         _ => Severity::Warning,
     };
+    let mut evidence: Vec<String> = Vec::new();
+    for line in &diagnosis.evidence {
+        // The same words at other lines of the log.
+        if !evidence.contains(line) {
+            evidence.push(line.clone());
+        }
+    }
     let severity = if matches!(reading.run, Run::Sample(_)) && !silent {
         diagnosis.severity.max(least)
     } else {
@@ -99,6 +113,7 @@ fn weighed(reading: &LogReading, diagnosis: &Diagnosis) -> Diagnosis {
     };
     Diagnosis {
         severity,
+        evidence,
         ..diagnosis.clone()
     }
 }

@@ -570,6 +570,35 @@ fn what_a_ready_pod_logged_of_a_database_that_works_again_is_over() {
     assert_eq!(of(&seen), []);
 }
 
+/// Whoever looks once reads ten minutes of a log.
+#[rstest]
+#[case::a_moment_ago(10, 1)]
+#[case::minutes_ago(300, 0)]
+fn a_connection_that_was_lost_and_had_again(#[case] seconds: i64, #[case] expected: usize) {
+    let lost = "2026-11-22T15:40:56.9Z [error    ] Error handling tasks from database 'default': django.db.utils.OperationalError('server closed the connection unexpectedly') [task_processor.threads]\n";
+    let mut sampled = reading(
+        Component::TaskProcessor,
+        "flagsmith-task-processor-abc",
+        Run::Sample(observation().now),
+        &lost.repeat(3),
+    );
+    for (last, _) in &mut sampled.found {
+        *last = observation().now - SignedDuration::from_secs(seconds);
+    }
+    let found = of(&Observation {
+        close_looks: CloseLooks {
+            logs: vec![sampled],
+            warnings: Vec::new(),
+        },
+        ..running()
+    });
+    assert_eq!(found.len(), expected, "{found:#?}");
+    for diagnosis in &found {
+        assert_eq!(diagnosis.code, Code::DatabaseConnectionLost);
+        assert_eq!(diagnosis.evidence.len(), 1, "{diagnosis:#?}");
+    }
+}
+
 #[test]
 fn a_worker_that_is_killed_in_a_ready_pod_is_a_warning() {
     let killed = "2026-11-22T15:40:56.9Z [error    ] Worker (pid:24526) was sent SIGKILL! Perhaps out of memory? [gunicorn.error]\n";

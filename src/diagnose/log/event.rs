@@ -86,7 +86,8 @@ pub struct Frames {
     pub threaded_worker: bool,
     /// Django's operations that build an index without locking the table.
     pub concurrent_index: bool,
-    /// Django's request handler: the exception failed one request, not the process.
+    /// Django's request handler, or a health check in a thread of its own, of which one looks at migrations: the
+    /// exception failed one request, not the process.
     pub request: bool,
 }
 
@@ -101,7 +102,7 @@ impl Frames {
         self.sync_worker |= line.contains("gunicorn/workers/sync.py");
         self.threaded_worker |= line.contains("gunicorn/workers/gthread.py");
         self.concurrent_index |= line.contains("contrib/postgres/operations.py");
-        self.request |= line.contains("core/handlers/");
+        self.request |= line.contains("core/handlers/") || line.contains("health_check/");
     }
 }
 
