@@ -2,6 +2,7 @@
 
 mod autoscaler;
 mod busy;
+mod children;
 mod classes;
 mod close_look;
 mod config_maps;
@@ -9,6 +10,7 @@ mod container;
 pub mod database;
 pub mod discover;
 mod due;
+mod exposure;
 mod front;
 pub mod index;
 mod kills;

@@ -1,7 +1,7 @@
 //! Puts one observation together.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,23 +9,20 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
-    batch::v1::Job,
-    core::v1::{Pod, Service},
-    networking::v1::Ingress,
+    core::v1::Pod,
 };
 use kube::Client;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::{
-    Busy, CloseLooker, CloseLooks, DatabaseProbe, ExposureState, FrontSeen, JobOutcome, JobState,
-    Observation, PodSummary, Pulse, SecretState, Secrets, Watched, Watches, WorkloadState,
+    Busy, CloseLooker, CloseLooks, DatabaseProbe, FrontSeen, Observation, PodSummary, Pulse, Secrets,
+    Watches, WorkloadState,
+    children::Children,
     classes::Classes,
     config_maps,
     database::{Databases, Queues},
     discover::{self, Found, Objects, Selected, Sources},
     due::{self, Due},
-    index::Snapshot,
+    exposure,
     kills::Kills,
     secrets::{self, Read},
 };
@@ -34,7 +31,6 @@ use crate::{
     build::Component,
     child::{Kind, marks},
     controller::metrics::Metrics,
-    decide::database_label,
     timeouts::Regime,
     validate::{DatabaseUrl, Installation, SecretKey, Subject},
 };
@@ -171,7 +167,8 @@ impl Observer {
         previous: FlagsmithDeploymentStatus,
         now: Timestamp,
     ) -> Observation {
-        let running = self.pods(installation);
+        let children = Children::new(&self.watches, installation);
+        let running = children.pods();
         let pods: Vec<PodSummary> = running.iter().map(PodSummary::from).collect();
         let look = self
             .look(installation, None, pods.iter().any(PodSummary::misses_something))
@@ -180,19 +177,14 @@ impl Observer {
         let close_looks = Box::pin(self.close.look(&installation.identity, &pods, regime, now)).await;
         self.doubt_database(&installation.identity.uid, &close_looks, now);
         let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;
-        let (backups, jobs): (Vec<Job>, Vec<Job>) = self
-            .owned_of::<Job>(installation, Kind::Job)
-            .into_iter()
-            .partition(is_backup);
-        let states = |jobs: &[Job]| jobs.iter().map(JobState::from).collect::<Vec<_>>();
-        let (backups, jobs) = (states(&backups), states(&jobs));
-        let front = self.front(installation).await;
+        let (backups, jobs) = children.jobs();
+        let front = self.with_controller(FrontSeen::of(&children, installation)).await;
         let busy = self.busy(&installation.identity.uid, &pods);
         let probe_kills = self
             .kills
             .of(&self.client, running.iter().map(|pod| (component(pod), pod)), now)
             .await;
-        let [api, task_processor, frontend] = self.workloads(installation).await;
+        let [api, task_processor, frontend] = self.workloads(&children, installation).await;
         let before = due::Before {
             previous: &previous,
             workloads: [api.as_ref(), task_processor.as_ref()],
@@ -210,26 +202,25 @@ impl Observer {
             api,
             task_processor,
             frontend,
-            embedded_database: self
+            embedded_database: children
                 .owned::<StatefulSet>(
-                    installation,
                     Kind::StatefulSet,
                     &installation.child(Component::Database.as_str()),
                 )
                 .map(|set| WorkloadState::from(&set)),
             jobs,
-            foreign_migration: self
-                .foreign_migration(installation, &look.secrets)
+            foreign_migration: children
+                .foreign_migration(&look.secrets.migration_database)
                 .or(ahead.foreign_pod),
             close_looks,
             pods,
-            foreign_autoscalers: self.foreign_autoscalers(installation),
+            foreign_autoscalers: children.foreign_autoscalers(),
             migrators: Vec::new(),
             release_assumed: false,
             services: Vec::new(),
             releases: Vec::new(),
             http_route_api: self.watches.http_route(),
-            exposure: self.exposure(installation),
+            exposure: exposure::seen(&children, installation),
             front,
             probe_kills,
             busy,
@@ -373,11 +364,15 @@ impl Observer {
     }
 
     /// The Deployments of API, task processor and frontend, with what `ConfigMaps` tell their pods.
-    async fn workloads(&self, installation: &Installation) -> [Option<WorkloadState>; 3] {
+    async fn workloads(
+        &self,
+        children: &Children<'_>,
+        installation: &Installation,
+    ) -> [Option<WorkloadState>; 3] {
         let deployments: [Option<Deployment>; 3] =
             [Component::Api, Component::TaskProcessor, Component::Frontend].map(|component| {
                 let name = installation.child(component.as_str());
-                self.owned(installation, Kind::Deployment, &name)
+                children.owned(Kind::Deployment, &name)
             });
         let present: Vec<&Deployment> = deployments.iter().flatten().collect();
         let config_maps = self
@@ -387,118 +382,12 @@ impl Observer {
         deployments.map(|deployment| Some(WorkloadState::new(&deployment?, &config_maps)))
     }
 
-    fn owned<T: DeserializeOwned>(&self, installation: &Installation, kind: Kind, name: &str) -> Option<T> {
-        let snapshot =
-            self.watches
-                .index
-                .get(Watched::Child(kind), &installation.identity.namespace, name)?;
-        snapshot
-            .owned_by(&installation.identity.uid)
-            .then(|| snapshot.parse())?
-    }
-
-    fn owned_of<T: DeserializeOwned>(&self, installation: &Installation, kind: Kind) -> Vec<T> {
-        let identity = &installation.identity;
-        self.snapshots(installation, Watched::Child(kind))
-            .filter(|(_, snapshot)| snapshot.owned_by(&identity.uid))
-            .filter_map(|(_, snapshot)| snapshot.parse())
-            .collect()
-    }
-
-    fn snapshots(
-        &self,
-        installation: &Installation,
-        kind: Watched,
-    ) -> impl Iterator<Item = (String, Arc<Snapshot>)> {
-        let name = installation.identity.name.clone();
-        self.watches
-            .index
-            .named(kind, &installation.identity.namespace, &name)
-            .into_iter()
-            .filter(move |(_, snapshot)| snapshot.instance.as_ref() == Some(&name))
-    }
-
-    fn pods(&self, installation: &Installation) -> Vec<Pod> {
-        self.snapshots(installation, Watched::Pod)
-            .filter_map(|(_, snapshot)| snapshot.parse::<Pod>())
-            .collect()
-    }
-
-    /// A running migration of another installation on the same database.
-    fn foreign_migration(&self, installation: &Installation, secrets: &Secrets) -> Option<String> {
-        let SecretState::Present(identity) = &secrets.migration_database else {
-            return None;
-        };
-        self.watches
-            .index
-            .jobs_on(&database_label(identity))
-            .into_iter()
-            .find_map(|(key, snapshot)| {
-                let foreign = !snapshot.owned_by(&installation.identity.uid);
-                let active = || {
-                    snapshot
-                        .parse::<Job>()
-                        .is_some_and(|job| JobState::from(&job).outcome == JobOutcome::Active)
-                };
-                (foreign && active()).then(|| format!("{}/{}", key.namespace, key.name))
-            })
-    }
-
-    fn foreign_autoscalers(&self, installation: &Installation) -> BTreeSet<String> {
-        let identity = &installation.identity;
-        self.watches
-            .index
-            .in_namespace(Watched::Child(Kind::HorizontalPodAutoscaler), &identity.namespace)
-            .into_iter()
-            .filter(|(_, snapshot)| !snapshot.owned_by(&identity.uid))
-            .filter_map(|(_, snapshot)| super::autoscaler::target(&snapshot))
-            .collect()
-    }
-
-    /// The Ingress or HTTPRoute as it is, and whose it is.
-    async fn front(&self, installation: &Installation) -> FrontSeen {
-        let mut front = FrontSeen::default();
-        let Some(exposure) = &installation.exposure else {
-            return front;
-        };
-        let name = &installation.identity.name;
-        if let Some(service) = self.owned::<Service>(
-            installation,
-            Kind::Service,
-            &installation.child(Component::Api.as_str()),
-        ) {
-            front.see_service(&service.metadata);
-        }
-        if let Some(wanted) = &exposure.ingress {
-            match self.owned::<Ingress>(installation, Kind::Ingress, name) {
-                Some(ingress) => front.see_ingress(&ingress),
-                None => front.class = wanted.class_name.clone(),
-            }
-            return self.with_controller(front).await;
-        }
-        if let Some(route) = self.owned::<Value>(installation, Kind::HttpRoute, name) {
-            front.see_route(&route);
-        }
-        front
-    }
-
     /// With the controller of the Ingress's class.
     async fn with_controller(&self, mut front: FrontSeen) -> FrontSeen {
         if let Some(class) = &front.class {
             front.controller = self.classes.controller(&self.client, class).await;
         }
         front
-    }
-
-    fn exposure(&self, installation: &Installation) -> Option<ExposureState> {
-        let exposure = installation.exposure.as_ref()?;
-        let name = &installation.identity.name;
-        if exposure.ingress.is_some() {
-            let ingress: Ingress = self.owned(installation, Kind::Ingress, name)?;
-            return Some(ingress_state(&ingress));
-        }
-        let route: Value = self.owned(installation, Kind::HttpRoute, name)?;
-        Some(route_state(&route))
     }
 }
 
@@ -510,34 +399,12 @@ fn component(pod: &Pod) -> &str {
         .map_or("", String::as_str)
 }
 
-fn is_backup(job: &Job) -> bool {
-    let labels = job.metadata.labels.as_ref();
-    labels
-        .and_then(|labels| labels.get(marks::COMPONENT))
-        .map(String::as_str)
-        == Some(Component::Backup.as_str())
-}
-
 /// Which containers of task processors run.
 fn processors(pods: &[PodSummary]) -> Vec<(String, Option<Timestamp>)> {
     pods.iter()
         .filter(|pod| pod.component == Component::TaskProcessor.as_str())
         .map(|pod| (pod.name.clone(), pod.started))
         .collect()
-}
-
-/// An Ingress is served when a controller has given it an address.
-pub(super) fn ingress_state(ingress: &Ingress) -> ExposureState {
-    let balancer = ingress
-        .status
-        .as_ref()
-        .and_then(|status| status.load_balancer.as_ref());
-    let addresses = balancer.and_then(|balancer| balancer.ingress.as_ref());
-    if addresses.is_some_and(|addresses| !addresses.is_empty()) {
-        ExposureState::Accepted
-    } else {
-        ExposureState::Waiting
-    }
 }
 
 /// Whether a log that was read a moment ago says that the database cannot be connected to.
@@ -547,24 +414,4 @@ fn doubted(looks: &CloseLooks, now: Timestamp) -> bool {
         let ago = Duration::try_from(now.duration_since(*last)).unwrap_or_default();
         diagnosis.code.is_connection() && ago < FRESH_WHILE_FAILING
     })
-}
-
-/// An HTTPRoute is accepted when every Gateway that answered says so (condition Accepted of each parent).
-pub(super) fn route_state(route: &Value) -> ExposureState {
-    let parents = route.pointer("/status/parents").and_then(Value::as_array);
-    let conditions: Vec<&Value> = parents
-        .into_iter()
-        .flatten()
-        .filter_map(|parent| parent["conditions"].as_array())
-        .flatten()
-        .filter(|condition| condition["type"] == "Accepted")
-        .collect();
-    match conditions.iter().find(|condition| condition["status"] == "False") {
-        Some(refusal) => {
-            let text = |key: &str| refusal[key].as_str().unwrap_or_default().to_owned();
-            ExposureState::Rejected(format!("{}: {}", text("reason"), text("message")))
-        }
-        None if conditions.is_empty() => ExposureState::Waiting,
-        None => ExposureState::Accepted,
-    }
 }

@@ -26,7 +26,7 @@ use kube::ResourceExt as _;
 use super::{
     ConfigMaps, DatabaseProbe, Observation, Secrets, WorkloadState,
     database::Queues,
-    observer::{ingress_state, route_state},
+    exposure::{ingress_state, route_state},
 };
 use crate::{
     api::FlagsmithDeploymentStatus,

@@ -1,0 +1,174 @@
+//! What pods' logs say beside what is seen of them.
+
+use jiff::SignedDuration;
+use rstest::rstest;
+
+use super::{codes, of, pod, running};
+use crate::diagnose::{Code, Component, Severity, diagnose_log};
+use crate::fixtures::observation;
+use crate::observe::database::QueueProbe;
+use crate::observe::{CloseLooks, LogReading, Observation, PodProblem, Run};
+
+/// What a log showed, read by the reader itself.
+fn reading(component: Component, pod: &str, run: Run, log: &str) -> LogReading {
+    let found = diagnose_log(component, None, &format!("log of pod {pod}"), log.as_bytes());
+    LogReading {
+        pod: pod.to_owned(),
+        container: "flagsmith".to_owned(),
+        component,
+        run,
+        at: observation().now,
+        found: found.into_iter().map(|it| (observation().now, it)).collect(),
+    }
+}
+
+const REFUSED: &str = "2026-11-22T15:40:56.9Z [warning  ] Error was: OperationalError: connection to server at \"10.0.0.9\", port 5432 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections? [common.core.management.commands.waitfordb]\n2026-11-22T15:41:01.9Z [error    ] Failed to connect to DB within 5 seconds. [common.core.management.commands.waitfordb]\n";
+
+#[test]
+fn a_database_that_only_the_pods_log_knows_to_be_down_explains_their_crashes() {
+    let crashing = pod(
+        "api",
+        vec![PodProblem::CrashLoop {
+            restarts: 3,
+            exit_code: Some(1),
+            reason: None,
+            message: None,
+        }],
+    );
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(
+                Component::Api,
+                "flagsmith-api-abc",
+                Run::Failed { restarts: 3 },
+                REFUSED,
+            )],
+            warnings: Vec::new(),
+        },
+        pods: vec![crashing],
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [Code::DatabaseUnreachable], "{found:#?}");
+    assert!(
+        found[0].evidence[0].starts_with("log of pod flagsmith-api-abc: "),
+        "{found:#?}"
+    );
+    assert!(
+        found[0]
+            .evidence
+            .iter()
+            .any(|line| line.starts_with("therefore, api: ")),
+        "{found:#?}"
+    );
+    assert!(found[0].message.contains("10.0.0.9"), "{found:#?}");
+}
+
+#[test]
+fn what_a_ready_pod_logged_of_a_database_that_works_again_is_over() {
+    let sampled = reading(
+        Component::Api,
+        "flagsmith-api-abc",
+        Run::Sample(observation().now),
+        REFUSED,
+    );
+    assert!(!sampled.found.is_empty());
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![sampled],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    assert_eq!(of(&seen), []);
+}
+
+/// Whoever looks once reads ten minutes of a log.
+#[rstest]
+#[case::a_moment_ago(10, 1)]
+#[case::minutes_ago(300, 0)]
+fn a_connection_that_was_lost_and_had_again(#[case] seconds: i64, #[case] expected: usize) {
+    let lost = "2026-11-22T15:40:56.9Z [error    ] Error handling tasks from database 'default': django.db.utils.OperationalError('server closed the connection unexpectedly') [task_processor.threads]\n";
+    let mut sampled = reading(
+        Component::TaskProcessor,
+        "flagsmith-task-processor-abc",
+        Run::Sample(observation().now),
+        &lost.repeat(3),
+    );
+    for (last, _) in &mut sampled.found {
+        *last = observation().now - SignedDuration::from_secs(seconds);
+    }
+    let found = of(&Observation {
+        close_looks: CloseLooks {
+            logs: vec![sampled],
+            warnings: Vec::new(),
+        },
+        ..running()
+    });
+    assert_eq!(found.len(), expected, "{found:#?}");
+    for diagnosis in &found {
+        assert_eq!(diagnosis.code, Code::DatabaseConnectionLost);
+        assert_eq!(diagnosis.evidence.len(), 1, "{diagnosis:#?}");
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_in_a_ready_pod_is_a_warning() {
+    let killed = "2026-11-22T15:40:56.9Z [error    ] Worker (pid:24526) was sent SIGKILL! Perhaps out of memory? [gunicorn.error]\n";
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(
+                Component::Api,
+                "flagsmith-api-abc",
+                Run::Sample(observation().now),
+                killed,
+            )],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [Code::GunicornWorkerOutOfMemory]);
+    assert_eq!(found[0].severity, Severity::Warning);
+}
+
+#[test]
+fn whether_tasks_wait_is_for_the_task_tables_to_say() {
+    let hanging = "2026-11-22T15:40:56.9Z [warning  ] 3 unhealthy threads detected [task_processor.thread_monitoring]\n".repeat(60);
+    let mut seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(
+                Component::TaskProcessor,
+                "flagsmith-task-processor-abc",
+                Run::Sample(observation().now),
+                &hanging,
+            )],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    seen.queues.default = QueueProbe::NotProbed;
+    assert_eq!(codes(&of(&seen)), [Code::TaskQueueStalled]);
+    seen.queues.default = QueueProbe::Seen(Box::default());
+    assert!(!codes(&of(&seen)).contains(&Code::TaskQueueStalled));
+}
+
+#[test]
+fn a_processor_that_has_migrated_and_serves_is_a_note() {
+    let migrated = "Operations to perform:\n  Apply all migrations: auth\nRunning migrations:\n  Applying auth.0001_initial... OK\n";
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(
+                Component::TaskProcessor,
+                "flagsmith-task-processor-abc",
+                Run::Sample(observation().now),
+                migrated,
+            )],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [Code::TaskProcessorMigratesItself]);
+    assert_eq!(found[0].severity, Severity::Info);
+}

@@ -1,0 +1,106 @@
+//! What the watches hold of one installation, and of its neighbours. No request.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use serde::de::DeserializeOwned;
+
+use super::{
+    JobOutcome, JobState, SecretState, Watched, Watches, autoscaler,
+    index::{Index, Snapshot},
+};
+use crate::{
+    build::Component,
+    child::{Kind, marks},
+    decide::database_label,
+    validate::{DatabaseIdentity, Identity, Installation},
+};
+
+/// The children of one installation.
+pub(super) struct Children<'a> {
+    index: &'a Index,
+    identity: &'a Identity,
+}
+
+impl<'a> Children<'a> {
+    pub(super) fn new(watches: &'a Watches, installation: &'a Installation) -> Self {
+        Self {
+            index: &watches.index,
+            identity: &installation.identity,
+        }
+    }
+
+    /// The child of this kind and name.
+    pub(super) fn owned<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<T> {
+        let snapshot = self
+            .index
+            .get(Watched::Child(kind), &self.identity.namespace, name)?;
+        snapshot.owned_by(&self.identity.uid).then(|| snapshot.parse())?
+    }
+
+    /// The backup Jobs, and the migration Jobs.
+    pub(super) fn jobs(&self) -> (Vec<JobState>, Vec<JobState>) {
+        let (backups, jobs): (Vec<Job>, Vec<Job>) = self
+            .snapshots(Watched::Child(Kind::Job))
+            .filter(|snapshot| snapshot.owned_by(&self.identity.uid))
+            .filter_map(|snapshot| snapshot.parse())
+            .partition(is_backup);
+        let states = |jobs: Vec<Job>| jobs.iter().map(JobState::from).collect();
+        (states(backups), states(jobs))
+    }
+
+    pub(super) fn pods(&self) -> Vec<Pod> {
+        self.snapshots(Watched::Pod)
+            .filter_map(|snapshot| snapshot.parse())
+            .collect()
+    }
+
+    fn snapshots(&self, kind: Watched) -> impl Iterator<Item = Arc<Snapshot>> {
+        let name = self.identity.name.clone();
+        self.index
+            .named(kind, &self.identity.namespace, &name)
+            .into_iter()
+            .map(|(_, snapshot)| snapshot)
+            .filter(move |snapshot| snapshot.instance.as_ref() == Some(&name))
+    }
+
+    /// A running migration of another installation on the same database, as `namespace/name`.
+    pub(super) fn foreign_migration(&self, database: &SecretState<DatabaseIdentity>) -> Option<String> {
+        let SecretState::Present(database) = database else {
+            return None;
+        };
+        self.index
+            .jobs_on(&database_label(database))
+            .into_iter()
+            .find_map(|(key, snapshot)| {
+                let foreign = !snapshot.owned_by(&self.identity.uid);
+                let active = || {
+                    snapshot
+                        .parse::<Job>()
+                        .is_some_and(|job| JobState::from(&job).outcome == JobOutcome::Active)
+                };
+                (foreign && active()).then(|| format!("{}/{}", key.namespace, key.name))
+            })
+    }
+
+    /// What the autoscalers of others in the namespace scale.
+    pub(super) fn foreign_autoscalers(&self) -> BTreeSet<String> {
+        self.index
+            .in_namespace(
+                Watched::Child(Kind::HorizontalPodAutoscaler),
+                &self.identity.namespace,
+            )
+            .into_iter()
+            .filter(|(_, snapshot)| !snapshot.owned_by(&self.identity.uid))
+            .filter_map(|(_, snapshot)| autoscaler::target(&snapshot))
+            .collect()
+    }
+}
+
+fn is_backup(job: &Job) -> bool {
+    let labels = job.metadata.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get(marks::COMPONENT))
+        .map(String::as_str)
+        == Some(Component::Backup.as_str())
+}
