@@ -94,14 +94,17 @@ fn troubled(
         // While the container waits for its next start the kubelet still calls the failed run the present one.
         return Some(wanted(failed, container.running_since.is_some()));
     }
-    let slow = container
-        .running_since
-        .is_some_and(|since| now.duration_since(since) >= STARTING_TAKES);
     let stale = read()
         .filter(|known| known.run == Run::Unready)
         .all(|known| now.duration_since(known.at) >= AGAIN);
     // An init container that runs for long is a migration, or waits for something: both say so in their log.
-    (slow && stale && !container.ready).then(|| wanted(Run::Unready, false))
+    (stale && hangs(container, now)).then(|| wanted(Run::Unready, false))
+}
+
+/// Whether the present run is up for longer than a start takes, and not ready.
+fn hangs(container: &ContainerRun, now: Timestamp) -> bool {
+    let since = container.running_since;
+    !container.ready && since.is_some_and(|since| now.duration_since(since) >= STARTING_TAKES)
 }
 
 /// The healthy pod that was sampled least recently, when one is due.
@@ -146,9 +149,19 @@ fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<W
 pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<Wanted> {
     let pods = || pods.iter().filter(|pod| !pod.terminating);
     let troubled = pods().filter(|pod| !pod.ready).flat_map(|pod| {
-        pod.containers
-            .iter()
-            .filter_map(move |container| troubled(pod, container, &[], now))
+        pod.containers.iter().flat_map(move |container| {
+            let first = troubled(pod, container, &[], now);
+            // The run that failed may be long past: the present one says what is wrong now.
+            let present = first
+                .clone()
+                .filter(|it| it.previous && hangs(container, now))
+                .map(|it| Wanted {
+                    run: Run::Unready,
+                    previous: false,
+                    ..it
+                });
+            [first, present].into_iter().flatten()
+        })
     });
     let well = pods().filter(|pod| pod.ready).filter_map(|pod| {
         let container = pod.containers.iter().find(|container| !container.init)?;
@@ -249,6 +262,18 @@ mod tests {
             .next()
             .map(|wanted| (wanted.run, wanted.previous));
         assert_eq!(first, expected);
+    }
+
+    #[rstest]
+    #[case::just_started(3, &[(Run::Failed { restarts: 1 }, true)])]
+    #[case::up_for_long(60, &[(Run::Failed { restarts: 1 }, true), (Run::Unready, false)])]
+    fn one_look_reads_what_is_wrong_now_too(#[case] since: i64, #[case] expected: &[(Run, bool)]) {
+        let wanted = all(
+            &[pod("a", container(1, Some(since), Some(since + 5), false))],
+            now(),
+        );
+        let runs: Vec<_> = wanted.into_iter().map(|it| (it.run, it.previous)).collect();
+        assert_eq!(runs, expected);
     }
 
     #[test]

@@ -56,12 +56,19 @@ pub(super) fn migration(seen: &Observation) -> Option<Diagnosis> {
         .map(|(_, diagnosis)| diagnosis.clone())
 }
 
-/// Logs of everything but the migration Job, which has a rule of its own.
+/// Logs of everything but the migration Job, which has a rule of its own. Where the present run of a container says
+/// what is wrong, what ended the run before is history.
 fn readings(seen: &Observation) -> impl Iterator<Item = &LogReading> {
-    seen.close_looks
-        .logs
-        .iter()
-        .filter(|reading| pod_component(seen, reading) != Some("migrations"))
+    let all = || seen.close_looks.logs.iter();
+    let history = move |reading: &LogReading| {
+        matches!(reading.run, Run::Failed { .. })
+            && all().any(|other| {
+                (&other.pod, &other.container) == (&reading.pod, &reading.container)
+                    && other.run == Run::Unready
+                    && !other.found.is_empty()
+            })
+    };
+    all().filter(move |reading| pod_component(seen, reading) != Some("migrations") && !history(reading))
 }
 
 fn pod_component<'a>(seen: &'a Observation, reading: &LogReading) -> Option<&'a str> {

@@ -83,6 +83,31 @@ fn what_a_ready_pod_logged_of_a_database_that_works_again_is_over() {
     assert_eq!(of(&seen), []);
 }
 
+#[test]
+fn what_ended_the_run_before_is_history_where_the_present_one_says_what_is_wrong() {
+    let missing = REFUSED.replace(
+        "Connection refused",
+        "FATAL:  database \"flagsmiht\" does not exist",
+    );
+    let read = |run, text: &str| reading(Component::Api, "flagsmith-api-abc", run, text);
+    let mut unready = pod("api", Vec::new());
+    unready.ready = false;
+    let mut seen = Observation {
+        close_looks: CloseLooks {
+            logs: vec![
+                read(Run::Failed { restarts: 1 }, &missing),
+                read(Run::Unready, REFUSED),
+            ],
+            warnings: Vec::new(),
+        },
+        pods: vec![unready],
+        ..running()
+    };
+    assert_eq!(codes(&of(&seen)), [Code::DatabaseUnreachable]);
+    seen.close_looks.logs.truncate(1);
+    assert_eq!(codes(&of(&seen)), [Code::DatabaseNotFound]);
+}
+
 /// Whoever looks once reads ten minutes of a log.
 #[rstest]
 #[case::a_moment_ago(10, 1)]
