@@ -1,7 +1,17 @@
 //! The liveness probe ends containers that are only busy.
 
+use jiff::SignedDuration;
+
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
-use crate::{diagnose::Change, observe::Observation, timeouts::liveness_failures, validate::Installation};
+use crate::{
+    diagnose::Change,
+    observe::{Observation, ProbeKill},
+    timeouts::liveness_failures,
+    validate::Installation,
+};
+
+/// How long a container that was started again has to be up before its end may count as an incident that is over.
+const RECOVERED: SignedDuration = SignedDuration::from_mins(2);
 
 /// `timeoutSeconds` that a busy worker can keep.
 const TIMEOUT: i32 = 5;
@@ -75,9 +85,10 @@ fn of(
                 .change(&[Change::Liveness(component, TIMEOUT, failures)])
         )
     };
+    let over = kills.iter().all(|kill| recovered(seen, kill));
     Some(diagnosis(
         Code::LivenessProbeKilling,
-        Severity::Warning,
+        if over { Severity::Info } else { Severity::Warning },
         component,
         format!(
             "The kubelet restarts pods of the {} because they do not answer their liveness probe in time: every thread is busy or the processor is short. Requests that run are cut.",
@@ -88,4 +99,14 @@ fn of(
             "Find what keeps it busy (slow queries: pg_stat_activity; CPU limit), add pods or threads, and {probe}."
         ),
     ))
+}
+
+/// Whether a pod was ended once and is well since: a database that was away does that to every pod, and is over. What
+/// comes again is a pattern.
+fn recovered(seen: &Observation, kill: &ProbeKill) -> bool {
+    kill.restarts <= 1
+        && seen.pods.iter().any(|pod| {
+            let up = pod.started.map(|started| seen.now.duration_since(started));
+            pod.name == kill.pod && pod.ready && up.is_some_and(|up| up >= RECOVERED)
+        })
 }

@@ -1,3 +1,4 @@
+use jiff::SignedDuration;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, networking::v1::Ingress};
 use proptest::{prelude::*, sample::select};
 use rstest::rstest;
@@ -10,7 +11,7 @@ use crate::{
     decide::decide,
     diagnose::{Code, Diagnosis, Severity},
     fixtures::{installation, observation, spec},
-    observe::{Annotated, Busy, ExposureState, Observation, ProbeKill, WorkloadState},
+    observe::{Annotated, Busy, ExposureState, Observation, PodSummary, ProbeKill, WorkloadState},
     proxy,
     validate::Installation,
 };
@@ -280,6 +281,38 @@ fn a_container_that_its_liveness_probe_ended_is_named() {
             .any(|it| it.contains("context deadline exceeded")),
         "{found:?}"
     );
+}
+
+#[rstest]
+#[case::once_and_well_since(1, true, 600, Severity::Info)]
+#[case::a_moment_ago(1, true, 30, Severity::Warning)]
+#[case::again_and_again(3, true, 600, Severity::Warning)]
+#[case::not_well(1, false, 600, Severity::Warning)]
+fn what_happened_once_is_over(
+    #[case] restarts: i32,
+    #[case] ready: bool,
+    #[case] seconds: i64,
+    #[case] expected: Severity,
+) {
+    let installation = installation(&spec(json!({})));
+    let mut seen = made(&installation, &|_| {});
+    seen.probe_kills = vec![ProbeKill {
+        pod: "flagsmith-api-abc".to_owned(),
+        component: "api".to_owned(),
+        probe: "Liveness probe failed: context deadline exceeded".to_owned(),
+        exit_code: 137,
+        restarts,
+    }];
+    seen.pods = vec![PodSummary {
+        name: "flagsmith-api-abc".to_owned(),
+        component: "api".to_owned(),
+        ready,
+        started: Some(seen.now - SignedDuration::from_secs(seconds)),
+        ..PodSummary::default()
+    }];
+    let found = check(&installation, &seen);
+    let killed = found.iter().find(|it| it.code == Code::LivenessProbeKilling);
+    assert_eq!(killed.map(|it| it.severity), Some(expected), "{found:#?}");
 }
 
 #[rstest]
