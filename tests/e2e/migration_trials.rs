@@ -80,6 +80,8 @@ fn each_failure_has_its_name_and_its_way_out() {
         long_transaction(&place);
     });
     step("the database restarts in the middle", || restart(&place));
+    step("a full disk", || full_disk(&place));
+    step("a backup that fails, and one that succeeds", || backup(&place));
     witness.verdict();
     place.remove();
 }
@@ -219,6 +221,69 @@ fn restart(place: &Place) {
     go_back(place);
 }
 
+/// On a small file system of the database's pod: the attempt fails, and works when there is room again.
+fn full_disk(place: &Place) {
+    let shell = |command: &str| place.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", command]);
+    shell("mkdir /dev/shm/small && chmod 700 /dev/shm/small");
+    place.sql("CREATE TABLESPACE small LOCATION '/dev/shm/small'");
+    place.sql("ALTER ROLE flagsmith SET default_tablespace = small");
+    shell("head -c 1G /dev/zero > /dev/shm/fill || true");
+    tell(place, "unique-violation");
+    retry(place, "full-disk");
+    place.apply(&resource(NEW, ""));
+    await_code(place, "DatabaseDiskFull");
+    assert_eq!(pointer(&place.fsd(), "/status/version"), OLD);
+    shell("rm /dev/shm/fill");
+    place.sql("ALTER ROLE flagsmith RESET default_tablespace");
+    place.sql("DELETE FROM testbed_misbehaviour");
+    retry(place, "room-again");
+    ready_at(place, NEW);
+    go_back(place);
+}
+
+/// No migration before a backup has succeeded.
+fn backup(place: &Place) {
+    let fails = "    backup: {podTemplate: {spec: {containers: [{name: own, image: \"docker.io/local/postgres:15\", \
+        imagePullPolicy: Never, command: [sh, -c, \"echo no room for it >&2; exit 1\"]}]}}}\n";
+    retry(place, "backup-1");
+    place.apply(&resource(NEW, fails));
+    await_code(place, "BackupFailed");
+    let jobs = [
+        "get",
+        "jobs",
+        "-o",
+        "name",
+        "-l",
+        "app.kubernetes.io/version=2.265.0",
+    ];
+    let before = place.kubectl(&jobs);
+    assert_eq!(pointer(&place.fsd(), "/status/version"), OLD);
+    place.apply(BACKUPS);
+    let dumps = "    backup: {volumeClaim: {claimName: backups, image: \"docker.io/local/postgres:15\"}}\n";
+    place.apply(&resource(NEW, dumps));
+    assert_eq!(place.kubectl(&jobs), before, "no migration without the backup");
+    retry(place, "backup-2");
+    ready_at(place, NEW);
+    let migration = pointer(&place.fsd(), "/status/migration").clone();
+    println!("    {migration}");
+    let name = migration["backup"].as_str().unwrap();
+    let job = place.json(&["get", "job", name]);
+    assert_eq!(pointer(&job, "/status/succeeded"), 1);
+    assert!(
+        pointer(&job, "/status/completionTime").as_str() <= migration["started"].as_str(),
+        "the backup came first: {job} {migration}"
+    );
+    place.apply(&resource(NEW, ""));
+    go_back(place);
+}
+
+const BACKUPS: &str = "
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: backups}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+";
+
 /// Undoes the upgrade, as a user does.
 fn go_back(place: &Place) {
     let confirmed = format!("    rollback: {{from: \"{NEW}\", to: \"{OLD}\"}}\n");
@@ -241,8 +306,9 @@ fn background(place: &Place, statements: &str) -> std::process::Child {
 fn never_two_migrate_at_once() {
     operator::installed();
     let place = Place::new("crowd");
-    place.apply(&demo(OLD));
-    place.await_ready();
+    step("the first Job ends and goes while no operator looks", || {
+        unread(&place);
+    });
     place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
     tell(&place, "sleep:8");
     step("a witness that is shown two migrators sees them", || {
@@ -321,6 +387,41 @@ fn never_two_migrate_at_once() {
     );
     witness.verdict();
     place.remove();
+}
+
+/// The result of a Job that is collected before anybody has read it is not known: the next one finds nothing to do.
+fn unread(place: &Place) {
+    let scale = |replicas: &str| {
+        kubectl::kubectl(&[
+            "-n",
+            SYSTEM,
+            "scale",
+            "deployment",
+            "flagsmith-operator",
+            replicas,
+        ]);
+    };
+    place.apply(&demo(OLD));
+    wait_until(START, "a Job has started", || {
+        let pods = place.kubectl(&["get", "pods", "-l", "app.kubernetes.io/component=migrations"]);
+        pods.contains("Running").then_some(()).ok_or(pods)
+    });
+    scale("--replicas=0");
+    let label = "app.kubernetes.io/component=migrations";
+    place.kubectl(&[
+        "wait",
+        "job",
+        "-l",
+        label,
+        "--for=condition=Complete",
+        "--timeout=180s",
+    ]);
+    place.kubectl(&["delete", "job", "-l", label]);
+    assert_eq!(pointer(&place.fsd(), "/status/version"), &serde_json::Value::Null);
+    scale("--replicas=2");
+    place.await_ready();
+    let migration = pointer(&place.fsd(), "/status/migration").clone();
+    assert_eq!(migration["total"], 0, "nothing was left to do: {migration}");
 }
 
 /// A pod that migrates in an init container, as the official chart's API pods do; slowly.
