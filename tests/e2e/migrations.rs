@@ -13,7 +13,6 @@ const SESSIONS: Sessions = Sessions {
 };
 
 #[test]
-#[ignore = "not yet seen to pass: make trial-migrations"]
 fn a_migration_fails_is_mended_and_is_undone() {
     step("install the operator by its chart", operator::installed);
     let place = Place::new("migrations");
@@ -104,7 +103,7 @@ fn a_migration_fails_is_mended_and_is_undone() {
                 .map(|it| it["operation"].as_str().unwrap_or("Migrate").to_owned())
                 .collect();
             assert_eq!(&operations[..2], ["Migrate", "RollBack"], "{history}");
-            assert_eq!(place.codes(), ["EmbeddedDatabaseInUse"]);
+            assert_eq!(place.codes(), ["EmbeddedDatabaseInUse", "ProxyNotChecked"]);
         },
     );
     place.remove();
