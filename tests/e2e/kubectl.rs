@@ -78,15 +78,6 @@ pub fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&kubectl(&arguments)).unwrap()
 }
 
-/// What kubectl says, or `None` when it fails.
-pub fn try_kubectl(arguments: &[&str]) -> Option<String> {
-    let output = run("kubectl", arguments, None);
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// The object, or `None` while there is none.
 pub fn try_json(arguments: &[&str]) -> Option<Value> {
     let arguments: Vec<_> = arguments.iter().copied().chain(["-o", "json"]).collect();
