@@ -380,7 +380,8 @@ fn trouble(place: &Place, expected: &str, make: impl FnOnce()) {
             let ready = condition(&watched(place), "Ready");
             return (ready == "True").then_some(()).ok_or(ready);
         };
-        if !followed.contains(&about(first)) {
+        let command = first["remedy"].as_str().unwrap().contains("helm upgrade");
+        if command && !followed.contains(&about(first)) {
             followed.push(about(first));
             follow(first);
         }
