@@ -56,15 +56,19 @@ trial-migrations: ## Each way in which a migration can fail, and many migrators 
 	tests/e2e/run --ignored migration
 
 .PHONY: trial-tasks
-trial-tasks: ## Every trouble of the task processor, on a real node (five minutes)
-	tests/e2e/run --ignored tasks::
+trial-tasks: ## A task processor with nothing and with much to do, and its troubles, on a real node (ten minutes)
+	tests/e2e/run --ignored every_trouble_of_the_task_processor tasks_for_long
+
+.PHONY: trial-troubles
+trial-troubles: ## One trouble after the other in one installation, named by kubectl describe and kubectl flagsmith diagnose (twenty minutes)
+	tests/e2e/run --ignored one_installation
 
 .PHONY: trial-timeouts
 trial-timeouts: ## Every trouble that clients see as 502 or 504, on a real node (ten minutes)
 	tests/e2e/run --ignored timeouts::
 
 .PHONY: trial-observed
-trial-observed: ## Every trouble of an installation of the official chart, on a real node (ten minutes)
+trial-observed: ## Every trouble of an installation of the official chart, on a real node (twenty minutes)
 	IMAGES=flagsmith-api-2.259.0 tests/e2e/run --ignored every_trouble_of_an_observed
 
 .PHONY: generate

@@ -23,7 +23,7 @@ use crate::{
 const RELEASE: &str = "acme";
 
 /// How long a trouble may take to be named.
-const NAMED: Duration = Duration::from_mins(1);
+pub const NAMED: Duration = Duration::from_mins(1);
 
 /// As the hook Job of the chart and an administrator would make them.
 const AROUND: &str = "
@@ -263,7 +263,7 @@ spec:
   observe: {release: beta}
 ";
 
-fn read_only_operator() {
+pub fn read_only_operator() {
     kubectl::require_cluster();
     operator::install(&["--set", "rbac.readOnly=true"]);
 }
@@ -279,11 +279,11 @@ fn helm(place: &Place, command: &str, values: &[&str]) {
     kubectl::helm(&fixed.iter().chain(values).copied().collect::<Vec<_>>());
 }
 
-fn upgrade(place: &Place, values: &[&str]) {
+pub fn upgrade(place: &Place, values: &[&str]) {
     helm(place, "upgrade", &[&["--reuse-values"], values].concat());
 }
 
-fn healthy(place: &Place) {
+pub fn healthy(place: &Place) {
     place.apply(AROUND);
     place.kubectl(&["rollout", "status", "deployment/database", "--timeout=120s"]);
     helm(place, "install", VALUES);
@@ -331,7 +331,7 @@ fn condition(fsd: &Value, kind: &str) -> String {
 }
 
 /// The diagnoses above Info.
-fn alarms(place: &Place) -> Vec<Value> {
+pub fn alarms(place: &Place) -> Vec<Value> {
     let fsd = watched(place);
     let all = pointer(&fsd, "/status/diagnoses")
         .as_array()
@@ -340,7 +340,7 @@ fn alarms(place: &Place) -> Vec<Value> {
     all.into_iter().filter(|it| it["severity"] != "Info").collect()
 }
 
-fn await_health(place: &Place) {
+pub fn await_health(place: &Place) {
     wait_until(START, "Ready, and nothing above Info", || {
         let (ready, alarms) = (condition(&watched(place), "Ready"), alarms(place));
         (ready == "True" && alarms.is_empty())
@@ -349,7 +349,7 @@ fn await_health(place: &Place) {
     });
 }
 
-fn await_code(place: &Place, expected: &str) -> Value {
+pub fn await_code(place: &Place, expected: &str) -> Value {
     wait_until(NAMED, &format!("{expected} is named first"), || {
         let alarms = alarms(place);
         let first = alarms.first().map(|it| it["code"].clone()).unwrap_or_default();
@@ -361,7 +361,7 @@ fn await_code(place: &Place, expected: &str) -> Value {
 }
 
 /// Makes a trouble, waits until it is named first, does literally what the remedy says, waits until all is well.
-fn trouble(place: &Place, expected: &str, make: impl FnOnce()) {
+pub fn trouble(place: &Place, expected: &str, make: impl FnOnce()) {
     let start = Instant::now();
     make();
     let diagnosis = await_code(place, expected);
@@ -414,7 +414,7 @@ fn command(remedy: &str) -> &str {
         .min()
         .unwrap();
     let rest = &remedy[start..];
-    let end = ["; the", ". The", " If it", ", or "]
+    let end = ["; the", ". The", " If it", ", or ", ". What"]
         .iter()
         .filter_map(|it| rest.find(it))
         .min();

@@ -16,15 +16,15 @@ use crate::{
 };
 
 /// Seconds between two looks into a database in this story; a minute by default.
-const INTERVAL: &str = "5";
+pub const INTERVAL: &str = "5";
 /// In this time there is a look, whatever the moment.
 const LOOK: Duration = Duration::from_secs(8);
 /// Two looks, the passes around them, and what a busy machine adds.
 const TWO_LOOKS: Duration = Duration::from_secs(25);
 /// The longest silence of a healthy processor (a minute, `stalled.rs`), and two looks.
-const SILENCE: Duration = Duration::from_secs(100);
+pub const SILENCE: Duration = Duration::from_secs(100);
 /// A pod ends, another starts, on two busy cores.
-const RESTART: Duration = Duration::from_secs(90);
+pub const RESTART: Duration = Duration::from_secs(90);
 
 #[test]
 #[ignore = "not yet seen to pass beside the live logs: make trial-tasks"]
@@ -205,7 +205,7 @@ fn follow_the_queue(place: &Place) {
 }
 
 /// The demo's resource with another task processor.
-fn resource(task_processor: &str) -> String {
+pub fn resource(task_processor: &str) -> String {
     let text = demo(NEW);
     if task_processor.is_empty() {
         return text;
@@ -215,7 +215,7 @@ fn resource(task_processor: &str) -> String {
     format!("{head}{task_processor}  frontend:\n{tail}")
 }
 
-fn enqueue(place: &Place, task: &str, count: u32, value: &str) {
+pub fn enqueue(place: &Place, task: &str, count: u32, value: &str) {
     let api = place.service("flagsmith-api");
     let value = value.replace(' ', "%20");
     let answer = http::post(
@@ -226,7 +226,7 @@ fn enqueue(place: &Place, task: &str, count: u32, value: &str) {
     assert_eq!(answer.status, 202, "{}", answer.body);
 }
 
-fn diagnosis(place: &Place, code: &str) -> Option<Value> {
+pub fn diagnosis(place: &Place, code: &str) -> Option<Value> {
     let fsd = place.fsd();
     let diagnoses = pointer(&fsd, "/status/diagnoses").as_array()?;
     diagnoses
@@ -236,13 +236,13 @@ fn diagnosis(place: &Place, code: &str) -> Option<Value> {
 }
 
 /// Every diagnosis but those of the demo: its database, and an Ingress class that nobody serves.
-fn others(place: &Place) -> Vec<String> {
+pub fn others(place: &Place) -> Vec<String> {
     let mut codes = place.codes();
     codes.retain(|code| !["EmbeddedDatabaseInUse", "ProxyNotChecked"].contains(&code.as_str()));
     codes
 }
 
-fn named(place: &Place, code: &str, limit: Duration) -> Value {
+pub fn named(place: &Place, code: &str, limit: Duration) -> Value {
     let start = Instant::now();
     wait_until(limit, &format!("{code} is named"), || {
         diagnosis(place, code)
@@ -257,7 +257,7 @@ fn named(place: &Place, code: &str, limit: Duration) -> Value {
     diagnosis
 }
 
-fn gone(place: &Place, code: &str, limit: Duration) {
+pub fn gone(place: &Place, code: &str, limit: Duration) {
     let start = Instant::now();
     wait_until(limit, &format!("{code} is gone"), || {
         diagnosis(place, code).map_or(Ok(()), |diagnosis| Err(diagnosis.to_string()))
@@ -265,7 +265,7 @@ fn gone(place: &Place, code: &str, limit: Duration) {
     println!("    {code} gone after {:.1} s", start.elapsed().as_secs_f32());
 }
 
-fn says(diagnosis: &Value, words: &[&str]) {
+pub fn says(diagnosis: &Value, words: &[&str]) {
     let text = serde_json::to_string(diagnosis).unwrap().replace("\\\"", "\"");
     for word in words {
         assert!(text.contains(word), "{word:?} is not in {text}");
@@ -287,7 +287,7 @@ fn condition(place: &Place, kind: &str, field: &str) -> String {
 
 /// Waits until what was applied last is Ready: before, `Ready` speaks of the generation before. A processor that is
 /// told to end in the first seconds of its start does not hear it, and ends only with its grace period.
-fn settled(place: &Place) {
+pub fn settled(place: &Place) {
     wait_until(START, "what was applied last is Ready", || {
         let fsd = place.fsd();
         let conditions = pointer(&fsd, "/status/conditions").as_array();

@@ -1,0 +1,69 @@
+//! What only the processor of somebody else's installation comes to: another release, another database, a wrong URL.
+
+use crate::{
+    http,
+    kubectl::wait_until,
+    observed::{NAMED, alarms, await_code, await_health, healthy, read_only_operator, trouble, upgrade},
+    place::{NEW, Place, step},
+};
+
+#[test]
+#[ignore = "ten minutes, and not yet seen to pass; make trial-observed"]
+fn every_trouble_of_an_observed_task_processor() {
+    step("install an operator that may write nothing", read_only_operator);
+    let place = Place::new("observed-tasks");
+    let step = |name: &str, run: fn(&Place)| step(name, || run(&place));
+    step("an installation of the official chart is healthy", healthy);
+    step("a task that the processor's release does not know", unregistered);
+    step("a processor of another database", elsewhere);
+    step("a processor with a wrong URL", misspelled);
+    place.remove();
+}
+
+/// The API queues what only it knows, and the older processor leaves the whole batch locked.
+fn unregistered(place: &Place) {
+    upgrade(place, &["--set", "taskProcessor.image.tag=2.260.0"]);
+    await_code(place, "TaskProcessorVersionSkew");
+    let deployment = "deployment/acme-flagsmith-task-processor";
+    place.kubectl(&["rollout", "status", deployment, "--timeout=120s"]);
+    let api = place.service("acme-flagsmith-api");
+    let answer = http::post(&api, 8000, "/testbed/enqueue?task=deliver&count=3");
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    wait_until(NAMED, "the unknown task is told with the skew", || {
+        let first = alarms(place).first().map(ToString::to_string).unwrap_or_default();
+        (first.contains("TaskProcessorVersionSkew") && first.contains("tasks.deliver"))
+            .then_some(())
+            .ok_or(first)
+    });
+    upgrade(place, &["--set", &format!("taskProcessor.image.tag={NEW}")]);
+    let stuck = await_code(place, "TasksStuckLocked");
+    println!("    remedy: {}", stuck["remedy"]);
+    let unlock = "UPDATE task_processor_task SET is_locked = false WHERE is_locked AND NOT completed";
+    in_database(place, &format!("psql -U flagsmith -d flagsmith -c '{unlock}'"));
+    await_health(place);
+}
+
+fn elsewhere(place: &Place) {
+    in_database(place, "createdb -U flagsmith elsewhere");
+    trouble(place, "TaskProcessorDatabaseMismatch", || {
+        url(place, "database:5432/elsewhere");
+    });
+}
+
+fn misspelled(place: &Place) {
+    url(place, "databsae:5432/flagsmith");
+    let named = await_code(place, "DatabaseHostNotFound");
+    assert!(named.to_string().contains("databsae"), "{named:#}");
+    url(place, "database:5432/flagsmith");
+    await_health(place);
+}
+
+/// Gives the task processor a `DATABASE_URL` of its own.
+fn url(place: &Place, database: &str) {
+    let value = format!("taskProcessor.extraEnv.DATABASE_URL=postgresql://flagsmith:flagsmith@{database}");
+    upgrade(place, &["--set-string", &value]);
+}
+
+fn in_database(place: &Place, shell: &str) {
+    place.kubectl(&["exec", "deployment/database", "--", "sh", "-c", shell]);
+}
