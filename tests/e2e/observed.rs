@@ -88,6 +88,9 @@ fn an_observed_installation_is_diagnosed_and_moved() {
     step("one command without the operator says the same", || {
         without_operator(&place);
     });
+    step("a risk of the chart's defaults goes by what is said", || {
+        heed(&place, "PreStopTooShort");
+    });
     step("a task processor of another release", || {
         trouble(&place, "TaskProcessorVersionSkew", || {
             upgrade(&place, &["--set", "taskProcessor.image.tag=2.260.0"]);
@@ -388,6 +391,22 @@ pub fn trouble(place: &Place, expected: &str, make: impl FnOnce()) {
         Err(format!("{alarms:#?}"))
     });
     println!("    healthy after {:.0} s", start.elapsed().as_secs_f32());
+}
+
+/// Does what is said of a risk that is no alarm.
+fn heed(place: &Place, code: &str) {
+    let fsd = watched(place);
+    let all = pointer(&fsd, "/status/diagnoses").as_array();
+    let risk = all.into_iter().flatten().find(|it| it["code"] == code).unwrap();
+    assert_eq!(risk["severity"], "Info");
+    follow(risk);
+    wait_until(START, "the timeouts that run are aligned", || {
+        let fsd = watched(place);
+        let (aligned, ready) = (condition(&fsd, "TimeoutsAligned"), condition(&fsd, "Ready"));
+        (aligned == "True" && ready == "True")
+            .then_some(())
+            .ok_or_else(|| pointer(&fsd, "/status/timeouts").to_string())
+    });
 }
 
 /// Runs the command of a remedy as it stands; only the chart comes from this directory instead of a repository.
