@@ -45,12 +45,12 @@ pub(super) fn check(
                 busy.threads.min(capacity).round(),
             ),
             format!(
-                "Deployment {}: {} pods of {workers} workers of {threads} threads",
+                "Deployment {}: pods × workers × threads, {} × {workers} × {threads}",
                 running.deployment, api.desired
             ),
         ],
         format!(
-            "At least {workers_needed} workers in all would do, which is {pods} pods: {more}. Look at the database first: if requests wait for it (pg_stat_activity), more workers make it slower."
+            "At least {workers_needed} workers in all would do, in {pods} pods: {more}. Look at the database first: if requests wait for it (pg_stat_activity), more workers make it slower."
         ),
     ))
 }

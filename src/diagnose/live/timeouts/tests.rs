@@ -356,7 +356,7 @@ fn threads_that_are_all_busy_are_named_with_what_would_do() {
     assert!(
         first
             .remedy
-            .contains("At least 10 workers in all would do, which is 4 pods: Set spec.api.replicas: 4"),
+            .contains("At least 10 workers in all would do, in 4 pods: Set spec.api.replicas: 4"),
         "{first:?}"
     );
     let (installation, seen) = at_work(5.0);
