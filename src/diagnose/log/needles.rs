@@ -1,5 +1,7 @@
 //! Which lines are worth reading: a search for words that every line of interest has, before anything is parsed.
 
+use std::sync::LazyLock;
+
 use aho_corasick::{AhoCorasick, MatchKind};
 
 /// Words of which every line that begins an event has one, in lower case. A word too much costs time only; a
@@ -59,31 +61,35 @@ const NEEDLES: &[&str] = &[
     "unrecognised",
 ];
 
+/// Built once for the process: that takes milliseconds, and the operator reads a short log every few seconds.
+static AUTOMATON: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::Standard)
+        .kind(Some(aho_corasick::AhoCorasickKind::DFA))
+        .build(NEEDLES)
+        .ok()
+});
+
 /// Finds lines of interest.
 #[derive(Debug)]
 pub struct Needles {
-    automaton: Option<AhoCorasick>,
+    automaton: Option<&'static AhoCorasick>,
 }
 
 impl Needles {
-    /// Builds the automaton, once for a run.
+    /// Those of the process.
     #[must_use]
     pub fn new() -> Self {
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(aho_corasick::AhoCorasickKind::DFA))
-            .build(NEEDLES)
-            .ok();
-        Self { automaton }
+        Self {
+            automaton: AUTOMATON.as_ref(),
+        }
     }
 
     /// Whether a line may begin an event; without an automaton every line may.
     #[must_use]
     pub fn is_match(&self, line: &[u8]) -> bool {
-        self.automaton
-            .as_ref()
-            .is_none_or(|automaton| automaton.is_match(line))
+        self.automaton.is_none_or(|automaton| automaton.is_match(line))
     }
 }
 
