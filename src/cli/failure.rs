@@ -89,16 +89,7 @@ fn reason(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let further = error.to_string();
-        if !text.contains(&further) {
-            text = format!("{text}: {further}");
-        }
-        source = error.source();
-    }
-    text
+    client::chain(error)
 }
 
 fn api_hint(status: &Status) -> String {
