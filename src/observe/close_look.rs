@@ -78,8 +78,19 @@ pub struct LogReading {
     pub run: Run,
     /// When it was read.
     pub at: Timestamp,
-    /// What it showed, and when that was seen last; the most likely cause first.
-    pub found: Vec<(Timestamp, Diagnosis)>,
+    /// What it showed, the most likely cause first.
+    pub found: Vec<LogFinding>,
+}
+
+/// What a log showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFinding {
+    /// When it was read last.
+    pub read: Timestamp,
+    /// When it happened last, by the log's own times; when it was read, where the log has none.
+    pub happened: Timestamp,
+    /// What it is.
+    pub diagnosis: Diagnosis,
 }
 
 /// A Warning Event about a pod.
@@ -301,7 +312,7 @@ fn news(before: &CloseLooks, after: &CloseLooks) -> bool {
             reading
                 .found
                 .iter()
-                .map(move |(_, it)| (pod.clone(), it.clone()))
+                .map(move |it| (pod.clone(), it.diagnosis.clone()))
                 .collect::<Vec<_>>()
         };
         looks.logs.iter().flat_map(of).collect()
@@ -339,7 +350,7 @@ fn forget_past(looks: &mut CloseLooks, pods: &[PodSummary], now: Timestamp) {
             (Some(ready), Run::Sample(_)) => {
                 reading
                     .found
-                    .retain(|(last, _)| now.duration_since(*last) < REMEMBERED);
+                    .retain(|it| now.duration_since(it.read) < REMEMBERED);
                 ready || !reading.found.is_empty()
             }
             (Some(ready), _) => !ready,
@@ -372,10 +383,16 @@ fn record(
     let new = bytes.map(|bytes| diagnose_log(wanted.component, regime, &name, bytes));
     let mut old = before.map(|before| before.found).unwrap_or_default();
     let mut found = Vec::new();
-    for diagnosis in new.into_iter().flatten() {
-        let known = old.iter().position(|(_, known)| known.code == diagnosis.code);
-        let diagnosis = known.map_or(diagnosis, |position| old.swap_remove(position).1);
-        found.push((now, diagnosis));
+    for (happened, diagnosis) in new.into_iter().flatten() {
+        let known = old
+            .iter()
+            .position(|known| known.diagnosis.code == diagnosis.code);
+        found.push(LogFinding {
+            read: now,
+            // A clock that runs ahead cannot make it last longer.
+            happened: happened.map_or(now, |it| it.min(now)),
+            diagnosis: known.map_or(diagnosis, |position| old.swap_remove(position).diagnosis),
+        });
     }
     // One window of a running process shows only what happened in it, and a log that could not be read shows nothing.
     if bytes.is_none() || matches!(wanted.run, Run::Sample(_)) {

@@ -193,7 +193,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::diagnose::Diagnosis;
 
     const NOW: &str = "2026-11-24T10:00:00Z";
 
@@ -234,7 +233,7 @@ mod tests {
             component: Component::Api,
             run,
             at: ago(seconds),
-            found: Vec::<(Timestamp, Diagnosis)>::new(),
+            found: Vec::new(),
         }
     }
 

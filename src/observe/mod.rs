@@ -28,7 +28,7 @@ pub mod watch;
 mod workload;
 
 pub use busy::{Busy, Pulse};
-pub use close_look::{CloseLooker, CloseLooks, Closeness, LogReading, Warning};
+pub use close_look::{CloseLooker, CloseLooks, Closeness, LogFinding, LogReading, Warning};
 pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
 pub use database::preflight::{History, OtherSession, Owner, Preflight};
 pub use front::{Annotated, FrontSeen};

@@ -410,8 +410,8 @@ fn processors(pods: &[PodSummary]) -> Vec<(String, Option<Timestamp>)> {
 /// Whether a log that was read a moment ago says that the database cannot be connected to.
 fn doubted(looks: &CloseLooks, now: Timestamp) -> bool {
     let mut refusals = looks.logs.iter().flat_map(|reading| reading.found.iter());
-    refusals.any(|(last, diagnosis)| {
-        let ago = Duration::try_from(now.duration_since(*last)).unwrap_or_default();
-        diagnosis.code.is_connection() && ago < FRESH_WHILE_FAILING
+    refusals.any(|finding| {
+        let ago = Duration::try_from(now.duration_since(finding.read)).unwrap_or_default();
+        finding.diagnosis.code.is_connection() && ago < FRESH_WHILE_FAILING
     })
 }

@@ -1,12 +1,9 @@
 //! What the logs of an installation's pods show.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::{Component, Diagnosis, Severity};
-use crate::{
-    diagnose::Code,
-    observe::{DatabaseProbe, LogReading, Observation, Run, database::QueueProbe},
-};
+use super::{Code, Component, Diagnosis, Severity};
+use crate::observe::{DatabaseProbe, LogFinding, LogReading, Observation, Run, database::QueueProbe};
 
 /// Pods that are named as showing the same; the first one's words stand for all.
 const NAMED: usize = 3;
@@ -19,12 +16,8 @@ const COMES_BACK: SignedDuration = SignedDuration::from_mins(2);
 pub(super) fn check(seen: &Observation) -> Vec<Diagnosis> {
     let mut found: Vec<Diagnosis> = Vec::new();
     for (pods, reading) in readings(seen).enumerate() {
-        for (_, diagnosis) in reading
-            .found
-            .iter()
-            .filter(|(last, it)| holds(seen, reading, *last, it.code))
-        {
-            let new = weighed(reading, diagnosis);
+        for finding in reading.found.iter().filter(|it| holds(seen, reading, it)) {
+            let new = weighed(reading, &finding.diagnosis);
             match found
                 .iter_mut()
                 .find(|it| (it.code, it.component) == (new.code, new.component))
@@ -53,7 +46,7 @@ pub(super) fn migration(seen: &Observation) -> Option<Diagnosis> {
         .filter(|reading| pod_component(seen, reading) == Some("migrations"))
         .max_by_key(|reading| reading.at)
         .and_then(|reading| reading.found.first())
-        .map(|(_, diagnosis)| diagnosis.clone())
+        .map(|finding| finding.diagnosis.clone())
 }
 
 /// Logs of everything but the migration Job, which has a rule of its own. Where the present run of a container says
@@ -76,20 +69,26 @@ fn pod_component<'a>(seen: &'a Observation, reading: &LogReading) -> Option<&'a 
     Some(pod.component.as_str())
 }
 
-/// Whether it still holds: the log of a ready pod says what was, and its own readiness check and the operator's
-/// connection say that the database works now.
-fn holds(seen: &Observation, reading: &LogReading, last: Timestamp, code: Code) -> bool {
+/// Whether it still holds. The log of a ready pod says what was, and its own readiness check and the operator's
+/// connection say that the database works now. A pod that is not ready for the database's sake says so at each of its
+/// probes: what it said minutes ago, of an outage that the process outlived, is not the reason.
+fn holds(seen: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
+    let code = finding.diagnosis.code;
     let comes_back = matches!(
         code,
         Code::DatabaseConnectionsExhausted | Code::DatabaseConnectionLost
     );
-    let over = matches!(reading.run, Run::Sample(_))
-        && code.is_connection()
-        && (!comes_back || seen.now.duration_since(last) >= COMES_BACK)
-        && matches!(
-            seen.database,
-            DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed
-        );
+    let long_past = seen.now.duration_since(finding.happened) >= COMES_BACK;
+    let past = match reading.run {
+        Run::Sample(_) => !comes_back || long_past,
+        Run::Unready => long_past,
+        Run::Failed { .. } => false,
+    };
+    let over = match seen.database {
+        DatabaseProbe::Reachable { read_only: false, .. } if code == Code::DatabaseReadOnly => long_past,
+        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && code.is_connection(),
+        DatabaseProbe::Failed(_) => false,
+    };
     // A batch that takes long logs the same as threads that hang; the task tables tell which it is, and who blocks.
     let known_better = code == Code::TaskQueueStalled && matches!(seen.queues.default, QueueProbe::Seen(_));
     !over && !known_better

@@ -205,5 +205,6 @@ fn from_logs(seen: &Observation) -> Option<Diagnosis> {
 fn from_log(message: &str) -> Option<Diagnosis> {
     crate::diagnose::diagnose_log(Component::Migrations, None, "migration log", message.as_bytes())
         .into_iter()
+        .map(|(_, diagnosis)| diagnosis)
         .next()
 }

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead};
 
+use jiff::Timestamp;
+
 use super::clean::clean;
 use super::event::{Event, clip};
 use super::group::Grouper;
 use super::lines::read_lines;
 use super::needles::Needles;
 use super::prefix::strip;
+use super::time::Moment;
 use crate::diagnose::rules::{self, Case, Finding, Seen};
 use crate::diagnose::{Component, Diagnosis};
 use crate::timeouts::Regime;
@@ -37,9 +40,15 @@ pub struct Investigation {
 
 /// Diagnoses the log of a pod's container; `name` stands for it in the evidence. Pure: the same bytes give the same
 /// answer. The log of a migration Job has component [`Component::Migrations`]. `regime` is how Gunicorn's workers handle
-/// requests, where that is known: a log that does not begin with their start does not say it.
+/// requests, where that is known: a log that does not begin with their start does not say it. Each diagnosis comes with
+/// the time of the last line that shows it, where the lines have times.
 #[must_use]
-pub fn diagnose_log(component: Component, regime: Option<Regime>, name: &str, log: &[u8]) -> Vec<Diagnosis> {
+pub fn diagnose_log(
+    component: Component,
+    regime: Option<Regime>,
+    name: &str,
+    log: &[u8],
+) -> Vec<(Option<Timestamp>, Diagnosis)> {
     let mut investigation = Investigation {
         numbered: false,
         ..Investigation::new(component)
@@ -47,7 +56,7 @@ pub fn diagnose_log(component: Component, regime: Option<Regime>, name: &str, lo
     investigation.case.workers.regime = regime;
     // Bytes in memory can always be read.
     let _ = investigation.read(name, log);
-    investigation.conclude()
+    investigation.dated()
 }
 
 /// Diagnoses one log as the command line does.
@@ -94,18 +103,24 @@ impl Investigation {
     /// What was found, the most likely cause first; empty for healthy logs.
     #[must_use]
     pub fn conclude(self) -> Vec<Diagnosis> {
+        self.dated().into_iter().map(|(_, diagnosis)| diagnosis).collect()
+    }
+
+    fn dated(self) -> Vec<(Option<Timestamp>, Diagnosis)> {
         let component = self.case.component;
-        rules::conclude(&self.case)
-            .into_iter()
-            .map(|finding| Diagnosis {
+        let dated = |finding: Finding| {
+            let last = finding.evidence.iter().filter_map(|seen| seen.time).max();
+            let diagnosis = Diagnosis {
                 code: finding.explained.code,
                 severity: rules::severity(&finding),
                 component,
                 evidence: self.evidence(&finding),
                 message: finding.explained.message,
                 remedy: finding.explained.remedy,
-            })
-            .collect()
+            };
+            (last.and_then(Moment::timestamp), diagnosis)
+        };
+        rules::conclude(&self.case).into_iter().map(dated).collect()
     }
 
     fn evidence(&self, finding: &Finding) -> Vec<String> {

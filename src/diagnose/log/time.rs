@@ -7,6 +7,12 @@ use std::fmt;
 pub struct Moment(pub i64);
 
 impl Moment {
+    /// To the second; `None` outside of the years that a timestamp can say.
+    #[must_use]
+    pub fn timestamp(self) -> Option<jiff::Timestamp> {
+        jiff::Timestamp::from_second(self.0.div_euclid(1_000_000)).ok()
+    }
+
     /// Whole seconds from `earlier` to this moment; negative when it came before.
     #[must_use]
     pub const fn seconds_since(self, earlier: Self) -> i64 {
@@ -106,9 +112,9 @@ fn zone(text: &str) -> (i64, &str) {
 
 impl fmt::Display for Moment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_second(self.0.div_euclid(1_000_000)) {
-            Ok(timestamp) => write!(formatter, "{timestamp}"),
-            Err(_) => formatter.write_str("an unknown time"),
+        match self.timestamp() {
+            Some(timestamp) => write!(formatter, "{timestamp}"),
+            None => formatter.write_str("an unknown time"),
         }
     }
 }

@@ -376,7 +376,7 @@ mod tests {
     ) {
         let log = b"[2026-11-24 10:00:00 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)\n[2026-11-24 10:00:01 +0000] [1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?\n";
         let found = diagnose_log(Component::Api, regime, "log", log);
-        let codes: Vec<Code> = found.iter().map(|it| it.code).collect();
+        let codes: Vec<Code> = found.iter().map(|(_, it)| it.code).collect();
         assert_eq!(codes, [expected]);
     }
 }

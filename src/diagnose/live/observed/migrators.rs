@@ -27,7 +27,7 @@ pub(super) fn absorb(seen: &Observation, found: &mut Vec<Diagnosis>) {
         reading
             .found
             .iter()
-            .any(|(_, it)| it.code == Code::MigrationSchemaConflict)
+            .any(|it| it.diagnosis.code == Code::MigrationSchemaConflict)
     };
     let mut conflicts = seen.close_looks.logs.iter().filter(conflict).peekable();
     let of_loser = |reading: &LogReading| lost.iter().any(|run| run.pod == reading.pod);

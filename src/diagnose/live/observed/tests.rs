@@ -9,7 +9,9 @@ use super::super::diagnose;
 use crate::{
     diagnose::{Code, Diagnosis, Severity},
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed},
-    observe::{DatabaseProbe, LogReading, Observation, ProbeFailure, ProbeFailureKind, Run, SecretState},
+    observe::{
+        DatabaseProbe, LogFinding, LogReading, Observation, ProbeFailure, ProbeFailureKind, Run, SecretState,
+    },
     validate::{DatabaseIdentity, Installation},
 };
 
@@ -112,7 +114,11 @@ fn said(pod: &str) -> LogReading {
         component: crate::diagnose::Component::Migrations,
         run: Run::Unready,
         at: jiff::Timestamp::UNIX_EPOCH,
-        found: vec![(jiff::Timestamp::UNIX_EPOCH, diagnosis)],
+        found: vec![LogFinding {
+            read: jiff::Timestamp::UNIX_EPOCH,
+            happened: jiff::Timestamp::UNIX_EPOCH,
+            diagnosis,
+        }],
     }
 }
 

@@ -7,18 +7,25 @@ use super::{codes, of, pod, running};
 use crate::diagnose::{Code, Component, Severity, diagnose_log};
 use crate::fixtures::observation;
 use crate::observe::database::QueueProbe;
-use crate::observe::{CloseLooks, LogReading, Observation, PodProblem, Run};
+use crate::observe::{CloseLooks, LogFinding, LogReading, Observation, PodProblem, Run};
 
 /// What a log showed, read by the reader itself.
 fn reading(component: Component, pod: &str, run: Run, log: &str) -> LogReading {
-    let found = diagnose_log(component, None, &format!("log of pod {pod}"), log.as_bytes());
+    let now = observation().now;
+    let found = diagnose_log(component, None, &format!("log of pod {pod}"), log.as_bytes())
+        .into_iter()
+        .map(|(_, diagnosis)| LogFinding {
+            read: now,
+            happened: now,
+            diagnosis,
+        });
     LogReading {
         pod: pod.to_owned(),
         container: "flagsmith".to_owned(),
         component,
         run,
-        at: observation().now,
-        found: found.into_iter().map(|it| (observation().now, it)).collect(),
+        at: now,
+        found: found.collect(),
     }
 }
 
@@ -108,33 +115,62 @@ fn what_ended_the_run_before_is_history_where_the_present_one_says_what_is_wrong
     assert_eq!(codes(&of(&seen)), [Code::DatabaseNotFound]);
 }
 
-/// Whoever looks once reads ten minutes of a log.
+const LOST: &str = "2026-11-22T15:40:56.9Z [error    ] Error handling tasks from database 'default': django.db.utils.OperationalError('server closed the connection unexpectedly') [task_processor.threads]\n";
+
+const READ_ONLY: &str = "2026-11-22T15:40:56.9Z [error    ] Error handling tasks from database 'default': django.db.utils.InternalError('cannot execute SELECT FOR UPDATE in a read-only transaction') [task_processor.threads]\n";
+
+/// Whoever looks once reads ten minutes of a ready pod's log, and all of another's.
 #[rstest]
-#[case::a_moment_ago(10, 1)]
-#[case::minutes_ago(300, 0)]
-fn a_connection_that_was_lost_and_had_again(#[case] seconds: i64, #[case] expected: usize) {
-    let lost = "2026-11-22T15:40:56.9Z [error    ] Error handling tasks from database 'default': django.db.utils.OperationalError('server closed the connection unexpectedly') [task_processor.threads]\n";
-    let mut sampled = reading(
+#[case::had_again_a_moment_ago(Run::Sample(observation().now), LOST, 10, Some(Code::DatabaseConnectionLost))]
+#[case::had_again_minutes_ago(Run::Sample(observation().now), LOST, 300, None)]
+#[case::not_had_again(Run::Unready, REFUSED, 10, Some(Code::DatabaseUnreachable))]
+#[case::an_outage_before_another_trouble(Run::Unready, REFUSED, 300, None)]
+#[case::writes_are_taken_again(Run::Sample(observation().now), READ_ONLY, 300, None)]
+#[case::writes_are_not_taken(Run::Sample(observation().now), READ_ONLY, 10, Some(Code::DatabaseReadOnly))]
+#[case::what_it_died_of(Run::Failed { restarts: 0 }, REFUSED, 300, Some(Code::DatabaseUnreachable))]
+fn what_a_log_says_of_an_outage_counts_while_it_may_last(
+    #[case] run: Run,
+    #[case] log: &str,
+    #[case] seconds: i64,
+    #[case] expected: Option<Code>,
+) {
+    let mut read = reading(
         Component::TaskProcessor,
         "flagsmith-task-processor-abc",
-        Run::Sample(observation().now),
-        &lost.repeat(3),
+        run,
+        &log.repeat(3),
     );
-    for (last, _) in &mut sampled.found {
-        *last = observation().now - SignedDuration::from_secs(seconds);
+    for finding in &mut read.found {
+        finding.happened = observation().now - SignedDuration::from_secs(seconds);
     }
     let found = of(&Observation {
         close_looks: CloseLooks {
-            logs: vec![sampled],
+            logs: vec![read],
             warnings: Vec::new(),
         },
         ..running()
     });
-    assert_eq!(found.len(), expected, "{found:#?}");
-    for diagnosis in &found {
-        assert_eq!(diagnosis.code, Code::DatabaseConnectionLost);
-        assert_eq!(diagnosis.evidence.len(), 1, "{diagnosis:#?}");
-    }
+    assert_eq!(codes(&found), Vec::from_iter(expected), "{found:#?}");
+}
+
+#[test]
+fn the_same_words_are_one_piece_of_evidence() {
+    let log = LOST.repeat(3);
+    let read = reading(
+        Component::TaskProcessor,
+        "flagsmith-task-processor-abc",
+        Run::Sample(observation().now),
+        &log,
+    );
+    let found = of(&Observation {
+        close_looks: CloseLooks {
+            logs: vec![read],
+            warnings: Vec::new(),
+        },
+        ..running()
+    });
+    assert_eq!(codes(&found), [Code::DatabaseConnectionLost]);
+    assert_eq!(found[0].evidence.len(), 1, "{found:#?}");
 }
 
 #[test]
