@@ -25,6 +25,11 @@ const READINESS_FAILURES: i32 = 3;
 /// Seconds that a probe may take; the kubelet's default of one is too short for a check that asks a database.
 const PROBE_TIMEOUT: i32 = 5;
 
+/// Seconds that libpq waits for a connection. Without it a host that does not answer (a failover, a Service without
+/// pods) holds a request's thread, and the task processor, for the kernel's two minutes, also when the database has long
+/// been back.
+const CONNECT_TIMEOUT: &str = "10";
+
 /// A container that runs Django.
 pub(super) struct Django<'a> {
     pub(super) name: &'a str,
@@ -135,6 +140,7 @@ impl Django<'_> {
         variables.extend(self.computed.iter().map(|(name, value)| variable(name, value)));
         // Defaults that a user may change: without access log and JSON nobody can tell a 502 from a 500.
         let defaults = [
+            variable(env::PGCONNECT_TIMEOUT, CONNECT_TIMEOUT),
             variable(env::PROMETHEUS_ENABLED, "true"),
             variable(env::LOG_FORMAT, "json"),
             variable(env::ACCESS_LOG_LOCATION, "-"),

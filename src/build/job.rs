@@ -24,9 +24,6 @@ const PLAN: &str = include_str!("plan.sh");
 /// Exit status of a container that was told to end: a drained node, a deleted pod.
 const TERMINATED: i32 = 143;
 
-/// How long libpq waits for a connection, in seconds; without it a silent host takes the kernel's two minutes.
-const CONNECT_TIMEOUT: &str = "10";
-
 pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
     let spec = &installation.migrations;
     let settings = ContainerSettings {
@@ -168,7 +165,6 @@ fn environment(installation: &Installation, migrate: &Migrate) -> Vec<(&'static 
     let mut variables = vec![
         // Seen in pg_stat_activity; without it nobody knows whose session holds a lock.
         ("PGAPPNAME", migrate.name.clone()),
-        ("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT.to_owned()),
         ("FLAGSMITH_OPERATOR_TRANSIENT", failures::TRANSIENT.to_owned()),
         ("FLAGSMITH_OPERATOR_RACES", failures::RACES.to_owned()),
     ];

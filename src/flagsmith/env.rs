@@ -43,6 +43,8 @@ pub const GUNICORN_CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
 pub const PROMETHEUS_MULTIPROC_DIR: &str = "PROMETHEUS_MULTIPROC_DIR";
 /// Whether metrics are served on port 9100.
 pub const PROMETHEUS_ENABLED: &str = "PROMETHEUS_ENABLED";
+/// Seconds that libpq waits for a connection (PostgreSQL documentation, "Environment Variables").
+pub const PGCONNECT_TIMEOUT: &str = "PGCONNECT_TIMEOUT";
 /// `generic` or `json`.
 pub const LOG_FORMAT: &str = "LOG_FORMAT";
 /// Where the access log goes; /dev/null in the images.
@@ -122,7 +124,7 @@ const HARMLESS: &[&str] = &[
     "GUNICORN_",
     "LOG_FORMAT",
     "LOG_LEVEL",
-    "PGCONNECT_TIMEOUT",
+    PGCONNECT_TIMEOUT,
     "PROMETHEUS_ENABLED",
     RUN_BY_PROCESSOR,
     TASK_PROCESSOR_DATABASES,
