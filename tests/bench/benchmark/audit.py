@@ -24,6 +24,9 @@ class Audit:
         for line in lines:
             if self.agent in line:
                 event = json.loads(line)
+                # The log of a pod is a long request as a watch is: it has an entry where it begins, and one where it ends.
+                if event["stage"] == "ResponseStarted" and event["verb"] != "watch":
+                    continue
                 target = event.get("objectRef", {})
                 resource = "/".join(
                     part for part in (target.get("resource", event["requestURI"]), target.get("subresource")) if part

@@ -11,6 +11,7 @@ import urllib.request
 READY_WITHIN = 60.0
 STOP_WITHIN = 20.0
 TICKS = os.sysconf("SC_CLK_TCK")
+PASSES = "flagsmith_operator_reconcile_total{"
 
 
 def environment(component, **more):
@@ -66,6 +67,12 @@ class Operator:
         """Seconds of CPU until now, its own and the kernel's on its behalf."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def passes(self):
+        """Passes over installations until now."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(PASSES))
 
     def memory(self):
         """Resident memory in MiB: now, and its highest."""

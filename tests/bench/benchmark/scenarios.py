@@ -171,6 +171,7 @@ def create(options):
         figures["cpu_quiet"] = operator.cpu() - cpu
         figures["calls"], figures["writes"] = len(calls), len(audit.writes(calls))
         figures["table"] = audit.table(calls)
+        figures["passes"] = operator.passes()
         figures["memory"] = operator.memory()
         children = os.path.join(options.work, CHILDREN_FILE)
         if not os.path.exists(children):
