@@ -10,7 +10,7 @@ use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     controller::metrics::Metrics,
-    diagnose::{Code, Diagnosis, live},
+    diagnose::{Code, Diagnosis, live, rank},
     observe::{
         CloseLooker, Closeness, DatabaseProbe, FRESH, Observation, Observer, Watches,
         discover::{Found, Objects},
@@ -77,9 +77,14 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
     };
     let Sight {
         seen,
-        diagnoses,
+        mut diagnoses,
         not_seen,
     } = sight;
+    if seen.previous.observed_generation == resource.metadata.generation {
+        diagnoses.extend(live::refused_last(&seen.previous));
+        diagnoses = rank(diagnoses);
+        live::sort(&mut diagnoses);
+    }
     Ok(Look {
         resource,
         seen: Some(seen),

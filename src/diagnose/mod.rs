@@ -64,6 +64,21 @@ pub struct Diagnosis {
 }
 
 impl Component {
+    /// The component of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        const ALL: [Component; 7] = [
+            Component::Database,
+            Component::Migrations,
+            Component::Api,
+            Component::TaskProcessor,
+            Component::Frontend,
+            Component::Exposure,
+            Component::Operator,
+        ];
+        ALL.into_iter().find(|component| component.as_str() == name)
+    }
+
     /// The name that users read, for example `task-processor`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

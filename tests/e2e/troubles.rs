@@ -121,7 +121,10 @@ const TROUBLES: &[Trouble] = &[
     },
     of_specification!("a release that does not exist", "MigrationImagePullFailed", { "version": "2.999.0" }),
     of_specification!("an image that does not exist", "ImagePullFailed", { "images": { "frontend": "docker.io/local/nothing" } }),
-    of_specification!("less memory than a start needs", "ContainerOutOfMemory", { "api": { "resources": { "limits": { "memory": "50Mi" } } } }),
+    of_specification!("a request above its limit", "AdmissionDenied", { "api": { "resources": { "limits": { "memory": "50Mi" } } } }),
+    of_specification!("less memory than a start needs", "ContainerOutOfMemory", {
+        "api": { "resources": { "requests": { "memory": "32Mi" }, "limits": { "memory": "50Mi" } } },
+    }),
     of_specification!("more processors than any node has", "PodUnschedulable", { "api": { "resources": { "requests": { "cpu": "200" } } } }),
     of_specification!("no task processor", "TaskProcessorScaledToZero", { "taskProcessor": { "replicas": 0 } }),
     of_specification!("a variable that the operator computes", "InvalidSpec", { "env": [{ "name": "TASK_RUN_METHOD", "value": "SYNCHRONOUSLY" }] }),

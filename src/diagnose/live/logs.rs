@@ -89,8 +89,10 @@ fn holds(seen: &Observation, reading: &LogReading, finding: &LogFinding) -> bool
         DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && code.is_connection(),
         DatabaseProbe::Failed(_) => false,
     };
-    // A batch that takes long logs the same as threads that hang; the task tables tell which it is, and who blocks.
-    let known_better = code == Code::TaskQueueStalled && matches!(seen.queues.default, QueueProbe::Seen(_));
+    // A batch that takes long logs the same as threads that hang, and a failed task may have been mended since; the
+    // task tables tell which it is.
+    let known_better = matches!(code, Code::TaskQueueStalled | Code::TasksFailing)
+        && matches!(seen.queues.default, QueueProbe::Seen(_));
     !over && !known_better
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
+    api::{DiagnosisStatus, FlagsmithDeploymentStatus},
     apply::{Refusal, Refused},
     child::Kind,
     validate::Installation,
@@ -62,6 +63,32 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
     )
 }
 
+/// The refusals that the operator has written into the status: a command that only reads cannot come to know them.
+#[must_use]
+pub fn refused_last(status: &FlagsmithDeploymentStatus) -> Vec<Diagnosis> {
+    let refusal = |known: &DiagnosisStatus| {
+        let code = Code::named(&known.code).filter(|code| {
+            matches!(
+                code,
+                Code::MigrationJobNotOwned
+                    | Code::ChildNotOwned
+                    | Code::Forbidden
+                    | Code::QuotaExceeded
+                    | Code::AdmissionDenied
+            )
+        })?;
+        Some(Diagnosis {
+            code,
+            severity: Severity::Critical,
+            component: Component::named(&known.component)?,
+            message: known.message.clone(),
+            evidence: known.evidence.clone(),
+            remedy: known.remedy.clone(),
+        })
+    };
+    status.diagnoses.iter().filter_map(refusal).collect()
+}
+
 fn component(kind: Kind, name: &str) -> Component {
     match kind {
         Kind::Job => Component::Migrations,
@@ -72,5 +99,39 @@ fn component(kind: Kind, name: &str) -> Component {
         _ if name.ends_with("-frontend") => Component::Frontend,
         _ if name.ends_with("-database") => Component::Database,
         _ => Component::Operator,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{installation, minimal};
+
+    #[test]
+    fn what_a_write_was_answered_is_read_back_from_the_status() {
+        let rejected = Refused {
+            kind: Kind::Deployment,
+            name: "flagsmith-task-processor".to_owned(),
+            why: Refusal::Rejected("must be less than or equal to memory limit".to_owned()),
+        };
+        let written = refused(&installation(&minimal()), &rejected);
+        let of = |diagnosis: &Diagnosis| DiagnosisStatus {
+            code: diagnosis.code.as_str().to_owned(),
+            severity: diagnosis.severity.as_str().to_owned(),
+            component: diagnosis.component.as_str().to_owned(),
+            message: diagnosis.message.clone(),
+            evidence: diagnosis.evidence.clone(),
+            remedy: diagnosis.remedy.clone(),
+            ..DiagnosisStatus::default()
+        };
+        let seen_by_anybody = Diagnosis {
+            code: Code::CrashLooping,
+            ..written.clone()
+        };
+        let status = FlagsmithDeploymentStatus {
+            diagnoses: vec![of(&seen_by_anybody), of(&written)],
+            ..FlagsmithDeploymentStatus::default()
+        };
+        assert_eq!(refused_last(&status), [written]);
     }
 }

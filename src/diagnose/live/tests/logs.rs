@@ -193,25 +193,31 @@ fn a_worker_that_is_killed_in_a_ready_pod_is_a_warning() {
     assert_eq!(found[0].severity, Severity::Warning);
 }
 
-#[test]
-fn whether_tasks_wait_is_for_the_task_tables_to_say() {
-    let hanging = "2026-11-22T15:40:56.9Z [warning  ] 3 unhealthy threads detected [task_processor.thread_monitoring]\n".repeat(60);
+const HANGING: &str =
+    "2026-11-22T15:40:56.9Z [warning  ] 3 unhealthy threads detected [task_processor.thread_monitoring]\n";
+const FAILING: &str = include_str!("../../../../tests/fixtures/logs/tp-failing.log");
+
+#[rstest]
+#[case::waits(HANGING, Code::TaskQueueStalled)]
+#[case::fails(FAILING, Code::TasksFailing)]
+fn what_becomes_of_tasks_is_for_the_task_tables_to_say(#[case] line: &str, #[case] code: Code) {
+    let log = line.repeat(60);
     let mut seen = Observation {
         close_looks: CloseLooks {
             logs: vec![reading(
                 Component::TaskProcessor,
                 "flagsmith-task-processor-abc",
                 Run::Sample(observation().now),
-                &hanging,
+                &log,
             )],
             warnings: Vec::new(),
         },
         ..running()
     };
     seen.queues.default = QueueProbe::NotProbed;
-    assert_eq!(codes(&of(&seen)), [Code::TaskQueueStalled]);
+    assert_eq!(codes(&of(&seen)), [code]);
     seen.queues.default = QueueProbe::Seen(Box::default());
-    assert!(!codes(&of(&seen)).contains(&Code::TaskQueueStalled));
+    assert!(!codes(&of(&seen)).contains(&code));
 }
 
 #[test]
