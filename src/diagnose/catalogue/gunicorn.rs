@@ -35,9 +35,9 @@ pub const ENTRIES: &[Entry] = &[
         code: Code::GunicornWorkerKilled,
         severity: Severity::Warning,
         title: "A worker was ended by a signal",
-        explanation: "A worker crashed (SIGSEGV, SIGBUS), was ended from outside, or was still busy when the graceful timeout of a shutdown ended.",
+        explanation: "A worker crashed (SIGSEGV), its metrics files had no more room in /tmp/prometheus (SIGBUS), it was ended from outside, or was still busy when the graceful timeout of a shutdown ended.",
         passes: "The worker is replaced.",
-        remedy: "For a crash the released image of the node's architecture; at shutdown a longer --graceful-timeout and terminationGracePeriodSeconds above it.",
+        remedy: "For a crash the released image of the node's architecture; for SIGBUS a larger volume at /tmp/prometheus; at shutdown a longer --graceful-timeout and terminationGracePeriodSeconds above it.",
         confirm: "The signal's name in the log, and whether \"Handling signal: term\" stands before it.",
     },
     Entry {

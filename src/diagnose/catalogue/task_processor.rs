@@ -152,9 +152,9 @@ pub const ENTRIES: &[Entry] = &[
         code: Code::TaskProcessorModeOff,
         severity: Severity::Critical,
         title: "The process is told that it is no task processor",
-        explanation: "RUN_BY_PROCESSOR is set to a false value while the process is started as a task processor; since 2.260.0 it refuses to start.",
+        explanation: "Django's settings say TASK_PROCESSOR_MODE = False to a process that is started with run-task-processor; since 2.260.0 it refuses to start. Flagsmith's own settings take the value from RUN_BY_PROCESSOR, which the command sets to true whatever the container's environment says, so these are other settings: an own module that DJANGO_SETTINGS_MODULE names, or an own image.",
         passes: "No, it needs a change.",
-        remedy: "Remove RUN_BY_PROCESSOR or set it to true; start with args [\"start\", \"task-processor\"].",
-        confirm: "kubectl exec POD -- printenv RUN_BY_PROCESSOR, or the Deployment's env.",
+        remedy: "Remove DJANGO_SETTINGS_MODULE, or TASK_PROCESSOR_MODE from the own settings module; start with args [\"start\", \"task-processor\"].",
+        confirm: "kubectl exec POD -- printenv DJANGO_SETTINGS_MODULE says something else than app.settings.production.",
     },
 ];

@@ -101,7 +101,7 @@ pub const ENTRIES: &[Entry] = &[
         explanation: "The frontend's proxy (FLAGSMITH_PROXY_API_URL) does not reach the API; browsers get 504 with \"Error occurred while trying to proxy\".",
         passes: "Yes, when the API was restarting.",
         remedy: "Repair the API or the URL; better, route /api/ in the Ingress to the API directly.",
-        confirm: "The frontend's log: [HPM] with ECONNREFUSED, ENOTFOUND or ETIMEDOUT.",
+        confirm: "The body of the 504: Error occurred while trying to proxy. Older frontends log it as well: [HPM] with ECONNREFUSED, ENOTFOUND or ETIMEDOUT; with http-proxy-middleware 3 (Flagsmith 2.265.0) the log has nothing of it.",
     },
     Entry {
         code: Code::DjangoSecretMissing,

@@ -89,6 +89,10 @@ pub struct Frames {
     /// Django's request handler, or a health check in a thread of its own, of which one looks at migrations: the
     /// exception failed one request, not the process.
     pub request: bool,
+    /// The beginning of a thread: the exception ended that thread, not the process.
+    pub thread: bool,
+    /// What the task processor's coordinator does before it hands out tasks.
+    pub coordinator: bool,
 }
 
 impl Frames {
@@ -103,6 +107,10 @@ impl Frames {
         self.threaded_worker |= line.contains("gunicorn/workers/gthread.py");
         self.concurrent_index |= line.contains("contrib/postgres/operations.py");
         self.request |= line.contains("core/handlers/") || line.contains("health_check/");
+        // `threading.py` is the interpreter's own; an exception that reaches this frame has no other one above.
+        self.thread |= line.contains("threading.py") && line.ends_with("in _bootstrap_inner");
+        self.coordinator |=
+            line.contains("task_processor/task_registry.py") && line.ends_with("in initialise");
     }
 }
 
@@ -161,6 +169,8 @@ impl Event {
                 threaded_worker: false,
                 concurrent_index: false,
                 request: false,
+                thread: false,
+                coordinator: false,
             },
             origin,
         }

@@ -22,6 +22,8 @@ const NEEDLES: &[&str] = &[
     "no space left",
     "permission denied",
     "executable file not found",
+    ": not found",
+    "command not found",
     // Gunicorn's life.
     "listening at",
     "using worker",

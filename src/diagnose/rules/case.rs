@@ -373,7 +373,7 @@ fn stage(event: &Event, component: Component, migrating: bool) -> Stage {
         || event.logger.ends_with("waitfordb") && event.chain.is_empty()
     {
         Stage::Wait
-    } else if event.frames.request {
+    } else if event.frames.request || event.frames.thread {
         Stage::Serve
     } else if event.frames.migrate || migrating || component == Component::Migrations {
         Stage::Migrate

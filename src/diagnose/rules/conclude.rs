@@ -38,6 +38,7 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
     findings.extend(tasks::conclude(case));
     findings.extend(hosts::conclude(case));
     drop_consequences(&mut findings);
+    tasks::conclude_coordinator(case, &mut findings);
     findings.sort_by_key(rank);
     findings
 }
@@ -190,6 +191,23 @@ fn drop_consequences(findings: &mut Vec<Finding>) {
                 Code::TaskQueueStalled | Code::TasksFailing
             )
         });
+    }
+    // A failover breaks connections, and a server whose disk is full restarts: what lasts is the cause.
+    let unwritable = |code: Code| matches!(code, Code::DatabaseReadOnly | Code::DatabaseDiskFull);
+    if has(findings, &unwritable) {
+        let broken = findings
+            .iter()
+            .position(|finding| finding.explained.code == Code::DatabaseConnectionLost);
+        let evidence = broken
+            .map(|index| findings.remove(index).evidence)
+            .unwrap_or_default();
+        if let Some(cause) = findings
+            .iter_mut()
+            .find(|finding| unwritable(finding.explained.code))
+        {
+            cause.evidence.extend(evidence);
+            cause.evidence = distinct(std::mem::take(&mut cause.evidence));
+        }
     }
     // A task processor that fails to migrate migrates as well; the failure is the news.
     if has(findings, &|code| code.as_str().starts_with("Migration")) {

@@ -322,11 +322,20 @@ fn no_boot(case: &Case, workers: &Workers) -> Option<Finding> {
 
 fn by_signal(kills: &[&Kill]) -> Option<Finding> {
     let first = kills.first()?;
-    let crash = matches!(first.signal.as_str(), "SIGSEGV" | "SIGBUS" | "SIGILL" | "SIGFPE");
-    let why = if crash {
-        "a crash in native code (a broken image for this CPU, or memory corruption)"
-    } else {
-        "somebody or something outside of Gunicorn ended it"
+    let (why, remedy) = match first.signal.as_str() {
+        "SIGSEGV" | "SIGILL" | "SIGFPE" => (
+            "a crash in native code (a broken image for this CPU, or memory corruption)",
+            "Use the released image for the node's architecture; when it happens again, take a core dump and report it.",
+        ),
+        // Flagsmith maps its metrics files into memory: a page that the file system has no room for is this signal.
+        "SIGBUS" => (
+            "a file that it has mapped into memory could not grow. Those are its metrics files, and the volume at /tmp/prometheus (PROMETHEUS_MULTIPROC_DIR) is full",
+            "Look: kubectl exec POD -- df -h /tmp/prometheus. Give that emptyDir a larger sizeLimit, or room on the node's disk; files of workers that have ended stay in it, so a new pod begins empty.",
+        ),
+        _ => (
+            "somebody or something outside of Gunicorn ended it",
+            "Find out what sends signals to the pod's processes: a debug shell, a security agent, an exec probe.",
+        ),
     };
     let explained = Explained::new(
         Code::GunicornWorkerKilled,
@@ -336,11 +345,7 @@ fn by_signal(kills: &[&Kill]) -> Option<Finding> {
             super::words::times(kills.len() as u64),
             pids(kills.iter().map(|kill| kill.pid))
         ),
-        if crash {
-            "Use the released image for the node's architecture; when it happens again, take a core dump and report it."
-        } else {
-            "Find out what sends signals to the pod's processes: a debug shell, a security agent, an exec probe."
-        },
+        remedy,
     );
     Some(Finding {
         explained,

@@ -1,6 +1,6 @@
 //! What one source did, in order: started, connected, migrated, served. Says whether a failure was overcome.
 
-use crate::diagnose::log::event::Event;
+use crate::diagnose::log::event::{Event, Exception};
 use crate::diagnose::log::time::Moment;
 
 /// The most runs of `migrate` of one source that are kept, the newest.
@@ -67,6 +67,9 @@ impl Life {
         }
         let message = event.message.trim();
         let line = event.line;
+        if event.chain.iter().any(names_sqlstate) {
+            self.connected = line;
+        }
         let starts = |start: &str| message.starts_with(start);
         if starts("Listening at") || starts("Booting worker") || starts("Processor starting") {
             self.up = line;
@@ -165,6 +168,22 @@ impl Life {
         self.migrated = line;
         Some(ended)
     }
+}
+
+/// Whether the server has answered on an open connection: psycopg2 names the class of an SQLSTATE only then. Those
+/// with which the server ends the connection are no sign of one.
+fn names_sqlstate(exception: &Exception) -> bool {
+    const ENDS: &[&str] = &[
+        "Shutdown",
+        "Connection",
+        "Timeout",
+        "CannotConnectNow",
+        "DatabaseDropped",
+    ];
+    exception
+        .class
+        .strip_prefix("psycopg2.errors.")
+        .is_some_and(|class| !ENDS.iter().any(|end| class.contains(end)))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod case;
 mod conclude;
+mod crash;
 mod database;
 pub mod failure;
 mod gunicorn;
@@ -79,7 +80,7 @@ fn causes() -> impl Iterator<Item = &'static Cause> {
 
 /// What is said of an exception that ended a process and that no cause recognises.
 fn fallbacks() -> impl Iterator<Item = &'static Cause> {
-    [&migrations::MIGRATION_FAILED, &workloads::CRASH_LOOPING].into_iter()
+    [&migrations::MIGRATION_FAILED, &crash::CRASH_LOOPING].into_iter()
 }
 
 #[cfg(test)]

@@ -49,13 +49,6 @@ pub const CAUSES: &[Cause] = &[
     },
 ];
 
-/// A process of the API or the task processor that ended with an exception nobody knows.
-pub const CRASH_LOOPING: Cause = Cause {
-    code: Code::CrashLooping,
-    recognise: crash,
-    explain: explain_crash,
-};
-
 fn filesystem(failure: &Failure<'_>) -> Option<Subject> {
     let prometheus = failure.says("prometheus") || failure.says(".db'");
     let form = if failure.says("Read-only file system") {
@@ -91,8 +84,8 @@ fn explain_filesystem(case: &Case, sighting: &Sighting) -> Explained {
         .map_or("/tmp/prometheus", |(directory, _)| directory);
     let (message, remedy) = match sighting.subject.form {
         "denied" => (
-            format!("{who} cannot start: its user may not write {path}. Images 2.201.1 to 2.258.x let only user 65534 write there."),
-            format!("Run as user 65534 (remove runAsUser), upgrade to 2.259.0 or later, or mount an emptyDir at {directory}."),
+            format!("{who} cannot start: its user may not write {path}. Images 2.201.1 to 2.258.x let only user 65534 write there; with any image, a volume that is mounted there can belong to another user."),
+            format!("Run as user 65534 (remove runAsUser), upgrade to 2.259.0 or later, or mount an emptyDir at {directory}. With a volume of your own set fsGroup in the pod's securityContext."),
         ),
         "absent" if !path.starts_with("/tmp/prometheus/") => (
             format!("{who} cannot start: the directory {directory}, to which it has to write, does not exist."),
@@ -140,14 +133,16 @@ fn explain_worker_class(_: &Case, sighting: &Sighting) -> Explained {
 
 fn arguments(failure: &Failure<'_>) -> Option<Subject> {
     let (before, rest) = failure.message.split_once("error: ")?;
-    let arguments = rest
+    let (form, arguments) = rest
         .strip_prefix("unrecognized arguments: ")
-        .or_else(|| rest.strip_prefix("argument "))?;
+        .map(|arguments| ("unknown", arguments))
+        .or_else(|| Some(("value", rest.strip_prefix("argument ")?)))?;
     let command = before.trim_end_matches(": ").trim();
     (command.starts_with("flagsmith") || command.contains("manage.py") || command.starts_with("gunicorn"))
         .then(|| Subject {
             object: Some(arguments.to_owned()),
             detail: Some(command.to_owned()),
+            form,
             ..Subject::default()
         })
 }
@@ -159,6 +154,18 @@ fn explain_arguments(case: &Case, sighting: &Sighting) -> Explained {
     } else {
         "api"
     };
+    if sighting.subject.form == "value" {
+        return Explained::new(
+            Code::GunicornSettingsIgnored,
+            format!(
+                "{} does not start: its command line has an argument with a value that it cannot have ({}).",
+                component(case.component),
+                arguments.trim_end_matches('.')
+            ),
+            "Correct that value in the container's args.",
+        )
+        .with(Severity::Critical);
+    }
     Explained::new(
         Code::GunicornSettingsIgnored,
         format!("{} does not start: its command line has {arguments} where that is not accepted. Gunicorn's flags stand between \"start\" and the sub-command; \"serve\" takes none.", component(case.component)),
@@ -328,43 +335,6 @@ fn explain_architecture(case: &Case, _: &Sighting) -> Explained {
     )
 }
 
-const NOT_A_CRASH: &[&str] = &[
-    "SystemExit",
-    "KeyboardInterrupt",
-    "CommandError",
-    "HTTPError",
-    "BrokenPipeError",
-    "HaltServer",
-    "TransactionManagementError",
-    "InFailedSqlTransaction",
-];
-
-fn crash(failure: &Failure<'_>) -> Option<Subject> {
-    if failure.stage != Stage::Boot || failure.class.is_empty() || failure.is(NOT_A_CRASH) {
-        return None;
-    }
-    let message = failure.message.lines().next().unwrap_or_default();
-    Some(
-        Subject::form("crash").object(
-            format!("{}: {message}", failure.kind())
-                .trim_end_matches(": ")
-                .to_owned(),
-        ),
-    )
-}
-
-fn explain_crash(case: &Case, sighting: &Sighting) -> Explained {
-    let what = sighting.subject.object.as_deref().unwrap_or("an error");
-    Explained::new(
-        Code::CrashLooping,
-        format!(
-            "{} ended at its start with an error that this tool does not know: {what}.",
-            component(case.component)
-        ),
-        "Read the traceback in the log from the line given: its last frames name the setting or file. ImproperlyConfigured, KeyError and ImportError point at environment variables or an own image; search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use crate::diagnose::Code::{self, *};
@@ -413,7 +383,13 @@ mod tests {
         "",
         "flagsmith start: error: unrecognized arguments: --timeout 60",
         GunicornSettingsIgnored,
-        ""
+        "unknown"
+    )]
+    #[case(
+        "",
+        "flagsmith start task-processor: error: argument --numthreads: invalid int value: 'many'",
+        GunicornSettingsIgnored,
+        "value"
     )]
     #[case(
         "",
@@ -422,6 +398,18 @@ mod tests {
         "cli"
     )]
     #[case("", "ERROR: unrecognised command 'start'", UnsupportedVersion, "verb")]
+    #[case(
+        "environs.exceptions.EnvValidationError",
+        "Environment variable \"GUNICORN_WORKERS\" invalid: Not a valid integer.",
+        CrashLooping,
+        "variable"
+    )]
+    #[case(
+        "environs.EnvError",
+        "Environment variable \"ADMIN_EMAIL\" not set",
+        CrashLooping,
+        "variable"
+    )]
     #[case("MemoryError", "", ContainerOutOfMemory, "python")]
     #[case(
         "",

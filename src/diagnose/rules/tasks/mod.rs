@@ -1,7 +1,9 @@
 //! Tasks are not run, fail, or are run by the wrong process.
 
+mod coordinator;
 mod watch;
 
+pub use coordinator::conclude as conclude_coordinator;
 pub use watch::{Tasks, conclude};
 
 use super::case::{Case, Sighting};
@@ -65,8 +67,8 @@ fn mode(failure: &Failure<'_>) -> Option<Subject> {
 fn explain_mode(_: &Case, _: &Sighting) -> Explained {
     Explained::new(
         Code::TaskProcessorModeOff,
-        "The task processor refuses to start because its environment says that it is none: RUN_BY_PROCESSOR is set to a false value.",
-        "Remove RUN_BY_PROCESSOR from the task processor's environment (or set it to true), and start it with the args [\"start\", \"task-processor\"].",
+        "The task processor refuses to start because Django's settings say that it is none (TASK_PROCESSOR_MODE is false). The command itself sets RUN_BY_PROCESSOR, from which Flagsmith's settings take it, so these are other settings.",
+        "Remove DJANGO_SETTINGS_MODULE from the task processor's environment, or TASK_PROCESSOR_MODE from the own settings module that it names.",
     )
 }
 
@@ -130,13 +132,18 @@ fn disabled(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_disabled(_: &Case, sighting: &Sighting) -> Explained {
+fn explain_disabled(case: &Case, sighting: &Sighting) -> Explained {
     let task = sighting.subject.object.as_deref().unwrap_or_default();
     let failures = sighting.subject.detail.as_deref().unwrap_or("4");
+    let reason = case
+        .tasks
+        .reason(task)
+        .map(|reason| format!(" The last failure in this log: {reason}."))
+        .unwrap_or_default();
     Explained::new(
         Code::RecurringTasksDisabled,
         format!(
-            "The task processor has switched off the recurring task {task} after {failures} failures in a row; it does not run any more until somebody switches it on."
+            "The task processor has switched off the recurring task {task} after {failures} failures in a row; it does not run any more until somebody switches it on.{reason}"
         ),
         format!(
             "Find the reason: SELECT error_details FROM task_processor_recurringtaskrun r JOIN task_processor_recurringtask t ON t.id = r.task_id WHERE t.task_identifier = '{0}' AND r.result = 'FAILURE' ORDER BY r.id DESC LIMIT 1; remove it, then: UPDATE task_processor_recurringtask SET is_disabled = false, num_consecutive_failures = 0 WHERE task_identifier = '{0}';",

@@ -30,6 +30,8 @@ pub struct Tasks {
     unmanaged: Option<Unmanaged>,
     dropped: Option<(Seen, u64)>,
     migrated: Option<(Seen, u64)>,
+    /// Where the coordinator ended at its start.
+    pub(super) ended: Option<Seen>,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ struct Failing {
     runs: BTreeMap<u64, u64>,
     count: u64,
     first: Seen,
+    last: Seen,
 }
 
 #[derive(Debug)]
@@ -83,7 +86,23 @@ impl Tasks {
             self.dropped.get_or_insert_with(|| (seen(), 0)).1 += 1;
         } else if message.trim_start().starts_with("Applying ") && message.contains("... OK") {
             self.migrated.get_or_insert_with(|| (seen(), 0)).1 += 1;
+        } else if message.starts_with("Processor starting") {
+            self.ended = None;
+        } else if event.frames.thread && event.frames.coordinator {
+            self.ended = event.last_exception().map(|last| Seen {
+                line: last.line,
+                class: last.class.clone(),
+                message: last.message.clone(),
+                ..seen()
+            });
         }
+    }
+
+    /// What the last failure of a task said, redacted.
+    pub fn reason(&self, task: &str) -> Option<String> {
+        let excerpt = self.failing.get(task)?.last.excerpt();
+        let (_, reason) = excerpt.split_once(". Exception: ")?;
+        Some(reason.trim_end_matches('.').to_owned())
     }
 
     fn failed(&mut self, rest: &str, event: &Event, seen: impl Fn() -> Seen) {
@@ -104,8 +123,10 @@ impl Tasks {
             runs: BTreeMap::new(),
             count: 0,
             first: seen(),
+            last: seen(),
         });
         failing.count += 1;
+        failing.last = seen();
         if failing.runs.len() < NAMES || failing.runs.contains_key(&id) {
             *failing.runs.entry(id).or_default() += 1;
         }
@@ -198,11 +219,15 @@ fn failing(tasks: &Tasks) -> Option<Finding> {
         .collect();
     worst.sort_by_key(|(_, failing)| std::cmp::Reverse(failing.count));
     let (task, first) = worst.first()?;
-    let others = if worst.len() > 1 {
-        format!(", and {} other kinds of task fail as well", worst.len() - 1)
-    } else {
-        String::new()
+    let others = match worst.len() {
+        1 => String::new(),
+        2 => ", and another kind of task fails as well".to_owned(),
+        kinds => format!(", and {} other kinds of task fail as well", kinds - 1),
     };
+    let reason = tasks
+        .reason(task)
+        .map(|reason| format!(" Its last failure in this log: {reason}."))
+        .unwrap_or_default();
     let lost = given_up(first);
     let given_up = match lost {
         0 => String::new(),
@@ -212,7 +237,7 @@ fn failing(tasks: &Tasks) -> Option<Finding> {
     let explained = Explained::new(
         Code::TasksFailing,
         format!(
-            "The task {task} failed {} in this log{others}.{given_up}",
+            "The task {task} failed {} in this log{others}.{given_up}{reason}",
             words::times(first.count)
         ),
         format!(
