@@ -184,7 +184,7 @@ const TROUBLES: &[Trouble] = &[
 ];
 
 #[test]
-#[ignore = "twenty minutes, and not yet seen to pass as a whole; make trial-troubles"]
+#[ignore = "twenty minutes: make trial-troubles"]
 fn every_trouble_of_one_installation_is_named_first_and_leaves_nothing() {
     require_cluster();
     operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
