@@ -151,6 +151,7 @@ pub(crate) fn subject(selection: Selection) -> Subject {
         selection,
         release: None,
         database: None,
+        proxy: None,
     }
 }
 

@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ProxySpec;
+
 /// Who owns the workloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
@@ -32,6 +34,11 @@ pub struct ObserveSpec {
     /// The Deployments of an installation that the official chart did not make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<ObservedComponents>,
+
+    /// What stands in front of the Ingress or `HTTPRoute`, where the operator cannot see it by itself: it recognises a
+    /// proxy by the controller of the `IngressClass` or of the Gateway's class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxySpec>,
 }
 
 /// One Deployment for each component, and the migration Jobs.

@@ -14,8 +14,8 @@ use k8s_openapi::api::{
 use kube::Client;
 
 use super::{
-    Busy, CloseLooker, CloseLooks, DatabaseProbe, FrontSeen, Observation, PodSummary, Pulse, Secrets,
-    Watches, WorkloadState,
+    Busy, CloseLooker, CloseLooks, DatabaseProbe, FrontSeen, JobState, Observation, PodSummary, Pulse,
+    Secrets, Watches, WorkloadState,
     children::Children,
     classes::Classes,
     config_maps,
@@ -169,7 +169,11 @@ impl Observer {
     ) -> Observation {
         let children = Children::new(&self.watches, installation);
         let running = children.pods();
-        let pods: Vec<PodSummary> = running.iter().map(PodSummary::from).collect();
+        let (backups, jobs) = children.jobs();
+        let mut pods: Vec<PodSummary> = running.iter().map(PodSummary::from).collect();
+        for jobs in [&jobs, &backups] {
+            JobState::leave_history_out(jobs, &mut pods);
+        }
         let look = self
             .look(installation, None, pods.iter().any(PodSummary::misses_something))
             .await;
@@ -177,7 +181,6 @@ impl Observer {
         let close_looks = Box::pin(self.close.look(&installation.identity, &pods, regime, now)).await;
         self.doubt_database(&installation.identity.uid, &close_looks, now);
         let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;
-        let (backups, jobs) = children.jobs();
         let front = self.with_controller(FrontSeen::of(&children, installation)).await;
         let busy = self.busy(&installation.identity.uid, &pods);
         let probe_kills = self

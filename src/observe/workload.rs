@@ -12,7 +12,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ManagedFieldsEntry, ObjectMeta},
 };
 
-use super::{ConfigMaps, ContainerState, Serving};
+use super::{ConfigMaps, ContainerState, PodSummary, Serving};
 use crate::{
     api::MigrationOperation,
     child::marks,
@@ -119,6 +119,23 @@ pub struct JobState {
     pub finished: Option<Timestamp>,
     /// It is being deleted.
     pub deleting: bool,
+}
+
+impl JobState {
+    /// Removes the pods that have ended of all Jobs but the latest: what an earlier attempt ended of says nothing about
+    /// this one. One that still runs may work on the database, whatever became of its Job.
+    pub(super) fn leave_history_out(jobs: &[Self], pods: &mut Vec<PodSummary>) {
+        let latest = jobs
+            .iter()
+            // One that has not started yet is the youngest.
+            .max_by_key(|job| job.started.unwrap_or(Timestamp::MAX));
+        let Some(latest) = latest else { return };
+        pods.retain(|pod| {
+            let job = jobs.iter().find(|job| pod.job.as_ref() == Some(&job.name));
+            job.is_none_or(|job| job.name == latest.name)
+                || !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
+        });
+    }
 }
 
 /// How a Job stands. Counters and `completionTime` say less: a failed Job has no completion time.
@@ -333,4 +350,45 @@ fn label<'a>(metadata: Option<&'a ObjectMeta>, key: &str) -> Option<&'a str> {
 
 fn lookup<'a>(map: Option<&'a BTreeMap<String, String>>, key: &str) -> Option<&'a str> {
     map?.get(key).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_attempts_ended_of_is_left_out() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let job = |name: &str, started| JobState {
+            name: name.to_owned(),
+            started,
+            ..JobState::default()
+        };
+        let pod = |name: &str, job: Option<&str>, phase: &str| PodSummary {
+            name: name.to_owned(),
+            job: job.map(str::to_owned),
+            phase: phase.to_owned(),
+            ..PodSummary::default()
+        };
+        let all = [
+            pod("api", None, "Running"),
+            pod("first", Some("a"), "Failed"),
+            pod("still", Some("a"), "Running"),
+            pod("second", Some("b"), "Failed"),
+            pod("backup", Some("c"), "Failed"),
+        ];
+        for (jobs, expected) in [
+            (vec![], "api first still second backup"),
+            (vec![job("b", at(2)), job("a", at(1))], "api still second backup"),
+            (
+                vec![job("a", at(1)), job("b", at(2)), job("next", None)],
+                "api still backup",
+            ),
+        ] {
+            let mut pods = all.to_vec();
+            JobState::leave_history_out(&jobs, &mut pods);
+            let names: Vec<_> = pods.iter().map(|pod| pod.name.as_str()).collect();
+            assert_eq!(names.join(" "), expected);
+        }
+    }
 }

@@ -3,9 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 
-use super::{Identity, Problem, SecretKey, identity, release};
+use super::{Identity, Problem, SecretKey, identity, release, rules::unknown_proxy};
 use crate::{
-    api::{FlagsmithDeployment, ObservedComponents, WorkloadReference},
+    api::{FlagsmithDeployment, ObservedComponents, ProxySpec, WorkloadReference},
     flagsmith::Release,
 };
 
@@ -23,6 +23,8 @@ pub struct Subject {
     pub release: Option<Release>,
     /// The Secret with `DATABASE_URL`, where its owner names one because what runs does not.
     pub database: Option<SecretKey>,
+    /// What stands in front, where its owner says it.
+    pub proxy: Option<ProxySpec>,
 }
 
 /// How the objects of an installation are found.
@@ -59,6 +61,12 @@ pub(super) fn parse(resource: &FlagsmithDeployment) -> Result<Subject, Vec<Probl
     let identity = identity(resource, &mut problems);
     let release = spec.version.as_ref().and_then(|_| release(spec, &mut problems));
     let observe = spec.observe.as_ref();
+    let proxy = observe.and_then(|observe| observe.proxy.clone());
+    problems.extend(
+        proxy
+            .as_ref()
+            .and_then(|proxy| unknown_proxy("spec.observe.proxy", proxy)),
+    );
     let selection = match observe.map(|observe| (&observe.release, &observe.components)) {
         Some((Some(release), None)) => Some(Selection::Release(release.clone())),
         Some((None, Some(components))) => selection(components, &mut problems),
@@ -81,6 +89,7 @@ pub(super) fn parse(resource: &FlagsmithDeployment) -> Result<Subject, Vec<Probl
                 .as_ref()
                 .and_then(|database| database.url_from.as_ref())
                 .map(SecretKey::from),
+            proxy,
         }),
         _ => Err(problems),
     }

@@ -3,7 +3,7 @@
 
 use super::{Problem, pods};
 use crate::{
-    api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, RollbackSpec},
+    api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec},
     flagsmith::Release,
     validate::Rollback,
 };
@@ -182,7 +182,30 @@ fn scaling(field: &str, replicas: Option<i32>, autoscaling: Option<(i32, i32)>, 
     }
 }
 
+/// A name that no proxy of the table has; `field` is where it is stated.
+pub(super) fn unknown_proxy(field: &str, proxy: &ProxySpec) -> Option<Problem> {
+    let name = proxy
+        .name
+        .as_deref()
+        .filter(|name| crate::proxy::named(name).is_none())?;
+    let known: Vec<_> = crate::proxy::ALL.iter().map(|proxy| proxy.name).collect();
+    Some(Problem::invalid(
+        &format!("{field}.name"),
+        &format!("{name:?} is not a proxy that the operator knows"),
+        &format!(
+            "Write one of {}, or leave the name out and state readTimeoutSeconds and idleTimeoutSeconds.",
+            known.join(", ")
+        ),
+    ))
+}
+
 fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
+    problems.extend(
+        exposure
+            .proxy
+            .as_ref()
+            .and_then(|proxy| unknown_proxy("spec.exposure.proxy", proxy)),
+    );
     let mut refuse = |field: &str, message: &str, remedy: &str| {
         problems.push(Problem::invalid(field, message, remedy));
     };
@@ -209,19 +232,6 @@ fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
             "spec.exposure.hosts",
             "no host is named",
             "Name at least one host, such as \"flags.example.com\", or \"*\" for every host.",
-        );
-    }
-    if let Some(name) = exposure.proxy.as_ref().and_then(|proxy| proxy.name.as_deref())
-        && crate::proxy::named(name).is_none()
-    {
-        let known: Vec<_> = crate::proxy::ALL.iter().map(|proxy| proxy.name).collect();
-        refuse(
-            "spec.exposure.proxy.name",
-            &format!("{name:?} is not a proxy that the operator knows"),
-            &format!(
-                "Write one of {}, or leave the name out and state readTimeoutSeconds and idleTimeoutSeconds.",
-                known.join(", ")
-            ),
         );
     }
     for (index, host) in exposure

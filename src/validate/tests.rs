@@ -48,6 +48,7 @@ fn url() -> Value {
 #[case(json!({"exposure": {"hosts": ["A.b"], "ingress": {}}}), "spec.exposure.hosts[0]", r#""A.b" is not a DNS name in lower case"#)]
 #[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {"tls": [{"hosts": ["c.b"], "secretName": "t"}]}}}), "spec.exposure.ingress.tls", r#"host "c.b" is not one of spec.exposure.hosts, so its certificate would never be used"#)]
 #[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {}, "proxy": {"name": "nginx"}}}), "spec.exposure.proxy.name", r#""nginx" is not a proxy that the operator knows"#)]
+#[case(json!({"mode": "Observed", "observe": {"release": "r", "proxy": {"name": "nginx"}}}), "spec.observe.proxy.name", r#""nginx" is not a proxy that the operator knows"#)]
 #[case(json!({"env": [{"name": "DATABASE_URL", "value": "x"}]}), "spec.env[0].name", "DATABASE_URL is computed by the operator")]
 #[case(json!({"env": [{"name": "A"}, {"name": "REPLICA_DATABASE_URL_3"}]}), "spec.env[1].name", "REPLICA_DATABASE_URL_3 is computed by the operator")]
 #[case(json!({"api": {"env": [{"name": "A"}, {"name": "A"}]}}), "spec.api.env[1].name", "A is set twice in this list")]

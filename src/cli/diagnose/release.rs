@@ -24,6 +24,7 @@ pub fn subject(cluster: &Cluster, release: &str) -> Subject {
         selection: Selection::Release(release.to_owned()),
         release: None,
         database: None,
+        proxy: None,
     }
 }
 

@@ -108,8 +108,8 @@ pub const ENTRIES: &[Entry] = &[
         severity: Severity::Info,
         title: "The proxy's timeouts are not known",
         explanation: "The operator recognises proxies by the controller of the IngressClass or of the Gateway's class, and knows their defaults and their annotations. Behind another one, or where the timeout stands in an object that it cannot see, it cannot tell whether the timeouts fit. Gunicorn's keep-alive is 95 s then, above the idle time of most proxies.",
-        passes: "When spec.exposure.proxy says it.",
-        remedy: "spec.exposure.proxy.name, or readTimeoutSeconds and idleTimeoutSeconds; spec.api.gunicorn.keepAliveSeconds: 0 where the idle time is not known.",
+        passes: "When spec.exposure.proxy says it (spec.observe.proxy with mode Observed).",
+        remedy: "spec.exposure.proxy.name (spec.observe.proxy.name with mode Observed), or readTimeoutSeconds and idleTimeoutSeconds; spec.api.gunicorn.keepAliveSeconds: 0 where the idle time is not known.",
         confirm: "The proxy's documentation: timeout for a response, and idle timeout of connections to backends.",
     },
     Entry {

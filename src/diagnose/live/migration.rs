@@ -5,7 +5,7 @@ use crate::{
     api::{MigrationResult, MigrationStatus, RETRY_MIGRATION_ANNOTATION},
     decide::Step,
     flagsmith::failures::TRANSIENT_STATUS,
-    observe::{JobOutcome, JobState, Observation},
+    observe::{JobOutcome, JobState, Observation, PodSummary},
     validate::Installation,
 };
 
@@ -13,17 +13,21 @@ use crate::{
 const LABEL: &str = "migrations";
 
 pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
-    let mut found = pods::check(installation, seen, LABEL, Component::Migrations);
-    found.retain(|diagnosis| diagnosis.code != Code::CrashLooping);
     let step = Step::of(installation, seen);
     // Only the current attempt: what an earlier one failed of must not hold back the next.
     let current = |name: &str| step.as_ref().is_none_or(|step| step.job == name);
+    let mut found = pods::check(installation, seen, LABEL, Component::Migrations);
+    found.retain(|diagnosis| diagnosis.code != Code::CrashLooping);
     if seen.jobs.iter().any(|job| job.outcome == JobOutcome::Active) {
         found.extend(tried_again(seen));
         return found;
     }
+    let of_an_earlier = |pod: &PodSummary| pod.job.as_deref().is_some_and(|job| !current(job));
     if is_applied(installation, seen) {
-        return found;
+        return Vec::new();
+    }
+    if seen.pods.iter().any(of_an_earlier) {
+        found.clear();
     }
     let job = seen
         .jobs

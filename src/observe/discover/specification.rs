@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{
         ApiSpec, DatabaseSpec, DjangoSpec, ExposureSpec, FlagsmithDeploymentSpec, FrontendSpec,
-        HttpRouteSpec, ImagesSpec, IngressSpec, MigrationsSpec, Mode, TaskProcessorSpec,
+        HttpRouteSpec, ImagesSpec, IngressSpec, MigrationsSpec, Mode, ProxySpec, TaskProcessorSpec,
     },
     flagsmith::{Release, env},
     observe::{ConfigMaps, ContainerState},
@@ -64,7 +64,7 @@ pub fn adoption(subject: &Subject, selected: &Selected<'_>, config_maps: &Config
     adoption.database(api);
     adoption.components(selected, config_maps);
     adoption.environment(selected);
-    adoption.exposure(selected);
+    adoption.exposure(selected, subject.proxy.as_ref());
     adoption.left_out(selected);
     adoption
 }
@@ -254,7 +254,7 @@ impl Adoption {
         }
     }
 
-    fn exposure(&mut self, selected: &Selected<'_>) {
+    fn exposure(&mut self, selected: &Selected<'_>, proxy: Option<&ProxySpec>) {
         if let Some(first) = selected.ingresses.first() {
             let hosts = hosts(&selected.ingresses);
             let tls = selected.ingresses.iter().flat_map(|ingress| ingress.spec.iter());
@@ -264,7 +264,7 @@ impl Adoption {
                 } else {
                     hosts
                 },
-                proxy: None,
+                proxy: proxy.cloned(),
                 ingress: Some(IngressSpec {
                     class_name: first
                         .spec
@@ -290,7 +290,7 @@ impl Adoption {
                 } else {
                     hosts
                 },
-                proxy: None,
+                proxy: proxy.cloned(),
                 ingress: None,
                 http_route: Some(HttpRouteSpec {
                     parent_refs: parents,

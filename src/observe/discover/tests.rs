@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    api::ProxySpec,
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed, subject},
     observe::ContainerState,
     validate::Pick,
@@ -46,6 +47,23 @@ fn a_release_with_flagsmith_in_its_name() {
         "flagsmith-django-secret-key"
     );
     assert_eq!(found.adoption.unsupported, Vec::<String>::new());
+}
+
+#[test]
+fn its_owner_says_what_stands_in_front() {
+    let objects = objects(CHART_DEFAULT);
+    let stated = ProxySpec {
+        idle_timeout_seconds: Some(1),
+        ..ProxySpec::default()
+    };
+    let subject = Subject {
+        proxy: Some(stated.clone()),
+        ..subject(Selection::Release("flagsmith".to_owned()))
+    };
+    let selected = Selected::new(&subject.selection, &objects);
+    let found = find(&subject, &selected, &ConfigMaps::new());
+    let exposure = found.installation.exposure.unwrap();
+    assert_eq!(exposure.proxy, Some(stated));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::api::{MigrationOperation, MigrationResult, MigrationStatus};
 use crate::decide::MigrationKey;
 use crate::diagnose::Code;
 use crate::fixtures::{database, installation, minimal, observation};
-use crate::observe::{JobOutcome, JobState, Observation, PodProblem};
+use crate::observe::{JobOutcome, JobState, Observation, PodProblem, PodSummary};
 
 fn failed_job(name: &str, reason: &str) -> JobState {
     JobState {
@@ -89,6 +89,36 @@ fn an_earlier_attempt_does_not_hold_back_the_next() {
         ..observation()
     };
     assert_eq!(of(&seen), []);
+}
+
+/// The user has gone back to the release that serves, or has asked for another attempt.
+#[rstest]
+#[case::of_another_attempt("flagsmith-migrate-before", "2.260.0", &[])]
+#[case::of_what_is_served(&attempt(), "2.265.0", &[])]
+#[case::of_this_attempt(&attempt(), "2.260.0", &[Code::MigrationOutOfMemory])]
+fn the_pods_of_an_earlier_attempt_are_history(
+    #[case] job: &str,
+    #[case] migrated: &str,
+    #[case] expected: &[Code],
+) {
+    let problem = PodProblem::OutOfMemory {
+        restarts: 0,
+        limit: None,
+    };
+    let failed = PodSummary {
+        job: Some(job.to_owned()),
+        ..pod("migrations", vec![problem])
+    };
+    let mut api = super::healthy("flagsmith-api", 1);
+    api.migrated = Some(migrated.parse().unwrap());
+    let seen = Observation {
+        api: Some(api),
+        jobs: vec![failed_job(job, "BackoffLimitExceeded")],
+        pods: vec![failed],
+        ..observation()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found).first(), expected.first(), "{found:#?}");
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub(super) fn check(installation: &Installation, running: &Running<'_>) -> Optio
             )
         } else {
             format!(
-                "Check: {}. A keep-alive of 0 is right for any idle time and costs one connection for each request: {}",
+                "Check: {}. A FlagsmithDeployment of mode Observed states it in spec.observe.proxy. A keep-alive of 0 is right for any idle time and costs one connection for each request: {}",
                 ask.join("; "),
                 running.set(&[("--keep-alive", 0)], &[]),
             )
