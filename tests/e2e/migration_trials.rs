@@ -1,18 +1,12 @@
-//! Everything that can go wrong with a migration, one after the other: too long for every run. `make trial-migrations`;
-//! with `TRIALS=memory,deadline` only those whose names have one of these words.
+//! Everything that can go wrong with a migration, one after the other: too long for every run. `make trial-migrations`.
 
-use std::{
-    collections::BTreeSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-    thread::sleep,
-    time::Duration,
-};
+use std::{collections::BTreeSet, thread::sleep, time::Duration};
 
 use crate::{
     kubectl::{self, pointer, try_json, wait_until},
     migrations::{applied, ready_at, resource, retry},
     operator::{self, SYSTEM},
-    place::{NEW, OLD, Place, START, demo, step},
+    place::{NEW, OLD, Place, START, Trials, demo, step},
     witness::{Sessions, Witness},
 };
 
@@ -74,20 +68,8 @@ fn each_failure_has_its_name_and_its_way_out() {
     place.await_ready();
     place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
     let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions("trials"));
-    let mut failed = Vec::new();
-    let only = std::env::var("TRIALS").unwrap_or_default();
-    // One that fails says nothing about the next.
-    let mut trial = |name: &'static str, what: &dyn Fn()| {
-        if !only.is_empty() && !only.split(',').any(|part| name.contains(part)) {
-            return;
-        }
-        step(name, || {
-            if catch_unwind(AssertUnwindSafe(what)).is_err() {
-                failed.push(name);
-                let _ = catch_unwind(AssertUnwindSafe(|| recover(&place)));
-            }
-        });
-    };
+    let mut trials = Trials::new();
+    let mut trial = |name: &str, what: &dyn Fn()| trials.trial(name, what, || recover(&place));
     for (attempt, failure) in FAILURES.iter().enumerate() {
         trial(failure.name, &|| fails(&place, failure, attempt));
     }
@@ -99,7 +81,7 @@ fn each_failure_has_its_name_and_its_way_out() {
     trial("the database restarts in the middle", &|| restart(&place));
     trial("a full disk", &|| full_disk(&place));
     trial("a backup that fails, and one that succeeds", &|| backup(&place));
-    assert!(failed.is_empty(), "{failed:?}");
+    trials.verdict();
     witness.verdict();
     place.remove();
 }

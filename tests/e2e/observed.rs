@@ -16,7 +16,7 @@ use crate::{
     http,
     kubectl::{self, pointer, wait_until},
     operator,
-    place::{NEW, Place, START, step},
+    place::{NEW, Place, START, Trials, step},
 };
 
 /// What the chart is installed as; the name makes every full name differ from the release's.
@@ -128,6 +128,7 @@ fn every_trouble_of_an_observed_installation() {
     step("an installation of the official chart is healthy", || {
         healthy(&place);
     });
+    let mut trials = Trials::new();
     let set: &[(&str, &[&str])] = &[
         (
             "TaskProcessorReleaseBroken",
@@ -167,37 +168,31 @@ fn every_trouble_of_an_observed_installation() {
         ),
     ];
     for (expected, values) in set {
-        step(expected, || trouble(&place, expected, || upgrade(&place, values)));
+        let make = || trouble(&place, expected, || upgrade(&place, values));
+        trials.trial(expected, make, || ());
     }
-    step("the API without TASK_RUN_METHOD", || {
-        trouble(&place, "TaskRunMethodUnset", || {
-            place.kubectl(&["set", "env", "deployment/acme-flagsmith-api", "TASK_RUN_METHOD-"]);
-        });
-    });
-    step("the API without DJANGO_SECRET_KEY", || {
-        trouble(&place, "SecretKeyEphemeral", || {
-            place.kubectl(&[
-                "set",
-                "env",
-                "deployment/acme-flagsmith-api",
-                "DJANGO_SECRET_KEY-",
-            ]);
-        });
-    });
-    step(
+    for (expected, variable) in [
+        ("TaskRunMethodUnset", "TASK_RUN_METHOD-"),
+        ("SecretKeyEphemeral", "DJANGO_SECRET_KEY-"),
+    ] {
+        let unset = || drop(place.kubectl(&["set", "env", "deployment/acme-flagsmith-api", variable]));
+        trials.trial(expected, || trouble(&place, expected, unset), || ());
+    }
+    trials.trial(
         "another release in the namespace, whose pods race each other",
-        || {
-            race(&place);
-        },
+        || race(&place),
+        || (),
     );
-    step("no pods on purpose", || {
+    let on_purpose = || {
         let name = "acme-flagsmith";
         place.kubectl(&["scale", "deployment", name, "--replicas=0"]);
         await_code(&place, "ScaledToZero");
         let note = "operator.flagsmith.com/scaled-to-zero=intended";
         place.kubectl(&["annotate", "deployment", name, note]);
         await_health(&place);
-    });
+    };
+    trials.trial("no pods on purpose", on_purpose, || ());
+    trials.verdict();
     place.remove();
 }
 

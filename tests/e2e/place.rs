@@ -1,6 +1,9 @@
 //! Where a story takes place: a namespace of its own, with one `FlagsmithDeployment` called `flagsmith`.
 
-use std::time::{Duration, Instant};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -166,9 +169,46 @@ pub fn demo(version: &str) -> String {
     text + "  exposure:\n    hosts: [flags.example.com]\n    ingress: {className: none}\n"
 }
 
-pub fn step(name: &str, run: impl FnOnce()) {
+pub fn step<T>(name: &str, run: impl FnOnce() -> T) -> T {
     println!("--- {name}");
     let start = Instant::now();
-    run();
+    let result = run();
     println!("    done in {:.1} s", start.elapsed().as_secs_f32());
+    result
+}
+
+/// Steps of a trial: one that fails says nothing about the next, so all are tried. With `TRIALS=word,word` only those
+/// whose names have one of these words.
+pub struct Trials {
+    only: String,
+    failed: Vec<String>,
+}
+
+impl Trials {
+    pub fn new() -> Self {
+        Self {
+            only: std::env::var("TRIALS").unwrap_or_default(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// Tries; after a failure `recover` leads back to where the next one begins.
+    pub fn trial<T>(&mut self, name: &str, what: impl FnOnce() -> T, recover: impl FnOnce()) -> Option<T> {
+        if !self.only.is_empty() && !self.only.split(',').any(|word| name.contains(word)) {
+            return None;
+        }
+        step(name, || {
+            let result = catch_unwind(AssertUnwindSafe(what)).ok();
+            if result.is_none() {
+                self.failed.push(name.to_owned());
+                let _ = catch_unwind(AssertUnwindSafe(recover));
+            }
+            result
+        })
+    }
+
+    /// Fails when one has failed.
+    pub fn verdict(self) {
+        assert!(self.failed.is_empty(), "{:#?}", self.failed);
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
     http,
     kubectl::{pointer, require_cluster, wait_until},
     operator,
-    place::{NEW, Place, START, demo, step},
+    place::{NEW, Place, START, Trials, demo},
 };
 
 /// Seconds between two looks into a database in this story; a minute by default.
@@ -32,7 +32,8 @@ fn every_trouble_of_the_task_processor_is_named() {
     require_cluster();
     operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
     let place = Place::new("tasks");
-    let step = |name: &str, run: fn(&Place)| step(name, || run(&place));
+    let mut trials = Trials::new();
+    let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || ());
     place.apply(&demo(NEW));
     settled(&place);
     step("a healthy queue has no diagnosis", healthy);
@@ -47,6 +48,7 @@ fn every_trouble_of_the_task_processor_is_named() {
         settings,
     );
     step("the number of processors follows the queue", follow_the_queue);
+    trials.verdict();
     place.remove();
     operator::uninstall();
 }

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     kubectl::{pointer, require_cluster, wait_until},
     operator,
-    place::{NEW, Place, demo, step},
+    place::{NEW, Place, Trials, demo},
     tasks::{INTERVAL, RESTART, SILENCE, diagnosis, enqueue, gone, named, others, resource, says, settled},
 };
 
@@ -28,13 +28,15 @@ fn a_quiet_and_a_busy_task_processor_are_no_trouble() {
     require_cluster();
     operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
     let place = Place::new("tasks-for-long");
-    let step = |name: &str, run: fn(&Place)| step(name, || run(&place));
+    let mut trials = Trials::new();
+    let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || ());
     place.apply(&demo(NEW));
     settled(&place);
     step("a quiet minute", quiet);
     step("a busy minute", busy);
     step("a processor whose readiness check fails", not_ready);
     step("a second database with nobody reading", mismatch);
+    trials.verdict();
     place.remove();
     operator::uninstall();
 }

@@ -17,7 +17,7 @@ use crate::{
     http,
     kubectl::{pointer, require_cluster, wait_until},
     operator,
-    place::{NEW, Place, START, demo, step},
+    place::{NEW, Place, START, Trials, demo},
 };
 
 /// What the pods' status, the kubelet's Events and the database show is named in this time.
@@ -33,7 +33,8 @@ fn every_trouble_of_the_api_is_named() {
     require_cluster();
     operator::install(&["--set", "databaseProbeIntervalSeconds=5"]);
     let place = Place::new("timeouts");
-    let step = |name: &str, run: fn(&Place)| step(name, || run(&place));
+    let mut trials = Trials::new();
+    let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || ());
     apply(&place, THREADED);
     step("a healthy API has no alarm", |place| {
         assert_eq!(alarms(place), Vec::<String>::new());
@@ -46,6 +47,7 @@ fn every_trouble_of_the_api_is_named() {
     step("a liveness probe that is not patient", liveness);
     // The last: lines about it stand in the logs of every pod, and a sample of them may come minutes later.
     step("no connection is left in the database", exhausted);
+    trials.verdict();
     place.remove();
     operator::uninstall();
 }
