@@ -263,3 +263,34 @@ fn limits_are_changed_by_values() {
         assert!(sizing.remedy.contains(part), "{part}: {sizing:#?}");
     }
 }
+
+#[rstest]
+#[case::another(
+    false,
+    "api.example.com, localhost",
+    Some("DJANGO_ALLOWED_HOSTS=api.example.com")
+)]
+#[case::the_same(false, "flags.example.com", None)]
+#[case::every(false, "*", None)]
+#[case::the_frontend_asks(true, "api.example.com", None)]
+fn hosts_of_the_ingress_that_django_refuses(
+    #[case] through_frontend: bool,
+    #[case] allowed: &'static str,
+    #[case] expected: Option<&str>,
+) {
+    let (installation, mut seen) = seen(&env("DJANGO_ALLOWED_HOSTS", allowed), &|ingress| {
+        ingress["spec"]["rules"][0]["host"] = json!("flags.example.com");
+    });
+    seen.front.through_frontend = through_frontend;
+    let found = diagnose(&installation, &seen);
+    let refused = found.iter().find(|it| {
+        (it.code, it.component) == (Code::AllowedHostsRejected, crate::diagnose::Component::Exposure)
+    });
+    assert_eq!(refused.is_some(), expected.is_some(), "{found:#?}");
+    if let (Some(refused), Some(expected)) = (refused, expected) {
+        assert!(
+            refused.remedy.contains(expected) && refused.remedy.contains("flags.example.com"),
+            "{refused:#?}"
+        );
+    }
+}

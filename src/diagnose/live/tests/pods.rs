@@ -6,7 +6,7 @@ use rstest::rstest;
 use super::{codes, of, pod, running, waiting};
 use crate::diagnose::Code;
 use crate::fixtures::observation;
-use crate::observe::{CloseLooks, ContainerRun, Observation, PodProblem, Warning};
+use crate::observe::{CloseLooks, ContainerRun, JobState, Observation, PodProblem, Warning};
 
 #[rstest]
 #[case("api", unschedulable(60), Code::PodUnschedulable)]
@@ -21,6 +21,8 @@ use crate::observe::{CloseLooks, ContainerRun, Observation, PodProblem, Warning}
 fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case] code: Code) {
     let seen = Observation {
         pods: vec![pod(component, vec![problem])],
+        // A migration's pods count while it is under way.
+        jobs: Vec::from_iter((component == "migrations").then(JobState::default)),
         ..running()
     };
     let found = of(&seen);

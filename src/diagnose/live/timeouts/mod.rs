@@ -37,8 +37,6 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         found.extend(saturation::check(installation, seen, &running));
         found.extend(sizing::check(&running));
     }
-    if installation.tool.is_resource() {
-        found.extend(allowed_hosts::check(installation));
-    }
+    found.extend(allowed_hosts::check(installation, seen));
     found
 }
