@@ -107,9 +107,9 @@ pub const ENTRIES: &[Entry] = &[
         code: Code::DatabaseConnectionLost,
         severity: Severity::Warning,
         title: "An open database connection was closed",
-        explanation: "The server, a failover, a load balancer or an idle timeout closed a connection that was in use. Each request that meets a closed connection fails once; the task processor retries every half second.",
+        explanation: "The server, a failover, a load balancer or an idle timeout closed a connection that was in use. Each request that meets a closed connection fails once; the task processor retries every half second. Gunicorn's workers of class sync (GUNICORN_THREADS=1) share one connection, which closes for all of them when one ends.",
         passes: "Usually: the next request connects anew.",
-        remedy: "From 2.228.0 set DJANGO_DB_CONN_HEALTH_CHECKS=true; keep DJANGO_DB_CONN_MAX_AGE below idle timeouts on the way. A migration that was cut is run again.",
+        remedy: "From 2.228.0 set DJANGO_DB_CONN_HEALTH_CHECKS=true; keep DJANGO_DB_CONN_MAX_AGE below idle timeouts on the way, and GUNICORN_THREADS at 2 or more. A migration that was cut is run again.",
         confirm: "The database's log and events at that time; it is over when no such line comes after it.",
     },
     Entry {

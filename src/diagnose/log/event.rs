@@ -184,6 +184,13 @@ impl Event {
         self.chain.push(exception);
     }
 
+    /// Whether it begins with an exception's class: the traceback before that is not in the log.
+    #[must_use]
+    pub fn is_headless(&self) -> bool {
+        let first = self.chain.first();
+        self.origin == Origin::Traceback && first.is_some_and(|first| first.line == self.line)
+    }
+
     /// The exception that ended it: the last re-raise.
     #[must_use]
     pub fn last_exception(&self) -> Option<&Exception> {

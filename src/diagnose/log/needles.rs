@@ -28,6 +28,7 @@ const NEEDLES: &[&str] = &[
     "listening at",
     "using worker",
     "booting worker",
+    "worker exiting",
     "handling signal",
     "shutting down",
     "address already in use",

@@ -82,6 +82,8 @@ pub struct Sighting {
     pub run: Option<u64>,
     /// The traceback went through the creation of an index that does not lock the table.
     pub concurrent_index: bool,
+    /// The log begins within its traceback, so that nothing says what it ended.
+    pub torn: bool,
     /// The exceptions behind it in its chain, and lines that follow from it.
     pub others: Vec<Seen>,
 }
@@ -154,13 +156,14 @@ impl Case {
                 self.applied.insert(hash(&migration), (event.source, run));
             }
         }
+        let torn = event.is_headless() && event.line == source.life.first_line;
         let stopping = source.life.stopping;
         self.workers.observe(event, input, stopping);
         self.tasks.observe(event, input, stopping.is_some());
         // Records of normal work show no failure.
         if event.level.is_none_or(|level| level >= Level::Warning) {
             self.hosts.observe(event, input);
-            self.recognise(event, input);
+            self.recognise(event, input, torn);
         }
     }
 
@@ -185,7 +188,7 @@ impl Case {
             .is_some_and(|(source, run)| *source != sighting.source || Some(*run) != sighting.run)
     }
 
-    fn recognise(&mut self, event: &Event, input: u16) {
+    fn recognise(&mut self, event: &Event, input: u16, torn: bool) {
         let source = self.sources.get(usize::from(event.source));
         let life = source.map(|source| &source.life);
         let migrating = life.is_some_and(Life::is_migrating);
@@ -239,6 +242,7 @@ impl Case {
                 migration,
                 run,
                 concurrent_index: event.frames.concurrent_index,
+                torn,
                 others: consequence.into_iter().collect(),
             });
             return;
@@ -282,6 +286,7 @@ impl Case {
         match known {
             Some(known) => {
                 known.last = new.last;
+                known.torn = new.torn;
                 known.count += 1;
                 known.migration = new.migration.or_else(|| known.migration.take());
             }

@@ -3,6 +3,7 @@
 
 use super::case::{Case, Seen, Sighting};
 use super::failure::Stage;
+use super::forks::ends_that_closed;
 use super::{Finding, gunicorn, hosts, tasks};
 use crate::diagnose::{Code, Severity, catalogue};
 
@@ -37,7 +38,7 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
     findings.extend(gunicorn::conclude(case));
     findings.extend(tasks::conclude(case));
     findings.extend(hosts::conclude(case));
-    drop_consequences(&mut findings);
+    drop_consequences(case, &mut findings);
     tasks::conclude_coordinator(case, &mut findings);
     findings.sort_by_key(rank);
     findings
@@ -49,6 +50,10 @@ fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
         return false;
     };
     let last = sighting.last.line;
+    // What an exception ended whose beginning is not in the log: a process only if nothing comes after it.
+    if sighting.torn && sighting.code == Code::CrashLooping && life.last_line > last {
+        return true;
+    }
     if sighting.subject.form == "health" {
         let quiet = life
             .last_time
@@ -165,7 +170,7 @@ fn merge(findings: &mut Vec<Finding>, new: Finding) {
 }
 
 /// A general finding says nothing where a particular one stands; a stalled queue follows from a broken database.
-fn drop_consequences(findings: &mut Vec<Finding>) {
+fn drop_consequences(case: &Case, findings: &mut Vec<Finding>) {
     let has = |findings: &[Finding], test: &dyn Fn(Code) -> bool| {
         findings.iter().any(|finding| test(finding.explained.code))
     };
@@ -192,26 +197,35 @@ fn drop_consequences(findings: &mut Vec<Finding>) {
             )
         });
     }
+    // A worker that Gunicorn ended for a slow request took a connection with it that others had inherited.
+    let slow = |code: Code| code == Code::GunicornWorkerTimeout;
+    let lost = |sighting: &&Sighting| sighting.code == Code::DatabaseConnectionLost;
+    let inherited = case.sightings.iter().find(lost);
+    if has(findings, &slow) && inherited.is_some_and(|lost| ends_that_closed(case, lost).is_some()) {
+        absorb(findings, Code::DatabaseConnectionLost, slow);
+    }
     // A failover breaks connections, and a server whose disk is full restarts: what lasts is the cause.
     let unwritable = |code: Code| matches!(code, Code::DatabaseReadOnly | Code::DatabaseDiskFull);
     if has(findings, &unwritable) {
-        let broken = findings
-            .iter()
-            .position(|finding| finding.explained.code == Code::DatabaseConnectionLost);
-        let evidence = broken
-            .map(|index| findings.remove(index).evidence)
-            .unwrap_or_default();
-        if let Some(cause) = findings
-            .iter_mut()
-            .find(|finding| unwritable(finding.explained.code))
-        {
-            cause.evidence.extend(evidence);
-            cause.evidence = distinct(std::mem::take(&mut cause.evidence));
-        }
+        absorb(findings, Code::DatabaseConnectionLost, unwritable);
     }
     // A task processor that fails to migrate migrates as well; the failure is the news.
     if has(findings, &|code| code.as_str().starts_with("Migration")) {
         findings.retain(|finding| finding.explained.code != Code::TaskProcessorMigratesItself);
+    }
+}
+
+/// Makes a consequence evidence of its cause.
+fn absorb(findings: &mut Vec<Finding>, consequence: Code, cause: impl Fn(Code) -> bool) {
+    let position = findings
+        .iter()
+        .position(|finding| finding.explained.code == consequence);
+    let evidence = position
+        .map(|index| findings.remove(index).evidence)
+        .unwrap_or_default();
+    if let Some(cause) = findings.iter_mut().find(|finding| cause(finding.explained.code)) {
+        cause.evidence.extend(evidence);
+        cause.evidence = distinct(std::mem::take(&mut cause.evidence));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Gunicorn's workers: killed for silence, for memory, or by somebody.
 
 use super::case::{Case, Seen};
+use super::forks::Forks;
 use super::{Explained, Finding};
 use crate::diagnose::log::event::{Event, Level};
 use crate::diagnose::log::time::Moment;
@@ -35,6 +36,8 @@ struct Kill {
 pub struct Workers {
     /// How they handle requests.
     pub regime: Option<Regime>,
+    /// Where they were forked and ended.
+    pub forks: Forks,
     timeouts: Vec<Timeout>,
     timeout_count: u64,
     kills: Vec<Kill>,
@@ -52,6 +55,7 @@ impl Workers {
         } else if event.frames.threaded_worker {
             self.regime = Some(Regime::Threaded);
         }
+        self.forks.observe(event, stopping.is_some());
         let message = event.message.as_str();
         let seen = || Seen::of(event, input);
         if let Some(class) = message.strip_prefix("Using worker: ") {

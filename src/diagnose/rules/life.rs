@@ -44,6 +44,10 @@ pub struct Life {
     pub caught_up: u64,
     /// Where it was told to stop, and when.
     pub stopping: Option<(u64, Option<Moment>)>,
+    /// The first line that was read, and that begins an event.
+    pub first_line: u64,
+    /// The last such line.
+    pub last_line: u64,
     /// The time of its last line that was read.
     pub last_time: Option<Moment>,
     /// The runs of `migrate`, the newest last.
@@ -67,6 +71,10 @@ impl Life {
         }
         let message = event.message.trim();
         let line = event.line;
+        if self.first_line == 0 || line < self.first_line {
+            self.first_line = line;
+        }
+        self.last_line = self.last_line.max(line);
         if event.chain.iter().any(names_sqlstate) {
             self.connected = line;
         }

@@ -5,6 +5,7 @@ mod conclude;
 mod crash;
 mod database;
 pub mod failure;
+mod forks;
 mod gunicorn;
 mod hosts;
 mod life;

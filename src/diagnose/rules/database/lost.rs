@@ -2,6 +2,7 @@
 
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Stage, Subject};
+use crate::diagnose::rules::forks::ends_that_closed;
 use crate::diagnose::rules::phrases::Phrase;
 use crate::diagnose::rules::{Cause, Explained, words};
 use crate::diagnose::{Code, Severity};
@@ -147,7 +148,7 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
         }
         "pooler" => "the connection pooler closed it",
         _ => {
-            "the server, or something between, closed it: a restart or failover, a crash, or a load balancer's idle timeout"
+            "the server, or something between, closed it: a restart or failover, a crash, a time limit of the server, or a load balancer's idle timeout"
         }
     };
     if sighting.stage == Stage::Migrate {
@@ -156,17 +157,36 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
             words::the_migration(case, sighting),
             words::progress(case, sighting),
         );
-        let remedy = "Run the migration again: what was not finished was rolled back, except indexes that are built CONCURRENTLY. Before that, find invalid indexes: SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; and drop them.";
+        let remedy = "See the server's time limits: SELECT name, setting FROM pg_settings WHERE name ~ 'idle|transaction_timeout' AND setting <> '0'; Run the migration again: what was not finished was rolled back, except indexes that are built CONCURRENTLY. Before that, find invalid indexes: SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; and drop them.";
         return Explained::new(Code::DatabaseConnectionLost, message, remedy).with(Severity::Critical);
+    }
+    if let Some(ends) = ends_that_closed(case, sighting) {
+        return explain_shared(ends, sighting);
     }
     let (course, severity) = course(case, sighting);
     let message = format!("{who} lost its connection to the database; {reason}.{course}");
-    let remedy = "Look at the database's log and events at that time. Requests that meet a closed connection fail once each: from Flagsmith 2.228.0 set DJANGO_DB_CONN_HEALTH_CHECKS=true; behind a load balancer or NAT keep DJANGO_DB_CONN_MAX_AGE below its idle timeout.";
+    let remedy = "Look at the database's log and events at that time, and its time limits: SELECT name, setting FROM pg_settings WHERE name ~ 'idle|transaction_timeout' AND setting <> '0'; Requests that meet a closed connection fail once each: from Flagsmith 2.228.0 set DJANGO_DB_CONN_HEALTH_CHECKS=true; behind a load balancer or NAT keep DJANGO_DB_CONN_MAX_AGE below its idle timeout.";
     let explained = Explained::new(Code::DatabaseConnectionLost, message, remedy);
     match severity {
         Some(severity) => explained.with(severity),
         None => explained,
     }
+}
+
+fn explain_shared(ends: usize, sighting: &Sighting) -> Explained {
+    let workers = match ends {
+        1 => "A Gunicorn worker ended".to_owned(),
+        ends => format!("{ends} Gunicorn workers ended"),
+    };
+    Explained::new(
+        Code::DatabaseConnectionLost,
+        format!(
+            "{workers} and took the database connection with them; requests of the others failed {}. Workers of class sync (GUNICORN_THREADS=1) share one database connection, which Flagsmith opens before Gunicorn forks them. The database itself is probably well.",
+            words::times(sighting.count)
+        ),
+        "Set GUNICORN_THREADS=2 or more: threads open connections of their own. With --max-requests (GUNICORN_CMD_ARGS) workers end all the time.",
+    )
+    .with(Severity::Warning)
 }
 
 /// How the outage went: the refusals after the break belong to it.

@@ -54,7 +54,10 @@ fn access(failure: &Failure<'_>) -> Option<Subject> {
     ]) && failure.says("FATAL")
     {
         subject.form = "pooler";
-    } else if failure.stage != Stage::Migrate && failure.is(&["InsufficientPrivilege"]) {
+    } else if failure.stage != Stage::Migrate
+        && (failure.is(&["InsufficientPrivilege"])
+            || failure.is(&["ProgrammingError"]) && failure.says("permission denied for "))
+    {
         subject = Subject::form("object").object(object(failure.message));
     } else {
         return None;
@@ -395,6 +398,11 @@ mod tests {
             "permission denied for table users_ffadminuser",
         );
         assert_eq!(code(Stage::Boot, class, message), Some(DatabaseAccessRejected));
+        // The same where the log begins behind the driver's part of the traceback.
+        assert_eq!(
+            code(Stage::Boot, "django.db.utils.ProgrammingError", message),
+            Some(DatabaseAccessRejected)
+        );
         assert_eq!(
             code(Stage::Migrate, class, message),
             Some(MigrationPermissionDenied)

@@ -73,6 +73,18 @@ mod tests {
         assert_eq!(codes, expected);
     }
 
+    /// The end of a traceback: followed by the process's life, or the last that there is.
+    #[rstest]
+    #[case(UP, &[])]
+    #[case("{\"message\": \"Handling signal: term\", \"levelname\": \"INFO\", \"logger_name\": \"gunicorn.error\", \"pid\": 1}\n", &[])]
+    #[case("", &[Code::CrashLooping])]
+    fn the_end_of_a_traceback_is_a_crash_only_at_the_end(#[case] after: &str, #[case] expected: &[Code]) {
+        let log = format!("    g()\nRuntimeError: no\n{after}");
+        let found = diagnose_log(Component::Api, None, "log", log.as_bytes());
+        let codes: Vec<Code> = found.iter().map(|(_, it)| it.code).collect();
+        assert_eq!(codes, expected);
+    }
+
     /// What ends a thread does not end the process.
     #[rstest]
     #[case(THREAD, &[])]
