@@ -85,6 +85,19 @@ mod tests {
         assert_eq!(codes, expected);
     }
 
+    /// In the output of Compose: the processor itself migrates, or a service beside it does.
+    #[rstest]
+    #[case("tasks-1", &[Code::TaskProcessorMigratesItself])]
+    #[case("migrate-1", &[])]
+    fn who_migrates_is_told_by_the_service(#[case] service: &str, #[case] expected: &[Code]) {
+        let log = format!(
+            "{service} | Operations to perform:\n{service} |   Applying users.0001_initial... OK\ntasks-1 | {UP}tasks-1 | {STARTS}"
+        );
+        let found = diagnose_log(Component::TaskProcessor, None, "log", log.as_bytes());
+        let codes: Vec<Code> = found.iter().map(|(_, it)| it.code).collect();
+        assert_eq!(codes, expected);
+    }
+
     /// What ends a thread does not end the process.
     #[rstest]
     #[case(THREAD, &[])]

@@ -29,7 +29,8 @@ pub struct Tasks {
     unhealthy: Option<Unhealthy>,
     unmanaged: Option<Unmanaged>,
     dropped: Option<(Seen, u64)>,
-    migrated: Option<(Seen, u64)>,
+    /// Migrations that were applied, by the source that did it.
+    migrated: BTreeMap<u16, (Seen, u64)>,
     /// Where the coordinator ended at its start.
     pub(super) ended: Option<Seen>,
 }
@@ -85,7 +86,7 @@ impl Tasks {
         } else if message.starts_with("Cannot schedule tasks to run in the future without task processor") {
             self.dropped.get_or_insert_with(|| (seen(), 0)).1 += 1;
         } else if message.trim_start().starts_with("Applying ") && message.contains("... OK") {
-            self.migrated.get_or_insert_with(|| (seen(), 0)).1 += 1;
+            self.migrated.entry(event.source).or_insert_with(|| (seen(), 0)).1 += 1;
         } else if message.starts_with("Processor starting") {
             self.ended = None;
         } else if event.frames.thread && event.frames.coordinator {
@@ -291,10 +292,13 @@ fn unmanaged(case: &Case, tasks: &Tasks) -> Option<Finding> {
 }
 
 fn migrates(case: &Case, tasks: &Tasks) -> Option<Finding> {
-    let (seen, count) = tasks
+    // In the output of Compose another service migrates: that one never comes up.
+    let processor =
+        |source: u16| case.sources.len() == 1 || case.life(source).is_some_and(|life| life.up > 0);
+    let (_, (seen, count)) = tasks
         .migrated
-        .as_ref()
-        .filter(|_| case.component == Component::TaskProcessor)?;
+        .iter()
+        .find(|(source, _)| case.component == Component::TaskProcessor && processor(**source))?;
     let migrations = if *count == 1 {
         "one migration".to_owned()
     } else {
