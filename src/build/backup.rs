@@ -32,6 +32,13 @@ pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Chil
     };
     let pod = template.get_mut("spec").and_then(Value::as_object_mut)?;
     pod.entry("restartPolicy").or_insert_with(|| json!("Never"));
+    // What it fails of is told with the diagnosis.
+    let containers = pod.get_mut("containers").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+        container
+            .entry("terminationMessagePolicy")
+            .or_insert_with(|| json!("FallbackToLogsOnError"));
+    }
     // The labels that the operator finds its pods by, besides the user's own.
     let own = template.pointer("/metadata/labels").and_then(Value::as_object);
     let mut marked = own.cloned().unwrap_or_default();
@@ -92,7 +99,6 @@ fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Val
                 { "name": "PGAPPNAME", "value": backup.name },
             ],
             "securityContext": restricted(),
-            "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": [{ "name": "backup", "mountPath": DIRECTORY }],
         }],
         "volumes": [{ "name": "backup", "persistentVolumeClaim": { "claimName": dump.claim_name } }],

@@ -78,11 +78,19 @@ fn each_failure_has_its_name_and_its_way_out() {
     trial("a transaction that has been open for long", &|| {
         long_transaction(&place);
     });
-    trial("the database restarts in the middle", &|| restart(&place));
     trial("a full disk", &|| full_disk(&place));
     trial("a backup that fails, and one that succeeds", &|| backup(&place));
-    trials.verdict();
     witness.verdict();
+    // No request can be answered while the database recovers.
+    let witness = Witness::begin(None, sessions("trials"));
+    trials.trial(
+        "the database restarts in the middle",
+        || restart(&place),
+        || recover(&place),
+    );
+    let (migrators, wrong) = witness.end();
+    assert!(migrators <= 1 && wrong.is_empty(), "{wrong:#?}");
+    trials.verdict();
     place.remove();
 }
 

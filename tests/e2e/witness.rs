@@ -49,8 +49,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn wrong(&self, what: String) {
-        self.wrong.lock().unwrap().push(what);
+    fn wrong(&self, what: &str) {
+        let now = jiff::Timestamp::now();
+        self.wrong.lock().unwrap().push(format!("{now:.0} {what}"));
     }
 }
 
@@ -113,7 +114,7 @@ fn watch(
 fn request(api: &str, seen: &Seen) {
     let answer = http::get(api, 8000, "/api/v1/flags/", &[("X-Environment-Key", "anything")]);
     if answer.status != 200 {
-        seen.wrong(format!(
+        seen.wrong(&format!(
             "a request was answered {} {}",
             answer.status, answer.body
         ));
@@ -127,7 +128,7 @@ fn look_at_objects(seen: &Seen) {
     for kind in ["jobs", "pods"] {
         let active = active(kind);
         if active.len() > 1 {
-            seen.wrong(format!("{kind} {active:?} are active at once"));
+            seen.wrong(&format!("{kind} {active:?} are active at once"));
         }
     }
     sleep(LOOKS);
@@ -172,7 +173,7 @@ impl Sessions {
                 seen.looks.fetch_add(1, Ordering::Relaxed);
                 seen.migrators.fetch_max(count, Ordering::Relaxed);
                 if count > 1 {
-                    seen.wrong(format!("sessions of {at_once:?} migrate at once"));
+                    seen.wrong(&format!("sessions of {at_once:?} migrate at once"));
                 }
                 at_once.clear();
             } else {
