@@ -7,7 +7,7 @@ use crate::{
     migrations::{applied, ready_at, resource, retry},
     operator::{self, SYSTEM},
     place::{NEW, OLD, Place, START, Trials, demo, step},
-    witness::{Sessions, Witness},
+    witness::{Sessions, Witness, uncounted},
 };
 
 /// A failure, how it is made, and what it must be called.
@@ -303,11 +303,14 @@ metadata: {name: backups}
 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 ";
 
-/// Undoes the upgrade, as a user does.
+/// Undoes the upgrade, as a user does. The newer pods miss the migrations that are undone and are not ready until the
+/// older ones are.
 fn go_back(place: &Place) {
     let confirmed = format!("    rollback: {{from: \"{NEW}\", to: \"{OLD}\"}}\n");
-    place.apply(&resource(OLD, &confirmed));
-    ready_at(place, OLD);
+    uncounted(|| {
+        place.apply(&resource(OLD, &confirmed));
+        ready_at(place, OLD);
+    });
     assert_eq!(applied(place), "0");
     place.apply(&resource(OLD, ""));
 }
