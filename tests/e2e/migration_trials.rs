@@ -60,7 +60,7 @@ const FAILURES: &[Failure] = &[
 ];
 
 #[test]
-#[ignore = "takes a quarter of an hour: make trial-migrations"]
+#[ignore = "a quarter of an hour: make trial-migrations"]
 fn each_failure_has_its_name_and_its_way_out() {
     operator::installed();
     let place = Place::new("trials");
