@@ -33,10 +33,9 @@ pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
         ));
         let memory = format!("{}Mi", need.saturating_add(need / 4));
         advice.push(format!(
-            "Raise the memory limit to {memory}: {}. Or run {}: {}",
+            "Raise the memory limit to {memory}: {}{}",
             running.set(&[], &[Change::Memory(Component::Api, &memory)]),
-            count(limit / (WORKER >> 20)),
-            workers_of(running, limit / (WORKER >> 20)),
+            or_fewer(running, workers, limit / (WORKER >> 20)),
         ));
     }
     if let Some(limit) = cpu {
@@ -45,10 +44,9 @@ pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
             running.deployment,
         ));
         advice.push(format!(
-            "Remove the CPU limit, which makes Gunicorn's heartbeats late: {}. Or run {}: {}",
+            "Remove the CPU limit, which makes Gunicorn's heartbeats late: {}{}",
             running.set(&[], &[Change::NoCpuLimit(Component::Api)]),
-            count(limit / CPU_WORKER + 1),
-            workers_of(running, limit / CPU_WORKER + 1),
+            or_fewer(running, workers, limit / CPU_WORKER + 1),
         ));
     }
     Some(diagnosis(
@@ -61,12 +59,18 @@ pub(super) fn check(running: &Running<'_>) -> Option<Diagnosis> {
     ))
 }
 
-fn workers_of(running: &Running<'_>, workers: u64) -> String {
-    running.set(&[("--workers", i32::try_from(workers.max(1)).unwrap_or(1))], &[])
+/// The other way, where there is one: as many workers as fit.
+fn or_fewer(running: &Running<'_>, workers: u64, fit: u64) -> String {
+    let fit = fit.max(1);
+    if fit >= workers {
+        return String::new();
+    }
+    let set = running.set(&[("--workers", i32::try_from(fit).unwrap_or(1))], &[]);
+    format!(". Or run {}: {set}", count(fit))
 }
 
 fn count(workers: u64) -> String {
-    match workers.max(1) {
+    match workers {
         1 => "1 worker".to_owned(),
         more => format!("{more} workers"),
     }

@@ -249,6 +249,25 @@ fn one_change_has_one_name(#[case] path: &str, #[case] value: Value, #[case] cod
     assert_eq!(codes(&check(&installation, &seen)), [code]);
 }
 
+/// Fewer workers are advised only where there are more than fit.
+#[rstest]
+#[case(1, false)]
+#[case(3, true)]
+fn fewer_workers_are_advised_where_there_are_more(#[case] workers: i32, #[case] expected: bool) {
+    let installation = installation(&spec(json!({ "api": { "gunicorn": { "workers": workers } } })));
+    let seen = made(&installation, &|body| {
+        let limits = json!({ "limits": { "memory": "64Mi" } });
+        body.pointer_mut("/spec/template/spec/containers/0").unwrap()["resources"] = limits;
+    });
+    let found = check(&installation, &seen);
+    assert_eq!(codes(&found), [Code::WorkersExceedLimits]);
+    assert_eq!(
+        found[0].remedy.contains("Or run 1 worker"),
+        expected,
+        "{found:#?}"
+    );
+}
+
 #[test]
 fn limits_that_fit_are_no_diagnosis() {
     let installation = installation(&spec(json!({})));
