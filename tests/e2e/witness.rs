@@ -35,11 +35,17 @@ pub struct Sessions {
 /// Whether requests may fail at present.
 static UNCOUNTED: AtomicBool = AtomicBool::new(false);
 
-/// Does what no API can serve through.
+/// Does what no API can serve through; requests count again after it, also when it panics.
 pub fn uncounted(run: impl FnOnce()) {
+    struct Again;
+    impl Drop for Again {
+        fn drop(&mut self) {
+            UNCOUNTED.store(false, Ordering::Relaxed);
+        }
+    }
     UNCOUNTED.store(true, Ordering::Relaxed);
+    let _again = Again;
     run();
-    UNCOUNTED.store(false, Ordering::Relaxed);
 }
 
 /// Looks until it is asked for its verdict.
