@@ -18,6 +18,8 @@ mod migration_trials;
 mod migrations;
 mod observed;
 mod observed_tasks;
+mod observed_trials;
+mod official_chart;
 mod operator;
 mod place;
 mod tasks;

@@ -19,46 +19,51 @@ pub const REMOVAL: Duration = Duration::from_mins(3);
 pub const OLD: &str = "2.260.0";
 pub const NEW: &str = "2.265.0";
 
-/// A PostgreSQL that somebody runs for himself, with few connections, on a volume.
-pub const DATABASE: &str = "
+/// A PostgreSQL that somebody runs for himself on a volume: the Deployment and Service `database`, its database
+/// and role `flagsmith`.
+pub fn database(password: &str, max_connections: u32) -> String {
+    format!(
+        "
 apiVersion: v1
 kind: Service
-metadata: {name: database}
-spec: {selector: {app: database}, ports: [{port: 5432}]}
+metadata: {{name: database}}
+spec: {{selector: {{app: database}}, ports: [{{port: 5432}}]}}
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
-metadata: {name: database}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+metadata: {{name: database}}
+spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: database}
+metadata: {{name: database}}
 spec:
-  strategy: {type: Recreate}
-  selector: {matchLabels: {app: database}}
+  strategy: {{type: Recreate}}
+  selector: {{matchLabels: {{app: database}}}}
   template:
-    metadata: {labels: {app: database}}
+    metadata: {{labels: {{app: database}}}}
     spec:
-      securityContext: {runAsUser: 999, runAsGroup: 999, fsGroup: 999}
+      securityContext: {{runAsUser: 999, runAsGroup: 999, fsGroup: 999}}
       terminationGracePeriodSeconds: 5
       containers:
       - name: postgres
         image: docker.io/local/postgres:15
-        args: [-c, max_connections=30]
+        args: [-c, max_connections={max_connections}]
         env:
-        - {name: POSTGRES_USER, value: flagsmith}
-        - {name: POSTGRES_PASSWORD, value: PASSWORD_OF_ROLE}
-        - {name: POSTGRES_DB, value: flagsmith}
-        - {name: PGDATA, value: /data/pg}
-        readinessProbe: {tcpSocket: {port: 5432}, periodSeconds: 1}
+        - {{name: POSTGRES_USER, value: flagsmith}}
+        - {{name: POSTGRES_PASSWORD, value: {password}}}
+        - {{name: POSTGRES_DB, value: flagsmith}}
+        - {{name: PGDATA, value: /data/pg}}
+        readinessProbe: {{tcpSocket: {{port: 5432}}, periodSeconds: 1}}
         volumeMounts:
-        - {name: data, mountPath: /data}
-        - {name: run, mountPath: /var/run/postgresql}
+        - {{name: data, mountPath: /data}}
+        - {{name: run, mountPath: /var/run/postgresql}}
       volumes:
-      - {name: data, persistentVolumeClaim: {claimName: database}}
-      - {name: run, emptyDir: {}}
-";
+      - {{name: data, persistentVolumeClaim: {{claimName: database}}}}
+      - {{name: run, emptyDir: {{}}}}
+"
+    )
+}
 
 /// A namespace, removed at the end of its story; after a failure it stays to be looked at until the cluster ends.
 pub struct Place {

@@ -10,7 +10,9 @@ use crate::{
     kubectl::{pointer, require_cluster, wait_until},
     operator,
     place::{NEW, Place, Trials, demo},
-    tasks::{INTERVAL, RESTART, SILENCE, diagnosis, enqueue, gone, named, others, resource, says, settled},
+    tasks::{
+        INTERVAL, RESTART, SILENCE, diagnosis, enqueue, gone, named, others, recover, resource, says, settled,
+    },
 };
 
 /// How long each of them is watched: a dozen looks of the story's interval.
@@ -29,7 +31,7 @@ fn a_quiet_and_a_busy_task_processor_are_no_trouble() {
     operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
     let place = Place::new("tasks-for-long");
     let mut trials = Trials::new();
-    let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || ());
+    let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || recover(&place));
     place.apply(&demo(NEW));
     settled(&place);
     step("a quiet minute", quiet);

@@ -14,7 +14,7 @@ use crate::{
     http,
     kubectl::{kubectl, pointer, require_cluster, wait_until},
     operator,
-    place::{DATABASE, NEW, Place, START, Trials, step},
+    place::{NEW, Place, START, Trials, database, step},
 };
 
 /// Seconds between two looks into a database in this story; a minute by default.
@@ -188,7 +188,7 @@ fn every_trouble_of_one_installation_is_named_first_and_leaves_nothing() {
     operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
     let place = Place::new("troubles");
     step("an installation with a database of its own becomes Ready", || {
-        place.apply(&DATABASE.replace("PASSWORD_OF_ROLE", PASSWORDS[0]));
+        place.apply(&database(PASSWORDS[0], 30));
         place.kubectl(&["rollout", "status", "deployment/database", "--timeout=120s"]);
         secret(&place, PASSWORDS[0], "flagsmith");
         change(&place, json!({}));

@@ -1,0 +1,153 @@
+//! Every trouble that only an installation of the official chart has: too long for every run. `make trial-observed`.
+
+use serde_json::Value;
+
+use crate::{
+    kubectl::{self, pointer, wait_until},
+    official_chart::{
+        alarms, await_code, await_health, condition, follow, healthy, read_only_operator, recover, trouble,
+        upgrade,
+    },
+    place::{Place, START, Trials, step},
+};
+
+#[test]
+#[ignore = "ten minutes: make trial-observed"]
+fn every_trouble_of_an_observed_installation() {
+    step("install an operator that may write nothing", read_only_operator);
+    let place = Place::new("observed-trial");
+    step("an installation of the official chart is healthy", || {
+        healthy(&place);
+    });
+    let mut trials = Trials::new();
+    let set: &[(&str, &[&str])] = &[
+        (
+            "TaskProcessorReleaseBroken",
+            &["--set", "taskProcessor.image.tag=2.259.0"],
+        ),
+        (
+            "TaskProcessorMissing",
+            &[
+                "--set",
+                "taskProcessor.enabled=false",
+                "--set-string",
+                "api.extraEnv.TASK_RUN_METHOD=TASK_PROCESSOR",
+            ],
+        ),
+        (
+            "ReplicasContested",
+            &["--set", "api.replicacount=2,hpa.enabled=true"],
+        ),
+        (
+            "GunicornSettingsIgnored",
+            &["--set-string", "api.extraEnv.GUNICORN_KEEP_ALIVE=75"],
+        ),
+        (
+            "DatabaseHostNotFound",
+            &[
+                "--set",
+                "hpa.enabled=false,api.replicacount=1,pgbouncer.enabled=true",
+            ],
+        ),
+        (
+            "ImagePullFailed",
+            &["--set", "api.image.tag=2.999.0,taskProcessor.image.tag=2.999.0"],
+        ),
+        (
+            "TaskProcessorMigratesItself",
+            &["--set", "taskProcessor.replicacount=2"],
+        ),
+    ];
+    for (expected, values) in set {
+        let make = || trouble(&place, expected, || upgrade(&place, values));
+        trials.trial(expected, make, || recover(&place));
+    }
+    for (expected, variable) in [
+        ("TaskRunMethodUnset", "TASK_RUN_METHOD-"),
+        ("SecretKeyEphemeral", "DJANGO_SECRET_KEY-"),
+    ] {
+        let unset = || drop(place.kubectl(&["set", "env", "deployment/acme-flagsmith-api", variable]));
+        trials.trial(expected, || trouble(&place, expected, unset), || recover(&place));
+    }
+    trials.trial(
+        "another release in the namespace, whose pods race each other",
+        || race(&place),
+        || recover(&place),
+    );
+    let on_purpose = || {
+        let name = "acme-flagsmith";
+        place.kubectl(&["scale", "deployment", name, "--replicas=0"]);
+        await_code(&place, "ScaledToZero");
+        let note = "operator.flagsmith.com/scaled-to-zero=intended";
+        place.kubectl(&["annotate", "deployment", name, note]);
+        await_health(&place);
+    };
+    trials.trial("no pods on purpose", on_purpose, || recover(&place));
+    trials.verdict();
+    place.remove();
+}
+
+/// Three pods that migrate an empty database at the same time; the losers fail, and one Job is the remedy.
+fn race(place: &Place) {
+    place.kubectl(&[
+        "exec",
+        "deployment/database",
+        "--",
+        "createdb",
+        "-U",
+        "flagsmith",
+        "beta",
+    ]);
+    place.apply(BETA);
+    kubectl::helm(&[
+        "install",
+        "beta",
+        "tests/official-chart",
+        "--namespace",
+        place.namespace(),
+        "--set",
+        "api.replicacount=3,frontend.enabled=false,databaseExternal.url=postgresql://flagsmith:flagsmith@database:5432/beta",
+        "--set-string",
+        "api.extraEnv.GUNICORN_WORKERS=1",
+    ]);
+    let mut race = Value::Null;
+    wait_until(START, "the race is named with its evidence", || {
+        let fsd = place.json(&["get", "fsd", "beta"]);
+        let all = pointer(&fsd, "/status/diagnoses")
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let found = all
+            .iter()
+            .find(|it| it["code"] == "MigrationConcurrent" && it["severity"] == "Warning");
+        race = found.cloned().unwrap_or_default();
+        found.map(|_| ()).ok_or_else(|| format!("{all:#?}"))
+    });
+    println!("    {}\n    {:#}", race["message"], race["evidence"]);
+    assert!(race["evidence"].to_string().contains("failed"), "{race}");
+    follow(&race);
+    wait_until(START, "one Job migrates, and the race is history", || {
+        let fsd = place.json(&["get", "fsd", "beta"]);
+        let all = pointer(&fsd, "/status/diagnoses").to_string();
+        let well = condition(&fsd, "Ready") == "True" && !all.contains("MigrationConcurrent");
+        well.then_some(()).ok_or(all)
+    });
+    let own = alarms(place);
+    assert!(own.is_empty(), "the release beside is another matter: {own:#?}");
+    kubectl::helm(&["uninstall", "beta", "--namespace", place.namespace()]);
+    place.kubectl(&["delete", "fsd", "beta"]);
+}
+
+const BETA: &str = "
+apiVersion: v1
+kind: Secret
+metadata: {name: beta-flagsmith-django-secret-key}
+stringData: {django-secret-key: of-beta}
+---
+apiVersion: operator.flagsmith.com/v1alpha1
+kind: FlagsmithDeployment
+metadata: {name: beta}
+spec:
+  mode: Observed
+  observe: {release: beta}
+";

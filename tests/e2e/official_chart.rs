@@ -1,0 +1,206 @@
+//! An installation that the official chart made, and the resource that watches it. The chart in `tests/official-chart`
+//! makes objects of the same shape on the test images.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{
+    kubectl::{self, pointer, wait_until},
+    operator,
+    place::{NEW, Place, START, database},
+};
+
+/// What the chart is installed as; the name makes every full name differ from the release's.
+pub const RELEASE: &str = "acme";
+
+/// How long a trouble may take to be named.
+pub const NAMED: Duration = Duration::from_mins(1);
+
+/// What the hook Job of the chart makes, and the resource.
+const AROUND: &str = "
+apiVersion: v1
+kind: Secret
+metadata: {name: acme-flagsmith-django-secret-key}
+stringData: {django-secret-key: kept-for-ever-and-ever}
+---
+apiVersion: operator.flagsmith.com/v1alpha1
+kind: FlagsmithDeployment
+metadata: {name: watched}
+spec:
+  mode: Observed
+  observe: {release: acme}
+";
+
+/// A task processor, one Job that migrates, and processes that are few enough for the test machine.
+const VALUES: &[&str] = &[
+    "--set",
+    "taskProcessor.enabled=true,jobs.migrateDb.enabled=true,api.enableMigrateDbInitContainer=false",
+    "--set-string",
+    "api.extraEnv.GUNICORN_WORKERS=1",
+];
+
+pub fn read_only_operator() {
+    kubectl::require_cluster();
+    operator::install(&["--set", "rbac.readOnly=true"]);
+}
+
+fn helm(place: &Place, command: &str, values: &[&str]) {
+    let fixed = [
+        command,
+        RELEASE,
+        "tests/official-chart",
+        "--namespace",
+        place.namespace(),
+    ];
+    kubectl::helm(&fixed.iter().chain(values).copied().collect::<Vec<_>>());
+}
+
+pub fn upgrade(place: &Place, values: &[&str]) {
+    helm(place, "upgrade", &[&["--reuse-values"], values].concat());
+}
+
+/// To where every trial begins, from wherever one has ended.
+pub fn recover(place: &Place) {
+    helm(place, "upgrade", &[&["--reset-values"], VALUES].concat());
+    await_health(place);
+}
+
+pub fn healthy(place: &Place) {
+    place.apply(AROUND);
+    place.apply(&database("flagsmith", 100));
+    place.kubectl(&["rollout", "status", "deployment/database", "--timeout=120s"]);
+    helm(place, "install", VALUES);
+    await_health(place);
+    println!("{}", place.kubectl(&["describe", "fsd", "watched"]));
+    let fsd = watched(place);
+    assert_eq!(pointer(&fsd, "/status/version"), NEW);
+    for kind in [
+        "DatabaseReachable",
+        "MigrationsApplied",
+        "ApiAvailable",
+        "TaskProcessorAvailable",
+        "FrontendAvailable",
+    ] {
+        assert_eq!(condition(&fsd, kind), "True", "{kind}");
+    }
+    // What the chart starts, and not what the operator would: the image's keep-alive, and no preStop.
+    assert_eq!(condition(&fsd, "TimeoutsAligned"), "False");
+    let timeouts = pointer(&fsd, "/status/timeouts");
+    assert_eq!(
+        (
+            &timeouts["gunicornKeepAlive"],
+            &timeouts["preStop"],
+            &timeouts["terminationGracePeriod"]
+        ),
+        (&2.into(), &0.into(), &30.into()),
+        "{timeouts}"
+    );
+}
+
+pub fn watched(place: &Place) -> Value {
+    place.json(&["get", "fsd", "watched"])
+}
+
+pub fn condition(fsd: &Value, kind: &str) -> String {
+    let conditions = pointer(fsd, "/status/conditions")
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let found = conditions.iter().find(|it| it["type"] == kind);
+    found
+        .and_then(|it| it["status"].as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The diagnoses above Info.
+pub fn alarms(place: &Place) -> Vec<Value> {
+    let fsd = watched(place);
+    let all = pointer(&fsd, "/status/diagnoses")
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    all.into_iter().filter(|it| it["severity"] != "Info").collect()
+}
+
+pub fn await_health(place: &Place) {
+    wait_until(START, "Ready, and nothing above Info", || {
+        let (ready, alarms) = (condition(&watched(place), "Ready"), alarms(place));
+        (ready == "True" && alarms.is_empty())
+            .then_some(())
+            .ok_or_else(|| format!("{ready} {alarms:#?}"))
+    });
+}
+
+pub fn await_code(place: &Place, expected: &str) -> Value {
+    wait_until(NAMED, &format!("{expected} is named first"), || {
+        let alarms = alarms(place);
+        let first = alarms.first().map(|it| it["code"].clone()).unwrap_or_default();
+        (first == expected)
+            .then_some(())
+            .ok_or_else(|| format!("{alarms:#?}"))
+    });
+    alarms(place).remove(0)
+}
+
+/// Makes a trouble, waits until it is named first, does literally what the remedy says, waits until all is well.
+pub fn trouble(place: &Place, expected: &str, make: impl FnOnce()) {
+    let start = Instant::now();
+    make();
+    let diagnosis = await_code(place, expected);
+    println!(
+        "    named after {:.0} s: {}",
+        start.elapsed().as_secs_f32(),
+        diagnosis["message"]
+    );
+    let about = |it: &Value| (it["code"].clone(), it["component"].clone());
+    let mut followed = vec![about(&diagnosis)];
+    follow(&diagnosis);
+    // One trouble may be several: an image that cannot be pulled for two components, and then their releases.
+    wait_until(START, "healthy again by what is said", || {
+        let alarms = alarms(place);
+        let Some(first) = alarms.first() else {
+            let ready = condition(&watched(place), "Ready");
+            return (ready == "True").then_some(()).ok_or(ready);
+        };
+        let command = first["remedy"].as_str().unwrap().contains("helm upgrade");
+        if command && !followed.contains(&about(first)) {
+            followed.push(about(first));
+            follow(first);
+        }
+        Err(format!("{alarms:#?}"))
+    });
+    println!("    healthy after {:.0} s", start.elapsed().as_secs_f32());
+}
+
+/// Runs the command of a remedy as it stands; only the chart comes from this directory instead of a repository.
+pub fn follow(diagnosis: &Value) {
+    let remedy = diagnosis["remedy"].as_str().unwrap();
+    println!("    remedy: {remedy}");
+    let command = command(remedy)
+        .replace("flagsmith/flagsmith", "tests/official-chart")
+        .replace("--version 0.81.0 ", "")
+        .replace("image.tag=RELEASE", &format!("image.tag={NEW}"));
+    let output = std::process::Command::new("bash")
+        .args(["-c", &command])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}\n{said}");
+}
+
+/// The first command in a remedy.
+fn command(remedy: &str) -> &str {
+    let start = ["helm ", "kubectl "]
+        .iter()
+        .filter_map(|it| remedy.find(it))
+        .min()
+        .unwrap();
+    let rest = &remedy[start..];
+    let end = ["; the", ". The", " If it", ", or ", ". What"]
+        .iter()
+        .filter_map(|it| rest.find(it))
+        .min();
+    &rest[..end.unwrap_or(rest.len())]
+}
