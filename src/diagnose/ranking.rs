@@ -50,12 +50,6 @@ const EXPLAINS: &[(&[Code], Reach, &[Code])] = &[
         &[Code::ProbeFailing, Code::CrashLooping],
     ),
     (NO_PROCESSOR, Reach::Everywhere, AFTER_NO_PROCESSOR),
-    // Which release both should have shows when each has one that exists.
-    (
-        &[Code::ImagePullFailed],
-        Reach::Everywhere,
-        &[Code::TaskProcessorVersionSkew],
-    ),
     (
         &[Code::TaskProcessorNotReady],
         Reach::Component,

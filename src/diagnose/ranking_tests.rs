@@ -28,14 +28,6 @@ fn codes(found: &[Diagnosis]) -> Vec<Code> {
 }
 
 #[test]
-fn releases_are_compared_only_where_both_have_an_image() {
-    let skew = (Code::TaskProcessorVersionSkew, Component::TaskProcessor);
-    let found = ranked(&[skew, (Code::ImagePullFailed, Component::Api)]);
-    assert_eq!(codes(&found), [Code::ImagePullFailed]);
-    assert_eq!(codes(&ranked(&[skew])), [Code::TaskProcessorVersionSkew]);
-}
-
-#[test]
 fn a_database_that_is_down_explains_everything_that_stands_still() {
     let found = ranked(&[
         (Code::CrashLooping, Component::Api),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-#[ignore = "ten minutes, and not yet seen to pass; make trial-observed"]
+#[ignore = "five minutes: make trial-observed"]
 fn every_trouble_of_an_observed_task_processor() {
     step("install an operator that may write nothing", read_only_operator);
     let place = Place::new("observed-tasks");

@@ -25,7 +25,7 @@ const WANTED: u32 = 500;
 const SHARE: (u32, u32) = (2, 3);
 
 #[test]
-#[ignore = "six minutes, and not yet seen to pass; make trial-tasks"]
+#[ignore = "six minutes: make trial-tasks"]
 fn a_quiet_and_a_busy_task_processor_are_no_trouble() {
     require_cluster();
     operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
@@ -99,7 +99,7 @@ fn not_ready(place: &Place) {
         ["TaskProcessorNotReady"],
         "one trouble is one diagnosis"
     );
-    says(&diagnosis, &["readiness check fails", "404"]);
+    says(&diagnosis, &["readiness probe fails", "404"]);
     place.apply(&resource(""));
     gone(place, "TaskProcessorNotReady", RESTART);
     settled(place);

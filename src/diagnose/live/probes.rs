@@ -26,16 +26,9 @@ pub(super) fn check(
             .iter()
             .filter(|pod| pod.component == label && !pod.terminating && !pod.ready)
     };
-    let said = |pod: &PodSummary| -> Vec<String> {
-        let warnings = seen.close_looks.warnings.iter();
-        warnings
-            .filter(|warning| warning.pod == pod.name && warning.reason == "Unhealthy")
-            .map(|warning| format!("pod {}: {}", pod.name, warning.message.trim()))
-            .collect()
-    };
     let namespace = &installation.identity.namespace;
     pods().find_map(|pod| {
-        let evidence = said(pod);
+        let evidence = said(seen, pod);
         let killed = evidence.iter().any(|line| line.contains("Liveness probe failed")) && killed(pod, seen.now);
         let slow = pod.containers.iter().any(|container| {
             container.running_since.is_some_and(|since| seen.now.duration_since(since) >= STARTING_TAKES)
@@ -64,6 +57,15 @@ pub(super) fn check(
             )
         })
     })
+}
+
+/// What the kubelet says of a pod's probes.
+pub(super) fn said(seen: &Observation, pod: &PodSummary) -> Vec<String> {
+    let warnings = seen.close_looks.warnings.iter();
+    warnings
+        .filter(|warning| warning.pod == pod.name && warning.reason == "Unhealthy")
+        .map(|warning| format!("pod {}: {}", pod.name, warning.message.trim()))
+        .collect()
 }
 
 /// Whether a container was started again lately: whoever is ended by SIGTERM may do so with status 0.

@@ -34,7 +34,9 @@ pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut
         cause.evidence.extend(follows.flat_map(|it| it.evidence));
         found.insert(0, cause);
     }
-    found.extend(skew(installation, api, processor));
+    if !starting(seen) {
+        found.extend(skew(installation, api, processor));
+    }
     found.extend(idle(installation, api, container, processor));
     found.extend(migrates(installation, api, processor, runs));
 }
@@ -121,6 +123,18 @@ fn broken(installation: &Installation, state: &WorkloadState, runs: &ContainerSt
             ]),
         ),
     ))
+}
+
+/// Whether a pod of the two has never run: whether its release even has an image is not known yet, and which release
+/// both should have neither.
+fn starting(seen: &Observation) -> bool {
+    let both = [Component::Api.as_str(), Component::TaskProcessor.as_str()];
+    seen.pods.iter().any(|pod| {
+        both.contains(&pod.component.as_str())
+            && !pod.terminating
+            && pod.started.is_none()
+            && pod.containers.iter().all(|container| container.restarts == 0)
+    })
 }
 
 fn skew(installation: &Installation, api: &WorkloadState, processor: &WorkloadState) -> Option<Diagnosis> {

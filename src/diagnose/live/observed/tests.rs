@@ -10,7 +10,8 @@ use crate::{
     diagnose::{Code, Diagnosis, Severity},
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed},
     observe::{
-        DatabaseProbe, LogFinding, LogReading, Observation, ProbeFailure, ProbeFailureKind, Run, SecretState,
+        DatabaseProbe, LogFinding, LogReading, Observation, PodSummary, ProbeFailure, ProbeFailureKind, Run,
+        SecretState,
     },
     validate::{DatabaseIdentity, Installation},
 };
@@ -336,6 +337,20 @@ fn components_of_different_releases(#[case] older: &str, #[case] release: &str, 
     let skew = first(&found, Code::TaskProcessorVersionSkew);
     assert!(skew.remedy.ends_with(remedy), "{skew:?}");
     assert!(skew.evidence.iter().any(|it| it.ends_with(release)), "{skew:?}");
+}
+
+#[test]
+fn releases_are_compared_once_both_have_run() {
+    let (found, mut seen) = observed("acme", &objects(&tagged("task-processor", "2.999.0")));
+    let installation = found.installation;
+    seen.pods = vec![PodSummary {
+        component: "task-processor".to_owned(),
+        phase: "Pending".to_owned(),
+        ..PodSummary::default()
+    }];
+    lacks(&diagnose(&installation, &seen), Code::TaskProcessorVersionSkew);
+    seen.pods[0].started = Some(seen.now);
+    first(&diagnose(&installation, &seen), Code::TaskProcessorVersionSkew);
 }
 
 #[test]

@@ -56,8 +56,14 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
         return None;
     }
     let mismatch = compare(seen, &queues.environment, &works.environment)?;
-    let queue = match seen.queues.separate.as_ref().unwrap_or(&seen.queues.default) {
-        QueueProbe::Seen(queue) => Some(queue.as_ref()),
+    // A separate database that only the API's environment names is not looked into.
+    let looked = if separate(&queues.environment)? {
+        seen.queues.separate.as_ref()
+    } else {
+        Some(&seen.queues.default)
+    };
+    let queue = match looked {
+        Some(QueueProbe::Seen(queue)) => Some(queue.as_ref()),
         _ => None,
     };
     if queue.is_some_and(|queue| looked_at(seen, queue)) {
@@ -315,6 +321,17 @@ mod tests {
         assert_eq!(found.is_some(), remedy.is_some(), "{found:#?}");
         assert!(text.contains(remedy.unwrap_or_default()), "{text}");
         assert!(found.is_none_or(|it| it.severity == Severity::Critical));
+    }
+
+    #[test]
+    fn a_main_queue_that_is_worked_off_says_nothing_about_a_separate_one() {
+        let mut seen = unread(&api(&[url()]), &json!([]), &json!([]));
+        queue(&mut seen).locked = 1;
+        queue(&mut seen).locks = vec![lock(1, 99_990, 60)];
+        assert!(found(&seen).is_some(), "no look into the separate one");
+
+        seen.queues.separate = Some(seen.queues.default.clone());
+        assert_eq!(found(&seen), None, "somebody works on the separate one");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::{
-    super::{Code, Component, Diagnosis, Severity, diagnosis},
+    super::{Code, Component, Diagnosis, Severity, diagnosis, probes},
     processors, words,
 };
 use crate::{
@@ -79,10 +79,11 @@ fn not_ready(installation: &Installation, seen: &Observation, name: &str) -> Opt
     };
     let pod = pods.iter().find(waits)?;
     let mut evidence = vec![format!(
-        "pod {}: running for {}, not ready: its readiness check fails, which asks for a database that can be written to and has every migration of its release",
+        "pod {}: running for {}, not ready: its readiness probe fails",
         pod.name,
         words::age(seen.now.duration_since(pod.started?)),
     )];
+    evidence.extend(probes::said(seen, pod));
     if let (Some(QueueProbe::NotProbed | QueueProbe::Failed(_)), Some(database)) =
         (&seen.queues.separate, &seen.secrets.task_processor_database)
         && let crate::observe::SecretState::Present(database) = database
@@ -100,7 +101,7 @@ fn not_ready(installation: &Installation, seen: &Observation, name: &str) -> Opt
         format!("No pod of Deployment {name} is ready, so nobody may be running tasks."),
         evidence,
         format!(
-            "See which check fails: kubectl -n {namespace} exec {} -- python3 -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/health/readiness/?format=json').read())\"; and what it logs: kubectl -n {namespace} logs {}",
+            "Flagsmith is ready when its database can be written to and has every migration of its release. See which of these checks fails: kubectl -n {namespace} exec {} -- python3 -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/health/readiness/?format=json').read())\"; and what it logs: kubectl -n {namespace} logs {}",
             pod.name, pod.name,
         ),
     ))

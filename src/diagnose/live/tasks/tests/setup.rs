@@ -7,7 +7,7 @@ use super::{super::check, NOW, codes, growth, processor, seen, silent};
 use crate::{
     diagnose::{Code, Tool},
     fixtures::{installation, spec},
-    observe::{PodProblem, PodSummary, database::Connections},
+    observe::{PodProblem, PodSummary, Warning, database::Connections},
 };
 
 #[rstest]
@@ -58,7 +58,14 @@ fn a_processor_that_does_not_get_ready_is_told_unless_its_pods_say_why() {
     let mut seen = seen(silent);
     seen.task_processor.as_mut().unwrap().ready = 0;
     seen.pods[0].ready = false;
+    seen.close_looks.warnings = vec![Warning {
+        pod: seen.pods[0].name.clone(),
+        reason: "Unhealthy".to_owned(),
+        message: "Readiness probe failed: HTTP probe failed with statuscode: 404".to_owned(),
+    }];
+    let found = check(&installation(&spec(json!({}))), &seen);
     assert_eq!(codes(&seen), [Code::TaskProcessorNotReady]);
+    assert!(found[0].evidence[1].ends_with("statuscode: 404"), "{found:#?}");
     seen.pods[0].problems = vec![PodProblem::CrashLoop {
         restarts: 3,
         exit_code: Some(1),
