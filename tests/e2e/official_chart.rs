@@ -15,7 +15,7 @@ use crate::{
 pub const RELEASE: &str = "acme";
 
 /// How long a trouble may take to be named.
-pub const NAMED: Duration = Duration::from_mins(1);
+const NAMED: Duration = Duration::from_mins(1);
 
 /// What the hook Job of the chart makes, and the resource.
 const AROUND: &str = "

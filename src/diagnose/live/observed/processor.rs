@@ -34,11 +34,13 @@ pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut
         cause.evidence.extend(follows.flat_map(|it| it.evidence));
         found.insert(0, cause);
     }
-    if !starting(seen) {
+    let both_ran = !starting(seen);
+    if both_ran {
         found.extend(skew(installation, api, processor));
     }
     found.extend(idle(installation, api, container, processor));
-    found.extend(migrates(installation, api, processor, runs));
+    let newer = both_ran && api.release.is_some() && processor.release > api.release;
+    found.extend(migrates(installation, processor, runs, newer));
 }
 
 /// How the API runs its tasks: `None` where a Secret behind `envFrom` may say.
@@ -203,14 +205,13 @@ fn idle(
 
 fn migrates(
     installation: &Installation,
-    api: &WorkloadState,
     processor: &WorkloadState,
     runs: &ContainerState,
+    newer: bool,
 ) -> Option<Diagnosis> {
     if !runs.migrates() {
         return None;
     }
-    let newer = processor.release > api.release && api.release.is_some();
     let several = processor.desired > 1;
     Some(diagnosis(
         Code::TaskProcessorMigratesItself,

@@ -100,7 +100,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
         severity,
         "The API queues its tasks in a database that the task processor does not look at: webhooks, audit log and scheduled changes wait for ever, and the pods look healthy.".to_owned(),
         evidence,
-        remedy(installation, &mismatch, queues, works),
+        remedy(installation, &mismatch, queues, (&processor.name, works)),
     ))
 }
 
@@ -207,7 +207,7 @@ fn remedy(
     installation: &Installation,
     mismatch: &Mismatch<'_>,
     api: &ContainerState,
-    processor: &ContainerState,
+    (name, processor): (&str, &ContainerState),
 ) -> String {
     let tool = &installation.tool;
     let change = match mismatch {
@@ -221,18 +221,22 @@ fn remedy(
                 .collect();
             tool.change(&changes)
         }
-        Mismatch::Missing => same(installation, env::TASK_PROCESSOR_DATABASE_URL, api),
-        Mismatch::Other { variable, .. } => same(installation, variable, api),
+        Mismatch::Missing => same(installation, name, env::TASK_PROCESSOR_DATABASE_URL, api),
+        Mismatch::Other { variable, .. } => same(installation, name, variable, api),
     };
     format!("Let the task processor look where the API queues: {change}. What waits is then worked off.")
 }
 
-fn same(installation: &Installation, variable: &str, api: &ContainerState) -> String {
+fn same(installation: &Installation, deployment: &str, variable: &str, api: &ContainerState) -> String {
     let key = match api.environment.lookup(variable) {
         Lookup::Set(Variable::Secret(key)) => Some(key),
         _ => None,
     };
-    installation.tool.change(&[Change::SameAsApi(variable, key)])
+    installation.tool.change(&[Change::SameAsApi {
+        deployment,
+        variable,
+        key,
+    }])
 }
 
 #[cfg(test)]
