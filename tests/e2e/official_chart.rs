@@ -146,7 +146,11 @@ pub fn await_health(place: &Place) {
 }
 
 pub fn await_code(place: &Place, expected: &str) -> Value {
-    wait_until(NAMED, &format!("{expected} is named first"), || {
+    await_code_within(NAMED, place, expected)
+}
+
+fn await_code_within(limit: Duration, place: &Place, expected: &str) -> Value {
+    wait_until(limit, &format!("{expected} is named first"), || {
         let alarms = alarms(place);
         let first = alarms.first().map(|it| it["code"].clone()).unwrap_or_default();
         (first == expected)
@@ -158,9 +162,13 @@ pub fn await_code(place: &Place, expected: &str) -> Value {
 
 /// Makes a trouble, waits until it is named first, does literally what the remedy says, waits until all is well.
 pub fn trouble(place: &Place, expected: &str, make: impl FnOnce()) {
+    trouble_within(NAMED, place, expected, make);
+}
+
+pub fn trouble_within(limit: Duration, place: &Place, expected: &str, make: impl FnOnce()) {
     let start = Instant::now();
     make();
-    let diagnosis = await_code(place, expected);
+    let diagnosis = await_code_within(limit, place, expected);
     println!(
         "    named after {:.0} s: {}",
         start.elapsed().as_secs_f32(),

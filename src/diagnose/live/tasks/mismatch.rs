@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use super::{
     super::{Code, Component, Diagnosis, Severity},
-    locks, of_tasks, processors, settings, words,
+    locks, of_tasks, processors, settings, stalled, words,
 };
 use crate::{
     diagnose::Change,
@@ -66,7 +66,8 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
         Some(QueueProbe::Seen(queue)) => Some(queue.as_ref()),
         _ => None,
     };
-    if queue.is_some_and(|queue| looked_at(seen, queue)) {
+    let silence = stalled::silence(settings(installation).sleep);
+    if queue.is_some_and(|queue| looked_at(seen, queue, silence)) {
         return None;
     }
     // Names are certain to differ in effect only when the queue says so.
@@ -91,9 +92,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
                 )
             },
         );
-        format!(
-            "the API's queue: no processor has looked at it since the task processor was started; {waits}"
-        )
+        format!("the API's queue: no processor looks at it; {waits}")
     }));
     Some(of_tasks(
         Code::TaskProcessorDatabaseMismatch,
@@ -156,16 +155,20 @@ fn separate(environment: &Environment) -> Option<bool> {
     (!lookups.contains(&Lookup::Unknown)).then_some(false)
 }
 
-/// Whether a processor of today has looked at a queue: the heartbeat, a finished task or a batch at work are newer
-/// than its start.
-fn looked_at(seen: &Observation, queue: &Queue) -> bool {
+/// Whether a processor of today looks at a queue: it holds a batch, or the heartbeat, where there is one, or else a
+/// finished task is newer than its start. A heartbeat that has ceased is of the pod before, which goes on until its
+/// successor is ready.
+fn looked_at(seen: &Observation, queue: &Queue, silence: SignedDuration) -> bool {
     let processors = processors(seen);
     let Some(started) = processors.iter().filter_map(|pod| pod.started).min() else {
         return false;
     };
     let since = queue.at.duration_since(started);
-    let newer = |age: Option<SignedDuration>| age.is_some_and(|age| age < since);
-    newer(queue.heartbeat()) || newer(queue.last_success()) || locks::tell(queue, &processors).live > 0
+    let looks = match queue.heartbeat() {
+        Some(heartbeat) => heartbeat <= silence && heartbeat < since,
+        None => queue.last_success().is_some_and(|age| age < since),
+    };
+    looks || locks::tell(queue, &processors).live > 0
 }
 
 /// Whether a processor has been ready for so long that it must have looked at every queue of its own.
@@ -247,7 +250,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{
-        super::tests::{lock, processor, seen},
+        super::tests::{lock, processor, recurring, seen},
         *,
     };
     use crate::{
@@ -385,6 +388,15 @@ mod tests {
         queue(&mut looks).locked = 1;
         queue(&mut looks).locks = vec![lock(1, 99_990, 60)];
         assert_eq!(found(&looks), None, "somebody works on it by another name");
+
+        let mut ceased = elsewhere("db.staging");
+        queue(&mut ceased).recurring = Some(vec![recurring("tasks.refresh", 540)]);
+        assert!(
+            found(&ceased).is_some(),
+            "the pod before has looked until its end"
+        );
+        queue(&mut ceased).recurring = Some(vec![recurring("tasks.refresh", 5)]);
+        assert_eq!(found(&ceased), None, "somebody looks at it");
 
         let mut unknown = elsewhere("db.staging");
         unknown.queues = Queues::default();

@@ -18,9 +18,14 @@ const SILENT: SignedDuration = SignedDuration::from_secs(60);
 const THREADS_STICK_SINCE: Release = Release::new(2, 160, 0);
 const THREADS_STICK_UNTIL: Release = Release::new(2, 200, 0);
 
+/// How long a healthy processor may be silent that sleeps for so long between two looks.
+pub(super) const fn silence(sleep: SignedDuration) -> SignedDuration {
+    SILENT.saturating_add(sleep.saturating_mul(2))
+}
+
 pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
     let queue = look.queue;
-    let patience = SILENT.saturating_add(look.settings.sleep.saturating_mul(2));
+    let patience = silence(look.settings.sleep);
     if !look.settled(patience) {
         return None;
     }

@@ -1,9 +1,10 @@
 //! Tasks that a processor had picked up when it died.
 
 use super::{
-    super::{Code, Diagnosis, Severity},
+    super::{Code, Component, Diagnosis, Severity},
     Look, age, locks, of_tasks, words,
 };
+use crate::diagnose::Change;
 
 pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
     // Whose pods are not known might hold them.
@@ -37,7 +38,10 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
             why.to_owned(),
         ],
         format!(
-            "Some of them may have run already. If running them twice does no harm, set spec.taskProcessor.replicas to 0, wait until the pods of Deployment {} have ended, run UPDATE task_processor_task SET is_locked = false WHERE is_locked AND NOT completed AND num_failures < 3; and set the replicas again. To drop them instead: DELETE FROM task_processor_task with the same condition.",
+            "Some of them may have run already. If running them twice does no harm, stop the task processor: {}; wait until the pods of Deployment {} have ended, run UPDATE task_processor_task SET is_locked = false WHERE is_locked AND NOT completed AND num_failures < 3; and set the replicas again. To drop them instead: DELETE FROM task_processor_task with the same condition.",
+            look.installation
+                .tool
+                .change(&[Change::Replicas(Component::TaskProcessor, 0)]),
             state.name
         ),
     ))

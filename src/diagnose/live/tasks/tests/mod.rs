@@ -64,7 +64,7 @@ pub(super) fn processor(started: i64) -> PodSummary {
     }
 }
 
-fn recurring(identifier: &str, picked: i64) -> Recurring {
+pub(super) fn recurring(identifier: &str, picked: i64) -> Recurring {
     Recurring {
         identifier: identifier.to_owned(),
         disabled: false,

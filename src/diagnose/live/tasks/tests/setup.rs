@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::json;
 
-use super::{super::check, NOW, codes, growth, processor, seen, silent};
+use super::{super::check, NOW, codes, growth, lock, processor, seen, silent};
 use crate::{
     diagnose::{Code, Tool},
     fixtures::{installation, spec},
@@ -106,6 +106,7 @@ fn no_processor_is_told_with_what_waits() {
 )]
 #[case::sleep(Code::TaskSleepIntervalHigh, "--set taskProcessor.sleepIntervalMs=500")]
 #[case::connections(Code::ConnectionBudgetExceeded, "--set taskProcessor.numThreads=41")]
+#[case::stuck(Code::TasksStuckLocked, "--set taskProcessor.replicacount=0")]
 fn remedies_are_in_the_owners_tool(#[case] code: Code, #[case] expected: &str) {
     let mut wanted = installation(&spec(json!({
         "taskProcessor": { "threads": 60, "sleepIntervalMilliseconds": 60_000 },
@@ -115,8 +116,17 @@ fn remedies_are_in_the_owners_tool(#[case] code: Code, #[case] expected: &str) {
         chart: None,
         namespace: "prod".to_owned(),
     };
-    let growing = seen(|queue| growth(queue, [100, 400, 700], 110));
-    let found = check(&wanted, &growing);
+    let mut seen = seen(|queue| {
+        if code == Code::TasksStuckLocked {
+            queue.locks = vec![lock(1, 99_700, 60)];
+        } else {
+            growth(queue, [100, 400, 700], 110);
+        }
+    });
+    if code == Code::TasksStuckLocked {
+        seen.pods = vec![processor(NOW - 30)];
+    }
+    let found = check(&wanted, &seen);
     let diagnosis = found.iter().find(|it| it.code == code).unwrap();
     assert!(diagnosis.remedy.contains(expected), "{diagnosis:#?}");
     assert!(!diagnosis.remedy.contains("spec."), "{diagnosis:#?}");
