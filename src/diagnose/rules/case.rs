@@ -205,7 +205,7 @@ impl Case {
         for (part, last_resort) in known {
             let failure = Failure {
                 class: part.class,
-                message: part.message,
+                message: telling_attempt(part.message),
                 component: self.component,
                 stage,
                 migration: migration.as_deref(),
@@ -217,7 +217,11 @@ impl Case {
                 input,
                 line: part.line,
                 time: event.time,
-                class: part.class.to_owned(),
+                class: if part.assumed {
+                    String::new()
+                } else {
+                    part.class.to_owned()
+                },
                 message: part.message.to_owned(),
             };
             let consequence = event
@@ -326,6 +330,8 @@ struct Part<'a> {
     line: u64,
     class: &'a str,
     message: &'a str,
+    /// The log does not say the class; the sentence around the message does.
+    assumed: bool,
 }
 
 /// The exceptions of an event, the origin first; without a traceback, what its message quotes of one.
@@ -337,27 +343,58 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
             line: exception.line,
             class: &exception.class,
             message: &exception.message,
+            assumed: false,
         })
         .collect();
     if parts.is_empty() {
         let line = event.line;
         let message = event.message.as_str();
-        parts.push(quoted_exception(message).map_or(
-            Part {
-                line,
-                class: "",
-                message,
-            },
-            |(class, message)| Part { line, class, message },
-        ));
+        let (class, message) = quoted_exception(message).unwrap_or(("", message));
+        parts.push(Part {
+            line,
+            class,
+            message,
+            assumed: class == RETRIEVING_CLASS,
+        });
     }
     parts
 }
 
-/// `Error was: OperationalError: …` (waitfordb) and `…: django.db.utils.OperationalError('…')` (the task loop).
+/// What the loop of task processors before 2.160.0 says of an exception, without its class, when it fails to ask the
+/// database for tasks.
+const RETRIEVING: &str = "Received error retrieving tasks: ";
+/// Django's base class of what such a question can raise.
+const RETRIEVING_CLASS: &str = "django.db.utils.DatabaseError";
+
+/// Of several attempts to connect, which libpq puts below each other, the one that tells the reason. With
+/// `sslmode=prefer`, the default, libpq tries without TLS what the server refused with TLS; where the server takes
+/// only TLS, that second refusal says nothing of the first.
+fn telling_attempt(message: &str) -> &str {
+    const ATTEMPT: &str = "connection to server ";
+    let unencrypted = |attempt: &str| {
+        attempt.contains("pg_hba.conf") && (attempt.contains("no encryption") || attempt.contains("SSL off"))
+    };
+    let Some(second) = message
+        .rfind(ATTEMPT)
+        .filter(|start| *start > 0 && message.contains("\nconnection to server "))
+    else {
+        return message;
+    };
+    let (first, second) = message.split_at(second);
+    if unencrypted(second) && !first.contains("pg_hba.conf") && first.contains(ATTEMPT) {
+        first.trim_end()
+    } else {
+        message
+    }
+}
+
+/// `Error was: OperationalError: …` (waitfordb), `Received error retrieving tasks: ….`, and `…: django.db.utils.OperationalError('…')` (the task loop).
 fn quoted_exception(message: &str) -> Option<(&str, &str)> {
     if let Some(rest) = message.strip_prefix("Error was: ") {
         return rest.split_once(": ").filter(|(class, _)| !class.contains(' '));
+    }
+    if let Some(rest) = message.strip_prefix(RETRIEVING) {
+        return Some((RETRIEVING_CLASS, rest.trim_end_matches(['.', '\n'])));
     }
     let (_, rest) = message
         .strip_prefix("Error handling tasks from database ")?
@@ -393,4 +430,54 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::telling_attempt;
+    use crate::diagnose::{Code, Component, diagnose_log};
+    use rstest::rstest;
+
+    const AT: &str = "connection to server at \"db\" (10.0.0.9), port 5432 failed: ";
+    const HBA: &str = "FATAL:  no pg_hba.conf entry for host \"10.0.1.4\", user \"u\", database \"d\", ";
+
+    #[rstest]
+    #[case::with_tls_the_password(
+        format!("{AT}FATAL:  password authentication failed for user \"u\"\n{AT}{HBA}no encryption"),
+        "FATAL:  password authentication failed for user \"u\""
+    )]
+    #[case::with_tls_the_database(
+        format!("{AT}FATAL:  database \"d\" does not exist\n{AT}{HBA}SSL off"),
+        "FATAL:  database \"d\" does not exist"
+    )]
+    fn first_attempt_tells(#[case] message: String, #[case] said: &str) {
+        assert_eq!(telling_attempt(&message), format!("{AT}{said}"));
+    }
+
+    #[rstest]
+    #[case::once(format!("{AT}{HBA}no encryption"))]
+    #[case::refused_both_ways(format!("{AT}{HBA}SSL encryption\n{AT}{HBA}no encryption"))]
+    #[case::two_hosts(format!("{AT}Connection refused\n{AT}FATAL:  the database system is starting up"))]
+    fn all_attempts_tell(#[case] message: String) {
+        assert_eq!(telling_attempt(&message), message);
+    }
+
+    /// Processors before 2.160.0 tell what PostgreSQL said without the exception's class.
+    #[rstest]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: Connection refused",
+        Code::DatabaseUnreachable
+    )]
+    #[case("server closed the connection unexpectedly", Code::DatabaseConnectionLost)]
+    #[case(
+        "permission denied for function get_tasks_to_process",
+        Code::DatabaseAccessRejected
+    )]
+    #[case("relation \"task_processor_task\" does not exist", Code::MigrationsPending)]
+    fn an_old_processors_loop_is_read(#[case] said: &str, #[case] expected: Code) {
+        let line = format!("task_processor.threads ERROR    Received error retrieving tasks: {said}\n.\n");
+        let found = diagnose_log(Component::TaskProcessor, None, "log", line.repeat(3).as_bytes());
+        let codes: Vec<Code> = found.iter().map(|(_, it)| it.code).collect();
+        assert_eq!(codes, [expected]);
+    }
 }

@@ -57,7 +57,7 @@ fn capture<'a>(wording: &str, message: &'a str) -> Option<&'a str> {
         } else {
             rest.split_once(after)?.0
         };
-        let name = name.trim_matches('"');
+        let name = name.trim_matches('"').trim_end_matches(['\r', '\n']);
         // A name longer than this, or over a line's end, is not one: the two halves belong to different sentences.
         (!name.is_empty() && name.chars().count() <= 63 && !name.contains('\n')).then_some(name)
     })
@@ -321,6 +321,11 @@ mod tests {
     #[case(
         Phrase::ConnectDenied,
         "FATAL:  permission denied for database \"fs\"\nDETAIL:  User does not have CONNECT privilege.",
+        Some("fs")
+    )]
+    #[case(
+        Phrase::DatabaseUnknown,
+        "FATAL:  database \"fs\n\" does not exist",
         Some("fs")
     )]
     #[case(Phrase::RoleUnknown, "FATAL:  role \"a\nb\" does not exist", None)]

@@ -1,7 +1,7 @@
 //! Words that the messages of several causes share.
 
 use super::case::{Case, Sighting};
-use super::failure::Stage;
+use super::failure::{Endpoint, Stage};
 use super::life::Run;
 use crate::diagnose::Component;
 
@@ -27,6 +27,13 @@ pub const fn component(component: Component) -> &'static str {
         Component::Frontend => "The frontend",
         _ => "The API",
     }
+}
+
+/// The same within a sentence: "the API", not "the api".
+#[must_use]
+pub fn within(who: &str) -> String {
+    who.strip_prefix("The ")
+        .map_or_else(|| who.to_owned(), |name| format!("the {name}"))
 }
 
 /// The migration of a sighting; where the log has its name only after the failure, from the run.
@@ -98,6 +105,15 @@ pub fn overcome(case: &Case, sighting: &Sighting) -> bool {
     life.last_time
         .zip(sighting.last.time)
         .is_some_and(|(end, last)| end.seconds_since(last) >= QUIET_SECONDS)
+}
+
+/// ` at db:5432`, or nothing where the message does not name the server.
+#[must_use]
+pub fn at(endpoint: &Endpoint) -> String {
+    endpoint
+        .host
+        .as_ref()
+        .map_or_else(String::new, |_| format!(" at {endpoint}"))
 }
 
 /// `once`, `twice`, `12 times`.

@@ -49,6 +49,13 @@ fn explain_starting(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
     let endpoint = &sighting.subject.endpoint;
     let (message, remedy) = match sighting.subject.form {
+        "starting" if sighting.stage == Stage::Serve => (
+            format!(
+                "{who} cannot connect: PostgreSQL{} is starting up again and takes no connections yet.",
+                words::at(endpoint)
+            ),
+            "Find out who restarted it (maintenance window, eviction of its pod, failover, crash) in PostgreSQL's own log; it passes by itself, after a crash only when the write-ahead log is replayed.",
+        ),
         "starting" => (
             format!(
                 "{who} came before its database was ready: PostgreSQL at {endpoint} is starting up and takes no connections yet."
@@ -87,66 +94,65 @@ fn lost(failure: &Failure<'_>) -> Option<Subject> {
     if failure.says_any(&["connection to server ", "could not connect to server"]) {
         return None;
     }
-    let form =
-        if failure.says("idle-in-transaction timeout") || failure.is(&["IdleInTransactionSessionTimeout"]) {
-            "idle"
-        } else if failure.says_any(&[
-            "client_idle_timeout",
-            "idle transaction timeout",
-            "server_lifetime",
-            "server conn crashed",
-            "pgbouncer is shutting down",
-            "connection closed by pooler",
-        ]) {
-            "pooler"
-        } else if failure.phrase(Phrase::AdminTerminated).is_some()
-            || failure.is(&["AdminShutdown", "CrashShutdown"])
-        {
-            "terminated"
-        } else if failure.is(&[
-            "ConnectionFailure",
-            "ConnectionDoesNotExist",
-            "ConnectionException",
-        ]) || failure.says_any(&[
-            "server closed the connection unexpectedly",
-            "SSL connection has been closed unexpectedly",
-            "SSL SYSCALL error",
-            "could not receive data from server",
-            "could not send data to server",
-            "connection already closed",
-            "the connection is closed",
-            "connection not open",
-            "no connection to the server",
-            "connection pointer is NULL",
-            "consuming input failed",
-            "lost synchronization with server",
-            "terminating connection because of crash",
-            "connection has been closed",
-        ]) {
-            "closed"
-        } else {
-            return None;
-        };
+    let limit = time_limit(failure);
+    // A migration that took too long is the news, not the connection that went with it.
+    if limit == Some("transaction_timeout") && failure.stage == Stage::Migrate {
+        return None;
+    }
+    let form = if let Some(limit) = limit {
+        limit
+    } else if failure.says_any(&[
+        "client_idle_timeout",
+        "idle transaction timeout",
+        "server_lifetime",
+        "server conn crashed",
+        "pgbouncer is shutting down",
+        "connection closed by pooler",
+    ]) {
+        "pooler"
+    } else if failure.phrase(Phrase::AdminTerminated).is_some() || failure.is(&["AdminShutdown"]) {
+        "terminated"
+    } else if failure.is(&["CrashShutdown"]) || failure.says("because of crash of another server process") {
+        "crashed"
+    } else if failure.is(&[
+        "ConnectionFailure",
+        "ConnectionDoesNotExist",
+        "ConnectionException",
+    ]) || failure.says_any(&[
+        "server closed the connection unexpectedly",
+        "SSL connection has been closed unexpectedly",
+        "SSL SYSCALL error",
+        "could not receive data from server",
+        "could not send data to server",
+        "connection already closed",
+        "the connection is closed",
+        "connection not open",
+        "no connection to the server",
+        "connection pointer is NULL",
+        "consuming input failed",
+        "lost synchronization with server",
+        "connection has been closed",
+    ]) {
+        "closed"
+    } else {
+        return None;
+    };
     Some(Subject::form(form))
 }
 
 fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
     let who = words::who(case, sighting);
-    if sighting.subject.form == "idle" {
-        return Explained::new(
-            Code::DatabaseConnectionLost,
-            format!(
-                "The server ended a connection of {} because it was idle within a transaction for longer than idle_in_transaction_session_timeout allows.",
-                who.to_lowercase()
-            ),
-            "Raise it for Flagsmith's role: ALTER ROLE ROLE SET idle_in_transaction_session_timeout = '5min';",
-        );
+    if let Some(explained) = explain_limit(who, sighting) {
+        return explained;
     }
     let reason = match sighting.subject.form {
         "terminated" => {
             "the server ended it on an administrator's command: a restart, a failover, or pg_terminate_backend"
         }
         "pooler" => "the connection pooler closed it",
+        "crashed" => {
+            "the server ended all of its connections because one of its own processes had crashed, most often for lack of memory; PostgreSQL's log says which"
+        }
         _ => {
             "the server, or something between, closed it: a restart or failover, a crash, a time limit of the server, or a load balancer's idle timeout"
         }
@@ -171,6 +177,63 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
         Some(severity) => explained.with(severity),
         None => explained,
     }
+}
+
+/// The parameter of the server whose limit ended the connection.
+fn time_limit(failure: &Failure<'_>) -> Option<&'static str> {
+    [
+        (
+            "idle_in_transaction_session_timeout",
+            "IdleInTransactionSessionTimeout",
+            "idle-in-transaction timeout",
+        ),
+        (
+            "idle_session_timeout",
+            "IdleSessionTimeout",
+            "idle-session timeout",
+        ),
+        (
+            "transaction_timeout",
+            "TransactionTimeout",
+            "due to transaction timeout",
+        ),
+    ]
+    .into_iter()
+    .find(|(_, kind, words)| failure.is(&[kind]) || failure.says(words))
+    .map(|(parameter, _, _)| parameter)
+}
+
+fn explain_limit(who: &str, sighting: &Sighting) -> Option<Explained> {
+    let parameter = sighting.subject.form;
+    let (why, remedy) = match parameter {
+        "idle_in_transaction_session_timeout" => (
+            "it was idle within a transaction",
+            "Raise it for Flagsmith's role: ALTER ROLE ROLE SET idle_in_transaction_session_timeout = '5min';",
+        ),
+        "idle_session_timeout" => (
+            "nobody used it",
+            "Switch it off for Flagsmith's role: ALTER ROLE ROLE SET idle_session_timeout = 0; or keep DJANGO_DB_CONN_MAX_AGE below it (in seconds). Requests that meet a closed connection fail once each; from Flagsmith 2.228.0 DJANGO_DB_CONN_HEALTH_CHECKS=true spares them.",
+        ),
+        "transaction_timeout" => (
+            "a transaction took",
+            "Raise it for Flagsmith's role: ALTER ROLE ROLE SET transaction_timeout = '5min'; and see what is slow: SELECT pid, now() - xact_start, left(query, 80) FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start LIMIT 10;",
+        ),
+        _ => return None,
+    };
+    let explained = Explained::new(
+        Code::DatabaseConnectionLost,
+        format!(
+            "The server ended a connection of {} {} because {why} for longer than its {parameter} allows.",
+            words::within(who),
+            words::times(sighting.count)
+        ),
+        remedy,
+    );
+    Some(if sighting.stage == Stage::Migrate {
+        explained
+    } else {
+        explained.with(Severity::Warning)
+    })
 }
 
 fn explain_shared(ends: usize, sighting: &Sighting) -> Explained {
@@ -295,7 +358,25 @@ mod tests {
         "psycopg2.errors.IdleInTransactionSessionTimeout",
         "terminating connection due to idle-in-transaction timeout",
         DatabaseConnectionLost,
-        "idle"
+        "idle_in_transaction_session_timeout"
+    )]
+    #[case(
+        "psycopg2.errors.IdleSessionTimeout",
+        "terminating connection due to idle-session timeout\nSSL connection has been closed unexpectedly",
+        DatabaseConnectionLost,
+        "idle_session_timeout"
+    )]
+    #[case(
+        "psycopg2.errors.TransactionTimeout",
+        "terminating connection due to transaction timeout\nserver closed the connection unexpectedly",
+        DatabaseConnectionLost,
+        "transaction_timeout"
+    )]
+    #[case(
+        "psycopg2.OperationalError",
+        "terminating connection because of crash of another server process\nserver closed the connection unexpectedly",
+        DatabaseConnectionLost,
+        "crashed"
     )]
     #[case(
         "psycopg2.errors.ConnectionFailure",

@@ -106,6 +106,7 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
         "cannot connect to server",
         "server_login_retry",
         "pooler cannot",
+        "backend nodes are down",
     ]) {
         "pooler"
     } else if failure.says_any(&["Connection refused", "0x0000274D"]) {
@@ -143,7 +144,12 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
     Some(Subject {
         endpoint: failure.endpoint(),
         form,
-        detail: Some(said.trim_start_matches("FATAL:").trim().to_owned()),
+        detail: Some(
+            said.trim_start_matches("FATAL:")
+                .trim_start_matches("ERROR:")
+                .trim()
+                .to_owned(),
+        ),
         ..Subject::default()
     })
 }
@@ -157,8 +163,8 @@ fn explain_unreachable(case: &Case, sighting: &Sighting) -> Explained {
             "Try from the same pod, with the same DATABASE_URL: flagsmith waitfordb. The reason is in the lines that begin with \"Error was:\".".to_owned(),
         ),
         "pooler" => (
-            format!("{who} reaches the connection pooler at {endpoint}, but the pooler cannot log in to the database behind it."),
-            "Look at the pooler's own log for the reason; correct host, port, user and password of the database in its settings.".to_owned(),
+            format!("{who} reaches the connection pooler at {endpoint}, but the pooler has no connection to the database behind it."),
+            "Look at the pooler's own log for the reason; correct host, port, user and password of the database in its settings, or start that database. Pgpool-II has to be restarted after all of its nodes were down.".to_owned(),
         ),
         "mute" => (
             format!("{who} connects to its database, but the connection is closed before the first answer{}: a pooler that gets no server connection (all in use, or the server behind it is down), or a server that stops.", attempts(sighting)),
@@ -185,7 +191,7 @@ fn explain_unreachable(case: &Case, sighting: &Sighting) -> Explained {
             "Give the container's user access to the socket's directory, or connect by TCP.".to_owned(),
         ),
         "said" => (
-            format!("{who} cannot connect to its database at {endpoint}: {}.", redact(sighting.subject.detail.as_deref().unwrap_or("no reason is given")).trim_end_matches('.')),
+            format!("{who} cannot connect to its database{}: {}.", words::at(endpoint), redact(sighting.subject.detail.as_deref().unwrap_or("no reason is given")).trim_end_matches('.')),
             format!("Those are the words of the server, of a pooler before it, or of libpq. Try from the pod, with the same DATABASE_URL: flagsmith waitfordb; and look at the log of what listens at {endpoint}."),
         ),
         _ => (
@@ -266,10 +272,11 @@ fn tls_mismatch(failure: &Failure<'_>) -> Option<Subject> {
         "unencrypted connection",
     ]) {
         "required"
+    } else if failure.says("private key file") {
+        "key"
     } else if failure.says_any(&[
         "requires a valid client certificate",
         "certificate required",
-        "private key file",
         "certificate authentication failed",
     ]) {
         "client"
@@ -326,14 +333,21 @@ fn explain_tls(case: &Case, sighting: &Sighting) -> Explained {
         "required" => (
             format!(
                 "The database at {endpoint} accepts only TLS connections, and {} does not use TLS.",
-                who.to_lowercase()
+                words::within(who)
             ),
             "Add ?sslmode=require to DATABASE_URL.",
+        ),
+        "key" => (
+            format!(
+                "{who} cannot use its own TLS key, so it does not connect to the database at {endpoint}: {}.",
+                sighting.subject.detail.as_deref().unwrap_or("it cannot be read")
+            ),
+            "In Kubernetes set defaultMode: 0400 on the Secret's volume. Together with fsGroup the kubelet makes that 0440 and owned by root, which libpq accepts as well.",
         ),
         "client" => (
             format!(
                 "The database at {endpoint} asks for a client certificate that {} does not present.",
-                who.to_lowercase()
+                words::within(who)
             ),
             "Mount certificate and key and name them in DATABASE_URL: sslcert=… and sslkey=…; the key's mode must be 0600 or stricter.",
         ),

@@ -4,7 +4,7 @@ use crate::diagnose::Code;
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Stage, Subject, first_quoted, quoted_after};
 use crate::diagnose::rules::phrases::Phrase;
-use crate::diagnose::rules::words::{identifier, role, who};
+use crate::diagnose::rules::words::{self, identifier, role, who};
 use crate::diagnose::rules::{Cause, Explained};
 
 pub const DATABASE_ACCESS_REJECTED: Cause = Cause {
@@ -55,8 +55,7 @@ fn access(failure: &Failure<'_>) -> Option<Subject> {
     {
         subject.form = "pooler";
     } else if failure.stage != Stage::Migrate
-        && (failure.is(&["InsufficientPrivilege"])
-            || failure.is(&["ProgrammingError"]) && failure.says("permission denied for "))
+        && (failure.is(&["InsufficientPrivilege"]) || failure.says("permission denied for "))
     {
         subject = Subject::form("object").object(object(failure.message));
     } else {
@@ -144,9 +143,22 @@ fn authentication(failure: &Failure<'_>) -> Option<Subject> {
         return None;
     }
     let mut subject = failure.subject();
-    if let Some(role) = failure.phrase(Phrase::PasswordFailed) {
+    if let Some((_, said)) = failure.message.split_once("server login failed: ") {
+        subject.form = "behind";
+        subject.detail = said.lines().next().map(str::to_owned);
+    } else if let Some(role) = failure.phrase(Phrase::PasswordFailed) {
         subject.form = "password";
         subject.role = Some(role.to_owned());
+    } else if let Some((_, rest)) = failure
+        .message
+        .split_once("password that was provided for the role ")
+    {
+        // RDS Proxy.
+        subject.form = "password";
+        subject.role = rest.split(' ').next().map(str::to_owned);
+    } else if let Some((_, rest)) = failure.message.split_once("has no credentials for the role ") {
+        subject.form = "proxy";
+        subject.role = rest.split(['.', ' ']).next().map(str::to_owned);
     } else if failure.says("password authentication failed") {
         // PgBouncer does not name the role.
         subject.form = "password";
@@ -174,11 +186,18 @@ fn authentication(failure: &Failure<'_>) -> Option<Subject> {
         "empty password",
         "There is no user",
         "user not found",
+        "Access denied for user",
         "token has expired",
         "invalid secret format",
         "channel binding required",
     ]) {
-        subject.form = "other";
+        subject.form = if failure.says_any(&["PAM", "IAM", "token"]) {
+            "token"
+        } else if failure.says_any(&["There is no user", "user not found"]) {
+            "unknown"
+        } else {
+            "other"
+        };
         subject.detail = failure
             .message
             .lines()
@@ -230,9 +249,21 @@ fn explain_authentication(case: &Case, sighting: &Sighting) -> Explained {
             format!("{who} is refused by the connection pooler: it does not know {name}."),
             "Add the role with its password hash to the pooler's userlist.txt, or set auth_query there; then reload the pooler.".to_owned(),
         ),
-        _ => (
-            format!("{who} cannot log in to the database at {endpoint}: {}.", subject.detail.as_deref().unwrap_or("authentication failed")),
-            "Check the method that pg_hba.conf asks for. With IAM authentication the password is a token that expires after 15 minutes: it cannot stand in DATABASE_URL; use a role with a password, or a proxy that renews it.".to_owned(),
+        "proxy" => (
+            format!("{who} is refused by the database proxy at {endpoint}: it has no credentials for {name}."),
+            "Add a secret with the user name and password of that role to the proxy (RDS Proxy: in Secrets Manager, listed in the proxy's authentication settings), or correct the user in DATABASE_URL.".to_owned(),
+        ),
+        "behind" => (
+            format!("{who} reaches the connection pooler at {endpoint}, but the pooler cannot log in to the database behind it: {}.", subject.detail.as_deref().unwrap_or("authentication failed")),
+            "Correct the password that the pooler uses for the server (PgBouncer: its userlist.txt, or user= and password= in [databases]), then reload the pooler. DATABASE_URL was accepted.".to_owned(),
+        ),
+        form => (
+            format!("{who} cannot log in to the database{}: {}.", words::at(endpoint), subject.detail.as_deref().unwrap_or("authentication failed").trim_end_matches('.')),
+            match form {
+                "token" => "With IAM authentication the password is a token that expires after 15 minutes: it cannot stand in DATABASE_URL. Use a role with a password, or a proxy that renews it (RDS Proxy, Cloud SQL Auth Proxy).",
+                "unknown" => "Correct the user in DATABASE_URL; a hosted pooler may want more than the role's name there (Supabase: ROLE.PROJECT).",
+                _ => "Check user and password in DATABASE_URL, and the method that the server asks for (pg_hba.conf).",
+            }.to_owned(),
         ),
     };
     Explained::new(Code::DatabaseAuthenticationFailed, message, remedy)
@@ -318,7 +349,27 @@ mod tests {
     #[case(
         "connection to server at \"db\", port 5432 failed: FATAL:  PAM authentication failed for user \"iam\"",
         DatabaseAuthenticationFailed,
-        "other"
+        "token"
+    )]
+    #[case(
+        "connection to server at \"rds\", port 5432 failed: FATAL:  The password that was provided for the role fs is wrong.",
+        DatabaseAuthenticationFailed,
+        "password"
+    )]
+    #[case(
+        "connection to server at \"rds\", port 5432 failed: FATAL:  This RDS proxy has no credentials for the role fs. Check the credentials for this role and try again.",
+        DatabaseAuthenticationFailed,
+        "proxy"
+    )]
+    #[case(
+        "connection to server at \"pgb\", port 6432 failed: FATAL:  server login failed: FATAL password authentication failed for user \"fs\"",
+        DatabaseAuthenticationFailed,
+        "behind"
+    )]
+    #[case(
+        "connection to server at \"pooler\", port 6543 failed: FATAL:  Tenant or user not found",
+        DatabaseAuthenticationFailed,
+        "unknown"
     )]
     #[case(
         "connection to server at \"db\", port 5432 failed: FATAL:  Peer authentication failed for user \"x\"",

@@ -4,7 +4,7 @@ use crate::diagnose::Code;
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Stage, Subject, quoted_after};
 use crate::diagnose::rules::phrases::Phrase;
-use crate::diagnose::rules::words::{at_migration, component, identifier, progress, role, who};
+use crate::diagnose::rules::words::{at_migration, component, identifier, progress, role, who, within};
 use crate::diagnose::rules::{Cause, Explained};
 
 pub const DATABASE_POOLER_REJECTS_OPTIONS: Cause = Cause {
@@ -34,6 +34,13 @@ pub const DATABASE_DISK_FULL: Cause = Cause {
 };
 
 fn pooler(failure: &Failure<'_>) -> Option<Subject> {
+    // RDS Proxy's words for the same parameter.
+    if failure.is_database() && failure.says("support command-line options") {
+        return Some(Subject {
+            endpoint: failure.endpoint(),
+            ..Subject::form("rds")
+        });
+    }
     let (_, rest) = failure.message.split_once("unsupported startup parameter")?;
     let parameter = rest
         .trim_start_matches(" in options")
@@ -50,11 +57,20 @@ fn pooler(failure: &Failure<'_>) -> Option<Subject> {
 
 fn explain_pooler(case: &Case, sighting: &Sighting) -> Explained {
     let parameter = sighting.subject.object.as_deref().unwrap_or("options");
+    let rds = sighting.subject.form == "rds";
     let message = format!(
-        "{} is refused by the connection pooler at {}: PgBouncer does not pass on the startup parameter \"{parameter}\" of DATABASE_URL.",
+        "{} is refused by the connection pooler at {}: {} does not pass on the startup parameter \"{parameter}\" of DATABASE_URL.",
         who(case, sighting),
         sighting.subject.endpoint,
+        if rds { "RDS Proxy" } else { "PgBouncer" },
     );
+    if rds {
+        return Explained::new(
+            Code::DatabasePoolerRejectsOptions,
+            message,
+            "Let migrations connect to PostgreSQL itself, not through the proxy. Or remove ?options=… from DATABASE_URL and set it for the role: ALTER ROLE ROLE SET lock_timeout = '5s';",
+        );
+    }
     let remedy = format!(
         "Let migrations connect to PostgreSQL itself, not through the pooler. Or remove ?options=… from DATABASE_URL and set it for the role: ALTER ROLE ROLE SET lock_timeout = '5s'; or add {parameter} to the pooler's ignore_startup_parameters (it then has no effect)."
     );
@@ -100,13 +116,16 @@ fn exhausted(failure: &Failure<'_>) -> Option<Subject> {
         subject.database = Some(database.to_owned());
     } else if failure.says("query_wait_timeout") {
         subject.form = "pooler-wait";
+    } else if failure.says("acquire database connection") {
+        subject.form = "pooler-borrow";
+    } else if failure.says("couldn't get a connection after ") {
+        subject.form = "own-pool";
     } else if failure.says_any(&[
         "no more connections allowed",
         "max client connections",
         "Max client connections",
         "max clients reached",
         "MaxClientsInSessionMode",
-        "acquire database connection",
         "client_login_timeout",
     ]) {
         subject.form = "pooler";
@@ -161,12 +180,31 @@ fn explain_exhausted(case: &Case, sighting: &Sighting) -> Explained {
                 "On the pooler's admin console: SHOW POOLS; with sv_active at the pool's size raise default_pool_size or max_db_connections, or run fewer workers; with no server connection at all correct or start the server that its [databases] section names. {needs}"
             ),
         ),
+        "pooler-borrow" => (
+            format!(
+                "{who} waited in vain for a database connection from the connection pooler at {}: all that it may open to the server are in use, or the server does not answer it.",
+                subject.endpoint
+            ),
+            format!(
+                "On RDS Proxy compare the metrics DatabaseConnections and MaxDatabaseConnectionsAllowed: when they meet raise MaxConnectionsPercent (or max_connections of the instance), or run fewer workers; when they do not, look at the proxy's log. {needs}"
+            ),
+        ),
+        "own-pool" => (
+            format!(
+                "{who} waited in vain for a connection from its own connection pool (psycopg_pool): all of them are in use, or the database does not answer."
+            ),
+            format!(
+                "Raise max_size of the pool, or see what keeps its connections: SELECT pid, state, wait_event_type, now() - state_change, left(query, 80) FROM pg_stat_activity ORDER BY 4 DESC; {needs}"
+            ),
+        ),
         "pooler" => (
             format!(
                 "{who} gets no database connection from the connection pooler at {}: all of its connections are in use.",
                 subject.endpoint
             ),
-            format!("Raise max_client_conn in PgBouncer, or run fewer workers. {needs}"),
+            format!(
+                "Raise the number of clients that it takes (PgBouncer: max_client_conn), or run fewer workers. {needs}"
+            ),
         ),
         _ => (
             format!(
@@ -226,13 +264,26 @@ fn explain_read_only(case: &Case, sighting: &Sighting) -> Explained {
 
 fn disk_full(failure: &Failure<'_>) -> Option<Subject> {
     let full = failure.is(&["DiskFull"]) || failure.is_database() && failure.says("No space left on device");
+    let memory = failure.says_any(&["shared memory segment", "/PostgreSQL."]);
     full.then(|| Subject {
+        form: if memory { "shared-memory" } else { "" },
         object: quoted_after(failure.message, &["file "]).map(str::to_owned),
         ..Subject::default()
     })
 }
 
 fn explain_disk_full(case: &Case, sighting: &Sighting) -> Explained {
+    if sighting.subject.form == "shared-memory" {
+        return Explained::new(
+            Code::DatabaseDiskFull,
+            format!(
+                "The database server's shared memory (/dev/shm) is full; {} could not run a query that PostgreSQL works on in parallel{}. Its disk need not be full.",
+                within(who(case, sighting)),
+                at_migration(case, sighting),
+            ),
+            "Give the PostgreSQL container more than the 64 MiB that container runtimes give: in Kubernetes an emptyDir with medium: Memory at /dev/shm, in Docker --shm-size=256m. Until then: ALTER ROLE ROLE SET max_parallel_workers_per_gather = 0;",
+        );
+    }
     let file = sighting.subject.object.as_deref();
     let place = match file {
         Some(file) if file.starts_with("pg_wal") => " of the write-ahead log (pg_wal)",
@@ -241,7 +292,7 @@ fn explain_disk_full(case: &Case, sighting: &Sighting) -> Explained {
     };
     let message = format!(
         "The database server's disk{place} is full; {} could not write{}.{}",
-        who(case, sighting).to_lowercase(),
+        within(who(case, sighting)),
         at_migration(case, sighting),
         if sighting.stage == Stage::Migrate {
             progress(case, sighting)
@@ -324,10 +375,25 @@ mod tests {
     #[case("FATAL:  too many connections for database \"fs\"", "database")]
     #[case("FATAL:  no more connections allowed (max_client_conn)", "pooler")]
     #[case("FATAL:  query_wait_timeout", "pooler-wait")]
+    #[case("FATAL:  Timed-out waiting to acquire database connection", "pooler-borrow")]
     fn who_is_full(#[case] message: &str, #[case] form: &str) {
         let message = format!("connection to server at \"db\", port 5432 failed: {message}");
         let (code, subject) = recognise(Stage::Serve, "psycopg2.OperationalError", &message).unwrap();
         assert_eq!((code, subject.form), (DatabaseConnectionsExhausted, form));
+    }
+
+    #[test]
+    fn full_shared_memory_is_no_full_disk() {
+        let message = "could not resize shared memory segment \"/PostgreSQL.1450751626\" to 16777216 bytes: No space left on device";
+        let (code, subject) = recognise(Stage::Serve, "psycopg2.errors.DiskFull", message).unwrap();
+        assert_eq!((code, subject.form), (DatabaseDiskFull, "shared-memory"));
+    }
+
+    #[test]
+    fn rds_proxy_takes_no_options() {
+        let message = "connection to server at \"rds\", port 5432 failed: FATAL:  Feature not supported: RDS Proxy currently doesn’t support command-line options.";
+        let (code, subject) = recognise(Stage::Migrate, "psycopg2.OperationalError", message).unwrap();
+        assert_eq!((code, subject.form), (DatabasePoolerRejectsOptions, "rds"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::diagnose::Code;
 use crate::diagnose::rules::case::{Case, Sighting};
-use crate::diagnose::rules::failure::{Failure, Subject, unquote};
+use crate::diagnose::rules::failure::{Failure, Subject, quoted_after, unquote};
 use crate::diagnose::rules::{Cause, Explained, words};
 
 pub const DATABASE_URL_INVALID: Cause = Cause {
@@ -22,6 +22,7 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
         }
         "NameError" if failure.says("'DATABASES'") => "missing",
         "ImproperlyConfigured" if failure.says("settings.DATABASES is improperly configured") => "missing",
+        // The driver of PostgreSQL is in every image: without it the image is broken, not the URL.
         "ImproperlyConfigured" if failure.says("available database backend") || loads_driver(failure) => {
             "scheme"
         }
@@ -60,6 +61,12 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
         }
         _ => return None,
     };
+    if form == "option"
+        && failure.says("tcp://")
+        && let Some(option) = quoted_after(failure.message, &["connection option ", "option "])
+    {
+        return Some(Subject::form("service-link").object(option));
+    }
     let scheme = failure
         .message
         .split_once("Scheme '")
@@ -82,7 +89,6 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
 fn loads_driver(failure: &Failure<'_>) -> bool {
     failure.says_any(&[
         "Error loading MySQLdb",
-        "Error loading psycopg",
         "Error loading oracledb",
         "Error loading cx_Oracle",
     ])
@@ -107,6 +113,11 @@ fn explain(case: &Case, sighting: &Sighting) -> Explained {
         "scheme" => (
             format!("{who} cannot start: DATABASE_URL begins with \"{object}\", which is no kind of database that Flagsmith knows."),
             "Begin DATABASE_URL with postgresql://.".to_owned(),
+        ),
+        // https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+        "service-link" => (
+            format!("{who} cannot start: the database's {object} is set to an address (tcp://…), which is what Kubernetes sets for a Service of that name."),
+            "Set enableServiceLinks: false in the pod, or rename the Service: one called django-db sets DJANGO_DB_PORT=tcp://… in every pod of its namespace. Or set DATABASE_URL, which goes before DJANGO_DB_PORT.".to_owned(),
         ),
         "option" => (
             format!("{who} cannot use a parameter behind the \"?\" of DATABASE_URL: {object}."),
@@ -151,6 +162,11 @@ mod tests {
         "option"
     )]
     #[case("psycopg2.OperationalError", "invalid sslmode value: \"always\"", "option")]
+    #[case(
+        "psycopg2.OperationalError",
+        "invalid integer value \"tcp://10.43.12.7:5432\" for connection option \"port\"",
+        "service-link"
+    )]
     #[case("ValueError", "Port could not be cast to integer value as 'x'", "syntax")]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] form: &str) {
         let (code, subject) = recognise(Stage::Boot, class, message).unwrap();
@@ -159,6 +175,10 @@ mod tests {
 
     #[rstest]
     #[case("KeyError", "'SOMETHING'")]
+    #[case(
+        "django.core.exceptions.ImproperlyConfigured",
+        "Error loading psycopg2 or psycopg module"
+    )]
     #[case("xml.etree.ElementTree.Error", "syntax error")]
     #[case("ValueError", "invalid literal")]
     fn is_something_else(#[case] class: &str, #[case] message: &str) {

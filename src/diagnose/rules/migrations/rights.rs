@@ -28,6 +28,11 @@ fn permission(failure: &Failure<'_>) -> Option<Subject> {
         ("owner", Some(object))
     } else if let Some((_, object)) = line.split_once("permission denied for ") {
         ("denied", Some(object))
+    } else if let Some((_, action)) = line.split_once("permission denied to ") {
+        ("action", Some(action))
+    } else if failure.says("CREATE TABLE ") && line.contains("public") {
+        // In any language: for a new table only the schema's CREATE can be missing.
+        ("denied", Some("schema public"))
     } else {
         ("", first_quoted(line))
     };
@@ -48,6 +53,13 @@ fn explain_permission(case: &Case, sighting: &Sighting) -> Explained {
         .as_deref()
         .unwrap_or("an object of the database");
     let (kind, name) = object.split_once(' ').unwrap_or(("", object));
+    if sighting.subject.form == "action" {
+        return Explained::new(
+            Code::MigrationPermissionDenied,
+            format!("The migration's database role may not {object}; it stopped{at}.{progress}"),
+            "Let the migration connect as a role that may (jobs.migrateDb.databaseUrl in the Helm chart, spec.database.migrationUrlFrom in the operator), or have a superuser do that once and migrate again.",
+        );
+    }
     let sql = identifier(name);
     let (message, remedy) = match (sighting.subject.form, kind) {
         ("owner", _) => (
@@ -175,6 +187,16 @@ mod tests {
         "permission denied to create extension \"hstore\"\nHINT:  Must have CREATE privilege on current database to create this extension.",
         MigrationExtensionUnavailable,
         "hstore"
+    )]
+    #[case(
+        "permission denied to create role\nDETAIL:  Only roles with the CREATEROLE attribute may create roles.",
+        MigrationPermissionDenied,
+        "create role"
+    )]
+    #[case(
+        "スキーマpublicへのアクセスが拒否されました\nLINE 1: CREATE TABLE \"django_migrations\"",
+        MigrationPermissionDenied,
+        "schema public"
     )]
     #[case(
         "Berechtigung nur für Eigentümer der Tabelle »users_ffadminuser«",
