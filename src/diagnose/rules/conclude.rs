@@ -4,8 +4,11 @@
 use super::case::{Case, Seen, Sighting};
 use super::failure::Stage;
 use super::forks::ends_that_closed;
+use super::life::Life;
+use super::words::times;
+use super::workloads::KILLED_CONTAINER;
 use super::{Finding, gunicorn, hosts, tasks};
-use crate::diagnose::{Code, Severity, catalogue};
+use crate::diagnose::{Code, Component, Severity, catalogue};
 
 /// The most pieces of evidence of one diagnosis.
 const EVIDENCE: usize = 6;
@@ -50,9 +53,15 @@ fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
         return false;
     };
     let last = sighting.last.line;
-    // What an exception ended whose beginning is not in the log: a process only if nothing comes after it.
-    if sighting.torn && sighting.code == Code::CrashLooping && life.last_line > last {
+    // What an exception ended whose beginning is not in the log: a process only if nothing comes after it. The same
+    // for every error of Node.js: Express prints the error of a request and goes on.
+    let unknown_end =
+        sighting.torn || case.component == Component::Frontend && sighting.subject.form == "crash";
+    if unknown_end && sighting.code == Code::CrashLooping && life.last_line > last && life.node_ended < last {
         return true;
+    }
+    if sighting.subject.form == KILLED_CONTAINER {
+        return !died_of_a_kill(life);
     }
     if sighting.subject.form == "health" {
         let quiet = life
@@ -77,6 +86,15 @@ fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
                 || life.up > last
         }
         Stage::Serve => sighting.count == 1 && sighting.code.is_connection() && life.served > last,
+    }
+}
+
+/// Whether a container that ended with SIGKILL was Flagsmith's and at work: `docker compose stop` kills what does not
+/// end in time, and a service that is none of Flagsmith's is none of this case.
+fn died_of_a_kill(life: &Life) -> bool {
+    match life.runs.last() {
+        Some(run) if life.up == 0 => run.current.is_some(),
+        _ => life.up > 0 && life.stopping.is_none(),
     }
 }
 
@@ -119,7 +137,17 @@ fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
     if is_vague(primary) && standing.iter().any(told) {
         return None;
     }
-    let explained = (primary.cause.explain)(case, primary);
+    let mut explained = (primary.cause.explain)(case, primary);
+    if primary.first.message.contains("\n\"") {
+        explained.remedy.insert_str(
+            0,
+            "A name in that message ends with a line break: write the Secret's value without one (kubectl create secret generic … --from-literal, printf %s instead of echo). ",
+        );
+    }
+    if let Some(course) = is_past(case, primary, &failures) {
+        explained.message.push_str(&course);
+        explained.severity = Some(Severity::Warning);
+    }
     let mut evidence = evidence(primary);
     for other in failures.iter().filter(|other| !std::ptr::eq(**other, *primary)) {
         evidence.push(other.first.clone());
@@ -127,6 +155,36 @@ fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
     Some(Finding {
         explained,
         evidence: distinct(evidence),
+    })
+}
+
+/// How an outage went that requests met and that is over, where its cause passes by itself. A lost connection has words
+/// of its own for that.
+fn is_past(case: &Case, primary: &Sighting, failures: &[&Sighting]) -> Option<String> {
+    let passes = matches!(
+        primary.code,
+        Code::DatabaseStarting | Code::DatabaseUnreachable | Code::DatabaseHostNotFound
+    );
+    let life = case.life(primary.source)?;
+    let mine = failures.iter().filter(|other| other.source == primary.source);
+    let last = mine.max_by_key(|other| other.last.line)?;
+    let quiet = life.last_time?.seconds_since(last.last.time?);
+    // A task processor asks every half second; an API shows by its answers that the database is back.
+    let back = case.component == Component::TaskProcessor || life.served > last.last.line;
+    let over = passes
+        && back
+        && failures.iter().all(|other| other.stage == Stage::Serve)
+        && quiet >= HEALTH_QUIET_SECONDS;
+    over.then(|| {
+        let seconds = last.last.time.zip(primary.first.time);
+        let within = seconds
+            .map(|(last, first)| last.seconds_since(first))
+            .filter(|seconds| *seconds > 0)
+            .map_or_else(String::new, |seconds| format!(" within {seconds} s"));
+        format!(
+            " That is over: it happened {}{within}, and not in the {quiet} s after that.",
+            times(failures.iter().map(|other| other.count).sum())
+        )
     })
 }
 
@@ -209,9 +267,29 @@ fn drop_consequences(case: &Case, findings: &mut Vec<Finding>) {
     if has(findings, &unwritable) {
         absorb(findings, Code::DatabaseConnectionLost, unwritable);
     }
+    // A server that cannot write its log stops, and recovers over and over: what follows a full disk is its doing.
+    let full = |code: Code| code == Code::DatabaseDiskFull;
+    for stopped in [Code::DatabaseStarting, Code::DatabaseUnreachable] {
+        if follows(findings, stopped, Code::DatabaseDiskFull) {
+            absorb(findings, stopped, full);
+        }
+    }
     // A task processor that fails to migrate migrates as well; the failure is the news.
     if has(findings, &|code| code.as_str().starts_with("Migration")) {
         findings.retain(|finding| finding.explained.code != Code::TaskProcessorMigratesItself);
+    }
+}
+
+/// Whether one finding began after the other, in the same log.
+fn follows(findings: &[Finding], later: Code, earlier: Code) -> bool {
+    let start = |code: Code| {
+        let finding = findings.iter().find(|finding| finding.explained.code == code)?;
+        let places = finding.evidence.iter().map(|seen| (seen.input, seen.line));
+        places.min()
+    };
+    match (start(later), start(earlier)) {
+        (Some(later), Some(earlier)) => later.0 == earlier.0 && later.1 > earlier.1,
+        _ => false,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Life {
     pub first_line: u64,
     /// The last such line.
     pub last_line: u64,
+    /// Where Node.js named its version: it does so when an error ends it.
+    pub node_ended: u64,
     /// The time of its last line that was read.
     pub last_time: Option<Moment>,
     /// The runs of `migrate`, the newest last.
@@ -79,6 +81,9 @@ impl Life {
             self.connected = line;
         }
         let starts = |start: &str| message.starts_with(start);
+        if starts("Node.js v") {
+            self.node_ended = line;
+        }
         if starts("Listening at") || starts("Booting worker") || starts("Processor starting") {
             self.up = line;
             self.connected = line;

@@ -251,12 +251,22 @@ fn explain_frontend(_: &Case, sighting: &Sighting) -> Explained {
     )
 }
 
+/// The form of a container that ended with SIGKILL, as Docker Compose tells it.
+pub(super) const KILLED_CONTAINER: &str = "container";
+
+/// 128 and the signal's number: SIGKILL.
+pub(super) fn is_killed_container(failure: &Failure<'_>) -> bool {
+    failure.class.is_empty() && failure.message.trim().starts_with("exited with code 137")
+}
+
 fn memory(failure: &Failure<'_>) -> Option<Subject> {
     if failure.stage == Stage::Migrate {
         return None;
     }
     let line = failure.message.trim();
-    let form = if failure.says("JavaScript heap out of memory") {
+    let form = if is_killed_container(failure) {
+        KILLED_CONTAINER
+    } else if failure.says("JavaScript heap out of memory") {
         "node"
     } else if failure.is(&["MemoryError"]) {
         "python"
@@ -282,6 +292,10 @@ fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
         "python" => (
             "got no more memory from its container.",
             "Raise the memory limit of its container, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle.",
+        ),
+        KILLED_CONTAINER => (
+            "was ended with SIGKILL (exit status 137): by the kernel when it goes over its memory limit, or by somebody who stopped or killed the container.",
+            "If nobody stopped it, raise the memory limit of its container, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle. Confirm: docker inspect -f '{{.State.OOMKilled}}' CONTAINER",
         ),
         _ => (
             "was ended by the kernel (SIGKILL), which nearly always means that it went over its memory limit.",

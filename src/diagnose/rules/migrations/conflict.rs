@@ -1,6 +1,7 @@
 //! An object is there that should not be, or is missing: another migrator at the same time, a broken history, an
 //! index that an interrupted run left, or another database than meant. The words alone do not separate these.
 
+use super::other::is_of_session;
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Stage, Subject, first_quoted, quoted_after};
 use crate::diagnose::rules::words::{self, at_migration, identifier, progress, the_migration};
@@ -81,7 +82,8 @@ fn explain_race(case: &Case, sighting: &Sighting, certain: bool) -> Explained {
 }
 
 fn conflict(failure: &Failure<'_>) -> Option<Subject> {
-    if failure.stage != Stage::Migrate {
+    // What belongs to a session is not part of the schema.
+    if failure.stage != Stage::Migrate || is_of_session(failure) {
         return None;
     }
     let exists = failure.is(&[
@@ -260,6 +262,11 @@ mod tests {
         "psycopg2.errors.UndefinedObject",
         "constraint \"c\" of relation \"r\" does not exist",
         MigrationSchemaConflict
+    )]
+    #[case(
+        "psycopg2.errors.InvalidCursorName",
+        "cursor \"_django_curs_140245_sync_1\" does not exist",
+        MigrationFailed
     )]
     #[case(
         "psycopg2.errors.UniqueViolation",

@@ -4,6 +4,7 @@ use crate::diagnose::Code;
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Stage, Subject};
 use crate::diagnose::rules::words::{progress, the_migration};
+use crate::diagnose::rules::workloads::{KILLED_CONTAINER, is_killed_container};
 use crate::diagnose::rules::{Cause, Explained};
 
 pub const MIGRATION_OUT_OF_MEMORY: Cause = Cause {
@@ -25,7 +26,9 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
     // A shell that waits for the process says `line 12:    34 Killed    flagsmith migrate`.
     let killed =
         failure.class.is_empty() && (line == "Killed" || line.contains(": ") && line.contains(" Killed "));
-    let form = if failure.is(&["MemoryError"]) {
+    let form = if is_killed_container(failure) {
+        KILLED_CONTAINER
+    } else if failure.is(&["MemoryError"]) {
         "python"
     } else if killed || line.contains("OOMKilled") {
         "killed"
@@ -36,6 +39,17 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
 }
 
 fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
+    if sighting.subject.form == KILLED_CONTAINER {
+        return Explained::new(
+            Code::MigrationOutOfMemory,
+            format!(
+                "{} was ended with SIGKILL (exit status 137): by the kernel when it goes over its memory limit, or by somebody who stopped or killed the container.{}",
+                the_migration(case, sighting),
+                progress(case, sighting)
+            ),
+            "If nobody stopped it, raise the memory limit of the migration's container (a data migration may need more than 1 GiB on large tables); then migrate again. Confirm: docker inspect -f '{{.State.OOMKilled}}' CONTAINER",
+        );
+    }
     let how = if sighting.subject.form == "python" {
         "got no more memory"
     } else {
@@ -68,6 +82,9 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
     if failure.says_any(&["current transaction is aborted", "Failed to connect to DB within"]) {
         return None;
     }
+    if is_of_session(failure) {
+        return Some(Subject::form("session").object(failure.message.lines().next().unwrap_or_default()));
+    }
     let mut lines = failure.message.lines();
     let message = lines.next().unwrap_or_default();
     let hint = lines.find_map(|line| line.trim().strip_prefix("HINT:"));
@@ -82,8 +99,33 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
+/// Whether something is missing that belongs to a session: SQLSTATE 34000, 26000, 3B001. It was there on the
+/// connection before.
+pub(super) fn is_of_session(failure: &Failure<'_>) -> bool {
+    failure.is(&[
+        "InvalidCursorName",
+        "InvalidSqlStatementName",
+        "InvalidSavepointSpecification",
+    ]) || failure.is_database() && failure.says("does not exist") && failure.says("_django_curs_")
+}
+
 fn explain_other(case: &Case, sighting: &Sighting) -> Explained {
-    let what = sighting.subject.object.as_deref().unwrap_or("an error");
+    let what = sighting
+        .subject
+        .object
+        .as_deref()
+        .map_or("an error", |what| what.trim_end_matches('.'));
+    if sighting.subject.form == "session" {
+        return Explained::new(
+            Code::MigrationFailed,
+            format!(
+                "{} failed: {what}, although this connection had made it. A connection pooler in transaction mode gives each transaction another session of the server.{}",
+                the_migration(case, sighting),
+                progress(case, sighting)
+            ),
+            "Let migrations connect to PostgreSQL itself, not through the pooler (jobs.migrateDb.databaseUrl in the Helm chart, spec.database.migrationUrlFrom in the operator), or through a pool with pool_mode = session.",
+        );
+    }
     let hint = sighting
         .subject
         .detail

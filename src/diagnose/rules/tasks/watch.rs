@@ -19,6 +19,10 @@ const FAILING_RUNS: usize = 3;
 const UNHEALTHY_WARNINGS: u64 = 10;
 /// Seconds without such a warning after which the threads count as recovered.
 const UNHEALTHY_QUIET_SECONDS: i64 = 3;
+/// Questions for the next tasks that were cancelled, from which on it is not one slow moment.
+const CANCELLED: u64 = 5;
+/// Seconds without one after which the queue counts as readable again; a processor asks every half second.
+const CANCELLED_QUIET_SECONDS: i64 = 60;
 /// The most different names and task ids that are remembered.
 const NAMES: usize = 64;
 
@@ -29,6 +33,8 @@ pub struct Tasks {
     unhealthy: Option<Unhealthy>,
     unmanaged: Option<Unmanaged>,
     dropped: Option<(Seen, u64)>,
+    /// Questions for the next tasks that the server cancelled: the first, the last, how many.
+    cancelled: Option<(Seen, Seen, u64)>,
     /// Migrations that were applied, by the source that did it.
     migrated: BTreeMap<u16, (Seen, u64)>,
     /// Where the coordinator ended at its start.
@@ -64,6 +70,16 @@ impl Tasks {
         let seen = || Seen::of(event, input);
         if let Some(rest) = message.strip_prefix("Failed to execute task '") {
             self.failed(rest, event, seen);
+        } else if message.starts_with("Error handling tasks from database ")
+            || message.starts_with("Received error retrieving tasks: ")
+        {
+            let cancelled = event.chain.iter().any(|it| it.class.ends_with(".QueryCanceled"))
+                || message.contains("canceling statement due to statement timeout");
+            if cancelled {
+                let known = self.cancelled.get_or_insert_with(|| (seen(), seen(), 0));
+                known.1 = seen();
+                known.2 += 1;
+            }
         } else if let Some((count, "unhealthy threads detected")) = message.split_once(' ') {
             let threads = count.parse().unwrap_or(0);
             if threads > 0 && !stopping {
@@ -162,7 +178,7 @@ impl Tasks {
 pub fn conclude(case: &Case) -> Vec<Finding> {
     let tasks = &case.tasks;
     [
-        stuck(case, tasks),
+        cancelled(case, tasks).or_else(|| stuck(case, tasks)),
         failing(tasks),
         unmanaged(case, tasks),
         migrates(case, tasks),
@@ -208,6 +224,38 @@ fn stuck(case: &Case, tasks: &Tasks) -> Option<Finding> {
     Some(Finding {
         explained,
         evidence: vec![unhealthy.first.clone(), unhealthy.last.clone()],
+    })
+}
+
+/// Each time the processor asks for tasks the server cancels the question: a table of millions of rows that nobody
+/// cleans up (<https://github.com/Flagsmith/flagsmith/issues/4271>).
+fn cancelled(case: &Case, tasks: &Tasks) -> Option<Finding> {
+    let (first, last, count) = tasks
+        .cancelled
+        .as_ref()
+        .filter(|(_, _, count)| *count >= CANCELLED)?;
+    let end = case
+        .sources
+        .iter()
+        .filter_map(|source| source.life.last_time)
+        .max();
+    let quiet = end
+        .zip(last.time)
+        .map_or(0, |(end, last)| end.seconds_since(last));
+    if quiet >= CANCELLED_QUIET_SECONDS {
+        return None;
+    }
+    let explained = Explained::new(
+        Code::TaskQueueStalled,
+        format!(
+            "The task processor cannot read its queue: the server cancelled its question for the next tasks {}, because it took longer than statement_timeout allows. Most often the task table is too large, because finished tasks are not deleted, or has not been vacuumed.",
+            words::times(*count)
+        ),
+        "See how large it is: SELECT n_live_tup, n_dead_tup, last_autovacuum, pg_size_pretty(pg_total_relation_size(relid)) FROM pg_stat_user_tables WHERE relname LIKE 'task_processor_%'; with many dead rows: VACUUM ANALYZE task_processor_task; with many live ones see that ENABLE_CLEAN_UP_OLD_TASKS is not false, and delete finished ones in parts. Until then: ALTER ROLE ROLE SET statement_timeout = '5min'; and restart the task processor.",
+    );
+    Some(Finding {
+        explained,
+        evidence: vec![first.clone(), last.clone()],
     })
 }
 
