@@ -116,7 +116,7 @@ impl Grouper {
 
     fn plain(&self, number: u64, text: &str, stamp: Option<Moment>) -> Event {
         let mut event = Event::new(number, self.source, Origin::Plain);
-        event.time = stamp;
+        event.time = stamp.or_else(|| Moment::read_access(text));
         clip(text, MESSAGE_LIMIT).clone_into(&mut event.message);
         event
     }
@@ -158,13 +158,19 @@ impl Grouper {
         event.level = Some(record.level);
         record.logger.unwrap_or_default().clone_into(&mut event.logger);
         clip(record.message, MESSAGE_LIMIT).clone_into(&mut event.message);
+        // The message is a traceback itself: what follows belongs to it, whatever its level.
+        let part = if classify(record.message) == Line::Start {
+            Part::Frames
+        } else {
+            Part::Message
+        };
         // A complete record of normal work has neither more lines nor a traceback.
-        if record.logger.is_some() && record.level < Level::Warning {
+        if part == Part::Message && record.logger.is_some() && record.level < Level::Warning {
             return sink(event);
         }
         self.open = Some(Open {
             event,
-            part: Part::Message,
+            part,
             link: Link::First,
             seen: 0,
         });

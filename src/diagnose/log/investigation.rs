@@ -1,16 +1,19 @@
 //! One investigation: any number of logs of one component in, diagnoses out.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use jiff::Timestamp;
 
 use super::clean::clean;
+use super::csv;
 use super::event::{Event, clip};
 use super::group::Grouper;
 use super::lines::read_lines;
 use super::needles::Needles;
+use super::order::{LARGEST, is_newest_first, oldest_first};
 use super::prefix::strip;
+use super::pretty::{Pretty, Taken};
 use super::time::Moment;
 use crate::diagnose::rules::{self, Case, Finding, Seen};
 use crate::diagnose::{Component, Diagnosis};
@@ -32,6 +35,8 @@ pub struct Investigation {
     numbered: bool,
     needles: Needles,
     inputs: Vec<String>,
+    /// Of inputs that were turned round, the number in the file of each line in the order of time.
+    turned: HashMap<u16, Vec<u64>>,
     sources: HashMap<(u16, String), u16>,
     groupers: Vec<Grouper>,
     /// The source that was asked for last: lines of one source come in a row.
@@ -76,6 +81,7 @@ impl Investigation {
             numbered: true,
             needles: Needles::new(),
             inputs: Vec::new(),
+            turned: HashMap::new(),
             sources: HashMap::new(),
             groupers: Vec::new(),
             latest: (0, String::new(), usize::MAX),
@@ -83,19 +89,35 @@ impl Investigation {
     }
 
     /// Reads one log to its end; `name` stands before the line numbers in evidence, unless it is empty.
-    pub fn read(&mut self, name: &str, log: impl BufRead) -> io::Result<()> {
+    pub fn read(&mut self, name: &str, mut log: impl BufRead) -> io::Result<()> {
         let input = u16::try_from(self.inputs.len()).unwrap_or(u16::MAX);
         self.inputs.push(name.to_owned());
+        // What cannot be looked at now is told when it is read.
+        let lines = if log.fill_buf().is_ok_and(is_newest_first) {
+            let mut whole = Vec::new();
+            log.by_ref().take(LARGEST as u64).read_to_end(&mut whole)?;
+            let (numbers, lines): (Vec<u64>, Vec<Vec<u8>>) = oldest_first(&whole).into_iter().unzip();
+            self.turned.insert(input, numbers);
+            Some(lines)
+        } else {
+            None
+        };
         let mut reading = Reading {
             investigation: self,
             input,
             open: 0,
             watching: 0,
             cut: String::new(),
+            pretty: Pretty::default(),
             last: Vec::new(),
             last_line: 0,
         };
-        read_lines(log, |number, bytes| reading.line(number, bytes))?;
+        match lines {
+            Some(lines) => (1..)
+                .zip(lines)
+                .for_each(|(number, line)| reading.line(number, &line)),
+            None => read_lines(log, |number, bytes| reading.line(number, bytes))?,
+        }
         reading.finish();
         Ok(())
     }
@@ -129,13 +151,21 @@ impl Investigation {
                 .get(usize::from(seen.input))
                 .filter(|name| !name.is_empty() && (self.inputs.len() > 1 || !self.numbered))
         };
+        let line = |seen: &Seen| {
+            let at = usize::try_from(seen.line).unwrap_or_default();
+            let number = self
+                .turned
+                .get(&seen.input)
+                .and_then(|numbers| numbers.get(at.checked_sub(1)?));
+            number.copied().unwrap_or(seen.line)
+        };
         finding
             .evidence
             .iter()
             .map(|seen| match name(seen) {
-                Some(name) if self.numbered => format!("{name} line {}: {}", seen.line, seen.excerpt()),
+                Some(name) if self.numbered => format!("{name} line {}: {}", line(seen), seen.excerpt()),
                 Some(name) => format!("{name}: {}", seen.excerpt()),
-                None => format!("line {}: {}", seen.line, seen.excerpt()),
+                None => format!("line {}: {}", line(seen), seen.excerpt()),
             })
             .collect()
     }
@@ -175,12 +205,25 @@ struct Reading<'a> {
     watching: u64,
     /// The beginning of a line that a container runtime has cut.
     cut: String,
+    /// An object over several lines.
+    pretty: Pretty,
     last: Vec<u8>,
     last_line: u64,
 }
 
 impl Reading<'_> {
     fn line(&mut self, number: u64, bytes: &[u8]) {
+        if !self.pretty.is_open() && !Pretty::begins(bytes) {
+            return self.whole(number, bytes);
+        }
+        match self.pretty.take(number, bytes) {
+            Taken::No => self.whole(number, bytes),
+            Taken::Inside => {}
+            Taken::Whole(first, text) => self.whole(first, text.as_bytes()),
+        }
+    }
+
+    fn whole(&mut self, number: u64, bytes: &[u8]) {
         if self.open > 0
             || !self.cut.is_empty()
             || self.investigation.needles.is_match(bytes)
@@ -204,7 +247,8 @@ impl Reading<'_> {
 
     fn parse(&mut self, number: u64, bytes: &[u8]) {
         let text = clean(bytes);
-        let stripped = strip(&text);
+        let cell = csv::line(&text);
+        let stripped = strip(cell.as_deref().unwrap_or(&text));
         if stripped.partial || !self.cut.is_empty() {
             self.cut
                 .push_str(clip(stripped.text, LONGEST.saturating_sub(self.cut.len())));

@@ -1,7 +1,7 @@
 //! Look-alikes, both sides.
 
 use super::*;
-use crate::diagnose::Code;
+use crate::diagnose::{Code, Severity};
 use rstest::rstest;
 
 pub fn codes(component: Component, log: &str) -> Vec<Code> {
@@ -470,4 +470,176 @@ fn no_secret_reaches_a_diagnosis() {
         assert!(!diagnoses.is_empty());
         assert!(!format!("{diagnoses:?}").contains("s3cr3tvalue"), "{diagnoses:?}");
     }
+}
+
+/// What ended a container with SIGKILL: at work, in the middle of a migration, after it was told to stop, and another
+/// service.
+#[rstest]
+#[case::at_work(Component::Api, "Booting worker with pid: 7", "api-1", &[Code::ContainerOutOfMemory])]
+#[case::told_to_stop(Component::Api, "Handling signal: term", "api-1", &[])]
+#[case::another(Component::Api, "Booting worker with pid: 7", "postgres-1", &[])]
+#[case::migration(Component::Migrations, "  Applying users.0041_x...", "api-1", &[Code::MigrationOutOfMemory])]
+#[case::migrated(Component::Migrations, "  Applying users.0041_x... OK", "api-1", &[])]
+fn a_killed_container_is_read_by_its_life(
+    #[case] component: Component,
+    #[case] before: &str,
+    #[case] service: &str,
+    #[case] expected: &[Code],
+) {
+    let log = format!(
+        "api-1  | {}api-1  | {before}\n{service} exited with code 137\n",
+        gunicorn(0, "info", "Listening at: http://0.0.0.0:8000 (1)")
+    );
+    let log = if component == Component::Migrations {
+        format!("api-1  | Operations to perform:\napi-1  | {before}\n{service} exited with code 137\n")
+    } else {
+        log
+    };
+    assert_eq!(codes(component, &log), expected);
+}
+
+/// The error of one request, and the one that ends Node.js.
+#[rstest]
+#[case::request("GET / 200 1 ms - 5", &[])]
+#[case::end("Node.js v22.11.0", &[Code::CrashLooping])]
+#[case::cut("", &[Code::CrashLooping])]
+fn an_error_ends_the_frontend_only_at_its_end(#[case] after: &str, #[case] expected: &[Code]) {
+    let log =
+        format!("Error: Cannot find module './x'\n    at Module._load (node:internal:1:2)\n\n{after}\n");
+    assert_eq!(codes(Component::Frontend, &log), expected);
+}
+
+#[rstest]
+#[case::full_disk("psycopg2.errors.DiskFull", "could not extend file \"base/1/2\": No space left on device", &[Code::DatabaseDiskFull])]
+#[case::nothing_of_it("psycopg2.errors.OutOfMemory", "out of memory", &[Code::DatabaseStarting])]
+fn a_recovery_after_a_full_disk_follows_from_it(
+    #[case] class: &str,
+    #[case] message: &str,
+    #[case] expected: &[Code],
+) {
+    let failed = |seconds| {
+        record(
+            seconds,
+            "error",
+            "django.request",
+            "Internal Server Error: /api/v1/flags/",
+        )
+    };
+    let recovering = format!("{SERVER}FATAL:  the database system is in recovery mode");
+    let log = failed(1)
+        + &traceback(class, message, "OperationalError")
+        + &failed(2)
+        + &traceback("psycopg2.OperationalError", &recovering, "OperationalError")
+        + &failed(3)
+        + &traceback("psycopg2.OperationalError", &recovering, "OperationalError");
+    assert_eq!(codes(Component::Api, &log), expected);
+}
+
+/// As `aws logs filter-log-events` and `gcloud logging read --format json` print it.
+#[test]
+fn json_over_several_lines_is_read() {
+    let log = "[\n  {\n    \"insertId\": \"1\",\n    \"resource\": {\n      \"type\": \"k8s_container\"\n    },\n    \"textPayload\": \"psycopg2.errors.UndefinedTable: relation \\\"users_ffadminuser\\\" does not exist\"\n  }\n]\n";
+    assert_eq!(codes(Component::Api, log), [Code::MigrationsPending]);
+}
+
+/// The same log from its newest line and from its oldest: what it ended with is the same.
+#[rstest]
+#[case::overcome(&["info", "Successfully connected to the database."], &[])]
+#[case::not_overcome(&["error", "Failed to connect to DB within 5 seconds."], &[Code::DatabaseUnreachable])]
+fn newest_first_is_turned_round(#[case] end: &[&str], #[case] expected: &[Code]) {
+    let mut lines: Vec<String> = (0..6)
+        .map(|second| {
+            let error = format!("Error was: OperationalError: {SERVER}Connection refused");
+            record(
+                second,
+                "warning",
+                "common.core.management.commands.waitfordb",
+                &error,
+            )
+        })
+        .collect();
+    lines.push(record(
+        6,
+        end[0],
+        "common.core.management.commands.waitfordb",
+        end[1],
+    ));
+    assert_eq!(codes(Component::Api, &lines.concat()), expected);
+    lines.reverse();
+    assert_eq!(codes(Component::Api, &lines.concat()), expected);
+}
+
+/// Rows of an export in CSV.
+#[test]
+fn csv_is_read() {
+    let row = "\"2026-11-22T16:00:00Z\",\"node3\",\"psycopg2.errors.UndefinedTable: relation \"\"users_ffadminuser\"\" does not exist\"\n";
+    let found = read_one(Component::Api, row.as_bytes()).unwrap();
+    assert_eq!(found[0].code, Code::MigrationsPending);
+    assert!(
+        found[0].message.contains("relation \"users_ffadminuser\""),
+        "{}",
+        found[0].message
+    );
+}
+
+/// What developers are told of an exception is no end of a process.
+#[rstest]
+#[case("debug", &[])]
+#[case("error", &[])]
+fn a_record_that_is_a_traceback_ends_nothing(#[case] level: &str, #[case] expected: &[Code]) {
+    let log = format!(
+        "2026-11-22T16:00:00.000000Z [{level:9}] Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nValueError: no [x.y] positional_args=()\n"
+    );
+    assert_eq!(codes(Component::Api, &log), expected);
+}
+
+/// The question for the next tasks is cancelled each time, once, and long ago.
+#[rstest]
+#[case::each_time(8, 1, &[Code::TaskQueueStalled])]
+#[case::once(1, 1, &[])]
+#[case::long_ago(8, 300, &[])]
+fn a_queue_that_cannot_be_read_is_stalled(#[case] count: u32, #[case] after: u32, #[case] expected: &[Code]) {
+    let cancelled = |second| {
+        let message = "Error handling tasks from database 'default': django.db.utils.OperationalError('storniere Anfrage')";
+        record(second, "error", "task_processor.threads", message)
+            + &traceback(
+                "psycopg2.errors.QueryCanceled",
+                "storniere Anfrage",
+                "OperationalError",
+            )
+    };
+    let log: String = (0..count).map(cancelled).collect();
+    let log = log + &gunicorn(count + after, "info", "Handling signal: term");
+    assert_eq!(codes(Component::TaskProcessor, &log), expected);
+}
+
+/// A restart of the database that requests met: while it lasts, and long after.
+#[rstest]
+#[case::lasts(1, Severity::Critical)]
+#[case::is_over(120, Severity::Warning)]
+fn an_outage_that_is_over_is_a_warning(#[case] after: u32, #[case] expected: Severity) {
+    let starting = format!("{SERVER}FATAL:  the database system is starting up");
+    let failed = |second| {
+        record(
+            second,
+            "error",
+            "django.request",
+            "Internal Server Error: /api/v1/flags/",
+        ) + &traceback("psycopg2.OperationalError", &starting, "OperationalError").replacen(
+            "  File \"/x/django/db",
+            "  File \"/x/django/core/handlers/base.py\", line 1, in f\n  File \"/x/django/db",
+            1,
+        )
+    };
+    let well =
+        "10.0.0.1 - - [22/Nov/2026:16:00:09 +0000] \"GET /api/v1/flags/ HTTP/1.1\" 200 5 \"-\" \"-\" - -\n";
+    let log = failed(1)
+        + &failed(2)
+        + &failed(3)
+        + well
+        + well
+        + &gunicorn(3 + after, "info", "Handling signal: term");
+    let found = read_one(Component::Api, log.as_bytes()).unwrap();
+    assert_eq!(found[0].code, Code::DatabaseStarting);
+    assert_eq!(found[0].severity, expected, "{}", found[0].message);
 }

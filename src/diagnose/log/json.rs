@@ -66,11 +66,13 @@ pub fn read(text: &str) -> Option<Json> {
     }
     let level = fields.level.as_deref().and_then(Level::read);
     let time = time();
-    // A record of Flagsmith has a level and a logger: what has neither is a collector's wrapper.
-    let bare = fields.level.is_none() && fields.logger.is_none() && fields.pid.is_none();
+    // A record of Flagsmith has a level and a logger: what has neither is a collector's wrapper. Some collectors add a
+    // level that they have guessed.
+    let bare = fields.level.is_none() && fields.status.is_none() || fields.collected;
     if bare
+        && fields.logger.is_none()
+        && fields.pid.is_none()
         && fields.traceback.is_none()
-        && fields.status.is_none()
         && let Some(line) = &fields.message
     {
         return Some(Json::Wrapped {
@@ -96,6 +98,20 @@ pub fn read(text: &str) -> Option<Json> {
     })))
 }
 
+/// Keys that collectors add to what a process wrote.
+const COLLECTORS: &[&str] = &[
+    "kubernetes",
+    "container",
+    "container_name",
+    "pod",
+    "pod_name",
+    "stream",
+    "host",
+    "service",
+    "ddtags",
+    "tags",
+];
+
 #[derive(Debug, Default)]
 struct Fields<'a> {
     timestamp: Option<Cow<'a, str>>,
@@ -108,12 +124,14 @@ struct Fields<'a> {
     traceback: Option<Cow<'a, str>>,
     status: Option<Cow<'a, str>>,
     log: Option<Cow<'a, str>>,
+    /// It has what only a collector of logs adds.
+    collected: bool,
 }
 
 impl<'a> Fields<'a> {
     fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'a, str>>> {
         Some(match key {
-            "timestamp" | "asctime" | "@timestamp" => &mut self.timestamp,
+            "timestamp" | "asctime" | "@timestamp" | "TimeStamp" => &mut self.timestamp,
             "time" => &mut self.time,
             "message" | "msg" => &mut self.message,
             "event" => &mut self.event,
@@ -122,8 +140,8 @@ impl<'a> Fields<'a> {
             "pid" | "process_id" | "process" => &mut self.pid,
             "exc_info" | "exception" | "exc_text" | "stack_trace" => &mut self.traceback,
             "status" => &mut self.status,
-            // Docker and Fluent Bit, journald, Loki, Google Cloud Logging: the line that a process wrote.
-            "log" | "MESSAGE" | "line" | "textPayload" => &mut self.log,
+            // Docker and Fluent Bit, journald, Loki, Google Cloud Logging, Azure: the line that a process wrote.
+            "log" | "MESSAGE" | "line" | "textPayload" | "Log" => &mut self.log,
             _ => return None,
         })
     }
@@ -197,8 +215,8 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Fields::default();
                 while let Some(key) = map.next_key::<Scalar<'de>>()? {
-                    // Google Cloud Logging puts a record that is JSON itself below its own fields.
-                    if key.0.as_deref() == Some("jsonPayload") {
+                    // Google Cloud Logging puts a record that is JSON itself below its own fields, Elasticsearch any.
+                    if matches!(key.0.as_deref(), Some("jsonPayload" | "_source")) {
                         let inner = map.next_value::<Fields<'de>>()?;
                         fields = Fields {
                             timestamp: inner.timestamp.or(fields.timestamp),
@@ -206,6 +224,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                         };
                         continue;
                     }
+                    fields.collected |= key.0.as_deref().is_some_and(|key| COLLECTORS.contains(&key));
                     match key.0.as_deref().and_then(|key| fields.slot(key)) {
                         Some(slot) => {
                             let value = map.next_value::<Scalar<'de>>()?.0;
@@ -325,6 +344,19 @@ mod tests {
         assert!(
             matches!(read(line), Some(Json::Wrapped { line, time: Some(_) }) if line == "Traceback (most recent call last):")
         );
+    }
+
+    #[rstest]
+    #[case::with_a_guessed_level(
+        r#"{"timestamp": "2026-11-22T16:02:30Z", "level": "info", "container": "api", "message": "Killed"}"#
+    )]
+    #[case::datadog(
+        r#"{"timestamp": "2026-11-22T16:02:30Z", "status": "error", "service": "api", "message": "Killed"}"#
+    )]
+    #[case::azure(r#"{"TimeStamp": "2026-11-22T16:02:30", "Log": "Killed"}"#)]
+    #[case::elasticsearch(r#"{"_index": "i", "_source": {"@timestamp": "2026-11-22T16:02:30.1Z", "message": "Killed", "kubernetes": {"pod": {"name": "p"}}}}"#)]
+    fn wrapper_is_unwrapped(#[case] line: &str) {
+        assert!(matches!(read(line), Some(Json::Wrapped { line, time: Some(_) }) if line == "Killed"));
     }
 
     #[rstest]

@@ -22,6 +22,7 @@ const NEEDLES: &[&str] = &[
     "no space left",
     "permission denied",
     "executable file not found",
+    "exited with code 137",
     ": not found",
     "command not found",
     // Gunicorn's life.
@@ -60,6 +61,7 @@ const NEEDLES: &[&str] = &[
     // The frontend.
     "[hpm]",
     "trying to proxy",
+    "node.js v",
     "unrecognized",
     "unrecognised",
 ];

@@ -134,7 +134,11 @@ fn kubectl(line: &str) -> Option<(&str, &str)> {
 }
 
 fn compose(line: &str) -> Option<(&str, &str)> {
-    let (name, text) = line.split_once('|')?;
+    // What Compose itself says of a service's container has no bar.
+    let (name, text) = line.split_once('|').or_else(|| {
+        line.split_once(' ')
+            .filter(|(_, text)| text.starts_with("exited with code "))
+    })?;
     let name = name.trim_end_matches(' ');
     let is_name = !name.is_empty()
         && name.len() <= 80
@@ -212,6 +216,7 @@ mod tests {
     )]
     #[case::compose("task-processor-1  |   File \"x\"", "task-processor-1", false, "  File \"x\"")]
     #[case::compose_old("flagsmith_api_1 | x", "flagsmith_api_1", false, "x")]
+    #[case::compose_end("migrate-1 exited with code 137", "migrate-1", false, "exited with code 137")]
     #[case::runtime("2026-11-22T15:40:56.1Z stderr F Traceback", "", true, "Traceback")]
     #[case::code_with_bar("    value = a | b", "", false, "    value = a | b")]
     #[case::postgres_stamp(

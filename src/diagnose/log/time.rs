@@ -43,6 +43,24 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// Reads the stamp of an access line in the common log format: `… [22/Nov/2026:15:40:56 +0000] "GET …`.
+    #[must_use]
+    pub fn read_access(text: &str) -> Option<Self> {
+        const MONTHS: &[&str] = &[
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let (_, stamp) = text.split_once(" [")?;
+        let (date, time) = stamp.split_once(':')?;
+        let mut date = date.split('/');
+        let (day, name, year) = (date.next()?, date.next()?, date.next()?);
+        let month = MONTHS.iter().position(|month| *month == name)? + 1;
+        let (clock, zone) = time.split_once(']')?.0.split_once(' ')?;
+        let iso = format!("{year}-{month:02}-{day}T{clock} {zone}");
+        Self::read(&iso).map(|(moment, _)| moment)
+    }
+}
+
 /// A number of nothing but digits.
 fn digits(bytes: &[u8]) -> Option<i64> {
     bytes.iter().try_fold(0, |number, byte| {
@@ -132,6 +150,20 @@ mod tests {
     fn reads(#[case] text: &str, #[case] moment: &str, #[case] rest: &str) {
         let (read, left) = Moment::read(text).unwrap();
         assert_eq!((read.to_string().as_str(), left), (moment, rest));
+    }
+
+    #[rstest]
+    #[case(
+        "10.0.0.1 - - [22/Nov/2026:15:40:56 +0100] \"GET / HTTP/1.1\" 200 5",
+        Some("2026-11-22T14:40:56Z")
+    )]
+    #[case("10.0.0.1 - - [22/Now/2026:15:40:56 +0000] \"GET / HTTP/1.1\" 200 5", None)]
+    #[case("took [a] long time", None)]
+    fn reads_access_lines(#[case] text: &str, #[case] moment: Option<&str>) {
+        assert_eq!(
+            Moment::read_access(text).map(|read| read.to_string()).as_deref(),
+            moment
+        );
     }
 
     #[rstest]

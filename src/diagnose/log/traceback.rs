@@ -87,6 +87,8 @@ pub fn continues_message(text: &str) -> bool {
     let trimmed = text.trim_end();
     text.starts_with([' ', '\t'])
         || trimmed == ")"
+        // The end of a name that has a line break in it.
+        || trimmed.starts_with('"')
         || [
             "connection to server ",
             "could not ",
@@ -148,6 +150,7 @@ mod tests {
     #[case("DETAIL:  Process 1 waits for AccessExclusiveLock", true)]
     #[case("DÉTAIL : x", true)]
     #[case(")", true)]
+    #[case("\" does not exist", true)]
     #[case("connection to server at \"::1\", port 5432 failed: Connection refused", true)]
     #[case("System check identified some issues:", false)]
     #[case("Running migrations:", false)]

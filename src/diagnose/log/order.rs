@@ -1,0 +1,103 @@
+//! Logs that begin with their newest line, as Grafana, Kibana and `gcloud logging read` hand them out unless told
+//! otherwise. What a failure led to, and whether it was overcome, is read in the order of time.
+
+use super::lines::LineSplitter;
+use super::pretty::{Pretty, Taken};
+use super::time::Moment;
+
+/// How much of the beginning of a log is looked at.
+const LOOK: usize = 128 * 1024;
+/// How many times a line has to be older than the one before it. Processes that write at the same time, or two runs in
+/// one file, do so now and then.
+const STEPS: usize = 4;
+/// The largest log that is turned round, in bytes; of a larger one the oldest part is left out.
+pub const LARGEST: usize = 128 * 1024 * 1024;
+
+/// Whether the stamps at the beginning of a log run backwards.
+#[must_use]
+pub fn is_newest_first(start: &[u8]) -> bool {
+    let start = start.get(..start.len().min(LOOK)).unwrap_or_default();
+    let (mut older, mut newer) = (0, 0);
+    let mut last: Option<Moment> = None;
+    for line in start.split(|byte| *byte == b'\n') {
+        let Some(now) = stamp(line) else {
+            continue;
+        };
+        match last {
+            Some(last) if now < last => older += 1,
+            Some(last) if now > last => newer += 1,
+            _ => {}
+        }
+        last = Some(now);
+    }
+    older >= STEPS && older >= 8 * newer
+}
+
+/// The first stamp of a line, wherever it stands.
+fn stamp(line: &[u8]) -> Option<Moment> {
+    let line = line.get(..line.len().min(1024)).unwrap_or_default();
+    // `-` is the fifth sign of every stamp that has a date in front.
+    let text = String::from_utf8_lossy(line);
+    text.match_indices('-').find_map(|(at, _)| {
+        let start = at.checked_sub(4)?;
+        Moment::read(text.get(start..)?).map(|(moment, _)| moment)
+    })
+}
+
+/// The lines of a log in the order of time, with their numbers. An object over several lines is one line.
+#[must_use]
+pub fn oldest_first(log: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut pretty = Pretty::default();
+    let mut each = |number: u64, line: &[u8]| match pretty.take(number, line) {
+        Taken::No => lines.push((number, line.to_vec())),
+        Taken::Inside => {}
+        Taken::Whole(first, text) => lines.push((first, text.into_bytes())),
+    };
+    let mut splitter = LineSplitter::default();
+    splitter.push(log, &mut each);
+    splitter.finish(&mut each);
+    lines.reverse();
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn log(seconds: &[u32]) -> String {
+        let line = |second: &u32| {
+            format!("{{\"timestamp\": \"2026-11-22T16:00:{second:02}Z\", \"message\": \"x\"}}\n")
+        };
+        seconds.iter().map(line).collect::<Vec<_>>().concat()
+    }
+
+    #[rstest]
+    #[case::backwards(&[9, 8, 8, 7, 3, 1], true)]
+    #[case::forwards(&[1, 2, 3, 4, 5, 6], false)]
+    #[case::two_pods_one_after_the_other(&[1, 2, 3, 4, 1, 2, 3, 4], false)]
+    #[case::processes_at_once(&[1, 3, 2, 4, 3, 5, 4, 6, 5, 7, 6], false)]
+    #[case::too_short(&[3, 2, 1], false)]
+    fn order_of_stamps(#[case] seconds: &[u32], #[case] expected: bool) {
+        assert_eq!(is_newest_first(log(seconds).as_bytes()), expected);
+    }
+
+    #[test]
+    fn objects_stay_whole() {
+        let lines = oldest_first(b"[\n  {\n    \"m\": \"new\"\n  },\n  {\n    \"m\": \"old\"\n  }\n]\n");
+        let lines: Vec<(u64, &str)> = lines
+            .iter()
+            .map(|(number, line)| (*number, std::str::from_utf8(line).unwrap()))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                (8, "]"),
+                (5, "{\"m\": \"old\"}"),
+                (2, "{\"m\": \"new\"}"),
+                (1, "[")
+            ]
+        );
+    }
+}
