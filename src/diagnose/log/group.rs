@@ -196,6 +196,17 @@ impl Grouper {
                     sink(self.plain(number, text, stamp));
                 }
             }
+            (Part::Exception | Part::Between, _)
+                if open.lists_checks()
+                    && line != Line::Start
+                    && !text.starts_with("System check identified") =>
+            {
+                if let Some(exception) = open.event.chain.last_mut()
+                    && line != Line::Blank
+                {
+                    append_line(&mut exception.message, text.trim());
+                }
+            }
             (Part::Exception, Line::Blank) => open.part = Part::Between,
             (Part::Between | Part::Message, Line::Blank) => {}
             (Part::Exception | Part::Between, Line::Connector(connector)) => {
@@ -295,6 +306,12 @@ impl Open {
             || self.part == Part::Message
                 && event.origin == Origin::Record
                 && event.level.is_none_or(|level| level >= Level::Warning)
+    }
+
+    /// Whether Django lists below what its system check has found, with blank lines between, up to a line that counts.
+    fn lists_checks(&self) -> bool {
+        let last = self.event.chain.last();
+        last.is_some_and(|exception| exception.class.ends_with("SystemCheckError"))
     }
 
     /// Takes a line into the record's message; false when it is none of it.

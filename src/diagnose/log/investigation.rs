@@ -11,7 +11,7 @@ use super::event::{Event, clip};
 use super::group::Grouper;
 use super::lines::read_lines;
 use super::needles::Needles;
-use super::order::{LARGEST, is_newest_first, oldest_first};
+use super::order::{LARGEST, LOOK, is_newest_first, oldest_first};
 use super::prefix::strip;
 use super::pretty::{Pretty, Taken};
 use super::time::Moment;
@@ -92,10 +92,14 @@ impl Investigation {
     pub fn read(&mut self, name: &str, mut log: impl BufRead) -> io::Result<()> {
         let input = u16::try_from(self.inputs.len()).unwrap_or(u16::MAX);
         self.inputs.push(name.to_owned());
-        // What cannot be looked at now is told when it is read.
-        let lines = if log.fill_buf().is_ok_and(is_newest_first) {
+        // However the reader cuts the log, the same beginning is looked at.
+        let mut start = Vec::new();
+        log.by_ref().take(LOOK).read_to_end(&mut start)?;
+        let newest_first = is_newest_first(&start);
+        let mut log = start.as_slice().chain(log);
+        let lines = if newest_first {
             let mut whole = Vec::new();
-            log.by_ref().take(LARGEST as u64).read_to_end(&mut whole)?;
+            log.by_ref().take(LARGEST).read_to_end(&mut whole)?;
             let (numbers, lines): (Vec<u64>, Vec<Vec<u8>>) = oldest_first(&whole).into_iter().unzip();
             self.turned.insert(input, numbers);
             Some(lines)

@@ -643,3 +643,24 @@ fn an_outage_that_is_over_is_a_warning(#[case] after: u32, #[case] expected: Sev
     assert_eq!(found[0].code, Code::DatabaseStarting);
     assert_eq!(found[0].severity, expected, "{}", found[0].message);
 }
+
+/// Gunicorn tries a port again; what it said meanwhile is over once it listens.
+#[rstest]
+#[case::then_it_listens("Listening at: http://0.0.0.0:8000 (1)", &[])]
+#[case::never("Can't connect to ('0.0.0.0', 8000)", &[Code::CrashLooping])]
+fn a_port_that_became_free_is_no_trouble(#[case] after: &str, #[case] expected: &[Code]) {
+    let log = gunicorn(0, "error", "Connection in use: ('0.0.0.0', 8000)") + &gunicorn(1, "error", after);
+    assert_eq!(codes(Component::Api, &log), expected);
+}
+
+#[test]
+fn a_failed_system_check_is_told_by_its_error() {
+    let log = "SystemCheckError: System check identified some issues:\n\nERRORS:\n?: (caches.E001) You must define a 'default' cache in your CACHES setting.\n\nWARNINGS:\n?: (axes.W004) You have a deprecated setting\n\nSystem check identified 2 issues (0 silenced).\n";
+    let found = read_one(Component::Migrations, log.as_bytes()).unwrap();
+    assert_eq!(found[0].code, Code::MigrationFailed);
+    assert!(
+        found[0].message.contains("(caches.E001) You must define"),
+        "{}",
+        found[0].message
+    );
+}

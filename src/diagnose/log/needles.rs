@@ -19,6 +19,7 @@ const NEEDLES: &[&str] = &[
     "killed",
     "terminated",
     "out of memory",
+    "oomkilled",
     "no space left",
     "permission denied",
     "executable file not found",

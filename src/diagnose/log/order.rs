@@ -5,18 +5,17 @@ use super::lines::LineSplitter;
 use super::pretty::{Pretty, Taken};
 use super::time::Moment;
 
-/// How much of the beginning of a log is looked at.
-const LOOK: usize = 128 * 1024;
+/// How much of the beginning of a log is looked at, in bytes.
+pub const LOOK: u64 = 128 * 1024;
 /// How many times a line has to be older than the one before it. Processes that write at the same time, or two runs in
 /// one file, do so now and then.
 const STEPS: usize = 4;
 /// The largest log that is turned round, in bytes; of a larger one the oldest part is left out.
-pub const LARGEST: usize = 128 * 1024 * 1024;
+pub const LARGEST: u64 = 128 * 1024 * 1024;
 
 /// Whether the stamps at the beginning of a log run backwards.
 #[must_use]
 pub fn is_newest_first(start: &[u8]) -> bool {
-    let start = start.get(..start.len().min(LOOK)).unwrap_or_default();
     let (mut older, mut newer) = (0, 0);
     let mut last: Option<Moment> = None;
     for line in start.split(|byte| *byte == b'\n') {

@@ -60,6 +60,10 @@ fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
     if unknown_end && sighting.code == Code::CrashLooping && life.last_line > last && life.node_ended < last {
         return true;
     }
+    // Gunicorn tries the port five times.
+    if sighting.subject.form == "port" {
+        return life.up > last;
+    }
     if sighting.subject.form == KILLED_CONTAINER {
         return !died_of_a_kill(life);
     }

@@ -4,7 +4,7 @@ use crate::diagnose::Code;
 use crate::diagnose::rules::case::{Case, Sighting};
 use crate::diagnose::rules::failure::{Failure, Stage, Subject, quoted_after};
 use crate::diagnose::rules::phrases::Phrase;
-use crate::diagnose::rules::words::{at_migration, component, identifier, progress, role, who, within};
+use crate::diagnose::rules::words::{at, at_migration, component, identifier, progress, role, who, within};
 use crate::diagnose::rules::{Cause, Explained};
 
 pub const DATABASE_POOLER_REJECTS_OPTIONS: Cause = Cause {
@@ -208,8 +208,8 @@ fn explain_exhausted(case: &Case, sighting: &Sighting) -> Explained {
         ),
         _ => (
             format!(
-                "{who} gets no database connection: all connections that PostgreSQL at {} allows are in use (max_connections).",
-                subject.endpoint
+                "{who} gets no database connection: all connections that PostgreSQL{} allows are in use (max_connections).",
+                at(&subject.endpoint)
             ),
             format!(
                 "See who has them: SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC; then lower replicas, GUNICORN_WORKERS or GUNICORN_THREADS, raise max_connections, or put PgBouncer between. {needs}"

@@ -85,6 +85,19 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
     if is_of_session(failure) {
         return Some(Subject::form("session").object(failure.message.lines().next().unwrap_or_default()));
     }
+    // Warnings stand there as well; the numbers of errors have an E.
+    if failure.is(&["SystemCheckError"])
+        && let Some(error) = failure
+            .message
+            .lines()
+            .find(|line| line.contains('(') && line.contains(".E"))
+    {
+        return Some(Subject::default().object(format!(
+            "{}: {}",
+            failure.kind(),
+            error.trim_start_matches("?: ")
+        )));
+    }
     let mut lines = failure.message.lines();
     let message = lines.next().unwrap_or_default();
     let hint = lines.find_map(|line| line.trim().strip_prefix("HINT:"));
