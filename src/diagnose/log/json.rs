@@ -68,7 +68,8 @@ pub fn read(text: &str) -> Option<Json> {
     let time = time();
     // A record of Flagsmith has a level and a logger: what has neither is a collector's wrapper. Some collectors add a
     // level that they have guessed.
-    let bare = fields.level.is_none() && fields.status.is_none() || fields.collected;
+    let answered = |status: &Cow<'_, str>| status.parse::<u16>().is_ok();
+    let bare = fields.level.is_none() && !fields.status.as_ref().is_some_and(answered) || fields.collected;
     if bare
         && fields.logger.is_none()
         && fields.pid.is_none()
@@ -106,10 +107,7 @@ const COLLECTORS: &[&str] = &[
     "pod",
     "pod_name",
     "stream",
-    "host",
-    "service",
     "ddtags",
-    "tags",
 ];
 
 #[derive(Debug, Default)]
@@ -336,6 +334,14 @@ mod tests {
             r#"{"time": "2026-11-22T16:02:30+00:00", "path": "/", "status": "200", "levelname": "INFO", "logger_name": "gunicorn.access", "message": "", "environ_variables": {"a": [1]}}"#,
         );
         assert_eq!(record.status, Some(200));
+    }
+
+    /// What another program in the pod says is its own record, not a line of Flagsmith's.
+    #[test]
+    fn record_of_another_program_stays_one() {
+        let line =
+            r#"{"level": "error", "service": "proxy", "host": "h", "message": "Error: context canceled"}"#;
+        assert_eq!(record(line).level, Some(Level::Error));
     }
 
     #[test]
