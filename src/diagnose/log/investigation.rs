@@ -311,7 +311,7 @@ fn is_success(line: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "investigation_tests.rs"]
+#[path = "investigation_tests/mod.rs"]
 mod tests;
 
 #[cfg(test)]
