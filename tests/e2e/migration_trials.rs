@@ -67,7 +67,7 @@ fn each_failure_has_its_name_and_its_way_out() {
     place.apply(&resource(OLD, ""));
     place.await_ready();
     place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
-    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions("trials"));
+    let witness = Witness::begin(Some(&place.service("flagsmith-api")), sessions("trials"));
     let mut trials = Trials::new();
     let mut trial = |name: &str, what: &dyn Fn()| trials.trial(name, what, || recover(&place));
     for (attempt, failure) in FAILURES.iter().enumerate() {
@@ -336,7 +336,7 @@ fn never_two_migrate_at_once() {
     step("a witness that is shown two migrators sees them", || {
         sees_a_rival(&place);
     });
-    let witness = Witness::begin(Some(place.service("flagsmith-api")), sessions("crowd"));
+    let witness = Witness::begin(Some(&place.service("flagsmith-api")), sessions("crowd"));
     step(
         "the operator is killed again and again, the Job deleted, the version changed twice",
         || {

@@ -33,7 +33,7 @@ fn a_migration_fails_is_mended_and_is_undone() {
         assert!(migration["total"].as_i64().unwrap() > 10, "{migration}");
         assert_eq!(migration["applied"], migration["total"]);
     });
-    let witness = Witness::begin(Some(place.service("flagsmith-api")), SESSIONS);
+    let witness = Witness::begin(Some(&place.service("flagsmith-api")), SESSIONS);
     step("a missing privilege stops the upgrade, and nothing else", || {
         place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
         place.sql("INSERT INTO testbed_misbehaviour VALUES ('testbed.0007', 'permission-denied')");

@@ -136,7 +136,7 @@ fn adopt(place: &Place) {
         namespace: place.namespace(),
         pod: "deployment/database",
     };
-    let witness = Witness::begin(Some(place.service("acme-flagsmith-api")), sessions);
+    let witness = Witness::begin(Some(&place.service("acme-flagsmith-api")), sessions);
     place.apply(&page);
     place.kubectl(&["wait", "fsd/acme-op", "--for=condition=Ready", "--timeout=300s"]);
     let steps: Vec<&str> = page

@@ -289,7 +289,7 @@ fn condition_reason(place: &Place, kind: &str) -> String {
     condition(place, kind, "reason")
 }
 
-fn condition(place: &Place, kind: &str, field: &str) -> String {
+pub fn condition(place: &Place, kind: &str, field: &str) -> String {
     let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].{field}}}");
     place.kubectl(&["get", "fsd", "flagsmith", "-o", &path])
 }

@@ -7,11 +7,12 @@ use std::{
 };
 
 use crate::{
-    kubectl::{pointer, require_cluster, wait_until},
-    operator,
+    kubectl::{kubectl, pointer, require_cluster, wait_until},
+    operator::{self, SYSTEM},
     place::{NEW, Place, Trials, demo},
     tasks::{
-        INTERVAL, RESTART, SILENCE, diagnosis, enqueue, gone, named, others, recover, resource, says, settled,
+        INTERVAL, RESTART, SILENCE, condition, diagnosis, enqueue, gone, named, others, recover, resource,
+        says, settled,
     },
 };
 
@@ -36,6 +37,7 @@ fn a_quiet_and_a_busy_task_processor_are_no_trouble() {
     settled(&place);
     step("a quiet minute", quiet);
     step("a busy minute", busy);
+    step("an operator that is kept away from the database", kept_away);
     step("a processor whose readiness check fails", not_ready);
     step("a second database with nobody reading", mismatch);
     trials.verdict();
@@ -87,6 +89,41 @@ fn run_all(place: &Place, limit: Duration) {
         let left = place.sql("SELECT count(*) FROM task_processor_task WHERE NOT completed");
         (left == "0").then_some(()).ok_or(left)
     });
+}
+
+/// As a `NetworkPolicy` would: to the operator alone, the database's name leads where nobody answers (an address for
+/// documentation, RFC 5737). Nothing is wrong with Flagsmith, and what the operator cannot know it does not deny.
+fn kept_away(place: &Place) {
+    let name = format!("flagsmith-database.{}.svc", place.namespace());
+    aliases(&format!(
+        "[{{\"ip\": \"192.0.2.1\", \"hostnames\": [\"{name}\"]}}]"
+    ));
+    let kinds = ["DatabaseReachable", "TaskProcessorAvailable"];
+    for kind in kinds {
+        wait_until(RESTART, &format!("{kind} is Unknown"), || {
+            let is = place.condition(kind);
+            (is == "Unknown").then_some(()).ok_or(is)
+        });
+        assert_eq!(condition(place, kind, "reason"), "ProbeBlocked");
+        println!("    {}", condition(place, kind, "message"));
+    }
+    assert_eq!(place.condition("ApiAvailable"), "True");
+    assert_eq!(others(place), Vec::<String>::new());
+    aliases("null");
+    for kind in kinds {
+        wait_until(RESTART, &format!("{kind} is True"), || {
+            let is = place.condition(kind);
+            (is == "True").then_some(()).ok_or(is)
+        });
+    }
+}
+
+/// Gives the operator's pods an `/etc/hosts` of their own.
+fn aliases(list: &str) {
+    let patch = format!("{{\"spec\":{{\"template\":{{\"spec\":{{\"hostAliases\":{list}}}}}}}}}");
+    let deployment = "deployment/flagsmith-operator";
+    kubectl(&["-n", SYSTEM, "patch", deployment, "-p", &patch]);
+    kubectl(&["-n", SYSTEM, "rollout", "status", deployment, "--timeout=120s"]);
 }
 
 fn not_ready(place: &Place) {

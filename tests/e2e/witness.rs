@@ -17,8 +17,10 @@ use crate::{
     kubectl::{self, pointer, try_json},
 };
 
-/// Often enough that an outage of one pod's restart is not missed.
-const REQUESTS: Duration = Duration::from_millis(250);
+/// Often enough, with two clients, that an outage of one pod's restart is not missed.
+const REQUESTS: Duration = Duration::from_millis(500);
+/// With two it shows whether the API was away or one connection was lost on its way.
+const CLIENTS: usize = 2;
 /// Each look at Jobs and pods costs two processes.
 const LOOKS: Duration = Duration::from_millis(700);
 /// Before another session replaces one that has ended: the database restarts in some stories.
@@ -73,13 +75,14 @@ impl Seen {
 
 impl Witness {
     /// Watches the API at this address (none: no requests), and everybody who migrates.
-    pub fn begin(api: Option<String>, sessions: Sessions) -> Self {
+    pub fn begin(api: Option<&str>, sessions: Sessions) -> Self {
         let (stop, seen) = (Arc::<AtomicBool>::default(), Arc::<Seen>::default());
         let mut threads = vec![
             watch(&stop, &seen, move |seen, stop| sessions.follow(seen, stop)),
             watch(&stop, &seen, |seen, _| look_at_objects(seen)),
         ];
-        if let Some(api) = api {
+        for api in api.iter().flat_map(|api| std::iter::repeat_n(*api, CLIENTS)) {
+            let api = api.to_owned();
             threads.push(watch(&stop, &seen, move |seen, _| request(&api, seen)));
         }
         Self { stop, threads, seen }
@@ -129,11 +132,13 @@ fn watch(
 
 fn request(api: &str, seen: &Seen) {
     let counted = !UNCOUNTED.load(Ordering::Relaxed);
+    let before = seen.requests.load(Ordering::Relaxed);
     let answer = http::get(api, 8000, "/api/v1/flags/", &[("X-Environment-Key", "anything")]);
     if answer.status != 200 && counted && !UNCOUNTED.load(Ordering::Relaxed) {
+        let others = seen.requests.load(Ordering::Relaxed) - before;
         let pods = kubectl::kubectl(&["get", "pods,endpointslices", "-A", "-o", "wide"]);
         seen.wrong(&format!(
-            "a request was answered {} {}; by then:\n{pods}",
+            "a request was answered {} {}; {others} others were answered meanwhile; by then:\n{pods}",
             answer.status, answer.body
         ));
     }
