@@ -93,7 +93,9 @@ fn holds(seen: &Observation, reading: &LogReading, finding: &LogFinding) -> bool
     // task tables tell which it is.
     let known_better = matches!(code, Code::TaskQueueStalled | Code::TasksFailing)
         && matches!(seen.queues.default, QueueProbe::Seen(_));
-    !over && !known_better
+    // A pod is ready only when it finds every migration applied.
+    let migrated = matches!(reading.run, Run::Sample(_)) && code == Code::MigrationsPending;
+    !over && !known_better && !migrated
 }
 
 /// A pod that is ready serves: what its log shows is a warning, unless it works on nothing at all.

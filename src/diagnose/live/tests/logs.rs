@@ -221,6 +221,23 @@ fn what_becomes_of_tasks_is_for_the_task_tables_to_say(#[case] line: &str, #[cas
 }
 
 #[test]
+fn a_ready_pod_has_found_every_migration() {
+    let log =
+        "2026-11-22T15:40:56.9Z [warning  ] unavailable: There are migrations to apply [health-check]\n"
+            .repeat(5);
+    let of_run = |run| Observation {
+        close_looks: CloseLooks {
+            logs: vec![reading(Component::Api, "flagsmith-api-abc", run, &log)],
+            warnings: Vec::new(),
+        },
+        ..running()
+    };
+    let pending = |run| codes(&of(&of_run(run))).contains(&Code::MigrationsPending);
+    assert!(pending(Run::Unready));
+    assert!(!pending(Run::Sample(observation().now)));
+}
+
+#[test]
 fn a_processor_that_has_migrated_and_serves_is_a_note() {
     let migrated = "Operations to perform:\n  Apply all migrations: auth\nRunning migrations:\n  Applying auth.0001_initial... OK\n";
     let seen = Observation {
