@@ -177,6 +177,7 @@ fn adopt(place: &Place) {
         ]);
         pods.is_empty().then_some(()).ok_or(pods)
     });
+    assert!(witness.requests() > 100, "the move was under load");
     let (migrators, wrong) = witness.end();
     assert!(migrators <= 1 && wrong.is_empty(), "{wrong:#?}");
     let key = place.secret("acme-flagsmith-django-secret-key", "django-secret-key");
