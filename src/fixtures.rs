@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     observe::{
-        CloseLooks, ConfigMaps, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets,
+        CloseLooks, ConfigMaps, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, WorkloadState,
         database::Queues,
         discover::{self, Found, Objects, Selected},
     },
@@ -89,6 +89,20 @@ pub(crate) fn observation() -> Observation {
         front: FrontSeen::default(),
         probe_kills: Vec::new(),
         busy: None,
+    }
+}
+
+/// A workload of no release with every pod ready.
+pub(crate) fn rolled_out(name: String, pods: i32) -> WorkloadState {
+    WorkloadState {
+        name,
+        desired: pods,
+        replicas: pods,
+        updated: pods,
+        ready: pods,
+        available: pods,
+        observed: true,
+        ..WorkloadState::default()
     }
 }
 

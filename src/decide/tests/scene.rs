@@ -6,7 +6,7 @@ use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::{MigrationKey, Plan, Workload},
     diagnose::{Code, Component, Diagnosis, Severity},
-    fixtures::{database, installation, observation, spec},
+    fixtures::{self, database, installation, observation, spec},
     observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
     validate::Installation,
 };
@@ -35,19 +35,12 @@ pub(super) fn rolled_out(component: &str, version: &str, pods: i32) -> WorkloadS
         "api"
     };
     WorkloadState {
-        name: format!("flagsmith-{component}"),
         release: Some(version.parse().unwrap()),
         image: Some(format!("docker.io/flagsmith/flagsmith-{repository}:{version}")),
         migration_key: None,
         migrated: Some(version.parse().unwrap()),
         secret_hash: Some("an-older-hash".to_owned()),
-        desired: pods,
-        replicas: pods,
-        updated: pods,
-        ready: pods,
-        available: pods,
-        observed: true,
-        ..WorkloadState::default()
+        ..fixtures::rolled_out(format!("flagsmith-{component}"), pods)
     }
 }
 

@@ -11,7 +11,7 @@ use super::event::{Event, clip};
 use super::group::Grouper;
 use super::lines::read_lines;
 use super::needles::Needles;
-use super::order::{LARGEST, LOOK, is_newest_first, oldest_first};
+use super::order::{LOOK, is_newest_first, oldest_first};
 use super::prefix::strip;
 use super::pretty::{Pretty, Taken};
 use super::time::Moment;
@@ -98,9 +98,7 @@ impl Investigation {
         let newest_first = is_newest_first(&start);
         let mut log = start.as_slice().chain(log);
         let lines = if newest_first {
-            let mut whole = Vec::new();
-            log.by_ref().take(LARGEST).read_to_end(&mut whole)?;
-            let (numbers, lines): (Vec<u64>, Vec<Vec<u8>>) = oldest_first(&whole).into_iter().unzip();
+            let (numbers, lines): (Vec<u64>, Vec<Vec<u8>>) = oldest_first(log.by_ref())?.into_iter().unzip();
             self.turned.insert(input, numbers);
             Some(lines)
         } else {
@@ -217,9 +215,6 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn line(&mut self, number: u64, bytes: &[u8]) {
-        if !self.pretty.is_open() && !Pretty::begins(bytes) {
-            return self.whole(number, bytes);
-        }
         match self.pretty.take(number, bytes) {
             Taken::No => self.whole(number, bytes),
             Taken::Inside => {}

@@ -1,7 +1,9 @@
 //! Logs that begin with their newest line, as Grafana, Kibana and `gcloud logging read` hand them out unless told
 //! otherwise. What a failure led to, and whether it was overcome, is read in the order of time.
 
-use super::lines::LineSplitter;
+use std::io::{self, BufRead};
+
+use super::lines::read_lines;
 use super::pretty::{Pretty, Taken};
 use super::time::Moment;
 
@@ -11,7 +13,7 @@ pub const LOOK: u64 = 128 * 1024;
 /// one file, do so now and then.
 const STEPS: usize = 4;
 /// The largest log that is turned round, in bytes; of a larger one the oldest part is left out.
-pub const LARGEST: u64 = 128 * 1024 * 1024;
+const LARGEST: u64 = 128 * 1024 * 1024;
 
 /// Whether the stamps at the beginning of a log run backwards.
 #[must_use]
@@ -44,20 +46,18 @@ fn stamp(line: &[u8]) -> Option<Moment> {
 }
 
 /// The lines of a log in the order of time, with their numbers. An object over several lines is one line.
-#[must_use]
-pub fn oldest_first(log: &[u8]) -> Vec<(u64, Vec<u8>)> {
+pub fn oldest_first(log: impl BufRead) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut pretty = Pretty::default();
-    let mut each = |number: u64, line: &[u8]| match pretty.take(number, line) {
-        Taken::No => lines.push((number, line.to_vec())),
-        Taken::Inside => {}
-        Taken::Whole(first, text) => lines.push((first, text.into_bytes())),
-    };
-    let mut splitter = LineSplitter::default();
-    splitter.push(log, &mut each);
-    splitter.finish(&mut each);
+    read_lines(log.take(LARGEST), |number, line| {
+        match pretty.take(number, line) {
+            Taken::No => lines.push((number, line.to_vec())),
+            Taken::Inside => {}
+            Taken::Whole(first, text) => lines.push((first, text.into_bytes())),
+        }
+    })?;
     lines.reverse();
-    lines
+    Ok(lines)
 }
 
 #[cfg(test)]
@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn objects_stay_whole() {
-        let lines = oldest_first(b"[\n  {\n    \"m\": \"new\"\n  },\n  {\n    \"m\": \"old\"\n  }\n]\n");
+        let log = b"[\n  {\n    \"m\": \"new\"\n  },\n  {\n    \"m\": \"old\"\n  }\n]\n";
+        let lines = oldest_first(log.as_slice()).unwrap();
         let lines: Vec<(u64, &str)> = lines
             .iter()
             .map(|(number, line)| (*number, std::str::from_utf8(line).unwrap()))

@@ -3,6 +3,9 @@
 /// The longest object that is put together, in bytes.
 const LONGEST: usize = 64 * 1024;
 
+/// The longest line of nothing but the bracket that begins an object.
+const INDENTED: usize = 64;
+
 /// What a line is to an object over several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -24,21 +27,9 @@ pub struct Pretty {
 }
 
 impl Pretty {
-    /// Whether an object is unfinished, so that the next line has to be seen whatever it is.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.depth > 0
-    }
-
-    /// Whether a line begins an object over several lines.
-    #[must_use]
-    pub fn begins(line: &[u8]) -> bool {
-        line.len() <= 64 && line.trim_ascii() == b"{"
-    }
-
     /// Takes the next line.
     pub fn take(&mut self, number: u64, line: &[u8]) -> Taken {
-        if Self::begins(line) {
+        if line.len() <= INDENTED && line.trim_ascii() == b"{" {
             self.text.clear();
             self.text.push('{');
             self.depth = 1;

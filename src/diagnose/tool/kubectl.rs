@@ -5,12 +5,7 @@ use crate::{diagnose::Component, validate::SecretKey};
 
 pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Option<String>; 3]) -> String {
     let name = |component: Component| named(component, deployments);
-    let patch = |component: Component, patch: &str| {
-        format!(
-            "kubectl -n {namespace} patch deployment {} {patch}",
-            name(component)
-        )
-    };
+    let patch = |component: Component, change: &str| patch(namespace, name(component), change);
     match change {
         Change::Replicas(component, pods) => format!(
             "kubectl -n {namespace} scale deployment {} --replicas={pods}",
@@ -88,6 +83,10 @@ pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Optio
     }
 }
 
+fn patch(namespace: &str, deployment: &str, change: &str) -> String {
+    format!("kubectl -n {namespace} patch deployment {deployment} {change}")
+}
+
 fn named(component: Component, deployments: &[Option<String>; 3]) -> &str {
     let [api, task_processor, frontend] = deployments;
     match component {
@@ -105,8 +104,12 @@ fn same_as_api(
 ) -> String {
     let processor = named(Component::TaskProcessor, deployments);
     match key {
-        Some(SecretKey { name: secret, key }) => format!(
-            "kubectl -n {namespace} patch deployment {processor} --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/env/-\",\"value\":{{\"name\":\"{variable}\",\"valueFrom\":{{\"secretKeyRef\":{{\"name\":\"{secret}\",\"key\":\"{key}\"}}}}}}}}]'"
+        Some(SecretKey { name: secret, key }) => patch(
+            namespace,
+            processor,
+            &format!(
+                "--type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/env/-\",\"value\":{{\"name\":\"{variable}\",\"valueFrom\":{{\"secretKeyRef\":{{\"name\":\"{secret}\",\"key\":\"{key}\"}}}}}}}}]'"
+            ),
         ),
         None => format!(
             "kubectl -n {namespace} set env deployment/{processor} {variable}=\"$(kubectl -n {namespace} exec deployment/{} -- printenv {variable})\"",

@@ -55,9 +55,10 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
     if queues.environment.value(env::TASK_RUN_METHOD) != Some(env::QUEUED) {
         return None;
     }
-    let mismatch = compare(seen, &queues.environment, &works.environment)?;
+    let apart = separate(&queues.environment)?;
+    let mismatch = compare(seen, apart, &works.environment)?;
     // A separate database that only the API's environment names is not looked into.
-    let looked = if separate(&queues.environment)? {
+    let looked = if apart {
         seen.queues.separate.as_ref()
     } else {
         Some(&seen.queues.default)
@@ -103,10 +104,10 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
     ))
 }
 
-/// How the two environments disagree about the queue; `None` where they agree, or where a Secret behind `envFrom` may
-/// say more.
-fn compare<'a>(seen: &'a Observation, api: &Environment, processor: &'a Environment) -> Option<Mismatch<'a>> {
-    let (apart, has) = (separate(api)?, separate(processor)?);
+/// How the processor's environment disagrees with the API's, whose queue is `apart` or in the main database; `None`
+/// where they agree, or where a Secret behind `envFrom` may say more.
+fn compare<'a>(seen: &'a Observation, apart: bool, processor: &'a Environment) -> Option<Mismatch<'a>> {
+    let has = separate(processor)?;
     let alias = if apart { SEPARATE } else { DEFAULT };
     let list = match processor.lookup(env::TASK_PROCESSOR_DATABASES) {
         Lookup::Set(Variable::Value(list)) => Some(list.as_str()),

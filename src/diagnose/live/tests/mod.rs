@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use super::diagnose;
 use crate::diagnose::{Code, Diagnosis};
-use crate::fixtures::{installation, minimal, observation, spec};
+use crate::fixtures::{self, installation, minimal, observation, spec};
 use crate::observe::{DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, WorkloadState};
 
 fn codes(found: &[Diagnosis]) -> Vec<Code> {
@@ -25,16 +25,9 @@ fn of(seen: &Observation) -> Vec<Diagnosis> {
 /// A workload with every pod ready.
 fn healthy(name: &str, pods: i32) -> WorkloadState {
     WorkloadState {
-        name: name.to_owned(),
         release: "2.265.0".parse().ok(),
         migrated: "2.265.0".parse().ok(),
-        desired: pods,
-        replicas: pods,
-        updated: pods,
-        ready: pods,
-        available: pods,
-        observed: true,
-        ..WorkloadState::default()
+        ..fixtures::rolled_out(name.to_owned(), pods)
     }
 }
 

@@ -96,7 +96,7 @@ fn lost(failure: &Failure<'_>) -> Option<Subject> {
     }
     let limit = time_limit(failure);
     // A migration that took too long is the news, not the connection that went with it.
-    if limit == Some("transaction_timeout") && failure.stage == Stage::Migrate {
+    if limit == Some(TRANSACTION_TIMEOUT) && failure.stage == Stage::Migrate {
         return None;
     }
     let form = if let Some(limit) = limit {
@@ -179,55 +179,65 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
     }
 }
 
+/// A limit of the server that ends connections.
+struct Limit {
+    /// The parameter; also the form of the subject.
+    parameter: &'static str,
+    /// The class of psycopg for its SQLSTATE.
+    class: &'static str,
+    /// The server's words.
+    words: &'static str,
+    /// What took longer than it allows.
+    why: &'static str,
+    remedy: &'static str,
+}
+
+const LIMITS: &[Limit] = &[
+    Limit {
+        parameter: "idle_in_transaction_session_timeout",
+        class: "IdleInTransactionSessionTimeout",
+        words: "idle-in-transaction timeout",
+        why: "it was idle within a transaction",
+        remedy: "Raise it for Flagsmith's role: ALTER ROLE ROLE SET idle_in_transaction_session_timeout = '5min';",
+    },
+    Limit {
+        parameter: "idle_session_timeout",
+        class: "IdleSessionTimeout",
+        words: "idle-session timeout",
+        why: "nobody used it",
+        remedy: "Switch it off for Flagsmith's role: ALTER ROLE ROLE SET idle_session_timeout = 0; or keep DJANGO_DB_CONN_MAX_AGE below it (in seconds). Requests that meet a closed connection fail once each; from Flagsmith 2.228.0 DJANGO_DB_CONN_HEALTH_CHECKS=true spares them.",
+    },
+    Limit {
+        parameter: TRANSACTION_TIMEOUT,
+        class: "TransactionTimeout",
+        words: "due to transaction timeout",
+        why: "a transaction took",
+        remedy: "Raise it for Flagsmith's role: ALTER ROLE ROLE SET transaction_timeout = '5min'; and see what is slow: SELECT pid, now() - xact_start, left(query, 80) FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start LIMIT 10;",
+    },
+];
+
+const TRANSACTION_TIMEOUT: &str = "transaction_timeout";
+
 /// The parameter of the server whose limit ended the connection.
 fn time_limit(failure: &Failure<'_>) -> Option<&'static str> {
-    [
-        (
-            "idle_in_transaction_session_timeout",
-            "IdleInTransactionSessionTimeout",
-            "idle-in-transaction timeout",
-        ),
-        (
-            "idle_session_timeout",
-            "IdleSessionTimeout",
-            "idle-session timeout",
-        ),
-        (
-            "transaction_timeout",
-            "TransactionTimeout",
-            "due to transaction timeout",
-        ),
-    ]
-    .into_iter()
-    .find(|(_, kind, words)| failure.is(&[kind]) || failure.says(words))
-    .map(|(parameter, _, _)| parameter)
+    let limit = LIMITS
+        .iter()
+        .find(|limit| failure.is(&[limit.class]) || failure.says(limit.words))?;
+    Some(limit.parameter)
 }
 
 fn explain_limit(who: &str, sighting: &Sighting) -> Option<Explained> {
-    let parameter = sighting.subject.form;
-    let (why, remedy) = match parameter {
-        "idle_in_transaction_session_timeout" => (
-            "it was idle within a transaction",
-            "Raise it for Flagsmith's role: ALTER ROLE ROLE SET idle_in_transaction_session_timeout = '5min';",
-        ),
-        "idle_session_timeout" => (
-            "nobody used it",
-            "Switch it off for Flagsmith's role: ALTER ROLE ROLE SET idle_session_timeout = 0; or keep DJANGO_DB_CONN_MAX_AGE below it (in seconds). Requests that meet a closed connection fail once each; from Flagsmith 2.228.0 DJANGO_DB_CONN_HEALTH_CHECKS=true spares them.",
-        ),
-        "transaction_timeout" => (
-            "a transaction took",
-            "Raise it for Flagsmith's role: ALTER ROLE ROLE SET transaction_timeout = '5min'; and see what is slow: SELECT pid, now() - xact_start, left(query, 80) FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start LIMIT 10;",
-        ),
-        _ => return None,
-    };
+    let form = sighting.subject.form;
+    let limit = LIMITS.iter().find(|limit| limit.parameter == form)?;
     let explained = Explained::new(
         Code::DatabaseConnectionLost,
         format!(
-            "The server ended a connection of {} {} because {why} for longer than its {parameter} allows.",
+            "The server ended a connection of {} {} because {} for longer than its {form} allows.",
             words::within(who),
-            words::times(sighting.count)
+            words::times(sighting.count),
+            limit.why
         ),
-        remedy,
+        limit.remedy,
     );
     Some(if sighting.stage == Stage::Migrate {
         explained

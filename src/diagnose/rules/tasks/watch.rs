@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::log::event::{Event, Level};
+use crate::diagnose::log::time::Moment;
 use crate::diagnose::rules::case::{Case, Seen};
+use crate::diagnose::rules::life::Life;
 use crate::diagnose::rules::{Explained, Finding, words};
 use crate::diagnose::{Code, Component, Severity};
 
@@ -193,18 +195,11 @@ fn stuck(case: &Case, tasks: &Tasks) -> Option<Finding> {
     if unhealthy.warnings < UNHEALTHY_WARNINGS {
         return None;
     }
-    let end = case
-        .sources
-        .iter()
-        .filter_map(|source| match source.life.stopping {
-            Some((line, time)) if line > unhealthy.last.line => time,
-            _ => source.life.last_time,
-        });
-    let quiet = end
-        .max()
-        .zip(unhealthy.last.time)
-        .map_or(0, |(end, last)| end.seconds_since(last));
-    if quiet > UNHEALTHY_QUIET_SECONDS {
+    let end = |life: &Life| match life.stopping {
+        Some((line, time)) if line > unhealthy.last.line => time,
+        _ => life.last_time,
+    };
+    if quiet(case, &unhealthy.last, end) > UNHEALTHY_QUIET_SECONDS {
         return None;
     }
     let seconds = unhealthy.last.time.zip(unhealthy.first.time).map_or_else(
@@ -227,6 +222,14 @@ fn stuck(case: &Case, tasks: &Tasks) -> Option<Finding> {
     })
 }
 
+/// Seconds from what was seen last to the latest end of a process.
+fn quiet(case: &Case, last: &Seen, end: impl Fn(&Life) -> Option<Moment>) -> i64 {
+    let ends = case.sources.iter().filter_map(|source| end(&source.life));
+    ends.max()
+        .zip(last.time)
+        .map_or(0, |(end, last)| end.seconds_since(last))
+}
+
 /// Each time the processor asks for tasks the server cancels the question: a table of millions of rows that nobody
 /// cleans up (<https://github.com/Flagsmith/flagsmith/issues/4271>).
 fn cancelled(case: &Case, tasks: &Tasks) -> Option<Finding> {
@@ -234,15 +237,7 @@ fn cancelled(case: &Case, tasks: &Tasks) -> Option<Finding> {
         .cancelled
         .as_ref()
         .filter(|(_, _, count)| *count >= CANCELLED)?;
-    let end = case
-        .sources
-        .iter()
-        .filter_map(|source| source.life.last_time)
-        .max();
-    let quiet = end
-        .zip(last.time)
-        .map_or(0, |(end, last)| end.seconds_since(last));
-    if quiet >= CANCELLED_QUIET_SECONDS {
+    if quiet(case, last, |life| life.last_time) >= CANCELLED_QUIET_SECONDS {
         return None;
     }
     let explained = Explained::new(

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::check;
 use crate::{
     diagnose::{Code, Diagnosis},
-    fixtures::{installation, observation, spec},
+    fixtures::{self, installation, observation, spec},
     observe::{
         DatabaseProbe, Observation, PodSummary, WorkloadState,
         database::{Connections, LastRun, Lock, Queue, QueueProbe, Queues, Recurring, Runs, Sample},
@@ -119,15 +119,8 @@ pub(super) fn seen(change: impl FnOnce(&mut Queue)) -> Observation {
     let mut queue = queue(NOW, 100_000);
     change(&mut queue);
     let workload = |name: &str, pods| WorkloadState {
-        name: name.to_owned(),
         release: "2.265.0".parse().ok(),
-        desired: pods,
-        replicas: pods,
-        updated: pods,
-        ready: pods,
-        available: pods,
-        observed: true,
-        ..WorkloadState::default()
+        ..fixtures::rolled_out(name.to_owned(), pods)
     };
     Observation {
         now: at(NOW),
