@@ -140,6 +140,26 @@ impl Place {
         });
     }
 
+    /// Waits until what was applied last is Ready: before, `Ready` speaks of the generation before. A processor that is
+    /// told to end in the first seconds of its start does not hear it, and ends only with its grace period.
+    pub fn settled(&self) {
+        wait_until(START, "what was applied last is Ready", || {
+            let fsd = self.fsd();
+            let conditions = pointer(&fsd, "/status/conditions").as_array();
+            let ready = conditions
+                .into_iter()
+                .flatten()
+                .find(|condition| condition["type"] == "Ready");
+            let holds = ready.is_some_and(|ready| {
+                ready["status"] == "True"
+                    && ready["observedGeneration"] == *pointer(&fsd, "/metadata/generation")
+            });
+            holds
+                .then_some(())
+                .ok_or_else(|| ready.map(ToString::to_string).unwrap_or_default())
+        });
+    }
+
     /// The cluster address of a Service.
     pub fn service(&self, name: &str) -> String {
         self.kubectl(&["get", "service", name, "-o", "jsonpath={.spec.clusterIP}"])

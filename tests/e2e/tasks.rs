@@ -12,7 +12,7 @@ use crate::{
     http,
     kubectl::{pointer, require_cluster, wait_until},
     operator,
-    place::{NEW, Place, START, Trials, demo},
+    place::{NEW, Place, Trials, demo},
 };
 
 /// Seconds between two looks into a database in this story; a minute by default.
@@ -35,7 +35,7 @@ fn every_trouble_of_the_task_processor_is_named() {
     let mut trials = Trials::new();
     let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || recover(&place));
     place.apply(&demo(NEW));
-    settled(&place);
+    place.settled();
     step("a healthy queue has no diagnosis", healthy);
     step("tasks that raise", failing);
     step("a recurring task that fails four times in a row", disabled);
@@ -57,7 +57,7 @@ fn every_trouble_of_the_task_processor_is_named() {
 pub fn recover(place: &Place) {
     place.sql("DELETE FROM task_processor_task WHERE NOT completed");
     place.apply(&resource(""));
-    settled(place);
+    place.settled();
 }
 
 fn healthy(place: &Place) {
@@ -95,7 +95,7 @@ fn disabled(place: &Place) {
     let diagnosis = named(place, "RecurringTasksDisabled", RESTART);
     says(&diagnosis, &["tasks.push_usage", "told to fail"]);
     place.apply(&resource(""));
-    settled(place);
+    place.settled();
     place.sql("UPDATE task_processor_recurringtask SET is_disabled = false, num_consecutive_failures = 0 WHERE task_identifier = 'tasks.push_usage'");
     gone(place, "RecurringTasksDisabled", TWO_LOOKS);
 }
@@ -117,7 +117,7 @@ fn scaled_to_zero(place: &Place) {
     });
     place.apply(&resource(""));
     gone(place, "TaskProcessorScaledToZero", TWO_LOOKS);
-    settled(place);
+    place.settled();
 }
 
 fn stuck(place: &Place) {
@@ -136,7 +136,7 @@ fn stuck(place: &Place) {
     );
     place.sql("DELETE FROM task_processor_task WHERE is_locked AND NOT completed AND num_failures < 3");
     gone(place, "TasksStuckLocked", TWO_LOOKS);
-    settled(place);
+    place.settled();
 }
 
 fn growing(place: &Place) {
@@ -159,7 +159,7 @@ fn growing(place: &Place) {
     // Busy threads would end only with their batches.
     place.sql("UPDATE task_processor_task SET completed = true WHERE is_locked");
     kill(place);
-    settled(place);
+    place.settled();
     gone(place, "TasksStuckLocked", TWO_LOOKS);
 }
 
@@ -181,7 +181,7 @@ fn stalled(place: &Place) {
     let pid = remedy.split(['(', ')']).nth(1).unwrap();
     place.sql(&format!("SELECT pg_terminate_backend({pid})"));
     gone(place, "TaskQueueStalled", TWO_LOOKS);
-    settled(place);
+    place.settled();
 }
 
 fn settings(place: &Place) {
@@ -194,14 +194,14 @@ fn settings(place: &Place) {
     place.apply(&resource(""));
     gone(place, "ConnectionBudgetExceeded", RESTART);
     gone(place, "TaskSleepIntervalHigh", TWO_LOOKS);
-    settled(place);
+    place.settled();
 }
 
 fn follow_the_queue(place: &Place) {
     place.apply(&resource(
         "  taskProcessor: {queuePopSize: 1, threads: 1, autoscaling: {maxReplicas: 3, targetAgeSeconds: 5}}\n",
     ));
-    settled(place);
+    place.settled();
     enqueue(place, "slow", 60, "3");
     wait_until(RESTART, "a second processor is wanted", || {
         let deployment = place.json(&["get", "deployment", "flagsmith-task-processor"]);
@@ -210,7 +210,7 @@ fn follow_the_queue(place: &Place) {
     });
     place.sql("DELETE FROM task_processor_task WHERE NOT completed");
     place.apply(&resource(""));
-    settled(place);
+    place.settled();
 }
 
 /// The demo's resource with another task processor.
@@ -292,25 +292,6 @@ fn condition_reason(place: &Place, kind: &str) -> String {
 pub fn condition(place: &Place, kind: &str, field: &str) -> String {
     let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].{field}}}");
     place.kubectl(&["get", "fsd", "flagsmith", "-o", &path])
-}
-
-/// Waits until what was applied last is Ready: before, `Ready` speaks of the generation before. A processor that is
-/// told to end in the first seconds of its start does not hear it, and ends only with its grace period.
-pub fn settled(place: &Place) {
-    wait_until(START, "what was applied last is Ready", || {
-        let fsd = place.fsd();
-        let conditions = pointer(&fsd, "/status/conditions").as_array();
-        let ready = conditions
-            .into_iter()
-            .flatten()
-            .find(|condition| condition["type"] == "Ready");
-        let holds = ready.is_some_and(|ready| {
-            ready["status"] == "True" && ready["observedGeneration"] == *pointer(&fsd, "/metadata/generation")
-        });
-        holds
-            .then_some(())
-            .ok_or_else(|| ready.map(ToString::to_string).unwrap_or_default())
-    });
 }
 
 /// SIGKILL in the middle of a batch, a second after SIGTERM; returns when the container has ended. A forced deletion

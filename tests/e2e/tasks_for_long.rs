@@ -12,7 +12,7 @@ use crate::{
     place::{NEW, Place, Trials, demo},
     tasks::{
         INTERVAL, RESTART, SILENCE, condition, diagnosis, enqueue, gone, named, others, recover, resource,
-        says, settled,
+        says,
     },
 };
 
@@ -34,7 +34,7 @@ fn a_quiet_and_a_busy_task_processor_are_no_trouble() {
     let mut trials = Trials::new();
     let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || recover(&place));
     place.apply(&demo(NEW));
-    settled(&place);
+    place.settled();
     step("a quiet minute", quiet);
     step("a busy minute", busy);
     step("an operator that is kept away from the database", kept_away);
@@ -99,23 +99,23 @@ fn kept_away(place: &Place) {
         "[{{\"ip\": \"192.0.2.1\", \"hostnames\": [\"{name}\"]}}]"
     ));
     let kinds = ["DatabaseReachable", "TaskProcessorAvailable"];
+    let become_all = |status: &str| {
+        for kind in kinds {
+            wait_until(RESTART, &format!("{kind} is {status}"), || {
+                let is = place.condition(kind);
+                (is == status).then_some(()).ok_or(is)
+            });
+        }
+    };
+    become_all("Unknown");
     for kind in kinds {
-        wait_until(RESTART, &format!("{kind} is Unknown"), || {
-            let is = place.condition(kind);
-            (is == "Unknown").then_some(()).ok_or(is)
-        });
         assert_eq!(condition(place, kind, "reason"), "ProbeBlocked");
         println!("    {}", condition(place, kind, "message"));
     }
     assert_eq!(place.condition("ApiAvailable"), "True");
     assert_eq!(others(place), Vec::<String>::new());
     aliases("null");
-    for kind in kinds {
-        wait_until(RESTART, &format!("{kind} is True"), || {
-            let is = place.condition(kind);
-            (is == "True").then_some(()).ok_or(is)
-        });
-    }
+    become_all("True");
 }
 
 /// Gives the operator's pods an `/etc/hosts` of their own.
@@ -139,7 +139,7 @@ fn not_ready(place: &Place) {
     says(&diagnosis, &["readiness probe fails", "404"]);
     place.apply(&resource(""));
     gone(place, "TaskProcessorNotReady", RESTART);
-    settled(place);
+    place.settled();
 }
 
 /// Settings behind `envFrom` give the API a queue of its own, of which neither specification nor processor know.
@@ -169,7 +169,7 @@ fn mismatch(place: &Place) {
     assert_eq!(waits, "0", "they wait in the other database");
     place.apply(&resource(""));
     gone(place, "TaskProcessorDatabaseMismatch", RESTART);
-    settled(place);
+    place.settled();
     place.kubectl(&["delete", "configmap", "apart"]);
 }
 

@@ -17,7 +17,7 @@ use crate::{
     http,
     kubectl::{pointer, require_cluster, wait_until},
     operator,
-    place::{NEW, Place, START, Trials, demo},
+    place::{NEW, Place, Trials, demo},
 };
 
 /// What the pods' status, the kubelet's Events and the database show is named in this time.
@@ -183,17 +183,7 @@ fn apply(place: &Place, api: &str) {
         .replace("spec:\n", &format!("spec:\n  requestTimeoutSeconds: {TIMEOUT}\n"));
     assert!(text.contains(api) && text.contains("requestTimeoutSeconds"));
     place.apply(&text);
-    wait_until(START, "what was applied last is Ready", || {
-        let fsd = place.fsd();
-        let conditions = pointer(&fsd, "/status/conditions").as_array();
-        let ready = conditions.into_iter().flatten().find(|it| it["type"] == "Ready");
-        let holds = ready.is_some_and(|ready| {
-            ready["status"] == "True" && ready["observedGeneration"] == *pointer(&fsd, "/metadata/generation")
-        });
-        holds
-            .then_some(())
-            .ok_or_else(|| ready.map(ToString::to_string).unwrap_or_default())
-    });
+    place.settled();
 }
 
 /// A request that nobody waits for.
