@@ -12,7 +12,8 @@ use crate::{
         database::Queues,
         discover::{self, Found, Objects, Selected},
     },
-    validate::{DatabaseIdentity, Identity, Installation, Selection, Subject, validate},
+    postgres::DatabaseIdentity,
+    validate::{Identity, Installation, Selection, Subject, validate},
 };
 
 /// The smallest useful specification: an external database.

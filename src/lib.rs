@@ -6,19 +6,21 @@
 
 pub mod api;
 pub mod apply;
-pub mod build;
-pub mod child;
+pub mod causes;
 pub mod cli;
 pub mod controller;
 pub mod decide;
-pub mod diagnose;
 #[cfg(test)]
 mod fixtures;
 pub mod flagsmith;
-mod hex;
+pub mod logs;
+pub mod migration;
+pub mod model;
 pub mod observe;
+pub mod postgres;
 pub mod proxy;
 pub mod report;
-pub mod telemetry;
+pub mod resources;
+pub mod runtime;
 pub mod timeouts;
 pub mod validate;

@@ -2,6 +2,8 @@
 
 use kube::core::Status;
 
+use crate::model::Refusal;
+
 /// A failure of this step.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,22 +16,6 @@ pub enum Error {
     /// The request failed; another attempt may succeed.
     #[error("a request to the API server failed")]
     Kube(#[source] Box<kube::Error>),
-}
-
-/// Why a child cannot be written until a person changes something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// An object of that name exists and belongs to somebody else.
-    NotOwned {
-        /// Who it belongs to, as far as it says.
-        owner: String,
-    },
-    /// The API server said 403.
-    Forbidden(String),
-    /// A quota is used up.
-    QuotaExceeded(String),
-    /// Admission or validation said no.
-    Rejected(String),
 }
 
 impl Error {

@@ -9,9 +9,10 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Applier, Error, Refusal, describe_owner};
+use super::{Applier, Error, describe_owner};
+use crate::model::Refusal;
 use crate::{
-    child::{Child, Kind, marks},
+    model::child::{Child, Kind, marks},
     observe::{JobOutcome, JobState, Object, Watched},
     validate::Installation,
 };

@@ -13,7 +13,7 @@ use std::{
 
 pub use diff::covers;
 pub use drift::describe as differences;
-pub use error::{Error, Refusal};
+pub use error::Error;
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -24,10 +24,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::{
-    child::{Child, Kind, marks},
-    controller::lease::Leadership,
     decide::Plan,
+    model::child::{Child, Kind, marks},
+    model::{Refusal, Refused},
     observe::{Object, Scope, Watched, Watches, index::Snapshot},
+    runtime::lease::Leadership,
     validate::Installation,
 };
 
@@ -69,17 +70,6 @@ pub struct Repaired {
     pub object: String,
     /// What was found changed, and by whom where that is known.
     pub changes: Vec<String>,
-}
-
-/// A child that could not be written, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// Why.
-    pub why: Refusal,
 }
 
 /// What one write did.
@@ -443,5 +433,5 @@ const HASH_DIGITS: usize = 16;
 fn hash(body: &Value) -> String {
     // serde_json's maps are ordered, so the text of equal values is equal.
     let digest = Sha256::digest(body.to_string().as_bytes());
-    crate::hex::shortened(&digest, HASH_DIGITS)
+    crate::model::hex::shortened(&digest, HASH_DIGITS)
 }

@@ -7,11 +7,12 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use rand::RngExt as _;
 
-use super::{Error, Refusal};
+use super::Error;
+use crate::model::Refusal;
 use crate::{
-    build::{EMBEDDED_PASSWORD_KEY, EMBEDDED_PORT, EMBEDDED_ROLE},
-    child::marks,
     decide::GeneratedSecret,
+    model::child::marks,
+    resources::{EMBEDDED_PASSWORD_KEY, EMBEDDED_PORT, EMBEDDED_ROLE},
     validate::{Installation, SecretKey},
 };
 

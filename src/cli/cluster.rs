@@ -12,7 +12,7 @@ use kube::{
 use super::failure::Failure;
 use crate::{
     api::FlagsmithDeployment,
-    controller::{client, metrics::Metrics},
+    runtime::{client, metrics::Metrics},
 };
 
 /// The most names that an error lists.

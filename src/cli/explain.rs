@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::diagnose::catalogue::{self, Entry};
+use crate::causes::catalogue::{self, Entry};
 
 /// Exit status of a code that does not exist, as clap's for bad usage.
 const UNKNOWN: u8 = 2;

@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode};
 
 use kube::core::Status;
 
-use crate::controller::client;
+use crate::runtime::client;
 
 /// Exit status of success: nothing is wrong.
 pub const HEALTHY: u8 = 0;

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use serde::{Serialize, Serializer};
 
-use crate::diagnose::{Diagnosis, Severity, catalogue};
+use crate::{
+    causes::catalogue,
+    model::{Diagnosis, Severity},
+};
 
 /// Diagnoses as programs read them, the most likely or most severe first.
 #[derive(Serialize)]

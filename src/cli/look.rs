@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
-    controller::metrics::Metrics,
-    diagnose::{Code, Diagnosis, live, rank},
+    causes::{live, rank},
+    model::{Code, Diagnosis},
     observe::{
         CloseLooker, Closeness, DatabaseProbe, FRESH, Observation, Observer, Watches,
         discover::{Found, Objects},
         once,
     },
+    runtime::metrics::Metrics,
     validate::{Installation, Subject, Wanted, validate},
 };
 

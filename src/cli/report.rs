@@ -28,9 +28,9 @@ use super::{
     look::{Look, LookArgs, look},
     output::print,
 };
-use crate::{
+use crate::model::{
     child::{Kind, marks},
-    diagnose::redact::redact,
+    redact::redact,
 };
 
 /// The longest log of one container: the end of it, where troubles stand.

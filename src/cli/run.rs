@@ -8,15 +8,17 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     controller::{
         admin::{Admin, Sources},
-        client,
-        heartbeat::Heartbeat,
-        lease::LeaseSettings,
-        metrics::Metrics,
         readiness::Readiness,
         run::{Settings, run},
     },
     observe::Scope,
-    telemetry::{self, LogFormat},
+    runtime::{
+        client,
+        heartbeat::Heartbeat,
+        lease::LeaseSettings,
+        metrics::Metrics,
+        telemetry::{self, LogFormat},
+    },
 };
 
 /// Settings of the operator.

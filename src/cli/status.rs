@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{ComponentStatus, FlagsmithDeploymentStatus, MigrationStatus, TimeoutsStatus},
-    diagnose::Diagnosis,
+    model::Diagnosis,
     observe::{PodProblem, PodSummary},
 };
 

@@ -28,7 +28,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{heartbeat::Heartbeat, metrics::Metrics, readiness::Readiness};
+use super::readiness::Readiness;
+use crate::runtime::{heartbeat::Heartbeat, metrics::Metrics};
 
 /// How long a connection may last, from its first byte to its last: the time that a slow Prometheus takes, and the
 /// longest that a client can occupy one of [`CONNECTIONS`]. Each connection carries one request.

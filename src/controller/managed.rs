@@ -5,19 +5,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
-use super::{
-    backoff::jittered,
-    metrics::Outcome,
-    reconcile::{Context, Error},
-};
+use super::reconcile::{Context, Error};
+use crate::runtime::{backoff::jittered, metrics::Outcome};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     apply::Applied,
-    build::build,
+    causes::live,
     decide::{Gate, Plan, decide},
-    diagnose::{Diagnosis, live},
+    model::Diagnosis,
     observe::{FRESH_WHILE_FAILING, Observation},
     report::Context as Report,
+    resources::build,
     validate::Installation,
 };
 

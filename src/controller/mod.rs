@@ -1,12 +1,7 @@
 //! What runs around the pipeline: who may write, when to try again, and what the process says of itself.
 
 pub mod admin;
-pub mod backoff;
-pub mod client;
-pub mod heartbeat;
-pub mod lease;
 mod managed;
-pub mod metrics;
 mod observed;
 mod primaries;
 pub mod primary;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
-use super::{backoff::jittered, metrics::Outcome, reconcile::Error};
+use super::reconcile::Error;
+use crate::runtime::{backoff::jittered, metrics::Outcome};
 use crate::{
     api::FlagsmithDeployment,
     apply::Applied,
+    causes::live,
     decide::Plan,
-    diagnose::live,
     observe::{FRESH_WHILE_FAILING, Observer, discover::Namespaces},
     report::{Context, Reporter},
     validate::Subject,

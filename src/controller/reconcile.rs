@@ -9,18 +9,20 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    managed,
+    observed::{self, Eyes},
+    primary::Primary,
+};
+use crate::runtime::{
     backoff::Failures,
     client,
     lease::Leadership,
-    managed,
     metrics::{Metrics, Outcome},
-    observed::{self, Eyes},
-    primary::Primary,
 };
 use crate::{
     api::FlagsmithDeployment,
     apply::{self, Applier},
-    diagnose::Code,
+    model::Code,
     observe::{Observer, discover::Namespaces},
     report::{self, Reporter},
     validate::{Identity, Problem, Wanted, validate},

@@ -16,14 +16,16 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    backoff::Failures,
-    lease::{Leadership, Lease, LeaseSettings},
-    metrics::Metrics,
     primaries::primaries,
     primary::Primary,
     readiness::{Gate, Readiness, crd_freshness},
     reconcile::{Context, contained, error_policy},
     triggers::coalesce,
+};
+use crate::runtime::{
+    backoff::Failures,
+    lease::{Leadership, Lease, LeaseSettings},
+    metrics::Metrics,
 };
 use crate::{
     api::{self, FlagsmithDeployment},

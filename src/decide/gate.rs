@@ -2,11 +2,11 @@
 
 use crate::{
     api::{MigrationResult, MigrationStatus},
-    diagnose::Code,
+    model::Code,
     observe::{JobOutcome, JobState},
 };
 
-use super::MigrationKey;
+use crate::validate::MigrationKey;
 
 /// How the migration to the wanted release stands. Every place that acts on it matches exhaustively.
 #[derive(Clone, Debug, PartialEq, Eq)]

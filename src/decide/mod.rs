@@ -1,29 +1,22 @@
 //! The fourth step: what should be done now. Pure.
 
-mod connections;
-mod direction;
 mod gate;
-mod key;
 mod plan;
 mod rollout;
 mod scaling;
-mod step;
 #[cfg(test)]
 mod tests;
 
-pub use connections::ConnectionBudget;
-pub use direction::{Direction, RollBack, Undo, direction, is_of};
 pub use gate::{Gate, GateInput};
-pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, backup_name, database_label};
 pub use plan::{Backup, Before, GeneratedSecret, Migrate, Migrated, Plan, Workload};
-pub use step::Step;
 
 use crate::{
     api::MigrationResult,
-    diagnose::{Code, Diagnosis, Severity},
-    observe::{JobOutcome, JobState, Observation, PodSummary, SecretState},
-    timeouts::{Timeouts, recognise},
-    validate::{Database, Installation},
+    migration::{Direction, Step, direction},
+    model::{Code, Diagnosis, Severity},
+    observe::{JobOutcome, JobState, Observation, PodSummary, SecretState, recognise},
+    timeouts::Timeouts,
+    validate::{Database, Installation, backup_name, database_label},
 };
 
 /// How many failed Jobs are kept for their logs.

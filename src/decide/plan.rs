@@ -2,12 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::{Gate, MigrationKey, RollBack, Step, database_label};
+use super::Gate;
 use crate::{
     flagsmith::Release,
-    observe::{DatabaseProbe, Observation},
-    timeouts::{Front, Timeouts, recognise},
+    observe::{DatabaseProbe, Observation, recognise},
+    timeouts::{Front, Timeouts},
     validate::Installation,
+};
+use crate::{
+    migration::Step,
+    validate::{MigrationKey, RollBack, database_label},
 };
 
 /// What should be true after this pass, decided from one observation.

@@ -1,6 +1,7 @@
 //! Which release may run in which component, and in which order they change.
 
-use super::{ConnectionBudget, Gate, Migrated, Step, Workload, scaling};
+use super::{Gate, Migrated, Workload, scaling};
+use crate::migration::{ConnectionBudget, Step};
 use crate::{
     api::TaskAutoscalingSpec,
     flagsmith::Release,

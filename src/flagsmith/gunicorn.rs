@@ -6,7 +6,7 @@
 //! 2.170.0 on. Both come back with flagsmith-common 3.15.1, which no release up to [`LAST_KNOWN`] has.
 
 use super::{Release, env};
-use crate::timeouts::Regime;
+use crate::flagsmith::WorkerClass;
 
 /// The first release whose image starts `flagsmith` without a script.
 const WITHOUT_SCRIPT: Release = Release::new(2, 253, 0);
@@ -150,10 +150,10 @@ impl Gunicorn {
 
     /// How requests are handled, where that can be told: several threads make `gthread` of `sync`.
     #[must_use]
-    pub fn regime(&self) -> Option<Regime> {
+    pub fn regime(&self) -> Option<WorkerClass> {
         match self.worker_class.as_deref() {
-            Some("gthread") => Some(Regime::Threaded),
-            _ => self.threads.map(Regime::of),
+            Some("gthread") => Some(WorkerClass::Threaded),
+            _ => self.threads.map(WorkerClass::of),
         }
     }
 

@@ -5,8 +5,10 @@ pub mod failures;
 pub mod gunicorn;
 mod release;
 pub mod upgrades;
+mod worker_class;
 
 pub use release::{InvalidRelease, Release};
+pub use worker_class::WorkerClass;
 
 /// The oldest release that the operator runs: the first with the `flagsmith` command line
 /// (`exec flagsmith start …`, Flagsmith 2.170.0).

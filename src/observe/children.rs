@@ -10,10 +10,12 @@ use super::{
     index::{Index, Snapshot},
 };
 use crate::{
-    build::Component,
-    child::{Kind, marks},
-    decide::database_label,
-    validate::{DatabaseIdentity, Identity, Installation},
+    model::{
+        Component,
+        child::{Kind, marks},
+    },
+    postgres::DatabaseIdentity,
+    validate::{Identity, Installation, database_label},
 };
 
 /// The children of one installation.

@@ -26,8 +26,9 @@ use super::{
     logs::{self, Run, Wanted},
 };
 use crate::{
-    diagnose::{Component, Diagnosis, diagnose_log},
-    timeouts::Regime,
+    causes::diagnose_log,
+    flagsmith::WorkerClass,
+    model::{Component, Diagnosis},
     validate::Identity,
 };
 
@@ -175,7 +176,7 @@ impl CloseLooker {
         &self,
         identity: &Identity,
         pods: &[PodSummary],
-        regime: Option<Regime>,
+        regime: Option<WorkerClass>,
         now: Timestamp,
     ) -> CloseLooks {
         let (looks, wanted) = {
@@ -206,7 +207,7 @@ impl CloseLooker {
         self,
         identity: Identity,
         wanted: Vec<Wanted>,
-        regime: Option<Regime>,
+        regime: Option<WorkerClass>,
         now: Timestamp,
     ) -> CloseLooks {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &identity.namespace);
@@ -364,7 +365,7 @@ fn record(
     known: &mut Vec<LogReading>,
     wanted: &Wanted,
     bytes: Option<&[u8]>,
-    regime: Option<Regime>,
+    regime: Option<WorkerClass>,
     now: Timestamp,
 ) {
     let same = |reading: &LogReading| {

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult},
-    decide::MigrationKey,
-    validate::{Database, DatabaseUrl, Installation},
+    postgres::DatabaseUrl,
+    validate::{Database, Installation, MigrationKey},
 };
 
 /// What a migration would meet.

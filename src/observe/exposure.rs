@@ -4,7 +4,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::Value;
 
 use super::{ExposureState, children::Children};
-use crate::{child::Kind, validate::Installation};
+use crate::{model::child::Kind, validate::Installation};
 
 /// How the wanted one stands; `None` where none is wanted, or it is not there yet.
 pub(super) fn seen(children: &Children<'_>, installation: &Installation) -> Option<ExposureState> {

@@ -10,7 +10,10 @@ use k8s_openapi::{
 use serde_json::Value;
 
 use super::children::Children;
-use crate::{build::Component, child::Kind, validate::Installation};
+use crate::{
+    model::{Component, child::Kind},
+    validate::Installation,
+};
 
 /// The annotation that named a class before `spec.ingressClassName` existed, and still does for GKE.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";

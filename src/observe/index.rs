@@ -16,7 +16,7 @@ use super::{
     news::{self, Urgency},
     object::Object,
 };
-use crate::child::{Kind, marks};
+use crate::model::child::{Kind, marks};
 
 /// What is watched: the kinds of children, and pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

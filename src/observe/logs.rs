@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{ContainerRun, LogReading, PodSummary};
-use crate::diagnose::Component;
+use crate::model::Component;
 
 /// How long a container may take to become ready before its log is read: Flagsmith listens after about ten
 /// seconds, and what it logs until then is no trouble.

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use kube::{Api, Client, api::ListParams};
 
 use crate::{
-    child::marks,
     flagsmith,
+    model::child::marks,
     validate::{Installation, SecretKey},
 };
 

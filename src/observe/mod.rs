@@ -22,6 +22,7 @@ mod observation;
 mod observer;
 pub mod once;
 mod pod;
+mod recognise;
 mod secrets;
 mod serving;
 pub mod watch;
@@ -43,6 +44,7 @@ pub use observation::{
     ProbeFailure, ProbeFailureKind, ProcessorDatabases, SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
+pub use recognise::recognise;
 pub use serving::{ProbeSeen, Serving};
 pub use watch::{Scope, Trigger, Watches};
 pub use workload::{JobOutcome, JobState, WorkloadState};

@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 
 use super::{JobState, PodSummary, Watched, WorkloadState, index::Snapshot};
-use crate::{build::Component, child::Kind};
+use crate::model::{Component, child::Kind};
 
 /// How soon a change is to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

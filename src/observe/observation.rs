@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
-    build::Component,
     flagsmith::Release,
-    validate::DatabaseIdentity,
+    model::Component,
+    postgres::DatabaseIdentity,
 };
 
 /// What was seen of one installation in one pass.

@@ -28,11 +28,14 @@ use super::{
 };
 use crate::{
     api::FlagsmithDeploymentStatus,
-    build::Component,
-    child::{Kind, marks},
-    controller::metrics::Metrics,
-    timeouts::Regime,
-    validate::{DatabaseUrl, Installation, SecretKey, Subject},
+    flagsmith::WorkerClass,
+    model::{
+        Component,
+        child::{Kind, marks},
+    },
+    postgres::DatabaseUrl,
+    runtime::metrics::Metrics,
+    validate::{Installation, SecretKey, Subject},
 };
 
 /// How long a good look at Secrets is used again. Two Secrets each two minutes is one read a
@@ -177,7 +180,7 @@ impl Observer {
         let look = self
             .look(installation, None, pods.iter().any(PodSummary::misses_something))
             .await;
-        let regime = Some(Regime::of(installation.api.gunicorn.threads));
+        let regime = Some(WorkerClass::of(installation.api.gunicorn.threads));
         let close_looks = Box::pin(self.close.look(&installation.identity, &pods, regime, now)).await;
         self.doubt_database(&installation.identity.uid, &close_looks, now);
         let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;

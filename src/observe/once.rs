@@ -4,7 +4,7 @@ use futures::{StreamExt as _, stream};
 use kube::{Api, Client, api::ListParams, core::ApiResource};
 
 use super::{Object, Watched, Watches, watch};
-use crate::child::{Kind, marks};
+use crate::model::child::{Kind, marks};
 
 /// Lists at once: enough that a slow API server costs one round trip and not ten.
 const AT_ONCE: usize = 6;

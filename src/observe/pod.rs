@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::{ContainerRun, Pending, PodProblem, PodSummary};
-use crate::child::marks;
+use crate::model::child::marks;
 
 /// Characters of a termination message that are kept; the cause stands at its end.
 const MESSAGE_LIMIT: usize = 4096;

@@ -7,7 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
 use super::{SecretState, Secrets};
-use crate::validate::{Database, DatabaseUrl, Installation, SecretKey};
+use crate::{
+    postgres::DatabaseUrl,
+    validate::{Database, Installation, SecretKey},
+};
 
 /// Hexadecimal digits of the hash of Secrets.
 const HASH_DIGITS: usize = 16;
@@ -153,7 +156,7 @@ fn text(secret: &Secret, key: &str) -> SecretState<SecretString> {
     }
 }
 
-pub(super) fn identity(url: &Url) -> SecretState<crate::validate::DatabaseIdentity> {
+pub(super) fn identity(url: &Url) -> SecretState<crate::postgres::DatabaseIdentity> {
     url.map(|(url, _)| url.identity.clone())
 }
 
@@ -179,5 +182,8 @@ fn hash(
         mac.update(&(value.expose_secret().len() as u64).to_be_bytes());
         mac.update(value.expose_secret().as_bytes());
     }
-    Some(crate::hex::shortened(&mac.finalize().into_bytes(), HASH_DIGITS))
+    Some(crate::model::hex::shortened(
+        &mac.finalize().into_bytes(),
+        HASH_DIGITS,
+    ))
 }

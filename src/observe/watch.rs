@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     api::FlagsmithDeployment,
-    child::{Kind, marks},
-    controller::metrics::Metrics,
+    model::child::{Kind, marks},
+    runtime::metrics::Metrics,
 };
 
 /// Objects in one page of a list: small enough that a page of Deployments stays below 4 MB.

@@ -15,8 +15,8 @@ use k8s_openapi::{
 use super::{ConfigMaps, ContainerState, PodSummary, Serving};
 use crate::{
     api::MigrationOperation,
-    child::marks,
     flagsmith::{Release, gunicorn::Gunicorn},
+    model::child::marks,
     validate::SCALED_TO_ZERO_ANNOTATION,
 };
 

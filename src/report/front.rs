@@ -6,7 +6,7 @@ use super::{
     observed,
 };
 use crate::{
-    diagnose::{Code, Component},
+    model::{Code, Component},
     observe::ExposureState,
 };
 

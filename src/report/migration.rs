@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use super::Context;
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
-    decide::{Gate, is_of},
+    decide::Gate,
+    migration::is_of,
     observe::{JobOutcome, JobState, Observation, Pending, SecretState},
 };
 
@@ -41,7 +42,7 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
             .plan
             .step
             .as_ref()
-            .map_or(MigrationOperation::Migrate, crate::decide::Step::operation),
+            .map_or(MigrationOperation::Migrate, crate::migration::Step::operation),
         result,
         ..MigrationStatus::default()
     };
@@ -169,7 +170,7 @@ pub(super) fn progress(seen: &Observation, job: &JobState) -> Progress {
 
 /// The migration that the last failed pod was at: Django writes its name before it begins, and OK behind it.
 fn failed_at(seen: &Observation) -> Option<String> {
-    let message = crate::diagnose::live::last_message(seen, LABEL)?;
+    let message = crate::causes::live::last_message(seen, LABEL)?;
     let line = message
         .lines()
         .filter_map(|line| line.split_once("Applying ").map(|(_, rest)| rest))

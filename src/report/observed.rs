@@ -3,8 +3,9 @@
 
 use super::conditions::{Context, Verdict, critical, of, verdict};
 use crate::{
-    diagnose::{Code, Component, Severity, live::Running},
+    causes::live::Running,
     flagsmith::env,
+    model::{Code, Component, Severity},
     observe::{JobOutcome, WorkloadState},
 };
 

@@ -21,13 +21,13 @@ use super::{Context, conditions, events, status::diagnoses};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     apply::Applied,
-    child::marks,
-    controller::{
+    causes::live,
+    model::{Code, Diagnosis, child::marks},
+    observe::{Object, Observation, database::QueueProbe},
+    runtime::{
         lease::Leadership,
         metrics::{Exported, ExportedQueue, Metrics},
     },
-    diagnose::{Code, Diagnosis, live},
-    observe::{Object, Observation, database::QueueProbe},
     validate::{Identity, Problem},
 };
 

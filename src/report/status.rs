@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{Context, conditions, migration};
 use crate::{
     api::{ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus},
-    diagnose::{Diagnosis, live::Running},
+    causes::live::Running,
+    model::Diagnosis,
     observe::WorkloadState,
 };
 

@@ -1,6 +1,7 @@
 //! The chain of timeouts: from the longest time of a request to every value between proxy and database.
 
-use super::{Front, Regime, Values};
+use super::{Front, Values};
+use crate::flagsmith::WorkerClass;
 use crate::{
     api::TimeoutsStatus,
     proxy::{Idle, Limit, Proxy},
@@ -57,7 +58,7 @@ pub struct Timeouts {
     /// What the proxy's read and send timeout is, or should be where the operator cannot set it.
     pub proxy_read: i32,
     /// How requests are handled.
-    pub regime: Regime,
+    pub regime: WorkerClass,
     /// Gunicorn's `--keep-alive`.
     pub keep_alive: i32,
     /// Gunicorn's `--graceful-timeout`.
@@ -89,7 +90,7 @@ impl Timeouts {
                 Limit::Seconds(seconds) => seconds,
                 Limit::Unlimited | Limit::Unknown => request.saturating_add(PROXY_MARGIN),
             },
-            regime: Regime::of(threads),
+            regime: WorkerClass::of(threads),
             keep_alive: keep_alive.unwrap_or_else(|| match front.proxy().map(|proxy| proxy.idle) {
                 Some(Idle::Shrinking(_)) => 0,
                 _ => self::keep_alive(proxy_idle),

@@ -4,50 +4,22 @@
 
 mod chain;
 mod front;
-mod recognise;
 pub mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use chain::{LIVENESS_PERIOD, Timeouts, liveness_failures};
 pub use front::{Annotation, Front, entry};
-pub use recognise::recognise;
 
+use crate::flagsmith::WorkerClass;
 use crate::{api::TimeoutsStatus, proxy::Limit};
-
-/// How Gunicorn's workers handle requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Regime {
-    /// One thread: a worker is killed in the middle of a request that takes longer than `--timeout`, and every
-    /// connection is closed after its response.
-    Sync,
-    /// Two threads or more (gthread): `--timeout` only watches that the process is alive, and connections are kept.
-    Threaded,
-}
-
-impl Regime {
-    /// Gunicorn replaces the worker class "sync" by "gthread" where there is more than one thread.
-    #[must_use]
-    pub const fn of(threads: i32) -> Self {
-        if threads > 1 { Self::Threaded } else { Self::Sync }
-    }
-
-    /// Gunicorn's name of the worker class.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sync => "sync",
-            Self::Threaded => "gthread",
-        }
-    }
-}
 
 /// The values that rules speak of, in seconds: computed ones, or those of a pod and a proxy that run. `None` is one
 /// that cannot be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Values {
     /// How requests are handled.
-    pub regime: Option<Regime>,
+    pub regime: Option<WorkerClass>,
     /// Gunicorn's `--timeout`; 0 switches it off.
     pub gunicorn_timeout: Option<i32>,
     /// Gunicorn's `--keep-alive`; 0 closes each connection after its response.

@@ -1,6 +1,7 @@
 //! What must hold between the timeouts, each with the reason.
 
-use super::{Regime, Values};
+use super::Values;
+use crate::flagsmith::WorkerClass;
 use crate::proxy::Limit;
 
 /// Seconds in which a pod's end reaches every proxy inside of the cluster: the endpoint is withdrawn at once, watches
@@ -112,7 +113,7 @@ impl Rule {
 
 fn keep_alive(values: &Values) -> Verdict {
     // Sync workers close every connection after its response.
-    if values.keep_alive == Some(0) || values.regime == Some(Regime::Sync) {
+    if values.keep_alive == Some(0) || values.regime == Some(WorkerClass::Sync) {
         return Verdict::Holds;
     }
     let verdict = match (values.proxy_idle, values.keep_alive) {

@@ -3,9 +3,10 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::{
-    Front, Timeouts, recognise,
+    Front, Timeouts,
     rules::{Rule, Verdict, check},
 };
+use crate::observe::recognise;
 use crate::{
     fixtures::{installation, observation, spec},
     observe::Observation,

@@ -13,8 +13,8 @@ use crate::{
         FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, SecretValueSource,
         TaskProcessorSpec,
     },
-    diagnose::Tool,
     flagsmith::Release,
+    validate::Tool,
 };
 
 /// Pods of the API when neither a number nor an autoscaler is given: two, so that one may be drained.

@@ -1,21 +1,23 @@
 //! The first step: the raw resource becomes an [`Installation`], or a list of everything that is wrong with it.
 
-mod database_url;
 mod installation;
+mod key;
 mod observed;
 mod pods;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod tool;
 
-pub use database_url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};
 pub use installation::{Database, Identity, Images, Installation, Replicas, Rollback, SecretKey};
+pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollBack, backup_name, database_label};
 pub use observed::{Pick, SCALED_TO_ZERO_ANNOTATION, Selection, Subject};
+pub use tool::{Change, Tool};
 
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentSpec, Mode, RETRY_MIGRATION_ANNOTATION},
-    diagnose::{Code, Component, Diagnosis},
     flagsmith::{OLDEST_SUPPORTED, Release},
+    model::{Code, Component, Diagnosis},
 };
 
 /// One thing in the specification that cannot work.
@@ -35,7 +37,7 @@ impl From<Problem> for Diagnosis {
     fn from(problem: Problem) -> Self {
         Self {
             code: problem.code,
-            severity: crate::diagnose::Severity::Critical,
+            severity: crate::model::Severity::Critical,
             component: Component::Operator,
             message: format!("{}: {}", problem.field, problem.message),
             evidence: Vec::new(),

@@ -9,12 +9,12 @@ use std::{
 };
 
 use flagsmith_operator::{
-    controller::metrics::Metrics,
     observe::{
         DatabaseProbe,
         database::{Databases, QueueProbe},
     },
-    validate::DatabaseUrl,
+    postgres::DatabaseUrl,
+    runtime::metrics::Metrics,
 };
 use futures::{StreamExt as _, stream};
 

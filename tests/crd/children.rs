@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
-    build::build,
-    decide::{MigrationKey, decide},
+    decide::decide,
     observe::{CloseLooks, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, database::Queues},
-    validate::{DatabaseIdentity, Installation, validate},
+    postgres::DatabaseIdentity,
+    resources::build,
+    validate::{Installation, MigrationKey, validate},
 };
 use kube::{
     Api, Client,

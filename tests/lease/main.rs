@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use flagsmith_operator::controller::lease::candidate::LEASE_DURATION;
+use flagsmith_operator::runtime::lease::candidate::LEASE_DURATION;
 use kube::api::DeleteParams;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};

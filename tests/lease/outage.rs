@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use flagsmith_operator::controller::{
+use flagsmith_operator::runtime::{
     client::{Wire, WireBody, connect_with},
     lease::candidate::RENEW_DEADLINE,
     metrics::Metrics,

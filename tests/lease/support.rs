@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flagsmith_operator::controller::{
+use flagsmith_operator::runtime::{
     client::connect,
     lease::{Leadership, Lease, LeaseSettings},
     metrics::Metrics,

@@ -9,10 +9,8 @@ use std::{
 
 use flagsmith_operator::{
     api::{self, FlagsmithDeployment},
-    controller::{
-        admin::{Admin, Sources},
-        heartbeat::Heartbeat,
-    },
+    controller::admin::{Admin, Sources},
+    runtime::heartbeat::Heartbeat,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{

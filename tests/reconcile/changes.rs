@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flagsmith_operator::{child::marks, observe::FRESH_WHILE_FAILING};
+use flagsmith_operator::{model::child::marks, observe::FRESH_WHILE_FAILING};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flagsmith_operator::controller::lease::LeaseSettings;
+use flagsmith_operator::runtime::lease::LeaseSettings;
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 use tokio::time::{Instant, sleep};

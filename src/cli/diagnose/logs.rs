@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::cli::failure::Failure;
-use crate::diagnose::{Component, Diagnosis, Investigation};
+use crate::{
+    causes::Investigation,
+    model::{Component, Diagnosis},
+};
 
 /// Large enough that reading a gigabyte is not a matter of system calls.
 const BUFFER: usize = 256 * 1024;

@@ -14,7 +14,7 @@ use super::{
     look::{LookArgs, look},
     output::Output,
 };
-use crate::diagnose::{Diagnosis, Severity};
+use crate::model::{Diagnosis, Severity};
 use logs::LogComponent;
 
 /// The arguments of `diagnose`.

@@ -7,7 +7,7 @@ use super::super::{
     look::{LookArgs, Sight, look_at},
 };
 use crate::{
-    diagnose::live::Running,
+    causes::live::Running,
     observe::{WorkloadState, discover::Found},
     validate::{Identity, Selection, Subject},
 };

@@ -13,8 +13,7 @@ use super::super::{
 };
 use crate::{
     api::FlagsmithDeployment,
-    build::Component,
-    child::marks,
+    model::{Component, child::marks},
     observe::{WorkloadState, discover::Found},
 };
 

@@ -12,13 +12,17 @@ use serde_json::{Value, json};
 use super::step::{Step, Write, steps};
 use crate::{
     apply::{covers, removable},
-    build::{Component, EMBEDDED_PORT, EMBEDDED_ROLE, build},
-    child::{Child, Kind},
+    causes::live,
     decide::{Gate, GeneratedSecret, Plan, decide},
-    diagnose::{Code, Diagnosis, live},
+    model::{
+        Code, Component, Diagnosis,
+        child::{Child, Kind},
+    },
     observe::{JobOutcome, JobState, Observation, SecretState, WorkloadState},
+    postgres::DatabaseIdentity,
     report::{self, migration},
-    validate::{Database, DatabaseIdentity, Installation},
+    resources::{EMBEDDED_PORT, EMBEDDED_ROLE, build},
+    validate::{Database, Installation},
 };
 
 /// More passes than any installation takes: a rollback with a backup takes twelve. A defect must not loop.
@@ -189,7 +193,7 @@ impl<'a> Future<'a> {
         let Ok(job) = serde_json::from_value::<Job>(body.clone()) else {
             return;
         };
-        let backup = label(body, crate::child::marks::COMPONENT) == Some(Component::Backup.as_str());
+        let backup = label(body, crate::model::child::marks::COMPONENT) == Some(Component::Backup.as_str());
         let state = self.completed(JobState::from(&job));
         if backup {
             self.seen.backups.push(state);

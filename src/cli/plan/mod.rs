@@ -24,8 +24,7 @@ use super::{
 };
 use crate::{
     api::FlagsmithDeployment,
-    child::Kind,
-    diagnose::Diagnosis,
+    model::{Diagnosis, child::Kind},
     observe::{Object, Watched, Watches},
     validate::{Installation, Wanted, validate},
 };

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::FlagsmithDeployment,
-    diagnose::{Diagnosis, Severity},
+    model::{Diagnosis, Severity},
     observe::{DatabaseProbe, Observation, Preflight, SecretState},
 };
 

@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use crate::{
     apply::{covers, differences},
-    build::Component,
-    child::{Child, Kind, marks},
     decide::{GeneratedSecret, Plan},
-    diagnose::{Code, Diagnosis, Severity},
+    model::{
+        Code, Component, Diagnosis, Severity,
+        child::{Child, Kind, marks},
+    },
     observe::{JobState, Observation},
     validate::Installation,
 };
@@ -337,7 +338,7 @@ impl Step {
     /// The migration has failed already.
     pub fn failed(diagnoses: &[Diagnosis]) -> Self {
         let cause = diagnoses.iter().find(|it| {
-            it.component == crate::diagnose::Component::Migrations && it.severity == Severity::Critical
+            it.component == crate::model::Component::Migrations && it.severity == Severity::Critical
         });
         Self {
             title: cause.map_or_else(

@@ -101,7 +101,7 @@ async fn dead_when_no_task_runs() {
         readiness: Readiness::new(),
         metrics: Metrics::new(),
     };
-    tokio::time::advance(super::super::heartbeat::STUCK_AFTER + SECOND).await;
+    tokio::time::advance(crate::runtime::heartbeat::STUCK_AFTER + SECOND).await;
     let answer = livez(State(sources.clone())).await;
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     sources.heartbeat.beat();

@@ -4,11 +4,12 @@ use rstest::rstest;
 
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
-    decide::{Gate, GateInput, MigrationKey, gate::decide},
-    diagnose::Code,
+    decide::{Gate, GateInput, gate::decide},
     fixtures::{database, installation, minimal},
     flagsmith::Release,
+    model::Code,
     observe::{JobOutcome, JobState},
+    validate::MigrationKey,
 };
 
 /// What a gate is decided from, owned.

@@ -10,8 +10,8 @@ use super::scene::{
 };
 use crate::{
     decide::{Gate, GeneratedSecret, decide},
-    diagnose::Code,
     fixtures::observation,
+    model::Code,
     observe::{JobOutcome, JobState, Observation, PodProblem, PodSummary, SecretState, WorkloadState},
     validate::Installation,
 };

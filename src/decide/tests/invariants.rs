@@ -3,11 +3,7 @@
 use proptest::prelude::*;
 
 use super::world::{VERSIONS, World};
-use crate::{
-    decide::{Direction, Gate},
-    diagnose::Code,
-    observe::JobOutcome,
-};
+use crate::{decide::Gate, migration::Direction, model::Code, observe::JobOutcome};
 
 /// Passes and steps of Kubernetes after which everything has settled: the longest way is a failed migration, a
 /// retry, a downgrade and three components to roll.

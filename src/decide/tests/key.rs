@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::{
     api::MigrationOperation,
-    decide::{MigrationKey, RollBack, database_label},
     fixtures::{database, installation, minimal, spec},
-    validate::{DatabaseIdentity, DatabaseUrl, Installation},
+    postgres::{DatabaseIdentity, DatabaseUrl},
+    validate::{Installation, MigrationKey, RollBack, database_label},
 };
 
 fn key(installation: &Installation, database: &DatabaseIdentity) -> MigrationKey {

@@ -8,11 +8,12 @@ use serde_json::json;
 use super::scene::{NEW, NEW_IMAGE, OLD, OLD_IMAGE, failed, job, key, pod, rolled_out, runs, shape, wanted};
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
-    decide::{Direction, Gate, RollBack, Undo, backup_name, decide, direction},
-    diagnose::Code,
+    decide::{Gate, decide},
     flagsmith::Release,
+    migration::{Direction, Undo, direction},
+    model::Code,
     observe::{JobOutcome, JobState, Observation},
-    validate::Installation,
+    validate::{Installation, RollBack, backup_name},
 };
 
 fn at(second: i64) -> Timestamp {

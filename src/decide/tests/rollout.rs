@@ -10,8 +10,8 @@ use super::scene::{
 use crate::{
     api::MigrationStatus,
     decide::{Gate, decide},
-    diagnose::Code,
     fixtures::observation,
+    model::Code,
     observe::{JobOutcome, Observation, PodSummary, SecretState},
 };
 

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
-    decide::{MigrationKey, Plan, Workload},
-    diagnose::{Code, Component, Diagnosis, Severity},
+    decide::{Plan, Workload},
     fixtures::{self, database, installation, observation, spec},
+    model::{Code, Component, Diagnosis, Severity},
     observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
-    validate::Installation,
+    validate::{Installation, MigrationKey},
 };
 
 pub(super) const OLD: &str = "2.260.0";

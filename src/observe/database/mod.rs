@@ -20,8 +20,8 @@ use preflight::Preflight;
 
 use super::{DatabaseProbe, FRESH_WHILE_FAILING, ProbeFailure, ProbeFailureKind};
 use crate::{
-    controller::metrics::Metrics,
-    validate::{DatabaseIdentity, DatabaseUrl},
+    postgres::{DatabaseIdentity, DatabaseUrl},
+    runtime::metrics::Metrics,
 };
 
 /// The server's version, and whether writes would fail.

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{ProbeFailure, ProbeFailureKind};
-use crate::validate::DatabaseUrl;
+use crate::postgres::DatabaseUrl;
 
 /// How long a whole session may take, from the first packet to the last answer: a database that does not answer
 /// within five seconds is as good as away for a request, and a pass must not hang on it.

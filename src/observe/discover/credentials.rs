@@ -10,7 +10,8 @@ use crate::{
         ConfigMaps, ProcessorDatabases, SecretState, Secrets,
         secrets::{Read, Reader, Url as ReadUrl, identity, usable},
     },
-    validate::{DatabaseIdentity, DatabaseUrl, SecretKey},
+    postgres::{DatabaseIdentity, DatabaseUrl},
+    validate::SecretKey,
 };
 
 /// The port of PostgreSQL when nothing else is said (`DJANGO_DB_PORT` of Flagsmith's settings).

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 
 use super::{Found, Objects, Selected};
 use crate::{
-    build::Component,
+    model::Component,
     observe::{ConfigMaps, ContainerState, JobState, MigratorRun, WorkloadState},
 };
 

@@ -30,9 +30,8 @@ use super::{
 };
 use crate::{
     api::FlagsmithDeploymentStatus,
-    diagnose::Tool,
     flagsmith::{OLDEST_SUPPORTED, env},
-    validate::{Database, Installation, SecretKey, Selection, Subject},
+    validate::{Database, Installation, SecretKey, Selection, Subject, Tool},
 };
 
 /// What was found of an installation, and what it would be as a specification.

@@ -25,7 +25,7 @@ use super::{
     super::{news::Urgency, watch::Trigger, workload::sets_replicas},
     Objects,
 };
-use crate::{api::FlagsmithDeployment, child::Kind, validate::Identity};
+use crate::{api::FlagsmithDeployment, model::child::Kind, validate::Identity};
 
 /// Objects in one page of a list.
 const PAGE_SIZE: u32 = 250;

@@ -16,7 +16,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::child::Kind;
+use crate::model::child::Kind;
 
 /// Objects of one kind that are looked at: more than a namespace with a Flagsmith in it has.
 const LIMIT: u32 = 1000;

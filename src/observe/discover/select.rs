@@ -16,8 +16,7 @@ use kube::{
 
 use super::Objects;
 use crate::{
-    build::Component,
-    child::marks,
+    model::{Component, child::marks},
     observe::{FrontSeen, PodSummary},
     validate::{Pick, Selection},
 };

@@ -135,10 +135,7 @@ fn components_are_found_by_name_or_labels(#[case] api: Pick) {
         found
             .installation
             .tool
-            .change(&[crate::diagnose::Change::Replicas(
-                crate::diagnose::Component::Api,
-                3
-            )]),
+            .change(&[crate::validate::Change::Replicas(crate::model::Component::Api, 3)]),
         "kubectl -n prod scale deployment flagsmith-api --replicas=3"
     );
 }

@@ -2,8 +2,9 @@
 
 use super::{Context, Verdict, critical, of, verdict};
 use crate::{
+    causes::live,
     decide::Gate,
-    diagnose::{Component, live},
+    model::Component,
     observe::{DatabaseProbe, WorkloadState, database::QueueProbe},
     report::observed,
 };

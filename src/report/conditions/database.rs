@@ -2,7 +2,8 @@
 
 use super::{Context, Verdict, critical, of, verdict};
 use crate::{
-    diagnose::{Code, Component, live},
+    causes::live,
+    model::{Code, Component},
     observe::{DatabaseProbe, SecretState},
     validate::Database,
 };

@@ -4,7 +4,7 @@ use super::{Context, Verdict, critical, of, verdict};
 use crate::{
     api::MigrationOperation,
     decide::Gate,
-    diagnose::{Code, Component},
+    model::{Code, Component},
     observe::JobState,
     report::{migration, observed},
 };

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::front;
 use crate::{
     decide::Plan,
-    diagnose::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Diagnosis, Severity},
     observe::Observation,
     validate::Installation,
 };

@@ -3,7 +3,7 @@
 use super::{Context, Verdict, of, verdict};
 use crate::{
     decide::Gate,
-    diagnose::{Code, Component, Severity},
+    model::{Code, Component, Severity},
     observe::WorkloadState,
     report::observed,
 };

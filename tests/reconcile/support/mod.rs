@@ -51,7 +51,7 @@ pub async fn config() -> Config {
 /// A client of the test itself, which no fault touches; the CRD is there.
 pub async fn client() -> Client {
     static CRD: OnceCell<()> = OnceCell::const_new();
-    flagsmith_operator::controller::client::install_crypto();
+    flagsmith_operator::runtime::client::install_crypto();
     let client = Client::try_from(config().await).unwrap();
     CRD.get_or_init(|| install_crd(client.clone())).await;
     client

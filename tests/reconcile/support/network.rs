@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use flagsmith_operator::controller::client::{Wire, WireBody};
+use flagsmith_operator::runtime::client::{Wire, WireBody};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use flagsmith_operator::{
     controller::{
-        client::connect_with,
-        lease::LeaseSettings,
-        metrics::Metrics,
         readiness::Readiness,
         run::{Settings, run},
     },
     observe::Scope,
+    runtime::{client::connect_with, lease::LeaseSettings, metrics::Metrics},
 };
 use kube::Config;
 use tokio::{

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use flagsmith_operator::child::{Kind, marks};
+use flagsmith_operator::model::child::{Kind, marks};
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::{
     Api,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flagsmith_operator::child::Kind;
+use flagsmith_operator::model::child::Kind;
 use kube::{
     Api,
     core::{ApiResource, DynamicObject, GroupVersionKind},

@@ -10,15 +10,17 @@ use jiff::Timestamp;
 
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult},
-    decide::{Direction, Gate, MigrationKey, Plan, Workload, backup_name, decide, direction},
-    diagnose::{Code, Component, Diagnosis, Severity},
+    decide::{Gate, Plan, Workload, decide},
     fixtures,
     flagsmith::Release,
+    migration::{Direction, direction},
+    model::{Code, Component, Diagnosis, Severity},
     observe::{
         JobOutcome, JobState, Observation, Pending, PodProblem, PodSummary, SecretState, WorkloadState,
     },
+    postgres::DatabaseIdentity,
     report::{self, migration},
-    validate::{DatabaseIdentity, Installation, Rollback},
+    validate::{Installation, MigrationKey, Rollback, backup_name},
 };
 
 pub(super) const VERSIONS: [&str; 3] = ["2.250.0", "2.260.0", "2.265.0"];

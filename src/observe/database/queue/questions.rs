@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 
 use super::{Blocker, Connections, LastRun, Lock, Queue, Recurring, Runs, Session};
 use crate::{
-    diagnose::redact::redact,
+    model::redact::redact,
     observe::{ProbeFailure, ProbeFailureKind},
 };
 

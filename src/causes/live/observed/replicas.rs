@@ -1,0 +1,95 @@
+//! Who decides the number of pods.
+
+use super::{Code, Component, Diagnosis, Severity, diagnosis};
+use crate::{
+    observe::{Observation, WorkloadState},
+    validate::{Change, Installation},
+};
+
+pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+    [
+        (Component::Api, &seen.api),
+        (Component::TaskProcessor, &seen.task_processor),
+        (Component::Frontend, &seen.frontend),
+    ]
+    .into_iter()
+    .filter_map(|(component, state)| Some((component, state.as_ref()?)))
+    .flat_map(|(component, state)| {
+        let contested = contested(installation, seen, component, state);
+        contested
+            .into_iter()
+            .chain(none_wanted(installation, component, state))
+    })
+    .collect()
+}
+
+/// An autoscaler, and a manifest that sets the number too.
+fn contested(
+    installation: &Installation,
+    seen: &Observation,
+    component: Component,
+    state: &WorkloadState,
+) -> Option<Diagnosis> {
+    if !seen.foreign_autoscalers.contains(&state.name) || state.replicas_set_by.is_empty() {
+        return None;
+    }
+    // One pod is also what the API server makes of a manifest without a number, in the name of who applied it.
+    let (severity, unsure) = if state.desired > 1 {
+        (Severity::Warning, "")
+    } else {
+        (
+            Severity::Info,
+            " Where the manifest has no number any more nothing is left to do: this goes away when the autoscaler decides the next time.",
+        )
+    };
+    Some(diagnosis(
+        Code::ReplicasContested,
+        severity,
+        component,
+        format!(
+            "An autoscaler and a manifest both set the number of pods of the {}: each upgrade or sync sets it back, also in the middle of a peak.{unsure}",
+            component.as_str()
+        ),
+        vec![
+            format!("a HorizontalPodAutoscaler targets Deployment {}", state.name),
+            format!(
+                "spec.replicas of Deployment {} is set by {}",
+                state.name,
+                state.replicas_set_by.join(", ")
+            ),
+        ],
+        installation.tool.change(&[Change::LeaveReplicas(component)]),
+    ))
+}
+
+/// No pods, and nobody said that this is intended. The task processor has a cause of its own.
+fn none_wanted(
+    installation: &Installation,
+    component: Component,
+    state: &WorkloadState,
+) -> Option<Diagnosis> {
+    if state.desired > 0 || state.resting || component == Component::TaskProcessor {
+        return None;
+    }
+    let namespace = &installation.identity.namespace;
+    Some(diagnosis(
+        Code::ScaledToZero,
+        if component == Component::Api {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        },
+        component,
+        format!(
+            "No pod of the {} is wanted, so nothing serves.",
+            component.as_str()
+        ),
+        vec![format!("Deployment {}: spec.replicas is 0", state.name)],
+        format!(
+            "{}; or, if it is intended: kubectl -n {namespace} annotate deployment {} {}=intended",
+            installation.tool.change(&[Change::Replicas(component, 1)]),
+            state.name,
+            crate::validate::SCALED_TO_ZERO_ANNOTATION,
+        ),
+    ))
+}

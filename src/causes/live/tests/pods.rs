@@ -1,0 +1,123 @@
+//! Pods in trouble, and their probes.
+
+use jiff::SignedDuration;
+use rstest::rstest;
+
+use super::{codes, of, pod, running, waiting};
+use crate::fixtures::observation;
+use crate::model::Code;
+use crate::observe::{CloseLooks, ContainerRun, JobState, Observation, PodProblem, Warning};
+
+#[rstest]
+#[case("api", unschedulable(60), Code::PodUnschedulable)]
+#[case("migrations", unschedulable(60), Code::MigrationPodUnschedulable)]
+#[case("api", waiting("ImagePullBackOff"), Code::ImagePullFailed)]
+#[case("migrations", waiting("ErrImagePull"), Code::MigrationImagePullFailed)]
+#[case("api", waiting("CreateContainerConfigError"), Code::ContainerConfigError)]
+#[case("api", waiting("CreateContainerError"), Code::CrashLooping)]
+#[case("task-processor", PodProblem::OutOfMemory { restarts: 2, limit: Some("1Gi".to_owned()) }, Code::ContainerOutOfMemory)]
+#[case("migrations", PodProblem::OutOfMemory { restarts: 0, limit: None }, Code::MigrationOutOfMemory)]
+#[case("api", PodProblem::CrashLoop { restarts: 7, exit_code: Some(3), reason: None, message: None }, Code::CrashLooping)]
+fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case] code: Code) {
+    let seen = Observation {
+        pods: vec![pod(component, vec![problem])],
+        // A migration's pods count while it is under way.
+        jobs: Vec::from_iter((component == "migrations").then(JobState::default)),
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found), [code]);
+    assert!(!found.first().unwrap().remedy.is_empty());
+}
+
+fn unschedulable(seconds: i64) -> PodProblem {
+    let since = observation().now - SignedDuration::from_secs(seconds);
+    PodProblem::Unschedulable {
+        message: "0/3 nodes".to_owned(),
+        since: Some(since),
+    }
+}
+
+#[test]
+fn a_pod_that_waits_for_its_volume_is_no_alarm() {
+    let seen = Observation {
+        pods: vec![pod("api", vec![unschedulable(5)])],
+        ..running()
+    };
+    assert_eq!(of(&seen), []);
+}
+
+#[test]
+fn last_words_are_shown_without_secrets() {
+    let message = "OperationalError: connection to postgresql://app:hunter2secret@db/flags failed".to_owned();
+    let problem = PodProblem::CrashLoop {
+        restarts: 1,
+        exit_code: Some(1),
+        reason: None,
+        message: Some(message),
+    };
+    let found = of(&Observation {
+        pods: vec![pod("api", vec![problem])],
+        ..running()
+    });
+    let shown = format!("{found:?}");
+    assert!(
+        shown.contains("OperationalError") && !shown.contains("hunter2secret"),
+        "{shown}"
+    );
+}
+
+#[rstest]
+#[case::not_answering(
+    "Readiness probe failed: HTTP probe failed with statuscode: 500",
+    0,
+    60,
+    Some(Code::ProbeFailing)
+)]
+#[case::still_starting("Startup probe failed: connection refused", 0, 20, None)]
+#[case::killed(
+    "Liveness probe failed: context deadline exceeded",
+    2,
+    20,
+    Some(Code::LivenessProbeKilling)
+)]
+#[case::about_to_be_killed(
+    "Liveness probe failed: context deadline exceeded",
+    0,
+    60,
+    Some(Code::ProbeFailing)
+)]
+fn probes_that_fail(
+    #[case] message: &str,
+    #[case] restarts: i32,
+    #[case] age: i64,
+    #[case] expected: Option<Code>,
+) {
+    let mut unready = pod("api", vec![]);
+    unready.ready = false;
+    unready.containers = vec![ContainerRun {
+        name: "flagsmith".to_owned(),
+        init: false,
+        restarts,
+        running_since: Some(observation().now - SignedDuration::from_secs(age)),
+        failed: None,
+        ready: false,
+    }];
+    let seen = Observation {
+        close_looks: CloseLooks {
+            logs: Vec::new(),
+            warnings: vec![Warning {
+                pod: unready.name.clone(),
+                reason: "Unhealthy".to_owned(),
+                message: message.to_owned(),
+            }],
+        },
+        pods: vec![unready],
+        ..running()
+    };
+    let found = of(&seen);
+    assert_eq!(codes(&found).first().copied(), expected, "{found:#?}");
+    for diagnosis in &found {
+        assert!(diagnosis.evidence[0].contains(message), "{found:#?}");
+    }
+}

@@ -1,0 +1,340 @@
+//! From everything seen to the few causes behind it: what was overcome goes, consequences become evidence,
+//! the most likely cause comes first.
+
+use super::case::{Case, Seen, Sighting};
+use super::failure::Stage;
+use super::forks::ends_that_closed;
+use super::life::Life;
+use super::words::times;
+use super::workloads::KILLED_CONTAINER;
+use super::{Finding, gunicorn, hosts, tasks};
+use crate::{
+    causes::catalogue,
+    model::{Code, Component, Severity},
+};
+
+/// The most pieces of evidence of one diagnosis.
+const EVIDENCE: usize = 6;
+
+/// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
+const HEALTH_QUIET_SECONDS: i64 = 30;
+
+/// The causes of a case, the most likely first.
+#[must_use]
+pub fn conclude(case: &Case) -> Vec<Finding> {
+    let standing: Vec<&Sighting> = case
+        .sightings
+        .iter()
+        .filter(|sighting| !is_overcome(case, sighting))
+        .collect();
+    let mut findings: Vec<Finding> = Vec::new();
+    if let Some(finding) = connection(case, &standing) {
+        findings.push(finding);
+    }
+    for sighting in standing.iter().filter(|sighting| !sighting.code.is_connection()) {
+        let explained = (sighting.cause.explain)(case, sighting);
+        merge(
+            &mut findings,
+            Finding {
+                explained,
+                evidence: evidence(sighting),
+            },
+        );
+    }
+    findings.extend(gunicorn::conclude(case));
+    findings.extend(tasks::conclude(case));
+    findings.extend(hosts::conclude(case));
+    drop_consequences(case, &mut findings);
+    tasks::conclude_coordinator(case, &mut findings);
+    findings.sort_by_key(rank);
+    findings
+}
+
+/// Whether what came later in the same log shows that a failure is over and cost nothing.
+fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
+    let Some(life) = case.life(sighting.source) else {
+        return false;
+    };
+    let last = sighting.last.line;
+    // What an exception ended whose beginning is not in the log: a process only if nothing comes after it. The same
+    // for every error of Node.js: Express prints the error of a request and goes on.
+    let unknown_end =
+        sighting.torn || case.component == Component::Frontend && sighting.subject.form == "crash";
+    if unknown_end && sighting.code == Code::CrashLooping && life.last_line > last && life.node_ended < last {
+        return true;
+    }
+    // Gunicorn tries the port five times.
+    if sighting.subject.form == "port" {
+        return life.up > last;
+    }
+    if sighting.subject.form == KILLED_CONTAINER {
+        return !died_of_a_kill(life);
+    }
+    if sighting.subject.form == "health" {
+        let quiet = life
+            .last_time
+            .zip(sighting.last.time)
+            .map_or(0, |(end, last)| end.seconds_since(last));
+        return quiet >= HEALTH_QUIET_SECONDS;
+    }
+    match sighting.stage {
+        Stage::Wait => {
+            life.connected > last && sighting.code != Code::MigrationsPending
+                || life.caught_up > last
+                || life.up > last
+        }
+        Stage::Boot => life.up > last,
+        // Another migrator's success in the same log is no success of this one: a new run has to begin first.
+        Stage::Migrate => {
+            life.runs
+                .iter()
+                .any(|run| run.line > last && Some(run.line) != sighting.run)
+                && life.migrated > last
+                || life.up > last
+        }
+        Stage::Serve => sighting.count == 1 && sighting.code.is_connection() && life.served > last,
+    }
+}
+
+/// Whether a container that ended with SIGKILL was Flagsmith's and at work: `docker compose stop` kills what does not
+/// end in time, and a service that is none of Flagsmith's is none of this case.
+fn died_of_a_kill(life: &Life) -> bool {
+    match life.runs.last() {
+        Some(run) if life.up == 0 => run.current.is_some(),
+        _ => life.up > 0 && life.stopping.is_none(),
+    }
+}
+
+/// One finding for all failures to talk to the database.
+fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
+    let mut failures: Vec<&Sighting> = standing
+        .iter()
+        .copied()
+        .filter(|sighting| sighting.code.is_connection())
+        .collect();
+    failures.sort_by_key(|sighting| (sighting.first.input, sighting.first.line));
+    let is_lost = |sighting: &&&Sighting| sighting.code == Code::DatabaseConnectionLost;
+    let is_vague = |sighting: &&Sighting| sighting.subject.form == "gave-up";
+    // The state at the end is what is to be repaired, but a vague line never explains a telling one.
+    let latest = failures
+        .iter()
+        .filter(|sighting| !is_lost(sighting) && !is_vague(sighting))
+        .max_by_key(|sighting| (sighting.last.input, sighting.last.line));
+    let lost = failures.iter().find(is_lost);
+    let primary = match (lost, latest) {
+        // A connection broke, the server refused for a while, and then it went on: the break is the story.
+        (Some(lost), Some(latest))
+            if lost.source == latest.source
+                && lost.first.line < latest.first.line
+                && super::words::overcome(case, latest) =>
+        {
+            lost
+        }
+        (_, Some(latest)) => latest,
+        (Some(lost), None) => lost,
+        (None, None) => failures.first()?,
+    };
+    // That it gave up says nothing where the log tells why.
+    let told = |other: &&Sighting| {
+        matches!(
+            other.code,
+            Code::DatabaseUrlInvalid | Code::DatabaseDiskFull | Code::DatabaseReadOnly
+        )
+    };
+    if is_vague(primary) && standing.iter().any(told) {
+        return None;
+    }
+    let mut explained = (primary.cause.explain)(case, primary);
+    if primary.first.message.contains("\n\"") {
+        explained.remedy.insert_str(
+            0,
+            "A name in that message ends with a line break: write the Secret's value without one (kubectl create secret generic … --from-literal, printf %s instead of echo). ",
+        );
+    }
+    if let Some(course) = is_past(case, primary, &failures) {
+        explained.message.push_str(&course);
+        explained.severity = Some(Severity::Warning);
+    }
+    let mut evidence = evidence(primary);
+    for other in failures.iter().filter(|other| !std::ptr::eq(**other, *primary)) {
+        evidence.push(other.first.clone());
+    }
+    Some(Finding {
+        explained,
+        evidence: distinct(evidence),
+    })
+}
+
+/// How an outage went that requests met and that is over, where its cause passes by itself. A lost connection has words
+/// of its own for that.
+fn is_past(case: &Case, primary: &Sighting, failures: &[&Sighting]) -> Option<String> {
+    let passes = matches!(
+        primary.code,
+        Code::DatabaseStarting | Code::DatabaseUnreachable | Code::DatabaseHostNotFound
+    );
+    let life = case.life(primary.source)?;
+    let mine = failures.iter().filter(|other| other.source == primary.source);
+    let last = mine.max_by_key(|other| other.last.line)?;
+    let quiet = life.last_time?.seconds_since(last.last.time?);
+    // A task processor asks every half second; an API shows by its answers that the database is back.
+    let back = case.component == Component::TaskProcessor || life.served > last.last.line;
+    let over = passes
+        && back
+        && failures.iter().all(|other| other.stage == Stage::Serve)
+        && quiet >= HEALTH_QUIET_SECONDS;
+    over.then(|| {
+        let seconds = last.last.time.zip(primary.first.time);
+        let within = seconds
+            .map(|(last, first)| last.seconds_since(first))
+            .filter(|seconds| *seconds > 0)
+            .map_or_else(String::new, |seconds| format!(" within {seconds} s"));
+        format!(
+            " That is over: it happened {}{within}, and not in the {quiet} s after that.",
+            times(failures.iter().map(|other| other.count).sum())
+        )
+    })
+}
+
+fn evidence(sighting: &Sighting) -> Vec<Seen> {
+    let mut evidence = vec![sighting.first.clone()];
+    if sighting.count > 1 {
+        evidence.push(sighting.last.clone());
+    } else {
+        evidence.extend(sighting.others.iter().cloned());
+    }
+    distinct(evidence)
+}
+
+fn distinct(evidence: Vec<Seen>) -> Vec<Seen> {
+    let mut kept: Vec<Seen> = Vec::new();
+    for seen in evidence {
+        if kept.len() < EVIDENCE
+            && !kept
+                .iter()
+                .any(|known| (known.input, known.line) == (seen.input, seen.line))
+        {
+            kept.push(seen);
+        }
+    }
+    kept
+}
+
+/// Several sightings of one code with the same words are one finding; with other words the evidence is added.
+fn merge(findings: &mut Vec<Finding>, new: Finding) {
+    match findings
+        .iter_mut()
+        .find(|known| known.explained.code == new.explained.code)
+    {
+        Some(known) => {
+            let mut evidence = std::mem::take(&mut known.evidence);
+            evidence.extend(new.evidence);
+            known.evidence = distinct(evidence);
+        }
+        None => findings.push(new),
+    }
+}
+
+/// A general finding says nothing where a particular one stands; a stalled queue follows from a broken database.
+fn drop_consequences(case: &Case, findings: &mut Vec<Finding>) {
+    let has = |findings: &[Finding], test: &dyn Fn(Code) -> bool| {
+        findings.iter().any(|finding| test(finding.explained.code))
+    };
+    let general = |code: Code| matches!(code, Code::MigrationFailed | Code::CrashLooping);
+    if has(findings, &|code| !general(code)) {
+        findings.retain(|finding| !general(finding.explained.code));
+    }
+    let broken = |code: Code| {
+        code.is_connection()
+            || matches!(
+                code,
+                Code::TaskProcessorReleaseBroken
+                    | Code::TaskUnregistered
+                    | Code::MigrationsPending
+                    | Code::DatabaseReadOnly
+                    | Code::DatabaseDiskFull
+            )
+    };
+    if has(findings, &broken) {
+        findings.retain(|finding| {
+            !matches!(
+                finding.explained.code,
+                Code::TaskQueueStalled | Code::TasksFailing
+            )
+        });
+    }
+    // A worker that Gunicorn ended for a slow request took a connection with it that others had inherited.
+    let slow = |code: Code| code == Code::GunicornWorkerTimeout;
+    let lost = |sighting: &&Sighting| sighting.code == Code::DatabaseConnectionLost;
+    let inherited = case.sightings.iter().find(lost);
+    if has(findings, &slow) && inherited.is_some_and(|lost| ends_that_closed(case, lost).is_some()) {
+        absorb(findings, Code::DatabaseConnectionLost, slow);
+    }
+    // A failover breaks connections, and a server whose disk is full restarts: what lasts is the cause.
+    let unwritable = |code: Code| matches!(code, Code::DatabaseReadOnly | Code::DatabaseDiskFull);
+    if has(findings, &unwritable) {
+        absorb(findings, Code::DatabaseConnectionLost, unwritable);
+    }
+    // A server that cannot write its log stops, and recovers over and over: what follows a full disk is its doing.
+    let full = |code: Code| code == Code::DatabaseDiskFull;
+    for stopped in [Code::DatabaseStarting, Code::DatabaseUnreachable] {
+        if follows(findings, stopped, Code::DatabaseDiskFull) {
+            absorb(findings, stopped, full);
+        }
+    }
+    // A task processor that fails to migrate migrates as well; the failure is the news.
+    if has(findings, &|code| code.as_str().starts_with("Migration")) {
+        findings.retain(|finding| finding.explained.code != Code::TaskProcessorMigratesItself);
+    }
+}
+
+/// Whether one finding began after the other, in the same log.
+fn follows(findings: &[Finding], later: Code, earlier: Code) -> bool {
+    let start = |code: Code| {
+        let finding = findings.iter().find(|finding| finding.explained.code == code)?;
+        let places = finding.evidence.iter().map(|seen| (seen.input, seen.line));
+        places.min()
+    };
+    match (start(later), start(earlier)) {
+        (Some(later), Some(earlier)) => later.0 == earlier.0 && later.1 > earlier.1,
+        _ => false,
+    }
+}
+
+/// Makes a consequence evidence of its cause.
+fn absorb(findings: &mut Vec<Finding>, consequence: Code, cause: impl Fn(Code) -> bool) {
+    let position = findings
+        .iter()
+        .position(|finding| finding.explained.code == consequence);
+    let evidence = position
+        .map(|index| findings.remove(index).evidence)
+        .unwrap_or_default();
+    if let Some(cause) = findings.iter_mut().find(|finding| cause(finding.explained.code)) {
+        cause.evidence.extend(evidence);
+        cause.evidence = distinct(std::mem::take(&mut cause.evidence));
+    }
+}
+
+/// The order of findings: severity, then what explains others, then where it began.
+fn rank(finding: &Finding) -> (Severity, usize, u16, u64) {
+    let code = finding.explained.code;
+    let family = Code::ALL
+        .iter()
+        .position(|known| *known == code)
+        .unwrap_or(usize::MAX);
+    let first = finding.evidence.first();
+    (
+        severity(finding),
+        family,
+        first.map_or(0, |seen| seen.input),
+        first.map_or(0, |seen| seen.line),
+    )
+}
+
+/// The severity of a finding: its own, or the catalogue's.
+#[must_use]
+pub fn severity(finding: &Finding) -> Severity {
+    finding
+        .explained
+        .severity
+        .unwrap_or_else(|| catalogue::entry(finding.explained.code).severity)
+}

@@ -1,0 +1,198 @@
+//! The migration waited for somebody else and was stopped.
+
+use crate::causes::rules::case::{Case, Sighting};
+use crate::causes::rules::failure::{Failure, Stage, Subject};
+use crate::causes::rules::words::{progress, the_migration};
+use crate::causes::rules::{Cause, Explained};
+use crate::model::Code;
+
+pub const MIGRATION_LOCK_TIMEOUT: Cause = Cause {
+    code: Code::MigrationLockTimeout,
+    recognise: lock_timeout,
+    explain: explain_lock_timeout,
+};
+pub const MIGRATION_STATEMENT_TIMEOUT: Cause = Cause {
+    code: Code::MigrationStatementTimeout,
+    recognise: statement_timeout,
+    explain: explain_statement_timeout,
+};
+pub const MIGRATION_DEADLOCK: Cause = Cause {
+    code: Code::MigrationDeadlock,
+    recognise: deadlock,
+    explain: explain_deadlock,
+};
+
+const HOLDERS: &str = "SELECT pid, application_name, state, xact_start, left(query, 80) FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start LIMIT 10;";
+
+/// What an index that is built CONCURRENTLY leaves behind; other migrations are rolled back as a whole.
+fn left(sighting: &Sighting) -> &'static str {
+    if sighting.concurrent_index {
+        "it builds an index CONCURRENTLY, so an invalid one may be left (SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; then DROP INDEX)"
+    } else {
+        "nothing of it was applied"
+    }
+}
+
+fn lock_timeout(failure: &Failure<'_>) -> Option<Subject> {
+    if failure.stage != Stage::Migrate {
+        return None;
+    }
+    if failure.is(&["LockNotAvailable"]) || failure.is_database() && failure.says("due to lock timeout") {
+        let form = if failure.says("could not obtain lock") {
+            "nowait"
+        } else {
+            "timeout"
+        };
+        let detail = failure
+            .message
+            .lines()
+            .find(|line| line.contains("relation") || line.starts_with("CONTEXT"));
+        return Some(Subject {
+            form,
+            detail: detail.map(str::to_owned),
+            ..Subject::default()
+        });
+    }
+    None
+}
+
+fn explain_lock_timeout(case: &Case, sighting: &Sighting) -> Explained {
+    let how = if sighting.subject.form == "nowait" {
+        "needs a lock that another session holds, and does not wait for it"
+    } else {
+        "waited for a lock that another session holds, for as long as lock_timeout allows, and gave up"
+    };
+    Explained::new(
+        Code::MigrationLockTimeout,
+        format!(
+            "{} {how}; {}.{}",
+            the_migration(case, sighting),
+            left(sighting),
+            progress(case, sighting)
+        ),
+        format!(
+            "While it waits, see who holds the lock: SELECT pid, pg_blocking_pids(pid), wait_event_type, left(query, 80) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0; or the oldest transactions: {HOLDERS} End the holder (SELECT pg_terminate_backend(PID);) or stop the task processor for the upgrade, then migrate again. lock_timeout is set in DATABASE_URL (?options=-c%20lock_timeout%3D…) or for the role."
+        ),
+    )
+}
+
+fn statement_timeout(failure: &Failure<'_>) -> Option<Subject> {
+    if failure.stage != Stage::Migrate || !failure.is_database() {
+        return None;
+    }
+    if failure.says("due to user request") {
+        return Some(Subject::form("cancelled"));
+    }
+    if failure.says("conflict with recovery") {
+        return None;
+    }
+    let timeout = failure.is(&["QueryCanceled", "TransactionTimeout"])
+        || failure.says_any(&["due to statement timeout", "due to transaction timeout"]);
+    timeout.then(|| {
+        Subject::form(if failure.says("transaction timeout") {
+            "transaction_timeout"
+        } else {
+            "statement_timeout"
+        })
+    })
+}
+
+fn explain_statement_timeout(case: &Case, sighting: &Sighting) -> Explained {
+    let the_migration = the_migration(case, sighting);
+    let progress = progress(case, sighting);
+    if sighting.subject.form == "cancelled" {
+        return Explained::new(
+            Code::MigrationStatementTimeout,
+            format!(
+                "{the_migration} was cancelled by somebody (pg_cancel_backend, or a tool that ends long queries); {}.{progress}",
+                left(sighting)
+            ),
+            "Find out who cancels long statements on this server, then migrate again.",
+        );
+    }
+    let parameter = sighting.subject.form;
+    Explained::new(
+        Code::MigrationStatementTimeout,
+        format!(
+            "{the_migration} took longer than {parameter} allows and was cancelled; {}.{progress}",
+            left(sighting)
+        ),
+        format!(
+            "Migrate with a longer limit, for the migration only: append ?options=-c%20{parameter}%3D0 to its DATABASE_URL; where it is set: SELECT source, sourcefile, setting FROM pg_settings WHERE name = '{parameter}'; If it did not compute but wait for a lock: {HOLDERS}"
+        ),
+    )
+}
+
+fn deadlock(failure: &Failure<'_>) -> Option<Subject> {
+    let found =
+        failure.is(&["DeadlockDetected"]) || failure.is_database() && failure.says("deadlock detected");
+    (failure.stage == Stage::Migrate && found).then(|| Subject {
+        detail: failure
+            .message
+            .lines()
+            .find(|line| line.contains("AccessExclusiveLock"))
+            .map(str::to_owned),
+        ..Subject::default()
+    })
+}
+
+fn explain_deadlock(case: &Case, sighting: &Sighting) -> Explained {
+    Explained::new(
+        Code::MigrationDeadlock,
+        format!(
+            "{} and another session waited for each other's locks; PostgreSQL ended the migration to let the other one go on. Nothing of this migration was applied.{}",
+            the_migration(case, sighting),
+            progress(case, sighting)
+        ),
+        "Migrate again; it rarely happens twice. Stop the task processor for the time (it is the usual other side), and see that no second migration runs.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::causes::rules::failure::Stage;
+    use crate::causes::rules::testing::code;
+    use crate::model::Code::{self, *};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(
+        "psycopg2.errors.LockNotAvailable",
+        "canceling statement due to lock timeout",
+        MigrationLockTimeout
+    )]
+    #[case(
+        "psycopg2.errors.LockNotAvailable",
+        "storniere Anfrage wegen Zeitüberschreitung einer Sperre",
+        MigrationLockTimeout
+    )]
+    #[case(
+        "django.db.utils.OperationalError",
+        "canceling statement due to lock timeout",
+        MigrationLockTimeout
+    )]
+    #[case(
+        "psycopg2.errors.QueryCanceled",
+        "canceling statement due to statement timeout",
+        MigrationStatementTimeout
+    )]
+    #[case(
+        "psycopg2.errors.TransactionTimeout",
+        "terminating connection due to transaction timeout\nserver closed the connection unexpectedly",
+        MigrationStatementTimeout
+    )]
+    #[case(
+        "psycopg2.errors.QueryCanceled",
+        "canceling statement due to user request",
+        MigrationStatementTimeout
+    )]
+    #[case(
+        "psycopg2.errors.DeadlockDetected",
+        "deadlock detected\nDETAIL:  Process 1 waits for AccessExclusiveLock on relation 2 of database 3; blocked by process 4.",
+        MigrationDeadlock
+    )]
+    fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code) {
+        assert_eq!(code(Stage::Migrate, class, message), Some(expected));
+        assert_ne!(code(Stage::Serve, class, message), Some(expected));
+    }
+}

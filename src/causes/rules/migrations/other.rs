@@ -1,0 +1,191 @@
+//! The migration process was ended from outside, or failed for a reason that no other rule knows.
+
+use crate::causes::rules::case::{Case, Sighting};
+use crate::causes::rules::failure::{Failure, Stage, Subject};
+use crate::causes::rules::words::{progress, the_migration};
+use crate::causes::rules::workloads::{KILLED_CONTAINER, is_killed_container};
+use crate::causes::rules::{Cause, Explained};
+use crate::model::Code;
+
+pub const MIGRATION_OUT_OF_MEMORY: Cause = Cause {
+    code: Code::MigrationOutOfMemory,
+    recognise: memory,
+    explain: explain_memory,
+};
+pub const MIGRATION_FAILED: Cause = Cause {
+    code: Code::MigrationFailed,
+    recognise: other,
+    explain: explain_other,
+};
+
+fn memory(failure: &Failure<'_>) -> Option<Subject> {
+    if failure.stage != Stage::Migrate {
+        return None;
+    }
+    let line = failure.message.trim();
+    // A shell that waits for the process says `line 12:    34 Killed    flagsmith migrate`.
+    let killed =
+        failure.class.is_empty() && (line == "Killed" || line.contains(": ") && line.contains(" Killed "));
+    let form = if is_killed_container(failure) {
+        KILLED_CONTAINER
+    } else if failure.is(&["MemoryError"]) {
+        "python"
+    } else if killed || line.contains("OOMKilled") {
+        "killed"
+    } else {
+        return None;
+    };
+    Some(Subject::form(form))
+}
+
+fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
+    if sighting.subject.form == KILLED_CONTAINER {
+        return Explained::new(
+            Code::MigrationOutOfMemory,
+            format!(
+                "{} was ended with SIGKILL (exit status 137): by the kernel when it goes over its memory limit, or by somebody who stopped or killed the container.{}",
+                the_migration(case, sighting),
+                progress(case, sighting)
+            ),
+            "If nobody stopped it, raise the memory limit of the migration's container (a data migration may need more than 1 GiB on large tables); then migrate again. Confirm: docker inspect -f '{{.State.OOMKilled}}' CONTAINER",
+        );
+    }
+    let how = if sighting.subject.form == "python" {
+        "got no more memory"
+    } else {
+        "was ended by the kernel (SIGKILL), which nearly always means that it went over its memory limit"
+    };
+    Explained::new(
+        Code::MigrationOutOfMemory,
+        format!(
+            "{} {how}.{}",
+            the_migration(case, sighting),
+            progress(case, sighting)
+        ),
+        "Raise the memory limit of the migration's container (a data migration may need more than 1 GiB on large tables), then migrate again. Confirm: kubectl get pod POD -o jsonpath='{.status.containerStatuses[0].lastState.terminated.reason}' says OOMKilled.",
+    )
+}
+
+/// Wrappers that only repeat what was said before, or that end a process in good order.
+const NOT_A_CAUSE: &[&str] = &[
+    "InFailedSqlTransaction",
+    "TransactionManagementError",
+    "SystemExit",
+    "KeyboardInterrupt",
+    "HTTPError",
+];
+
+fn other(failure: &Failure<'_>) -> Option<Subject> {
+    if failure.stage != Stage::Migrate || failure.class.is_empty() || failure.is(NOT_A_CAUSE) {
+        return None;
+    }
+    if failure.says_any(&["current transaction is aborted", "Failed to connect to DB within"]) {
+        return None;
+    }
+    if is_of_session(failure) {
+        return Some(Subject::form("session").object(failure.message.lines().next().unwrap_or_default()));
+    }
+    // Warnings stand there as well; the numbers of errors have an E.
+    if failure.is(&["SystemCheckError"])
+        && let Some(error) = failure
+            .message
+            .lines()
+            .find(|line| line.contains('(') && line.contains(".E"))
+    {
+        return Some(Subject::default().object(format!(
+            "{}: {}",
+            failure.kind(),
+            error.trim_start_matches("?: ")
+        )));
+    }
+    let mut lines = failure.message.lines();
+    let message = lines.next().unwrap_or_default();
+    let hint = lines.find_map(|line| line.trim().strip_prefix("HINT:"));
+    let subject = Subject::default().object(
+        format!("{}: {message}", failure.kind())
+            .trim_end_matches(": ")
+            .to_owned(),
+    );
+    Some(Subject {
+        detail: hint.map(|hint| hint.trim().to_owned()),
+        ..subject
+    })
+}
+
+/// Whether something is missing that belongs to a session: SQLSTATE 34000, 26000, 3B001. It was there on the
+/// connection before.
+pub(super) fn is_of_session(failure: &Failure<'_>) -> bool {
+    failure.is(&[
+        "InvalidCursorName",
+        "InvalidSqlStatementName",
+        "InvalidSavepointSpecification",
+    ]) || failure.is_database() && failure.says("does not exist") && failure.says("_django_curs_")
+}
+
+fn explain_other(case: &Case, sighting: &Sighting) -> Explained {
+    let what = sighting
+        .subject
+        .object
+        .as_deref()
+        .map_or("an error", |what| what.trim_end_matches('.'));
+    if sighting.subject.form == "session" {
+        return Explained::new(
+            Code::MigrationFailed,
+            format!(
+                "{} failed: {what}, although this connection had made it. A connection pooler in transaction mode gives each transaction another session of the server.{}",
+                the_migration(case, sighting),
+                progress(case, sighting)
+            ),
+            "Let migrations connect to PostgreSQL itself, not through the pooler (jobs.migrateDb.databaseUrl in the Helm chart, spec.database.migrationUrlFrom in the operator), or through a pool with pool_mode = session.",
+        );
+    }
+    let hint = sighting
+        .subject
+        .detail
+        .as_ref()
+        .map(|hint| format!("PostgreSQL's own hint: {hint} "))
+        .unwrap_or_default();
+    Explained::new(
+        Code::MigrationFailed,
+        format!(
+            "{} failed with an error that this tool does not know: {what}.{}",
+            the_migration(case, sighting),
+            progress(case, sighting)
+        ),
+        format!(
+            "{hint}Read the traceback in the log from the line given. Nothing of this migration was applied, unless it builds an index CONCURRENTLY. Search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::causes::rules::failure::Stage;
+    use crate::causes::rules::testing::code;
+    use crate::model::Code::{self, *};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("MemoryError", "", Some(MigrationOutOfMemory))]
+    #[case("", "Killed", Some(MigrationOutOfMemory))]
+    #[case(
+        "",
+        "./scripts/run-docker.sh: line 12:    34 Killed                  python manage.py migrate",
+        Some(MigrationOutOfMemory)
+    )]
+    #[case("", "Killed by nobody", None)]
+    #[case("ValueError", "bad data", Some(MigrationFailed))]
+    #[case(
+        "psycopg2.errors.InFailedSqlTransaction",
+        "current transaction is aborted, commands ignored until end of transaction block",
+        None
+    )]
+    #[case(
+        "CommandError",
+        "Failed to connect to DB within 5 seconds.",
+        Some(DatabaseUnreachable)
+    )]
+    fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Option<Code>) {
+        assert_eq!(code(Stage::Migrate, class, message), expected);
+    }
+}

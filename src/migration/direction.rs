@@ -1,0 +1,136 @@
+//! Which way the database has to go: forward to the wanted release, or first back from a newer one.
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{MigrationOperation, MigrationResult, MigrationStatus},
+    flagsmith::Release,
+    observe::{JobOutcome, JobState, Observation, SecretState},
+    validate::{Installation, RollBack},
+};
+
+/// Which way the database has to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The wanted release is not older than the database, or nothing stands between the two: newer releases applied
+    /// no migration, or theirs are undone.
+    Forward,
+    /// The user has confirmed that the migrations of a newer release are undone.
+    Back(RollBack),
+    /// The wanted release is older, and nothing may happen without the user's confirmation.
+    Blocked(Undo),
+}
+
+/// What stands between the database and an older release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// The newest release that the database was migrated to.
+    pub from: Release,
+    /// When the newest migration was applied that the older release knows, as far as it was recorded.
+    pub applied_after: Option<Timestamp>,
+    /// How many migrations were applied since, as far as it was recorded.
+    pub applied: Option<i32>,
+}
+
+/// Decides it from what is recorded in the status and by Jobs that the status does not know yet.
+#[must_use]
+pub fn direction(installation: &Installation, seen: &Observation) -> Direction {
+    let wanted = installation.release;
+    let Some(newest) = seen.newest_migrated().filter(|newest| *newest > wanted) else {
+        return Direction::Forward;
+    };
+    let mut undo = Undo {
+        from: newest,
+        applied_after: None,
+        applied: Some(0),
+    };
+    let mut complete = false;
+    for record in records(seen, wanted) {
+        if record.operation == MigrationOperation::RollBack || record.release <= wanted {
+            // What is older than this does not stand in the way any more.
+            complete = record.release <= wanted;
+            break;
+        }
+        undo.applied = undo.applied.zip(record.applied).map(|(sum, more)| sum + more);
+        undo.applied_after = record.last_applied_before;
+        if record.from.is_some_and(|from| from <= wanted) {
+            complete = true;
+            break;
+        }
+    }
+    if !complete {
+        undo.applied = None;
+        undo.applied_after = None;
+    }
+    if undo.applied == Some(0) {
+        return Direction::Forward;
+    }
+    let confirmed = installation
+        .rollback
+        .as_ref()
+        .filter(|confirmed| confirmed.from == newest && confirmed.to == wanted);
+    match confirmed.and_then(|confirmed| confirmed.applied_after.or(undo.applied_after)) {
+        Some(applied_after) => Direction::Back(RollBack {
+            from: newest,
+            to: wanted,
+            applied_after,
+        }),
+        None => Direction::Blocked(undo),
+    }
+}
+
+/// A migration that has succeeded.
+struct Record {
+    operation: MigrationOperation,
+    release: Release,
+    from: Option<Release>,
+    applied: Option<i32>,
+    last_applied_before: Option<Timestamp>,
+}
+
+/// Successful migrations of this database, the newest first.
+fn records(seen: &Observation, wanted: Release) -> impl Iterator<Item = Record> {
+    let history = &seen.previous.migration_history;
+    let unrecorded = seen
+        .jobs
+        .iter()
+        .filter(|job| job.outcome == JobOutcome::Complete && !history.iter().any(|known| is_of(known, job)))
+        .filter_map(|job| {
+            Some(Record {
+                operation: job.operation,
+                release: job.release?,
+                from: job.from,
+                applied: None,
+                last_applied_before: job.last_applied_before,
+            })
+        })
+        // Only what stands in the way: what opens a way is worth nothing before it is recorded.
+        .filter(move |record| record.operation == MigrationOperation::Migrate && record.release > wanted);
+    let database = match &seen.secrets.migration_database {
+        SecretState::Present(identity) => Some(identity.to_string()),
+        _ => None,
+    };
+    let recorded = history
+        .iter()
+        .filter(move |record| {
+            record.result == MigrationResult::Applied
+                && (record.database.is_none() || database.is_none() || record.database == database)
+        })
+        .filter_map(|record| {
+            Some(Record {
+                operation: record.operation,
+                release: record.version.parse().ok()?,
+                from: record.from.as_ref().and_then(|from| from.parse().ok()),
+                applied: record.applied,
+                last_applied_before: record.last_applied_before.as_ref().map(|time| time.0),
+            })
+        });
+    unrecorded.chain(recorded)
+}
+
+/// Whether a record speaks of this run of this Job: a name comes back when a migration is undone and done again.
+#[must_use]
+pub fn is_of(record: &MigrationStatus, job: &JobState) -> bool {
+    record.job.as_deref() == Some(job.name.as_str())
+        && record.started.as_ref().map(|time| time.0.as_second()) == job.started.map(Timestamp::as_second)
+}

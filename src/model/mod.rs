@@ -1,0 +1,16 @@
+//! The words that every step shares: components, causes by name, diagnoses, and the objects that are made. Pure.
+
+pub mod child;
+mod code;
+mod component;
+mod diagnosis;
+pub mod hex;
+pub mod redact;
+mod refusal;
+mod severity;
+
+pub use code::Code;
+pub use component::Component;
+pub use diagnosis::Diagnosis;
+pub use refusal::{Refusal, Refused};
+pub use severity::Severity;

@@ -1,0 +1,70 @@
+//! Which proxy stands in front of an installation.
+
+use crate::timeouts::{Front, entry};
+use crate::{
+    observe::Observation,
+    proxy::{self, Limit, Read},
+    validate::Installation,
+};
+
+/// What stands in front of an installation, by its specification and by what was seen.
+///
+/// While the class of an Ingress cannot be read, or no Gateway has answered for an `HTTPRoute`, the proxy that was known
+/// before counts: another one would mean another keep-alive, and so new pods.
+#[must_use]
+pub fn recognise(installation: &Installation, seen: &Observation) -> Front {
+    let Some(exposure) = &installation.exposure else {
+        return Front::Services;
+    };
+    let front = &seen.front;
+    let stated = exposure.proxy.clone().unwrap_or_default();
+    let before = || {
+        let timeouts = seen.previous.timeouts.as_ref()?;
+        proxy::named(timeouts.proxy.as_deref()?)
+    };
+    let ingress = exposure.ingress.as_ref();
+    let proxy = stated.name.as_deref().and_then(proxy::named).or_else(|| {
+        if ingress.is_some() {
+            proxy::of_ingress(front.controller.as_deref(), front.class.as_deref())
+                .or_else(|| front.controller.is_none().then(before)?)
+        } else {
+            match &front.gateway {
+                Some(controller) => proxy::of_gateway(controller),
+                None => before(),
+            }
+        }
+    });
+    let read = proxy.map_or(Read::NotServed, |proxy| {
+        if ingress.is_some() {
+            proxy.ingress
+        } else {
+            proxy.route
+        }
+    });
+    let own = ingress.map(|ingress| &ingress.annotations);
+    let own_read = read.annotation().and_then(|(_, key, unit, name)| {
+        let value = own?.get(key)?;
+        let value = match name {
+            Some(name) => entry(value, name)?,
+            None => value,
+        };
+        Some(unit.read(value).unwrap_or(Limit::Unknown))
+    });
+    let cluster_ip = proxy.is_some_and(|proxy| {
+        proxy.cluster_ip.iter().any(|(key, value)| {
+            let found = own
+                .and_then(|own| own.get(*key).map(String::as_str))
+                .or_else(|| front.value(key));
+            found == Some(*value)
+        })
+    });
+    Front::Proxy {
+        proxy,
+        read,
+        stated_read: stated.read_timeout_seconds,
+        stated_idle: stated.idle_timeout_seconds,
+        own_read,
+        cluster_ip,
+        direct: !front.through_frontend,
+    }
+}

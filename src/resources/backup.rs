@@ -1,0 +1,107 @@
+//! The Job that makes a backup before a migration.
+
+use serde_json::{Map, Value, json};
+
+use super::{child, container::restricted, labels};
+use crate::model::Component;
+use crate::{
+    api::DumpSpec,
+    decide::Backup,
+    model::child::{Child, Kind, marks},
+    validate::Installation,
+};
+
+/// Dumps into a file that has its name only when it is whole.
+const SCRIPT: &str =
+    "pg_dump --format=custom --file=\"$0.partial\" --dbname=\"$DATABASE_URL\" && mv \"$0.partial\" \"$0\"";
+
+/// Where the volume claim is mounted.
+const DIRECTORY: &str = "/backup";
+
+/// Seconds that a finished backup Job stays to be looked at: a week.
+const KEPT: i32 = 7 * 24 * 60 * 60;
+
+/// The user of PostgreSQL's official image on Debian.
+const USER: i64 = 999;
+
+pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Child> {
+    let spec = installation.migrations.backup.as_ref()?;
+    let mut template = match (&spec.volume_claim, &spec.pod_template) {
+        (Some(dump), _) => pg_dump(installation, backup, dump),
+        (None, Some(template)) => json!(template),
+        (None, None) => return None,
+    };
+    let pod = template.get_mut("spec").and_then(Value::as_object_mut)?;
+    pod.entry("restartPolicy").or_insert_with(|| json!("Never"));
+    // What it fails of is told with the diagnosis.
+    let containers = pod.get_mut("containers").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+        container
+            .entry("terminationMessagePolicy")
+            .or_insert_with(|| json!("FallbackToLogsOnError"));
+    }
+    // The labels that the operator finds its pods by, besides the user's own.
+    let own = template.pointer("/metadata/labels").and_then(Value::as_object);
+    let mut marked = own.cloned().unwrap_or_default();
+    marked.extend(labels(installation, Some(Component::Backup)));
+    let annotations = template.pointer("/metadata/annotations").cloned();
+    if let Some(template) = template.as_object_mut() {
+        let metadata = json!({ "labels": marked, "annotations": annotations });
+        template.insert("metadata".to_owned(), metadata);
+    }
+    let mut job = child(
+        installation,
+        Kind::Job,
+        &backup.name,
+        Some(Component::Backup),
+        Map::new(),
+        json!({ "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "backoffLimit": 1,
+            "activeDeadlineSeconds": spec.active_deadline_seconds,
+            "ttlSecondsAfterFinished": KEPT,
+            "template": template,
+        } }),
+    );
+    // No migration starts on this database while it is being dumped: it would wait for the dump's locks.
+    if let Some(labels) = job
+        .body
+        .pointer_mut("/metadata/labels")
+        .and_then(Value::as_object_mut)
+    {
+        labels.insert(marks::DATABASE.to_owned(), json!(backup.database));
+    }
+    Some(job)
+}
+
+fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Value {
+    let url = installation.database.migration_url();
+    let account = installation
+        .service_account
+        .clone()
+        .unwrap_or_else(|| installation.identity.name.clone());
+    json!({ "spec": {
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "serviceAccountName": account,
+        "imagePullSecrets": installation.images.pull_secrets.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
+        "securityContext": {
+            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "containers": [{
+            "name": "pg-dump",
+            "image": dump.image,
+            "imagePullPolicy": installation.images.pull_policy,
+            "command": ["sh", "-c", SCRIPT, format!("{DIRECTORY}/{}.dump", backup.name)],
+            "env": [
+                { "name": "DATABASE_URL", "valueFrom": { "secretKeyRef": { "name": url.name, "key": url.key } } },
+                { "name": "PGAPPNAME", "value": backup.name },
+            ],
+            "securityContext": restricted(),
+            "volumeMounts": [{ "name": "backup", "mountPath": DIRECTORY }],
+        }],
+        "volumes": [{ "name": "backup", "persistentVolumeClaim": { "claimName": dump.claim_name } }],
+    } })
+}

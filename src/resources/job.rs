@@ -1,0 +1,210 @@
+//! The migration Job. Created once and never applied over: its template cannot change.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    child,
+    container::Django,
+    pod::{Template, django_volumes},
+};
+use crate::model::Component;
+use crate::{
+    api::ContainerSettings,
+    decide::Migrate,
+    flagsmith::{self, env, failures},
+    model::child::{Child, Kind, marks},
+    validate::{Database, Installation, ROLL_BACK_COMMAND},
+};
+
+/// Runs the migration, and tells Kubernetes whether another attempt may succeed.
+const SCRIPT: &str = include_str!("migrate.sh");
+
+/// Lists what the migration will do.
+const PLAN: &str = include_str!("plan.sh");
+
+/// Exit status of a container that was told to end: a drained node, a deleted pod.
+const TERMINATED: i32 = 143;
+
+pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
+    let spec = &installation.migrations;
+    let settings = ContainerSettings {
+        env: spec.env.clone(),
+        env_from: spec.env_from.clone(),
+        container_security_context: spec.container_security_context.clone(),
+        volume_mounts: spec.volume_mounts.clone(),
+        ..ContainerSettings::default()
+    };
+    // What migrations are undone by is known to the newer release only.
+    let image = migrate
+        .rollback
+        .as_ref()
+        .map_or(migrate.release, |rollback| rollback.from);
+    let container = |name, script: &'static str, args| Django {
+        name,
+        image: installation.api_image(image),
+        command: None,
+        args,
+        settings: &settings,
+        resources: &spec.resources,
+        database_url: installation.database.migration_url(),
+        task_processor_url: installation.database.task_processor_url(),
+        computed: environment(installation, migrate),
+        serves: false,
+        rest: json!({ "command": ["sh", "-c", script, name] }),
+    };
+    let migration = container("migrate", SCRIPT, command(installation, migrate));
+    let plan = container(marks::PLAN_CONTAINER, PLAN, Vec::new());
+    let initial: Vec<Value> = migrate
+        .rollback
+        .is_none()
+        .then(|| plan.build(installation))
+        .into_iter()
+        .collect();
+    let template = Template {
+        component: Component::Migrations,
+        release: Some(migrate.release),
+        settings: &spec.pod,
+        secret_hash: None,
+        grace_period: None,
+        containers: vec![migration.build(installation)],
+        volumes: django_volumes(),
+        user: flagsmith::USER,
+        rest: json!({ "restartPolicy": "Never", "initContainers": initial }),
+    };
+    let mut job = child(
+        installation,
+        Kind::Job,
+        &migrate.name,
+        Some(Component::Migrations),
+        annotations(migrate),
+        json!({ "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "backoffLimit": spec.backoff_limit,
+            "activeDeadlineSeconds": spec.active_deadline_seconds,
+            "podFailurePolicy": { "rules": [
+                // A drained node is no failed migration.
+                { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
+                // Missing rights, a broken history or too little memory are the same the next time.
+                { "action": "FailJob", "onExitCodes": {
+                    "containerName": "migrate", "operator": "NotIn", "values": [failures::TRANSIENT_STATUS, TERMINATED],
+                } },
+            ] },
+            // A second pod must not start while the first may still hold its locks.
+            "podReplacementPolicy": "Failed",
+            "template": template.build(installation),
+        } }),
+    );
+    for (path, name, value) in [
+        ("/metadata/labels", marks::VERSION, migrate.release.to_string()),
+        ("/metadata/labels", marks::DATABASE, migrate.database.clone()),
+        // A pod may outlive its Job, and still migrates then.
+        (
+            "/spec/template/metadata/labels",
+            marks::DATABASE,
+            migrate.database.clone(),
+        ),
+    ] {
+        if let Some(labels) = job.body.pointer_mut(path).and_then(Value::as_object_mut) {
+            labels.insert(name.to_owned(), json!(value));
+        }
+    }
+    job
+}
+
+/// What the Job runs: one command where the image knows how, a list for the shell otherwise.
+fn command(installation: &Installation, migrate: &Migrate) -> Vec<String> {
+    let mut commands = match &migrate.rollback {
+        Some(rollback) => {
+            // Without "Z", which Python reads since 3.11 only. What was applied at this moment stays.
+            let after = rollback.applied_after.as_microsecond().saturating_add(1);
+            let moment = jiff::Timestamp::from_microsecond(after).unwrap_or(rollback.applied_after);
+            let moment = moment.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00");
+            return ["flagsmith", ROLL_BACK_COMMAND, &moment.to_string()]
+                .map(str::to_owned)
+                .into();
+        }
+        None if installation.database.task_processor_url().is_some() => separately(installation),
+        None => vec![flagsmith::migrate_command(migrate.release)],
+    };
+    if installation.migrations.bootstrap.is_some() {
+        commands.push("flagsmith bootstrap");
+    }
+    match commands.as_slice() {
+        [one] => one.split(' ').map(str::to_owned).collect(),
+        several => vec!["sh".to_owned(), "-c".to_owned(), several.join(" && ")],
+    }
+}
+
+/// Only the pod knows whether there is one: its URL may come from any source of variables.
+const CLICKHOUSE: &str =
+    "{ [ -z \"$CLICKHOUSE_URL$CLICKHOUSE_HOST\" ] || flagsmith migrate --database clickhouse; }";
+
+/// With a separate database of the task processor the image's own command runs every app's migrations there, and
+/// fails on an empty one (`users.0010` of Flagsmith looks into the main database; 2.178.0 to at least 2.265.0). Only
+/// that app's belong there.
+fn separately(installation: &Installation) -> Vec<&'static str> {
+    let mut commands = vec!["flagsmith waitfordb", "flagsmith migrate --database default"];
+    if matches!(
+        &installation.database,
+        Database::External {
+            analytics_url: Some(_),
+            ..
+        }
+    ) {
+        commands.push("flagsmith migrate --database analytics");
+    }
+    if installation.release >= flagsmith::CLICKHOUSE_SINCE {
+        commands.push(CLICKHOUSE);
+    }
+    commands.push("flagsmith migrate task_processor --database task_processor");
+    commands.push("flagsmith createcachetable");
+    commands
+}
+
+fn environment(installation: &Installation, migrate: &Migrate) -> Vec<(&'static str, String)> {
+    let mut variables = vec![
+        // Seen in pg_stat_activity; without it nobody knows whose session holds a lock.
+        ("PGAPPNAME", migrate.name.clone()),
+        ("FLAGSMITH_OPERATOR_TRANSIENT", failures::TRANSIENT.to_owned()),
+        ("FLAGSMITH_OPERATOR_RACES", failures::RACES.to_owned()),
+    ];
+    if let Some(options) = &migrate.options {
+        variables.push(("PGOPTIONS", options.clone()));
+    }
+    if let Some(bootstrap) = &installation.migrations.bootstrap {
+        variables.push((env::ALLOW_ADMIN_INITIATION_VIA_CLI, "true".to_owned()));
+        variables.push((env::ADMIN_EMAIL, bootstrap.admin_email.clone()));
+        let names = [
+            (env::ORGANISATION_NAME, &bootstrap.organisation_name),
+            (env::PROJECT_NAME, &bootstrap.project_name),
+        ];
+        variables.extend(
+            names
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value.clone()?))),
+        );
+    }
+    variables
+}
+
+fn annotations(migrate: &Migrate) -> Map<String, Value> {
+    let before = migrate.before;
+    let operation = migrate.rollback.as_ref().map(|_| marks::ROLL_BACK.to_owned());
+    [
+        (marks::MIGRATION_KEY, Some(migrate.key.to_string())),
+        (marks::OPERATION, operation),
+        (
+            marks::MIGRATED_FROM,
+            before.release.map(|release| release.to_string()),
+        ),
+        (marks::COUNT_BEFORE, before.count.map(|count| count.to_string())),
+        (
+            marks::LAST_APPLIED_BEFORE,
+            before.last_applied.map(|time| time.to_string()),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+    .collect()
+}

@@ -1,0 +1,114 @@
+//! Pod templates: what all pods of an installation have in common.
+
+use serde_json::{Map, Value, json};
+
+use super::selector;
+use crate::model::Component;
+use crate::{
+    api::PodSettings,
+    flagsmith::{self, Release},
+    model::child::marks,
+    validate::Installation,
+};
+
+/// What differs from one pod template to the next.
+pub(super) struct Template<'a> {
+    pub(super) component: Component,
+    pub(super) release: Option<Release>,
+    pub(super) settings: &'a PodSettings,
+    pub(super) secret_hash: Option<&'a str>,
+    pub(super) grace_period: Option<i32>,
+    pub(super) containers: Vec<Value>,
+    pub(super) volumes: Vec<Value>,
+    pub(super) user: i64,
+    /// Further fields of the pod specification.
+    pub(super) rest: Value,
+}
+
+impl Template<'_> {
+    /// The `template` of a Deployment, `StatefulSet` or Job.
+    pub(super) fn build(self, installation: &Installation) -> Value {
+        let mut labels: Map<String, Value> = self
+            .settings
+            .labels
+            .iter()
+            .map(|(key, value)| (key.clone(), json!(value)))
+            .collect();
+        labels.extend(selector(installation, self.component));
+        labels.insert(marks::MANAGED_BY.to_owned(), json!(marks::OPERATOR));
+        labels.insert(marks::COMPONENT.to_owned(), json!(self.component.as_str()));
+        if let Some(release) = self.release {
+            labels.insert(marks::VERSION.to_owned(), json!(release.to_string()));
+        }
+        let mut annotations: Map<String, Value> = self
+            .settings
+            .annotations
+            .iter()
+            .map(|(key, value)| (key.clone(), json!(value)))
+            .collect();
+        if let Some(hash) = self.secret_hash {
+            annotations.insert(marks::SECRET_HASH.to_owned(), json!(hash));
+        }
+        let settings = self.settings;
+        let mut volumes = self.volumes;
+        volumes.extend(settings.volumes.iter().map(|volume| json!(volume)));
+        let pull_secrets: Vec<_> = installation
+            .images
+            .pull_secrets
+            .iter()
+            .map(|name| json!({ "name": name }))
+            .collect();
+        let mut spec = json!({
+            "serviceAccountName": installation.service_account.as_ref().unwrap_or(&installation.identity.name),
+            "automountServiceAccountToken": if installation.service_account.is_some() { Value::Null } else { json!(false) },
+            // Service links would turn every Service of the namespace into environment variables, for example
+            // GUNICORN_PORT for a Service named "gunicorn".
+            "enableServiceLinks": false,
+            "securityContext": settings.security_context.as_ref().map_or_else(
+                || security_context(self.user),
+                |context| json!(context),
+            ),
+            "terminationGracePeriodSeconds": self.grace_period,
+            "imagePullSecrets": pull_secrets,
+            "nodeSelector": settings.node_selector,
+            "tolerations": settings.tolerations,
+            "affinity": settings.affinity,
+            "topologySpreadConstraints": settings.topology_spread_constraints,
+            "priorityClassName": settings.priority_class_name,
+            "containers": self.containers,
+            "volumes": volumes,
+        });
+        if let (Some(spec), Value::Object(rest)) = (spec.as_object_mut(), self.rest) {
+            spec.extend(rest);
+        }
+        json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec })
+    }
+}
+
+/// Restricted Pod Security for a user without rights.
+fn security_context(user: i64) -> Value {
+    json!({
+        "runAsNonRoot": true,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "seccompProfile": { "type": "RuntimeDefault" },
+    })
+}
+
+/// Writable directories of a Django container whose root is read-only. The images make `/tmp/prometheus` at
+/// build time, so a volume on `/tmp` alone would hide it (`FileNotFoundError` at the first metric).
+pub(super) fn django_volumes() -> Vec<Value> {
+    vec![
+        json!({ "name": "tmp", "emptyDir": {} }),
+        json!({ "name": "prometheus", "emptyDir": {} }),
+    ]
+}
+
+/// The mounts of [`django_volumes`].
+pub(super) fn django_mounts() -> Vec<Value> {
+    vec![
+        json!({ "name": "tmp", "mountPath": "/tmp" }),
+        json!({ "name": "prometheus", "mountPath": flagsmith::PROMETHEUS_DIR }),
+    ]
+}

@@ -1,0 +1,232 @@
+//! What the migration Job runs, and what its script makes of a failure.
+
+use std::{fs, process::Command};
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{before_an_upgrade, plan};
+use crate::{
+    fixtures::{installation, observation, spec},
+    flagsmith::failures,
+    model::{Code, child::Kind},
+    observe::{Observation, Preflight},
+    resources::build,
+};
+
+/// The Job that is made for a fresh installation of this specification.
+fn job(changes: Value, seen: &Observation) -> Value {
+    let installation = installation(&spec(changes));
+    let children = build(&installation, &plan(&installation, seen));
+    let job = children.into_iter().find(|child| child.kind == Kind::Job);
+    job.unwrap().body
+}
+
+fn container(job: &Value) -> &Value {
+    job.pointer("/spec/template/spec/containers/0").unwrap()
+}
+
+fn variable<'a>(job: &'a Value, name: &str) -> Option<&'a str> {
+    let variables = container(job)["env"].as_array().unwrap();
+    variables.iter().find(|it| it["name"] == name)?["value"].as_str()
+}
+
+fn url(name: &str) -> Value {
+    json!({ "secretKeyRef": { "name": name, "key": "url" } })
+}
+
+#[rstest]
+#[case(json!({ "version": "2.265.0" }), "flagsmith migrate")]
+#[case(json!({ "version": "2.252.0" }), "/app/scripts/run-docker.sh migrate")]
+#[case(
+    json!({ "migrations": { "bootstrap": { "adminEmail": "a@example.com" } } }),
+    "sh -c flagsmith migrate && flagsmith bootstrap"
+)]
+#[case(
+    json!({ "database": { "urlFrom": url("db"), "taskProcessorUrlFrom": url("tasks") } }),
+    "sh -c flagsmith waitfordb && flagsmith migrate --database default && { [ -z \"$CLICKHOUSE_URL$CLICKHOUSE_HOST\" ] || flagsmith migrate --database clickhouse; } && flagsmith migrate task_processor --database task_processor && flagsmith createcachetable"
+)]
+#[case(
+    json!({ "database": { "urlFrom": url("db"), "taskProcessorUrlFrom": url("tasks"), "analyticsUrlFrom": url("usage") } }),
+    "sh -c flagsmith waitfordb && flagsmith migrate --database default && flagsmith migrate --database analytics && { [ -z \"$CLICKHOUSE_URL$CLICKHOUSE_HOST\" ] || flagsmith migrate --database clickhouse; } && flagsmith migrate task_processor --database task_processor && flagsmith createcachetable"
+)]
+fn runs(#[case] changes: Value, #[case] expected: &str) {
+    let job = job(changes, &observation());
+    let words: Vec<_> = container(&job)["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it.as_str().unwrap())
+        .collect();
+    assert_eq!(words.join(" "), expected);
+}
+
+#[test]
+fn a_pooler_that_refuses_options_gets_none() {
+    let preflight = |takes_options| Observation {
+        preflight: Some(Ok(Preflight {
+            complete: true,
+            takes_options,
+            creates_tables: true,
+            schema: Some("public".to_owned()),
+            connections_allowed: 97,
+            ..Preflight::default()
+        })),
+        ..observation()
+    };
+    let with = |seen: &Observation, changes| variable(&job(changes, seen), "PGOPTIONS").map(str::to_owned);
+    assert_eq!(
+        with(&preflight(true), json!({})).as_deref(),
+        Some("-c lock_timeout=30s")
+    );
+    assert_eq!(with(&preflight(false), json!({})), None);
+    let off = json!({ "migrations": { "lockTimeoutSeconds": 0 } });
+    assert_eq!(with(&preflight(true), off), None);
+    let named = job(json!({}), &observation());
+    assert_eq!(
+        variable(&named, "PGAPPNAME"),
+        named.pointer("/metadata/name").unwrap().as_str()
+    );
+}
+
+#[test]
+fn what_the_database_was_like_is_written_on_the_job() {
+    let mut seen = before_an_upgrade();
+    let mut preflight = Preflight {
+        complete: true,
+        takes_options: true,
+        ..Preflight::default()
+    };
+    preflight.history.count = 42;
+    preflight.history.last_applied = Some(1_764_000_000_123_456);
+    seen.preflight = Some(Ok(preflight));
+    let job = job(json!({}), &seen);
+    let annotations = job.pointer("/metadata/annotations").unwrap();
+    assert_eq!(annotations["operator.flagsmith.com/migrated-from"], "2.250.0");
+    assert_eq!(annotations["operator.flagsmith.com/migrations-before"], "42");
+    assert_eq!(
+        annotations["operator.flagsmith.com/last-applied-before"],
+        "2025-11-24T16:00:00.123456Z"
+    );
+}
+
+/// Runs the Job's script in a directory of its own, with a command in place of the migration and one in place of
+/// `flagsmith`. Returns exit status, termination message and output.
+fn run(name: &str, migration: &str, flagsmith: &str) -> (i32, String, String) {
+    let directory = std::env::temp_dir().join(format!("flagsmith-operator-{name}-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let path = |file: &str| directory.join(file).to_str().unwrap().to_owned();
+    let script = include_str!("../migrate.sh")
+        .replace("/tmp/migrate.log", &path("log"))
+        .replace("/dev/termination-log", &path("message"))
+        .replace("sleep 10", "sleep 0.01");
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            &format!("flagsmith() {{ {flagsmith}; }}\n{script}"),
+            "migrate",
+            "sh",
+            "-c",
+            migration,
+        ])
+        .env("FLAGSMITH_OPERATOR_TRANSIENT", failures::TRANSIENT)
+        .env("FLAGSMITH_OPERATOR_RACES", failures::RACES)
+        .output()
+        .unwrap();
+    let message = fs::read_to_string(directory.join("message")).unwrap_or_default();
+    fs::remove_dir_all(&directory).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code().unwrap(), message, text)
+}
+
+#[rstest]
+#[case("good", "echo fine", "false", 0)]
+#[case(
+    "lock",
+    "echo 'canceling statement due to lock timeout' >&2; exit 1",
+    "false",
+    75
+)]
+#[case("rights", "echo 'must be owner of table x' >&2; exit 1", "false", 1)]
+#[case("killed", "kill -9 $$", "false", 137)]
+#[case("race-lost", "echo 'relation \"x\" already exists' >&2; exit 1", "true", 0)]
+#[case("conflict", "echo 'relation \"x\" already exists' >&2; exit 1", "false", 1)]
+fn the_script_tells_failures_apart(
+    #[case] name: &str,
+    #[case] migration: &str,
+    #[case] check: &str,
+    #[case] expected: i32,
+) {
+    let (status, ..) = run(name, migration, check);
+    assert_eq!(status, expected);
+}
+
+#[test]
+fn the_script_keeps_the_migration_that_failed_before_the_traceback() {
+    let traceback = "for i in $(seq 1 400); do echo \"  File x.py, line $i, in frame\"; done";
+    let (status, message, output) = run(
+        "traceback",
+        &format!(
+            "echo '  Applying users.0041_x...'; {traceback}; echo 'must be owner of table x' >&2; exit 1"
+        ),
+        "false",
+    );
+    assert_eq!(status, 1);
+    assert!(message.starts_with("  Applying users.0041_x..."), "{message}");
+    assert!(
+        message.trim_end().ends_with("must be owner of table x"),
+        "{message}"
+    );
+    assert!(
+        message.len() <= 4096,
+        "the kubelet keeps no more: {}",
+        message.len()
+    );
+    assert!(output.contains("line 1,"), "the whole log is in the pod's log");
+}
+
+/// Whether the next attempt may succeed is decided by the same words that the diagnosis reads.
+#[test]
+fn what_passes_by_itself_agrees_with_the_diagnosis() {
+    const PASSING: &[Code] = &[
+        Code::DatabaseUnreachable,
+        Code::DatabaseHostNotFound,
+        Code::DatabaseStarting,
+        Code::DatabaseConnectionsExhausted,
+        Code::DatabaseConnectionLost,
+        Code::MigrationLockTimeout,
+        Code::MigrationDeadlock,
+    ];
+    let table = include_str!("../../../tests/fixtures/expected.tsv");
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for line in table.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<_> = line.split('\t').collect();
+        let [name, "migration", cause, ..] = columns.as_slice() else {
+            continue;
+        };
+        // Something that is no PostgreSQL answers the same the next time.
+        if *cause == "-" || *name == "not-postgres" {
+            continue;
+        }
+        let codes: Vec<Code> = cause.split('|').filter_map(Code::named).collect();
+        let expected = codes.iter().any(|code| PASSING.contains(code));
+        let log = format!("{}/tests/fixtures/logs/{name}.log", env!("CARGO_MANIFEST_DIR"));
+        let found = Command::new("sh")
+            .args([
+                "-c",
+                "tail -n 60 \"$0\" | grep -qE \"$1\"",
+                &log,
+                failures::TRANSIENT,
+            ])
+            .status()
+            .unwrap()
+            .success();
+        seen += 1;
+        if found != expected {
+            wrong.push(format!("{name} ({cause}): tried again: {found}"));
+        }
+    }
+    assert!(seen > 40, "{seen} logs");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -1,0 +1,110 @@
+//! Every object of typical installations, as it is applied. The second and later installations show only what
+//! differs from the first.
+
+use insta::{Settings, assert_yaml_snapshot};
+use serde_json::Value;
+
+use super::{before_an_upgrade, embedded, everything, full, plan, unknown_database};
+use crate::{
+    fixtures::{installation, minimal, observation},
+    model::child::Child,
+    resources::build,
+};
+
+fn snapshot(scenario: &str, children: &[Child]) {
+    let mut settings = Settings::clone_current();
+    settings.set_snapshot_path("snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for Child { kind, name, body } in children {
+            let file = format!("{scenario}-{}-{name}", kind.as_str().to_lowercase());
+            assert_yaml_snapshot!(file, body);
+        }
+        let names: Vec<_> = children
+            .iter()
+            .map(|child| format!("{} {}", child.kind.as_str(), child.name))
+            .collect();
+        assert_yaml_snapshot!(scenario, names);
+    });
+}
+
+fn without(children: Vec<Child>, known: &[Child]) -> Vec<Child> {
+    children
+        .into_iter()
+        .filter(|child| !known.contains(child))
+        .collect()
+}
+
+#[test]
+fn smallest() {
+    snapshot("smallest", &everything(&installation(&minimal())));
+}
+
+#[test]
+fn embedded_database_and_route() {
+    let known = everything(&installation(&minimal()));
+    snapshot(
+        "embedded",
+        &without(everything(&installation(&embedded())), &known),
+    );
+}
+
+#[test]
+fn every_setting() {
+    snapshot("full", &everything(&installation(&full())));
+}
+
+#[test]
+fn upgrade() {
+    let installation = installation(&minimal());
+    let known = everything(&installation);
+    let children = build(&installation, &plan(&installation, &before_an_upgrade()));
+    snapshot("upgrade", &without(children, &known));
+}
+
+#[test]
+fn nothing_runs_before_the_database_is_known() {
+    let installation = installation(&embedded());
+    let children = build(
+        &installation,
+        &plan(&installation, &unknown_database(observation())),
+    );
+    let names: Vec<_> = children
+        .iter()
+        .map(|child| format!("{} {}", child.kind.as_str(), child.name))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "ServiceAccount flagsmith",
+            "Service flagsmith-api",
+            "Service flagsmith-database",
+            "StatefulSet flagsmith-database",
+            "HTTPRoute flagsmith",
+        ]
+    );
+}
+
+#[test]
+fn without_the_gateway_api_there_is_no_route() {
+    let installation = installation(&embedded());
+    let mut seen = observation();
+    seen.http_route_api = false;
+    let children = build(&installation, &plan(&installation, &seen));
+    assert!(children.iter().all(|child| child.kind.as_str() != "HTTPRoute"));
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let text = || -> Vec<Value> {
+        everything(&installation(&full()))
+            .into_iter()
+            .map(|child| child.body)
+            .collect()
+    };
+    assert_eq!(
+        serde_json::to_string(&text()).unwrap(),
+        serde_json::to_string(&text()).unwrap()
+    );
+}

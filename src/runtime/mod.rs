@@ -1,0 +1,8 @@
+//! What the process runs on: the API client, the leader lease, back-off, metrics, logs of its own.
+
+pub mod backoff;
+pub mod client;
+pub mod heartbeat;
+pub mod lease;
+pub mod metrics;
+pub mod telemetry;

@@ -1,0 +1,108 @@
+//! The identity of a migration.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    api::MigrationOperation, flagsmith::Release, postgres::DatabaseIdentity, validate::Installation,
+};
+
+/// Migrations to undo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollBack {
+    /// The release whose image knows them.
+    pub from: Release,
+    /// The release that is wanted.
+    pub to: Release,
+    /// What was applied later than this is undone.
+    pub applied_after: Timestamp,
+}
+
+/// The command of the migration Job; part of the key, so that a changed command runs again.
+pub const MIGRATE_COMMAND: &[&str] = &["migrate"];
+
+/// The management command that undoes what was applied at or after a moment (Flagsmith 2.151.0; the documentation's
+/// `rollbackmigrationsafter` does not exist).
+pub const ROLL_BACK_COMMAND: &str = "rollbackmigrationsappliedafter";
+
+/// Hexadecimal digits of a key: 40 bits, far more than the migrations that one installation will ever see, and
+/// short enough for a Job's name.
+const DIGITS: usize = 10;
+
+/// Identifies image, command and database. A new key means a new migration; the same key never runs twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MigrationKey(String);
+
+impl MigrationKey {
+    /// The key of migrating a database to a release. Credentials are no part of it: a rotated password is no
+    /// reason to migrate.
+    #[must_use]
+    pub fn migrate(installation: &Installation, release: Release, database: &DatabaseIdentity) -> Self {
+        let mut parts = vec![installation.api_image(release)];
+        parts.extend(MIGRATE_COMMAND.iter().map(ToString::to_string));
+        parts.push(database.to_string());
+        Self(digest(&parts))
+    }
+
+    /// The key of undoing what newer releases brought.
+    #[must_use]
+    pub fn roll_back(installation: &Installation, rollback: &RollBack, database: &DatabaseIdentity) -> Self {
+        Self(digest(&[
+            installation.api_image(rollback.from),
+            ROLL_BACK_COMMAND.to_owned(),
+            rollback.applied_after.to_string(),
+            rollback.to.to_string(),
+            database.to_string(),
+        ]))
+    }
+
+    /// The name of the Job of one attempt: another one for each value of the retry annotation.
+    #[must_use]
+    pub fn job_name(&self, installation: &Installation, operation: MigrationOperation) -> String {
+        let attempt = installation.retry.as_ref().map_or_else(
+            || self.0.clone(),
+            |retry| digest(&[self.0.clone(), retry.clone()]),
+        );
+        let verb = match operation {
+            MigrationOperation::Migrate => "migrate",
+            MigrationOperation::RollBack => "rollback",
+        };
+        installation.child(&format!("{verb}-{attempt}"))
+    }
+
+    /// The key as it is written into annotations.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MigrationKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A label value that is the same for every installation on one database.
+#[must_use]
+pub fn database_label(database: &DatabaseIdentity) -> String {
+    digest(&[database.to_string()])
+}
+
+/// The name of the Job that makes the backup for one attempt of a migration.
+#[must_use]
+pub fn backup_name(installation: &Installation, job: &str) -> String {
+    installation.child(&format!("backup-{}", digest(&[job.to_owned()])))
+}
+
+fn digest(parts: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    crate::model::hex::shortened(&hash.finalize(), DIGITS)
+}

@@ -1,0 +1,65 @@
+//! Changes as values of the official chart.
+
+use super::{Change, key, list};
+use crate::{flagsmith::env, model::Component};
+
+/// The chart's own value for a variable, where it has one.
+fn chart_value(component: Component, variable: &str) -> Option<&'static str> {
+    match (component, variable) {
+        (Component::TaskProcessor, env::TASK_PROCESSOR_NUM_THREADS) => Some("numThreads"),
+        (Component::TaskProcessor, env::TASK_PROCESSOR_SLEEP_INTERVAL) => Some("sleepIntervalMs"),
+        _ => None,
+    }
+}
+
+pub(super) fn value(change: &Change<'_>) -> String {
+    match change {
+        Change::Replicas(component, pods) => format!("--set {}.replicacount={pods}", key(*component)),
+        // The chart's migration Job runs the API's image.
+        Change::Tag(Component::Migrations, tag) => format!("--set api.image.tag={tag}"),
+        Change::Tag(component, tag) => format!("--set {}.image.tag={tag}", key(*component)),
+        Change::Memory(component, limit) => {
+            format!("--set {}.resources.limits.memory={limit}", key(*component))
+        }
+        Change::Env(component, name, value) => match chart_value(*component, name) {
+            Some(own) => format!("--set {}.{own}={value}", key(*component)),
+            None => format!("--set-string '{}.extraEnv.{name}={value}'", key(*component)),
+        },
+        Change::NoEnv(component, name) => format!("--set {}.extraEnv.{name}=null", key(*component)),
+        // The chart gives the task processor every variable of the API's.
+        Change::SameAsApi { variable, .. } => format!("--set taskProcessor.extraEnv.{variable}=null"),
+        Change::Start(component, arguments) => format!(
+            "--set-json '{0}.command=[\"flagsmith\"]' --set-json '{0}.args={1}'",
+            key(*component),
+            list(arguments)
+        ),
+        Change::EnableTaskProcessor => "--set taskProcessor.enabled=true".to_owned(),
+        Change::MigrateInJob => {
+            "--set api.enableMigrateDbInitContainer=false --set jobs.migrateDb.enabled=true".to_owned()
+        }
+        Change::GracePeriod(component, seconds) => {
+            format!(
+                "--set {}.terminationGracePeriodSeconds={seconds}",
+                key(*component)
+            )
+        }
+        Change::PreStop(component, seconds) => format!(
+            "--set {}.lifecycle.preStop.sleep.seconds={seconds}",
+            key(*component)
+        ),
+        Change::Liveness(component, timeout, failures) => format!(
+            "--set {0}.livenessProbe.timeoutSeconds={timeout},{0}.livenessProbe.failureThreshold={failures}",
+            key(*component)
+        ),
+        Change::NoCpuLimit(component) => format!("--set {}.resources.limits.cpu=null", key(*component)),
+        Change::Annotation {
+            values, key, value, ..
+        } => format!(
+            "--set-string '{}.{}={}'",
+            values.unwrap_or_default(),
+            key.replace('.', "\\."),
+            value.replace(',', "\\,")
+        ),
+        Change::LeaveReplicas(component) => format!("--set {}.replicacount=null", key(*component)),
+    }
+}

@@ -1,0 +1,262 @@
+//! How the owner of an installation changes it, so that a remedy is something that he can type: a field of the
+//! `FlagsmithDeployment`, a value of the official chart, or a kubectl command. Rules say what to change, never how.
+
+mod helm;
+mod kubectl;
+mod resource;
+
+use std::fmt::Write as _;
+
+use crate::model::Component;
+use crate::validate::SecretKey;
+
+/// What the owner of an installation changes it with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tool {
+    /// The `FlagsmithDeployment`, which the operator turns into objects.
+    #[default]
+    Resource,
+    /// A release of the official chart (flagsmith/flagsmith; values as of chart 0.81.0).
+    Helm {
+        /// The name of the release.
+        release: String,
+        /// The version of the chart, so that a change of one value changes nothing else.
+        chart: Option<String>,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// Manifests that somebody wrote.
+    Kubectl {
+        /// The namespace.
+        namespace: String,
+        /// The Deployments of API, task processor and frontend.
+        deployments: [Option<String>; 3],
+    },
+}
+
+/// One thing to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// The number of pods.
+    Replicas(Component, i32),
+    /// The tag of the image: a release.
+    Tag(Component, &'a str),
+    /// The memory limit.
+    Memory(Component, &'a str),
+    /// An environment variable.
+    Env(Component, &'a str, &'a str),
+    /// An environment variable that is to go.
+    NoEnv(Component, &'a str),
+    /// An environment variable that the task processor is to have from where the API has it: from this Secret, where
+    /// it is one.
+    SameAsApi {
+        /// The task processor's Deployment.
+        deployment: &'a str,
+        /// The variable.
+        variable: &'a str,
+        /// The key of the Secret that the API has it from.
+        key: Option<&'a SecretKey>,
+    },
+    /// What the container is started with: the image's `flagsmith` and these arguments.
+    Start(Component, &'a [&'a str]),
+    /// A task processor where there is none.
+    EnableTaskProcessor,
+    /// No migration in the API's init containers; one Job instead.
+    MigrateInJob,
+    /// Seconds between SIGTERM and SIGKILL.
+    GracePeriod(Component, i32),
+    /// Seconds that the container sleeps before SIGTERM.
+    PreStop(Component, i32),
+    /// `timeoutSeconds` and `failureThreshold` of the liveness probe.
+    Liveness(Component, i32, i32),
+    /// No CPU limit.
+    NoCpuLimit(Component),
+    /// An annotation of an object that is no Deployment.
+    Annotation {
+        /// Its kind, as kubectl takes it.
+        kind: &'a str,
+        /// Its name.
+        name: &'a str,
+        /// The chart's value with its annotations, where the chart made it.
+        values: Option<&'a str>,
+        /// The annotation's key.
+        key: &'a str,
+        /// Its value.
+        value: &'a str,
+    },
+    /// A number of pods that only the autoscaler decides.
+    LeaveReplicas(Component),
+}
+
+impl Tool {
+    /// The changes as one command, or as a phrase that names fields of the `FlagsmithDeployment`.
+    #[must_use]
+    pub fn change(&self, changes: &[Change<'_>]) -> String {
+        match self {
+            Self::Resource => {
+                let mut fields: Vec<String> = changes.iter().map(resource::field).collect();
+                fields.dedup();
+                format!("Set {}", fields.join(" and "))
+            }
+            Self::Helm {
+                release,
+                chart,
+                namespace,
+            } => {
+                let values: Vec<String> = changes.iter().map(helm::value).collect();
+                let mut command =
+                    format!("helm upgrade {release} flagsmith/flagsmith --namespace {namespace}");
+                if let Some(chart) = chart {
+                    let _ = write!(command, " --version {chart}");
+                }
+                // --reuse-values makes the release's values the chart's defaults, and null then means those (Helm 3).
+                if values.iter().any(|value| value.ends_with("=null")) {
+                    command = format!(
+                        "helm get values {release} --namespace {namespace} --output yaml | {command} --values -"
+                    );
+                } else {
+                    command.push_str(" --reuse-values");
+                }
+                for value in values {
+                    let _ = write!(command, " {value}");
+                }
+                // Helm adds what its manifest has and keeps the value that somebody else has set: a variable with
+                // both is refused.
+                for change in changes {
+                    if let Change::SameAsApi {
+                        deployment, variable, ..
+                    } = change
+                    {
+                        command = format!(
+                            "kubectl -n {namespace} set env deployment/{deployment} {variable}- && {command}"
+                        );
+                    }
+                }
+                command
+            }
+            Self::Kubectl {
+                namespace,
+                deployments,
+            } => {
+                let commands: Vec<String> = changes
+                    .iter()
+                    .map(|change| kubectl::command(change, namespace, deployments))
+                    .collect();
+                commands.join(" && ")
+            }
+        }
+    }
+
+    /// Whether the operator itself makes the objects.
+    #[must_use]
+    pub const fn is_resource(&self) -> bool {
+        matches!(self, Self::Resource)
+    }
+}
+
+/// The name of a component in the specification and in the chart's values.
+const fn key(component: Component) -> &'static str {
+    match component {
+        Component::TaskProcessor => "taskProcessor",
+        Component::Frontend => "frontend",
+        Component::Migrations => "migrations",
+        _ => "api",
+    }
+}
+
+/// A JSON list of strings.
+fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    format!("[{}]", quoted.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::flagsmith::env;
+
+    const CHANGES: [Change<'static>; 2] = [
+        Change::Replicas(Component::TaskProcessor, 1),
+        Change::Env(Component::Api, "GUNICORN_WORKERS", "2"),
+    ];
+
+    #[rstest]
+    #[case(
+        Tool::Resource,
+        "Set spec.taskProcessor.replicas: 1 and spec.api.gunicorn.workers: 2"
+    )]
+    #[case(
+        Tool::Helm { release: "acme".to_owned(), chart: Some("0.81.0".to_owned()), namespace: "prod".to_owned() },
+        "helm upgrade acme flagsmith/flagsmith --namespace prod --version 0.81.0 --reuse-values --set taskProcessor.replicacount=1 --set-string 'api.extraEnv.GUNICORN_WORKERS=2'"
+    )]
+    #[case(
+        Tool::Kubectl {
+            namespace: "prod".to_owned(),
+            deployments: [Some("web".to_owned()), Some("worker".to_owned()), None],
+        },
+        "kubectl -n prod scale deployment worker --replicas=1 && kubectl -n prod set env deployment/web GUNICORN_WORKERS='2'"
+    )]
+    fn says_the_same_in_each_tool(#[case] tool: Tool, #[case] expected: &str) {
+        assert_eq!(tool.change(&CHANGES), expected);
+    }
+
+    #[test]
+    fn the_migration_job_has_the_image_of_the_api() {
+        let command = helm().change(&[Change::Tag(Component::Migrations, "2.265.0")]);
+        assert!(command.ends_with("--set api.image.tag=2.265.0"), "{command}");
+    }
+
+    #[test]
+    fn what_is_unset_is_unset_of_the_releases_own_values() {
+        assert_eq!(
+            helm().change(&[Change::LeaveReplicas(Component::Api)]),
+            "helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod --values - --set api.replicacount=null"
+        );
+    }
+
+    #[test]
+    fn a_variable_that_helm_would_only_add_to_is_removed_first() {
+        assert_eq!(
+            helm().change(&[Change::SameAsApi {
+                deployment: "worker",
+                variable: "DATABASE_URL",
+                key: None,
+            }]),
+            "kubectl -n prod set env deployment/worker DATABASE_URL- && \
+             helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod --values - --set taskProcessor.extraEnv.DATABASE_URL=null"
+        );
+    }
+
+    #[test]
+    fn a_variable_is_set_where_its_owner_sets_it() {
+        let threads = [Change::Env(
+            Component::TaskProcessor,
+            env::TASK_PROCESSOR_NUM_THREADS,
+            "10",
+        )];
+        assert_eq!(
+            Tool::Resource.change(&threads),
+            "Set spec.taskProcessor.threads: 10"
+        );
+        let command = helm().change(&threads);
+        assert!(
+            command.ends_with("--set taskProcessor.numThreads=10"),
+            "{command}"
+        );
+        let unknown = [Change::Env(Component::Api, "ENVIRONMENT", "prod")];
+        assert_eq!(
+            Tool::Resource.change(&unknown),
+            "Set spec.api.env: ENVIRONMENT=\"prod\""
+        );
+    }
+
+    fn helm() -> Tool {
+        Tool::Helm {
+            release: "acme".to_owned(),
+            chart: None,
+            namespace: "prod".to_owned(),
+        }
+    }
+}
