@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     observe::{
-        CloseLooks, ConfigMaps, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, WorkloadState,
+        ConfigMaps, DatabaseProbe, FrontSeen, Observation, PodLogFindings, SecretState, Secrets,
+        WorkloadState,
         database::Queues,
         discover::{self, Found, Objects, Selected},
     },
     postgres::DatabaseIdentity,
-    validate::{Identity, Installation, Selection, Subject, validate},
+    validate::{Identity, Installation, ObservedInstallation, Selection, validate},
 };
 
 /// The smallest useful specification: an external database.
@@ -56,7 +57,7 @@ pub(crate) fn database() -> DatabaseIdentity {
 }
 
 /// A namespace with all Secrets and nothing else.
-pub(crate) fn observation() -> Observation {
+pub(crate) fn empty_observation() -> Observation {
     Observation {
         now: Timestamp::UNIX_EPOCH,
         previous: FlagsmithDeploymentStatus::default(),
@@ -65,9 +66,9 @@ pub(crate) fn observation() -> Observation {
         frontend: None,
         embedded_database: None,
         jobs: Vec::new(),
-        foreign_migration: None,
+        external_migration: None,
         pods: Vec::new(),
-        close_looks: CloseLooks::default(),
+        pod_logs: PodLogFindings::default(),
         secrets: Secrets {
             database: SecretState::Present(database()),
             migration_database: SecretState::Present(database()),
@@ -80,7 +81,7 @@ pub(crate) fn observation() -> Observation {
         queues: Queues::default(),
         preflight: None,
         backups: Vec::new(),
-        foreign_autoscalers: BTreeSet::new(),
+        external_autoscalers: BTreeSet::new(),
         migrators: Vec::new(),
         release_assumed: false,
         services: Vec::new(),
@@ -155,8 +156,8 @@ pub(crate) fn objects(manifest: &str) -> Objects {
 }
 
 /// Somebody else's installation in the namespace prod.
-pub(crate) fn subject(selection: Selection) -> Subject {
-    Subject {
+pub(crate) fn subject(selection: Selection) -> ObservedInstallation {
+    ObservedInstallation {
         identity: Identity {
             name: "watched".to_owned(),
             namespace: "prod".to_owned(),
@@ -175,12 +176,12 @@ pub(crate) fn observed(release: &str, objects: &Objects) -> (Found, Observation)
     let subject = subject(Selection::Release(release.to_owned()));
     let selected = Selected::new(&subject.selection, objects);
     let found = discover::find(&subject, &selected, &ConfigMaps::new());
-    let seen = discover::observation(
+    let observation = discover::assemble(
         &found,
         &selected,
         objects,
         FlagsmithDeploymentStatus::default(),
         Timestamp::UNIX_EPOCH,
     );
-    (found, seen)
+    (found, observation)
 }

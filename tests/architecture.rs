@@ -76,8 +76,18 @@ fn no_files_use_each_other_in_a_circle() {
         writeln!(text, "circle of {}:", circle.len()).unwrap();
         for from in circle {
             for to in next[*from].iter().filter(|to| circle.contains(*to)) {
-                let names: Vec<_> = arrows[&((*from).clone(), (*to).clone())].iter().cloned().collect();
-                writeln!(text, "  {} uses {} ({})", from.join("::"), to.join("::"), names.join(", ")).unwrap();
+                let names: Vec<_> = arrows[&((*from).clone(), (*to).clone())]
+                    .iter()
+                    .cloned()
+                    .collect();
+                writeln!(
+                    text,
+                    "  {} uses {} ({})",
+                    from.join("::"),
+                    to.join("::"),
+                    names.join(", ")
+                )
+                .unwrap();
             }
         }
     }
@@ -155,7 +165,9 @@ impl Tree {
             below: Vec::new(),
         };
         reader.visit_file(&parsed);
-        let Reader { file: found, below, .. } = reader;
+        let Reader {
+            file: found, below, ..
+        } = reader;
         self.files.insert(module.clone(), found);
         for name in below {
             let mut inner = module.clone();
@@ -245,7 +257,11 @@ impl Reader {
             }
             syn::UseTree::Name(name) => {
                 let name = name.ident.to_string();
-                let shown = if name == "self" { path.last().cloned().unwrap_or_default() } else { name.clone() };
+                let shown = if name == "self" {
+                    path.last().cloned().unwrap_or_default()
+                } else {
+                    name.clone()
+                };
                 path.push(name);
                 found.push((path, shown));
             }

@@ -75,7 +75,7 @@ pub fn docs(code: Code) -> String {
 pub fn causes_markdown() -> String {
     let mut text = String::from(
         "# Causes\n\n\
-         <!-- Generated from src/diagnose/catalogue by `make generate`; do not edit. -->\n\n\
+         <!-- Generated from src/causes/catalogue by `make generate`; do not edit. -->\n\n\
          Every cause that the operator and `flagsmith-operator diagnose` name, with what confirms it and what to do. \
          `flagsmith-operator explain CODE` prints the same. ROLE, NAME, POD and the like stand for your own names; \
          SQL is for psql on Flagsmith's database.\n",

@@ -5,17 +5,17 @@ use std::io::{self, BufRead, Read};
 
 use jiff::Timestamp;
 
-use crate::causes::rules::{self, Case, Finding, Seen};
+use crate::causes::rules::{self, Finding, LogEvidence, LogLocation};
 use crate::flagsmith::WorkerClass;
 use crate::logs::clean::clean;
 use crate::logs::csv;
 use crate::logs::event::{Event, clip};
 use crate::logs::group::Grouper;
 use crate::logs::lines::read_lines;
-use crate::logs::needles::Needles;
 use crate::logs::order::{LOOK, is_newest_first, oldest_first};
+use crate::logs::prefilter::Prefilter;
 use crate::logs::prefix::strip;
-use crate::logs::pretty::{Pretty, Taken};
+use crate::logs::pretty::{Feed, Pretty};
 use crate::logs::time::Moment;
 use crate::model::{Component, Diagnosis};
 
@@ -30,10 +30,10 @@ const STAMP: usize = 48;
 /// Gathers the logs of one component.
 #[derive(Debug)]
 pub struct Investigation {
-    case: Case,
+    case: LogEvidence,
     /// Whether evidence gives line numbers: those of a running pod's log are gone at the next look.
     numbered: bool,
-    needles: Needles,
+    needles: Prefilter,
     inputs: Vec<String>,
     /// Of inputs that were turned round, the number in the file of each line in the order of time.
     turned: HashMap<u16, Vec<u64>>,
@@ -77,9 +77,9 @@ impl Investigation {
     #[must_use]
     pub fn new(component: Component) -> Self {
         Self {
-            case: Case::new(component),
+            case: LogEvidence::new(component),
             numbered: true,
-            needles: Needles::new(),
+            needles: Prefilter::new(),
             inputs: Vec::new(),
             turned: HashMap::new(),
             sources: HashMap::new(),
@@ -133,7 +133,7 @@ impl Investigation {
     fn dated(self) -> Vec<(Option<Timestamp>, Diagnosis)> {
         let component = self.case.component;
         let dated = |finding: Finding| {
-            let last = finding.evidence.iter().filter_map(|seen| seen.time).max();
+            let last = finding.evidence.iter().filter_map(|location| location.time).max();
             let diagnosis = Diagnosis {
                 code: finding.explained.code,
                 severity: rules::severity(&finding),
@@ -148,26 +148,28 @@ impl Investigation {
     }
 
     fn evidence(&self, finding: &Finding) -> Vec<String> {
-        let name = |seen: &Seen| {
+        let name = |location: &LogLocation| {
             self.inputs
-                .get(usize::from(seen.input))
+                .get(usize::from(location.input))
                 .filter(|name| !name.is_empty() && (self.inputs.len() > 1 || !self.numbered))
         };
-        let line = |seen: &Seen| {
-            let at = usize::try_from(seen.line).unwrap_or_default();
+        let line = |location: &LogLocation| {
+            let at = usize::try_from(location.line).unwrap_or_default();
             let number = self
                 .turned
-                .get(&seen.input)
+                .get(&location.input)
                 .and_then(|numbers| numbers.get(at.checked_sub(1)?));
-            number.copied().unwrap_or(seen.line)
+            number.copied().unwrap_or(location.line)
         };
         finding
             .evidence
             .iter()
-            .map(|seen| match name(seen) {
-                Some(name) if self.numbered => format!("{name} line {}: {}", line(seen), seen.excerpt()),
-                Some(name) => format!("{name}: {}", seen.excerpt()),
-                None => format!("line {}: {}", line(seen), seen.excerpt()),
+            .map(|location| match name(location) {
+                Some(name) if self.numbered => {
+                    format!("{name} line {}: {}", line(location), location.excerpt())
+                }
+                Some(name) => format!("{name}: {}", location.excerpt()),
+                None => format!("line {}: {}", line(location), location.excerpt()),
             })
             .collect()
     }
@@ -216,9 +218,9 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn line(&mut self, number: u64, bytes: &[u8]) {
         match self.pretty.take(number, bytes) {
-            Taken::No => self.whole(number, bytes),
-            Taken::Inside => {}
-            Taken::Whole(first, text) => self.whole(first, text.as_bytes()),
+            Feed::No => self.whole(number, bytes),
+            Feed::Inside => {}
+            Feed::Whole(first, text) => self.whole(first, text.as_bytes()),
         }
     }
 

@@ -125,6 +125,6 @@ fn memory_is_bounded_by_design() {
     }
     investigation.read("", log.as_bytes()).unwrap();
     assert!(investigation.groupers.len() <= SOURCES);
-    assert!(investigation.case.sightings.len() <= 128);
+    assert!(investigation.case.occurrences.len() <= 128);
     assert!(!investigation.conclude().is_empty());
 }

@@ -12,12 +12,12 @@ use crate::{
     causes::{live, rank},
     model::{Code, Diagnosis},
     observe::{
-        CloseLooker, Closeness, DatabaseProbe, FRESH, Observation, Observer, Watches,
+        DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
         discover::{Found, Objects},
         once,
     },
     runtime::metrics::Metrics,
-    validate::{Installation, Subject, Wanted, validate},
+    validate::{DesiredState, Installation, ObservedInstallation, validate},
 };
 
 /// What may be looked at besides the cluster.
@@ -32,11 +32,11 @@ pub struct LookArgs {
 }
 
 /// What one look showed.
-pub struct Look {
+pub struct Inspection {
     /// The resource as the API server has it.
     pub resource: FlagsmithDeployment,
     /// What is there; `None` where the resource is invalid.
-    pub seen: Option<Observation>,
+    pub observation: Option<Observation>,
     /// What is wrong, the most severe first.
     pub diagnoses: Vec<Diagnosis>,
     /// What could not be seen, in a sentence each.
@@ -44,9 +44,9 @@ pub struct Look {
 }
 
 /// What one look at something that exists showed.
-pub struct Sight {
+pub struct Scene {
     /// What is there.
-    pub seen: Observation,
+    pub observation: Observation,
     /// What is wrong, the most severe first.
     pub diagnoses: Vec<Diagnosis>,
     /// What could not be seen, in a sentence each.
@@ -54,16 +54,16 @@ pub struct Sight {
 }
 
 /// Looks at one installation.
-pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Result<Look, Failure> {
+pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Result<Inspection, Failure> {
     let resource = Box::pin(cluster.installation(name)).await?;
     let now = Timestamp::now();
     let installation = match validate(&resource) {
         Ok(installation) => installation,
         Err(problems) => {
             let diagnoses = problems.into_iter().map(Diagnosis::from).collect();
-            return Ok(Look {
+            return Ok(Inspection {
                 resource,
-                seen: None,
+                observation: None,
                 diagnoses,
                 not_seen: Vec::new(),
             });
@@ -71,47 +71,47 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
     };
     let previous = resource.status.clone().unwrap_or_default();
     let sight = match installation {
-        Wanted::Managed(installation) => {
+        DesiredState::Managed(installation) => {
             Box::pin(managed(cluster, &installation, previous, args, Arc::default())).await
         }
-        Wanted::Observed(subject) => Box::pin(observed(cluster, &subject, previous, args, now)).await.1,
+        DesiredState::Observed(subject) => Box::pin(observed(cluster, &subject, previous, args, now)).await.1,
     };
-    let Sight {
-        seen,
+    let Scene {
+        observation,
         mut diagnoses,
         not_seen,
     } = sight;
-    if seen.previous.observed_generation == resource.metadata.generation {
-        diagnoses.extend(live::refused_last(&seen.previous));
+    if observation.previous.observed_generation == resource.metadata.generation {
+        diagnoses.extend(live::refused_last(&observation.previous));
         diagnoses = rank(diagnoses);
         live::sort(&mut diagnoses);
     }
-    Ok(Look {
+    Ok(Inspection {
         resource,
-        seen: Some(seen),
+        observation: Some(observation),
         diagnoses,
         not_seen,
     })
 }
 
 /// Looks at a Helm release of the official chart, for which there is no resource.
-pub async fn look_at(cluster: &Cluster, subject: &Subject, args: LookArgs) -> (Found, Sight) {
+pub async fn look_at(cluster: &Cluster, subject: &ObservedInstallation, args: LookArgs) -> (Found, Scene) {
     let previous = FlagsmithDeploymentStatus::default();
     Box::pin(observed(cluster, subject, previous, args, Timestamp::now())).await
 }
 
 fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observer {
     let closeness = if args.read_logs {
-        Closeness::Thorough
+        ReadDepth::Thorough
     } else {
-        Closeness::None
+        ReadDepth::None
     };
     Observer::new(
         cluster.client.clone(),
         watches,
         args.connect_database.then_some(FRESH),
         Metrics::new(),
-        CloseLooker::new(cluster.client.clone(), closeness, None),
+        PodLogReader::new(cluster.client.clone(), closeness, None),
     )
 }
 
@@ -122,36 +122,36 @@ pub async fn managed(
     previous: FlagsmithDeploymentStatus,
     args: LookArgs,
     watches: Arc<Watches>,
-) -> Sight {
+) -> Scene {
     let not_seen = once::list(&cluster.client, &installation.identity.namespace, &watches).await;
     let observer = observer(cluster, watches, args);
-    let seen = observer.observe(installation, previous, Timestamp::now()).await;
-    sight(installation, seen, not_seen, args)
+    let observation = observer.observe(installation, previous, Timestamp::now()).await;
+    sight(installation, observation, not_seen, args)
 }
 
 async fn observed(
     cluster: &Cluster,
-    subject: &Subject,
+    subject: &ObservedInstallation,
     previous: FlagsmithDeploymentStatus,
     args: LookArgs,
     now: Timestamp,
-) -> (Found, Sight) {
+) -> (Found, Scene) {
     let objects = Objects::list(&cluster.client, &subject.identity.namespace).await;
     let observer = observer(cluster, Arc::default(), args);
-    let (found, seen) = Box::pin(observer.observe_foreign(subject, &objects, previous, now)).await;
-    let sight = sight(&found.installation, seen, objects.not_seen, args);
+    let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
+    let sight = sight(&found.installation, observation, objects.not_seen, args);
     (found, sight)
 }
 
 /// Diagnoses what was seen.
 fn sight(
     installation: &Installation,
-    mut seen: Observation,
+    mut observation: Observation,
     mut not_seen: Vec<String>,
     args: LookArgs,
-) -> Sight {
-    not_seen.extend(database(&mut seen, args));
-    let mut diagnoses = live::diagnose(installation, &seen);
+) -> Scene {
+    not_seen.extend(database(&mut observation, args));
+    let mut diagnoses = live::diagnose(installation, &observation);
     // What the user may not read is no fault of the installation.
     diagnoses.retain(|diagnosis| {
         let forbidden = diagnosis.code == Code::Forbidden;
@@ -161,16 +161,16 @@ fn sight(
         !forbidden
     });
     not_seen.dedup();
-    Sight {
-        seen,
+    Scene {
+        observation,
         diagnoses,
         not_seen,
     }
 }
 
 /// A database that this machine cannot reach may work well for the pods: then it was not seen.
-fn database(seen: &mut Observation, args: LookArgs) -> Option<String> {
-    let unseen = match &seen.database {
+fn database(observation: &mut Observation, args: LookArgs) -> Option<String> {
+    let unseen = match &observation.database {
         DatabaseProbe::Failed(failure) if failure.kind.may_be_local() => {
             format!("the database: from this machine, {}", failure.message)
         }
@@ -183,6 +183,6 @@ fn database(seen: &mut Observation, args: LookArgs) -> Option<String> {
         }
         _ => return None,
     };
-    seen.database = DatabaseProbe::NotProbed;
+    observation.database = DatabaseProbe::NotProbed;
     Some(unseen)
 }

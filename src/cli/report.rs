@@ -25,7 +25,7 @@ use super::{
     cluster::{Cluster, ClusterArgs},
     failure::{Failure, HEALTHY},
     findings,
-    look::{Look, LookArgs, look},
+    look::{Inspection, LookArgs, look},
     output::print,
 };
 use crate::model::{
@@ -139,7 +139,7 @@ fn mask(value: &mut Value) {
     }
 }
 
-async fn gather(cluster: &Cluster, name: &str, look: &Look) -> Vec<Entry> {
+async fn gather(cluster: &Cluster, name: &str, look: &Inspection) -> Vec<Entry> {
     let findings = findings::text(&look.diagnoses, &look.not_seen, "Nothing wrong was found.");
     let mut entries = vec![
         Entry::new(

@@ -12,7 +12,7 @@ use super::{
     cluster::{Cluster, ClusterArgs},
     failure::{Failure, HEALTHY, UNHEALTHY},
     findings,
-    look::{Look, LookArgs, look},
+    look::{Inspection, LookArgs, look},
     output::{Output, at_terminal, print},
     tree::Node,
 };
@@ -95,8 +95,12 @@ struct Pod<'a> {
 }
 
 impl<'a> Glance<'a> {
-    fn of(look: &'a Look, status: &'a FlagsmithDeploymentStatus) -> Self {
-        let pods = look.seen.iter().flat_map(|seen| seen.pods.iter()).map(Pod::of);
+    fn of(look: &'a Inspection, status: &'a FlagsmithDeploymentStatus) -> Self {
+        let pods = look
+            .observation
+            .iter()
+            .flat_map(|observation| observation.pods.iter())
+            .map(Pod::of);
         Self {
             namespace: look.resource.namespace().unwrap_or_default(),
             name: look.resource.name_any(),

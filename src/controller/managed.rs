@@ -41,11 +41,11 @@ pub(super) async fn pass(
     // What was written is what must be reported on: a template that was replaced a moment ago is not rolled out,
     // whatever was seen of its predecessor. No request: the answers to the writes are at hand.
     if applied.written > 0 {
-        view = View::new(installation, context, view.seen.previous, now).await;
+        view = View::new(installation, context, view.observation.previous, now).await;
     }
     let report = Report {
         installation,
-        seen: &view.seen,
+        observation: &view.observation,
         plan: &view.plan,
         diagnoses: &view.diagnoses,
         complete: result.is_ok(),
@@ -64,7 +64,7 @@ pub(super) async fn pass(
 
 /// What one look shows, and what follows from it.
 struct View {
-    seen: Observation,
+    observation: Observation,
     diagnoses: Vec<Diagnosis>,
     plan: Plan,
 }
@@ -76,11 +76,11 @@ impl View {
         previous: FlagsmithDeploymentStatus,
         now: Timestamp,
     ) -> Self {
-        let seen = context.observer.observe(installation, previous, now).await;
-        let diagnoses = live::diagnose(installation, &seen);
-        let plan = decide(installation, &seen, &diagnoses);
+        let observation = context.observer.observe(installation, previous, now).await;
+        let diagnoses = live::diagnose(installation, &observation);
+        let plan = decide(installation, &observation, &diagnoses);
         Self {
-            seen,
+            observation,
             diagnoses,
             plan,
         }
@@ -100,7 +100,7 @@ impl View {
         }
         // A refused child is tried again like a failing look: whoever removes the obstacle wants to see it heal.
         // So is a pod in trouble looked at again: some troubles only count after a while, without a further event.
-        let mut pods = self.seen.pods.iter();
+        let mut pods = self.observation.pods.iter();
         if !applied.refused.is_empty() || pods.any(|pod| !pod.problems.is_empty() || pod.starting()) {
             return FRESH_WHILE_FAILING;
         }

@@ -15,12 +15,12 @@ use crate::{
     decide::Plan,
     observe::{FRESH_WHILE_FAILING, Observer, discover::Namespaces},
     report::{Context, Reporter},
-    validate::Subject,
+    validate::ObservedInstallation,
 };
 
 /// What such a pass needs.
 #[derive(Clone, Copy)]
-pub(super) struct Eyes<'a> {
+pub(super) struct ReadOnlyContext<'a> {
     pub(super) namespaces: &'a Namespaces,
     pub(super) observer: &'a Observer,
     pub(super) reporter: &'a Reporter,
@@ -29,8 +29,8 @@ pub(super) struct Eyes<'a> {
 /// observe → diagnose → report.
 pub(super) async fn pass(
     resource: &FlagsmithDeployment,
-    subject: &Subject,
-    eyes: Eyes<'_>,
+    subject: &ObservedInstallation,
+    eyes: ReadOnlyContext<'_>,
     now: Timestamp,
 ) -> Result<(Action, Outcome), Error> {
     let objects = eyes
@@ -38,15 +38,16 @@ pub(super) async fn pass(
         .objects(&subject.identity, eyes.observer.http_route())
         .await;
     let previous = eyes.reporter.previous(resource);
-    let (found, seen) = Box::pin(eyes.observer.observe_foreign(subject, &objects, previous, now)).await;
+    let (found, observation) =
+        Box::pin(eyes.observer.observe_external(subject, &objects, previous, now)).await;
     let installation = &found.installation;
-    let mut diagnoses = live::diagnose(installation, &seen);
+    let mut diagnoses = live::diagnose(installation, &observation);
     diagnoses.extend(live::unseen(&objects.not_seen));
     live::sort(&mut diagnoses);
     let report = Context {
         installation,
-        seen: &seen,
-        plan: &Plan::of_nothing(installation, &seen),
+        observation: &observation,
+        plan: &Plan::of_nothing(installation, &observation),
         diagnoses: &diagnoses,
         complete: true,
     };
@@ -55,7 +56,7 @@ pub(super) async fn pass(
         .report(resource, report, &Applied::default())
         .await?;
     // Some troubles only count after a while, without a further event.
-    let next = if seen.untroubled() {
+    let next = if observation.is_healthy() {
         eyes.observer.next_look(&subject.identity.uid, now)
     } else {
         FRESH_WHILE_FAILING

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    guarded_resource::GuardedResource,
     managed,
-    observed::{self, Eyes},
-    primary::Primary,
+    observed::{self, ReadOnlyContext},
 };
 use crate::runtime::{
     backoff::Failures,
@@ -25,7 +25,7 @@ use crate::{
     model::Code,
     observe::{Observer, discover::Namespaces},
     report::{self, Reporter},
-    validate::{Identity, Problem, Wanted, validate},
+    validate::{DesiredState, Identity, Problem, validate},
 };
 
 /// How long one pass may take: more than the deadlines of the few requests that one pass makes when each of them
@@ -85,7 +85,10 @@ impl Error {
 }
 
 /// A pass that can neither hang nor take others down with it.
-pub async fn contained(resource: Arc<Primary>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile_guarded(
+    resource: Arc<GuardedResource>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     let _under_way = context.passes.token();
     if context.shutdown.is_cancelled() || !context.leading.borrow().leads() {
         // Whoever leads looks at everything when leadership is won.
@@ -130,7 +133,7 @@ pub async fn contained(resource: Arc<Primary>, context: Arc<Context>) -> Result<
 
 /// When to try again after a failure; logs its whole chain.
 #[allow(clippy::needless_pass_by_value, reason = "the controller's interface")]
-pub fn error_policy(resource: Arc<Primary>, error: &Error, context: Arc<Context>) -> Action {
+pub fn error_policy(resource: Arc<GuardedResource>, error: &Error, context: Arc<Context>) -> Action {
     let key = key(&resource);
     let wait = context.failures.failed(&key, &mut rand::rng());
     let deadline = matches!(error, Error::Apply(apply::Error::Kube(source)) if client::is_deadline(source));
@@ -146,7 +149,7 @@ pub fn error_policy(resource: Arc<Primary>, error: &Error, context: Arc<Context>
 }
 
 /// The first step, and who does the others.
-async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Outcome), Error> {
+async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<(Action, Outcome), Error> {
     let resource = match &resource.0 {
         Ok(resource) if resource.metadata.deletion_timestamp.is_some() => {
             return Ok((Action::await_change(), Outcome::Unchanged));
@@ -156,11 +159,11 @@ async fn reconcile(resource: &Primary, context: &Context) -> Result<(Action, Out
     };
     let now = Timestamp::now();
     match validate(resource) {
-        Ok(Wanted::Managed(installation)) => {
+        Ok(DesiredState::Managed(installation)) => {
             Box::pin(managed::pass(resource, &installation, context, now)).await
         }
-        Ok(Wanted::Observed(subject)) => {
-            let eyes = Eyes {
+        Ok(DesiredState::Observed(subject)) => {
+            let eyes = ReadOnlyContext {
                 namespaces: &context.namespaces,
                 observer: &context.observer,
                 reporter: &context.reporter,
@@ -215,7 +218,7 @@ async fn undecodable(
     invalid(&shell, vec![problem], context, Timestamp::now()).await
 }
 
-fn key(resource: &Primary) -> String {
+fn key(resource: &GuardedResource) -> String {
     use kube::ResourceExt as _;
     format!(
         "{}/{}",

@@ -16,10 +16,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    primaries::primaries,
-    primary::Primary,
+    guarded_resource::GuardedResource,
     readiness::{Gate, Readiness, crd_freshness},
-    reconcile::{Context, contained, error_policy},
+    reconcile::{Context, error_policy, reconcile_guarded},
+    resource_stream::resource_stream,
     triggers::coalesce,
 };
 use crate::runtime::{
@@ -31,7 +31,7 @@ use crate::{
     api::{self, FlagsmithDeployment},
     apply::Applier,
     observe::{
-        CloseLooker, Closeness, Observer, Scope, Trigger, Watches, discover::Namespaces, watch as watches,
+        Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches, discover::Namespaces, watch as watches,
     },
     report::Reporter,
 };
@@ -109,7 +109,7 @@ async fn passes(
 ) {
     let watched = Arc::new(Watches::default());
     let (trigger, triggers) = mpsc::channel(TRIGGERS);
-    let close = CloseLooker::new(client.clone(), Closeness::Sampled, Some(trigger.clone()));
+    let close = PodLogReader::new(client.clone(), ReadDepth::Sampled, Some(trigger.clone()));
     let watching = watches::run(
         client.clone(),
         settings.scope.clone(),
@@ -194,7 +194,7 @@ async fn control(
 ) {
     let (reader, writer) = reflector::store();
     let (gone, echoed) = (Arc::clone(&context), Arc::clone(&context));
-    let primaries = primaries(&client, &settings.scope)
+    let primaries = resource_stream(&client, &settings.scope)
         .reflect(writer)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(object)) = event {
@@ -215,7 +215,7 @@ async fn control(
         .reconcile_all_on(won)
         .reconcile_all_on(watched.http_route_appears());
     controller
-        .run(contained, error_policy, context)
+        .run(reconcile_guarded, error_policy, context)
         .map_err(|error| {
             // A trigger for an object that is gone is the normal end of one.
             if !matches!(
@@ -244,7 +244,7 @@ fn leadership_won(leading: watch::Receiver<Leadership>) -> impl futures::Stream<
     })
 }
 
-fn forget(context: &Context, object: &Primary) {
+fn forget(context: &Context, object: &GuardedResource) {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let uid = object.uid().unwrap_or_default();
     context.observer.forget(&uid);

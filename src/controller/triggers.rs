@@ -102,7 +102,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_urgent_does_not_wait_and_the_rest_becomes_one() {
-        let seen = passes(vec![
+        let observation = passes(vec![
             (0, trigger("a", Urgency::Soon)),
             (300, trigger("a", Urgency::Soon)),
             (400, trigger("b", Urgency::Soon)),
@@ -112,6 +112,6 @@ mod tests {
         ])
         .await;
         let expected = [(500, "c"), (600, "b"), (1_000, "a"), (6_000, "a")];
-        assert_eq!(seen, expected.map(|(at, name)| (at, name.to_owned())));
+        assert_eq!(observation, expected.map(|(at, name)| (at, name.to_owned())));
     }
 }

@@ -46,7 +46,7 @@ pub struct GateInput<'a> {
     /// The first reason that forbids a migration now.
     pub blocked: Option<Code>,
     /// A migration of another installation is running on the same database.
-    pub foreign: bool,
+    pub external: bool,
 }
 
 /// Decides the gate. The order of the rules is the meaning: nothing moves while a Job runs, what is recorded
@@ -103,7 +103,7 @@ pub fn decide(input: GateInput<'_>) -> Gate {
         // Without a key there is always a reason, but a gate must not open by accident.
         return Gate::Blocked(Code::MigrationsPending);
     }
-    if input.foreign {
+    if input.external {
         return Gate::Blocked(Code::MigrationConcurrent);
     }
     Gate::Pending

@@ -8,7 +8,7 @@ mod scaling;
 mod tests;
 
 pub use gate::{Gate, GateInput};
-pub use plan::{Backup, Before, GeneratedSecret, Migrate, Migrated, Plan, Workload};
+pub use plan::{Backup, GeneratedSecret, Migrate, Migrated, Plan, SchemaBaseline, Workload};
 
 use crate::{
     api::MigrationResult,
@@ -27,11 +27,11 @@ const MIGRATIONS: &str = "migrations";
 
 /// Decides what should be true after this pass.
 #[must_use]
-pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diagnosis]) -> Plan {
-    let step = Step::of(installation, seen);
+pub fn decide(installation: &Installation, observation: &Observation, diagnoses: &[Diagnosis]) -> Plan {
+    let step = Step::of(installation, observation);
     let key = step.as_ref().map(|step| &step.key);
     let job_name = step.as_ref().map(|step| step.job.as_str());
-    let annotated: Vec<&str> = [&seen.api, &seen.task_processor]
+    let annotated: Vec<&str> = [&observation.api, &observation.task_processor]
         .into_iter()
         .flatten()
         .filter_map(|workload| workload.migration_key.as_deref())
@@ -40,24 +40,24 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
         key,
         job_name,
         annotated: &annotated,
-        recorded: seen.previous.migration.as_ref(),
-        jobs: &seen.jobs,
-        blocked: obstacle(installation, seen, diagnoses),
-        foreign: seen.other_migrator().is_some(),
+        recorded: observation.previous.migration.as_ref(),
+        jobs: &observation.jobs,
+        blocked: obstacle(installation, observation, diagnoses),
+        external: observation.other_migrator().is_some(),
     });
     let (gate, backup) = match (gate, &step) {
-        (Gate::Pending, Some(step)) => backup(installation, seen, step),
+        (Gate::Pending, Some(step)) => backup(installation, observation, step),
         (gate, _) => (gate, None),
     };
-    let front = recognise(installation, seen);
-    let rollout = rollout::decide(installation, seen, &gate, step.as_ref());
+    let front = recognise(installation, observation);
+    let rollout = rollout::decide(installation, observation, &gate, step.as_ref());
     let migrate = match (&gate, &step) {
         (Gate::Pending, Some(step))
             if rollout.processor_stopped
-                && step.announced(&annotated, seen)
-                && step.contradicted(&seen.jobs).next().is_none() =>
+                && step.announced(&annotated, observation)
+                && step.contradicted(&observation.jobs).next().is_none() =>
         {
-            Some(Migrate::new(installation, seen, step))
+            Some(Migrate::new(installation, observation, step))
         }
         _ => None,
     };
@@ -71,13 +71,13 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
         front,
         migrate,
         backup,
-        superseded_jobs: superseded(seen, step.as_ref(), &gate),
-        generate: generated(installation, seen),
+        superseded_jobs: superseded(observation, step.as_ref(), &gate),
+        generate: generated(installation, observation),
         migrated: rollout.migrated,
         task_processor: rollout.task_processor,
         api: rollout.api,
         frontend: rollout.frontend,
-        http_route: seen.http_route_api,
+        http_route: observation.http_route_api,
         gate,
         step,
     }
@@ -86,8 +86,8 @@ pub fn decide(installation: &Installation, seen: &Observation, diagnoses: &[Diag
 /// What forbids a migration now. A blocked downgrade comes before everything else, whatever was diagnosed first:
 /// other obstacles keep a migration from starting, this one also keeps a release from running that is recorded as
 /// migrated and that the database has left behind.
-fn obstacle(installation: &Installation, seen: &Observation, diagnoses: &[Diagnosis]) -> Option<Code> {
-    if matches!(direction(installation, seen), Direction::Blocked(_)) {
+fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &[Diagnosis]) -> Option<Code> {
+    if matches!(direction(installation, observation), Direction::Blocked(_)) {
         return Some(Code::DowngradeBlocked);
     }
     diagnoses
@@ -99,20 +99,20 @@ fn obstacle(installation: &Installation, seen: &Observation, diagnoses: &[Diagno
 
 /// Holds a gate that would open until the backup that the user asks for has succeeded. The task processor works
 /// meanwhile: dumping a large database takes hours.
-fn backup(installation: &Installation, seen: &Observation, step: &Step) -> (Gate, Option<Backup>) {
-    let history = &seen.previous.migration_history;
-    let holds_data = seen.newest_migrated().is_some()
+fn backup(installation: &Installation, observation: &Observation, step: &Step) -> (Gate, Option<Backup>) {
+    let history = &observation.previous.migration_history;
+    let holds_data = observation.newest_migrated().is_some()
         || history
             .iter()
             .any(|record| record.result == MigrationResult::Applied)
-        || seen
+        || observation
             .preflight()
             .is_some_and(|preflight| preflight.history.count > 0);
     if installation.migrations.backup.is_none() || !holds_data {
         return (Gate::Pending, None);
     }
     let name = backup_name(installation, &step.job);
-    let made = seen.backups.iter().find(|job| job.name == name);
+    let made = observation.backups.iter().find(|job| job.name == name);
     match made.map(|job| &job.outcome) {
         Some(JobOutcome::Complete) => (Gate::Pending, None),
         Some(JobOutcome::Active) => (Gate::Blocked(Code::BackupPending), None),
@@ -135,18 +135,18 @@ fn backup(installation: &Installation, seen: &Observation, step: &Step) -> (Gate
 ///   is lost that was not written down.
 /// - A Job of another attempt that cannot start, for example for a release that does not exist: it would hold up
 ///   everything until its deadline. One whose pods have ever started is left to end by itself.
-fn superseded(seen: &Observation, step: Option<&Step>, gate: &Gate) -> Vec<String> {
+fn superseded(observation: &Observation, step: Option<&Step>, gate: &Gate) -> Vec<String> {
     let key = step.map(|step| &step.key);
     match gate {
         Gate::Pending => step
             .into_iter()
-            .flat_map(|step| step.contradicted(&seen.jobs))
+            .flat_map(|step| step.contradicted(&observation.jobs))
             .filter(|job| !job.deleting)
             .map(|job| job.name.clone())
             .collect(),
         Gate::Succeeded => {
             let of_key = |job: &JobState| key.is_some_and(|key| job.key.as_deref() == Some(key.as_str()));
-            let (complete, mut failed): (Vec<_>, Vec<_>) = seen
+            let (complete, mut failed): (Vec<_>, Vec<_>) = observation
                 .jobs
                 .iter()
                 .filter(|job| job.outcome != JobOutcome::Active && !job.deleting)
@@ -161,7 +161,7 @@ fn superseded(seen: &Observation, step: Option<&Step>, gate: &Gate) -> Vec<Strin
         }
         Gate::Running(job) if !job.deleting && step.is_some_and(|step| step.job != job.name) => {
             let release = job.release.map(|release| release.to_string());
-            let mut pods = seen
+            let mut pods = observation
                 .pods
                 .iter()
                 .filter(|pod| pod.component == MIGRATIONS && pod.version == release)
@@ -176,15 +176,15 @@ fn superseded(seen: &Observation, step: Option<&Step>, gate: &Gate) -> Vec<Strin
 
 /// Secrets are generated for an installation that has never run. Later a missing one is a loss to report: a new
 /// key would end every session and make stored credentials unreadable, a new password would lock out the data.
-fn generated(installation: &Installation, seen: &Observation) -> Vec<GeneratedSecret> {
-    let fresh = |state: bool| state && !seen.has_run();
+fn generated(installation: &Installation, observation: &Observation) -> Vec<GeneratedSecret> {
+    let fresh = |state: bool| state && !observation.has_run();
     let mut secrets = Vec::new();
-    if installation.generates_django_secret && fresh(seen.secrets.django == SecretState::Missing) {
+    if installation.generates_django_secret && fresh(observation.secrets.django == SecretState::Missing) {
         secrets.push(GeneratedSecret::Django);
     }
     if matches!(installation.database, Database::Embedded { .. })
-        && fresh(seen.secrets.database == SecretState::Missing)
-        && seen.embedded_database.is_none()
+        && fresh(observation.secrets.database == SecretState::Missing)
+        && observation.embedded_database.is_none()
     {
         secrets.push(GeneratedSecret::EmbeddedDatabase);
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 use crate::{
     migration::Step,
-    validate::{MigrationKey, RollBack, database_label},
+    validate::{MigrationKey, RollbackPlan, database_label},
 };
 
 /// What should be true after this pass, decided from one observation.
@@ -49,8 +49,8 @@ pub struct Plan {
 impl Plan {
     /// For an installation of somebody else: nothing is made, started or deleted.
     #[must_use]
-    pub fn of_nothing(installation: &Installation, seen: &Observation) -> Self {
-        let front = recognise(installation, seen);
+    pub fn of_nothing(installation: &Installation, observation: &Observation) -> Self {
+        let front = recognise(installation, observation);
         Self {
             timeouts: Timeouts::chain(
                 installation.request_timeout,
@@ -86,16 +86,16 @@ pub struct Migrate {
     /// The label value of its database.
     pub database: String,
     /// What is undone, when it is not the release that is migrated to.
-    pub rollback: Option<RollBack>,
+    pub rollback: Option<RollbackPlan>,
     /// What the database was like before.
-    pub before: Before,
+    pub before: SchemaBaseline,
     /// libpq's `PGOPTIONS`; `None` where a pooler refuses them, or none are wanted.
     pub options: Option<String>,
 }
 
 /// What a database was like before a migration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Before {
+pub struct SchemaBaseline {
     /// The newest release that it was migrated to.
     pub release: Option<Release>,
     /// How many migrations were applied.
@@ -114,20 +114,20 @@ pub struct Backup {
 }
 
 impl Migrate {
-    pub(super) fn new(installation: &Installation, seen: &Observation, step: &Step) -> Self {
-        let preflight = seen.preflight();
+    pub(super) fn new(installation: &Installation, observation: &Observation, step: &Step) -> Self {
+        let preflight = observation.preflight();
         Self {
             name: step.job.clone(),
             key: step.key.clone(),
             release: installation.release,
             database: database_label(&step.database),
             rollback: step.rollback.clone(),
-            before: Before {
-                release: seen.newest_migrated(),
+            before: SchemaBaseline {
+                release: observation.newest_migrated(),
                 count: preflight.map(|preflight| preflight.history.count),
                 last_applied: preflight.and_then(|preflight| preflight.history.last_applied()),
             },
-            options: options(installation, seen),
+            options: options(installation, observation),
         }
     }
 }
@@ -136,8 +136,11 @@ impl Migrate {
 /// a killed migration would otherwise go on, with its locks, beside the next one.
 const CHECKS_CLIENT_SINCE: i32 = 140_000;
 
-fn options(installation: &Installation, seen: &Observation) -> Option<String> {
-    if seen.preflight().is_some_and(|preflight| !preflight.takes_options) {
+fn options(installation: &Installation, observation: &Observation) -> Option<String> {
+    if observation
+        .preflight()
+        .is_some_and(|preflight| !preflight.takes_options)
+    {
         return None;
     }
     let mut options = Vec::new();
@@ -146,7 +149,7 @@ fn options(installation: &Installation, seen: &Observation) -> Option<String> {
             "-c lock_timeout={}s",
             installation.migrations.lock_timeout_seconds
         ));
-        if matches!(seen.database, DatabaseProbe::Reachable { version, .. } if version >= CHECKS_CLIENT_SINCE)
+        if matches!(observation.database, DatabaseProbe::Reachable { version, .. } if version >= CHECKS_CLIENT_SINCE)
         {
             options.push("-c client_connection_check_interval=5s".to_owned());
         }

@@ -29,19 +29,19 @@ const API: &str = "api";
 /// the processor that takes it (an API never runs ahead of the processor).
 pub(super) fn decide(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     gate: &Gate,
     step: Option<&Step>,
 ) -> Rollout {
     let target = installation.release;
     let open = *gate == Gate::Succeeded;
     let (api, processor, frontend) = (
-        seen.api.as_ref(),
-        seen.task_processor.as_ref(),
-        seen.frontend.as_ref(),
+        observation.api.as_ref(),
+        observation.task_processor.as_ref(),
+        observation.frontend.as_ref(),
     );
     let component = Component {
-        seen,
+        observation,
         open,
         target,
         image: installation.api_image(target),
@@ -50,14 +50,14 @@ pub(super) fn decide(
     let task_processor = component
         .plan(processor, api.and_then(running), None, true)
         .map(|workload| Workload {
-            replicas: processors(installation, seen, gate, workload.release),
+            replicas: processors(installation, observation, gate, workload.release),
             ..workload
         });
     let api_may_change = follows(processor, target);
     let api_workload = component.plan(
         api,
         processor.and_then(running),
-        replicas(&installation.api_replicas(), seen, api),
+        replicas(&installation.api_replicas(), observation, api),
         api_may_change,
     );
     let frontend_workload = installation.frontend.enabled.then(|| {
@@ -69,7 +69,7 @@ pub(super) fn decide(
         .plan(
             frontend,
             api.and_then(|api| api.release).map(of),
-            replicas(&installation.frontend_replicas(), seen, frontend),
+            replicas(&installation.frontend_replicas(), observation, frontend),
             api_may_change && follows(api, target),
         )
     });
@@ -77,15 +77,15 @@ pub(super) fn decide(
         task_processor,
         api: api_workload,
         frontend: frontend_workload.flatten(),
-        migrated: migrated(seen, target, gate, step),
+        migrated: migrated(observation, target, gate, step),
         processor_stopped: processor.is_none_or(WorkloadState::stopped)
-            && !alive(seen, TASK_PROCESSOR).any(|_| true),
+            && !alive(observation, TASK_PROCESSOR).any(|_| true),
     }
 }
 
 /// What decides the release and image of a component.
 struct Component<'a> {
-    seen: &'a Observation,
+    observation: &'a Observation,
     open: bool,
     target: Release,
     /// The image of the target release.
@@ -113,7 +113,7 @@ impl Component<'_> {
             image,
             replicas,
             secret_hash: if self.open {
-                self.seen.secrets.hash.clone().or(secret_hash)
+                self.observation.secrets.hash.clone().or(secret_hash)
             } else {
                 secret_hash
             },
@@ -129,22 +129,34 @@ fn running(state: &WorkloadState) -> Option<(Release, String)> {
 ///
 /// No processor runs while a migration runs, and just before: no task may run on tables that change under it.
 /// And none while API pods of a newer release exist (a downgrade): they queue tasks that it does not know.
-fn processors(installation: &Installation, seen: &Observation, gate: &Gate, release: Release) -> Option<i32> {
-    if matches!(gate, Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_)) || api_ahead(seen, release) {
+fn processors(
+    installation: &Installation,
+    observation: &Observation,
+    gate: &Gate,
+    release: Release,
+) -> Option<i32> {
+    if matches!(gate, Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_))
+        || api_ahead(observation, release)
+    {
         return Some(0);
     }
     // An autoscaler leaves a Deployment alone whose number is 0, so the operator must raise it again.
-    let state = seen.task_processor.as_ref();
-    let scaled = foreign(seen, state) && state.is_some_and(|state| state.desired > 0);
+    let state = observation.task_processor.as_ref();
+    let scaled = external(observation, state) && state.is_some_and(|state| state.desired > 0);
     (!scaled).then(|| match &installation.task_processor.autoscaling {
-        Some(spec) => follow_queue(spec, installation, seen),
+        Some(spec) => follow_queue(spec, installation, observation),
         None => installation.task_processor_replicas(),
     })
 }
 
 /// The number that the queue needs which the API fills: the separate one where there is one.
-fn follow_queue(spec: &TaskAutoscalingSpec, installation: &Installation, seen: &Observation) -> i32 {
-    let queue = match seen.queues.separate.as_ref().unwrap_or(&seen.queues.default) {
+fn follow_queue(spec: &TaskAutoscalingSpec, installation: &Installation, observation: &Observation) -> i32 {
+    let queue = match observation
+        .queues
+        .separate
+        .as_ref()
+        .unwrap_or(&observation.queues.default)
+    {
         QueueProbe::Seen(queue) => Some(queue.as_ref()),
         _ => None,
     };
@@ -152,20 +164,24 @@ fn follow_queue(spec: &TaskAutoscalingSpec, installation: &Installation, seen: &
     let limit = queue
         .and_then(|queue| queue.connections)
         .map(|connections| budget.most_processors(connections.limit - connections.reserved));
-    let now = seen.task_processor.as_ref().map_or(0, |state| state.desired);
+    let now = observation
+        .task_processor
+        .as_ref()
+        .map_or(0, |state| state.desired);
     scaling::processors(spec, queue, now, limit)
 }
 
 /// Whether any API pod, or the template of new ones, is of a newer release.
-fn api_ahead(seen: &Observation, release: Release) -> bool {
+fn api_ahead(observation: &Observation, release: Release) -> bool {
     let newer = |api: Option<Release>| api.is_some_and(|api| api > release);
     let of_pod = |pod: &PodSummary| pod.version.as_ref()?.parse().ok();
-    newer(seen.api.as_ref().and_then(|api| api.release)) || alive(seen, API).any(|pod| newer(of_pod(pod)))
+    newer(observation.api.as_ref().and_then(|api| api.release))
+        || alive(observation, API).any(|pod| newer(of_pod(pod)))
 }
 
 /// Pods of a component that have not ended.
-fn alive<'a>(seen: &'a Observation, component: &'a str) -> impl Iterator<Item = &'a PodSummary> {
-    seen.pods.iter().filter(move |pod| {
+fn alive<'a>(observation: &'a Observation, component: &'a str) -> impl Iterator<Item = &'a PodSummary> {
+    observation.pods.iter().filter(move |pod| {
         pod.component == component && !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
     })
 }
@@ -177,24 +193,29 @@ fn follows(before: Option<&WorkloadState>, target: Release) -> bool {
 }
 
 /// `None` when an autoscaler decides: the operator's own, or somebody else's that targets the Deployment.
-fn replicas(replicas: &Replicas, seen: &Observation, state: Option<&WorkloadState>) -> Option<i32> {
+fn replicas(replicas: &Replicas, observation: &Observation, state: Option<&WorkloadState>) -> Option<i32> {
     match replicas {
         Replicas::Autoscaled(_) => None,
-        Replicas::Fixed(_) if foreign(seen, state) => None,
+        Replicas::Fixed(_) if external(observation, state) => None,
         Replicas::Fixed(count) => Some(*count),
     }
 }
 
-fn foreign(seen: &Observation, state: Option<&WorkloadState>) -> bool {
-    state.is_some_and(|state| seen.foreign_autoscalers.contains(&state.name))
+fn external(observation: &Observation, state: Option<&WorkloadState>) -> bool {
+    state.is_some_and(|state| observation.external_autoscalers.contains(&state.name))
 }
 
 /// What the Deployments' annotations say after this pass: the newest release counts, so that a later downgrade
 /// is seen even when the status was lost.
 ///
 /// While migrations are being undone no key holds any more, but the release still counts: pods of it run.
-fn migrated(seen: &Observation, target: Release, gate: &Gate, step: Option<&Step>) -> Option<Migrated> {
-    let known = [&seen.api, &seen.task_processor]
+fn migrated(
+    observation: &Observation,
+    target: Release,
+    gate: &Gate,
+    step: Option<&Step>,
+) -> Option<Migrated> {
+    let known = [&observation.api, &observation.task_processor]
         .into_iter()
         .flatten()
         .filter_map(|workload| Some((workload.migrated?, workload.migration_key.clone()?)))
@@ -207,7 +228,9 @@ fn migrated(seen: &Observation, target: Release, gate: &Gate, step: Option<&Step
         (Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_) | Gate::Failed { .. }, Some(step))
             if step.rollback.is_some() =>
         {
-            let release = known.map(|(release, _)| release).or(seen.newest_migrated());
+            let release = known
+                .map(|(release, _)| release)
+                .or(observation.newest_migrated());
             step.undoing()
                 .zip(release)
                 .map(|(key, release)| Migrated { key, release })

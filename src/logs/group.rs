@@ -24,7 +24,7 @@ struct Open {
     event: Event,
     part: Part,
     link: Link,
-    seen: u32,
+    location: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +94,8 @@ impl Grouper {
     fn tire(&mut self, sink: &mut impl FnMut(Event)) {
         for slot in [&mut self.open, &mut self.waiting] {
             if let Some(open) = slot {
-                open.seen += 1;
-                if open.seen > PATIENCE
+                open.location += 1;
+                if open.location > PATIENCE
                     && let Some(tired) = slot.take()
                 {
                     sink(tired.event);
@@ -172,7 +172,7 @@ impl Grouper {
             event,
             part,
             link: Link::First,
-            seen: 0,
+            location: 0,
         });
     }
 
@@ -256,7 +256,7 @@ impl Grouper {
             event,
             part: Part::Frames,
             link: Link::First,
-            seen: 0,
+            location: 0,
         };
         match line {
             Line::Start => {

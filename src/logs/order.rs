@@ -4,7 +4,7 @@
 use std::io::{self, BufRead};
 
 use super::lines::read_lines;
-use super::pretty::{Pretty, Taken};
+use super::pretty::{Feed, Pretty};
 use super::time::Moment;
 
 /// How much of the beginning of a log is looked at, in bytes.
@@ -51,9 +51,9 @@ pub fn oldest_first(log: impl BufRead) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let mut pretty = Pretty::default();
     read_lines(log.take(LARGEST), |number, line| {
         match pretty.take(number, line) {
-            Taken::No => lines.push((number, line.to_vec())),
-            Taken::Inside => {}
-            Taken::Whole(first, text) => lines.push((first, text.into_bytes())),
+            Feed::No => lines.push((number, line.to_vec())),
+            Feed::Inside => {}
+            Feed::Whole(first, text) => lines.push((first, text.into_bytes())),
         }
     })?;
     lines.reverse();

@@ -8,7 +8,7 @@ const INDENTED: usize = 64;
 
 /// What a line is to an object over several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum Feed {
     /// No part of one.
     No,
     /// A part of one that goes on.
@@ -28,16 +28,16 @@ pub struct Pretty {
 
 impl Pretty {
     /// Takes the next line.
-    pub fn take(&mut self, number: u64, line: &[u8]) -> Taken {
+    pub fn take(&mut self, number: u64, line: &[u8]) -> Feed {
         if line.len() <= INDENTED && line.trim_ascii() == b"{" {
             self.text.clear();
             self.text.push('{');
             self.depth = 1;
             self.first = number;
-            return Taken::Inside;
+            return Feed::Inside;
         }
         if self.depth == 0 {
-            return Taken::No;
+            return Feed::No;
         }
         let part = String::from_utf8_lossy(line.trim_ascii());
         let belongs = part.is_empty()
@@ -46,7 +46,7 @@ impl Pretty {
             || ["true", "false", "null"].contains(&part.trim_end_matches(','));
         if !belongs || self.text.len() + part.len() > LONGEST {
             self.depth = 0;
-            return Taken::No;
+            return Feed::No;
         }
         self.text.push_str(&part);
         if part.starts_with(['}', ']']) {
@@ -56,16 +56,16 @@ impl Pretty {
             self.depth += 1;
         }
         if self.depth > 0 {
-            return Taken::Inside;
+            return Feed::Inside;
         }
         let whole = std::mem::take(&mut self.text);
-        Taken::Whole(self.first, whole.trim_end_matches(',').to_owned())
+        Feed::Whole(self.first, whole.trim_end_matches(',').to_owned())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Pretty, Taken};
+    use super::{Feed, Pretty};
     use rstest::rstest;
 
     fn wholes(text: &str) -> Vec<(u64, String)> {
@@ -73,7 +73,7 @@ mod tests {
         (1..)
             .zip(text.lines())
             .filter_map(|(number, line)| match pretty.take(number, line.as_bytes()) {
-                Taken::Whole(first, text) => Some((first, text)),
+                Feed::Whole(first, text) => Some((first, text)),
                 _ => None,
             })
             .collect()

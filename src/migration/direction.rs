@@ -6,7 +6,7 @@ use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     flagsmith::Release,
     observe::{JobOutcome, JobState, Observation, SecretState},
-    validate::{Installation, RollBack},
+    validate::{Installation, RollbackPlan},
 };
 
 /// Which way the database has to go.
@@ -16,7 +16,7 @@ pub enum Direction {
     /// no migration, or theirs are undone.
     Forward,
     /// The user has confirmed that the migrations of a newer release are undone.
-    Back(RollBack),
+    Back(RollbackPlan),
     /// The wanted release is older, and nothing may happen without the user's confirmation.
     Blocked(Undo),
 }
@@ -34,9 +34,9 @@ pub struct Undo {
 
 /// Decides it from what is recorded in the status and by Jobs that the status does not know yet.
 #[must_use]
-pub fn direction(installation: &Installation, seen: &Observation) -> Direction {
+pub fn direction(installation: &Installation, observation: &Observation) -> Direction {
     let wanted = installation.release;
-    let Some(newest) = seen.newest_migrated().filter(|newest| *newest > wanted) else {
+    let Some(newest) = observation.newest_migrated().filter(|newest| *newest > wanted) else {
         return Direction::Forward;
     };
     let mut undo = Undo {
@@ -45,7 +45,7 @@ pub fn direction(installation: &Installation, seen: &Observation) -> Direction {
         applied: Some(0),
     };
     let mut complete = false;
-    for record in records(seen, wanted) {
+    for record in records(observation, wanted) {
         if record.operation == MigrationOperation::RollBack || record.release <= wanted {
             // What is older than this does not stand in the way any more.
             complete = record.release <= wanted;
@@ -70,7 +70,7 @@ pub fn direction(installation: &Installation, seen: &Observation) -> Direction {
         .as_ref()
         .filter(|confirmed| confirmed.from == newest && confirmed.to == wanted);
     match confirmed.and_then(|confirmed| confirmed.applied_after.or(undo.applied_after)) {
-        Some(applied_after) => Direction::Back(RollBack {
+        Some(applied_after) => Direction::Back(RollbackPlan {
             from: newest,
             to: wanted,
             applied_after,
@@ -89,9 +89,9 @@ struct Record {
 }
 
 /// Successful migrations of this database, the newest first.
-fn records(seen: &Observation, wanted: Release) -> impl Iterator<Item = Record> {
-    let history = &seen.previous.migration_history;
-    let unrecorded = seen
+fn records(observation: &Observation, wanted: Release) -> impl Iterator<Item = Record> {
+    let history = &observation.previous.migration_history;
+    let unrecorded = observation
         .jobs
         .iter()
         .filter(|job| job.outcome == JobOutcome::Complete && !history.iter().any(|known| is_of(known, job)))
@@ -106,7 +106,7 @@ fn records(seen: &Observation, wanted: Release) -> impl Iterator<Item = Record> 
         })
         // Only what stands in the way: what opens a way is worth nothing before it is recorded.
         .filter(move |record| record.operation == MigrationOperation::Migrate && record.release > wanted);
-    let database = match &seen.secrets.migration_database {
+    let database = match &observation.secrets.migration_database {
         SecretState::Present(identity) => Some(identity.to_string()),
         _ => None,
     };

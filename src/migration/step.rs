@@ -8,14 +8,14 @@ use crate::{
 };
 use crate::{
     migration::{Direction, direction},
-    validate::{MigrationKey, RollBack},
+    validate::{MigrationKey, RollbackPlan},
 };
 
 /// What has to be done to the database next: one Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// What is undone, when it is not the wanted release that is migrated to.
-    pub rollback: Option<RollBack>,
+    pub rollback: Option<RollbackPlan>,
     /// The database.
     pub database: DatabaseIdentity,
     /// What identifies it.
@@ -27,11 +27,11 @@ pub struct Step {
 impl Step {
     /// The step of an installation whose database is known.
     #[must_use]
-    pub fn of(installation: &Installation, seen: &Observation) -> Option<Self> {
-        let SecretState::Present(database) = &seen.secrets.migration_database else {
+    pub fn of(installation: &Installation, observation: &Observation) -> Option<Self> {
+        let SecretState::Present(database) = &observation.secrets.migration_database else {
             return None;
         };
-        let rollback = match direction(installation, seen) {
+        let rollback = match direction(installation, observation) {
             Direction::Back(rollback) => Some(rollback),
             Direction::Forward | Direction::Blocked(_) => None,
         };
@@ -67,11 +67,11 @@ impl Step {
 
     /// Whether the records already say what the Job will make true: before migrations are undone no annotation and no
     /// status may call them applied, or a user who turns round would find them "applied".
-    pub fn announced(&self, annotated: &[&str], seen: &Observation) -> bool {
+    pub fn announced(&self, annotated: &[&str], observation: &Observation) -> bool {
         let Some(undoing) = self.undoing() else {
             return true;
         };
-        let in_status = seen
+        let in_status = observation
             .previous
             .migration
             .as_ref()
@@ -80,7 +80,7 @@ impl Step {
     }
 }
 
-const fn operation(rollback: Option<&RollBack>) -> MigrationOperation {
+const fn operation(rollback: Option<&RollbackPlan>) -> MigrationOperation {
     match rollback {
         Some(_) => MigrationOperation::RollBack,
         None => MigrationOperation::Migrate,

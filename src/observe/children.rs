@@ -67,7 +67,7 @@ impl<'a> Children<'a> {
     }
 
     /// A running migration of another installation on the same database, as `namespace/name`.
-    pub(super) fn foreign_migration(&self, database: &SecretState<DatabaseIdentity>) -> Option<String> {
+    pub(super) fn external_migration(&self, database: &SecretState<DatabaseIdentity>) -> Option<String> {
         let SecretState::Present(database) = database else {
             return None;
         };
@@ -75,18 +75,18 @@ impl<'a> Children<'a> {
             .jobs_on(&database_label(database))
             .into_iter()
             .find_map(|(key, snapshot)| {
-                let foreign = !snapshot.owned_by(&self.identity.uid);
+                let external = !snapshot.owned_by(&self.identity.uid);
                 let active = || {
                     snapshot
                         .parse::<Job>()
                         .is_some_and(|job| JobState::from(&job).outcome == JobOutcome::Active)
                 };
-                (foreign && active()).then(|| format!("{}/{}", key.namespace, key.name))
+                (external && active()).then(|| format!("{}/{}", key.namespace, key.name))
             })
     }
 
     /// What the autoscalers of others in the namespace scale.
-    pub(super) fn foreign_autoscalers(&self) -> BTreeSet<String> {
+    pub(super) fn external_autoscalers(&self) -> BTreeSet<String> {
         self.index
             .in_namespace(
                 Watched::Child(Kind::HorizontalPodAutoscaler),

@@ -7,7 +7,7 @@ use super::{ExposureState, children::Children};
 use crate::{model::child::Kind, validate::Installation};
 
 /// How the wanted one stands; `None` where none is wanted, or it is not there yet.
-pub(super) fn seen(children: &Children<'_>, installation: &Installation) -> Option<ExposureState> {
+pub(super) fn state(children: &Children<'_>, installation: &Installation) -> Option<ExposureState> {
     let exposure = installation.exposure.as_ref()?;
     let name = &installation.identity.name;
     if exposure.ingress.is_some() {

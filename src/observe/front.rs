@@ -179,25 +179,28 @@ mod tests {
             "spec": {},
         }))
         .unwrap();
-        let mut seen = FrontSeen::default();
-        seen.see_ingress(&ingress);
-        let by = |key: &str| seen.ingress.get(key).unwrap().by.clone();
+        let mut observation = FrontSeen::default();
+        observation.see_ingress(&ingress);
+        let by = |key: &str| observation.ingress.get(key).unwrap().by.clone();
         assert_eq!(
             by("a"),
             Some(("kubectl-annotate".to_owned(), "2026-11-21T10:00:00Z".parse().ok()))
         );
         assert_eq!(by("b"), None);
-        assert_eq!(seen.class.as_deref(), Some("gce"));
+        assert_eq!(observation.class.as_deref(), Some("gce"));
     }
 
     #[test]
     fn says_which_gateway_answered() {
-        let mut seen = FrontSeen::default();
-        seen.see_route(&json!({
+        let mut observation = FrontSeen::default();
+        observation.see_route(&json!({
             "spec": { "rules": [{ "timeouts": { "request": "35s" } }, {}] },
             "status": { "parents": [{ "controllerName": "io.cilium/gateway-controller" }] },
         }));
-        assert_eq!(seen.gateway.as_deref(), Some("io.cilium/gateway-controller"));
-        assert_eq!(seen.route, [(Some("35s".to_owned()), None), (None, None)]);
+        assert_eq!(
+            observation.gateway.as_deref(),
+            Some("io.cilium/gateway-controller")
+        );
+        assert_eq!(observation.route, [(Some("35s".to_owned()), None), (None, None)]);
     }
 }

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
-    news::{self, Urgency},
     object::Object,
+    priority::{self, Urgency},
 };
 use crate::model::child::{Kind, marks};
 
@@ -126,12 +126,12 @@ impl Snapshot {
             instance: label(marks::INSTANCE),
             database: label(marks::DATABASE),
             shape: object.shape,
-            annotations: news::hash(&metadata.annotations),
+            annotations: priority::hash(&metadata.annotations),
             milestone: 0,
             body: serde_json::to_vec(&object).ok()?.into_boxed_slice(),
             settled: Mutex::default(),
         };
-        snapshot.milestone = news::milestone(kind, &snapshot);
+        snapshot.milestone = priority::milestone(kind, &snapshot);
         Some((key, snapshot))
     }
 
@@ -188,7 +188,7 @@ impl Index {
         }) {
             return None;
         }
-        let urgency = news::urgency(kind, known, &snapshot);
+        let urgency = priority::urgency(kind, known, &snapshot);
         if let Some(known) = known.filter(|known| snapshot.same_but_status(known)) {
             snapshot.settle_like(known);
         }

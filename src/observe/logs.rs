@@ -44,7 +44,7 @@ const ONE_LOOK_AT: usize = 16;
 
 /// A log to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct LogRequest {
     pub pod: String,
     pub container: String,
     pub component: Component,
@@ -54,8 +54,8 @@ pub(super) struct Wanted {
 }
 
 /// What to read now, given what was read before.
-pub(super) fn wanted(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Vec<Wanted> {
-    let mut wanted: Vec<Wanted> = pods
+pub(super) fn wanted(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Vec<LogRequest> {
+    let mut wanted: Vec<LogRequest> = pods
         .iter()
         .filter(|pod| !pod.terminating && !pod.ready)
         .flat_map(|pod| {
@@ -74,14 +74,14 @@ fn troubled(
     container: &ContainerRun,
     known: &[LogReading],
     now: Timestamp,
-) -> Option<Wanted> {
+) -> Option<LogRequest> {
     let read = || {
         known
             .iter()
             .filter(|known| known.pod == pod.name && known.container == container.name)
     };
     let component = component(pod, container)?;
-    let wanted = |run, previous| Wanted {
+    let wanted = |run, previous| LogRequest {
         pod: pod.name.clone(),
         container: container.name.clone(),
         component,
@@ -108,7 +108,7 @@ fn hangs(container: &ContainerRun, now: Timestamp) -> bool {
 }
 
 /// The healthy pod that was sampled least recently, when one is due.
-fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<Wanted> {
+fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<LogRequest> {
     let last = |pod: &str| {
         known
             .iter()
@@ -135,7 +135,7 @@ fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<W
             Some((last(&pod.name), pod, container, component, since))
         })
         .min_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)))
-        .map(|(_, pod, container, component, since)| Wanted {
+        .map(|(_, pod, container, component, since)| LogRequest {
             pod: pod.name.clone(),
             container: container.name.clone(),
             component,
@@ -146,7 +146,7 @@ fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<W
 
 /// What a command reads that looks once: of every pod that is not well as a pass would, of all others what they
 /// logged lately.
-pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<Wanted> {
+pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
     let pods = || pods.iter().filter(|pod| !pod.terminating);
     let troubled = pods().filter(|pod| !pod.ready).flat_map(|pod| {
         pod.containers.iter().flat_map(move |container| {
@@ -155,7 +155,7 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<Wanted> {
             let present = first
                 .clone()
                 .filter(|it| it.previous && hangs(container, now))
-                .map(|it| Wanted {
+                .map(|it| LogRequest {
                     run: Run::Unready,
                     previous: false,
                     ..it
@@ -165,7 +165,7 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<Wanted> {
     });
     let well = pods().filter(|pod| pod.ready).filter_map(|pod| {
         let container = pod.containers.iter().find(|container| !container.init)?;
-        Some(Wanted {
+        Some(LogRequest {
             pod: pod.name.clone(),
             container: container.name.clone(),
             component: component(pod, container)?,

@@ -1,43 +1,43 @@
 //! The second step: what is there. Reads the index of watched objects, the Secrets and the database.
 
 mod autoscaler;
-mod busy;
 mod children;
 mod classes;
-mod close_look;
 mod config_maps;
 mod container;
 pub mod database;
 pub mod discover;
-mod due;
 mod exposure;
 mod front;
 pub mod index;
 mod kills;
 mod logs;
 mod migrators;
-mod news;
 mod object;
 mod observation;
 mod observer;
 pub mod once;
 mod pod;
+mod pod_logs;
+mod preflight_cache;
+mod priority;
 mod recognise;
 mod secrets;
 mod serving;
+mod thread_usage;
 pub mod watch;
 mod workload;
 
-pub use busy::{Busy, Pulse};
-pub use close_look::{CloseLooker, CloseLooks, Closeness, LogFinding, LogReading, Warning};
 pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
 pub use database::preflight::{History, OtherSession, Owner, Preflight};
 pub use front::{Annotated, FrontSeen};
 pub use index::{Index, Watched};
 pub use kills::ProbeKill;
 pub use logs::Run;
-pub use news::Urgency;
 pub use object::Object;
+pub use pod_logs::{LogFinding, LogReading, PodLogFindings, PodLogReader, ReadDepth, Warning};
+pub use priority::Urgency;
+pub use thread_usage::{ThreadUsage, ThreadUsageSampler};
 
 pub use observation::{
     ContainerRun, DatabaseProbe, ExposureState, MigratorRun, Observation, Pending, PodProblem, PodSummary,

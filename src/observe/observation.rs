@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fmt, net::IpAddr};
 use jiff::Timestamp;
 
 use super::{
-    Busy, CloseLooks, FrontSeen, JobOutcome, JobState, Preflight, ProbeKill, WorkloadState, database::Queues,
+    FrontSeen, JobOutcome, JobState, PodLogFindings, Preflight, ProbeKill, ThreadUsage, WorkloadState,
+    database::Queues,
 };
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
@@ -32,11 +33,11 @@ pub struct Observation {
     /// Migration Jobs of this installation.
     pub jobs: Vec<JobState>,
     /// Another migrator on the same database: a Job of another installation, or a pod that is not the operator's.
-    pub foreign_migration: Option<String>,
+    pub external_migration: Option<String>,
     /// Pods of this installation.
     pub pods: Vec<PodSummary>,
     /// What was read of their logs and Events.
-    pub close_looks: CloseLooks,
+    pub pod_logs: PodLogFindings,
     /// The Secrets that the installation refers to.
     pub secrets: Secrets,
     /// What a connection to the database gave.
@@ -48,7 +49,7 @@ pub struct Observation {
     /// Jobs that make a backup before a migration.
     pub backups: Vec<JobState>,
     /// Deployments of this installation whose pods are counted by somebody else's autoscaler.
-    pub foreign_autoscalers: BTreeSet<String>,
+    pub external_autoscalers: BTreeSet<String>,
     /// Containers of somebody else's pods that migrate or have migrated.
     pub migrators: Vec<MigratorRun>,
     /// Nothing names the release of somebody else's installation: rules take it for the oldest that the operator knows.
@@ -66,7 +67,7 @@ pub struct Observation {
     /// Containers that were ended by their liveness probe.
     pub probe_kills: Vec<ProbeKill>,
     /// How many threads of the API are busy, where its pods' metrics can be read.
-    pub busy: Option<Busy>,
+    pub busy: Option<ThreadUsage>,
 }
 
 impl Observation {
@@ -83,8 +84,8 @@ impl Observation {
     /// Who else migrates the same database at this moment, as a user would look for him.
     #[must_use]
     pub fn other_migrator(&self) -> Option<String> {
-        if self.foreign_migration.is_some() {
-            return self.foreign_migration.clone();
+        if self.external_migration.is_some() {
+            return self.external_migration.clone();
         }
         if let Some(pod) = self.orphan() {
             return Some(format!(
@@ -112,7 +113,7 @@ impl Observation {
 
     /// Whether no pod is in trouble and every Deployment is as its newest template says.
     #[must_use]
-    pub fn untroubled(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         let workloads = [&self.api, &self.task_processor, &self.frontend];
         self.pods.iter().all(|pod| pod.problems.is_empty())
             && workloads.into_iter().flatten().all(WorkloadState::rolled_out)

@@ -14,16 +14,16 @@ use k8s_openapi::api::{
 use kube::Client;
 
 use super::{
-    Busy, CloseLooker, CloseLooks, DatabaseProbe, FrontSeen, JobState, Observation, PodSummary, Pulse,
-    Secrets, Watches, WorkloadState,
+    DatabaseProbe, FrontSeen, JobState, Observation, PodLogFindings, PodLogReader, PodSummary, Secrets,
+    ThreadUsage, ThreadUsageSampler, Watches, WorkloadState,
     children::Children,
     classes::Classes,
     config_maps,
     database::{Databases, Queues},
     discover::{self, Found, Objects, Selected, Sources},
-    due::{self, Due},
     exposure,
     kills::Kills,
+    preflight_cache::{self, PreflightCache},
     secrets::{self, Read},
 };
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
     },
     postgres::DatabaseUrl,
     runtime::metrics::Metrics,
-    validate::{Installation, SecretKey, Subject},
+    validate::{Installation, ObservedInstallation, SecretKey},
 };
 
 /// How long a good look at Secrets is used again. Two Secrets each two minutes is one read a
@@ -52,18 +52,18 @@ pub struct Observer {
     /// `None`: databases are not looked at.
     databases: Option<Databases>,
     classes: Classes,
-    due: Due,
+    due: PreflightCache,
     kills: Kills,
-    looks: Mutex<HashMap<String, Look>>,
+    looks: Mutex<HashMap<String, CachedSecrets>>,
     config_maps: config_maps::Reader,
-    close: CloseLooker,
+    close: PodLogReader,
     /// Whether and how pods are asked for their metrics.
-    pulse: Option<Pulse>,
+    pulse: Option<ThreadUsageSampler>,
 }
 
 /// The last look at the Secrets of one installation.
 #[derive(Clone)]
-struct Look {
+struct CachedSecrets {
     at: Instant,
     /// What was looked at: another reference needs another look, any other change of the specification does not.
     keys: Vec<SecretKey>,
@@ -83,7 +83,7 @@ impl Observer {
         watches: Arc<Watches>,
         database_interval: Option<Duration>,
         metrics: Metrics,
-        close: CloseLooker,
+        close: PodLogReader,
     ) -> Self {
         Self {
             close,
@@ -91,7 +91,7 @@ impl Observer {
             watches,
             databases: database_interval.map(|interval| Databases::new(interval, metrics)),
             classes: Classes::default(),
-            due: Due::default(),
+            due: PreflightCache::default(),
             kills: Kills::default(),
             looks: Mutex::default(),
             config_maps: config_maps::Reader::default(),
@@ -103,7 +103,7 @@ impl Observer {
     #[must_use]
     pub fn with_pulse(self) -> Self {
         Self {
-            pulse: Some(Pulse::default()),
+            pulse: Some(ThreadUsageSampler::default()),
             ..self
         }
     }
@@ -181,8 +181,8 @@ impl Observer {
             .look(installation, None, pods.iter().any(PodSummary::misses_something))
             .await;
         let regime = Some(WorkerClass::of(installation.api.gunicorn.threads));
-        let close_looks = Box::pin(self.close.look(&installation.identity, &pods, regime, now)).await;
-        self.doubt_database(&installation.identity.uid, &close_looks, now);
+        let pod_logs = Box::pin(self.close.look(&installation.identity, &pods, regime, now)).await;
+        self.doubt_database(&installation.identity.uid, &pod_logs, now);
         let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;
         let front = self.with_controller(FrontSeen::of(&children, installation)).await;
         let busy = self.busy(&installation.identity.uid, &pods);
@@ -191,7 +191,7 @@ impl Observer {
             .of(&self.client, running.iter().map(|pod| (component(pod), pod)), now)
             .await;
         let [api, task_processor, frontend] = self.workloads(&children, installation).await;
-        let before = due::Before {
+        let before = preflight_cache::Baseline {
             previous: &previous,
             workloads: [api.as_ref(), task_processor.as_ref()],
             secrets: &look.secrets,
@@ -215,18 +215,18 @@ impl Observer {
                 )
                 .map(|set| WorkloadState::from(&set)),
             jobs,
-            foreign_migration: children
-                .foreign_migration(&look.secrets.migration_database)
-                .or(ahead.foreign_pod),
-            close_looks,
+            external_migration: children
+                .external_migration(&look.secrets.migration_database)
+                .or(ahead.external_pod),
+            pod_logs,
             pods,
-            foreign_autoscalers: children.foreign_autoscalers(),
+            external_autoscalers: children.external_autoscalers(),
             migrators: Vec::new(),
             release_assumed: false,
             services: Vec::new(),
             releases: Vec::new(),
             http_route_api: self.watches.http_route(),
-            exposure: exposure::seen(&children, installation),
+            exposure: exposure::state(&children, installation),
             front,
             probe_kills,
             busy,
@@ -239,7 +239,7 @@ impl Observer {
     }
 
     /// A database that cannot be used may have the wrong URL: whoever corrects the Secret wants to see it heal.
-    fn fresh_for(&self, uid: &str, look: &Look) -> Duration {
+    fn fresh_for(&self, uid: &str, look: &CachedSecrets) -> Duration {
         let failing = self
             .databases
             .as_ref()
@@ -252,7 +252,12 @@ impl Observer {
     }
 
     /// What the databases show, where they are looked at.
-    async fn databases(&self, uid: &str, look: &Look, pods: &[PodSummary]) -> (DatabaseProbe, Queues) {
+    async fn databases(
+        &self,
+        uid: &str,
+        look: &CachedSecrets,
+        pods: &[PodSummary],
+    ) -> (DatabaseProbe, Queues) {
         match &self.databases {
             Some(databases) => {
                 let main = look.url.as_ref();
@@ -266,7 +271,7 @@ impl Observer {
 
     /// Looks at the databases now where a log has just said that they cannot be connected to, and at the next pass
     /// with their URLs as they are by then.
-    fn doubt_database(&self, uid: &str, looks: &CloseLooks, now: Timestamp) {
+    fn doubt_database(&self, uid: &str, looks: &PodLogFindings, now: Timestamp) {
         if let Some(databases) = self.databases.as_ref().filter(|_| doubted(looks, now)) {
             databases.look_again(uid);
             self.looks
@@ -276,14 +281,14 @@ impl Observer {
         }
     }
 
-    fn busy(&self, uid: &str, pods: &[PodSummary]) -> Option<Busy> {
+    fn busy(&self, uid: &str, pods: &[PodSummary]) -> Option<ThreadUsage> {
         self.pulse.as_ref()?.look(uid, pods)
     }
 
     /// Looks at an installation that somebody else made.
-    pub async fn observe_foreign(
+    pub async fn observe_external(
         &self,
-        subject: &Subject,
+        subject: &ObservedInstallation,
         objects: &Objects,
         previous: FlagsmithDeploymentStatus,
         now: Timestamp,
@@ -295,18 +300,18 @@ impl Observer {
             .read(&self.client, &subject.identity, &deployments)
             .await;
         let found = discover::find(subject, &selected, &config_maps);
-        let observation = discover::observation(&found, &selected, objects, previous, now);
+        let observation = discover::assemble(&found, &selected, objects, previous, now);
         let look = self
             .look(
                 &found.installation,
                 Some(&found.adoption.sources),
-                !observation.untroubled(),
+                !observation.is_healthy(),
             )
             .await;
         let gunicorn = found.api.as_ref().and_then(WorkloadState::gunicorn);
         let regime = gunicorn.and_then(|gunicorn| gunicorn.regime());
-        let close_looks = Box::pin(self.close.look(&subject.identity, &observation.pods, regime, now)).await;
-        self.doubt_database(&subject.identity.uid, &close_looks, now);
+        let pod_logs = Box::pin(self.close.look(&subject.identity, &observation.pods, regime, now)).await;
+        self.doubt_database(&subject.identity.uid, &pod_logs, now);
         let (database, queues) = self
             .databases(&subject.identity.uid, &look, &observation.pods)
             .await;
@@ -315,7 +320,7 @@ impl Observer {
             .map(|(component, pod)| (component.as_str(), pod));
         let probe_kills = self.kills.of(&self.client, running, now).await;
         let observation = Observation {
-            close_looks,
+            pod_logs,
             probe_kills,
             busy: self.busy(&subject.identity.uid, &observation.pods),
             front: self.with_controller(observation.front).await,
@@ -329,7 +334,12 @@ impl Observer {
 
     /// Reads the Secrets, or uses the last look while it is fresh. Somebody else's are read only to look into the
     /// databases. In a hurry they are read again soon: pods miss something, or an upgrade may have changed them.
-    async fn look(&self, installation: &Installation, sources: Option<&Sources>, hurry: bool) -> Look {
+    async fn look(
+        &self,
+        installation: &Installation,
+        sources: Option<&Sources>,
+        hurry: bool,
+    ) -> CachedSecrets {
         let identity = &installation.identity;
         let known = self
             .looks
@@ -354,7 +364,7 @@ impl Observer {
             Some(_) if self.databases.is_none() => Read::nothing(),
             Some(sources) => discover::read(&self.client, &identity.namespace, sources).await,
         };
-        let look = Look {
+        let look = CachedSecrets {
             at: Instant::now(),
             keys,
             secrets: read.secrets,
@@ -414,7 +424,7 @@ fn processors(pods: &[PodSummary]) -> Vec<(String, Option<Timestamp>)> {
 }
 
 /// Whether a log that was read a moment ago says that the database cannot be connected to.
-fn doubted(looks: &CloseLooks, now: Timestamp) -> bool {
+fn doubted(looks: &PodLogFindings, now: Timestamp) -> bool {
     let mut refusals = looks.logs.iter().flat_map(|reading| reading.found.iter());
     refusals.any(|finding| {
         let ago = Duration::try_from(now.duration_since(finding.read)).unwrap_or_default();

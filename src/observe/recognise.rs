@@ -12,14 +12,14 @@ use crate::{
 /// While the class of an Ingress cannot be read, or no Gateway has answered for an `HTTPRoute`, the proxy that was known
 /// before counts: another one would mean another keep-alive, and so new pods.
 #[must_use]
-pub fn recognise(installation: &Installation, seen: &Observation) -> Front {
+pub fn recognise(installation: &Installation, observation: &Observation) -> Front {
     let Some(exposure) = &installation.exposure else {
         return Front::Services;
     };
-    let front = &seen.front;
+    let front = &observation.front;
     let stated = exposure.proxy.clone().unwrap_or_default();
     let before = || {
-        let timeouts = seen.previous.timeouts.as_ref()?;
+        let timeouts = observation.previous.timeouts.as_ref()?;
         proxy::named(timeouts.proxy.as_deref()?)
     };
     let ingress = exposure.ingress.as_ref();

@@ -149,20 +149,24 @@ mod tests {
 
     #[test]
     fn reads_limits_and_probes() {
-        let seen = serving(&json!({
+        let observation = serving(&json!({
             "resources": { "limits": { "memory": "1Gi", "cpu": "500m" } },
             "livenessProbe": { "httpGet": { "path": "/", "port": 8000 }, "periodSeconds": 10, "failureThreshold": 5, "timeoutSeconds": 2 },
             "readinessProbe": { "httpGet": { "path": "/", "port": 8000, "httpHeaders": [{ "name": "Host", "value": "a.b" }] } },
         }));
         assert_eq!(
-            (seen.memory_limit, seen.cpu_limit, seen.grace_period),
+            (
+                observation.memory_limit,
+                observation.cpu_limit,
+                observation.grace_period
+            ),
             (Some(1 << 30), Some(500), 30)
         );
-        let liveness = seen.liveness.unwrap();
+        let liveness = observation.liveness.unwrap();
         assert_eq!(
             (liveness.patience, liveness.timeout, liveness.host),
             (50, 2, None)
         );
-        assert_eq!(seen.readiness.unwrap().host.as_deref(), Some("a.b"));
+        assert_eq!(observation.readiness.unwrap().host.as_deref(), Some("a.b"));
     }
 }

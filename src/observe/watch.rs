@@ -19,8 +19,8 @@ use tokio::sync::mpsc::Sender;
 
 use super::{
     index::{Change, Index, Key, Snapshot, Watched},
-    news::Urgency,
     object::Object,
+    priority::Urgency,
 };
 use crate::{
     api::FlagsmithDeployment,

@@ -29,7 +29,7 @@ pub(super) fn timeouts(context: Context<'_>) -> Verdict {
     if let Some(diagnosis) = with(&MISALIGNED) {
         return of(diagnosis);
     }
-    if !context.installation.tool.is_resource() {
+    if !context.installation.managed_by.is_operator() {
         return observed::timeouts(context);
     }
     let chain = context.plan.timeouts;
@@ -41,8 +41,8 @@ pub(super) fn timeouts(context: Context<'_>) -> Verdict {
         let message = format!("{ours}. {}", diagnosis.message);
         return verdict("Unknown", diagnosis.code.as_str(), message);
     }
-    let exposed = context.installation.exposure.is_none() || context.seen.exposure.is_some();
-    if context.seen.api.is_none() || !exposed {
+    let exposed = context.installation.exposure.is_none() || context.observation.exposure.is_some();
+    if context.observation.api.is_none() || !exposed {
         return verdict("Unknown", "Creating", format!("nothing runs yet; {ours}"));
     }
     let proxy = chain
@@ -69,7 +69,7 @@ pub(super) fn exposure(context: Context<'_>) -> Verdict {
     } else {
         "HTTPRoute"
     };
-    match &context.seen.exposure {
+    match &context.observation.exposure {
         Some(ExposureState::Accepted) => verdict("True", "Accepted", format!("the {kind} serves {hosts}")),
         Some(_) => verdict(
             "Unknown",

@@ -32,9 +32,9 @@ pub(super) struct Progress {
 
 /// The migration of the wanted release.
 pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
-    let seen = context.seen;
+    let observation = context.observation;
     let key = context.plan.step.as_ref().map(|step| step.key.to_string());
-    let previous = seen.previous.migration.clone().unwrap_or_default();
+    let previous = observation.previous.migration.clone().unwrap_or_default();
     let without_job = |result| MigrationStatus {
         key: key.clone(),
         version: context.installation.release.to_string(),
@@ -49,11 +49,11 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
     let of_job = |job: &JobState| MigrationStatus {
         key: key.clone(),
         version: context.installation.release.to_string(),
-        ..record(seen, job)
+        ..record(observation, job)
     };
     match &context.plan.gate {
         // Without the database's URL nothing new is known; a recorded failure must not be forgotten over it.
-        Gate::Blocked(_) if key.is_none() && seen.previous.migration.is_some() => previous,
+        Gate::Blocked(_) if key.is_none() && observation.previous.migration.is_some() => previous,
         Gate::Blocked(_) => without_job(MigrationResult::Blocked),
         Gate::Pending => without_job(MigrationResult::Pending),
         Gate::Running(job) | Gate::Unrecorded(job) | Gate::Failed { state: Some(job), .. } => of_job(job),
@@ -70,13 +70,13 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
 
 /// Migrations that have ended: what was recorded, and Jobs that were not yet, the newest first.
 pub(crate) fn history(context: Context<'_>) -> Vec<MigrationStatus> {
-    let seen = context.seen;
-    let known = &seen.previous.migration_history;
-    let mut new: Vec<MigrationStatus> = seen
+    let observation = context.observation;
+    let known = &observation.previous.migration_history;
+    let mut new: Vec<MigrationStatus> = observation
         .jobs
         .iter()
         .filter(|job| job.outcome != JobOutcome::Active && !known.iter().any(|record| is_of(record, job)))
-        .map(|job| record(seen, job))
+        .map(|job| record(observation, job))
         .collect();
     new.sort_by_key(|record| std::cmp::Reverse(record.finished.as_ref().map(|time| time.0)));
     new.into_iter()
@@ -86,14 +86,14 @@ pub(crate) fn history(context: Context<'_>) -> Vec<MigrationStatus> {
 }
 
 /// What there is to say of a Job.
-fn record(seen: &Observation, job: &JobState) -> MigrationStatus {
-    let previous = [&seen.previous.migration]
+fn record(observation: &Observation, job: &JobState) -> MigrationStatus {
+    let previous = [&observation.previous.migration]
         .into_iter()
         .flatten()
         .find(|known| is_of(known, job))
         .cloned()
         .unwrap_or_default();
-    let progress = progress(seen, job);
+    let progress = progress(observation, job);
     let total = progress.total.or(previous.total);
     let (result, applied, current, failed_at) = match &job.outcome {
         JobOutcome::Active => (
@@ -104,7 +104,7 @@ fn record(seen: &Observation, job: &JobState) -> MigrationStatus {
         ),
         JobOutcome::Complete => (MigrationResult::Applied, total, None, None),
         JobOutcome::Failed { .. } => {
-            let at = failed_at(seen).or(previous.current).or(previous.failed_at);
+            let at = failed_at(observation).or(previous.current).or(previous.failed_at);
             let applied = progress.applied.max(previous.applied);
             (MigrationResult::Failed, applied, None, at)
         }
@@ -123,11 +123,11 @@ fn record(seen: &Observation, job: &JobState) -> MigrationStatus {
         current,
         failed_at,
         last_applied_before: job.last_applied_before.map(MicroTime),
-        database: match &seen.secrets.migration_database {
+        database: match &observation.secrets.migration_database {
             SecretState::Present(identity) => Some(identity.to_string()),
             _ => previous.database,
         },
-        backup: seen
+        backup: observation
             .backups
             .iter()
             .filter(|backup| backup.outcome == JobOutcome::Complete && backup.finished <= job.started)
@@ -138,18 +138,18 @@ fn record(seen: &Observation, job: &JobState) -> MigrationStatus {
 }
 
 /// How far a Job is: its pod tells what it found to do, the database how much of that is done.
-pub(super) fn progress(seen: &Observation, job: &JobState) -> Progress {
+pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
     if job.operation == MigrationOperation::RollBack {
         return Progress::default();
     }
-    let pending: Option<&Pending> = seen
+    let pending: Option<&Pending> = observation
         .pods
         .iter()
         .filter(|pod| pod.component == LABEL && pod.job.as_deref() == Some(job.name.as_str()))
         .filter_map(|pod| pod.pending.as_ref())
         // A later attempt finds less to do than the first.
         .max_by_key(|pending| pending.count);
-    let history = seen.preflight().map(|preflight| &preflight.history);
+    let history = observation.preflight().map(|preflight| &preflight.history);
     let applied = history
         .zip(job.count_before)
         .and_then(|(history, before)| i32::try_from(history.count - before).ok())
@@ -169,8 +169,8 @@ pub(super) fn progress(seen: &Observation, job: &JobState) -> Progress {
 }
 
 /// The migration that the last failed pod was at: Django writes its name before it begins, and OK behind it.
-fn failed_at(seen: &Observation) -> Option<String> {
-    let message = crate::causes::live::last_message(seen, LABEL)?;
+fn failed_at(observation: &Observation) -> Option<String> {
+    let message = crate::causes::live::last_message(observation, LABEL)?;
     let line = message
         .lines()
         .filter_map(|line| line.split_once("Applying ").map(|(_, rest)| rest))

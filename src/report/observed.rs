@@ -11,11 +11,15 @@ use crate::{
 
 /// Whether every migration is applied, as far as ready pods and Jobs tell.
 pub(super) fn migrations(context: Context<'_>) -> Verdict {
-    let seen = context.seen;
+    let observation = context.observation;
     if let Some(diagnosis) = critical(context, Component::Migrations) {
         return of(diagnosis);
     }
-    if let Some(job) = seen.jobs.iter().find(|job| job.outcome == JobOutcome::Active) {
+    if let Some(job) = observation
+        .jobs
+        .iter()
+        .find(|job| job.outcome == JobOutcome::Active)
+    {
         return verdict(
             "False",
             "Running",
@@ -23,7 +27,7 @@ pub(super) fn migrations(context: Context<'_>) -> Verdict {
         );
     }
     // The health check behind the readiness probe has included the migrations since Flagsmith 2.19.
-    let current = seen
+    let current = observation
         .api
         .as_ref()
         .is_some_and(|api| api.rolled_out() && api.ready > 0);
@@ -47,7 +51,11 @@ pub(super) fn absent(context: Context<'_>, component: Component) -> Verdict {
     if let Some(diagnosis) = critical(context, component) {
         return of(diagnosis);
     }
-    let api = context.seen.api.as_ref().and_then(WorkloadState::container);
+    let api = context
+        .observation
+        .api
+        .as_ref()
+        .and_then(WorkloadState::container);
     let queued = api.and_then(|api| api.environment.value(env::TASK_RUN_METHOD)) == Some(env::QUEUED);
     match component {
         Component::TaskProcessor if !queued => verdict("True", "NotUsed", "the API runs its tasks itself"),
@@ -58,7 +66,7 @@ pub(super) fn absent(context: Context<'_>, component: Component) -> Verdict {
 
 /// Whether the timeouts that run obey the rules, none of which was seen to be broken.
 pub(super) fn timeouts(context: Context<'_>) -> Verdict {
-    let Some(running) = Running::of(context.installation, context.seen) else {
+    let Some(running) = Running::of(context.installation, context.observation) else {
         return verdict(
             "Unknown",
             "NotKnown",
@@ -108,11 +116,11 @@ pub(super) fn ready(context: Context<'_>) -> Verdict {
     if let Some(diagnosis) = worst {
         return of(diagnosis);
     }
-    let seen = context.seen;
+    let observation = context.observation;
     let waiting: Vec<&str> = [
-        (&seen.task_processor, "task processor"),
-        (&seen.api, "API"),
-        (&seen.frontend, "frontend"),
+        (&observation.task_processor, "task processor"),
+        (&observation.api, "API"),
+        (&observation.frontend, "frontend"),
     ]
     .into_iter()
     .filter(|(state, _)| state.as_ref().is_some_and(|state| !state.rolled_out()))
@@ -125,7 +133,7 @@ pub(super) fn ready(context: Context<'_>) -> Verdict {
             format!("pods are being replaced; waiting for: {}", waiting.join(", ")),
         );
     }
-    let release = seen.api.as_ref().and_then(|api| api.release).map_or_else(
+    let release = observation.api.as_ref().and_then(|api| api.release).map_or_else(
         || "Flagsmith".to_owned(),
         |release| format!("Flagsmith {release}"),
     );

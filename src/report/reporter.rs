@@ -142,9 +142,9 @@ impl Reporter {
         self.write(
             resource,
             &context.installation.identity,
-            &context.seen.previous,
+            &context.observation.previous,
             after,
-            queues(context.seen),
+            queues(context.observation),
             applied,
         )
         .await
@@ -243,7 +243,7 @@ impl Reporter {
 
     async fn patch(
         &self,
-        seen: &FlagsmithDeployment,
+        observation: &FlagsmithDeployment,
         identity: &Identity,
         status: &FlagsmithDeploymentStatus,
     ) -> Result<(), Error> {
@@ -263,11 +263,12 @@ impl Reporter {
             .await
         {
             Ok(written) => {
-                let (written, seen) = (written.meta(), &seen.metadata);
+                let (written, observation) = (written.meta(), &observation.metadata);
                 let written = Written {
                     at: Instant::now(),
                     resource_version: version(written.resource_version.as_deref()),
-                    echo: (written.generation, &written.annotations) == (seen.generation, &seen.annotations),
+                    echo: (written.generation, &written.annotations)
+                        == (observation.generation, &observation.annotations),
                     status: status.clone(),
                 };
                 self.written
@@ -303,7 +304,7 @@ impl Reporter {
 }
 
 /// What is exported of the queues that could be read, by Django's names of their databases.
-fn queues(seen: &Observation) -> BTreeMap<&'static str, ExportedQueue> {
+fn queues(observation: &Observation) -> BTreeMap<&'static str, ExportedQueue> {
     let age = |age: Option<SignedDuration>| age.map_or(f64::NAN, |age| age.as_secs_f64());
     let named = |name, probe: &QueueProbe| match probe {
         QueueProbe::Seen(queue) => Some((
@@ -312,15 +313,15 @@ fn queues(seen: &Observation) -> BTreeMap<&'static str, ExportedQueue> {
                 ready: queue.ready,
                 oldest_ready: age(queue.oldest_ready),
                 in_flight: queue.locked,
-                stuck: i64::try_from(live::stuck(queue, seen)).unwrap_or(i64::MAX),
+                stuck: i64::try_from(live::stuck(queue, observation)).unwrap_or(i64::MAX),
                 dead: queue.given_up.iter().map(|(_, number)| number).sum(),
                 heartbeat_age: age(queue.heartbeat()),
             },
         )),
         _ => None,
     };
-    let separate = seen.queues.separate.as_ref();
-    named("default", &seen.queues.default)
+    let separate = observation.queues.separate.as_ref();
+    named("default", &observation.queues.default)
         .into_iter()
         .chain(separate.and_then(|probe| named("task_processor", probe)))
         .collect()

@@ -17,9 +17,9 @@ const MOST_DIAGNOSES: usize = 10;
 #[must_use]
 pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
     let installation = context.installation;
-    let managed = installation.tool.is_resource();
-    let previous = &context.seen.previous;
-    let api = context.seen.api.as_ref();
+    let managed = installation.managed_by.is_operator();
+    let previous = &context.observation.previous;
+    let api = context.observation.api.as_ref();
     FlagsmithDeploymentStatus {
         observed_generation: Some(installation.identity.generation),
         version: api
@@ -35,15 +35,19 @@ pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
         },
         components: Some(ComponentsStatus {
             api: component(api),
-            task_processor: component(context.seen.task_processor.as_ref()),
-            frontend: component(context.seen.frontend.as_ref()),
+            task_processor: component(context.observation.task_processor.as_ref()),
+            frontend: component(context.observation.frontend.as_ref()),
         }),
         timeouts: if managed {
             Some(context.plan.timeouts.into())
         } else {
-            Running::of(installation, context.seen).map(|running| running.status())
+            Running::of(installation, context.observation).map(|running| running.status())
         },
-        diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.seen.now)),
+        diagnoses: diagnoses(
+            context.diagnoses,
+            &previous.diagnoses,
+            &Time(context.observation.now),
+        ),
         conditions: conditions(context),
     }
 }

@@ -164,11 +164,11 @@ mod tests {
     #[case(u32::MAX, 300)]
     fn the_ceiling_doubles_up_to_five_minutes(#[case] failures: u32, #[case] seconds: u64) {
         let expected = Duration::from_secs(seconds);
-        let seen = ceiling(failures);
-        assert!(seen <= expected, "{seen:?}");
+        let observation = ceiling(failures);
+        assert!(observation <= expected, "{observation:?}");
         assert!(
-            seen >= expected.mul_f64(0.98),
-            "{seen:?} is far from {expected:?}"
+            observation >= expected.mul_f64(0.98),
+            "{observation:?} is far from {expected:?}"
         );
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::observe::recognise;
 use crate::{
-    fixtures::{installation, observation, spec},
+    fixtures::{self, installation, spec},
     observe::Observation,
     proxy::{self, Idle, Limit, Place, Read, named},
 };
@@ -102,7 +102,7 @@ fn follows_the_proxy(#[case] name: &str, #[case] keep_alive: i32, #[case] pre_st
     let installation = installation(&spec(json!({
         "exposure": { "hosts": ["*"], "ingress": {}, "proxy": { "name": name } },
     })));
-    let front = recognise(&installation, &observation());
+    let front = recognise(&installation, &fixtures::empty_observation());
     let values = Timeouts::chain(30, 2, None, &front);
     assert_eq!(
         (values.keep_alive, values.pre_stop, values.grace_period),
@@ -131,11 +131,11 @@ fn a_load_balancer_with_one_number_for_both_keeps_idle_connections_as_long(
     assert_eq!(Timeouts::chain(request, 2, None, &front).keep_alive, keep_alive);
 }
 
-fn seen(class: &str, controller: Option<&str>) -> Observation {
-    let mut seen = observation();
-    seen.front.class = Some(class.to_owned());
-    seen.front.controller = controller.map(str::to_owned);
-    seen
+fn observation(class: &str, controller: Option<&str>) -> Observation {
+    let mut observation = fixtures::empty_observation();
+    observation.front.class = Some(class.to_owned());
+    observation.front.controller = controller.map(str::to_owned);
+    observation
 }
 
 #[test]
@@ -143,13 +143,16 @@ fn an_unreadable_class_keeps_the_proxy_that_was_known() {
     let installation = installation(&spec(json!({
         "exposure": { "hosts": ["*"], "ingress": { "className": "public" } },
     })));
-    let known = recognise(&installation, &seen("public", Some("k8s.io/ingress-nginx")));
+    let known = recognise(
+        &installation,
+        &observation("public", Some("k8s.io/ingress-nginx")),
+    );
     assert_eq!(known.proxy().map(|proxy| proxy.name), Some("ingress-nginx"));
-    let mut unreadable = seen("public", None);
+    let mut unreadable = observation("public", None);
     assert_eq!(recognise(&installation, &unreadable).proxy(), None);
     unreadable.previous.timeouts = Some(Timeouts::chain(30, 2, None, &known).into());
     assert_eq!(recognise(&installation, &unreadable), known);
-    let mut other = seen("public", Some("example.com/own"));
+    let mut other = observation("public", Some("example.com/own"));
     other.previous = unreadable.previous;
     assert_eq!(
         recognise(&installation, &other).proxy(),
@@ -166,7 +169,10 @@ fn connections_to_a_service_are_not_kept() {
             "annotations": { "nginx.ingress.kubernetes.io/service-upstream": "true" },
         } },
     })));
-    let front = recognise(&installation, &seen("public", Some("k8s.io/ingress-nginx")));
+    let front = recognise(
+        &installation,
+        &observation("public", Some("k8s.io/ingress-nginx")),
+    );
     assert_eq!(Timeouts::chain(30, 2, None, &front).keep_alive, 0);
 }
 

@@ -14,7 +14,7 @@ use crate::{
         TaskProcessorSpec,
     },
     flagsmith::Release,
-    validate::Tool,
+    validate::ManagedBy,
 };
 
 /// Pods of the API when neither a number nor an autoscaler is given: two, so that one may be drained.
@@ -34,7 +34,7 @@ pub struct Installation {
     /// The release that every component should run.
     pub release: Release,
     /// What its owner changes it with; remedies are written for that.
-    pub tool: Tool,
+    pub managed_by: ManagedBy,
     /// Nothing may be changed while this is set.
     pub suspended: bool,
     /// The longest time of a request, in seconds, 5 to 3600.
@@ -68,7 +68,7 @@ pub struct Installation {
     /// The value of the annotation that asks for another attempt of a failed migration.
     pub retry: Option<String>,
     /// The confirmation that migrations of a newer release may be undone.
-    pub rollback: Option<Rollback>,
+    pub rollback: Option<RollbackConsent>,
 }
 
 /// Which resource an installation belongs to.
@@ -86,7 +86,7 @@ pub struct Identity {
 
 /// The user's confirmation of a rollback, for exactly these two releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rollback {
+pub struct RollbackConsent {
     /// The release that the database was migrated to.
     pub from: Release,
     /// The release to go back to: the wanted one.
@@ -172,12 +172,12 @@ impl Installation {
         release: Release,
         spec: &FlagsmithDeploymentSpec,
         retry: Option<String>,
-        rollback: Option<Rollback>,
+        rollback: Option<RollbackConsent>,
     ) -> Self {
         let own_django = spec.django.secret_key_from.as_ref().map(SecretKey::from);
         Self {
             release,
-            tool: Tool::Resource,
+            managed_by: ManagedBy::Operator,
             suspended: spec.suspend,
             request_timeout: spec.request_timeout_seconds,
             images: Images::from(&spec.images),

@@ -11,7 +11,7 @@ use crate::{
 
 /// Migrations to undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RollBack {
+pub struct RollbackPlan {
     /// The release whose image knows them.
     pub from: Release,
     /// The release that is wanted.
@@ -48,7 +48,11 @@ impl MigrationKey {
 
     /// The key of undoing what newer releases brought.
     #[must_use]
-    pub fn roll_back(installation: &Installation, rollback: &RollBack, database: &DatabaseIdentity) -> Self {
+    pub fn roll_back(
+        installation: &Installation,
+        rollback: &RollbackPlan,
+        database: &DatabaseIdentity,
+    ) -> Self {
         Self(digest(&[
             installation.api_image(rollback.from),
             ROLL_BACK_COMMAND.to_owned(),

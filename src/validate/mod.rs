@@ -2,17 +2,17 @@
 
 mod installation;
 mod key;
+mod managed_by;
 mod observed;
 mod pods;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod tool;
 
-pub use installation::{Database, Identity, Images, Installation, Replicas, Rollback, SecretKey};
-pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollBack, backup_name, database_label};
-pub use observed::{Pick, SCALED_TO_ZERO_ANNOTATION, Selection, Subject};
-pub use tool::{Change, Tool};
+pub use installation::{Database, Identity, Images, Installation, Replicas, RollbackConsent, SecretKey};
+pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollbackPlan, backup_name, database_label};
+pub use managed_by::{Change, ManagedBy};
+pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};
 
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentSpec, Mode, RETRY_MIGRATION_ANNOTATION},
@@ -48,21 +48,21 @@ impl From<Problem> for Diagnosis {
 
 /// What a resource asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wanted {
+pub enum DesiredState {
     /// An installation that the operator makes and keeps.
     Managed(Box<Installation>),
     /// An installation of somebody else that it looks at.
-    Observed(Box<Subject>),
+    Observed(Box<ObservedInstallation>),
 }
 
 /// Parses a resource. The result carries everything that later steps need; the resource itself goes no further.
 ///
 /// # Errors
 /// Every problem at once, so that one edit can mend them all.
-pub fn validate(resource: &FlagsmithDeployment) -> Result<Wanted, Vec<Problem>> {
+pub fn validate(resource: &FlagsmithDeployment) -> Result<DesiredState, Vec<Problem>> {
     match resource.spec.mode {
-        Mode::Managed => managed(resource).map(|installation| Wanted::Managed(Box::new(installation))),
-        Mode::Observed => observed::parse(resource).map(|subject| Wanted::Observed(Box::new(subject))),
+        Mode::Managed => managed(resource).map(|installation| DesiredState::Managed(Box::new(installation))),
+        Mode::Observed => observed::parse(resource).map(|subject| DesiredState::Observed(Box::new(subject))),
     }
 }
 
@@ -139,7 +139,7 @@ fn identity(resource: &FlagsmithDeployment, problems: &mut Vec<Problem>) -> Opti
     identity
 }
 
-impl Wanted {
+impl DesiredState {
     /// The installation that is to be made; `None` for one that is only looked at.
     #[must_use]
     pub fn managed(self) -> Option<Installation> {

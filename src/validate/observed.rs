@@ -14,7 +14,7 @@ pub const SCALED_TO_ZERO_ANNOTATION: &str = "operator.flagsmith.com/scaled-to-ze
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Subject {
+pub struct ObservedInstallation {
     /// The resource that asks for it.
     pub identity: Identity,
     /// How its objects are found.
@@ -35,19 +35,19 @@ pub enum Selection {
     /// One by one.
     Components {
         /// The API's Deployment.
-        api: Pick,
+        api: ObjectSelector,
         /// The task processor's.
-        task_processor: Option<Pick>,
+        task_processor: Option<ObjectSelector>,
         /// The frontend's.
-        frontend: Option<Pick>,
+        frontend: Option<ObjectSelector>,
         /// The Jobs that migrate.
-        migrations: Option<Pick>,
+        migrations: Option<ObjectSelector>,
     },
 }
 
 /// One object by its name, or objects by their labels.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Pick {
+pub enum ObjectSelector {
     /// By its name.
     Name(String),
     /// By their labels.
@@ -55,7 +55,7 @@ pub enum Pick {
 }
 
 /// Parses a resource of mode Observed.
-pub(super) fn parse(resource: &FlagsmithDeployment) -> Result<Subject, Vec<Problem>> {
+pub(super) fn parse(resource: &FlagsmithDeployment) -> Result<ObservedInstallation, Vec<Problem>> {
     let spec = &resource.spec;
     let mut problems = Vec::new();
     let identity = identity(resource, &mut problems);
@@ -80,7 +80,7 @@ pub(super) fn parse(resource: &FlagsmithDeployment) -> Result<Subject, Vec<Probl
         }
     };
     match (identity, selection) {
-        (Some(identity), Some(selection)) if problems.is_empty() => Ok(Subject {
+        (Some(identity), Some(selection)) if problems.is_empty() => Ok(ObservedInstallation {
             identity,
             selection,
             release,
@@ -124,11 +124,13 @@ fn selection(components: &ObservedComponents, problems: &mut Vec<Problem>) -> Op
     })
 }
 
-fn pick(reference: &WorkloadReference) -> Option<Pick> {
+fn pick(reference: &WorkloadReference) -> Option<ObjectSelector> {
     let labels = |selector: &LabelSelector| Selector::try_from(selector.clone()).ok();
     match (&reference.name, &reference.selector) {
-        (Some(name), None) => Some(Pick::Name(name.clone())),
-        (None, Some(selector)) => labels(selector).filter(|it| !it.selects_all()).map(Pick::Labels),
+        (Some(name), None) => Some(ObjectSelector::Name(name.clone())),
+        (None, Some(selector)) => labels(selector)
+            .filter(|it| !it.selects_all())
+            .map(ObjectSelector::Labels),
         _ => None,
     }
 }

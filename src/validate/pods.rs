@@ -42,7 +42,7 @@ fn component(field: &str, container: &ContainerSettings, problems: &mut Vec<Prob
 }
 
 fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
-    let mut seen = BTreeSet::new();
+    let mut observation = BTreeSet::new();
     for (index, variable) in variables.iter().enumerate() {
         let EnvVar {
             name,
@@ -57,7 +57,7 @@ fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
                 &format!("{name} is computed by the operator"),
                 &format!("Remove it; it is decided by {decided_by}."),
             ));
-        } else if !seen.insert(name) {
+        } else if !observation.insert(name) {
             problems.push(Problem::invalid(
                 &field,
                 &format!("{name} is set twice in this list"),

@@ -5,7 +5,7 @@ use super::{Problem, pods};
 use crate::{
     api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec},
     flagsmith::Release,
-    validate::Rollback,
+    validate::RollbackConsent,
 };
 
 /// Characters of a resource's name: with the longest suffix, that of the migration Job, it stays a DNS label.
@@ -135,7 +135,7 @@ fn backup(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
 }
 
 /// A confirmation of a rollback: two releases, the older one wanted.
-pub(super) fn rollback(spec: &RollbackSpec, wanted: Release) -> Result<Rollback, Problem> {
+pub(super) fn rollback(spec: &RollbackSpec, wanted: Release) -> Result<RollbackConsent, Problem> {
     let refuse = |field: &str, message: String| {
         Problem::invalid(
             &format!("spec.migrations.rollback{field}"),
@@ -157,7 +157,7 @@ pub(super) fn rollback(spec: &RollbackSpec, wanted: Release) -> Result<Rollback,
     if from <= to {
         return Err(refuse(".from", format!("{from} is not newer than {to}")));
     }
-    Ok(Rollback {
+    Ok(RollbackConsent {
         from,
         to,
         applied_after: spec.applied_after.as_ref().map(|time| time.0),

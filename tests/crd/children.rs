@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     decide::decide,
-    observe::{CloseLooks, DatabaseProbe, FrontSeen, Observation, SecretState, Secrets, database::Queues},
+    observe::{
+        DatabaseProbe, FrontSeen, Observation, PodLogFindings, SecretState, Secrets, database::Queues,
+    },
     postgres::DatabaseIdentity,
     resources::build,
     validate::{Installation, MigrationKey, validate},
@@ -38,9 +40,9 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         frontend: None,
         embedded_database: None,
         jobs: Vec::new(),
-        foreign_migration: None,
+        external_migration: None,
         pods: Vec::new(),
-        close_looks: CloseLooks::default(),
+        pod_logs: PodLogFindings::default(),
         secrets: Secrets {
             database: SecretState::Present(database.clone()),
             task_processor_database: None,
@@ -53,7 +55,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         database: DatabaseProbe::NotProbed,
         preflight: None,
         backups: Vec::new(),
-        foreign_autoscalers: std::collections::BTreeSet::new(),
+        external_autoscalers: std::collections::BTreeSet::new(),
         migrators: Vec::new(),
         release_assumed: false,
         services: Vec::new(),
@@ -124,15 +126,15 @@ fn objects(installation: &Installation, kind: &str, wanted: bool) -> Vec<Value> 
         port: 5432,
         name: "flags".to_owned(),
     };
-    let mut seen = observation(&database);
-    let migrate = decide(installation, &seen, &[]).migrate;
+    let mut observation = observation(&database);
+    let migrate = decide(installation, &observation, &[]).migrate;
     assert!(migrate.is_some());
-    seen.previous.migration = Some(MigrationStatus {
+    observation.previous.migration = Some(MigrationStatus {
         key: Some(MigrationKey::migrate(installation, installation.release, &database).to_string()),
         result: MigrationResult::Applied,
         ..MigrationStatus::default()
     });
-    let mut plan = decide(installation, &seen, &[]);
+    let mut plan = decide(installation, &observation, &[]);
     plan.migrate = migrate;
     build(installation, &plan)
         .into_iter()

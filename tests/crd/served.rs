@@ -143,14 +143,14 @@ async fn it_scales() {
     let first = api
         .patch_scale("scales", &PatchParams::default(), &Patch::Merge(&three))
         .await;
-    let seen = api.get_scale("scales").await;
+    let observation = api.get_scale("scales").await;
     let stored = api.get("scales").await.unwrap();
     api.delete("scales", &DeleteParams::default()).await.unwrap();
     first.unwrap();
-    let seen = seen.unwrap();
+    let observation = observation.unwrap();
     assert_eq!(stored.data["spec"]["api"]["replicas"], 3);
-    assert_eq!(seen.spec.unwrap().replicas, Some(3));
-    let status = seen.status.unwrap();
+    assert_eq!(observation.spec.unwrap().replicas, Some(3));
+    let status = observation.status.unwrap();
     assert_eq!((status.replicas, status.selector.as_deref()), (2, Some("app=x")));
 }
 

@@ -26,7 +26,7 @@ enum Story {
 struct Scene {
     sandbox: Sandbox,
     recorder: Recorder,
-    foreign: [Option<String>; 2],
+    external: [Option<String>; 2],
 }
 
 impl Scene {
@@ -64,7 +64,7 @@ impl Scene {
                 },
             )
             .await;
-        let foreign = [
+        let external = [
             secret.metadata.resource_version,
             deployment.metadata.resource_version,
         ];
@@ -77,7 +77,7 @@ impl Scene {
         Self {
             sandbox,
             recorder,
-            foreign,
+            external,
         }
     }
 
@@ -97,7 +97,7 @@ impl Scene {
         let secret: Secret = self.sandbox.api().get("flagsmith-other").await.unwrap();
         let deployment: Deployment = self.sandbox.api().get("flagsmith-other").await.unwrap();
         assert_eq!(
-            self.foreign,
+            self.external,
             [
                 secret.metadata.resource_version,
                 deployment.metadata.resource_version

@@ -144,7 +144,7 @@ async fn pair(test: &str, network: Network) -> (Sandbox, Sandbox, Operator) {
 
 /// The first of two installations suffers `fate` at every request about `what`; the second is not touched by it,
 /// and the first recovers.
-async fn contained(test: &str, what: &'static str, fate: Fate) {
+async fn reconcile_guarded(test: &str, what: &'static str, fate: Fate) {
     let network = Network::default();
     let (bad, good, operator) = pair(test, network.clone()).await;
     let namespace = bad.namespace.clone();
@@ -174,12 +174,12 @@ async fn contained(test: &str, what: &'static str, fate: Fate) {
 
 #[test]
 fn an_object_whose_requests_hang_delays_no_other() {
-    run(contained("hang", "secrets/db", Fate::Hang));
+    run(reconcile_guarded("hang", "secrets/db", Fate::Hang));
 }
 
 #[test]
 fn an_object_whose_pass_panics_stops_no_other() {
-    run(contained("panic", "secrets/db", Fate::Panic));
+    run(reconcile_guarded("panic", "secrets/db", Fate::Panic));
 }
 
 #[test]

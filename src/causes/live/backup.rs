@@ -11,11 +11,11 @@ use crate::{
 /// The component label of the backup Job's pods.
 const LABEL: &str = "backup";
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
     installation.migrations.backup.as_ref()?;
-    let step = Step::of(installation, seen)?;
+    let step = Step::of(installation, observation)?;
     let name = backup_name(installation, &step.job);
-    let job = seen.backups.iter().find(|job| job.name == name)?;
+    let job = observation.backups.iter().find(|job| job.name == name)?;
     let JobOutcome::Failed { reason, message } = &job.outcome else {
         return None;
     };
@@ -30,7 +30,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
         ),
         [format!("Job {}/{name}: {reason} {message}", identity.namespace)]
             .into_iter()
-            .chain(pods::last_words(seen, LABEL))
+            .chain(pods::last_words(observation, LABEL))
             .collect(),
         format!(
             "Read its log: kubectl -n {0} logs job/{name} --tail=50. When the cause is mended: kubectl -n {0} annotate fsd {1} {RETRY_MIGRATION_ANNOTATION}=\"$(date +%s)\" --overwrite",

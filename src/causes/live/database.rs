@@ -13,16 +13,16 @@ use crate::{
 /// `server_version_num` is major × 10000 + minor since PostgreSQL 10.
 const VERSION_DIVISOR: i32 = 10_000;
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found = Vec::new();
     if matches!(installation.database, Database::Embedded { .. }) {
         found.push(embedded(installation));
-        if seen
+        if observation
             .embedded_database
             .as_ref()
             .is_none_or(|database| database.ready <= 0)
         {
-            let why = if seen.embedded_database.is_some() {
+            let why = if observation.embedded_database.is_some() {
                 "its pod is not ready yet"
             } else {
                 "it is being made"
@@ -34,17 +34,17 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         if let DatabaseProbe::Failed(ProbeFailure {
             kind: ProbeFailureKind::HostNotFound | ProbeFailureKind::Refused | ProbeFailureKind::Starting,
             message,
-        }) = &seen.database
-            && !used_by_pods(seen)
+        }) = &observation.database
+            && !used_by_pods(observation)
         {
             found.push(embedded_starting(installation, message));
             return found;
         }
     }
-    let SecretState::Present(identity) = &seen.secrets.database else {
+    let SecretState::Present(identity) = &observation.secrets.database else {
         return found;
     };
-    match &seen.database {
+    match &observation.database {
         DatabaseProbe::NotProbed => {}
         DatabaseProbe::Reachable { version, read_only } => {
             found.extend(version_too_old(installation, identity, *version));
@@ -54,22 +54,25 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         }
         // The pods' own readiness check writes to the database: what works for them is not down. Only the operator
         // may be kept out, which the DatabaseReachable condition says.
-        DatabaseProbe::Failed(failure) if used_by_pods(seen) && failure.kind.may_be_local() => {}
+        DatabaseProbe::Failed(failure) if used_by_pods(observation) && failure.kind.may_be_local() => {}
         DatabaseProbe::Failed(failure) => {
             found.extend(failed(installation, identity, failure, env::DATABASE_URL));
         }
     }
-    found.extend(separate(installation, seen));
+    found.extend(separate(installation, observation));
     found
 }
 
 /// The separate database of tasks, of which no readiness check speaks. That the operator reaches the main one shows
 /// that it is not kept out altogether.
-fn separate(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let DatabaseProbe::Reachable { .. } = seen.database else {
+fn separate(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let DatabaseProbe::Reachable { .. } = observation.database else {
         return None;
     };
-    match (&seen.queues.separate, &seen.secrets.task_processor_database) {
+    match (
+        &observation.queues.separate,
+        &observation.secrets.task_processor_database,
+    ) {
         (Some(QueueProbe::Failed(failure)), Some(SecretState::Present(identity))) => {
             failed(installation, identity, failure, env::TASK_PROCESSOR_DATABASE_URL)
         }
@@ -78,8 +81,9 @@ fn separate(installation: &Installation, seen: &Observation) -> Option<Diagnosis
 }
 
 /// Whether pods of the API or the task processor are ready: their own check has just written to the database.
-pub(crate) fn used_by_pods(seen: &Observation) -> bool {
-    seen.pods
+pub(crate) fn used_by_pods(observation: &Observation) -> bool {
+    observation
+        .pods
         .iter()
         .any(|pod| pod.ready && matches!(pod.component.as_str(), "api" | "task-processor"))
 }

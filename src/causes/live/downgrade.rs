@@ -7,8 +7,8 @@ use crate::{
     validate::Installation,
 };
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    match direction(installation, seen) {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    match direction(installation, observation) {
         Direction::Forward => None,
         Direction::Back(_) => Some(warning(installation)),
         Direction::Blocked(undo) => Some(blocked(installation, &undo)),

@@ -6,9 +6,9 @@ use crate::{
     validate::Installation,
 };
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
     let exposure = installation.exposure.as_ref()?;
-    if exposure.http_route.is_some() && !seen.http_route_api {
+    if exposure.http_route.is_some() && !observation.http_route_api {
         return Some(diagnosis(
             Code::HttpRouteApiMissing,
             Severity::Critical,
@@ -18,7 +18,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
             "Install the CRDs of the Gateway API (the operator finds them within half a minute), or use spec.exposure.ingress.".to_owned(),
         ));
     }
-    let Some(ExposureState::Rejected(words)) = &seen.exposure else {
+    let Some(ExposureState::Rejected(words)) = &observation.exposure else {
         return None;
     };
     Some(diagnosis(

@@ -13,10 +13,10 @@ const NAMED: usize = 3;
 const COMES_BACK: SignedDuration = SignedDuration::from_mins(2);
 
 /// One diagnosis for each cause and component, over all pods.
-pub(super) fn check(seen: &Observation) -> Vec<Diagnosis> {
+pub(super) fn check(observation: &Observation) -> Vec<Diagnosis> {
     let mut found: Vec<Diagnosis> = Vec::new();
-    for (pods, reading) in readings(seen).enumerate() {
-        for finding in reading.found.iter().filter(|it| holds(seen, reading, it)) {
+    for (pods, reading) in readings(observation).enumerate() {
+        for finding in reading.found.iter().filter(|it| holds(observation, reading, it)) {
             let new = weighed(reading, &finding.diagnosis);
             match found
                 .iter_mut()
@@ -36,14 +36,15 @@ pub(super) fn check(seen: &Observation) -> Vec<Diagnosis> {
 }
 
 /// What the log of a migration Job's failed pod shows, the most likely cause first.
-pub(super) fn migration(seen: &Observation) -> Option<Diagnosis> {
-    seen.close_looks
+pub(super) fn migration(observation: &Observation) -> Option<Diagnosis> {
+    observation
+        .pod_logs
         .logs
         .iter()
         .filter(|reading| {
             reading.component == Component::Migrations && matches!(reading.run, Run::Failed { .. })
         })
-        .filter(|reading| pod_component(seen, reading) == Some("migrations"))
+        .filter(|reading| pod_component(observation, reading) == Some("migrations"))
         .max_by_key(|reading| reading.at)
         .and_then(|reading| reading.found.first())
         .map(|finding| finding.diagnosis.clone())
@@ -51,8 +52,8 @@ pub(super) fn migration(seen: &Observation) -> Option<Diagnosis> {
 
 /// Logs of everything but the migration Job, which has a rule of its own. Where the present run of a container says
 /// what is wrong, what ended the run before is history.
-fn readings(seen: &Observation) -> impl Iterator<Item = &LogReading> {
-    let all = || seen.close_looks.logs.iter();
+fn readings(observation: &Observation) -> impl Iterator<Item = &LogReading> {
+    let all = || observation.pod_logs.logs.iter();
     let history = move |reading: &LogReading| {
         matches!(reading.run, Run::Failed { .. })
             && all().any(|other| {
@@ -61,30 +62,31 @@ fn readings(seen: &Observation) -> impl Iterator<Item = &LogReading> {
                     && !other.found.is_empty()
             })
     };
-    all().filter(move |reading| pod_component(seen, reading) != Some("migrations") && !history(reading))
+    all()
+        .filter(move |reading| pod_component(observation, reading) != Some("migrations") && !history(reading))
 }
 
-fn pod_component<'a>(seen: &'a Observation, reading: &LogReading) -> Option<&'a str> {
-    let pod = seen.pods.iter().find(|pod| pod.name == reading.pod)?;
+fn pod_component<'a>(observation: &'a Observation, reading: &LogReading) -> Option<&'a str> {
+    let pod = observation.pods.iter().find(|pod| pod.name == reading.pod)?;
     Some(pod.component.as_str())
 }
 
 /// Whether it still holds. The log of a ready pod says what was, and its own readiness check and the operator's
 /// connection say that the database works now. A pod that is not ready for the database's sake says so at each of its
 /// probes: what it said minutes ago, of an outage that the process outlived, is not the reason.
-fn holds(seen: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
+fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
     let code = finding.diagnosis.code;
     let comes_back = matches!(
         code,
         Code::DatabaseConnectionsExhausted | Code::DatabaseConnectionLost
     );
-    let long_past = seen.now.duration_since(finding.happened) >= COMES_BACK;
+    let long_past = observation.now.duration_since(finding.happened) >= COMES_BACK;
     let past = match reading.run {
         Run::Sample(_) => !comes_back || long_past,
         Run::Unready => long_past,
         Run::Failed { .. } => false,
     };
-    let over = match seen.database {
+    let over = match observation.database {
         DatabaseProbe::Reachable { read_only: false, .. } if code == Code::DatabaseReadOnly => long_past,
         DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && code.is_connection(),
         DatabaseProbe::Failed(_) => false,
@@ -92,7 +94,7 @@ fn holds(seen: &Observation, reading: &LogReading, finding: &LogFinding) -> bool
     // A batch that takes long logs the same as threads that hang, and a failed task may have been mended since; the
     // task tables tell which it is.
     let known_better = matches!(code, Code::TaskQueueStalled | Code::TasksFailing)
-        && matches!(seen.queues.default, QueueProbe::Seen(_));
+        && matches!(observation.queues.default, QueueProbe::Seen(_));
     // A pod is ready only when it finds every migration applied.
     let migrated = matches!(reading.run, Run::Sample(_)) && code == Code::MigrationsPending;
     !over && !known_better && !migrated

@@ -12,53 +12,57 @@ use crate::{
 /// The component label of the migration Job's pods.
 const LABEL: &str = "migrations";
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
-    let step = Step::of(installation, seen);
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
+    let step = Step::of(installation, observation);
     // Only the current attempt: what an earlier one failed of must not hold back the next.
     let current = |name: &str| step.as_ref().is_none_or(|step| step.job == name);
-    let mut found = pods::check(installation, seen, LABEL, Component::Migrations);
+    let mut found = pods::check(installation, observation, LABEL, Component::Migrations);
     found.retain(|diagnosis| diagnosis.code != Code::CrashLooping);
-    if seen.jobs.iter().any(|job| job.outcome == JobOutcome::Active) {
-        found.extend(tried_again(seen));
+    if observation
+        .jobs
+        .iter()
+        .any(|job| job.outcome == JobOutcome::Active)
+    {
+        found.extend(tried_again(observation));
         return found;
     }
     let of_an_earlier = |pod: &PodSummary| pod.job.as_deref().is_some_and(|job| !current(job));
-    if is_applied(installation, seen) {
+    if is_applied(installation, observation) {
         return Vec::new();
     }
-    if seen.pods.iter().any(of_an_earlier) {
+    if observation.pods.iter().any(of_an_earlier) {
         found.clear();
     }
-    let job = seen
+    let job = observation
         .jobs
         .iter()
         .filter(|job| job.release == Some(installation.release) && current(&job.name))
         .find(|job| matches!(job.outcome, JobOutcome::Failed { .. }));
-    let recorded = seen.previous.migration.as_ref().filter(|migration| {
+    let recorded = observation.previous.migration.as_ref().filter(|migration| {
         migration.result == MigrationResult::Failed
             && migration.version == installation.release.to_string()
             && migration.job.as_deref().is_some_and(&current)
     });
     match (job, recorded) {
-        (Some(job), _) => found = failed(installation, seen, job, found),
-        (None, Some(recorded)) => found.insert(0, remembered(installation, seen, recorded)),
+        (Some(job), _) => found = failed(installation, observation, job, found),
+        (None, Some(recorded)) => found.insert(0, remembered(installation, observation, recorded)),
         (None, None) => {}
     }
     found
 }
 
 /// Whether the wanted release is migrated to: then an old failed Job is history.
-fn is_applied(installation: &Installation, seen: &Observation) -> bool {
+fn is_applied(installation: &Installation, observation: &Observation) -> bool {
     let complete =
         |job: &JobState| job.release == Some(installation.release) && job.outcome == JobOutcome::Complete;
-    seen.jobs.iter().any(complete)
-        || seen.api.as_ref().and_then(|api| api.migrated) == Some(installation.release)
+    observation.jobs.iter().any(complete)
+        || observation.api.as_ref().and_then(|api| api.migrated) == Some(installation.release)
 }
 
 /// What a failed Job failed of, before what else is wrong with its pods.
 fn failed(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     job: &JobState,
     mut others: Vec<Diagnosis>,
 ) -> Vec<Diagnosis> {
@@ -70,17 +74,17 @@ fn failed(
     let job_said = format!("Job {namespace}/{}: {reason} {message}", job.name)
         .trim_end()
         .to_owned();
-    let goes_on = goes_on(seen);
+    let goes_on = goes_on(observation);
     let retry = retry(installation);
     let memory = others
         .iter()
         .position(|diagnosis| diagnosis.code == Code::MigrationOutOfMemory)
         .map(|position| others.remove(position));
     // The whole log where it was read, or its end, which the termination message keeps.
-    let explained = memory.or_else(|| from_logs(seen));
+    let explained = memory.or_else(|| from_logs(observation));
     let first = match (reason.as_str(), explained) {
         ("DeadlineExceeded", _) => {
-            let reached = seen.previous.migration.as_ref().and_then(reached);
+            let reached = observation.previous.migration.as_ref().and_then(reached);
             diagnosis(
                 Code::MigrationDeadlineExceeded,
                 Severity::Critical,
@@ -110,7 +114,7 @@ fn failed(
             format!("The migration to {wanted} has failed. {goes_on}"),
             [job_said]
                 .into_iter()
-                .chain(pods::last_words(seen, LABEL))
+                .chain(pods::last_words(observation, LABEL))
                 .collect(),
             format!(
                 "Read its log: kubectl -n {namespace} logs job/{} --tail=100. When the cause is mended, run it again: {retry}",
@@ -123,8 +127,12 @@ fn failed(
 }
 
 /// The Job is gone; what it failed of was written down while it was there.
-fn remembered(installation: &Installation, seen: &Observation, recorded: &MigrationStatus) -> Diagnosis {
-    let known = seen
+fn remembered(
+    installation: &Installation,
+    observation: &Observation,
+    recorded: &MigrationStatus,
+) -> Diagnosis {
+    let known = observation
         .previous
         .diagnoses
         .iter()
@@ -147,7 +155,7 @@ fn remembered(installation: &Installation, seen: &Observation, recorded: &Migrat
         format!(
             "The migration to {} has failed. {}",
             installation.release,
-            goes_on(seen)
+            goes_on(observation)
         ),
         vec![format!(
             "status.migration: Job {} has failed; it is gone, and its log with it",
@@ -158,10 +166,10 @@ fn remembered(installation: &Installation, seen: &Observation, recorded: &Migrat
 }
 
 /// An attempt that failed of something that passes by itself, while the next one is on its way.
-fn tried_again(seen: &Observation) -> Option<Diagnosis> {
+fn tried_again(observation: &Observation) -> Option<Diagnosis> {
     // Anything else ends the Job; its condition follows in a moment.
-    pods::last_status(seen, LABEL).filter(|status| *status == TRANSIENT_STATUS)?;
-    let cause = from_logs(seen)?;
+    pods::last_status(observation, LABEL).filter(|status| *status == TRANSIENT_STATUS)?;
+    let cause = from_logs(observation)?;
     Some(Diagnosis {
         severity: Severity::Warning,
         component: Component::Migrations,
@@ -185,8 +193,8 @@ fn reached(recorded: &MigrationStatus) -> Option<String> {
     Some(format!("database: {applied} of {total} migrations applied{at}"))
 }
 
-fn goes_on(seen: &Observation) -> String {
-    seen.api.as_ref().and_then(|api| api.release).map_or_else(
+fn goes_on(observation: &Observation) -> String {
+    observation.api.as_ref().and_then(|api| api.release).map_or_else(
         || "Nothing was started.".to_owned(),
         |release| format!("Version {release} keeps serving."),
     )
@@ -201,8 +209,8 @@ fn retry(installation: &Installation) -> String {
 }
 
 /// What the log of the last failed pod says.
-fn from_logs(seen: &Observation) -> Option<Diagnosis> {
-    logs::migration(seen).or_else(|| pods::last_message(seen, LABEL).and_then(from_log))
+fn from_logs(observation: &Observation) -> Option<Diagnosis> {
+    logs::migration(observation).or_else(|| pods::last_message(observation, LABEL).and_then(from_log))
 }
 
 /// What the end of a failed pod's log says, as far as its termination message holds it.

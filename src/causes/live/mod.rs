@@ -35,23 +35,23 @@ use crate::{observe::Observation, validate::Installation};
 
 /// Everything that is wrong with an installation, as far as this observation shows, the most severe first.
 #[must_use]
-pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found = Vec::new();
-    found.extend(secrets::check(installation, seen));
-    found.extend(database::check(installation, seen));
-    if installation.tool.is_resource() {
-        migrations(installation, seen, &mut found);
+    found.extend(secrets::check(installation, observation));
+    found.extend(database::check(installation, observation));
+    if installation.managed_by.is_operator() {
+        migrations(installation, observation, &mut found);
     }
-    found.extend(workloads::check(installation, seen));
-    found.extend(tasks::check(installation, seen));
-    found.extend(exposure::check(installation, seen));
-    found.extend(timeouts::check(installation, seen));
-    if !installation.tool.is_resource() {
-        observed::check(installation, seen, &mut found);
+    found.extend(workloads::check(installation, observation));
+    found.extend(tasks::check(installation, observation));
+    found.extend(exposure::check(installation, observation));
+    found.extend(timeouts::check(installation, observation));
+    if !installation.managed_by.is_operator() {
+        observed::check(installation, observation, &mut found);
     }
-    found.extend(logs::check(seen));
-    if !installation.tool.is_resource() {
-        observed::with_logs(seen, &mut found);
+    found.extend(logs::check(observation));
+    if !installation.managed_by.is_operator() {
+        observed::with_logs(observation, &mut found);
     }
     let mut found = rank(found);
     sort(&mut found);
@@ -59,11 +59,11 @@ pub fn diagnose(installation: &Installation, seen: &Observation) -> Vec<Diagnosi
 }
 
 /// What keeps the operator from migrating.
-fn migrations(installation: &Installation, seen: &Observation, found: &mut Vec<Diagnosis>) {
-    found.extend(downgrade::check(installation, seen));
-    found.extend(migration::check(installation, seen));
-    found.extend(backup::check(installation, seen));
-    for obstacle in preflight::check(installation, seen) {
+fn migrations(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
+    found.extend(downgrade::check(installation, observation));
+    found.extend(migration::check(installation, observation));
+    found.extend(backup::check(installation, observation));
+    for obstacle in preflight::check(installation, observation) {
         // What a migration has failed of and what stands in the way of the next one is one cause.
         match found.iter_mut().find(|known| known.code == obstacle.code) {
             Some(known) => known.evidence.extend(obstacle.evidence),

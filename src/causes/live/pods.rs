@@ -30,12 +30,12 @@ const LINE_LIMIT: usize = 300;
 /// One diagnosis for each kind of problem of a component's pods.
 pub(super) fn check(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     label: &str,
     component: Component,
 ) -> Vec<Diagnosis> {
     let mut found: Vec<Diagnosis> = Vec::new();
-    let pods: Vec<_> = seen
+    let pods: Vec<_> = observation
         .pods
         .iter()
         .filter(|pod| pod.component == label && !pod.terminating)
@@ -44,7 +44,7 @@ pub(super) fn check(
         .iter()
         .flat_map(|pod| pod.problems.iter().map(move |problem| (*pod, problem)))
     {
-        let Some(new) = problem_of(installation, pod, problem, component, seen.now) else {
+        let Some(new) = problem_of(installation, pod, problem, component, observation.now) else {
             continue;
         };
         match found.iter_mut().find(|known| known.code == new.code) {
@@ -56,8 +56,12 @@ pub(super) fn check(
 }
 
 /// The last failed pod of a component with its exit status and termination message.
-fn last_failed<'a>(seen: &'a Observation, label: &str) -> Option<(&'a PodSummary, i32, Option<&'a str>)> {
-    seen.pods
+fn last_failed<'a>(
+    observation: &'a Observation,
+    label: &str,
+) -> Option<(&'a PodSummary, i32, Option<&'a str>)> {
+    observation
+        .pods
         .iter()
         .filter(|pod| pod.component == label)
         .flat_map(|pod| {
@@ -72,18 +76,18 @@ fn last_failed<'a>(seen: &'a Observation, label: &str) -> Option<(&'a PodSummary
 }
 
 /// The termination message of the last failed pod of a component.
-pub(crate) fn last_message<'a>(seen: &'a Observation, label: &str) -> Option<&'a str> {
-    last_failed(seen, label).and_then(|(_, _, message)| message)
+pub(crate) fn last_message<'a>(observation: &'a Observation, label: &str) -> Option<&'a str> {
+    last_failed(observation, label).and_then(|(_, _, message)| message)
 }
 
 /// The exit status of the last failed pod of a component.
-pub(super) fn last_status(seen: &Observation, label: &str) -> Option<i32> {
-    last_failed(seen, label).map(|(_, exit_code, _)| exit_code)
+pub(super) fn last_status(observation: &Observation, label: &str) -> Option<i32> {
+    last_failed(observation, label).map(|(_, exit_code, _)| exit_code)
 }
 
 /// The last words of the last failed pod of a component, as evidence.
-pub(super) fn last_words(seen: &Observation, label: &str) -> Vec<String> {
-    last_failed(seen, label)
+pub(super) fn last_words(observation: &Observation, label: &str) -> Vec<String> {
+    last_failed(observation, label)
         .map(|(pod, exit_code, message)| {
             let mut lines = vec![format!("pod {} ended with status {exit_code}", pod.name)];
             lines.extend(message.into_iter().flat_map(tail));
@@ -123,12 +127,12 @@ fn problem_of(
             Severity::Critical,
             format!("The image {image} of the {} cannot be pulled.", component.as_str()),
             vec![format!("pod {name}: {reason}: {message}")],
-            if installation.tool.is_resource() {
+            if installation.managed_by.is_operator() {
                 "Check that spec.version exists as a tag, the repository in spec.images, and the credentials in spec.images.pullSecrets.".to_owned()
             } else {
                 format!(
                     "Check that this tag exists and that the pull Secret is right; then name one that exists: {}",
-                    installation.tool.change(&[Change::Tag(component, "RELEASE")])
+                    installation.managed_by.change(&[Change::Tag(component, "RELEASE")])
                 )
             },
         ),
@@ -175,9 +179,9 @@ fn problem_of(
                 limit.as_deref().unwrap_or("none: the node itself had no memory left"),
             )],
             match component {
-                _ if !installation.tool.is_resource() => format!(
+                _ if !installation.managed_by.is_operator() => format!(
                     "{}, or lower GUNICORN_WORKERS (each worker needs about 200 MB).",
-                    installation.tool.change(&[Change::Memory(component, &doubled(limit.as_deref()))])
+                    installation.managed_by.change(&[Change::Memory(component, &doubled(limit.as_deref()))])
                 ),
                 Component::Api => "Raise spec.api.resources.limits.memory, or lower spec.api.gunicorn.workers (each worker needs about 200 MB).".to_owned(),
                 Component::TaskProcessor => "Raise spec.taskProcessor.resources.limits.memory.".to_owned(),

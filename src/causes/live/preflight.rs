@@ -11,11 +11,14 @@ use crate::{
 /// Connections that must be free: the migration's own, and one for whoever looks why it hangs.
 const NEEDED_CONNECTIONS: i32 = 2;
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
-    let Some(Ok(preflight)) = &seen.preflight else {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
+    let Some(Ok(preflight)) = &observation.preflight else {
         return Vec::new();
     };
-    let migrating = seen.jobs.iter().any(|job| job.outcome == JobOutcome::Active);
+    let migrating = observation
+        .jobs
+        .iter()
+        .any(|job| job.outcome == JobOutcome::Active);
     let mut found = Vec::new();
     if migrating {
         // Its own locks, and what it builds, are no obstacles.
@@ -28,9 +31,9 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         found.extend(connections(preflight));
         found.extend(preflight.holders.first().map(|holder| held(holder, preflight)));
         found.extend(options(installation, preflight));
-        found.extend(newer(installation, seen, preflight));
+        found.extend(newer(installation, observation, preflight));
         found.extend(defect(installation));
-        found.extend(skipped(installation, seen));
+        found.extend(skipped(installation, observation));
     }
     found
 }
@@ -207,11 +210,11 @@ fn options(installation: &Installation, preflight: &Preflight) -> Option<Diagnos
 }
 
 /// A database that somebody else has migrated further. What the operator itself did is told by its records.
-fn newer(installation: &Installation, seen: &Observation, preflight: &Preflight) -> Option<Diagnosis> {
+fn newer(installation: &Installation, observation: &Observation, preflight: &Preflight) -> Option<Diagnosis> {
     let number = preflight.history.task_processor.as_deref()?;
     let release = upgrades::at_least(number)?;
     let known = matches!(
-        direction(installation, seen),
+        direction(installation, observation),
         Direction::Blocked(_) | Direction::Back(_)
     );
     if known || release <= installation.release {
@@ -248,8 +251,8 @@ fn defect(installation: &Installation) -> Option<Diagnosis> {
     ))
 }
 
-fn skipped(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let (from, to) = (seen.newest_migrated()?, installation.release);
+fn skipped(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let (from, to) = (observation.newest_migrated()?, installation.release);
     let changes = upgrades::skipped(from, to)?;
     let path: Vec<String> = [from]
         .into_iter()

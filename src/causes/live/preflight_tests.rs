@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Code, Severity, diagnose};
 use crate::{
-    fixtures::{installation, observation, spec},
+    fixtures::{self, installation, spec},
     observe::{History, JobOutcome, JobState, Observation, OtherSession, Owner, Preflight},
 };
 
@@ -28,15 +28,15 @@ fn good() -> Preflight {
     }
 }
 
-fn seen(preflight: Preflight) -> Observation {
+fn with_preflight(preflight: Preflight) -> Observation {
     Observation {
         preflight: Some(Ok(preflight)),
-        ..observation()
+        ..fixtures::empty_observation()
     }
 }
 
-fn found(version: &str, seen: &Observation) -> Vec<(Code, Severity)> {
-    diagnose(&installation(&spec(json!({ "version": version }))), seen)
+fn found(version: &str, observation: &Observation) -> Vec<(Code, Severity)> {
+    diagnose(&installation(&spec(json!({ "version": version }))), observation)
         .iter()
         .map(|it| (it.code, it.severity))
         .collect()
@@ -80,7 +80,10 @@ fn each_obstacle_is_its_own_cause(
     #[case] preflight: Preflight,
     #[case] expected: Option<(Code, Severity)>,
 ) {
-    assert_eq!(found(version, &seen(preflight)), Vec::from_iter(expected));
+    assert_eq!(
+        found(version, &with_preflight(preflight)),
+        Vec::from_iter(expected)
+    );
 }
 
 #[test]
@@ -100,16 +103,16 @@ fn only_critical_obstacles_hold_the_gate() {
 
 #[test]
 fn a_running_migration_is_not_in_its_own_way() {
-    let mut seen = seen(Preflight {
+    let mut observation = with_preflight(Preflight {
         holders: vec![session("flagsmith-migrate-2674c1d9fb")],
         invalid_indexes: vec!["being_built".to_owned()],
         ..good()
     });
-    seen.jobs = vec![JobState {
+    observation.jobs = vec![JobState {
         outcome: JobOutcome::Active,
         ..JobState::default()
     }];
-    assert_eq!(found("2.265.0", &seen), []);
+    assert_eq!(found("2.265.0", &observation), []);
 }
 
 #[test]
@@ -119,11 +122,11 @@ fn the_evidence_names_owner_and_number_of_tables() {
         tables: 44,
         example: "users_ffadminuser".to_owned(),
     };
-    let seen = seen(Preflight {
+    let observation = with_preflight(Preflight {
         owners: vec![owner],
         ..good()
     });
-    let found = diagnose(&installation(&spec(json!({}))), &seen);
+    let found = diagnose(&installation(&spec(json!({}))), &observation);
     let first = found.first().unwrap();
     assert_eq!(
         first.evidence,
@@ -142,12 +145,15 @@ fn the_evidence_names_owner_and_number_of_tables() {
 
 #[test]
 fn a_long_way_is_a_note_with_a_path() {
-    let mut seen = seen(good());
-    seen.api = Some(crate::observe::WorkloadState {
+    let mut observation = with_preflight(good());
+    observation.api = Some(crate::observe::WorkloadState {
         migrated: "2.232.0".parse().ok(),
         ..crate::observe::WorkloadState::default()
     });
-    let found = diagnose(&installation(&spec(json!({ "version": "2.265.0" }))), &seen);
+    let found = diagnose(
+        &installation(&spec(json!({ "version": "2.265.0" }))),
+        &observation,
+    );
     let note = found
         .iter()
         .find(|it| it.code == Code::UpgradeSkipsVersions)

@@ -17,21 +17,22 @@ const RESTART_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 
 pub(super) fn check(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     label: &str,
     component: Component,
 ) -> Option<Diagnosis> {
     let pods = || {
-        seen.pods
+        observation
+            .pods
             .iter()
             .filter(|pod| pod.component == label && !pod.terminating && !pod.ready)
     };
     let namespace = &installation.identity.namespace;
     pods().find_map(|pod| {
-        let evidence = said(seen, pod);
-        let killed = evidence.iter().any(|line| line.contains("Liveness probe failed")) && killed(pod, seen.now);
+        let evidence = said(observation, pod);
+        let killed = evidence.iter().any(|line| line.contains("Liveness probe failed")) && killed(pod, observation.now);
         let slow = pod.containers.iter().any(|container| {
-            container.running_since.is_some_and(|since| seen.now.duration_since(since) >= STARTING_TAKES)
+            container.running_since.is_some_and(|since| observation.now.duration_since(since) >= STARTING_TAKES)
         });
         if evidence.is_empty() || !(killed || slow) {
             return None;
@@ -60,8 +61,8 @@ pub(super) fn check(
 }
 
 /// What the kubelet says of a pod's probes.
-pub(super) fn said(seen: &Observation, pod: &PodSummary) -> Vec<String> {
-    let warnings = seen.close_looks.warnings.iter();
+pub(super) fn said(observation: &Observation, pod: &PodSummary) -> Vec<String> {
+    let warnings = observation.pod_logs.warnings.iter();
     warnings
         .filter(|warning| warning.pod == pod.name && warning.reason == "Unhealthy")
         .map(|warning| format!("pod {}: {}", pod.name, warning.message.trim()))

@@ -6,19 +6,19 @@ use crate::{
     validate::{Database, Installation, SecretKey},
 };
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found = Vec::new();
     let generated = matches!(installation.database, Database::Embedded { .. });
     // Before the first start the operator is about to make its own Secrets.
-    let expected = |state_missing: bool, own: bool| state_missing && own && !seen.has_run();
-    let database = &seen.secrets.database;
-    let lost_password = generated && seen.embedded_database.is_some();
+    let expected = |state_missing: bool, own: bool| state_missing && own && !observation.has_run();
+    let database = &observation.secrets.database;
+    let lost_password = generated && observation.embedded_database.is_some();
     if !expected(*database == SecretState::Missing, generated && !lost_password) {
         found.extend(database_secret(
             installation,
             installation.database.url(),
             database,
-            if installation.tool.is_resource() {
+            if installation.managed_by.is_operator() {
                 "spec.database.urlFrom"
             } else {
                 "the API's environment"
@@ -29,13 +29,13 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         found.extend(database_secret(
             installation,
             installation.database.migration_url(),
-            &seen.secrets.migration_database,
+            &observation.secrets.migration_database,
             "spec.database.migrationUrlFrom",
         ));
     }
     if let (Some(key), Some(state)) = (
         installation.database.task_processor_url(),
-        &seen.secrets.task_processor_database,
+        &observation.secrets.task_processor_database,
     ) {
         found.extend(database_secret(
             installation,
@@ -44,7 +44,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
             "spec.database.taskProcessorUrlFrom",
         ));
     }
-    let django = &seen.secrets.django;
+    let django = &observation.secrets.django;
     if !expected(
         *django == SecretState::Missing,
         installation.generates_django_secret,
@@ -111,7 +111,7 @@ fn django_secret(installation: &Installation, state: &SecretState<()>) -> Option
                 installation.identity.name
             ),
         ),
-        SecretState::Missing if !installation.tool.is_resource() => (
+        SecretState::Missing if !installation.managed_by.is_operator() => (
             format!(
                 "The Secret {namespace}/{name}, whose key {key} should hold Django's secret key, does not exist, so no pod can start."
             ),
@@ -132,7 +132,7 @@ fn django_secret(installation: &Installation, state: &SecretState<()>) -> Option
                 "The Secret {namespace}/{name} has no key {key} for Django's secret key; it has {}.",
                 list(keys)
             ),
-            if installation.tool.is_resource() {
+            if installation.managed_by.is_operator() {
                 "Add the key to the Secret, or name the right one in spec.django.secretKeyFrom.secretKeyRef.key."
             } else {
                 "Add the key to the Secret, or name the right one in the API's environment."

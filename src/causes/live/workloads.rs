@@ -6,17 +6,21 @@ use crate::{
     validate::Installation,
 };
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
-    let mut found = pods::check(installation, seen, "database", Component::Database);
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
+    let mut found = pods::check(installation, observation, "database", Component::Database);
     for (label, component, state) in [
-        ("task-processor", Component::TaskProcessor, &seen.task_processor),
-        ("api", Component::Api, &seen.api),
-        ("frontend", Component::Frontend, &seen.frontend),
+        (
+            "task-processor",
+            Component::TaskProcessor,
+            &observation.task_processor,
+        ),
+        ("api", Component::Api, &observation.api),
+        ("frontend", Component::Frontend, &observation.frontend),
     ] {
-        let problems = pods::check(installation, seen, label, component);
+        let problems = pods::check(installation, observation, label, component);
         let explained = !problems.is_empty();
         found.extend(problems);
-        found.extend(probes::check(installation, seen, label, component));
+        found.extend(probes::check(installation, observation, label, component));
         let Some(state) = state else { continue };
         found.extend(replica_failure(state, component));
         if !explained {

@@ -1,11 +1,11 @@
 //! From everything seen to the few causes behind it: what was overcome goes, consequences become evidence,
 //! the most likely cause comes first.
 
-use super::case::{Case, Seen, Sighting};
+use super::evidence::{LogEvidence, LogLocation, Occurrence};
 use super::failure::Stage;
 use super::forks::ends_that_closed;
-use super::life::Life;
-use super::words::times;
+use super::phrasing::times;
+use super::timeline::ProcessTimeline;
 use super::workloads::KILLED_CONTAINER;
 use super::{Finding, gunicorn, hosts, tasks};
 use crate::{
@@ -21,23 +21,26 @@ const HEALTH_QUIET_SECONDS: i64 = 30;
 
 /// The causes of a case, the most likely first.
 #[must_use]
-pub fn conclude(case: &Case) -> Vec<Finding> {
-    let standing: Vec<&Sighting> = case
-        .sightings
+pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
+    let standing: Vec<&Occurrence> = case
+        .occurrences
         .iter()
-        .filter(|sighting| !is_overcome(case, sighting))
+        .filter(|occurrence| !is_overcome(case, occurrence))
         .collect();
     let mut findings: Vec<Finding> = Vec::new();
     if let Some(finding) = connection(case, &standing) {
         findings.push(finding);
     }
-    for sighting in standing.iter().filter(|sighting| !sighting.code.is_connection()) {
-        let explained = (sighting.cause.explain)(case, sighting);
+    for occurrence in standing
+        .iter()
+        .filter(|occurrence| !occurrence.code.is_connection())
+    {
+        let explained = (occurrence.cause.explain)(case, occurrence);
         merge(
             &mut findings,
             Finding {
                 explained,
-                evidence: evidence(sighting),
+                evidence: evidence(occurrence),
             },
         );
     }
@@ -51,35 +54,36 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
 }
 
 /// Whether what came later in the same log shows that a failure is over and cost nothing.
-fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
-    let Some(life) = case.life(sighting.source) else {
+fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
+    let Some(life) = case.life(occurrence.source) else {
         return false;
     };
-    let last = sighting.last.line;
+    let last = occurrence.last.line;
     // What an exception ended whose beginning is not in the log: a process only if nothing comes after it. The same
     // for every error of Node.js: Express prints the error of a request and goes on.
     let unknown_end =
-        sighting.torn || case.component == Component::Frontend && sighting.subject.form == "crash";
-    if unknown_end && sighting.code == Code::CrashLooping && life.last_line > last && life.node_ended < last {
+        occurrence.torn || case.component == Component::Frontend && occurrence.details.form == "crash";
+    if unknown_end && occurrence.code == Code::CrashLooping && life.last_line > last && life.node_ended < last
+    {
         return true;
     }
     // Gunicorn tries the port five times.
-    if sighting.subject.form == "port" {
+    if occurrence.details.form == "port" {
         return life.up > last;
     }
-    if sighting.subject.form == KILLED_CONTAINER {
+    if occurrence.details.form == KILLED_CONTAINER {
         return !died_of_a_kill(life);
     }
-    if sighting.subject.form == "health" {
+    if occurrence.details.form == "health" {
         let quiet = life
             .last_time
-            .zip(sighting.last.time)
+            .zip(occurrence.last.time)
             .map_or(0, |(end, last)| end.seconds_since(last));
         return quiet >= HEALTH_QUIET_SECONDS;
     }
-    match sighting.stage {
+    match occurrence.stage {
         Stage::Wait => {
-            life.connected > last && sighting.code != Code::MigrationsPending
+            life.connected > last && occurrence.code != Code::MigrationsPending
                 || life.caught_up > last
                 || life.up > last
         }
@@ -88,17 +92,17 @@ fn is_overcome(case: &Case, sighting: &Sighting) -> bool {
         Stage::Migrate => {
             life.runs
                 .iter()
-                .any(|run| run.line > last && Some(run.line) != sighting.run)
+                .any(|run| run.line > last && Some(run.line) != occurrence.run)
                 && life.migrated > last
                 || life.up > last
         }
-        Stage::Serve => sighting.count == 1 && sighting.code.is_connection() && life.served > last,
+        Stage::Serve => occurrence.count == 1 && occurrence.code.is_connection() && life.served > last,
     }
 }
 
 /// Whether a container that ended with SIGKILL was Flagsmith's and at work: `docker compose stop` kills what does not
 /// end in time, and a service that is none of Flagsmith's is none of this case.
-fn died_of_a_kill(life: &Life) -> bool {
+fn died_of_a_kill(life: &ProcessTimeline) -> bool {
     match life.runs.last() {
         Some(run) if life.up == 0 => run.current.is_some(),
         _ => life.up > 0 && life.stopping.is_none(),
@@ -106,27 +110,27 @@ fn died_of_a_kill(life: &Life) -> bool {
 }
 
 /// One finding for all failures to talk to the database.
-fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
-    let mut failures: Vec<&Sighting> = standing
+fn connection(case: &LogEvidence, standing: &[&Occurrence]) -> Option<Finding> {
+    let mut failures: Vec<&Occurrence> = standing
         .iter()
         .copied()
-        .filter(|sighting| sighting.code.is_connection())
+        .filter(|occurrence| occurrence.code.is_connection())
         .collect();
-    failures.sort_by_key(|sighting| (sighting.first.input, sighting.first.line));
-    let is_lost = |sighting: &&&Sighting| sighting.code == Code::DatabaseConnectionLost;
-    let is_vague = |sighting: &&Sighting| sighting.subject.form == "gave-up";
+    failures.sort_by_key(|occurrence| (occurrence.first.input, occurrence.first.line));
+    let is_lost = |occurrence: &&&Occurrence| occurrence.code == Code::DatabaseConnectionLost;
+    let is_vague = |occurrence: &&Occurrence| occurrence.details.form == "gave-up";
     // The state at the end is what is to be repaired, but a vague line never explains a telling one.
     let latest = failures
         .iter()
-        .filter(|sighting| !is_lost(sighting) && !is_vague(sighting))
-        .max_by_key(|sighting| (sighting.last.input, sighting.last.line));
+        .filter(|occurrence| !is_lost(occurrence) && !is_vague(occurrence))
+        .max_by_key(|occurrence| (occurrence.last.input, occurrence.last.line));
     let lost = failures.iter().find(is_lost);
     let primary = match (lost, latest) {
         // A connection broke, the server refused for a while, and then it went on: the break is the story.
         (Some(lost), Some(latest))
             if lost.source == latest.source
                 && lost.first.line < latest.first.line
-                && super::words::overcome(case, latest) =>
+                && super::phrasing::overcome(case, latest) =>
         {
             lost
         }
@@ -135,7 +139,7 @@ fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
         (None, None) => failures.first()?,
     };
     // That it gave up says nothing where the log tells why.
-    let told = |other: &&Sighting| {
+    let told = |other: &&Occurrence| {
         matches!(
             other.code,
             Code::DatabaseUrlInvalid | Code::DatabaseDiskFull | Code::DatabaseReadOnly
@@ -167,7 +171,7 @@ fn connection(case: &Case, standing: &[&Sighting]) -> Option<Finding> {
 
 /// How an outage went that requests met and that is over, where its cause passes by itself. A lost connection has words
 /// of its own for that.
-fn is_past(case: &Case, primary: &Sighting, failures: &[&Sighting]) -> Option<String> {
+fn is_past(case: &LogEvidence, primary: &Occurrence, failures: &[&Occurrence]) -> Option<String> {
     let passes = matches!(
         primary.code,
         Code::DatabaseStarting | Code::DatabaseUnreachable | Code::DatabaseHostNotFound
@@ -195,25 +199,25 @@ fn is_past(case: &Case, primary: &Sighting, failures: &[&Sighting]) -> Option<St
     })
 }
 
-fn evidence(sighting: &Sighting) -> Vec<Seen> {
-    let mut evidence = vec![sighting.first.clone()];
-    if sighting.count > 1 {
-        evidence.push(sighting.last.clone());
+fn evidence(occurrence: &Occurrence) -> Vec<LogLocation> {
+    let mut evidence = vec![occurrence.first.clone()];
+    if occurrence.count > 1 {
+        evidence.push(occurrence.last.clone());
     } else {
-        evidence.extend(sighting.others.iter().cloned());
+        evidence.extend(occurrence.others.iter().cloned());
     }
     distinct(evidence)
 }
 
-fn distinct(evidence: Vec<Seen>) -> Vec<Seen> {
-    let mut kept: Vec<Seen> = Vec::new();
-    for seen in evidence {
+fn distinct(evidence: Vec<LogLocation>) -> Vec<LogLocation> {
+    let mut kept: Vec<LogLocation> = Vec::new();
+    for location in evidence {
         if kept.len() < EVIDENCE
             && !kept
                 .iter()
-                .any(|known| (known.input, known.line) == (seen.input, seen.line))
+                .any(|known| (known.input, known.line) == (location.input, location.line))
         {
-            kept.push(seen);
+            kept.push(location);
         }
     }
     kept
@@ -235,7 +239,7 @@ fn merge(findings: &mut Vec<Finding>, new: Finding) {
 }
 
 /// A general finding says nothing where a particular one stands; a stalled queue follows from a broken database.
-fn drop_consequences(case: &Case, findings: &mut Vec<Finding>) {
+fn drop_consequences(case: &LogEvidence, findings: &mut Vec<Finding>) {
     let has = |findings: &[Finding], test: &dyn Fn(Code) -> bool| {
         findings.iter().any(|finding| test(finding.explained.code))
     };
@@ -264,8 +268,8 @@ fn drop_consequences(case: &Case, findings: &mut Vec<Finding>) {
     }
     // A worker that Gunicorn ended for a slow request took a connection with it that others had inherited.
     let slow = |code: Code| code == Code::GunicornWorkerTimeout;
-    let lost = |sighting: &&Sighting| sighting.code == Code::DatabaseConnectionLost;
-    let inherited = case.sightings.iter().find(lost);
+    let lost = |occurrence: &&Occurrence| occurrence.code == Code::DatabaseConnectionLost;
+    let inherited = case.occurrences.iter().find(lost);
     if has(findings, &slow) && inherited.is_some_and(|lost| ends_that_closed(case, lost).is_some()) {
         absorb(findings, Code::DatabaseConnectionLost, slow);
     }
@@ -291,7 +295,10 @@ fn drop_consequences(case: &Case, findings: &mut Vec<Finding>) {
 fn follows(findings: &[Finding], later: Code, earlier: Code) -> bool {
     let start = |code: Code| {
         let finding = findings.iter().find(|finding| finding.explained.code == code)?;
-        let places = finding.evidence.iter().map(|seen| (seen.input, seen.line));
+        let places = finding
+            .evidence
+            .iter()
+            .map(|location| (location.input, location.line));
         places.min()
     };
     match (start(later), start(earlier)) {
@@ -325,8 +332,8 @@ fn rank(finding: &Finding) -> (Severity, usize, u16, u64) {
     (
         severity(finding),
         family,
-        first.map_or(0, |seen| seen.input),
-        first.map_or(0, |seen| seen.line),
+        first.map_or(0, |location| location.input),
+        first.map_or(0, |location| location.line),
     )
 }
 

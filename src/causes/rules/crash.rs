@@ -1,9 +1,9 @@
 //! A process that ended at its start with an exception that no other cause recognises.
 
-use super::case::{Case, Sighting};
-use super::failure::{Failure, Stage, Subject, quoted_after};
-use super::words::component;
-use super::{Cause, Explained};
+use super::evidence::{LogEvidence, Occurrence};
+use super::failure::{Failure, FailureDetails, Stage, quoted_after};
+use super::phrasing::component;
+use super::{Cause, Explanation};
 use crate::model::Code;
 
 /// A process of the API or the task processor that ended with an exception nobody knows.
@@ -24,7 +24,7 @@ const NOT_A_CRASH: &[&str] = &[
     "InFailedSqlTransaction",
 ];
 
-fn crash(failure: &Failure<'_>) -> Option<Subject> {
+fn crash(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage != Stage::Boot || failure.class.is_empty() || failure.is(NOT_A_CRASH) {
         return None;
     }
@@ -33,16 +33,16 @@ fn crash(failure: &Failure<'_>) -> Option<Subject> {
     if failure.is(&["EnvValidationError", "EnvError"])
         && let Some(variable) = quoted_after(message, &["variable "])
     {
-        return Some(Subject {
+        return Some(FailureDetails {
             object: Some(variable.to_owned()),
             detail: message
                 .split_once("invalid: ")
                 .map(|(_, why)| why.trim_end_matches('.').to_owned()),
-            ..Subject::form("variable")
+            ..FailureDetails::form("variable")
         });
     }
     Some(
-        Subject::form("crash").object(
+        FailureDetails::form("crash").object(
             format!("{}: {message}", failure.kind())
                 .trim_end_matches(": ")
                 .to_owned(),
@@ -50,14 +50,14 @@ fn crash(failure: &Failure<'_>) -> Option<Subject> {
     )
 }
 
-fn explain_crash(case: &Case, sighting: &Sighting) -> Explained {
-    let what = sighting.subject.object.as_deref().unwrap_or("an error");
-    if sighting.subject.form == "variable" {
-        let why = sighting.subject.detail.as_ref().map_or_else(
+fn explain_crash(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let what = occurrence.details.object.as_deref().unwrap_or("an error");
+    if occurrence.details.form == "variable" {
+        let why = occurrence.details.detail.as_ref().map_or_else(
             || "is missing".to_owned(),
             |why| format!("has a value that it cannot have ({why})"),
         );
-        return Explained::new(
+        return Explanation::new(
             Code::CrashLooping,
             format!(
                 "{} cannot start: its environment variable {what} {why}.",
@@ -66,7 +66,7 @@ fn explain_crash(case: &Case, sighting: &Sighting) -> Explained {
             format!("Correct {what} in the container's env, or remove it where its default will do."),
         );
     }
-    Explained::new(
+    Explanation::new(
         Code::CrashLooping,
         format!(
             "{} ended at its start with an error that this tool does not know: {what}.",

@@ -94,19 +94,19 @@ impl Failure<'_> {
 
     /// What is about the server, the role and the database in the message.
     #[must_use]
-    pub fn subject(&self) -> Subject {
-        Subject {
+    pub fn details(&self) -> FailureDetails {
+        FailureDetails {
             endpoint: self.endpoint(),
             role: quoted_after(self.message, &[", user ", " user ", "role "]).map(str::to_owned),
             database: quoted_after(self.message, &[", database ", "database "]).map(str::to_owned),
-            ..Subject::default()
+            ..FailureDetails::default()
         }
     }
 }
 
 /// What a failure speaks of. Two failures with the same code and subject are one trouble.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subject {
+pub struct FailureDetails {
     /// The server.
     pub endpoint: Endpoint,
     /// The role.
@@ -121,7 +121,7 @@ pub struct Subject {
     pub detail: Option<String>,
 }
 
-impl Subject {
+impl FailureDetails {
     /// A subject of nothing but a form.
     #[must_use]
     pub fn form(form: &'static str) -> Self {

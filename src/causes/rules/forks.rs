@@ -2,7 +2,7 @@
 //! reports its version at import), and a worker of class `sync` goes on with the connection that it has inherited:
 //! the end of one worker closes it for all, and for those that are forked later. Threads of `gthread` open their own.
 
-use super::case::{Case, Sighting};
+use super::evidence::{LogEvidence, Occurrence};
 use super::failure::Stage;
 use crate::flagsmith::WorkerClass;
 use crate::logs::event::Event;
@@ -50,17 +50,17 @@ impl Forks {
 /// end before the first failure, no more than one failure of each worker for each end, and nothing else wrong with
 /// the database.
 #[must_use]
-pub fn ends_that_closed(case: &Case, sighting: &Sighting) -> Option<usize> {
+pub fn ends_that_closed(case: &LogEvidence, occurrence: &Occurrence) -> Option<usize> {
     let workers = &case.workers;
-    let source = sighting.source;
-    let failures: Vec<&Sighting> = case
-        .sightings
+    let source = occurrence.source;
+    let failures: Vec<&Occurrence> = case
+        .occurrences
         .iter()
         .filter(|other| other.source == source && other.code.is_connection())
         .collect();
     let closed = failures.iter().all(|other| {
         other.code == Code::DatabaseConnectionLost
-            && other.subject.form == "closed"
+            && other.details.form == "closed"
             && other.stage == Stage::Serve
     });
     let first = failures.iter().map(|other| other.first.line).min()?;

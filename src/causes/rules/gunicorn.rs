@@ -1,8 +1,8 @@
 //! Gunicorn's workers: killed for silence, for memory, or by somebody.
 
-use super::case::{Case, Seen};
+use super::evidence::{LogEvidence, LogLocation};
 use super::forks::Forks;
-use super::{Explained, Finding};
+use super::{Explanation, Finding};
 use crate::flagsmith::WorkerClass;
 use crate::logs::event::{Event, Level};
 use crate::logs::time::Moment;
@@ -18,8 +18,8 @@ const ESCALATION_SECONDS: i64 = 60;
 struct Timeout {
     source: u16,
     pid: u32,
-    seen: Seen,
-    killed: Option<Seen>,
+    location: LogLocation,
+    killed: Option<LogLocation>,
     request: Option<String>,
 }
 
@@ -27,7 +27,7 @@ struct Timeout {
 struct Kill {
     signal: String,
     pid: u32,
-    seen: Seen,
+    location: LogLocation,
     stopping: bool,
 }
 
@@ -42,7 +42,7 @@ pub struct Workers {
     timeout_count: u64,
     kills: Vec<Kill>,
     /// A worker could not start; the exception before it says why.
-    failed_to_boot: Option<Seen>,
+    failed_to_boot: Option<LogLocation>,
     /// It was told to reload or to shrink, which ends workers.
     reload: bool,
 }
@@ -57,7 +57,7 @@ impl Workers {
         }
         self.forks.observe(event, stopping.is_some());
         let message = event.message.as_str();
-        let seen = || Seen::of(event, input);
+        let location = || LogLocation::of(event, input);
         if let Some(class) = message.strip_prefix("Using worker: ") {
             self.regime = match class.trim() {
                 "sync" => Some(WorkerClass::Sync),
@@ -70,7 +70,7 @@ impl Workers {
                 self.timeouts.push(Timeout {
                     source: event.source,
                     pid,
-                    seen: seen(),
+                    location: location(),
                     killed: None,
                     request: None,
                 });
@@ -78,14 +78,14 @@ impl Workers {
         } else if let Some(path) = message.strip_prefix("Error handling request ") {
             self.aborted(event, path);
         } else if let Some((pid, signal)) = killed(message) {
-            self.killed(event, pid, signal, seen(), stopping.is_some());
+            self.killed(event, pid, signal, location(), stopping.is_some());
         } else if message.starts_with("Handling signal: hup") || message.starts_with("Handling signal: ttou")
         {
             self.reload = true;
         } else if event.level.is_none_or(|level| level >= Level::Error)
             && message.contains("Worker failed to boot")
         {
-            self.failed_to_boot.get_or_insert_with(seen);
+            self.failed_to_boot.get_or_insert_with(location);
         }
     }
 
@@ -107,17 +107,17 @@ impl Workers {
         }
     }
 
-    fn killed(&mut self, event: &Event, pid: u32, signal: &str, seen: Seen, stopping: bool) {
+    fn killed(&mut self, event: &Event, pid: u32, signal: &str, location: LogLocation, stopping: bool) {
         let escalated = self.timeouts.iter_mut().rev().find(|timeout| {
             timeout.source == event.source
                 && timeout.pid == pid
                 && event
                     .time
-                    .zip(timeout.seen.time)
+                    .zip(timeout.location.time)
                     .is_none_or(|(now, then)| (-1..=ESCALATION_SECONDS).contains(&now.seconds_since(then)))
         });
         if let Some(timeout) = escalated {
-            timeout.killed = Some(seen);
+            timeout.killed = Some(location);
             return;
         }
         // Gunicorn ends its workers with SIGTERM itself when it stops, reloads or shrinks.
@@ -130,7 +130,7 @@ impl Workers {
             self.kills.push(Kill {
                 signal: signal.to_owned(),
                 pid,
-                seen,
+                location,
                 stopping,
             });
         }
@@ -168,7 +168,7 @@ fn killed(message: &str) -> Option<(u32, &str)> {
 }
 
 /// The causes that the ends of workers show.
-pub fn conclude(case: &Case) -> Vec<Finding> {
+pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
     let workers = &case.workers;
     let memory: Vec<&Kill> = workers
         .kills
@@ -210,7 +210,7 @@ fn pids(pids: impl Iterator<Item = u32>) -> String {
     }
 }
 
-fn role(case: &Case) -> &'static str {
+fn role(case: &LogEvidence) -> &'static str {
     if case.component == Component::TaskProcessor {
         "the task processor's HTTP server (its probes)"
     } else {
@@ -218,9 +218,9 @@ fn role(case: &Case) -> &'static str {
     }
 }
 
-fn timeouts(case: &Case, workers: &Workers) -> Option<Finding> {
+fn timeouts(case: &LogEvidence, workers: &Workers) -> Option<Finding> {
     workers.timeouts.first()?;
-    let count = super::words::times(workers.timeout_count);
+    let count = super::phrasing::times(workers.timeout_count);
     let pids = pids(workers.timeouts.iter().map(|timeout| timeout.pid));
     let request = workers
         .timeouts
@@ -243,25 +243,25 @@ fn timeouts(case: &Case, workers: &Workers) -> Option<Finding> {
         .timeouts
         .iter()
         .take(2)
-        .flat_map(|timeout| std::iter::once(timeout.seen.clone()).chain(timeout.killed.clone()))
+        .flat_map(|timeout| std::iter::once(timeout.location.clone()).chain(timeout.killed.clone()))
         .collect();
     let role = role(case);
     let explained = match workers.regime {
-        Some(WorkerClass::Threaded) => Explained::new(
+        Some(WorkerClass::Threaded) => Explanation::new(
             Code::GunicornWorkerStalled,
             format!(
                 "Gunicorn killed a worker of {role} {count} ({pids}) because the whole process stood still for longer than the timeout. The workers are threaded (gthread), where a slow request alone does not do that: the CPU limit throttled it, it swapped, or native code held the interpreter. All requests of that worker were cut, a proxy answers 502.{request}{memory}"
             ),
             "Look at CPU throttling before the timeout: rate(container_cpu_cfs_throttled_periods_total[5m]); raise or remove the CPU limit, and keep the worker's heartbeat file in memory: --worker-tmp-dir /dev/shm before the sub-command (\"start --worker-tmp-dir /dev/shm api\").",
         ),
-        Some(WorkerClass::Sync) => Explained::new(
+        Some(WorkerClass::Sync) => Explanation::new(
             Code::GunicornWorkerTimeout,
             format!(
                 "Gunicorn killed a worker of {role} {count} ({pids}) because a request took longer than its timeout (GUNICORN_TIMEOUT, 30 s unless set). The client got an empty reply, which a proxy turns into 502.{request}{memory}"
             ),
             "Find what is slow (ACCESS_LOG_LOCATION=- logs every request; often the database: pg_stat_activity). Set GUNICORN_THREADS=2 or more, so that one slow request does not cost the worker, or raise GUNICORN_TIMEOUT together with the proxy's read timeout.",
         ),
-        None => Explained::new(
+        None => Explanation::new(
             Code::GunicornWorkerTimeout,
             format!(
                 "Gunicorn killed a worker of {role} {count} ({pids}) because it was silent for longer than the timeout (GUNICORN_TIMEOUT, 30 s unless set). Its requests were cut, a proxy answers 502. The beginning of the log is missing: a \"sync\" worker (GUNICORN_THREADS=1) means a slow request, a \"gthread\" one that the whole process stood still.{request}{memory}"
@@ -272,27 +272,27 @@ fn timeouts(case: &Case, workers: &Workers) -> Option<Finding> {
     Some(Finding { explained, evidence })
 }
 
-fn out_of_memory(case: &Case, kills: &[&Kill]) -> Option<Finding> {
+fn out_of_memory(case: &LogEvidence, kills: &[&Kill]) -> Option<Finding> {
     kills.first()?;
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::GunicornWorkerOutOfMemory,
         format!(
             "A worker of {} was killed with SIGKILL {} ({}), and Gunicorn had not timed it out before: the kernel's memory killer, unless somebody typed kill -9. Its requests were cut, a proxy answers 502.",
             role(case),
-            super::words::times(kills.len() as u64),
+            super::phrasing::times(kills.len() as u64),
             pids(kills.iter().map(|kill| kill.pid))
         ),
         "Raise the container's memory limit, or lower GUNICORN_WORKERS: each worker needs 190 to 220 MiB idle. Confirm on the node: dmesg | grep -i 'killed process', or container_oom_events_total.",
     );
     Some(Finding {
         explained,
-        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+        evidence: kills.iter().take(3).map(|kill| kill.location.clone()).collect(),
     })
 }
 
 fn stopped_late(kills: &[&Kill]) -> Option<Finding> {
     kills.first()?;
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::GunicornWorkerKilled,
         format!(
             "While it was stopping, Gunicorn had to kill {} ({}): requests were still running when the graceful timeout ended, and were cut. This is no lack of memory.",
@@ -303,24 +303,28 @@ fn stopped_late(kills: &[&Kill]) -> Option<Finding> {
     );
     Some(Finding {
         explained,
-        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+        evidence: kills.iter().take(3).map(|kill| kill.location.clone()).collect(),
     })
 }
 
 /// Workers end at their start: the exception before it says why, unless the log begins behind it.
-fn no_boot(case: &Case, workers: &Workers) -> Option<Finding> {
-    let seen = workers.failed_to_boot.as_ref()?;
-    if case.sources.iter().any(|source| source.life.served > seen.line) {
+fn no_boot(case: &LogEvidence, workers: &Workers) -> Option<Finding> {
+    let location = workers.failed_to_boot.as_ref()?;
+    if case
+        .sources
+        .iter()
+        .any(|source| source.life.served > location.line)
+    {
         return None;
     }
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::CrashLooping,
         "Gunicorn's workers end at their start; the log does not have the error that says why.",
         "Read the whole log of the container's last run: kubectl logs POD --previous",
     );
     Some(Finding {
         explained,
-        evidence: vec![seen.clone()],
+        evidence: vec![location.clone()],
     })
 }
 
@@ -341,19 +345,19 @@ fn by_signal(kills: &[&Kill]) -> Option<Finding> {
             "Find out what sends signals to the pod's processes: a debug shell, a security agent, an exec probe.",
         ),
     };
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::GunicornWorkerKilled,
         format!(
             "A Gunicorn worker was ended by {} {} ({}), not in a rollout: {why}. Its requests were cut, a proxy answers 502.",
             first.signal,
-            super::words::times(kills.len() as u64),
+            super::phrasing::times(kills.len() as u64),
             pids(kills.iter().map(|kill| kill.pid))
         ),
         remedy,
     );
     Some(Finding {
         explained,
-        evidence: kills.iter().take(3).map(|kill| kill.seen.clone()).collect(),
+        evidence: kills.iter().take(3).map(|kill| kill.location.clone()).collect(),
     })
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::case::{Case, Seen};
-use super::{Explained, Finding};
+use super::evidence::{LogEvidence, LogLocation};
+use super::{Explanation, Finding};
 use crate::logs::event::Event;
 use crate::model::{Code, Severity};
 
@@ -22,8 +22,8 @@ const HOSTS: usize = 256;
 /// What Django refused.
 #[derive(Debug, Default)]
 pub struct Hosts {
-    refused: BTreeMap<String, (Seen, u64)>,
-    sessions: Option<(Seen, u64)>,
+    refused: BTreeMap<String, (LogLocation, u64)>,
+    sessions: Option<(LogLocation, u64)>,
 }
 
 impl Hosts {
@@ -33,12 +33,12 @@ impl Hosts {
             .last_exception()
             .filter(|last| last.class.ends_with("DisallowedHost"))
             .map_or(event.message.as_str(), |last| last.message.as_str());
-        let seen = || Seen {
+        let location = || LogLocation {
             message: message.to_owned(),
-            ..Seen::of(event, input)
+            ..LogLocation::of(event, input)
         };
         if message.starts_with("Session data corrupted") {
-            self.sessions.get_or_insert_with(|| (seen(), 0)).1 += 1;
+            self.sessions.get_or_insert_with(|| (location(), 0)).1 += 1;
             return;
         }
         let Some((_, rest)) = message.split_once("Invalid HTTP_HOST header: '") else {
@@ -53,7 +53,7 @@ impl Hosts {
         }
         let host = without_port(host).to_owned();
         if self.refused.len() < HOSTS || self.refused.contains_key(&host) {
-            self.refused.entry(host).or_insert_with(|| (seen(), 0)).1 += 1;
+            self.refused.entry(host).or_insert_with(|| (location(), 0)).1 += 1;
         }
     }
 }
@@ -116,16 +116,16 @@ const fn enough(kind: Kind) -> u64 {
 }
 
 /// The causes that refused requests show together.
-pub fn conclude(case: &Case) -> Vec<Finding> {
+pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
     [refused(case), sessions(case)].into_iter().flatten().collect()
 }
 
-fn refused(case: &Case) -> Option<Finding> {
-    let mut hosts: Vec<(Kind, &str, &Seen, u64)> = case
+fn refused(case: &LogEvidence) -> Option<Finding> {
+    let mut hosts: Vec<(Kind, &str, &LogLocation, u64)> = case
         .hosts
         .refused
         .iter()
-        .map(|(host, (seen, count))| (kind(host), host.as_str(), seen, *count))
+        .map(|(host, (location, count))| (kind(host), host.as_str(), location, *count))
         .filter(|(kind, _, _, count)| *count >= enough(*kind))
         .collect();
     hosts.sort_by_key(|(kind, _, _, count)| (*kind, std::cmp::Reverse(*count)));
@@ -140,11 +140,11 @@ fn refused(case: &Case) -> Option<Finding> {
         Kind::Name => "Everybody who opens that address gets 400.",
         Kind::PublicAddress => "Whoever uses that address gets 400.",
     };
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::AllowedHostsRejected,
         format!(
             "The API refused requests for host \"{host}\" {} with status 400: DJANGO_ALLOWED_HOSTS does not list it. {who}",
-            super::words::times(count)
+            super::phrasing::times(count)
         ),
         format!(
             "Add it to DJANGO_ALLOWED_HOSTS (comma-separated), or set DJANGO_ALLOWED_HOSTS=* where a proxy in front checks hosts. For probes only, a Host header in httpGet.httpHeaders with a listed name ({host} is not one) does it as well."
@@ -160,18 +160,18 @@ fn refused(case: &Case) -> Option<Finding> {
         evidence: hosts
             .iter()
             .take(3)
-            .map(|(_, _, seen, _)| (*seen).clone())
+            .map(|(_, _, location, _)| (*location).clone())
             .collect(),
     })
 }
 
-fn sessions(case: &Case) -> Option<Finding> {
-    let (seen, count) = case
+fn sessions(case: &LogEvidence) -> Option<Finding> {
+    let (location, count) = case
         .hosts
         .sessions
         .as_ref()
         .filter(|(_, count)| *count >= SESSIONS)?;
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::SecretKeyEphemeral,
         format!(
             "{count} sessions had a signature of another secret key: DJANGO_SECRET_KEY is not set (then every process makes its own at start), differs between replicas, or was changed. Users are logged out."
@@ -180,7 +180,7 @@ fn sessions(case: &Case) -> Option<Finding> {
     );
     Some(Finding {
         explained,
-        evidence: vec![seen.clone()],
+        evidence: vec![location.clone()],
     })
 }
 

@@ -1,24 +1,24 @@
 //! From what the logs showed to causes: one place for each cause, with its table of samples beside it.
 
-pub mod case;
 mod conclude;
 mod crash;
 mod database;
+pub mod evidence;
 pub mod failure;
 mod forks;
 mod gunicorn;
 mod hosts;
-mod life;
 mod migrations;
+mod phrasing;
 mod tasks;
-mod words;
+mod timeline;
 mod workloads;
 
-pub use case::{Case, Seen, Sighting};
 pub use conclude::{conclude, severity};
+pub use evidence::{LogEvidence, LogLocation, Occurrence};
 
 use crate::model::{Code, Severity};
-use failure::{Failure, Subject};
+use failure::{Failure, FailureDetails};
 
 /// A cause that shows itself in exceptions or in single lines.
 #[derive(Debug)]
@@ -26,14 +26,14 @@ pub struct Cause {
     /// What it is a sign of, before the whole case is known.
     pub code: Code,
     /// Whether a failure shows it, and what it speaks of.
-    pub recognise: fn(&Failure<'_>) -> Option<Subject>,
+    pub recognise: fn(&Failure<'_>) -> Option<FailureDetails>,
     /// What it means in this case.
-    pub explain: fn(&Case, &Sighting) -> Explained,
+    pub explain: fn(&LogEvidence, &Occurrence) -> Explanation,
 }
 
 /// A cause in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explained {
+pub struct Explanation {
     /// The cause; another one than that of the sign where the case separates two readings.
     pub code: Code,
     /// How much it matters here, where it is not what the catalogue says.
@@ -44,7 +44,7 @@ pub struct Explained {
     pub remedy: String,
 }
 
-impl Explained {
+impl Explanation {
     fn new(code: Code, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             code,
@@ -64,9 +64,9 @@ impl Explained {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The cause in words.
-    pub explained: Explained,
+    pub explained: Explanation,
     /// The places, the most telling first.
-    pub evidence: Vec<Seen>,
+    pub evidence: Vec<LogLocation>,
 }
 
 /// All causes, in the order in which they are asked: the first that recognises a failure has it.
@@ -90,7 +90,7 @@ pub(crate) mod testing {
     use crate::model::Component;
 
     /// What the causes make of an exception in a stage.
-    pub fn recognise(stage: Stage, class: &str, message: &str) -> Option<(Code, super::Subject)> {
+    pub fn recognise(stage: Stage, class: &str, message: &str) -> Option<(Code, super::FailureDetails)> {
         let component = if stage == Stage::Migrate {
             Component::Migrations
         } else {

@@ -1,9 +1,9 @@
 //! The container, its command line and its neighbours.
 
-use super::case::{Case, Sighting};
-use super::failure::{Failure, Stage, Subject, quoted_after};
-use super::words::component;
-use super::{Cause, Explained};
+use super::evidence::{LogEvidence, Occurrence};
+use super::failure::{Failure, FailureDetails, Stage, quoted_after};
+use super::phrasing::component;
+use super::{Cause, Explanation};
 use crate::model::{Code, Component, Severity};
 
 pub const CAUSES: &[Cause] = &[
@@ -49,7 +49,7 @@ pub const CAUSES: &[Cause] = &[
     },
 ];
 
-fn filesystem(failure: &Failure<'_>) -> Option<Subject> {
+fn filesystem(failure: &Failure<'_>) -> Option<FailureDetails> {
     let prometheus = failure.says("prometheus") || failure.says(".db'");
     let form = if failure.says("Read-only file system") {
         "read-only"
@@ -69,20 +69,20 @@ fn filesystem(failure: &Failure<'_>) -> Option<Subject> {
     if failure.is_database() {
         return None;
     }
-    Some(Subject {
+    Some(FailureDetails {
         form,
         object: quoted_after(failure.message, &[": "]).map(str::to_owned),
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_filesystem(case: &Case, sighting: &Sighting) -> Explained {
+fn explain_filesystem(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
     let who = component(case.component);
-    let path = sighting.subject.object.as_deref().unwrap_or("its files");
+    let path = occurrence.details.object.as_deref().unwrap_or("its files");
     let directory = path
         .rsplit_once('/')
         .map_or("/tmp/prometheus", |(directory, _)| directory);
-    let (message, remedy) = match sighting.subject.form {
+    let (message, remedy) = match occurrence.details.form {
         "denied" => (
             format!("{who} cannot start: its user may not write {path}. Images 2.201.1 to 2.258.x let only user 65534 write there; with any image, a volume that is mounted there can belong to another user."),
             format!("Run as user 65534 (remove runAsUser), upgrade to 2.259.0 or later, or mount an emptyDir at {directory}. With a volume of your own set fsGroup in the pod's securityContext."),
@@ -104,25 +104,25 @@ fn explain_filesystem(case: &Case, sighting: &Sighting) -> Explained {
             "Mount an emptyDir at /tmp/prometheus and another one at /tmp (with only /tmp the directory below it is missing), or set readOnlyRootFilesystem: false.".to_owned(),
         ),
     };
-    Explained::new(Code::ReadOnlyFilesystem, message, remedy)
+    Explanation::new(Code::ReadOnlyFilesystem, message, remedy)
 }
 
-fn worker_class(failure: &Failure<'_>) -> Option<Subject> {
+fn worker_class(failure: &Failure<'_>) -> Option<FailureDetails> {
     let message = failure.message;
     if let Some((_, rest)) = message.split_once("class uri ") {
         if !rest.contains("invalid or not found") {
             return None;
         }
-        return Some(Subject::default().object(super::failure::unquote(rest).unwrap_or("unknown")));
+        return Some(FailureDetails::default().object(super::failure::unquote(rest).unwrap_or("unknown")));
     }
     let (name, _) = message.split_once(" worker requires ")?;
     let name = name.rsplit([' ', ':']).next().unwrap_or(name);
-    Some(Subject::default().object(name))
+    Some(FailureDetails::default().object(name))
 }
 
-fn explain_worker_class(_: &Case, sighting: &Sighting) -> Explained {
-    let class = sighting.subject.object.as_deref().unwrap_or("unknown");
-    Explained::new(
+fn explain_worker_class(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let class = occurrence.details.object.as_deref().unwrap_or("unknown");
+    Explanation::new(
         Code::GunicornWorkerClassUnavailable,
         format!(
             "Gunicorn does not start: the image does not have the worker class \"{class}\" that it is told to use."
@@ -131,7 +131,7 @@ fn explain_worker_class(_: &Case, sighting: &Sighting) -> Explained {
     )
 }
 
-fn arguments(failure: &Failure<'_>) -> Option<Subject> {
+fn arguments(failure: &Failure<'_>) -> Option<FailureDetails> {
     let (before, rest) = failure.message.split_once("error: ")?;
     let (form, arguments) = rest
         .strip_prefix("unrecognized arguments: ")
@@ -139,23 +139,23 @@ fn arguments(failure: &Failure<'_>) -> Option<Subject> {
         .or_else(|| Some(("value", rest.strip_prefix("argument ")?)))?;
     let command = before.trim_end_matches(": ").trim();
     (command.starts_with("flagsmith") || command.contains("manage.py") || command.starts_with("gunicorn"))
-        .then(|| Subject {
+        .then(|| FailureDetails {
             object: Some(arguments.to_owned()),
             detail: Some(command.to_owned()),
             form,
-            ..Subject::default()
+            ..FailureDetails::default()
         })
 }
 
-fn explain_arguments(case: &Case, sighting: &Sighting) -> Explained {
-    let arguments = sighting.subject.object.as_deref().unwrap_or_default();
+fn explain_arguments(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let arguments = occurrence.details.object.as_deref().unwrap_or_default();
     let process = if case.component == Component::TaskProcessor {
         "task-processor"
     } else {
         "api"
     };
-    if sighting.subject.form == "value" {
-        return Explained::new(
+    if occurrence.details.form == "value" {
+        return Explanation::new(
             Code::GunicornSettingsIgnored,
             format!(
                 "{} does not start: its command line has an argument with a value that it cannot have ({}).",
@@ -166,7 +166,7 @@ fn explain_arguments(case: &Case, sighting: &Sighting) -> Explained {
         )
         .with(Severity::Critical);
     }
-    Explained::new(
+    Explanation::new(
         Code::GunicornSettingsIgnored,
         format!("{} does not start: its command line has {arguments} where that is not accepted. Gunicorn's flags stand between \"start\" and the sub-command; \"serve\" takes none.", component(case.component)),
         format!("Set the container's args to [\"start\", \"--timeout\", \"60\", \"--keep-alive\", \"75\", \"{process}\"], with your flags in that place, and its command to [\"flagsmith\"]."),
@@ -174,7 +174,7 @@ fn explain_arguments(case: &Case, sighting: &Sighting) -> Explained {
     .with(Severity::Critical)
 }
 
-fn version(failure: &Failure<'_>) -> Option<Subject> {
+fn version(failure: &Failure<'_>) -> Option<FailureDetails> {
     let missing = failure.says("flagsmith")
         && failure.says_any(&[
             "executable file not found in $PATH",
@@ -182,23 +182,23 @@ fn version(failure: &Failure<'_>) -> Option<Subject> {
             "flagsmith: command not found",
         ]);
     let verb = failure.says("ERROR: unrecognised command");
-    (missing || verb).then(|| Subject::form(if missing { "cli" } else { "verb" }))
+    (missing || verb).then(|| FailureDetails::form(if missing { "cli" } else { "verb" }))
 }
 
-fn explain_version(_: &Case, sighting: &Sighting) -> Explained {
-    let (what, since) = if sighting.subject.form == "cli" {
+fn explain_version(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let (what, since) = if occurrence.details.form == "cli" {
         ("the command \"flagsmith\"", "2.170.0")
     } else {
         ("the command that it is started with", "2.51.0")
     };
-    Explained::new(
+    Explanation::new(
         Code::UnsupportedVersion,
         format!("The image does not know {what}: it is older than {since}."),
         "Use an image of 2.170.0 or later, or the args of the older one: [\"serve\"], [\"migrate\"], [\"run-task-processor\"] with the image's own entry point.",
     )
 }
 
-fn frontend(failure: &Failure<'_>) -> Option<Subject> {
+fn frontend(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.component != Component::Frontend {
         return None;
     }
@@ -220,32 +220,32 @@ fn frontend(failure: &Failure<'_>) -> Option<Subject> {
         .message
         .split_once(" to ")
         .and_then(|(_, rest)| rest.split([' ', '[']).next());
-    Some(Subject {
+    Some(FailureDetails {
         form: error,
         object: target.map(str::to_owned),
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_frontend(_: &Case, sighting: &Sighting) -> Explained {
-    let target = sighting
-        .subject
+fn explain_frontend(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let target = occurrence
+        .details
         .object
         .as_deref()
         .filter(|target| !target.is_empty())
         .unwrap_or("FLAGSMITH_PROXY_API_URL");
-    let why = match sighting.subject.form {
+    let why = match occurrence.details.form {
         "ECONNREFUSED" => "nothing accepts connections there",
         "ENOTFOUND" | "EAI_AGAIN" => "its name cannot be resolved",
         "ETIMEDOUT" | "EHOSTUNREACH" => "it does not answer",
         "HPE_INVALID" => "its answer is no HTTP",
         _ => "it closed the connection",
     };
-    Explained::new(
+    Explanation::new(
         Code::FrontendCannotReachApi,
         format!(
             "The frontend passes API requests on to {target} and fails: {why} ({}). Browsers get 504, also when the API is just restarting.",
-            sighting.subject.form
+            occurrence.details.form
         ),
         "See whether the API's pods are ready, and set FLAGSMITH_PROXY_API_URL on the frontend to the API's Service (http://RELEASE-api.NAMESPACE.svc:8000). Better, route /api/ to the API in the Ingress, without the frontend between.",
     )
@@ -259,7 +259,7 @@ pub(super) fn is_killed_container(failure: &Failure<'_>) -> bool {
     failure.class.is_empty() && failure.message.trim().starts_with("exited with code 137")
 }
 
-fn memory(failure: &Failure<'_>) -> Option<Subject> {
+fn memory(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage == Stage::Migrate {
         return None;
     }
@@ -279,12 +279,12 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         return None;
     };
-    Some(Subject::form(form))
+    Some(FailureDetails::form(form))
 }
 
-fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
+fn explain_memory(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
     let who = component(case.component);
-    let (message, remedy) = match sighting.subject.form {
+    let (message, remedy) = match occurrence.details.form {
         "node" => (
             "The frontend ended because Node.js had used up its heap.",
             "Raise the memory limit of the frontend's container and set NODE_OPTIONS=--max-old-space-size=(three quarters of it, in MiB).",
@@ -302,44 +302,44 @@ fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
             "Raise the memory limit of its container, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle. Confirm: kubectl get pod POD -o jsonpath='{.status.containerStatuses[0].lastState.terminated.reason}' says OOMKilled.",
         ),
     };
-    let message = if sighting.subject.form == "node" {
+    let message = if occurrence.details.form == "node" {
         message.to_owned()
     } else {
         format!("{who} {message}")
     };
-    Explained::new(Code::ContainerOutOfMemory, message, remedy)
+    Explanation::new(Code::ContainerOutOfMemory, message, remedy)
 }
 
-fn port(failure: &Failure<'_>) -> Option<Subject> {
+fn port(failure: &Failure<'_>) -> Option<FailureDetails> {
     let taken = failure.says("Connection in use: (") || failure.says("EADDRINUSE");
-    taken.then(|| Subject::form("port").object(failure.message.lines().next().unwrap_or_default()))
+    taken.then(|| FailureDetails::form("port").object(failure.message.lines().next().unwrap_or_default()))
 }
 
-fn explain_port(case: &Case, sighting: &Sighting) -> Explained {
-    Explained::new(
+fn explain_port(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    Explanation::new(
         Code::CrashLooping,
         format!(
             "{} cannot listen on its port, another process has it: {}.",
             component(case.component),
-            sighting.subject.object.as_deref().unwrap_or_default()
+            occurrence.details.object.as_deref().unwrap_or_default()
         ),
         "Two Flagsmith processes of one pod cannot share a port (8000 and 9100 are fixed): run them in pods of their own, and without hostNetwork.",
     )
 }
 
 /// The kernel's ENOEXEC, as runc, containerd and shells pass it on.
-fn architecture(failure: &Failure<'_>) -> Option<Subject> {
+fn architecture(failure: &Failure<'_>) -> Option<FailureDetails> {
     let of_exec = failure.class.is_empty() && failure.says("exec ");
-    (of_exec && failure.says("exec format error")).then(|| Subject::form("architecture"))
+    (of_exec && failure.says("exec format error")).then(|| FailureDetails::form("architecture"))
 }
 
-fn explain_architecture(case: &Case, _: &Sighting) -> Explained {
+fn explain_architecture(case: &LogEvidence, _: &Occurrence) -> Explanation {
     let code = if case.component == Component::Migrations {
         Code::MigrationFailed
     } else {
         Code::CrashLooping
     };
-    Explained::new(
+    Explanation::new(
         code,
         format!(
             "{} cannot start: its image, or a binary in it, is built for another processor architecture than its node's (exec format error).",
@@ -451,8 +451,8 @@ mod tests {
         "crash"
     )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code, #[case] form: &str) {
-        let (code, subject) = recognise(Stage::Boot, class, message).unwrap();
-        assert_eq!((code, subject.form), (expected, form));
+        let (code, details) = recognise(Stage::Boot, class, message).unwrap();
+        assert_eq!((code, details.form), (expected, form));
     }
 
     #[rstest]

@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 
 use super::super::{
     cluster::Cluster,
-    look::{LookArgs, Sight, look_at},
+    look::{LookArgs, Scene, look_at},
 };
 use crate::{
     causes::live::Running,
     observe::{WorkloadState, discover::Found},
-    validate::{Identity, Selection, Subject},
+    validate::{Identity, ObservedInstallation, Selection},
 };
 
 /// What is looked at when a release is named.
-pub fn subject(cluster: &Cluster, release: &str) -> Subject {
-    Subject {
+pub fn subject(cluster: &Cluster, release: &str) -> ObservedInstallation {
+    ObservedInstallation {
         identity: Identity {
             name: release.to_owned(),
             namespace: cluster.namespace.clone(),
@@ -29,9 +29,9 @@ pub fn subject(cluster: &Cluster, release: &str) -> Subject {
 }
 
 /// Looks at a release.
-pub async fn look(cluster: &Cluster, release: &str, args: LookArgs) -> (String, Sight) {
+pub async fn look(cluster: &Cluster, release: &str, args: LookArgs) -> (String, Scene) {
     let (found, sight) = Box::pin(look_at(cluster, &subject(cluster, release), args)).await;
-    let timeouts = Running::of(&found.installation, &sight.seen).map(|running| running.summary());
+    let timeouts = Running::of(&found.installation, &sight.observation).map(|running| running.summary());
     (
         heading(release, &cluster.namespace, &found, timeouts.as_deref()),
         sight,

@@ -1,8 +1,8 @@
 //! `plan`: what the operator would do, in order and why. Nothing is written.
 
 mod adopt;
-mod foresee;
 mod page;
+mod simulate;
 mod step;
 
 use std::{
@@ -26,10 +26,10 @@ use crate::{
     api::FlagsmithDeployment,
     model::{Diagnosis, child::Kind},
     observe::{Object, Watched, Watches},
-    validate::{Installation, Wanted, validate},
+    validate::{DesiredState, Installation, validate},
 };
-use foresee::{Objects, foresee};
 use page::Page;
+use simulate::{Objects, simulate};
 use step::{Action, Step};
 
 /// The uid of a resource that no server has stored yet; no object belongs to it.
@@ -89,8 +89,8 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
     };
     let heading = |release: &str| Page::of(&resource, release);
     let installation = match validate(&resource) {
-        Ok(Wanted::Managed(installation)) => installation,
-        Ok(Wanted::Observed(_)) => return Ok(heading("").observed()),
+        Ok(DesiredState::Managed(installation)) => installation,
+        Ok(DesiredState::Observed(_)) => return Ok(heading("").observed()),
         Err(problems) => {
             return Ok(heading("").invalid(problems.into_iter().map(Diagnosis::from).collect()));
         }
@@ -109,8 +109,8 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
         Arc::clone(&watches),
     ))
     .await;
-    let page = page.seen(&sight.seen, &sight.diagnoses, sight.not_seen);
-    let mut foresight = foresee(&installation, sight.seen, owned(&installation, &watches));
+    let page = page.observation(&sight.observation, &sight.diagnoses, sight.not_seen);
+    let mut foresight = simulate(&installation, sight.observation, owned(&installation, &watches));
     Box::pin(refuse(&cluster, &mut foresight.steps)).await;
     Ok(page.foretold(foresight))
 }

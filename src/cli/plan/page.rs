@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     super::findings,
-    foresee::Foresight,
+    simulate::Simulation,
     step::{Action, Step},
 };
 use crate::{
@@ -83,15 +83,20 @@ impl Page {
     }
 
     /// With what was seen before anything happens.
-    pub fn seen(mut self, seen: &Observation, diagnoses: &[Diagnosis], not_seen: Vec<String>) -> Self {
-        self.database = database(seen);
+    pub fn observation(
+        mut self,
+        observation: &Observation,
+        diagnoses: &[Diagnosis],
+        not_seen: Vec<String>,
+    ) -> Self {
+        self.database = database(observation);
         self.diagnoses = diagnoses.to_vec();
         self.not_seen = not_seen;
         self
     }
 
     /// With what would happen.
-    pub fn foretold(mut self, foresight: Foresight) -> Self {
+    pub fn foretold(mut self, foresight: Simulation) -> Self {
         self.steps = foresight.steps;
         self.unchanged = foresight.unchanged;
         self
@@ -105,19 +110,19 @@ impl Page {
     }
 }
 
-fn database(seen: &Observation) -> Vec<String> {
-    let SecretState::Present(identity) = &seen.secrets.migration_database else {
+fn database(observation: &Observation) -> Vec<String> {
+    let SecretState::Present(identity) = &observation.secrets.migration_database else {
         return vec!["where it is, is not known yet".to_owned()];
     };
     let mut lines = vec![identity.to_string()];
-    match &seen.database {
+    match &observation.database {
         DatabaseProbe::Reachable { version, .. } => {
             lines.push(format!("PostgreSQL {}.{}", version / 10_000, version % 10_000));
         }
         DatabaseProbe::Failed(failure) => lines.push(failure.message.clone()),
         DatabaseProbe::NotProbed => {}
     }
-    match &seen.preflight {
+    match &observation.preflight {
         Some(Ok(preflight)) if preflight.complete => lines.extend(preflight_lines(preflight)),
         Some(Ok(_)) => lines.push("this release is recorded as migrated".to_owned()),
         Some(Err(failure)) => lines.push(format!("as the role that migrates: {}", failure.message)),
@@ -220,7 +225,7 @@ pub fn text(page: &Page) -> String {
 mod tests {
     use super::*;
     use crate::{
-        cli::plan::foresee::{Objects, foresee},
+        cli::plan::simulate::{Objects, simulate},
         fixtures,
     };
 
@@ -228,9 +233,9 @@ mod tests {
     fn a_page_says_what_why_and_when() {
         let resource = fixtures::resource(&fixtures::minimal());
         let installation = fixtures::installation(&fixtures::minimal());
-        let mut seen = fixtures::observation();
-        seen.foreign_migration = Some("pod prod/other (container migrate-db)".to_owned());
-        seen.preflight = Some(Ok(Preflight {
+        let mut observation = fixtures::empty_observation();
+        observation.external_migration = Some("pod prod/other (container migrate-db)".to_owned());
+        observation.preflight = Some(Ok(Preflight {
             complete: true,
             takes_options: true,
             role: "flags".to_owned(),
@@ -241,8 +246,8 @@ mod tests {
             ..Preflight::default()
         }));
         let page = Page::of(&resource, "2.265.0")
-            .seen(&seen, &[], vec!["pods could not be listed".to_owned()])
-            .foretold(foresee(&installation, seen, Objects::new()));
+            .observation(&observation, &[], vec!["pods could not be listed".to_owned()])
+            .foretold(simulate(&installation, observation, Objects::new()));
         assert!(!page.held(), "the other migration ends by itself");
         insta::assert_snapshot!(anstream::adapter::strip_str(&text(&page)).to_string());
     }

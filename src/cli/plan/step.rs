@@ -317,10 +317,11 @@ impl Step {
     }
 
     /// Something that keeps the migration from starting.
-    pub fn held(code: Code, diagnoses: &[Diagnosis], seen: &Observation) -> Self {
+    pub fn held(code: Code, diagnoses: &[Diagnosis], observation: &Observation) -> Self {
         let cause = diagnoses.iter().find(|diagnosis| diagnosis.code == code);
         let because = cause.map(|cause| cause.message.clone()).or_else(|| {
-            seen.other_migrator()
+            observation
+                .other_migrator()
                 .map(|other| format!("Another migration of the same database is under way: {other}."))
         });
         Self {
@@ -337,9 +338,9 @@ impl Step {
 
     /// The migration has failed already.
     pub fn failed(diagnoses: &[Diagnosis]) -> Self {
-        let cause = diagnoses.iter().find(|it| {
-            it.component == crate::model::Component::Migrations && it.severity == Severity::Critical
-        });
+        let cause = diagnoses
+            .iter()
+            .find(|it| it.component == Component::Migrations && it.severity == Severity::Critical);
         Self {
             title: cause.map_or_else(
                 || "The migration has failed".to_owned(),

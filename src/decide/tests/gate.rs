@@ -20,7 +20,7 @@ struct Case {
     recorded: Option<MigrationStatus>,
     jobs: Vec<JobState>,
     blocked: Option<Code>,
-    foreign: bool,
+    external: bool,
 }
 
 impl Case {
@@ -35,7 +35,7 @@ impl Case {
             recorded: None,
             jobs: Vec::new(),
             blocked: None,
-            foreign: false,
+            external: false,
         }
     }
 
@@ -89,8 +89,8 @@ impl Case {
         self
     }
 
-    fn foreign(mut self) -> Self {
-        self.foreign = true;
+    fn external(mut self) -> Self {
+        self.external = true;
         self
     }
 
@@ -109,7 +109,7 @@ impl Case {
             recorded: self.recorded.as_ref(),
             jobs: &self.jobs,
             blocked: self.blocked,
-            foreign: self.foreign,
+            external: self.external,
         })
     }
 
@@ -159,16 +159,16 @@ use MigrationResult as Result;
 #[rstest]
 // Nothing has happened yet.
 #[case(Case::fresh(), "pending")]
-#[case(Case::fresh().foreign(), "blocked MigrationConcurrent")]
+#[case(Case::fresh().external(), "blocked MigrationConcurrent")]
 #[case(Case::fresh().blocked(Code::DatabaseUnreachable), "blocked DatabaseUnreachable")]
-#[case(Case::fresh().blocked(Code::DatabaseUnreachable).foreign(), "blocked DatabaseUnreachable")]
+#[case(Case::fresh().blocked(Code::DatabaseUnreachable).external(), "blocked DatabaseUnreachable")]
 #[case(Case::fresh().unknown_database(), "blocked MigrationsPending")]
 #[case(Case::fresh().unknown_database().blocked(Code::DatabaseSecretMissing), "blocked DatabaseSecretMissing")]
 // A Job runs: nothing else counts.
 #[case(Case::fresh().job(Active), "running own")]
 #[case(Case::fresh().job(Active).deleting(), "running own")]
 #[case(Case::fresh().job(Active).blocked(Code::DatabaseUnreachable), "running own")]
-#[case(Case::fresh().job(Active).foreign(), "running own")]
+#[case(Case::fresh().job(Active).external(), "running own")]
 #[case(Case::fresh().other_job(Active), "running other")]
 #[case(Case::fresh().other_job(Active).job(Complete), "running other")]
 #[case(Case::fresh().other_job(Active).annotated(), "running other")]
@@ -189,7 +189,7 @@ use MigrationResult as Result;
 #[case(Case::fresh().recorded(Result::Applied).job(Complete), "succeeded")]
 #[case(Case::fresh().recorded(Result::Applied).blocked(Code::DatabaseUnreachable), "succeeded")]
 #[case(Case::fresh().recorded(Result::Applied).retried(), "succeeded")]
-#[case(Case::fresh().recorded(Result::Applied).foreign(), "succeeded")]
+#[case(Case::fresh().recorded(Result::Applied).external(), "succeeded")]
 #[case(Case::fresh().recorded(Result::Applied).blocked(Code::DowngradeBlocked), "blocked DowngradeBlocked")]
 #[case(Case::fresh().job(Complete).blocked(Code::DowngradeBlocked), "blocked DowngradeBlocked")]
 #[case(Case::fresh().recorded(Result::Applied).unknown_database(), "blocked MigrationsPending")]
@@ -200,7 +200,7 @@ use MigrationResult as Result;
 #[case(Case::fresh().recorded(Result::Failed), "failed, gone")]
 #[case(Case::fresh().recorded(Result::Failed).blocked(Code::DatabaseUnreachable), "failed, gone")]
 #[case(Case::fresh().recorded(Result::Failed).job(failed()).retried(), "pending")]
-#[case(Case::fresh().job(failed()).retried().foreign(), "blocked MigrationConcurrent")]
+#[case(Case::fresh().job(failed()).retried().external(), "blocked MigrationConcurrent")]
 #[case(Case::fresh().job(failed()).retried().blocked(Code::DatabaseReadOnly), "blocked DatabaseReadOnly")]
 #[case(Case::fresh().other_job(failed()), "pending")]
 fn follows_the_rules(#[case] case: Case, #[case] expected: &str) {

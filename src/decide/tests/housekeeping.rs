@@ -10,7 +10,7 @@ use super::scene::{
 };
 use crate::{
     decide::{Gate, GeneratedSecret, decide},
-    fixtures::observation,
+    fixtures::empty_observation,
     model::Code,
     observe::{JobOutcome, JobState, Observation, PodProblem, PodSummary, SecretState, WorkloadState},
     validate::Installation,
@@ -22,10 +22,14 @@ fn a_deleted_component_comes_back_at_the_release_of_the_others_while_the_gate_is
     let everything = runs(&installation, OLD);
     let unreachable = blocked(Code::DatabaseUnreachable);
     for lost in 0..3 {
-        let mut seen = everything.clone();
-        *[&mut seen.task_processor, &mut seen.api, &mut seen.frontend][lost] = None;
+        let mut observation = everything.clone();
+        *[
+            &mut observation.task_processor,
+            &mut observation.api,
+            &mut observation.frontend,
+        ][lost] = None;
         assert_eq!(
-            shape(&decide(&installation, &seen, &unreachable)),
+            shape(&decide(&installation, &observation, &unreachable)),
             [
                 Some((OLD_IMAGE, Some(1))),
                 Some((OLD_IMAGE, Some(2))),
@@ -49,11 +53,11 @@ fn autoscalers_count_their_pods() {
         ]
     );
     let fixed = wanted(json!({"version": OLD}));
-    let mut seen = runs(&fixed, OLD);
-    let foreign = ["api", "frontend", "task-processor"].map(|component| format!("flagsmith-{component}"));
-    seen.foreign_autoscalers = BTreeSet::from(foreign);
+    let mut observation = runs(&fixed, OLD);
+    let external = ["api", "frontend", "task-processor"].map(|component| format!("flagsmith-{component}"));
+    observation.external_autoscalers = BTreeSet::from(external);
     assert_eq!(
-        shape(&decide(&fixed, &seen, &[])),
+        shape(&decide(&fixed, &observation, &[])),
         [
             Some((OLD_IMAGE, None)),
             Some((OLD_IMAGE, None)),
@@ -61,26 +65,32 @@ fn autoscalers_count_their_pods() {
         ]
     );
     // An autoscaler does not raise a Deployment that stands at 0.
-    seen.task_processor = Some(rolled_out("task-processor", OLD, 0));
-    assert_eq!(shape(&decide(&fixed, &seen, &[]))[0], Some((OLD_IMAGE, Some(1))));
+    observation.task_processor = Some(rolled_out("task-processor", OLD, 0));
+    assert_eq!(
+        shape(&decide(&fixed, &observation, &[]))[0],
+        Some((OLD_IMAGE, Some(1)))
+    );
     // And while a migration runs nobody may start a processor.
     let upgrade = wanted(json!({}));
     assert_eq!(
-        shape(&decide(&upgrade, &seen, &[]))[0],
+        shape(&decide(&upgrade, &observation, &[]))[0],
         Some((OLD_IMAGE, Some(0)))
     );
-    seen.foreign_autoscalers = BTreeSet::from(["somebody-elses".to_owned()]);
-    assert_eq!(shape(&decide(&fixed, &seen, &[]))[1], Some((OLD_IMAGE, Some(2))));
+    observation.external_autoscalers = BTreeSet::from(["somebody-elses".to_owned()]);
+    assert_eq!(
+        shape(&decide(&fixed, &observation, &[]))[1],
+        Some((OLD_IMAGE, Some(2)))
+    );
 }
 
 #[test]
 fn a_processor_that_is_stopped_on_purpose_holds_nothing_up() {
     let installation = wanted(json!({"taskProcessor": {"replicas": 0}}));
-    let mut seen = runs(&installation, OLD);
-    seen.previous.migration = Some(recorded(&installation, NEW));
-    seen.task_processor = Some(rolled_out("task-processor", NEW, 0));
+    let mut observation = runs(&installation, OLD);
+    observation.previous.migration = Some(recorded(&installation, NEW));
+    observation.task_processor = Some(rolled_out("task-processor", NEW, 0));
     assert_eq!(
-        shape(&decide(&installation, &seen, &[]))[..2],
+        shape(&decide(&installation, &observation, &[]))[..2],
         [Some((NEW_IMAGE, Some(0))), Some((NEW_IMAGE, Some(2)))]
     );
 }
@@ -98,8 +108,8 @@ fn without_a_frontend_there_is_none() {
 fn a_job_that_cannot_start_is_given_up_for_another_one_only() {
     let typo = wanted(json!({"version": "2.999.0"}));
     let corrected = wanted(json!({}));
-    let mut seen = runs(&corrected, OLD);
-    seen.jobs = vec![job(&typo, "2.999.0", JobOutcome::Active)];
+    let mut observation = runs(&corrected, OLD);
+    observation.jobs = vec![job(&typo, "2.999.0", JobOutcome::Active)];
     let waiting = PodSummary {
         problems: vec![PodProblem::Waiting {
             reason: "ImagePullBackOff".to_owned(),
@@ -108,38 +118,45 @@ fn a_job_that_cannot_start_is_given_up_for_another_one_only() {
         }],
         ..pod("migrations", "2.999.0", "Pending")
     };
-    let deleted = |seen: &Observation, wanted: &Installation| decide(wanted, seen, &[]).superseded_jobs;
-    assert!(deleted(&seen, &corrected).is_empty(), "no pod is seen yet");
-    seen.pods.push(waiting.clone());
-    assert_eq!(deleted(&seen, &corrected), [seen.jobs[0].name.clone()]);
-    assert!(deleted(&seen, &typo).is_empty(), "it is the wanted one");
-    seen.pods.push(pod("migrations", "2.999.0", "Failed"));
+    let deleted =
+        |observation: &Observation, wanted: &Installation| decide(wanted, observation, &[]).superseded_jobs;
+    assert!(deleted(&observation, &corrected).is_empty(), "no pod is seen yet");
+    observation.pods.push(waiting.clone());
+    assert_eq!(
+        deleted(&observation, &corrected),
+        [observation.jobs[0].name.clone()]
+    );
+    assert!(deleted(&observation, &typo).is_empty(), "it is the wanted one");
+    observation.pods.push(pod("migrations", "2.999.0", "Failed"));
     assert!(
-        deleted(&seen, &corrected).is_empty(),
+        deleted(&observation, &corrected).is_empty(),
         "an earlier pod has started"
     );
-    seen.pods.pop();
-    seen.pods.push(pod("migrations", OLD, "Failed"));
+    observation.pods.pop();
+    observation.pods.push(pod("migrations", OLD, "Failed"));
     assert_eq!(
-        deleted(&seen, &corrected).len(),
+        deleted(&observation, &corrected).len(),
         1,
         "a pod of another Job says nothing"
     );
-    seen.jobs[0].deleting = true;
-    assert!(deleted(&seen, &corrected).is_empty(), "once is enough");
-    assert!(matches!(decide(&corrected, &seen, &[]).gate, Gate::Running(_)));
+    observation.jobs[0].deleting = true;
+    assert!(deleted(&observation, &corrected).is_empty(), "once is enough");
+    assert!(matches!(
+        decide(&corrected, &observation, &[]).gate,
+        Gate::Running(_)
+    ));
 }
 
 #[test]
 fn jobs_are_kept_while_they_prove_or_explain_something() {
     let installation = wanted(json!({}));
-    let mut seen = runs(&installation, NEW);
+    let mut observation = runs(&installation, NEW);
     let attempt = |name: &str, minute: i64| JobState {
         name: name.to_owned(),
         finished: jiff::Timestamp::from_second(minute * 60).ok(),
         ..job(&installation, NEW, failed())
     };
-    seen.jobs = vec![
+    observation.jobs = vec![
         job(&installation, OLD, JobOutcome::Complete),
         job(&installation, NEW, JobOutcome::Complete),
         attempt("first", 1),
@@ -150,39 +167,43 @@ fn jobs_are_kept_while_they_prove_or_explain_something() {
             ..attempt("zeroth", 0)
         },
     ];
-    let plan = decide(&installation, &seen, &[]);
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(
         plan.superseded_jobs,
-        [seen.jobs[0].name.clone(), "first".to_owned()]
+        [observation.jobs[0].name.clone(), "first".to_owned()]
     );
     let unreachable = wanted(json!({"version": "2.266.0"}));
-    assert!(decide(&unreachable, &seen, &[]).superseded_jobs.is_empty());
+    assert!(decide(&unreachable, &observation, &[]).superseded_jobs.is_empty());
 }
 
 #[test]
 fn secrets_are_generated_once() {
     let embedded = wanted(json!({"database": {"embedded": {}}}));
-    let mut seen = observation();
-    seen.secrets.django = SecretState::Missing;
-    seen.secrets.database = SecretState::Missing;
-    seen.secrets.migration_database = SecretState::Missing;
-    let generated =
-        |installation: &Installation, seen: &Observation| decide(installation, seen, &[]).generate;
+    let mut observation = empty_observation();
+    observation.secrets.django = SecretState::Missing;
+    observation.secrets.database = SecretState::Missing;
+    observation.secrets.migration_database = SecretState::Missing;
+    let generated = |installation: &Installation, observation: &Observation| {
+        decide(installation, observation, &[]).generate
+    };
     assert_eq!(
-        generated(&embedded, &seen),
+        generated(&embedded, &observation),
         [GeneratedSecret::Django, GeneratedSecret::EmbeddedDatabase]
     );
     // The user's own are never made.
-    assert_eq!(generated(&wanted(json!({})), &seen), [GeneratedSecret::Django]);
+    assert_eq!(
+        generated(&wanted(json!({})), &observation),
+        [GeneratedSecret::Django]
+    );
     let own = json!({"django": {"secretKeyFrom": {"secretKeyRef": {"name": "own", "key": "k"}}}});
-    assert!(generated(&wanted(own), &seen).is_empty());
+    assert!(generated(&wanted(own), &observation).is_empty());
     // What exists is never made again, and neither is what was lost.
-    seen.embedded_database = Some(WorkloadState::default());
-    assert_eq!(generated(&embedded, &seen), [GeneratedSecret::Django]);
-    seen.api = Some(rolled_out("api", NEW, 2));
-    assert!(generated(&embedded, &seen).is_empty());
-    seen = observation();
-    seen.secrets.django = SecretState::Unreadable("forbidden".to_owned());
-    seen.secrets.database = SecretState::KeyMissing { keys: Vec::new() };
-    assert!(generated(&embedded, &seen).is_empty());
+    observation.embedded_database = Some(WorkloadState::default());
+    assert_eq!(generated(&embedded, &observation), [GeneratedSecret::Django]);
+    observation.api = Some(rolled_out("api", NEW, 2));
+    assert!(generated(&embedded, &observation).is_empty());
+    observation = empty_observation();
+    observation.secrets.django = SecretState::Unreadable("forbidden".to_owned());
+    observation.secrets.database = SecretState::KeyMissing { keys: Vec::new() };
+    assert!(generated(&embedded, &observation).is_empty());
 }

@@ -15,7 +15,7 @@ enum Event {
     Pass(usize),
     Version(usize),
     /// Confirms that the newest release is undone, with the recorded moment or with one of the user's own.
-    RollBack(bool),
+    RollbackPlan(bool),
     Backup(bool),
     BackupEnds(bool),
     Repository(usize),
@@ -43,7 +43,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0..6_usize).prop_map(Event::Pass),
         10 => Just(Event::Roll),
         4 => (0..VERSIONS.len()).prop_map(Event::Version),
-        2 => any::<bool>().prop_map(Event::RollBack),
+        2 => any::<bool>().prop_map(Event::RollbackPlan),
         1 => any::<bool>().prop_map(Event::Backup),
         2 => any::<bool>().prop_map(Event::BackupEnds),
         1 => (0..2_usize).prop_map(Event::Repository),
@@ -83,7 +83,7 @@ impl World {
                 // The API server refuses a confirmation that belongs to another downgrade.
                 wanted.rollback = None;
             }),
-            Event::RollBack(given) => {
+            Event::RollbackPlan(given) => {
                 let from = VERSIONS[VERSIONS.len() - 1].parse().unwrap();
                 self.user(|wanted| wanted.rollback = Some((from, given)));
             }
@@ -115,7 +115,7 @@ impl World {
             }
             Event::StatusWiped => self.wipe_status(),
             Event::AnnotationsLost => self.lose_annotations(),
-            Event::Foreign(active) => self.foreign = active,
+            Event::Foreign(active) => self.external = active,
             Event::Unreachable(unreachable) => self.unreachable = unreachable,
             Event::SecretMissing(missing) => self.secret_missing = missing,
         }
@@ -123,7 +123,7 @@ impl World {
 
     /// All trouble ends, the user asks for what a failure or a downgrade needs, and time passes.
     fn settles(&mut self) {
-        self.foreign = false;
+        self.external = false;
         self.unreachable = false;
         self.secret_missing = false;
         for _ in 0..STEPS_TO_SETTLE {

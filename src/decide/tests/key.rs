@@ -9,7 +9,7 @@ use crate::{
     api::MigrationOperation,
     fixtures::{database, installation, minimal, spec},
     postgres::{DatabaseIdentity, DatabaseUrl},
-    validate::{Installation, MigrationKey, RollBack, database_label},
+    validate::{Installation, MigrationKey, RollbackPlan, database_label},
 };
 
 fn key(installation: &Installation, database: &DatabaseIdentity) -> MigrationKey {
@@ -95,12 +95,12 @@ fn each_retry_is_another_job_of_the_same_key() {
 #[test]
 fn a_rollback_has_a_key_of_its_own_for_each_moment() {
     let installation = installation(&minimal());
-    let rollback = |from: &str, second: i64| RollBack {
+    let rollback = |from: &str, second: i64| RollbackPlan {
         from: from.parse().unwrap(),
         to: installation.release,
         applied_after: Timestamp::from_second(second).unwrap(),
     };
-    let key = |rollback: RollBack| MigrationKey::roll_back(&installation, &rollback, &database());
+    let key = |rollback: RollbackPlan| MigrationKey::roll_back(&installation, &rollback, &database());
     let keys = [
         key(rollback("2.266.0", 1)),
         key(rollback("2.266.0", 2)),

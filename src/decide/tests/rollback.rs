@@ -13,7 +13,7 @@ use crate::{
     migration::{Direction, Undo, direction},
     model::Code,
     observe::{JobOutcome, JobState, Observation},
-    validate::{Installation, RollBack, backup_name},
+    validate::{Installation, RollbackPlan, backup_name},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -46,9 +46,9 @@ fn undone(from: &str, to: &str) -> MigrationStatus {
 }
 
 fn going_back(history: Vec<MigrationStatus>) -> Observation {
-    let mut seen = runs(&wanted(json!({})), NEW);
-    seen.previous.migration_history = history;
-    seen
+    let mut observation = runs(&wanted(json!({})), NEW);
+    observation.previous.migration_history = history;
+    observation
 }
 
 fn blocked(applied_after: Option<i64>, applied: Option<i32>) -> Direction {
@@ -94,13 +94,13 @@ fn what_happened_to_another_database_does_not_count() {
 #[test]
 fn a_job_that_is_not_recorded_yet_stands_in_the_way() {
     let back = wanted(json!({ "version": OLD }));
-    let mut seen = going_back(vec![record(None, OLD, Some(9), 50)]);
-    seen.jobs = vec![JobState {
+    let mut observation = going_back(vec![record(None, OLD, Some(9), 50)]);
+    observation.jobs = vec![JobState {
         from: Some(release(OLD)),
         last_applied_before: Some(at(100)),
         ..job(&wanted(json!({})), NEW, JobOutcome::Complete)
     }];
-    assert_eq!(direction(&back, &seen), blocked(Some(100), None));
+    assert_eq!(direction(&back, &observation), blocked(Some(100), None));
 }
 
 fn confirmed() -> Installation {
@@ -113,7 +113,7 @@ fn a_confirmation_needs_a_known_moment() {
     let given = wanted(json!({ "version": OLD, "migrations": { "rollback": {
         "from": NEW, "to": OLD, "appliedAfter": "1970-01-01T00:01:17Z",
     } } }));
-    let expected = Direction::Back(RollBack {
+    let expected = Direction::Back(RollbackPlan {
         from: release(NEW),
         to: release(OLD),
         applied_after: at(77),
@@ -132,48 +132,52 @@ fn a_confirmation_needs_a_known_moment() {
 fn it_is_gone_step_by_step() {
     let back = confirmed();
     let newer = wanted(json!({}));
-    let mut seen = going_back(vec![record(Some(OLD), NEW, Some(3), 100)]);
-    seen.jobs = vec![job(&newer, NEW, JobOutcome::Complete)];
+    let mut observation = going_back(vec![record(Some(OLD), NEW, Some(3), 100)]);
+    observation.jobs = vec![job(&newer, NEW, JobOutcome::Complete)];
     // A Job of that history, so that it is recorded.
-    seen.previous.migration_history[0].job = Some(seen.jobs[0].name.clone());
-    seen.previous.migration_history[0].started = None;
+    observation.previous.migration_history[0].job = Some(observation.jobs[0].name.clone());
+    observation.previous.migration_history[0].started = None;
     let new_runs = |processors| [Some((NEW_IMAGE, Some(processors))), Some((NEW_IMAGE, Some(2)))];
 
     // First the processor stops, the proof of the upgrade goes, and no annotation calls it applied any more.
-    let plan = decide(&back, &seen, &[]);
+    let plan = decide(&back, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(shape(&plan)[..2], new_runs(0));
-    assert_eq!(plan.superseded_jobs, [seen.jobs[0].name.clone()]);
+    assert_eq!(plan.superseded_jobs, [observation.jobs[0].name.clone()]);
     let step = plan.step.clone().unwrap();
     let migrated = plan.migrated.unwrap();
     assert_eq!(migrated.key, format!("undone-by-{}", step.key));
     assert_eq!(migrated.release, release(NEW), "pods of it run");
     assert_eq!(plan.migrate, None);
-    seen.task_processor = Some(rolled_out("task-processor", NEW, 0));
-    seen.pods = vec![pod("api", NEW, "Running")];
-    assert_eq!(decide(&back, &seen, &[]).migrate, None, "the old Job is there");
-    seen.jobs.clear();
+    observation.task_processor = Some(rolled_out("task-processor", NEW, 0));
+    observation.pods = vec![pod("api", NEW, "Running")];
     assert_eq!(
-        decide(&back, &seen, &[]).migrate,
+        decide(&back, &observation, &[]).migrate,
+        None,
+        "the old Job is there"
+    );
+    observation.jobs.clear();
+    assert_eq!(
+        decide(&back, &observation, &[]).migrate,
         None,
         "an annotation says applied"
     );
-    for state in [&mut seen.api, &mut seen.task_processor] {
+    for state in [&mut observation.api, &mut observation.task_processor] {
         state.as_mut().unwrap().migration_key = Some(migrated.key.clone());
     }
     assert_eq!(
-        decide(&back, &seen, &[]).migrate,
+        decide(&back, &observation, &[]).migrate,
         None,
         "the status does not say so yet"
     );
-    seen.previous.migration = Some(MigrationStatus {
+    observation.previous.migration = Some(MigrationStatus {
         key: Some(step.key.to_string()),
         result: MigrationResult::Pending,
         ..MigrationStatus::default()
     });
 
     // Then the Job, in the newer image.
-    let migrate = decide(&back, &seen, &[]).migrate.unwrap();
+    let migrate = decide(&back, &observation, &[]).migrate.unwrap();
     assert_eq!(
         migrate.rollback.map(|it| (it.from, it.applied_after)),
         Some((release(NEW), at(100)))
@@ -181,7 +185,7 @@ fn it_is_gone_step_by_step() {
     assert_eq!(migrate.name, step.job);
 
     // While it runs nothing moves; when it fails the newer release goes on.
-    let with = |seen: &Observation, outcome| Observation {
+    let with = |observation: &Observation, outcome| Observation {
         jobs: vec![JobState {
             name: step.job.clone(),
             key: Some(step.key.to_string()),
@@ -190,10 +194,10 @@ fn it_is_gone_step_by_step() {
             outcome,
             ..JobState::default()
         }],
-        ..seen.clone()
+        ..observation.clone()
     };
     let shape_of = |outcome| {
-        shape(&decide(&back, &with(&seen, outcome), &[]))[..2]
+        shape(&decide(&back, &with(&observation, outcome), &[]))[..2]
             .to_vec()
             .into_iter()
             .map(|it| it.map(|(image, count)| (image.to_owned(), count)))
@@ -209,18 +213,19 @@ fn it_is_gone_step_by_step() {
     assert_eq!(shape_of(failed()), owned(1));
 
     // When it is recorded, the older release migrates (which finds nothing to do), and only then starts.
-    seen.previous.migration_history.insert(0, undone(NEW, OLD));
-    let plan = decide(&back, &seen, &[]);
+    observation.previous.migration_history.insert(0, undone(NEW, OLD));
+    let plan = decide(&back, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(plan.step.as_ref().unwrap().key.to_string(), key(&back, OLD));
     assert_eq!(shape(&plan)[..2], new_runs(0));
     assert_eq!(plan.migrate.unwrap().rollback, None);
-    seen.previous.migration = Some(super::scene::recorded(&back, OLD));
-    seen.previous
+    observation.previous.migration = Some(super::scene::recorded(&back, OLD));
+    observation
+        .previous
         .migration_history
         .insert(0, record(Some(OLD), OLD, Some(0), 100));
     assert_eq!(
-        shape(&decide(&back, &seen, &[]))[..2],
+        shape(&decide(&back, &observation, &[]))[..2],
         [Some((OLD_IMAGE, Some(0))), Some((NEW_IMAGE, Some(2)))]
     );
 }
@@ -228,13 +233,13 @@ fn it_is_gone_step_by_step() {
 #[test]
 fn turning_round_migrates_again() {
     let newer = wanted(json!({}));
-    let mut seen = going_back(vec![record(Some(OLD), NEW, Some(3), 100)]);
-    seen.task_processor = Some(rolled_out("task-processor", NEW, 0));
-    for state in [&mut seen.api, &mut seen.task_processor] {
+    let mut observation = going_back(vec![record(Some(OLD), NEW, Some(3), 100)]);
+    observation.task_processor = Some(rolled_out("task-processor", NEW, 0));
+    for state in [&mut observation.api, &mut observation.task_processor] {
         state.as_mut().unwrap().migration_key = Some("undone-by-x".to_owned());
     }
-    seen.pods = vec![pod("api", NEW, "Running")];
-    let plan = decide(&newer, &seen, &[]);
+    observation.pods = vec![pod("api", NEW, "Running")];
+    let plan = decide(&newer, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert!(plan.migrate.is_some_and(|migrate| migrate.rollback.is_none()));
 }
@@ -243,8 +248,8 @@ fn turning_round_migrates_again() {
 fn a_backup_holds_the_gate_and_not_the_processor() {
     let backup = json!({ "migrations": { "backup": { "volumeClaim": { "claimName": "backups" } } } });
     let installation = wanted(backup);
-    let mut seen = runs(&installation, OLD);
-    let plan = decide(&installation, &seen, &[]);
+    let mut observation = runs(&installation, OLD);
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(plan.gate, Gate::Blocked(Code::BackupPending));
     assert_eq!(shape(&plan)[0], Some((OLD_IMAGE, Some(1))), "tasks run on");
     let name = backup_name(&installation, &plan.step.unwrap().job);
@@ -254,15 +259,15 @@ fn a_backup_holds_the_gate_and_not_the_processor() {
         (failed(), Gate::Blocked(Code::BackupFailed)),
         (JobOutcome::Complete, Gate::Pending),
     ] {
-        seen.backups = vec![JobState {
+        observation.backups = vec![JobState {
             name: name.clone(),
             outcome,
             ..JobState::default()
         }];
-        let plan = decide(&installation, &seen, &[]);
+        let plan = decide(&installation, &observation, &[]);
         assert_eq!((plan.gate, plan.backup), (gate, None));
     }
     // A database without data needs none.
-    let fresh = decide(&installation, &crate::fixtures::observation(), &[]);
+    let fresh = decide(&installation, &crate::fixtures::empty_observation(), &[]);
     assert_eq!(fresh.gate, Gate::Pending);
 }

@@ -10,7 +10,7 @@ use super::scene::{
 use crate::{
     api::MigrationStatus,
     decide::{Gate, decide},
-    fixtures::observation,
+    fixtures::empty_observation,
     model::Code,
     observe::{JobOutcome, Observation, PodSummary, SecretState},
 };
@@ -18,7 +18,7 @@ use crate::{
 #[test]
 fn nothing_starts_before_the_first_migration() {
     let installation = wanted(json!({}));
-    let plan = decide(&installation, &observation(), &[]);
+    let plan = decide(&installation, &empty_observation(), &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(shape(&plan), [None, None, None]);
     let migrate = plan.migrate.unwrap();
@@ -37,9 +37,9 @@ fn nothing_starts_and_nothing_runs_twice_while_the_first_migration_is_not_record
     #[case] outcome: JobOutcome,
 ) {
     let installation = wanted(json!({}));
-    let mut seen = observation();
-    seen.jobs = vec![job(&installation, NEW, outcome)];
-    let plan = decide(&installation, &seen, &[]);
+    let mut observation = empty_observation();
+    observation.jobs = vec![job(&installation, NEW, outcome)];
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(shape(&plan), [None, None, None]);
     assert_eq!(plan.migrate, None);
     assert_eq!(plan.migrated, None);
@@ -55,18 +55,18 @@ fn no_migration_starts_while_the_pod_of_a_deleted_one_lives(
     #[case] starts: bool,
 ) {
     let installation = wanted(json!({}));
-    let mut seen = observation();
+    let mut observation = empty_observation();
     let old = job(&installation, NEW, known.clone().unwrap_or(JobOutcome::Active));
-    seen.pods = vec![PodSummary {
+    observation.pods = vec![PodSummary {
         component: "migrations".to_owned(),
         phase: phase.to_owned(),
         job: Some(old.name.clone()),
         ..PodSummary::default()
     }];
-    seen.jobs = known.map(|_| old).into_iter().collect();
-    let plan = decide(&installation, &seen, &[]);
+    observation.jobs = known.map(|_| old).into_iter().collect();
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(plan.migrate.is_some(), starts, "{:?}", plan.gate);
-    if !starts && seen.jobs.is_empty() {
+    if !starts && observation.jobs.is_empty() {
         assert_eq!(plan.gate, Gate::Blocked(Code::MigrationConcurrent));
     }
 }
@@ -74,9 +74,9 @@ fn no_migration_starts_while_the_pod_of_a_deleted_one_lives(
 #[test]
 fn a_fresh_installation_starts_at_once() {
     let installation = wanted(json!({}));
-    let mut seen = observation();
-    seen.previous.migration = Some(recorded(&installation, NEW));
-    let plan = decide(&installation, &seen, &[]);
+    let mut observation = empty_observation();
+    observation.previous.migration = Some(recorded(&installation, NEW));
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(
         shape(&plan),
         [
@@ -92,7 +92,7 @@ fn a_fresh_installation_starts_at_once() {
 #[test]
 fn an_upgrade_goes_step_by_step() {
     let installation = wanted(json!({}));
-    let mut seen = runs(&installation, OLD);
+    let mut observation = runs(&installation, OLD);
     let old = |processors| {
         [
             Some((OLD_IMAGE, Some(processors))),
@@ -102,12 +102,12 @@ fn an_upgrade_goes_step_by_step() {
     };
 
     // The preflight fails: everything runs on.
-    let plan = decide(&installation, &seen, &blocked(Code::DatabaseReadOnly));
+    let plan = decide(&installation, &observation, &blocked(Code::DatabaseReadOnly));
     assert_eq!(plan.gate, Gate::Blocked(Code::DatabaseReadOnly));
     assert_eq!(shape(&plan), old(1));
 
     // The task processor is stopped first; while a pod of it is left no Job starts.
-    let plan = decide(&installation, &seen, &[]);
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(shape(&plan), old(0));
     assert_eq!(plan.migrate, None);
@@ -116,28 +116,28 @@ fn an_upgrade_goes_step_by_step() {
         Some("an-older-hash")
     );
     assert_eq!(plan.migrated.as_ref().unwrap().key, key(&installation, OLD));
-    seen.task_processor = Some(rolled_out("task-processor", OLD, 0));
+    observation.task_processor = Some(rolled_out("task-processor", OLD, 0));
     assert_eq!(
-        decide(&installation, &seen, &[]).migrate,
+        decide(&installation, &observation, &[]).migrate,
         None,
         "its pod still ends"
     );
-    seen.pods.pop();
+    observation.pods.pop();
 
     // Then the Job.
-    let plan = decide(&installation, &seen, &[]);
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(shape(&plan), old(0));
     assert_eq!(plan.migrate.as_ref().unwrap().release, installation.release);
 
     // While it runs, and until its result is recorded, all stays.
     for outcome in [JobOutcome::Active, JobOutcome::Complete] {
-        seen.jobs = vec![job(&installation, NEW, outcome)];
-        let plan = decide(&installation, &seen, &[]);
+        observation.jobs = vec![job(&installation, NEW, outcome)];
+        let plan = decide(&installation, &observation, &[]);
         assert_eq!(shape(&plan), old(0));
         assert_eq!(plan.migrate, None);
         assert_eq!(plan.migrated.as_ref().unwrap().key, key(&installation, OLD));
     }
-    seen.previous.migration = Some(recorded(&installation, NEW));
+    observation.previous.migration = Some(recorded(&installation, NEW));
 
     // The task processor changes, and nothing else until it is there.
     let processor_only = [
@@ -145,24 +145,24 @@ fn an_upgrade_goes_step_by_step() {
         Some((OLD_IMAGE, Some(2))),
         Some((OLD_FRONTEND, Some(1))),
     ];
-    assert_eq!(shape(&decide(&installation, &seen, &[])), processor_only);
-    seen.task_processor = Some(rolling("task-processor", NEW, 1));
-    assert_eq!(shape(&decide(&installation, &seen, &[])), processor_only);
+    assert_eq!(shape(&decide(&installation, &observation, &[])), processor_only);
+    observation.task_processor = Some(rolling("task-processor", NEW, 1));
+    assert_eq!(shape(&decide(&installation, &observation, &[])), processor_only);
 
     // Then the API.
-    seen.task_processor = Some(rolled_out("task-processor", NEW, 1));
+    observation.task_processor = Some(rolled_out("task-processor", NEW, 1));
     let api_too = [
         Some((NEW_IMAGE, Some(1))),
         Some((NEW_IMAGE, Some(2))),
         Some((OLD_FRONTEND, Some(1))),
     ];
-    assert_eq!(shape(&decide(&installation, &seen, &[])), api_too);
-    seen.api = Some(rolling("api", NEW, 2));
-    assert_eq!(shape(&decide(&installation, &seen, &[])), api_too);
+    assert_eq!(shape(&decide(&installation, &observation, &[])), api_too);
+    observation.api = Some(rolling("api", NEW, 2));
+    assert_eq!(shape(&decide(&installation, &observation, &[])), api_too);
 
     // Then the frontend.
-    seen.api = Some(rolled_out("api", NEW, 2));
-    let plan = decide(&installation, &seen, &[]);
+    observation.api = Some(rolled_out("api", NEW, 2));
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(
         shape(&plan),
         [
@@ -177,10 +177,10 @@ fn an_upgrade_goes_step_by_step() {
 #[test]
 fn after_a_failure_the_old_task_processor_comes_back() {
     let installation = wanted(json!({}));
-    let mut seen = runs(&installation, OLD);
-    seen.task_processor = Some(rolled_out("task-processor", OLD, 0));
-    seen.jobs = vec![job(&installation, NEW, failed())];
-    let plan = decide(&installation, &seen, &[]);
+    let mut observation = runs(&installation, OLD);
+    observation.task_processor = Some(rolled_out("task-processor", OLD, 0));
+    observation.jobs = vec![job(&installation, NEW, failed())];
+    let plan = decide(&installation, &observation, &[]);
     assert!(matches!(plan.gate, Gate::Failed { .. }));
     assert_eq!(
         shape(&plan),
@@ -199,8 +199,8 @@ fn settings_change_at_once_even_while_the_gate_is_closed() {
     let installation = wanted(json!({
         "api": {"replicas": 5}, "taskProcessor": {"replicas": 3}, "frontend": {"replicas": 4}
     }));
-    let seen = runs(&installation, OLD);
-    let plan = decide(&installation, &seen, &blocked(Code::DatabaseUnreachable));
+    let observation = runs(&installation, OLD);
+    let plan = decide(&installation, &observation, &blocked(Code::DatabaseUnreachable));
     assert_eq!(
         shape(&plan),
         [
@@ -214,15 +214,15 @@ fn settings_change_at_once_even_while_the_gate_is_closed() {
 #[test]
 fn the_repository_of_what_runs_changes_only_after_its_migration() {
     let installation = wanted(json!({"images": {"api": "registry.example.com/api"}}));
-    let mut seen = runs(&installation, NEW);
-    for state in [&mut seen.api, &mut seen.task_processor] {
+    let mut observation = runs(&installation, NEW);
+    for state in [&mut observation.api, &mut observation.task_processor] {
         state.as_mut().unwrap().migration_key = Some(key(&wanted(json!({})), NEW));
     }
-    let plan = decide(&installation, &seen, &[]);
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(shape(&plan)[1], Some((NEW_IMAGE, Some(2))));
-    seen.previous.migration = Some(recorded(&installation, NEW));
-    let plan = decide(&installation, &seen, &[]);
+    observation.previous.migration = Some(recorded(&installation, NEW));
+    let plan = decide(&installation, &observation, &[]);
     assert_eq!(
         shape(&plan)[1],
         Some(("registry.example.com/api:2.265.0", Some(2)))
@@ -232,19 +232,19 @@ fn the_repository_of_what_runs_changes_only_after_its_migration() {
 #[test]
 fn new_secrets_reach_pods_whose_release_is_recorded() {
     let installation = wanted(json!({}));
-    let mut seen = runs(&installation, NEW);
-    let hashes = |seen: &Observation| {
-        let plan = decide(&installation, seen, &[]);
+    let mut observation = runs(&installation, NEW);
+    let hashes = |observation: &Observation| {
+        let plan = decide(&installation, observation, &[]);
         [plan.task_processor, plan.api].map(|workload| workload.unwrap().secret_hash)
     };
     assert_eq!(
-        hashes(&seen),
+        hashes(&observation),
         [Some("5ec7e7".to_owned()), Some("5ec7e7".to_owned())]
     );
     // A Secret that is gone is no reason to restart pods without it.
-    seen.secrets.hash = None;
+    observation.secrets.hash = None;
     assert_eq!(
-        hashes(&seen),
+        hashes(&observation),
         [Some("an-older-hash".to_owned()), Some("an-older-hash".to_owned())]
     );
 }
@@ -252,9 +252,9 @@ fn new_secrets_reach_pods_whose_release_is_recorded() {
 #[test]
 fn an_unknown_database_changes_nothing() {
     let installation = wanted(json!({}));
-    let mut seen = runs(&installation, NEW);
-    seen.secrets.migration_database = SecretState::Missing;
-    let plan = decide(&installation, &seen, &blocked(Code::DatabaseSecretMissing));
+    let mut observation = runs(&installation, NEW);
+    observation.secrets.migration_database = SecretState::Missing;
+    let plan = decide(&installation, &observation, &blocked(Code::DatabaseSecretMissing));
     assert_eq!(
         shape(&plan),
         [
@@ -270,9 +270,9 @@ fn an_unknown_database_changes_nothing() {
 #[test]
 fn a_downgrade_that_is_blocked_changes_nothing() {
     let installation = wanted(json!({"version": OLD}));
-    let mut seen = runs(&installation, NEW);
-    seen.previous.migration = Some(recorded(&installation, OLD));
-    let plan = decide(&installation, &seen, &blocked(Code::DowngradeBlocked));
+    let mut observation = runs(&installation, NEW);
+    observation.previous.migration = Some(recorded(&installation, OLD));
+    let plan = decide(&installation, &observation, &blocked(Code::DowngradeBlocked));
     assert_eq!(
         shape(&plan),
         [
@@ -287,34 +287,34 @@ fn a_downgrade_that_is_blocked_changes_nothing() {
 #[test]
 fn in_a_downgrade_the_older_processor_waits_until_the_newer_api_is_gone() {
     let installation = wanted(json!({"version": OLD}));
-    let mut seen = runs(&installation, NEW);
-    seen.previous.migration = Some(recorded(&installation, OLD));
+    let mut observation = runs(&installation, NEW);
+    observation.previous.migration = Some(recorded(&installation, OLD));
     // The newer release brought no migration.
-    seen.previous.migration_history = vec![MigrationStatus {
+    observation.previous.migration_history = vec![MigrationStatus {
         from: Some(OLD.to_owned()),
         applied: Some(0),
         ..recorded(&installation, NEW)
     }];
-    seen.task_processor = Some(rolled_out("task-processor", NEW, 0));
-    seen.pods.pop();
+    observation.task_processor = Some(rolled_out("task-processor", NEW, 0));
+    observation.pods.pop();
     assert_eq!(
-        shape(&decide(&installation, &seen, &[]))[..2],
+        shape(&decide(&installation, &observation, &[]))[..2],
         [Some((OLD_IMAGE, Some(0))), Some((NEW_IMAGE, Some(2)))]
     );
-    seen.task_processor = Some(rolled_out("task-processor", OLD, 0));
+    observation.task_processor = Some(rolled_out("task-processor", OLD, 0));
     assert_eq!(
-        shape(&decide(&installation, &seen, &[]))[..2],
+        shape(&decide(&installation, &observation, &[]))[..2],
         [Some((OLD_IMAGE, Some(0))), Some((OLD_IMAGE, Some(2)))]
     );
-    seen.api = Some(rolling("api", OLD, 2));
+    observation.api = Some(rolling("api", OLD, 2));
     assert_eq!(
-        shape(&decide(&installation, &seen, &[]))[0],
+        shape(&decide(&installation, &observation, &[]))[0],
         Some((OLD_IMAGE, Some(0))),
         "a newer pod is left"
     );
-    seen.pods = vec![pod("api", OLD, "Running"), pod("api", NEW, "Succeeded")];
+    observation.pods = vec![pod("api", OLD, "Running"), pod("api", NEW, "Succeeded")];
     assert_eq!(
-        shape(&decide(&installation, &seen, &[]))[0],
+        shape(&decide(&installation, &observation, &[]))[0],
         Some((OLD_IMAGE, Some(1)))
     );
 }
@@ -322,16 +322,16 @@ fn in_a_downgrade_the_older_processor_waits_until_the_newer_api_is_gone() {
 #[test]
 fn going_back_while_a_migration_runs_waits_for_its_end() {
     let installation = wanted(json!({"version": OLD}));
-    let mut seen = runs(&installation, OLD);
-    seen.task_processor.as_mut().unwrap().desired = 0;
-    seen.jobs = vec![job(&installation, NEW, JobOutcome::Active)];
-    let plan = decide(&installation, &seen, &[]);
+    let mut observation = runs(&installation, OLD);
+    observation.task_processor.as_mut().unwrap().desired = 0;
+    observation.jobs = vec![job(&installation, NEW, JobOutcome::Active)];
+    let plan = decide(&installation, &observation, &[]);
     assert!(matches!(plan.gate, Gate::Running(_)));
     assert_eq!(shape(&plan)[0], Some((OLD_IMAGE, Some(0))));
-    assert_eq!(seen.newest_migrated(), Some(OLD.parse().unwrap()));
-    seen.jobs = vec![job(&installation, NEW, JobOutcome::Complete)];
+    assert_eq!(observation.newest_migrated(), Some(OLD.parse().unwrap()));
+    observation.jobs = vec![job(&installation, NEW, JobOutcome::Complete)];
     assert_eq!(
-        seen.newest_migrated(),
+        observation.newest_migrated(),
         Some(NEW.parse().unwrap()),
         "so the downgrade is seen"
     );

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::{Plan, Workload},
-    fixtures::{self, database, installation, observation, spec},
+    fixtures::{self, database, installation, spec},
     model::{Code, Component, Diagnosis, Severity},
     observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
     validate::{Installation, MigrationKey},
@@ -65,19 +65,19 @@ pub(super) fn pod(component: &str, version: &str, phase: &str) -> PodSummary {
 
 /// Everything runs a release, and its migration is recorded.
 pub(super) fn runs(installation: &Installation, version: &str) -> Observation {
-    let mut seen = observation();
+    let mut observation = fixtures::empty_observation();
     let with_key = |state: WorkloadState| WorkloadState {
         migration_key: Some(key(installation, version)),
         ..state
     };
-    seen.task_processor = Some(with_key(rolled_out("task-processor", version, 1)));
-    seen.api = Some(with_key(rolled_out("api", version, 2)));
-    seen.frontend = Some(with_key(rolled_out("frontend", version, 1)));
-    seen.pods = vec![
+    observation.task_processor = Some(with_key(rolled_out("task-processor", version, 1)));
+    observation.api = Some(with_key(rolled_out("api", version, 2)));
+    observation.frontend = Some(with_key(rolled_out("frontend", version, 1)));
+    observation.pods = vec![
         pod("api", version, "Running"),
         pod("task-processor", version, "Running"),
     ];
-    seen
+    observation
 }
 
 pub(super) fn recorded(installation: &Installation, version: &str) -> MigrationStatus {

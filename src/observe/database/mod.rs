@@ -125,7 +125,7 @@ impl Databases {
             None => None,
         };
         let queues = Queues { default, separate };
-        let seen = Known {
+        let observation = Known {
             at: Instant::now(),
             good: matches!(
                 database,
@@ -136,7 +136,7 @@ impl Databases {
             queues: queues.clone(),
             history,
         };
-        self.lock().insert(uid.to_owned(), seen);
+        self.lock().insert(uid.to_owned(), observation);
         (database, queues)
     }
 

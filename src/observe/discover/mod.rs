@@ -31,7 +31,7 @@ use super::{
 use crate::{
     api::FlagsmithDeploymentStatus,
     flagsmith::{OLDEST_SUPPORTED, env},
-    validate::{Database, Installation, SecretKey, Selection, Subject, Tool},
+    validate::{Database, Installation, ManagedBy, ObservedInstallation, SecretKey, Selection},
 };
 
 /// What was found of an installation, and what it would be as a specification.
@@ -54,7 +54,7 @@ pub struct Found {
 /// Puts together what an installation is. A release that nothing names is taken for the oldest that the operator
 /// knows, so that no rule about newer releases speaks.
 #[must_use]
-pub fn find(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps) -> Found {
+pub fn find(subject: &ObservedInstallation, selected: &Selected<'_>, config_maps: &ConfigMaps) -> Found {
     let state = |deployment: Option<&_>| deployment.map(|it| WorkloadState::new(it, config_maps));
     let (api, task_processor, frontend) = (
         state(selected.api),
@@ -83,7 +83,7 @@ pub fn find(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps
             replica_urls: Vec::new(),
         };
     }
-    installation.tool = tool(subject, selected);
+    installation.managed_by = tool(subject, selected);
     Found {
         installation,
         release_assumed: named.is_none(),
@@ -96,7 +96,7 @@ pub fn find(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps
 
 /// What was seen of the objects; Secrets and database are looked at elsewhere.
 #[must_use]
-pub fn observation(
+pub fn assemble(
     found: &Found,
     selected: &Selected<'_>,
     objects: &Objects,
@@ -113,15 +113,15 @@ pub fn observation(
         frontend: found.frontend.clone(),
         embedded_database: None,
         jobs: selected.jobs.iter().map(|job| migrators::job(job)).collect(),
-        foreign_migration: None,
+        external_migration: None,
         pods: selected.pods(objects),
-        close_looks: crate::observe::CloseLooks::default(),
+        pod_logs: crate::observe::PodLogFindings::default(),
         secrets: Secrets::unread(),
         database: DatabaseProbe::NotProbed,
         queues: Queues::default(),
         preflight: None,
         backups: Vec::new(),
-        foreign_autoscalers: selected
+        external_autoscalers: selected
             .autoscalers
             .iter()
             .filter_map(|it| select::targets(it))
@@ -142,15 +142,15 @@ pub fn observation(
     }
 }
 
-fn tool(subject: &Subject, selected: &Selected<'_>) -> Tool {
+fn tool(subject: &ObservedInstallation, selected: &Selected<'_>) -> ManagedBy {
     let namespace = subject.identity.namespace.clone();
     match &subject.selection {
-        Selection::Release(release) => Tool::Helm {
+        Selection::Release(release) => ManagedBy::Helm {
             release: release.clone(),
             chart: selected.chart.clone(),
             namespace,
         },
-        Selection::Components { .. } => Tool::Kubectl {
+        Selection::Components { .. } => ManagedBy::Manifests {
             namespace,
             deployments: [selected.api, selected.task_processor, selected.frontend]
                 .map(|deployment| deployment.and_then(|it| it.metadata.name.clone())),

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::Sender, task::AbortHandle};
 
 use super::{
-    super::{news::Urgency, watch::Trigger, workload::sets_replicas},
+    super::{priority::Urgency, watch::Trigger, workload::sets_replicas},
     Objects,
 };
 use crate::{api::FlagsmithDeployment, model::child::Kind, validate::Identity};

@@ -56,15 +56,15 @@ impl Objects {
         );
         let mut not_seen = Vec::new();
         Self {
-            deployments: seen(deployments, "Deployments", &mut not_seen),
-            jobs: seen(jobs, "Jobs", &mut not_seen),
-            pods: seen(pods, "pods", &mut not_seen),
-            services: seen(services, "Services", &mut not_seen),
-            ingresses: seen(ingresses, "Ingresses", &mut not_seen),
-            autoscalers: seen(autoscalers, "HorizontalPodAutoscalers", &mut not_seen),
+            deployments: listed_or_noted(deployments, "Deployments", &mut not_seen),
+            jobs: listed_or_noted(jobs, "Jobs", &mut not_seen),
+            pods: listed_or_noted(pods, "pods", &mut not_seen),
+            services: listed_or_noted(services, "Services", &mut not_seen),
+            ingresses: listed_or_noted(ingresses, "Ingresses", &mut not_seen),
+            autoscalers: listed_or_noted(autoscalers, "HorizontalPodAutoscalers", &mut not_seen),
             routes: routes
                 .transpose()
-                .map(|routes| seen(routes, "HTTPRoutes", &mut not_seen)),
+                .map(|routes| listed_or_noted(routes, "HTTPRoutes", &mut not_seen)),
             not_seen,
         }
     }
@@ -98,7 +98,7 @@ async fn list_routes(
     }
 }
 
-fn seen<T>(listed: Listed<T>, kind: &str, not_seen: &mut Vec<String>) -> Vec<Arc<T>> {
+fn listed_or_noted<T>(listed: Listed<T>, kind: &str, not_seen: &mut Vec<String>) -> Vec<Arc<T>> {
     listed.unwrap_or_else(|error| {
         not_seen.push(format!("{kind} could not be listed: {error}"));
         Vec::new()

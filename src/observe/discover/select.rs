@@ -18,7 +18,7 @@ use super::Objects;
 use crate::{
     model::{Component, child::marks},
     observe::{FrontSeen, PodSummary},
-    validate::{Pick, Selection},
+    validate::{ObjectSelector, Selection},
 };
 
 /// The label that Helm's charts put on every object: name and version of the chart, for example `flagsmith-0.81.0`.
@@ -290,13 +290,16 @@ fn releases(objects: &Objects) -> Vec<String> {
     names
 }
 
-fn pick<'a, T: ResourceExt>(objects: &'a [Arc<T>], pick: Option<&Pick>) -> impl Iterator<Item = &'a T> {
+fn pick<'a, T: ResourceExt>(
+    objects: &'a [Arc<T>],
+    pick: Option<&ObjectSelector>,
+) -> impl Iterator<Item = &'a T> {
     objects
         .iter()
         .map(AsRef::as_ref)
         .filter(move |object| match pick {
-            Some(Pick::Name(name)) => object.name_any() == *name,
-            Some(Pick::Labels(selector)) => selector.matches(object.labels()),
+            Some(ObjectSelector::Name(name)) => object.name_any() == *name,
+            Some(ObjectSelector::Labels(selector)) => selector.matches(object.labels()),
             None => false,
         })
 }

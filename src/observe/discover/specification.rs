@@ -23,7 +23,7 @@ use crate::{
     },
     flagsmith::{Release, env},
     observe::{ConfigMaps, ContainerState},
-    validate::Subject,
+    validate::ObservedInstallation,
 };
 
 /// Gunicorn's own default and Flagsmith's (`GUNICORN_TIMEOUT` of its images).
@@ -51,7 +51,11 @@ pub struct Adoption {
 
 /// Turns what runs into a specification.
 #[must_use]
-pub fn adoption(subject: &Subject, selected: &Selected<'_>, config_maps: &ConfigMaps) -> Adoption {
+pub fn adoption(
+    subject: &ObservedInstallation,
+    selected: &Selected<'_>,
+    config_maps: &ConfigMaps,
+) -> Adoption {
     let api = selected.api.and_then(flagsmith);
     let processor = selected.task_processor.and_then(flagsmith);
     let sources = Sources::new(api, processor, config_maps, subject.database.as_ref());

@@ -8,7 +8,7 @@ use crate::{
     api::ProxySpec,
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed, subject},
     observe::ContainerState,
-    validate::Pick,
+    validate::ObjectSelector,
 };
 
 fn name(state: Option<&WorkloadState>) -> Option<&str> {
@@ -18,7 +18,7 @@ fn name(state: Option<&WorkloadState>) -> Option<&str> {
 #[test]
 fn a_release_with_flagsmith_in_its_name() {
     let objects = objects(CHART_DEFAULT);
-    let (found, seen) = observed("flagsmith", &objects);
+    let (found, observation) = observed("flagsmith", &objects);
     assert_eq!(name(found.api.as_ref()), Some("flagsmith-api"));
     assert_eq!(
         name(found.frontend.as_ref()),
@@ -31,7 +31,7 @@ fn a_release_with_flagsmith_in_its_name() {
     assert!(api.init_containers.iter().any(ContainerState::migrates));
     assert!(api.container().unwrap().environment.lacks("TASK_RUN_METHOD"));
     assert_eq!(
-        seen.exposure,
+        observation.exposure,
         Some(crate::observe::ExposureState::Waiting),
         "its Ingress is found"
     );
@@ -56,7 +56,7 @@ fn its_owner_says_what_stands_in_front() {
         idle_timeout_seconds: Some(1),
         ..ProxySpec::default()
     };
-    let subject = Subject {
+    let subject = ObservedInstallation {
         proxy: Some(stated.clone()),
         ..subject(Selection::Release("flagsmith".to_owned()))
     };
@@ -69,14 +69,14 @@ fn its_owner_says_what_stands_in_front() {
 #[test]
 fn a_release_without_it_with_everything() {
     let objects = objects(CHART_WITH_PROCESSOR);
-    let (found, seen) = observed("acme", &objects);
+    let (found, observation) = observed("acme", &objects);
     assert_eq!(name(found.api.as_ref()), Some("acme-flagsmith-api"));
     assert_eq!(
         name(found.task_processor.as_ref()),
         Some("acme-flagsmith-task-processor")
     );
-    assert_eq!(seen.jobs.len(), 1);
-    assert!(seen.foreign_autoscalers.contains("acme-flagsmith-api"));
+    assert_eq!(observation.jobs.len(), 1);
+    assert!(observation.external_autoscalers.contains("acme-flagsmith-api"));
     assert!(
         found
             .task_processor
@@ -86,8 +86,8 @@ fn a_release_without_it_with_everything() {
             .any(ContainerState::migrates)
     );
     assert_eq!(
-        found.installation.tool,
-        Tool::Helm {
+        found.installation.managed_by,
+        ManagedBy::Helm {
             release: "acme".to_owned(),
             chart: Some("0.81.0".to_owned()),
             namespace: "prod".to_owned(),
@@ -99,9 +99,9 @@ fn a_release_without_it_with_everything() {
 fn several_releases_in_one_namespace_are_told_apart() {
     let mut both = objects(CHART_DEFAULT);
     both.deployments.extend(objects(CHART_WITH_PROCESSOR).deployments);
-    let (found, seen) = observed("acme", &both);
+    let (found, observation) = observed("acme", &both);
     assert_eq!(name(found.frontend.as_ref()), Some("acme-flagsmith"));
-    assert_eq!(seen.releases, ["acme", "flagsmith"]);
+    assert_eq!(observation.releases, ["acme", "flagsmith"]);
     let (found, _) = observed("other", &both);
     assert_eq!(found.api, None);
 }
@@ -109,19 +109,19 @@ fn several_releases_in_one_namespace_are_told_apart() {
 #[test]
 fn objects_of_the_operator_itself_are_no_release() {
     let text = CHART_DEFAULT.replace("managed-by: Helm", "managed-by: flagsmith-operator");
-    let (found, seen) = observed("flagsmith", &objects(&text));
-    assert_eq!((found.api, seen.releases), (None, Vec::new()));
+    let (found, observation) = observed("flagsmith", &objects(&text));
+    assert_eq!((found.api, observation.releases), (None, Vec::new()));
 }
 
 #[rstest]
-#[case(Pick::Name("flagsmith-api".to_owned()))]
-#[case(Pick::Labels([("app.kubernetes.io/component", "api")].into_iter().collect()))]
-fn components_are_found_by_name_or_labels(#[case] api: Pick) {
+#[case(ObjectSelector::Name("flagsmith-api".to_owned()))]
+#[case(ObjectSelector::Labels([("app.kubernetes.io/component", "api")].into_iter().collect()))]
+fn components_are_found_by_name_or_labels(#[case] api: ObjectSelector) {
     let objects = objects(CHART_DEFAULT);
     let subject = subject(Selection::Components {
         api,
         task_processor: None,
-        frontend: Some(Pick::Name("elsewhere".to_owned())),
+        frontend: Some(ObjectSelector::Name("elsewhere".to_owned())),
         migrations: None,
     });
     let found = find(
@@ -134,7 +134,7 @@ fn components_are_found_by_name_or_labels(#[case] api: Pick) {
     assert_eq!(
         found
             .installation
-            .tool
+            .managed_by
             .change(&[crate::validate::Change::Replicas(crate::model::Component::Api, 3)]),
         "kubectl -n prod scale deployment flagsmith-api --replicas=3"
     );
@@ -178,8 +178,8 @@ fn pods_are_given_their_component_by_the_selectors() {
             .pods
             .push(std::sync::Arc::new(serde_json::from_value(pod).unwrap()));
     }
-    let (_, seen) = observed("acme", &objects);
-    let pods: Vec<_> = seen
+    let (_, observation) = observed("acme", &objects);
+    let pods: Vec<_> = observation
         .pods
         .iter()
         .map(|pod| (pod.name.as_str(), pod.component.as_str()))

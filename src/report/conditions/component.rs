@@ -11,15 +11,15 @@ use crate::{
 
 pub(super) fn component(context: Context<'_>, component: Component) -> Verdict {
     let (state, workload) = match component {
-        Component::Api => (&context.seen.api, &context.plan.api),
-        Component::TaskProcessor => (&context.seen.task_processor, &context.plan.task_processor),
+        Component::Api => (&context.observation.api, &context.plan.api),
+        Component::TaskProcessor => (&context.observation.task_processor, &context.plan.task_processor),
         _ if !context.installation.frontend.enabled => {
             return verdict("True", "Disabled", "spec.frontend.enabled is false");
         }
-        _ => (&context.seen.frontend, &context.plan.frontend),
+        _ => (&context.observation.frontend, &context.plan.frontend),
     };
     let Some(state) = state else {
-        if !context.installation.tool.is_resource() {
+        if !context.installation.managed_by.is_operator() {
             return observed::absent(context, component);
         }
         return match (critical(context, component), workload) {
@@ -66,7 +66,7 @@ fn processor(context: Context<'_>, counts: &str) -> Verdict {
     if let Some(diagnosis) = critical(context, Component::TaskProcessor) {
         return of(diagnosis);
     }
-    let queues = &context.seen.queues;
+    let queues = &context.observation.queues;
     match queues.separate.as_ref().unwrap_or(&queues.default) {
         QueueProbe::Seen(queue) => {
             let picked = queue.heartbeat().map_or_else(
@@ -77,7 +77,7 @@ fn processor(context: Context<'_>, counts: &str) -> Verdict {
         }
         QueueProbe::Failed(failure) => blocked(counts, &failure.message),
         QueueProbe::NoTables => verdict("True", "Available", counts),
-        QueueProbe::NotProbed => match &context.seen.database {
+        QueueProbe::NotProbed => match &context.observation.database {
             DatabaseProbe::Failed(failure) => blocked(counts, &failure.message),
             _ => verdict("True", "Available", counts),
         },

@@ -12,12 +12,12 @@ use crate::{
 const VERSION_DIVISOR: i32 = 10_000;
 
 pub(super) fn database(context: Context<'_>) -> Verdict {
-    let seen = context.seen;
+    let observation = context.observation;
     if let Some(diagnosis) = critical(context, Component::Database) {
         return of(diagnosis);
     }
     if matches!(context.installation.database, Database::Embedded { .. })
-        && seen
+        && observation
             .embedded_database
             .as_ref()
             .is_none_or(|database| database.ready <= 0)
@@ -28,8 +28,8 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
             "the embedded PostgreSQL is not ready yet",
         );
     }
-    let used = live::used_by_pods(seen);
-    if seen.secrets.database == SecretState::Unread {
+    let used = live::used_by_pods(observation);
+    if observation.secrets.database == SecretState::Unread {
         return if used {
             verdict(
                 "True",
@@ -44,14 +44,14 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
             )
         };
     }
-    let SecretState::Present(identity) = &seen.secrets.database else {
+    let SecretState::Present(identity) = &observation.secrets.database else {
         return verdict(
             "Unknown",
             "SecretPending",
             "the Secret with DATABASE_URL is being made",
         );
     };
-    match &seen.database {
+    match &observation.database {
         DatabaseProbe::Reachable { version, .. } => verdict(
             "True",
             "Reachable",

@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn migrations(context: Context<'_>) -> Verdict {
-    if !context.installation.tool.is_resource() {
+    if !context.installation.managed_by.is_operator() {
         return observed::migrations(context);
     }
     let release = context.installation.release;
@@ -45,7 +45,7 @@ pub(super) fn migrations(context: Context<'_>) -> Verdict {
             format!(
                 "the migration to {release} waits for another one of the same database: {}",
                 context
-                    .seen
+                    .observation
                     .other_migrator()
                     .as_deref()
                     .unwrap_or("it has just ended"),
@@ -71,7 +71,7 @@ fn running(context: Context<'_>, job: &JobState) -> String {
     if job.operation == MigrationOperation::RollBack {
         return format!("Job {name} is undoing the migrations that are newer than {release}");
     }
-    let progress = migration::progress(context.seen, job);
+    let progress = migration::progress(context.observation, job);
     let mut text = format!(
         "Job {name} is migrating the database to {}",
         job.release.unwrap_or(release)

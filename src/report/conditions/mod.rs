@@ -34,7 +34,7 @@ pub struct Context<'a> {
     /// What is wanted.
     pub installation: &'a Installation,
     /// What was seen.
-    pub seen: &'a Observation,
+    pub observation: &'a Observation,
     /// What was decided.
     pub plan: &'a Plan,
     /// What is wrong.
@@ -81,7 +81,7 @@ pub fn conditions(context: Context<'_>) -> Vec<Condition> {
     let mut all = vec![("Ready", ready)];
     all.extend(components);
     all.extend(abnormal);
-    let previous = &context.seen.previous.conditions;
+    let previous = &context.observation.previous.conditions;
     all.into_iter()
         .map(|(kind, verdict)| {
             condition(
@@ -89,7 +89,7 @@ pub fn conditions(context: Context<'_>) -> Vec<Condition> {
                 verdict,
                 previous,
                 context.installation.identity.generation,
-                context.seen.now,
+                context.observation.now,
             )
         })
         .collect()

@@ -10,7 +10,7 @@ use crate::{
 
 /// The summary: what the spec asks for is there, and nothing critical is known.
 pub(super) fn ready(context: Context<'_>, components: &[(&'static str, Verdict)]) -> Verdict {
-    if !context.installation.tool.is_resource() {
+    if !context.installation.managed_by.is_operator() {
         return observed::ready(context);
     }
     if context.installation.suspended {
@@ -65,10 +65,10 @@ pub(super) fn ready(context: Context<'_>, components: &[(&'static str, Verdict)]
             .is_some_and(|state| state.release == Some(release) && state.rolled_out())
     };
     let waiting: Vec<&str> = [
-        (rolled(&context.seen.task_processor), "task processor"),
-        (rolled(&context.seen.api), "API"),
+        (rolled(&context.observation.task_processor), "task processor"),
+        (rolled(&context.observation.api), "API"),
         (
-            !context.installation.frontend.enabled || rolled(&context.seen.frontend),
+            !context.installation.frontend.enabled || rolled(&context.observation.frontend),
             "frontend",
         ),
     ]

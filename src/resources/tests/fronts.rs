@@ -18,8 +18,8 @@ fn written(exposure: &Value, kind: Kind, path: &str) -> Value {
     let installation = installation(&spec(
         json!({ "requestTimeoutSeconds": 60, "exposure": exposure }),
     ));
-    let seen = migrated(&installation);
-    let children = build(&installation, &decide(&installation, &seen, &[]));
+    let observation = migrated(&installation);
+    let children = build(&installation, &decide(&installation, &observation, &[]));
     let child = children.iter().find(|child| child.kind == kind).unwrap();
     child.body.pointer(path).cloned().unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{before_an_upgrade, plan};
 use crate::{
-    fixtures::{installation, observation, spec},
+    fixtures::{empty_observation, installation, spec},
     flagsmith::failures,
     model::{Code, child::Kind},
     observe::{Observation, Preflight},
@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// The Job that is made for a fresh installation of this specification.
-fn job(changes: Value, seen: &Observation) -> Value {
+fn job(changes: Value, observation: &Observation) -> Value {
     let installation = installation(&spec(changes));
-    let children = build(&installation, &plan(&installation, seen));
+    let children = build(&installation, &plan(&installation, observation));
     let job = children.into_iter().find(|child| child.kind == Kind::Job);
     job.unwrap().body
 }
@@ -51,7 +51,7 @@ fn url(name: &str) -> Value {
     "sh -c flagsmith waitfordb && flagsmith migrate --database default && flagsmith migrate --database analytics && { [ -z \"$CLICKHOUSE_URL$CLICKHOUSE_HOST\" ] || flagsmith migrate --database clickhouse; } && flagsmith migrate task_processor --database task_processor && flagsmith createcachetable"
 )]
 fn runs(#[case] changes: Value, #[case] expected: &str) {
-    let job = job(changes, &observation());
+    let job = job(changes, &empty_observation());
     let words: Vec<_> = container(&job)["args"]
         .as_array()
         .unwrap()
@@ -72,9 +72,11 @@ fn a_pooler_that_refuses_options_gets_none() {
             connections_allowed: 97,
             ..Preflight::default()
         })),
-        ..observation()
+        ..empty_observation()
     };
-    let with = |seen: &Observation, changes| variable(&job(changes, seen), "PGOPTIONS").map(str::to_owned);
+    let with = |observation: &Observation, changes| {
+        variable(&job(changes, observation), "PGOPTIONS").map(str::to_owned)
+    };
     assert_eq!(
         with(&preflight(true), json!({})).as_deref(),
         Some("-c lock_timeout=30s")
@@ -82,7 +84,7 @@ fn a_pooler_that_refuses_options_gets_none() {
     assert_eq!(with(&preflight(false), json!({})), None);
     let off = json!({ "migrations": { "lockTimeoutSeconds": 0 } });
     assert_eq!(with(&preflight(true), off), None);
-    let named = job(json!({}), &observation());
+    let named = job(json!({}), &empty_observation());
     assert_eq!(
         variable(&named, "PGAPPNAME"),
         named.pointer("/metadata/name").unwrap().as_str()
@@ -91,7 +93,7 @@ fn a_pooler_that_refuses_options_gets_none() {
 
 #[test]
 fn what_the_database_was_like_is_written_on_the_job() {
-    let mut seen = before_an_upgrade();
+    let mut observation = before_an_upgrade();
     let mut preflight = Preflight {
         complete: true,
         takes_options: true,
@@ -99,8 +101,8 @@ fn what_the_database_was_like_is_written_on_the_job() {
     };
     preflight.history.count = 42;
     preflight.history.last_applied = Some(1_764_000_000_123_456);
-    seen.preflight = Some(Ok(preflight));
-    let job = job(json!({}), &seen);
+    observation.preflight = Some(Ok(preflight));
+    let job = job(json!({}), &observation);
     let annotations = job.pointer("/metadata/annotations").unwrap();
     assert_eq!(annotations["operator.flagsmith.com/migrated-from"], "2.250.0");
     assert_eq!(annotations["operator.flagsmith.com/migrations-before"], "42");
@@ -198,7 +200,7 @@ fn what_passes_by_itself_agrees_with_the_diagnosis() {
         Code::MigrationDeadlock,
     ];
     let table = include_str!("../../../tests/fixtures/expected.tsv");
-    let mut seen = 0;
+    let mut observation = 0;
     let mut wrong = Vec::new();
     for line in table.lines().filter(|line| !line.starts_with('#')) {
         let columns: Vec<_> = line.split('\t').collect();
@@ -222,11 +224,11 @@ fn what_passes_by_itself_agrees_with_the_diagnosis() {
             .status()
             .unwrap()
             .success();
-        seen += 1;
+        observation += 1;
         if found != expected {
             wrong.push(format!("{name} ({cause}): tried again: {found}"));
         }
     }
-    assert!(seen > 40, "{seen} logs");
+    assert!(observation > 40, "{observation} logs");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -23,19 +23,19 @@ const OLD: &str = "2.250.0";
 
 /// An installation whose migration is recorded.
 fn migrated(installation: &Installation) -> Observation {
-    let mut seen = fixtures::observation();
-    seen.previous.migration = Some(MigrationStatus {
+    let mut observation = fixtures::empty_observation();
+    observation.previous.migration = Some(MigrationStatus {
         key: Some(key(installation)),
         version: installation.release.to_string(),
         result: MigrationResult::Applied,
         ..MigrationStatus::default()
     });
-    seen
+    observation
 }
 
 /// An installation that runs [`OLD`] and whose task processor has stopped.
 fn before_an_upgrade() -> Observation {
-    let mut seen = fixtures::observation();
+    let mut observation = fixtures::empty_observation();
     let deployment = |component: &str, repository: &str, desired| WorkloadState {
         name: format!("flagsmith-{component}"),
         release: OLD.parse().ok(),
@@ -47,24 +47,24 @@ fn before_an_upgrade() -> Observation {
         observed: true,
         ..WorkloadState::default()
     };
-    seen.api = Some(deployment("api", "api", 2));
-    seen.task_processor = Some(deployment("task-processor", "api", 0));
-    seen.frontend = Some(deployment("frontend", "frontend", 1));
-    seen
+    observation.api = Some(deployment("api", "api", 2));
+    observation.task_processor = Some(deployment("task-processor", "api", 0));
+    observation.frontend = Some(deployment("frontend", "frontend", 1));
+    observation
 }
 
 fn key(installation: &Installation) -> String {
     MigrationKey::migrate(installation, installation.release, &fixtures::database()).to_string()
 }
 
-fn plan(installation: &Installation, seen: &Observation) -> Plan {
-    decide(installation, seen, &[])
+fn plan(installation: &Installation, observation: &Observation) -> Plan {
+    decide(installation, observation, &[])
 }
 
 /// Everything of an installation: what runs after the migration, and the Job of it.
 fn everything(installation: &Installation) -> Vec<Child> {
     let mut plan = plan(installation, &migrated(installation));
-    plan.migrate = self::plan(installation, &fixtures::observation()).migrate;
+    plan.migrate = self::plan(installation, &fixtures::empty_observation()).migrate;
     assert!(plan.migrate.is_some());
     build(installation, &plan)
 }
@@ -179,8 +179,8 @@ fn embedded() -> Value {
 }
 
 /// Without an answer of the database nothing is known of its migration.
-fn unknown_database(mut seen: Observation) -> Observation {
-    seen.secrets.database = SecretState::Missing;
-    seen.secrets.migration_database = SecretState::Missing;
-    seen
+fn unknown_database(mut observation: Observation) -> Observation {
+    observation.secrets.database = SecretState::Missing;
+    observation.secrets.migration_database = SecretState::Missing;
+    observation
 }

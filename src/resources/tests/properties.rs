@@ -13,7 +13,7 @@ use crate::{
     fixtures::{resource, spec},
     flagsmith::env,
     model::child::{Child, Kind},
-    validate::{Installation, Wanted, validate},
+    validate::{DesiredState, Installation, validate},
 };
 
 /// The value of every environment variable that comes from the user.
@@ -410,7 +410,7 @@ proptest! {
     fn what_validate_accepts_builds(spec in specification(), name in "[a-z]([-a-z0-9]{0,38}[a-z0-9])?") {
         let mut resource = resource(&spec);
         resource.metadata.name = Some(name.clone());
-        let Some(installation) = validate(&resource).ok().and_then(Wanted::managed) else {
+        let Some(installation) = validate(&resource).ok().and_then(DesiredState::managed) else {
             return Err(TestCaseError::reject("refused"));
         };
         let children = everything(&installation);

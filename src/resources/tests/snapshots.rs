@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{before_an_upgrade, embedded, everything, full, plan, unknown_database};
 use crate::{
-    fixtures::{installation, minimal, observation},
+    fixtures::{empty_observation, installation, minimal},
     model::child::Child,
     resources::build,
 };
@@ -68,7 +68,7 @@ fn nothing_runs_before_the_database_is_known() {
     let installation = installation(&embedded());
     let children = build(
         &installation,
-        &plan(&installation, &unknown_database(observation())),
+        &plan(&installation, &unknown_database(empty_observation())),
     );
     let names: Vec<_> = children
         .iter()
@@ -89,9 +89,9 @@ fn nothing_runs_before_the_database_is_known() {
 #[test]
 fn without_the_gateway_api_there_is_no_route() {
     let installation = installation(&embedded());
-    let mut seen = observation();
-    seen.http_route_api = false;
-    let children = build(&installation, &plan(&installation, &seen));
+    let mut observation = empty_observation();
+    observation.http_route_api = false;
+    let children = build(&installation, &plan(&installation, &observation));
     assert!(children.iter().all(|child| child.kind.as_str() != "HTTPRoute"));
 }
 

@@ -72,7 +72,7 @@ pub enum Decision {
 
 /// What was last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Sighting {
+struct ObservedLease {
     stored: Option<Stored>,
     /// When the lease may be taken, by the local clock.
     free_at: Instant,
@@ -82,7 +82,7 @@ struct Sighting {
 #[derive(Debug)]
 pub struct Candidate {
     identity: String,
-    sighting: Option<Sighting>,
+    sighting: Option<ObservedLease>,
     /// Until when this replica leads, unless it renews.
     leads_until: Option<Instant>,
 }
@@ -116,7 +116,7 @@ impl Candidate {
             (Some(before), _) if before.stored == stored => before.free_at,
             // Deleted while somebody held it: that holder leads on until its next renewal fails.
             (
-                Some(Sighting {
+                Some(ObservedLease {
                     stored: Some(before), ..
                 }),
                 None,
@@ -124,7 +124,7 @@ impl Candidate {
             (_, None) => now,
             (_, Some(stored)) => now + stored.blocks_for(),
         };
-        self.sighting = Some(Sighting { stored, free_at });
+        self.sighting = Some(ObservedLease { stored, free_at });
     }
 
     /// Takes note that the server accepted this replica's write, which was sent at `sent`.

@@ -47,7 +47,7 @@ fn text_names_the_span_and_the_fields() {
     assert_eq!(
         lines,
         [
-            "INFO pass{deployment=\"one\"}: flagsmith_operator::telemetry::tests: wrote count=3",
+            "INFO pass{deployment=\"one\"}: flagsmith_operator::runtime::telemetry::tests: wrote count=3",
             "WARN hyper: trouble"
         ]
     );

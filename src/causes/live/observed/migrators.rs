@@ -11,25 +11,25 @@ use crate::{
 /// Runs that are shown as evidence.
 const SHOWN: usize = 4;
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
-    let mut found = pods::check(installation, seen, "migrations", Component::Migrations);
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
+    let mut found = pods::check(installation, observation, "migrations", Component::Migrations);
     found.retain(|diagnosis| diagnosis.code != Code::CrashLooping);
-    found.extend(failed(installation, seen));
-    found.extend(race(installation, seen).or_else(|| risk(installation, seen)));
-    found.extend(beside(installation, seen));
+    found.extend(failed(installation, observation));
+    found.extend(race(installation, observation).or_else(|| risk(installation, observation)));
+    found.extend(beside(installation, observation));
     found
 }
 
 /// What the losers of a race have logged: their "already exists" is the race's evidence, and no broken schema.
-pub(super) fn absorb(seen: &Observation, found: &mut Vec<Diagnosis>) {
-    let (lost, _) = racers(seen);
+pub(super) fn absorb(observation: &Observation, found: &mut Vec<Diagnosis>) {
+    let (lost, _) = racers(observation);
     let conflict = |reading: &&LogReading| {
         reading
             .found
             .iter()
             .any(|it| it.diagnosis.code == Code::MigrationSchemaConflict)
     };
-    let mut conflicts = seen.close_looks.logs.iter().filter(conflict).peekable();
+    let mut conflicts = observation.pod_logs.logs.iter().filter(conflict).peekable();
     let of_loser = |reading: &LogReading| lost.iter().any(|run| run.pod == reading.pod);
     if conflicts.peek().is_none() || !conflicts.all(of_loser) {
         return;
@@ -44,8 +44,8 @@ pub(super) fn absorb(seen: &Observation, found: &mut Vec<Diagnosis>) {
 }
 
 /// Some that failed while another one, which ran at the same time, succeeded: a database that was away fails all.
-fn racers(seen: &Observation) -> (Vec<&MigratorRun>, Vec<&MigratorRun>) {
-    let runs = &seen.migrators;
+fn racers(observation: &Observation) -> (Vec<&MigratorRun>, Vec<&MigratorRun>) {
+    let runs = &observation.migrators;
     let rivals = |run: &MigratorRun, wanted: fn(i32) -> bool| {
         runs.iter()
             .any(|other| other.pod != run.pod && other.exit_code.is_some_and(wanted) && overlap(run, other))
@@ -61,8 +61,8 @@ fn racers(seen: &Observation) -> (Vec<&MigratorRun>, Vec<&MigratorRun>) {
         .partition(|run| run.exit_code != Some(0))
 }
 
-fn race(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let (lost, won) = racers(seen);
+fn race(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let (lost, won) = racers(observation);
     if lost.is_empty() {
         return None;
     }
@@ -80,7 +80,7 @@ fn race(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
             .take(SHOWN)
             .map(ToString::to_string)
             .collect(),
-        remedy(installation, seen),
+        remedy(installation, observation),
     ))
 }
 
@@ -92,9 +92,9 @@ fn overlap(a: &MigratorRun, b: &MigratorRun) -> bool {
 }
 
 /// Several that may run at once the next time.
-fn risk(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let api = seen.api.as_ref().filter(|api| migrates(api))?;
-    let autoscaled = seen.foreign_autoscalers.contains(&api.name);
+fn risk(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let api = observation.api.as_ref().filter(|api| migrates(api))?;
+    let autoscaled = observation.external_autoscalers.contains(&api.name);
     if api.desired < 2 && !autoscaled {
         return None;
     }
@@ -121,7 +121,7 @@ fn risk(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
             container.map_or("", |it| &it.name),
             container.map_or(&[][..], |it| &it.command),
         )],
-        remedy(installation, seen),
+        remedy(installation, observation),
     ))
 }
 
@@ -134,22 +134,28 @@ fn migrates(state: &WorkloadState) -> bool {
 }
 
 /// One migrator alone: a Job before the pods, and a task processor that only works.
-fn remedy(installation: &Installation, seen: &Observation) -> String {
+fn remedy(installation: &Installation, observation: &Observation) -> String {
     const WORK: &[&str] = &["start", "task-processor"];
     let mut changes = Vec::new();
-    if seen.api.as_ref().is_some_and(migrates) {
+    if observation.api.as_ref().is_some_and(migrates) {
         changes.push(Change::MigrateInJob);
     }
-    if seen.task_processor.as_ref().is_some_and(migrates) {
+    if observation.task_processor.as_ref().is_some_and(migrates) {
         changes.push(Change::Start(Component::TaskProcessor, WORK));
     }
-    format!("Let one Job migrate: {}", installation.tool.change(&changes))
+    format!(
+        "Let one Job migrate: {}",
+        installation.managed_by.change(&changes)
+    )
 }
 
 /// A Job that migrates while pods of the same release start.
-fn beside(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let job = seen.jobs.iter().find(|job| job.outcome == JobOutcome::Active)?;
-    let api = seen.api.as_ref()?;
+fn beside(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let job = observation
+        .jobs
+        .iter()
+        .find(|job| job.outcome == JobOutcome::Active)?;
+    let api = observation.api.as_ref()?;
     let namespace = &installation.identity.namespace;
     (!api.rolled_out() && job.release == api.release).then(|| {
         diagnosis(
@@ -167,8 +173,8 @@ fn beside(installation: &Installation, seen: &Observation) -> Option<Diagnosis> 
 }
 
 /// The last Job has failed.
-fn failed(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let last: &JobState = seen
+fn failed(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let last: &JobState = observation
         .jobs
         .iter()
         .max_by_key(|job| (job.started, job.name.clone()))?;
@@ -176,13 +182,13 @@ fn failed(installation: &Installation, seen: &Observation) -> Option<Diagnosis> 
         return None;
     };
     let namespace = &installation.identity.namespace;
-    let serves = seen
+    let serves = observation
         .api
         .as_ref()
         .is_some_and(|api| api.rolled_out() && api.ready > 0);
     let evidence = [format!("Job {}: {reason}: {message}", last.name)]
         .into_iter()
-        .chain(pods::last_words(seen, "migrations"))
+        .chain(pods::last_words(observation, "migrations"))
         .collect();
     Some(diagnosis(
         Code::MigrationFailed,

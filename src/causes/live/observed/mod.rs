@@ -17,17 +17,17 @@ use crate::{observe::Observation, validate::Installation};
 pub use presence::unseen;
 
 /// Adds to what the rules for every installation have found.
-pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut Vec<Diagnosis>) {
-    pooler::check(installation, seen, found);
-    found.extend(presence::check(installation, seen));
-    found.extend(presence::release(installation, seen));
-    found.extend(settings::check(installation, seen));
-    processor::check(installation, seen, found);
-    found.extend(migrators::check(installation, seen));
-    found.extend(replicas::check(installation, seen));
+pub(super) fn check(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
+    pooler::check(installation, observation, found);
+    found.extend(presence::check(installation, observation));
+    found.extend(presence::release(installation, observation));
+    found.extend(settings::check(installation, observation));
+    processor::check(installation, observation, found);
+    found.extend(migrators::check(installation, observation));
+    found.extend(replicas::check(installation, observation));
 }
 
 /// Once the logs have been heard: what they say of a race belongs to the race.
-pub(super) fn with_logs(seen: &Observation, found: &mut Vec<Diagnosis>) {
-    migrators::absorb(seen, found);
+pub(super) fn with_logs(observation: &Observation, found: &mut Vec<Diagnosis>) {
+    migrators::absorb(observation, found);
 }

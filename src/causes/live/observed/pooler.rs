@@ -12,8 +12,8 @@ const SUFFIX: &str = "-pgbouncer";
 
 /// A name that no Service has, while the chart's PgBouncer has another one: certain without asking any DNS server,
 /// and more to the point than that the name has no address.
-pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut Vec<Diagnosis>) {
-    let SecretState::Present(database) = &seen.secrets.database else {
+pub(super) fn check(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
+    let SecretState::Present(database) = &observation.secrets.database else {
         return;
     };
     let Some(host) = database
@@ -24,10 +24,10 @@ pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut
     else {
         return;
     };
-    if seen.services.iter().any(|name| name == host) {
+    if observation.services.iter().any(|name| name == host) {
         return;
     }
-    let Some(service) = seen.services.iter().find(|name| name.ends_with(SUFFIX)) else {
+    let Some(service) = observation.services.iter().find(|name| name.ends_with(SUFFIX)) else {
         return;
     };
     let namespace = &installation.identity.namespace;

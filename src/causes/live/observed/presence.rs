@@ -3,16 +3,16 @@
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
     observe::Observation,
-    validate::{Installation, Tool},
+    validate::{Installation, ManagedBy},
 };
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    if seen.api.is_some() {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    if observation.api.is_some() {
         return None;
     }
     let namespace = &installation.identity.namespace;
-    let (message, remedy) = match &installation.tool {
-        Tool::Helm { release, .. } => (
+    let (message, remedy) = match &installation.managed_by {
+        ManagedBy::Helm { release, .. } => (
             format!("No API of a Helm release {release} of the official chart is in namespace {namespace}."),
             format!(
                 "See which releases there are: helm list -n {namespace}; then name one in spec.observe.release, or the Deployments in spec.observe.components if another chart made them."
@@ -27,12 +27,12 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
             ),
         ),
     };
-    let evidence = if seen.releases.is_empty() {
+    let evidence = if observation.releases.is_empty() {
         format!("no Deployment in namespace {namespace} has the labels of the official chart")
     } else {
         format!(
             "releases of the official chart in namespace {namespace}: {}",
-            seen.releases.join(", ")
+            observation.releases.join(", ")
         )
     };
     Some(diagnosis(
@@ -46,8 +46,8 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
 }
 
 /// An image whose tag is no release, or that is named by a digest: what is known of single releases is not used then.
-pub(super) fn release(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let api = seen.api.as_ref().filter(|_| seen.release_assumed)?;
+pub(super) fn release(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let api = observation.api.as_ref().filter(|_| observation.release_assumed)?;
     let identity = &installation.identity;
     // A release of the chart that the command line looks at has no resource.
     let told = if identity.uid.is_empty() {

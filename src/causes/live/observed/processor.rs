@@ -4,7 +4,7 @@ use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
     flagsmith::{self, env},
     observe::{ContainerState, Observation, WorkloadState},
-    validate::{Change, Installation, Tool},
+    validate::{Change, Installation, ManagedBy},
 };
 
 /// What starts a task processor that neither migrates nor, in any release since 2.170.0, fails to work.
@@ -20,10 +20,10 @@ const FOLLOWS: &[Code] = &[
     Code::TasksStuckLocked,
 ];
 
-pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut Vec<Diagnosis>) {
-    let Some(api) = &seen.api else { return };
+pub(super) fn check(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
+    let Some(api) = &observation.api else { return };
     let Some(container) = api.container() else { return };
-    let Some(processor) = &seen.task_processor else {
+    let Some(processor) = &observation.task_processor else {
         found.extend(absent(installation, api, container));
         return;
     };
@@ -33,7 +33,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation, found: &mut
         cause.evidence.extend(follows.flat_map(|it| it.evidence));
         found.insert(0, cause);
     }
-    let both_ran = !starting(seen);
+    let both_ran = !starting(observation);
     if both_ran {
         found.extend(skew(installation, api, processor));
     }
@@ -61,19 +61,19 @@ fn described(method: &str) -> String {
 
 fn absent(installation: &Installation, api: &WorkloadState, container: &ContainerState) -> Option<Diagnosis> {
     let method = method(container)?;
-    let tool = &installation.tool;
-    let seen = format!("Deployment {}: {}", api.name, described(method));
+    let tool = &installation.managed_by;
+    let observation = format!("Deployment {}: {}", api.name, described(method));
     if method != env::QUEUED {
         return Some(diagnosis(
             Code::TaskRunMethodUnset,
             Severity::Info,
             Component::TaskProcessor,
             "The API runs its tasks (webhooks, audit log, scheduled changes) in threads of its own: they are lost when a pod stops, and scheduled ones are dropped.".to_owned(),
-            vec![seen, "there is no task processor".to_owned()],
+            vec![observation, "there is no task processor".to_owned()],
             tool.change(&[Change::EnableTaskProcessor]),
         ));
     }
-    let named = matches!(tool, Tool::Helm { .. });
+    let named = matches!(tool, ManagedBy::Helm { .. });
     let hint = if named {
         String::new()
     } else {
@@ -85,7 +85,7 @@ fn absent(installation: &Installation, api: &WorkloadState, container: &Containe
         if named { Severity::Critical } else { Severity::Warning },
         Component::TaskProcessor,
         "The API queues its tasks and no task processor takes them: webhooks, audit log and scheduled changes wait for ever.".to_owned(),
-        vec![seen, "no Deployment of a task processor belongs to this installation".to_owned()],
+        vec![observation, "no Deployment of a task processor belongs to this installation".to_owned()],
         format!("{hint}{}", tool.change(&[Change::EnableTaskProcessor])),
     ))
 }
@@ -99,7 +99,7 @@ fn broken(installation: &Installation, state: &WorkloadState, runs: &ContainerSt
         return None;
     }
     let fixed = flagsmith::VERB_RUNS_NO_TASK.end.to_string();
-    let tool = &installation.tool;
+    let tool = &installation.managed_by;
     Some(diagnosis(
         Code::TaskProcessorReleaseBroken,
         Severity::Critical,
@@ -128,9 +128,9 @@ fn broken(installation: &Installation, state: &WorkloadState, runs: &ContainerSt
 
 /// Whether a pod of the two has never run: whether its release even has an image is not known yet, and which release
 /// both should have neither.
-fn starting(seen: &Observation) -> bool {
+fn starting(observation: &Observation) -> bool {
     let both = [Component::Api.as_str(), Component::TaskProcessor.as_str()];
-    seen.pods.iter().any(|pod| {
+    observation.pods.iter().any(|pod| {
         both.contains(&pod.component.as_str())
             && !pod.terminating
             && pod.started.is_none()
@@ -156,7 +156,7 @@ fn skew(installation: &Installation, api: &WorkloadState, processor: &WorkloadSt
             "a task that only the newer API knows leaves up to ten tasks locked for ever",
         )
     };
-    let chart = matches!(installation.tool, Tool::Helm { .. });
+    let chart = matches!(installation.managed_by, ManagedBy::Helm { .. });
     let cause = if chart {
         " The chart's taskProcessor.image.tag does not follow api.image.tag."
     } else {
@@ -171,7 +171,7 @@ fn skew(installation: &Installation, api: &WorkloadState, processor: &WorkloadSt
             format!("Deployment {}: image tag {of_api}", api.name),
             format!("Deployment {}: image tag {of_processor}", processor.name),
         ],
-        installation.tool.change(&[Change::Tag(behind, &newest)]),
+        installation.managed_by.change(&[Change::Tag(behind, &newest)]),
     ))
 }
 
@@ -185,8 +185,8 @@ fn idle(
     if processor.desired == 0 {
         return None;
     }
-    let change = match &installation.tool {
-        Tool::Helm { .. } => Change::EnableTaskProcessor,
+    let change = match &installation.managed_by {
+        ManagedBy::Helm { .. } => Change::EnableTaskProcessor,
         _ => Change::Env(Component::Api, env::TASK_RUN_METHOD, env::QUEUED),
     };
     Some(diagnosis(
@@ -198,7 +198,7 @@ fn idle(
             format!("Deployment {}: {}", api.name, described(method)),
             format!("Deployment {}: {} of {} pods ready", processor.name, processor.ready, processor.desired),
         ],
-        installation.tool.change(&[change]),
+        installation.managed_by.change(&[change]),
     ))
 }
 
@@ -235,7 +235,7 @@ fn migrates(
             processor.name, runs.command, processor.desired
         )],
         installation
-            .tool
+            .managed_by
             .change(&[Change::Start(Component::TaskProcessor, WORK)]),
     ))
 }

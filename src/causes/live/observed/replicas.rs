@@ -6,16 +6,16 @@ use crate::{
     validate::{Change, Installation},
 };
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     [
-        (Component::Api, &seen.api),
-        (Component::TaskProcessor, &seen.task_processor),
-        (Component::Frontend, &seen.frontend),
+        (Component::Api, &observation.api),
+        (Component::TaskProcessor, &observation.task_processor),
+        (Component::Frontend, &observation.frontend),
     ]
     .into_iter()
     .filter_map(|(component, state)| Some((component, state.as_ref()?)))
     .flat_map(|(component, state)| {
-        let contested = contested(installation, seen, component, state);
+        let contested = contested(installation, observation, component, state);
         contested
             .into_iter()
             .chain(none_wanted(installation, component, state))
@@ -26,11 +26,11 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
 /// An autoscaler, and a manifest that sets the number too.
 fn contested(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     component: Component,
     state: &WorkloadState,
 ) -> Option<Diagnosis> {
-    if !seen.foreign_autoscalers.contains(&state.name) || state.replicas_set_by.is_empty() {
+    if !observation.external_autoscalers.contains(&state.name) || state.replicas_set_by.is_empty() {
         return None;
     }
     // One pod is also what the API server makes of a manifest without a number, in the name of who applied it.
@@ -58,7 +58,9 @@ fn contested(
                 state.replicas_set_by.join(", ")
             ),
         ],
-        installation.tool.change(&[Change::LeaveReplicas(component)]),
+        installation
+            .managed_by
+            .change(&[Change::LeaveReplicas(component)]),
     ))
 }
 
@@ -87,7 +89,7 @@ fn none_wanted(
         vec![format!("Deployment {}: spec.replicas is 0", state.name)],
         format!(
             "{}; or, if it is intended: kubectl -n {namespace} annotate deployment {} {}=intended",
-            installation.tool.change(&[Change::Replicas(component, 1)]),
+            installation.managed_by.change(&[Change::Replicas(component, 1)]),
             state.name,
             crate::validate::SCALED_TO_ZERO_ANNOTATION,
         ),

@@ -7,12 +7,14 @@ use crate::{
     validate::{Change, Installation},
 };
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
-    let Some(api) = &seen.api else { return Vec::new() };
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
+    let Some(api) = &observation.api else {
+        return Vec::new();
+    };
     let Some(container) = api.container() else {
         return Vec::new();
     };
-    secret_key(installation, seen, api, container)
+    secret_key(installation, observation, api, container)
         .into_iter()
         .chain(allowed_hosts(installation, api, container))
         .collect()
@@ -20,7 +22,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
 
 fn secret_key(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     api: &WorkloadState,
     container: &ContainerState,
 ) -> Option<Diagnosis> {
@@ -28,7 +30,9 @@ fn secret_key(
         return None;
     }
     let namespace = &installation.identity.namespace;
-    let deployments = [Some(api), seen.task_processor.as_ref()].into_iter().flatten();
+    let deployments = [Some(api), observation.task_processor.as_ref()]
+        .into_iter()
+        .flatten();
     let set: Vec<String> = deployments
         .map(|it| {
             format!(
@@ -106,7 +110,7 @@ fn allowed_hosts(
             ),
         ],
         installation
-            .tool
+            .managed_by
             .change(&[Change::Env(Component::Api, env::DJANGO_ALLOWED_HOSTS, "*")]),
     ))
 }

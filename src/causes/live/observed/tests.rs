@@ -19,8 +19,8 @@ use crate::{
 
 /// What is wrong with a manifest of the official chart.
 fn of(release: &str, manifest: &str) -> Vec<Diagnosis> {
-    let (found, seen) = observed(release, &objects(manifest));
-    diagnose(&found.installation, &seen)
+    let (found, observation) = observed(release, &objects(manifest));
+    diagnose(&found.installation, &observation)
 }
 
 fn first(found: &[Diagnosis], code: Code) -> &Diagnosis {
@@ -51,8 +51,8 @@ fn migrated(runs: &[(i64, i64, i32)]) -> (Installation, Observation) {
         });
         objects.pods.push(Arc::new(serde_json::from_value(pod).unwrap()));
     }
-    let (found, seen) = observed("flagsmith", &objects);
-    (found.installation, seen)
+    let (found, observation) = observed("flagsmith", &objects);
+    (found.installation, observation)
 }
 
 #[rstest]
@@ -88,8 +88,8 @@ fn several_pods_that_migrate_are_a_risk_and_a_single_one_is_none() {
 
 #[test]
 fn a_race_has_a_loser_and_a_winner_at_the_same_time() {
-    let (installation, seen) = migrated(&[(4, 19, 0), (4, 11, 1), (30, 41, 0)]);
-    let found = diagnose(&installation, &seen);
+    let (installation, observation) = migrated(&[(4, 19, 0), (4, 11, 1), (30, 41, 0)]);
+    let found = diagnose(&installation, &observation);
     let race = first(&found, Code::MigrationConcurrent);
     assert_eq!(race.severity, Severity::Warning);
     assert!(race.message.contains("1 failed while 1 succeeded"), "{race:?}");
@@ -126,9 +126,9 @@ fn said(pod: &str) -> LogReading {
 
 #[test]
 fn what_the_loser_of_a_race_has_logged_belongs_to_the_race() {
-    let (installation, mut seen) = migrated(&[(4, 19, 0), (4, 11, 1)]);
-    seen.close_looks.logs.push(said("flagsmith-api-1"));
-    let found = diagnose(&installation, &seen);
+    let (installation, mut observation) = migrated(&[(4, 19, 0), (4, 11, 1)]);
+    observation.pod_logs.logs.push(said("flagsmith-api-1"));
+    let found = diagnose(&installation, &observation);
     lacks(&found, Code::MigrationSchemaConflict);
     let race = first(&found, Code::MigrationConcurrent);
     assert_eq!(race.severity, Severity::Warning);
@@ -140,9 +140,12 @@ fn what_the_loser_of_a_race_has_logged_belongs_to_the_race() {
 
 #[test]
 fn what_nobody_has_raced_for_is_a_conflict() {
-    let (installation, mut seen) = migrated(&[(4, 11, 1), (12, 19, 0)]);
-    seen.close_looks.logs.push(said("flagsmith-api-0"));
-    first(&diagnose(&installation, &seen), Code::MigrationSchemaConflict);
+    let (installation, mut observation) = migrated(&[(4, 11, 1), (12, 19, 0)]);
+    observation.pod_logs.logs.push(said("flagsmith-api-0"));
+    first(
+        &diagnose(&installation, &observation),
+        Code::MigrationSchemaConflict,
+    );
 }
 
 #[test]
@@ -165,8 +168,8 @@ fn a_release_that_nothing_names_is_said_to_be_assumed() {
 #[case::the_database_was_away(&[(4, 11, 1), (5, 12, 1), (6, 13, 1)])]
 #[case::all_went_well(&[(4, 11, 0), (5, 12, 0)])]
 fn no_race(#[case] runs: &[(i64, i64, i32)]) {
-    let (installation, seen) = migrated(runs);
-    let found = diagnose(&installation, &seen);
+    let (installation, observation) = migrated(runs);
+    let found = diagnose(&installation, &observation);
     assert_eq!(
         first(&found, Code::MigrationConcurrent).severity,
         Severity::Info,
@@ -204,8 +207,8 @@ fn an_autoscaler_and_a_manifest_that_both_set_replicas() {
 }
 
 fn diagnosed(release: &str, objects: &crate::observe::discover::Objects) -> Vec<Diagnosis> {
-    let (found, seen) = observed(release, objects);
-    diagnose(&found.installation, &seen)
+    let (found, observation) = observed(release, objects);
+    diagnose(&found.installation, &observation)
 }
 
 #[test]
@@ -266,21 +269,24 @@ fn allowed_hosts_against_probes(#[case] hosts: &str, #[case] ready: i32, #[case]
 
 #[test]
 fn a_pgbouncer_that_is_called_otherwise() {
-    let (found, mut seen) = observed("acme", &objects(CHART_WITH_PROCESSOR));
-    seen.services.push("acme-flagsmith-pgbouncer".to_owned());
-    seen.secrets.database = SecretState::Present(DatabaseIdentity {
+    let (found, mut observation) = observed("acme", &objects(CHART_WITH_PROCESSOR));
+    observation.services.push("acme-flagsmith-pgbouncer".to_owned());
+    observation.secrets.database = SecretState::Present(DatabaseIdentity {
         host: "acme-pgbouncer".to_owned(),
         port: 5432,
         name: "flagsmith".to_owned(),
     });
-    seen.database = DatabaseProbe::Failed(ProbeFailure {
+    observation.database = DatabaseProbe::Failed(ProbeFailure {
         kind: ProbeFailureKind::HostNotFound,
         message: "failed to lookup address information".to_owned(),
     });
-    let wrong = diagnose(&found.installation, &seen);
-    seen.services.push("acme-pgbouncer".to_owned());
-    seen.database = DatabaseProbe::NotProbed;
-    lacks(&diagnose(&found.installation, &seen), Code::DatabaseHostNotFound);
+    let wrong = diagnose(&found.installation, &observation);
+    observation.services.push("acme-pgbouncer".to_owned());
+    observation.database = DatabaseProbe::NotProbed;
+    lacks(
+        &diagnose(&found.installation, &observation),
+        Code::DatabaseHostNotFound,
+    );
     let found = wrong;
     assert_eq!(
         first(&found, Code::DatabaseHostNotFound).remedy,
@@ -342,16 +348,22 @@ fn components_of_different_releases(#[case] older: &str, #[case] release: &str, 
 
 #[test]
 fn releases_are_compared_once_both_have_run() {
-    let (found, mut seen) = observed("acme", &objects(&tagged("task-processor", "2.999.0")));
+    let (found, mut observation) = observed("acme", &objects(&tagged("task-processor", "2.999.0")));
     let installation = found.installation;
-    seen.pods = vec![PodSummary {
+    observation.pods = vec![PodSummary {
         component: "task-processor".to_owned(),
         phase: "Pending".to_owned(),
         ..PodSummary::default()
     }];
-    lacks(&diagnose(&installation, &seen), Code::TaskProcessorVersionSkew);
-    seen.pods[0].started = Some(seen.now);
-    first(&diagnose(&installation, &seen), Code::TaskProcessorVersionSkew);
+    lacks(
+        &diagnose(&installation, &observation),
+        Code::TaskProcessorVersionSkew,
+    );
+    observation.pods[0].started = Some(observation.now);
+    first(
+        &diagnose(&installation, &observation),
+        Code::TaskProcessorVersionSkew,
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ const UPGRADE: &str =
     "helm upgrade flagsmith flagsmith/flagsmith --namespace prod --version 0.81.0 --reuse-values ";
 
 /// What is seen of the chart's installation behind ingress-nginx, with the API's pods and the Ingress changed.
-fn seen(pods: &dyn Fn(&mut Value), ingress: &dyn Fn(&mut Value)) -> (Installation, Observation) {
+fn observed_with(pods: &dyn Fn(&mut Value), ingress: &dyn Fn(&mut Value)) -> (Installation, Observation) {
     let mut all: Objects = objects(CHART_DEFAULT);
     for deployment in &mut all.deployments {
         if deployment.metadata.name.as_deref() == Some("flagsmith-api") {
@@ -31,14 +31,14 @@ fn seen(pods: &dyn Fn(&mut Value), ingress: &dyn Fn(&mut Value)) -> (Installatio
         ingress(&mut changed);
         *object = Arc::new(serde_json::from_value(changed).unwrap());
     }
-    let (found, mut seen) = observed("flagsmith", &all);
-    seen.front.controller = Some("k8s.io/ingress-nginx".to_owned());
-    (found.installation, seen)
+    let (found, mut observation) = observed("flagsmith", &all);
+    observation.front.controller = Some("k8s.io/ingress-nginx".to_owned());
+    (found.installation, observation)
 }
 
 fn of(pods: &dyn Fn(&mut Value), ingress: &dyn Fn(&mut Value)) -> Vec<Diagnosis> {
-    let (installation, seen) = seen(pods, ingress);
-    diagnose(&installation, &seen)
+    let (installation, observation) = observed_with(pods, ingress);
+    diagnose(&installation, &observation)
 }
 
 fn first(found: &[Diagnosis], code: Code) -> &Diagnosis {
@@ -63,8 +63,8 @@ fn none(_: &mut Value) {}
 
 #[test]
 fn the_chart_as_it_is_has_risks_and_no_alarm() {
-    let (installation, seen) = seen(&none, &none);
-    let found = diagnose(&installation, &seen);
+    let (installation, observation) = observed_with(&none, &none);
+    let found = diagnose(&installation, &observation);
     assert!(found.iter().all(|it| it.severity == Severity::Info), "{found:#?}");
     let keep_alive = first(&found, Code::KeepAliveBelowProxyIdle);
     assert_eq!(
@@ -79,7 +79,7 @@ fn the_chart_as_it_is_has_risks_and_no_alarm() {
             "{UPGRADE}--set api.lifecycle.preStop.sleep.seconds=10 --set api.terminationGracePeriodSeconds=50"
         )
     );
-    let status = Running::of(&installation, &seen).unwrap().status();
+    let status = Running::of(&installation, &observation).unwrap().status();
     assert_eq!(
         serde_json::to_value(status).unwrap(),
         json!({
@@ -138,8 +138,8 @@ fn a_setting_that_the_release_ignores_comes_first(
 
 #[test]
 fn an_ignored_setting_is_no_reason_for_a_crash() {
-    let (installation, mut seen) = seen(&env("GUNICORN_CMD_ARGS", "--timeout 90"), &none);
-    seen.pods.push(crate::observe::PodSummary {
+    let (installation, mut observation) = observed_with(&env("GUNICORN_CMD_ARGS", "--timeout 90"), &none);
+    observation.pods.push(crate::observe::PodSummary {
         name: "flagsmith-api-0".to_owned(),
         component: "api".to_owned(),
         problems: vec![crate::observe::PodProblem::CrashLoop {
@@ -150,7 +150,7 @@ fn an_ignored_setting_is_no_reason_for_a_crash() {
         }],
         ..crate::observe::PodSummary::default()
     });
-    let found = diagnose(&installation, &seen);
+    let found = diagnose(&installation, &observation);
     assert_eq!(
         found.first().map(|it| it.code),
         Some(Code::CrashLooping),
@@ -201,14 +201,14 @@ fn the_api_behind_the_frontend_has_no_idle_connections_of_the_proxy() {
 
 #[test]
 fn what_a_secret_or_a_script_says_is_left_out() {
-    let (installation, seen) = seen(
+    let (installation, observation) = observed_with(
         &|pods| {
             container(pods)["envFrom"] = json!([{ "secretRef": { "name": "settings" } }]);
             container(pods)["lifecycle"] = json!({ "preStop": { "exec": { "command": ["/drain"] } } });
         },
         &none,
     );
-    let running = Running::of(&installation, &seen).unwrap();
+    let running = Running::of(&installation, &observation).unwrap();
     let status = running.status();
     assert_eq!(
         (
@@ -225,7 +225,7 @@ fn what_a_secret_or_a_script_says_is_left_out() {
         "{}",
         running.summary()
     );
-    let found = diagnose(&installation, &seen);
+    let found = diagnose(&installation, &observation);
     assert!(
         found.iter().all(|it| it.code != Code::PreStopTooShort),
         "{found:#?}"
@@ -278,11 +278,11 @@ fn hosts_of_the_ingress_that_django_refuses(
     #[case] allowed: &'static str,
     #[case] expected: Option<&str>,
 ) {
-    let (installation, mut seen) = seen(&env("DJANGO_ALLOWED_HOSTS", allowed), &|ingress| {
+    let (installation, mut observation) = observed_with(&env("DJANGO_ALLOWED_HOSTS", allowed), &|ingress| {
         ingress["spec"]["rules"][0]["host"] = json!("flags.example.com");
     });
-    seen.front.through_frontend = through_frontend;
-    let found = diagnose(&installation, &seen);
+    observation.front.through_frontend = through_frontend;
+    let found = diagnose(&installation, &observation);
     let refused = found.iter().find(|it| {
         (it.code, it.component) == (Code::AllowedHostsRejected, crate::model::Component::Exposure)
     });

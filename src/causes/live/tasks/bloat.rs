@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     super::{Code, Diagnosis, Severity},
-    Look, age, of_tasks, words,
+    QueueContext, age, of_tasks, phrasing,
 };
 use crate::observe::database::Recurring;
 
@@ -18,8 +18,8 @@ const OVERDUE: SignedDuration = SignedDuration::from_hours(72);
 /// The recurring task that deletes finished tasks, whatever module it is in.
 const CLEAN_UP: &str = "clean_up_old_tasks";
 
-pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
-    let queue = look.queue;
+pub(super) fn check(context: &QueueContext<'_>) -> Option<Diagnosis> {
+    let queue = context.queue;
     if queue.rows < MANY {
         return None;
     }
@@ -33,11 +33,11 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
         vec![
             format!(
                 "{}: task_processor_task has {} rows (estimate) in {} MB",
-                look.source(),
-                words::count(queue.rows),
-                words::count(queue.bytes >> 20),
+                context.source(),
+                phrasing::count(queue.rows),
+                phrasing::count(queue.bytes >> 20),
             ),
-            format!("{}: {why}", look.source()),
+            format!("{}: {why}", context.source()),
         ],
         format!("{remedy} What has piled up is deleted in batches of TASK_DELETE_BATCH_SIZE (2,000) at each run; faster: DELETE FROM task_processor_task WHERE id IN (SELECT id FROM task_processor_task WHERE completed AND created_at < now() - interval '30 days' LIMIT 100000); repeatedly, then VACUUM."),
     ))

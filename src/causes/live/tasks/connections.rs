@@ -2,7 +2,7 @@
 
 use super::{
     super::{Code, Component, Diagnosis, Severity, diagnosis},
-    Look,
+    QueueContext,
 };
 use crate::{
     flagsmith::env,
@@ -17,13 +17,13 @@ const SPARE: i64 = 5;
 /// The usual port of PgBouncer: behind a pooler the server's limit is not the pods' limit.
 const POOLER_PORT: u16 = 6432;
 
-pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
-    let connections = look.queue.connections?;
-    let database = look.database?;
+pub(super) fn check(context: &QueueContext<'_>) -> Option<Diagnosis> {
+    let connections = context.queue.connections?;
+    let database = context.database?;
     if database.port == POOLER_PORT {
         return None;
     }
-    let budget = ConnectionBudget::new(look.installation);
+    let budget = ConnectionBudget::new(context.installation);
     let free = connections.limit - connections.reserved;
     let needed = budget.total();
     (needed > free).then(|| {
@@ -54,7 +54,7 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
                     connections.limit, connections.reserved
                 ),
             ],
-            remedy(look.installation, &budget, connections),
+            remedy(context.installation, &budget, connections),
         )
     })
 }
@@ -80,7 +80,7 @@ fn remedy(installation: &Installation, budget: &ConnectionBudget, connections: C
     format!(
         "{raise} What fits as it is: {}",
         installation
-            .tool
+            .managed_by
             .change(&[Change::Env(component, variable, &fits.to_string())])
     )
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Code, Diagnosis, Severity},
-    Look, of_tasks, words,
+    QueueContext, of_tasks, phrasing,
 };
 use crate::observe::database::{Recurring, Runs};
 
@@ -16,8 +16,8 @@ const IN_A_ROW: i32 = 2;
 const SHOWN: usize = 3;
 
 /// A kind fails while its newest run did: a later success shows that the reason is gone.
-pub(super) fn tasks(look: &Look<'_>) -> Option<Diagnosis> {
-    let queue = look.queue;
+pub(super) fn tasks(context: &QueueContext<'_>) -> Option<Diagnosis> {
+    let queue = context.queue;
     let given_up = |identifier: &str| {
         queue
             .given_up
@@ -48,17 +48,17 @@ pub(super) fn tasks(look: &Look<'_>) -> Option<Diagnosis> {
         .map(|runs| {
             let lost = match given_up(&runs.identifier) {
                 0 => String::new(),
-                lost => format!(", {} given up after three attempts", words::tasks(lost)),
+                lost => format!(", {} given up after three attempts", phrasing::tasks(lost)),
             };
             format!(
                 "{}: {} failed {} within the hour{lost}; the last: {}",
-                look.source(),
+                context.source(),
                 runs.identifier,
                 times(runs.failed),
                 runs.error.as_deref().unwrap_or("no error was recorded"),
             )
         })
-        .chain(recurring.iter().map(|task| of_recurring(look, task)))
+        .chain(recurring.iter().map(|task| of_recurring(context, task)))
         .collect();
     evidence.truncate(SHOWN);
     let requeue = if lost > 0 {
@@ -79,8 +79,8 @@ pub(super) fn tasks(look: &Look<'_>) -> Option<Diagnosis> {
 }
 
 /// Recurring tasks that nobody runs any more.
-pub(super) fn disabled(look: &Look<'_>) -> Option<Diagnosis> {
-    let disabled: Vec<&Recurring> = look
+pub(super) fn disabled(context: &QueueContext<'_>) -> Option<Diagnosis> {
+    let disabled: Vec<&Recurring> = context
         .queue
         .recurring
         .iter()
@@ -88,8 +88,8 @@ pub(super) fn disabled(look: &Look<'_>) -> Option<Diagnosis> {
         .filter(|task| task.disabled)
         .collect();
     let first = disabled.first()?;
-    let names = words::names(disabled.iter().map(|task| task.identifier.as_str()));
-    let mut evidence: Vec<String> = disabled.iter().map(|task| of_recurring(look, task)).collect();
+    let names = phrasing::names(disabled.iter().map(|task| task.identifier.as_str()));
+    let mut evidence: Vec<String> = disabled.iter().map(|task| of_recurring(context, task)).collect();
     evidence.truncate(SHOWN);
     Some(of_tasks(
         Code::RecurringTasksDisabled,
@@ -105,11 +105,11 @@ pub(super) fn disabled(look: &Look<'_>) -> Option<Diagnosis> {
     ))
 }
 
-fn of_recurring(look: &Look<'_>, task: &Recurring) -> String {
+fn of_recurring(context: &QueueContext<'_>, task: &Recurring) -> String {
     let error = task.last.as_ref().and_then(|last| last.error.as_deref());
     format!(
         "{}: {} failed {} times in a row; the last: {}",
-        look.source(),
+        context.source(),
         task.identifier,
         task.failures,
         error.unwrap_or("no error was recorded"),
@@ -119,13 +119,13 @@ fn of_recurring(look: &Look<'_>, task: &Recurring) -> String {
 fn times(number: i64) -> String {
     match number {
         1 => "once".to_owned(),
-        number => format!("{} times", words::count(number)),
+        number => format!("{} times", phrasing::count(number)),
     }
 }
 
 fn fails(names: &[&str]) -> String {
     match names {
         [name] => format!("The task {name} fails"),
-        names => format!("The tasks {} fail", words::names(names.iter().copied())),
+        names => format!("The tasks {} fail", phrasing::names(names.iter().copied())),
     }
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::{
     super::{Code, Component, Diagnosis, Severity},
-    Look, age, locks, of_tasks, words,
+    QueueContext, age, locks, of_tasks, phrasing,
 };
 use crate::{
     flagsmith::env,
@@ -21,12 +21,12 @@ const LEAST: i64 = 20;
 /// The shortest time that these looks may span: pods that come and go make looks in between.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(15);
 
-pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
-    let queue = look.queue;
+pub(super) fn check(context: &QueueContext<'_>) -> Option<Diagnosis> {
+    let queue = context.queue;
     let looks = window(queue)?;
     let first = looks.first()?;
     let span = queue.at.duration_since(first.at);
-    if !look.settled(span) {
+    if !context.settled(span) {
         return None;
     }
     let oldest = queue.oldest_ready?;
@@ -50,21 +50,21 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
     }
     let mut evidence = vec![format!(
         "{}: {}; {}",
-        look.source(),
-        look.waiting()?,
+        context.source(),
+        context.waiting()?,
         forecast(first, queue.ready, span)
     )];
-    let locks = locks::tell(queue, &look.processors);
-    if locks.live >= look.threads() {
+    let locks = locks::tell(queue, &context.processors);
+    if locks.live >= context.threads() {
         evidence.push(format!(
             "every thread of the task processor ({} in {}) is busy with a batch",
-            look.threads(),
-            pods(look),
+            context.threads(),
+            pods(context),
         ));
     }
     let held: Vec<&str> = queue.locks.iter().map(|lock| lock.identifier.as_str()).collect();
     if !held.is_empty() {
-        evidence.push(format!("being run: {}", words::names(held)));
+        evidence.push(format!("being run: {}", phrasing::names(held)));
     }
     let slow = queue
         .runs
@@ -87,15 +87,19 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
             age(oldest)
         ),
         evidence,
-        remedy(look),
+        remedy(context),
     ))
 }
 
-fn remedy(look: &Look<'_>) -> String {
-    let tool = &look.installation.tool;
-    let pods = look.seen.task_processor.as_ref().map_or(1, |state| state.desired);
-    let threads = look.settings.threads;
-    let itself = if tool.is_resource() {
+fn remedy(context: &QueueContext<'_>) -> String {
+    let tool = &context.installation.managed_by;
+    let pods = context
+        .observation
+        .task_processor
+        .as_ref()
+        .map_or(1, |state| state.desired);
+    let threads = context.settings.threads;
+    let itself = if tool.is_operator() {
         " Or let spec.taskProcessor.autoscaling do it."
     } else {
         ""
@@ -119,8 +123,13 @@ fn window(queue: &Queue) -> Option<&[Sample]> {
     before.get(first..)
 }
 
-fn pods(look: &Look<'_>) -> String {
-    match look.processors.iter().filter(|pod| pod.started.is_some()).count() {
+fn pods(context: &QueueContext<'_>) -> String {
+    match context
+        .processors
+        .iter()
+        .filter(|pod| pod.started.is_some())
+        .count()
+    {
         1 => "1 pod".to_owned(),
         pods => format!("{pods} pods"),
     }
@@ -135,7 +144,7 @@ fn forecast(first: &Sample, ready: i64, span: SignedDuration) -> String {
     let hourly = (ready - first.ready) * 3600 / seconds;
     format!(
         "{} more each minute; in an hour {} will wait if it goes on",
-        words::count(hourly / 60),
-        words::count(ready + hourly)
+        phrasing::count(hourly / 60),
+        phrasing::count(ready + hourly)
     )
 }

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use super::{
     super::{Code, Component, Diagnosis, Severity},
-    locks, of_tasks, processors, settings, stalled, words,
+    locks, of_tasks, phrasing, processors, settings, stalled,
 };
 use crate::{
     flagsmith::env,
@@ -48,32 +48,32 @@ enum Mismatch<'a> {
     },
 }
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let api = seen.api.as_ref()?;
-    let processor = seen.task_processor.as_ref().filter(|it| it.desired > 0)?;
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let api = observation.api.as_ref()?;
+    let processor = observation.task_processor.as_ref().filter(|it| it.desired > 0)?;
     let (queues, works) = (api.container()?, processor.container()?);
     if queues.environment.value(env::TASK_RUN_METHOD) != Some(env::QUEUED) {
         return None;
     }
     let apart = separate(&queues.environment)?;
-    let mismatch = compare(seen, apart, &works.environment)?;
+    let mismatch = compare(observation, apart, &works.environment)?;
     // A separate database that only the API's environment names is not looked into.
     let looked = if apart {
-        seen.queues.separate.as_ref()
+        observation.queues.separate.as_ref()
     } else {
-        Some(&seen.queues.default)
+        Some(&observation.queues.default)
     };
     let queue = match looked {
         Some(QueueProbe::Seen(queue)) => Some(queue.as_ref()),
         _ => None,
     };
     let silence = stalled::silence(settings(installation).sleep);
-    if queue.is_some_and(|queue| looked_at(seen, queue, silence)) {
+    if queue.is_some_and(|queue| looked_at(observation, queue, silence)) {
         return None;
     }
     // Names are certain to differ in effect only when the queue says so.
     let by_name = matches!(mismatch, Mismatch::Other { .. });
-    if by_name && queue.is_some() && !settled(installation, seen) {
+    if by_name && queue.is_some() && !settled(installation, observation) {
         return None;
     }
     let severity = if by_name && queue.is_none() {
@@ -88,8 +88,8 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
             |oldest| {
                 format!(
                     "{} ready there, the oldest for {}",
-                    words::tasks(queue.ready),
-                    words::age(oldest)
+                    phrasing::tasks(queue.ready),
+                    phrasing::age(oldest)
                 )
             },
         );
@@ -106,7 +106,11 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
 
 /// How the processor's environment disagrees with the API's, whose queue is `apart` or in the main database; `None`
 /// where they agree, or where a Secret behind `envFrom` may say more.
-fn compare<'a>(seen: &'a Observation, apart: bool, processor: &'a Environment) -> Option<Mismatch<'a>> {
+fn compare<'a>(
+    observation: &'a Observation,
+    apart: bool,
+    processor: &'a Environment,
+) -> Option<Mismatch<'a>> {
     let has = separate(processor)?;
     let alias = if apart { SEPARATE } else { DEFAULT };
     let list = match processor.lookup(env::TASK_PROCESSOR_DATABASES) {
@@ -120,7 +124,7 @@ fn compare<'a>(seen: &'a Observation, apart: bool, processor: &'a Environment) -
     if let Some(list) = list.filter(|list| list.split(',').all(|known| known.trim() != alias)) {
         return Some(Mismatch::Left { list });
     }
-    let secrets = &seen.secrets;
+    let secrets = &observation.secrets;
     let own = secrets.of_processor.as_ref()?;
     let (variable, of_api, of_processor) = if apart {
         (
@@ -159,8 +163,8 @@ fn separate(environment: &Environment) -> Option<bool> {
 /// Whether a processor of today looks at a queue: it holds a batch, or the heartbeat, where there is one, or else a
 /// finished task is newer than its start. A heartbeat that has ceased is of the pod before, which goes on until its
 /// successor is ready.
-fn looked_at(seen: &Observation, queue: &Queue, silence: SignedDuration) -> bool {
-    let processors = processors(seen);
+fn looked_at(observation: &Observation, queue: &Queue, silence: SignedDuration) -> bool {
+    let processors = processors(observation);
     let Some(started) = processors.iter().filter_map(|pod| pod.started).min() else {
         return false;
     };
@@ -173,13 +177,13 @@ fn looked_at(seen: &Observation, queue: &Queue, silence: SignedDuration) -> bool
 }
 
 /// Whether a processor has been ready for so long that it must have looked at every queue of its own.
-fn settled(installation: &Installation, seen: &Observation) -> bool {
+fn settled(installation: &Installation, observation: &Observation) -> bool {
     let patience = START_TAKES.saturating_add(settings(installation).sleep.saturating_mul(2));
-    processors(seen).iter().any(|pod| {
+    processors(observation).iter().any(|pod| {
         pod.ready
             && pod
                 .started
-                .is_some_and(|started| seen.now.duration_since(started) > patience)
+                .is_some_and(|started| observation.now.duration_since(started) > patience)
     })
 }
 
@@ -213,7 +217,7 @@ fn remedy(
     api: &ContainerState,
     (name, processor): (&str, &ContainerState),
 ) -> String {
-    let tool = &installation.tool;
+    let tool = &installation.managed_by;
     let change = match mismatch {
         Mismatch::Left { .. } => {
             // The chart hands what the API has on to the task processor.
@@ -236,7 +240,7 @@ fn same(installation: &Installation, deployment: &str, variable: &str, api: &Con
         Lookup::Set(Variable::Secret(key)) => Some(key),
         _ => None,
     };
-    installation.tool.change(&[Change::SameAsApi {
+    installation.managed_by.change(&[Change::SameAsApi {
         deployment,
         variable,
         key,
@@ -251,13 +255,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{
-        super::tests::{lock, processor, recurring, seen},
+        super::tests::{lock, processor, recurring, with_queue},
         *,
     };
     use crate::{
         fixtures::{installation, spec},
         observe::{ConfigMaps, ProcessorDatabases, database::Queues},
-        validate::Tool,
+        validate::ManagedBy,
     };
 
     /// When the story's queue was looked at, in seconds since its start.
@@ -288,24 +292,24 @@ mod tests {
 
     /// An installation whose queue nobody has looked at since the processor was started.
     fn unread(api: &Value, processor_env: &Value, sources: &Value) -> Observation {
-        let mut seen = seen(|queue| {
+        let mut observation = with_queue(|queue| {
             queue.recurring = Some(Vec::new());
             queue.runs = Vec::new();
             (queue.ready, queue.oldest_ready) = (30, Some(SignedDuration::from_secs(300)));
         });
-        seen.pods = vec![processor(NOW - 600)];
-        seen.api.as_mut().unwrap().containers = vec![container(api, &json!([]))];
-        seen.task_processor.as_mut().unwrap().containers = vec![container(processor_env, sources)];
-        seen
+        observation.pods = vec![processor(NOW - 600)];
+        observation.api.as_mut().unwrap().containers = vec![container(api, &json!([]))];
+        observation.task_processor.as_mut().unwrap().containers = vec![container(processor_env, sources)];
+        observation
     }
 
-    fn found(seen: &Observation) -> Option<Diagnosis> {
+    fn found(observation: &Observation) -> Option<Diagnosis> {
         let mut installation = installation(&spec(json!({})));
-        installation.tool = Tool::Kubectl {
+        installation.managed_by = ManagedBy::Manifests {
             namespace: "prod".to_owned(),
             deployments: [Some("web".to_owned()), Some("worker".to_owned()), None],
         };
-        check(&installation, seen)
+        check(&installation, observation)
     }
 
     #[rstest]
@@ -333,13 +337,13 @@ mod tests {
 
     #[test]
     fn a_main_queue_that_is_worked_off_says_nothing_about_a_separate_one() {
-        let mut seen = unread(&api(&[url()]), &json!([]), &json!([]));
-        queue(&mut seen).locked = 1;
-        queue(&mut seen).locks = vec![lock(1, 99_990, 60)];
-        assert!(found(&seen).is_some(), "no look into the separate one");
+        let mut observation = unread(&api(&[url()]), &json!([]), &json!([]));
+        queue(&mut observation).locked = 1;
+        queue(&mut observation).locks = vec![lock(1, 99_990, 60)];
+        assert!(found(&observation).is_some(), "no look into the separate one");
 
-        seen.queues.separate = Some(seen.queues.default.clone());
-        assert_eq!(found(&seen), None, "somebody works on the separate one");
+        observation.queues.separate = Some(observation.queues.default.clone());
+        assert_eq!(found(&observation), None, "somebody works on the separate one");
     }
 
     #[test]
@@ -349,23 +353,23 @@ mod tests {
 
     /// A processor of the API's database, by another name or another one in truth.
     fn elsewhere(host: &str) -> Observation {
-        let mut seen = unread(&api(&[]), &json!([]), &json!([]));
-        let SecretState::Present(own) = &seen.secrets.database else {
+        let mut observation = unread(&api(&[]), &json!([]), &json!([]));
+        let SecretState::Present(own) = &observation.secrets.database else {
             unreachable!("the fixture has a database")
         };
         let database = DatabaseIdentity {
             host: host.to_owned(),
             ..own.clone()
         };
-        seen.secrets.of_processor = Some(ProcessorDatabases {
+        observation.secrets.of_processor = Some(ProcessorDatabases {
             database: SecretState::Present(database),
             task_processor_database: None,
         });
-        seen
+        observation
     }
 
-    fn queue(seen: &mut Observation) -> &mut Queue {
-        match &mut seen.queues.default {
+    fn queue(observation: &mut Observation) -> &mut Queue {
+        match &mut observation.queues.default {
             QueueProbe::Seen(queue) => queue,
             other => unreachable!("{other:?}"),
         }
@@ -410,8 +414,8 @@ mod tests {
 
     #[test]
     fn the_operators_own_installation_is_changed_in_its_specification() {
-        let seen = unread(&api(&[url()]), &json!([]), &json!([]));
-        let found = check(&installation(&spec(json!({}))), &seen).unwrap();
+        let observation = unread(&api(&[url()]), &json!([]), &json!([]));
+        let found = check(&installation(&spec(json!({}))), &observation).unwrap();
         assert!(
             found
                 .remedy

@@ -9,13 +9,13 @@ mod failing;
 mod growing;
 mod locks;
 mod mismatch;
+mod phrasing;
 mod processor;
 mod sleep;
 mod stalled;
 mod stuck;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use jiff::SignedDuration;
 
@@ -29,15 +29,15 @@ use crate::{
     validate::Installation,
 };
 
-pub(crate) use words::age;
+pub(crate) use phrasing::age;
 
 /// The component label of the task processor's pods.
 const TASK_PROCESSOR: &str = "task-processor";
 
 /// One queue and who works on it.
-struct Look<'a> {
+struct QueueContext<'a> {
     installation: &'a Installation,
-    seen: &'a Observation,
+    observation: &'a Observation,
     queue: &'a Queue,
     /// Which database; `None` where its URL is not known.
     database: Option<&'a DatabaseIdentity>,
@@ -54,55 +54,59 @@ struct Settings {
     sleep: SignedDuration,
 }
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found = Vec::new();
-    let absent = processor::check(installation, seen);
+    let absent = processor::check(installation, observation);
     let nobody_works = !absent.is_empty();
     found.extend(absent);
-    found.extend(mismatch::check(installation, seen));
-    found.extend(sleep::check(installation, seen));
-    for look in looks(installation, seen) {
+    found.extend(mismatch::check(installation, observation));
+    found.extend(sleep::check(installation, observation));
+    for context in looks(installation, observation) {
         if !nobody_works {
-            let stalled = stalled::check(&look);
+            let stalled = stalled::check(&context);
             let moves = stalled.is_none();
             found.extend(stalled);
             if moves {
-                found.extend(growing::check(&look));
+                found.extend(growing::check(&context));
             }
         }
-        found.extend(stuck::check(&look));
-        found.extend(failing::tasks(&look));
-        found.extend(failing::disabled(&look));
-        found.extend(bloat::check(&look));
-        found.extend(connections::check(&look));
+        found.extend(stuck::check(&context));
+        found.extend(failing::tasks(&context));
+        found.extend(failing::disabled(&context));
+        found.extend(bloat::check(&context));
+        found.extend(connections::check(&context));
     }
     found
 }
 
 /// How many tasks of a queue are locked while nobody works on them.
-pub(crate) fn stuck(queue: &Queue, seen: &Observation) -> usize {
-    locks::tell(queue, &processors(seen)).stuck.len()
+pub(crate) fn stuck(queue: &Queue, observation: &Observation) -> usize {
+    locks::tell(queue, &processors(observation)).stuck.len()
 }
 
 /// The queues that could be read.
-fn looks<'a>(installation: &'a Installation, seen: &'a Observation) -> Vec<Look<'a>> {
+fn looks<'a>(installation: &'a Installation, observation: &'a Observation) -> Vec<QueueContext<'a>> {
     let present = |state: Option<&'a SecretState<DatabaseIdentity>>| match state {
         Some(SecretState::Present(identity)) => Some(identity),
         _ => None,
     };
-    let main = (&seen.queues.default, present(Some(&seen.secrets.database)));
-    let separate = seen
-        .queues
-        .separate
-        .iter()
-        .map(|probe| (probe, present(seen.secrets.task_processor_database.as_ref())));
-    let processors = processors(seen);
+    let main = (
+        &observation.queues.default,
+        present(Some(&observation.secrets.database)),
+    );
+    let separate = observation.queues.separate.iter().map(|probe| {
+        (
+            probe,
+            present(observation.secrets.task_processor_database.as_ref()),
+        )
+    });
+    let processors = processors(observation);
     std::iter::once(main)
         .chain(separate)
         .filter_map(|(probe, database)| match probe {
-            QueueProbe::Seen(queue) => Some(Look {
+            QueueProbe::Seen(queue) => Some(QueueContext {
                 installation,
-                seen,
+                observation,
                 queue,
                 database,
                 processors: processors.clone(),
@@ -114,8 +118,9 @@ fn looks<'a>(installation: &'a Installation, seen: &'a Observation) -> Vec<Look<
 }
 
 /// Every pod of the task processor, also one that is ending: it may still hold tasks.
-fn processors(seen: &Observation) -> Vec<&PodSummary> {
-    seen.pods
+fn processors(observation: &Observation) -> Vec<&PodSummary> {
+    observation
+        .pods
         .iter()
         .filter(|pod| pod.component == TASK_PROCESSOR)
         .collect()
@@ -146,11 +151,11 @@ fn of_tasks(
     )
 }
 
-impl Look<'_> {
+impl QueueContext<'_> {
     /// `database` or, where there are two, which of them.
     fn source(&self) -> String {
         match self.database {
-            Some(database) if self.seen.queues.separate.is_some() => format!("database {database}"),
+            Some(database) if self.observation.queues.separate.is_some() => format!("database {database}"),
             _ => "database".to_owned(),
         }
     }
@@ -160,7 +165,7 @@ impl Look<'_> {
         let oldest = self.queue.oldest_ready?;
         Some(format!(
             "{} ready, the oldest for {}",
-            words::tasks(self.queue.ready),
+            phrasing::tasks(self.queue.ready),
             age(oldest)
         ))
     }
@@ -171,7 +176,7 @@ impl Look<'_> {
             pod.ready
                 && pod
                     .started
-                    .is_some_and(|started| self.seen.now.duration_since(started) > patience)
+                    .is_some_and(|started| self.observation.now.duration_since(started) > patience)
         })
     }
 

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     super::{Code, Component, Diagnosis, Severity, diagnosis, probes},
-    processors, words,
+    phrasing, processors,
 };
 use crate::{
     observe::{Observation, WorkloadState, database::QueueProbe},
@@ -15,8 +15,8 @@ use crate::{
 /// node.
 const START_TAKES: SignedDuration = SignedDuration::from_secs(60);
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
-    let Some(state) = &seen.task_processor else {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
+    let Some(state) = &observation.task_processor else {
         return Vec::new();
     };
     if installation.task_processor_replicas() == 0 {
@@ -24,18 +24,24 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diag
         return if intended {
             Vec::new()
         } else {
-            vec![scaled_to_zero(installation, seen, state)]
+            vec![scaled_to_zero(installation, observation, state)]
         };
     }
     if state.desired > 0 && state.ready == 0 {
-        return not_ready(installation, seen, &state.name).into_iter().collect();
+        return not_ready(installation, observation, &state.name)
+            .into_iter()
+            .collect();
     }
     Vec::new()
 }
 
-fn scaled_to_zero(installation: &Installation, seen: &Observation, state: &WorkloadState) -> Diagnosis {
-    let tool = &installation.tool;
-    let (set, hint) = if tool.is_resource() {
+fn scaled_to_zero(
+    installation: &Installation,
+    observation: &Observation,
+    state: &WorkloadState,
+) -> Diagnosis {
+    let tool = &installation.managed_by;
+    let (set, hint) = if tool.is_operator() {
         ("spec.taskProcessor.replicas is 0".to_owned(), String::new())
     } else {
         (
@@ -47,7 +53,7 @@ fn scaled_to_zero(installation: &Installation, seen: &Observation, state: &Workl
         )
     };
     let mut evidence = vec![set];
-    evidence.extend(waiting(seen));
+    evidence.extend(waiting(observation));
     diagnosis(
         Code::TaskProcessorScaledToZero,
         Severity::Warning,
@@ -64,8 +70,8 @@ fn scaled_to_zero(installation: &Installation, seen: &Observation, state: &Workl
 
 /// What the pods themselves report is a diagnosis of its own; this is for those that run, report nothing and are
 /// not ready all the same.
-fn not_ready(installation: &Installation, seen: &Observation, name: &str) -> Option<Diagnosis> {
-    let pods: Vec<_> = processors(seen)
+fn not_ready(installation: &Installation, observation: &Observation, name: &str) -> Option<Diagnosis> {
+    let pods: Vec<_> = processors(observation)
         .into_iter()
         .filter(|pod| !pod.terminating)
         .collect();
@@ -74,24 +80,25 @@ fn not_ready(installation: &Installation, seen: &Observation, name: &str) -> Opt
     }
     let waits = |pod: &&&crate::observe::PodSummary| {
         pod.started
-            .is_some_and(|started| seen.now.duration_since(started) > START_TAKES)
+            .is_some_and(|started| observation.now.duration_since(started) > START_TAKES)
     };
     let pod = pods.iter().find(waits)?;
     let mut evidence = vec![format!(
         "pod {}: running for {}, not ready: its readiness probe fails",
         pod.name,
-        words::age(seen.now.duration_since(pod.started?)),
+        phrasing::age(observation.now.duration_since(pod.started?)),
     )];
-    evidence.extend(probes::said(seen, pod));
-    if let (Some(QueueProbe::NotProbed | QueueProbe::Failed(_)), Some(database)) =
-        (&seen.queues.separate, &seen.secrets.task_processor_database)
-        && let crate::observe::SecretState::Present(database) = database
+    evidence.extend(probes::said(observation, pod));
+    if let (Some(QueueProbe::NotProbed | QueueProbe::Failed(_)), Some(database)) = (
+        &observation.queues.separate,
+        &observation.secrets.task_processor_database,
+    ) && let crate::observe::SecretState::Present(database) = database
     {
         evidence.push(format!(
             "the separate database of tasks, {database}, cannot be read by the operator either"
         ));
     }
-    evidence.extend(waiting(seen));
+    evidence.extend(waiting(observation));
     let namespace = &installation.identity.namespace;
     Some(diagnosis(
         Code::TaskProcessorNotReady,
@@ -107,14 +114,19 @@ fn not_ready(installation: &Installation, seen: &Observation, name: &str) -> Opt
 }
 
 /// How much waits, where the operator could read it.
-fn waiting(seen: &Observation) -> Option<String> {
-    let QueueProbe::Seen(queue) = seen.queues.separate.as_ref().unwrap_or(&seen.queues.default) else {
+fn waiting(observation: &Observation) -> Option<String> {
+    let QueueProbe::Seen(queue) = observation
+        .queues
+        .separate
+        .as_ref()
+        .unwrap_or(&observation.queues.default)
+    else {
         return None;
     };
     let oldest = queue.oldest_ready?;
     Some(format!(
         "database: {} ready, the oldest for {}",
-        words::tasks(queue.ready),
-        words::age(oldest)
+        phrasing::tasks(queue.ready),
+        phrasing::age(oldest)
     ))
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     super::{Code, Component, Diagnosis, Severity},
-    of_tasks, settings, words,
+    of_tasks, phrasing, settings,
 };
 use crate::{
     flagsmith::env,
@@ -18,8 +18,11 @@ const DEFAULT: &str = "500";
 /// A wait that users notice.
 const SLOW: SignedDuration = SignedDuration::from_secs(5);
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
-    let state = seen.task_processor.as_ref().filter(|state| state.desired > 0)?;
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
+    let state = observation
+        .task_processor
+        .as_ref()
+        .filter(|state| state.desired > 0)?;
     let sleep = settings(installation).sleep;
     (sleep > SLOW).then(|| {
         of_tasks(
@@ -27,7 +30,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
             Severity::Info,
             format!(
                 "Every task waits up to {} before it is looked at: webhooks and scheduled changes are that late.",
-                words::setting(sleep)
+                phrasing::setting(sleep)
             ),
             vec![format!(
                 "Deployment {}: sleep interval {} ms; Flagsmith's default is {DEFAULT}",
@@ -35,7 +38,7 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
                 sleep.as_millis()
             )],
             installation
-                .tool
+                .managed_by
                 .change(&[Change::Env(Component::TaskProcessor, variable(state), DEFAULT)]),
         )
     })

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     super::{Code, Component, Diagnosis, Severity},
-    Look, age, locks, of_tasks,
+    QueueContext, age, locks, of_tasks,
 };
 use crate::{flagsmith::Release, validate::Change};
 
@@ -23,22 +23,22 @@ pub(super) const fn silence(sleep: SignedDuration) -> SignedDuration {
     SILENT.saturating_add(sleep.saturating_mul(2))
 }
 
-pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
-    let queue = look.queue;
-    let patience = silence(look.settings.sleep);
-    if !look.settled(patience) {
+pub(super) fn check(context: &QueueContext<'_>) -> Option<Diagnosis> {
+    let queue = context.queue;
+    let patience = silence(context.settings.sleep);
+    if !context.settled(patience) {
         return None;
     }
-    let locks = locks::tell(queue, &look.processors);
+    let locks = locks::tell(queue, &context.processors);
     // Every thread works on a batch: then none of them comes to look at recurring tasks.
-    if locks.live >= look.threads() {
+    if locks.live >= context.threads() {
         return None;
     }
     let sign = match queue.heartbeat() {
         Some(heartbeat) if heartbeat > patience => format!(
             "last look of a processor at the queue {} ago (a live one looks at least every {})",
             age(heartbeat),
-            super::words::setting(look.settings.sleep),
+            super::phrasing::setting(context.settings.sleep),
         ),
         Some(_) => return None,
         // Without a recurring task only the queue itself tells.
@@ -51,19 +51,20 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
             "no task has been picked up or finished meanwhile, and no recurring task shows when a processor looked last".to_owned()
         }
     };
-    let mut evidence = vec![format!("{}: {sign}", look.source())];
+    let mut evidence = vec![format!("{}: {sign}", context.source())];
     evidence.extend(
-        look.waiting()
-            .map(|waiting| format!("{}: {waiting}", look.source())),
+        context
+            .waiting()
+            .map(|waiting| format!("{}: {waiting}", context.source())),
     );
     evidence.extend(queue.blockers.iter().map(|blocker| {
         format!(
             "{}: {} for a lock held by pid {}, application \"{}\", {}",
-            look.source(),
+            context.source(),
             if blocker.waiting == 1 {
                 "a session waits".to_owned()
             } else {
-                format!("{} sessions wait", super::words::count(blocker.waiting))
+                format!("{} sessions wait", super::phrasing::count(blocker.waiting))
             },
             blocker.pid,
             blocker.application,
@@ -75,19 +76,19 @@ pub(super) fn check(look: &Look<'_>) -> Option<Diagnosis> {
         Severity::Critical,
         "No task is picked up although the task processor's pod is Running and Ready. Webhooks, audit log and scheduled changes are waiting.".to_owned(),
         evidence,
-        remedy(look),
+        remedy(context),
     ))
 }
 
-fn remedy(look: &Look<'_>) -> String {
-    if let Some(blocker) = look.queue.blockers.first() {
+fn remedy(context: &QueueContext<'_>) -> String {
+    if let Some(blocker) = context.queue.blockers.first() {
         return format!(
             "End that session: SELECT pg_terminate_backend({}); the processor goes on by itself.",
             blocker.pid
         );
     }
-    let namespace = &look.installation.identity.namespace;
-    let state = look.seen.task_processor.as_ref();
+    let namespace = &context.installation.identity.namespace;
+    let state = context.observation.task_processor.as_ref();
     let restart = format!(
         "kubectl -n {namespace} rollout restart deployment {}",
         state.map_or("TASK_PROCESSOR", |state| state.name.as_str()),
@@ -99,7 +100,7 @@ fn remedy(look: &Look<'_>) -> String {
         let fixed = THREADS_STICK_UNTIL.to_string();
         format!(
             "Restart it: {restart}. In this release a task beyond its timeout blocks its thread for ever; upgrade to {fixed} or later: {}",
-            look.installation.tool.change(&[
+            context.installation.managed_by.change(&[
                 Change::Tag(Component::Api, &fixed),
                 Change::Tag(Component::TaskProcessor, &fixed)
             ]),

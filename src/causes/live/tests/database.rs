@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::diagnose;
 use super::{codes, healthy, of, running};
-use crate::fixtures::{database, installation, observation, spec};
+use crate::fixtures::{database, empty_observation, installation, spec};
 use crate::model::{Code, Severity};
 use crate::observe::database::QueueProbe;
 use crate::observe::{DatabaseProbe, Observation, ProbeFailure, ProbeFailureKind, SecretState};
@@ -24,10 +24,10 @@ fn a_database_secret_that_cannot_be_used(
     #[case] code: Code,
     #[case] remedy: &str,
 ) {
-    let mut seen = observation();
-    seen.secrets.database = state.clone();
-    seen.secrets.migration_database = state;
-    let found = of(&seen);
+    let mut observation = empty_observation();
+    observation.secrets.database = state.clone();
+    observation.secrets.migration_database = state;
+    let found = of(&observation);
     assert_eq!(codes(&found), [code]);
     let first = found.first().unwrap();
     assert!(first.message.contains("prod/db"), "{first:?}");
@@ -37,12 +37,12 @@ fn a_database_secret_that_cannot_be_used(
 
 #[test]
 fn a_generated_secret_is_expected_before_the_first_start_and_a_loss_after_it() {
-    let mut seen = observation();
-    seen.secrets.django = SecretState::Missing;
-    assert_eq!(of(&seen), []);
-    let mut seen = running();
-    seen.secrets.django = SecretState::Missing;
-    let found = of(&seen);
+    let mut observation = empty_observation();
+    observation.secrets.django = SecretState::Missing;
+    assert_eq!(of(&observation), []);
+    let mut observation = running();
+    observation.secrets.django = SecretState::Missing;
+    let found = of(&observation);
     assert_eq!(codes(&found), [Code::DjangoSecretMissing]);
     assert!(
         found
@@ -62,13 +62,13 @@ fn a_separate_database_of_tasks_that_cannot_be_used(
     #[case] kind: ProbeFailureKind,
     #[case] expected: Option<Code>,
 ) {
-    let mut seen = running();
-    seen.secrets.task_processor_database = Some(SecretState::Present(database()));
-    seen.queues.separate = Some(QueueProbe::Failed(ProbeFailure {
+    let mut observation = running();
+    observation.secrets.task_processor_database = Some(SecretState::Present(database()));
+    observation.queues.separate = Some(QueueProbe::Failed(ProbeFailure {
         kind,
         message: "no".to_owned(),
     }));
-    let found = of(&seen);
+    let found = of(&observation);
     assert_eq!(codes(&found), expected.into_iter().collect::<Vec<_>>());
     assert!(
         found
@@ -77,8 +77,8 @@ fn a_separate_database_of_tasks_that_cannot_be_used(
         "{found:?}"
     );
     // While the main one cannot be reached either, the operator may be the one who is kept out.
-    seen.database = DatabaseProbe::NotProbed;
-    assert_eq!(codes(&of(&seen)), []);
+    observation.database = DatabaseProbe::NotProbed;
+    assert_eq!(codes(&of(&observation)), []);
 }
 
 #[rstest]
@@ -104,9 +104,9 @@ fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, 
         kind,
         message: "in its own words".to_owned(),
     };
-    let mut seen = observation();
-    seen.database = DatabaseProbe::Failed(failure.clone());
-    let found = of(&seen);
+    let mut observation = empty_observation();
+    observation.database = DatabaseProbe::Failed(failure.clone());
+    let found = of(&observation);
     assert_eq!(codes(&found), Vec::from_iter(code));
     assert!(
         found
@@ -122,15 +122,15 @@ fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, 
     );
 
     // What the pods' own readiness check has just written to is not down: only the operator is kept out.
-    let mut seen = running();
-    seen.database = DatabaseProbe::Failed(failure);
+    let mut observation = running();
+    observation.database = DatabaseProbe::Failed(failure);
     let expected = code.filter(|code| {
         !matches!(
             code,
             Code::DatabaseHostNotFound | Code::DatabaseUnreachable | Code::DatabaseTlsMismatch
         )
     });
-    assert_eq!(codes(&of(&seen)), Vec::from_iter(expected));
+    assert_eq!(codes(&of(&observation)), Vec::from_iter(expected));
 }
 
 #[rstest]
@@ -138,17 +138,17 @@ fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, 
 #[case(140_000, false, &[])]
 #[case(150_018, true, &[Code::DatabaseReadOnly])]
 fn a_database_that_answers(#[case] version: i32, #[case] read_only: bool, #[case] expected: &[Code]) {
-    let seen = Observation {
+    let observation = Observation {
         database: DatabaseProbe::Reachable { version, read_only },
-        ..observation()
+        ..empty_observation()
     };
-    assert_eq!(codes(&of(&seen)), expected);
+    assert_eq!(codes(&of(&observation)), expected);
 }
 
 #[test]
 fn an_embedded_database_is_named_and_its_start_is_no_alarm() {
     let installation = installation(&json!({ "version": "2.265.0", "database": { "embedded": {} } }));
-    let found = diagnose(&installation, &observation());
+    let found = diagnose(&installation, &empty_observation());
     assert_eq!(
         codes(&found),
         [Code::EmbeddedDatabaseInUse, Code::DatabaseStarting]

@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use super::{codes, of, pod};
 use crate::api::{MigrationOperation, MigrationResult, MigrationStatus};
-use crate::fixtures::{database, installation, minimal, observation};
+use crate::fixtures::{database, empty_observation, installation, minimal};
 use crate::model::Code;
 use crate::observe::{JobOutcome, JobState, Observation, PodProblem, PodSummary};
 use crate::validate::MigrationKey;
@@ -48,12 +48,12 @@ fn a_failed_migration(#[case] reason: &str, #[case] message: Option<&str>, #[cas
         reason: Some("Error".to_owned()),
         message: message.map(str::to_owned),
     };
-    let seen = Observation {
+    let observation = Observation {
         jobs: vec![failed_job(&attempt(), reason)],
         pods: vec![pod("migrations", vec![problem])],
-        ..observation()
+        ..empty_observation()
     };
-    let found = of(&seen);
+    let found = of(&observation);
     assert_eq!(codes(&found), [code]);
     let first = found.first().unwrap();
     assert!(
@@ -74,21 +74,21 @@ fn only_what_is_tried_again_is_called_so(#[case] exit_code: i32, #[case] expecte
         reason: None,
         message: Some(TRACEBACK.to_owned()),
     };
-    let seen = Observation {
+    let observation = Observation {
         jobs: vec![JobState::default()],
         pods: vec![pod("migrations", vec![problem])],
-        ..observation()
+        ..empty_observation()
     };
-    assert_eq!(codes(&of(&seen)), expected);
+    assert_eq!(codes(&of(&observation)), expected);
 }
 
 #[test]
 fn an_earlier_attempt_does_not_hold_back_the_next() {
-    let seen = Observation {
+    let observation = Observation {
         jobs: vec![failed_job("flagsmith-migrate-before", "BackoffLimitExceeded")],
-        ..observation()
+        ..empty_observation()
     };
-    assert_eq!(of(&seen), []);
+    assert_eq!(of(&observation), []);
 }
 
 /// The user has gone back to the release that serves, or has asked for another attempt.
@@ -111,24 +111,24 @@ fn the_pods_of_an_earlier_attempt_are_history(
     };
     let mut api = super::healthy("flagsmith-api", 1);
     api.migrated = Some(migrated.parse().unwrap());
-    let seen = Observation {
+    let observation = Observation {
         api: Some(api),
         jobs: vec![failed_job(job, "BackoffLimitExceeded")],
         pods: vec![failed],
-        ..observation()
+        ..empty_observation()
     };
-    let found = of(&seen);
+    let found = of(&observation);
     assert_eq!(codes(&found).first(), expected.first(), "{found:#?}");
 }
 
 #[test]
 fn a_recorded_failure_outlives_its_job() {
-    let mut seen = observation();
-    seen.previous.migration = Some(MigrationStatus {
+    let mut observation = empty_observation();
+    observation.previous.migration = Some(MigrationStatus {
         version: "2.265.0".to_owned(),
         result: MigrationResult::Failed,
         job: Some(attempt()),
         ..MigrationStatus::default()
     });
-    assert_eq!(codes(&of(&seen)), [Code::MigrationFailed]);
+    assert_eq!(codes(&of(&observation)), [Code::MigrationFailed]);
 }

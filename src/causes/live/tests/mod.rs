@@ -10,7 +10,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 use super::diagnose;
-use crate::fixtures::{self, installation, minimal, observation, spec};
+use crate::fixtures::{self, empty_observation, installation, minimal, spec};
 use crate::model::{Code, Diagnosis};
 use crate::observe::{DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, WorkloadState};
 
@@ -18,8 +18,8 @@ fn codes(found: &[Diagnosis]) -> Vec<Code> {
     found.iter().map(|diagnosis| diagnosis.code).collect()
 }
 
-fn of(seen: &Observation) -> Vec<Diagnosis> {
-    diagnose(&installation(&minimal()), seen)
+fn of(observation: &Observation) -> Vec<Diagnosis> {
+    diagnose(&installation(&minimal()), observation)
 }
 
 /// A workload with every pod ready.
@@ -55,7 +55,7 @@ fn running() -> Observation {
             version: 150_018,
             read_only: false,
         },
-        ..observation()
+        ..empty_observation()
     }
 }
 
@@ -70,7 +70,7 @@ fn waiting(reason: &str) -> PodProblem {
 #[test]
 fn a_healthy_installation_has_no_diagnosis() {
     assert_eq!(of(&running()), []);
-    assert_eq!(of(&observation()), [], "nor one that is about to be made");
+    assert_eq!(of(&empty_observation()), [], "nor one that is about to be made");
 }
 
 #[rstest]
@@ -82,13 +82,13 @@ fn a_deployment_without_its_pods(
     #[case] stalled: Option<&str>,
     #[case] code: Code,
 ) {
-    let mut seen = running();
-    seen.api = Some(WorkloadState {
+    let mut observation = running();
+    observation.api = Some(WorkloadState {
         replica_failure: failure.map(str::to_owned),
         stalled: stalled.map(str::to_owned),
         ..healthy("flagsmith-api", 2)
     });
-    assert_eq!(codes(&of(&seen)), [code]);
+    assert_eq!(codes(&of(&observation)), [code]);
 }
 
 #[test]
@@ -143,11 +143,11 @@ fn a_route_without_its_api_or_refused_by_its_gateway() {
 #[test]
 fn the_worst_comes_first() {
     let installation = installation(&json!({ "version": "2.265.0", "database": { "embedded": {} } }));
-    let seen = Observation {
+    let observation = Observation {
         pods: vec![pod("api", vec![waiting("ErrImagePull")])],
         ..running()
     };
-    let found = diagnose(&installation, &seen);
+    let found = diagnose(&installation, &observation);
     let severities: Vec<_> = found.iter().map(|it| it.severity).collect();
     assert!(severities.is_sorted(), "{severities:?}");
     assert_eq!(found.first().unwrap().code, Code::ImagePullFailed);

@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 use rstest::rstest;
 
 use super::{codes, of, pod, running, waiting};
-use crate::fixtures::observation;
+use crate::fixtures::empty_observation;
 use crate::model::Code;
-use crate::observe::{CloseLooks, ContainerRun, JobState, Observation, PodProblem, Warning};
+use crate::observe::{ContainerRun, JobState, Observation, PodLogFindings, PodProblem, Warning};
 
 #[rstest]
 #[case("api", unschedulable(60), Code::PodUnschedulable)]
@@ -19,19 +19,19 @@ use crate::observe::{CloseLooks, ContainerRun, JobState, Observation, PodProblem
 #[case("migrations", PodProblem::OutOfMemory { restarts: 0, limit: None }, Code::MigrationOutOfMemory)]
 #[case("api", PodProblem::CrashLoop { restarts: 7, exit_code: Some(3), reason: None, message: None }, Code::CrashLooping)]
 fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case] code: Code) {
-    let seen = Observation {
+    let observation = Observation {
         pods: vec![pod(component, vec![problem])],
         // A migration's pods count while it is under way.
         jobs: Vec::from_iter((component == "migrations").then(JobState::default)),
         ..running()
     };
-    let found = of(&seen);
+    let found = of(&observation);
     assert_eq!(codes(&found), [code]);
     assert!(!found.first().unwrap().remedy.is_empty());
 }
 
 fn unschedulable(seconds: i64) -> PodProblem {
-    let since = observation().now - SignedDuration::from_secs(seconds);
+    let since = empty_observation().now - SignedDuration::from_secs(seconds);
     PodProblem::Unschedulable {
         message: "0/3 nodes".to_owned(),
         since: Some(since),
@@ -40,11 +40,11 @@ fn unschedulable(seconds: i64) -> PodProblem {
 
 #[test]
 fn a_pod_that_waits_for_its_volume_is_no_alarm() {
-    let seen = Observation {
+    let observation = Observation {
         pods: vec![pod("api", vec![unschedulable(5)])],
         ..running()
     };
-    assert_eq!(of(&seen), []);
+    assert_eq!(of(&observation), []);
 }
 
 #[test]
@@ -99,12 +99,12 @@ fn probes_that_fail(
         name: "flagsmith".to_owned(),
         init: false,
         restarts,
-        running_since: Some(observation().now - SignedDuration::from_secs(age)),
+        running_since: Some(empty_observation().now - SignedDuration::from_secs(age)),
         failed: None,
         ready: false,
     }];
-    let seen = Observation {
-        close_looks: CloseLooks {
+    let observation = Observation {
+        pod_logs: PodLogFindings {
             logs: Vec::new(),
             warnings: vec![Warning {
                 pod: unready.name.clone(),
@@ -115,7 +115,7 @@ fn probes_that_fail(
         pods: vec![unready],
         ..running()
     };
-    let found = of(&seen);
+    let found = of(&observation);
     assert_eq!(codes(&found).first().copied(), expected, "{found:#?}");
     for diagnosis in &found {
         assert!(diagnosis.evidence[0].contains(message), "{found:#?}");

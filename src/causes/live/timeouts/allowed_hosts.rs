@@ -7,18 +7,18 @@ use crate::{
     validate::{Change, Installation},
 };
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Option<Diagnosis> {
     let exposure = installation.exposure.as_ref()?;
-    let managed = installation.tool.is_resource();
+    let managed = installation.managed_by.is_operator();
     // The frontend asks the API by a name of its own.
-    if !managed && seen.front.through_frontend {
+    if !managed && observation.front.through_frontend {
         return None;
     }
     let allowed = if managed {
         installation.allowed_hosts.clone()
     } else {
         // A value that cannot be seen may be right.
-        let container = seen.api.as_ref()?.container()?;
+        let container = observation.api.as_ref()?.container()?;
         let given = container.environment.value(env::DJANGO_ALLOWED_HOSTS)?;
         given.split(',').map(|host| host.trim().to_owned()).collect()
     };
@@ -39,9 +39,11 @@ pub(super) fn check(installation: &Installation, seen: &Observation) -> Option<D
         let wanted = format!("{allowed},{}", refused.join(","));
         (
             format!("{first:?} leads to the API; its DJANGO_ALLOWED_HOSTS is {allowed}"),
-            installation
-                .tool
-                .change(&[Change::Env(Component::Api, env::DJANGO_ALLOWED_HOSTS, &wanted)]),
+            installation.managed_by.change(&[Change::Env(
+                Component::Api,
+                env::DJANGO_ALLOWED_HOSTS,
+                &wanted,
+            )]),
         )
     };
     Some(diagnosis(

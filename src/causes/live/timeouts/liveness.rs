@@ -15,31 +15,31 @@ const RECOVERED: SignedDuration = SignedDuration::from_mins(2);
 /// `timeoutSeconds` that a busy worker can keep.
 const TIMEOUT: i32 = 5;
 
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     [
         (Component::Api, "api"),
         (Component::TaskProcessor, "task-processor"),
     ]
     .into_iter()
-    .filter_map(|(component, label)| of(installation, seen, component, label))
+    .filter_map(|(component, label)| of(installation, observation, component, label))
     .collect()
 }
 
 fn of(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     component: Component,
     label: &str,
 ) -> Option<Diagnosis> {
-    let kills: Vec<_> = seen
+    let kills: Vec<_> = observation
         .probe_kills
         .iter()
         .filter(|kill| kill.component == label)
         .collect();
     kills.first()?;
     let workload = match component {
-        Component::Api => seen.api.as_ref(),
-        _ => seen.task_processor.as_ref(),
+        Component::Api => observation.api.as_ref(),
+        _ => observation.task_processor.as_ref(),
     };
     let liveness = workload
         .and_then(|workload| workload.serving.as_ref())
@@ -80,11 +80,11 @@ fn of(
         format!(
             "let the probe outlast the longest request: {}",
             installation
-                .tool
+                .managed_by
                 .change(&[Change::Liveness(component, TIMEOUT, failures)])
         )
     };
-    let over = kills.iter().all(|kill| recovered(seen, kill));
+    let over = kills.iter().all(|kill| recovered(observation, kill));
     Some(diagnosis(
         Code::LivenessProbeKilling,
         if over { Severity::Info } else { Severity::Warning },
@@ -102,10 +102,10 @@ fn of(
 
 /// Whether a pod was ended once and is well since: a database that was away does that to every pod, and is over. What
 /// comes again is a pattern.
-fn recovered(seen: &Observation, kill: &ProbeKill) -> bool {
+fn recovered(observation: &Observation, kill: &ProbeKill) -> bool {
     kill.restarts <= 1
-        && seen.pods.iter().any(|pod| {
-            let up = pod.started.map(|started| seen.now.duration_since(started));
+        && observation.pods.iter().any(|pod| {
+            let up = pod.started.map(|started| observation.now.duration_since(started));
             pod.name == kill.pod && pod.ready && up.is_some_and(|up| up >= RECOVERED)
         })
 }

@@ -23,20 +23,20 @@ use running::seconds;
 use crate::{observe::Observation, validate::Installation};
 
 /// Everything that is wrong with the timeouts of the API and of what stands in front of it.
-pub(super) fn check(installation: &Installation, seen: &Observation) -> Vec<Diagnosis> {
+pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found: Vec<Diagnosis> = Vec::new();
-    found.extend(liveness::check(installation, seen));
-    if let Some(running) = Running::of(installation, seen) {
-        found.extend(proxy_timeout::check(installation, seen, &running));
+    found.extend(liveness::check(installation, observation));
+    if let Some(running) = Running::of(installation, observation) {
+        found.extend(proxy_timeout::check(installation, observation, &running));
         found.extend(keep_alive::check(installation, &running));
         found.extend(grace::check(&running));
         found.extend(pre_stop::check(&running));
         found.extend(settings::check(&running));
         found.extend(worker_class::check(&running));
         found.extend(unknown::check(installation, &running));
-        found.extend(saturation::check(installation, seen, &running));
+        found.extend(saturation::check(installation, observation, &running));
         found.extend(sizing::check(&running));
     }
-    found.extend(allowed_hosts::check(installation, seen));
+    found.extend(allowed_hosts::check(installation, observation));
     found
 }

@@ -8,7 +8,7 @@ use crate::{
         Annotation, Front,
         rules::{Rule, Verdict},
     },
-    validate::{Change, Installation, Tool},
+    validate::{Change, Installation, ManagedBy},
 };
 
 /// What the proxy's timeout should have above Gunicorn's: time to transfer the response.
@@ -16,7 +16,7 @@ const MARGIN: i32 = 5;
 
 pub(super) fn check(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     running: &Running<'_>,
 ) -> Option<Diagnosis> {
     if Rule::ProxyOutlastsGunicorn.check(&running.values) != Verdict::Broken {
@@ -32,10 +32,10 @@ pub(super) fn check(
     } else {
         running.severity(&["--timeout"])
     };
-    let remedy = if installation.tool.is_resource() {
+    let remedy = if installation.managed_by.is_operator() {
         managed(installation, running, cut, timeout)
     } else {
-        observed(installation, seen, running, timeout)
+        observed(installation, observation, running, timeout)
     };
     Some(diagnosis(
         Code::ProxyTimeoutBelowGunicorn,
@@ -93,9 +93,14 @@ fn managed(installation: &Installation, running: &Running<'_>, cut: i32, timeout
 }
 
 /// What the owner of an installation changes that the operator did not make.
-fn observed(installation: &Installation, seen: &Observation, running: &Running<'_>, timeout: i32) -> String {
+fn observed(
+    installation: &Installation,
+    observation: &Observation,
+    running: &Running<'_>,
+    timeout: i32,
+) -> String {
     let wanted = timeout.saturating_add(MARGIN);
-    let front = &seen.front;
+    let front = &observation.front;
     let namespace = &installation.identity.namespace;
     let Front::Proxy { read, .. } = running.front else {
         return String::new();
@@ -144,11 +149,11 @@ fn observed(installation: &Installation, seen: &Observation, running: &Running<'
         })
         .collect();
     // An object that the chart did not make has no value of it.
-    let kubectl = Tool::Kubectl {
+    let kubectl = ManagedBy::Manifests {
         namespace: namespace.clone(),
         deployments: [const { None }; 3],
     };
-    let tool = values.map_or(&kubectl, |_| &installation.tool);
+    let tool = values.map_or(&kubectl, |_| &installation.managed_by);
     tool.change(&changes)
 }
 

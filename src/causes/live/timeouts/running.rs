@@ -7,7 +7,7 @@ use crate::{
     observe::{Annotated, Observation, Serving, recognise},
     proxy::{Limit, Place, Read, RouteField, Unit},
     timeouts::{Front, Timeouts, Values, entry},
-    validate::{Change, Installation, Tool},
+    validate::{Change, Installation, ManagedBy},
 };
 
 /// Gunicorn's default timeout, in seconds, where what runs cannot be seen.
@@ -32,18 +32,18 @@ pub struct Running<'a> {
     /// The values that the rules speak of.
     pub values: Values,
     /// How its owner changes it.
-    tool: &'a Tool,
+    managed_by: &'a ManagedBy,
 }
 
 impl<'a> Running<'a> {
     /// Reads what runs; `None` before there is an API.
     #[must_use]
-    pub fn of(installation: &'a Installation, seen: &'a Observation) -> Option<Self> {
-        let api = seen.api.as_ref()?;
+    pub fn of(installation: &'a Installation, observation: &'a Observation) -> Option<Self> {
+        let api = observation.api.as_ref()?;
         let serving = api.serving.as_ref()?;
         let gunicorn = api.gunicorn()?;
-        let front = recognise(installation, seen);
-        let shown = read(installation, seen, &front);
+        let front = recognise(installation, observation);
+        let shown = read(installation, observation, &front);
         let values = Values {
             regime: gunicorn.regime(),
             gunicorn_timeout: gunicorn.timeout,
@@ -64,7 +64,7 @@ impl<'a> Running<'a> {
             read: shown.evidence,
             read_is_set: shown.set,
             values,
-            tool: &installation.tool,
+            managed_by: &installation.managed_by,
         })
     }
 
@@ -102,7 +102,7 @@ impl<'a> Running<'a> {
     /// are all chosen.
     pub(super) fn severity(&self, flags: &[&str]) -> Severity {
         let chosen = flags.iter().any(|flag| self.gunicorn.is_chosen(flag));
-        if chosen || self.tool.is_resource() {
+        if chosen || self.managed_by.is_operator() {
             Severity::Warning
         } else {
             Severity::Info
@@ -131,7 +131,7 @@ impl<'a> Running<'a> {
             changes.push(Change::Start(Component::Api, &arguments));
         }
         changes.extend(others);
-        self.tool.change(&changes)
+        self.managed_by.change(&changes)
     }
 
     /// How its owner says as flags what these variables were meant to say, and removes them.
@@ -156,7 +156,7 @@ impl<'a> Running<'a> {
             .iter()
             .map(|(name, _)| Change::NoEnv(Component::Api, name));
         let changes: Vec<Change<'_>> = gone.chain([Change::Start(Component::Api, &arguments)]).collect();
-        self.tool.change(&changes)
+        self.managed_by.change(&changes)
     }
 
     /// How its owner gets the worker class that is in every image: threads make it gthread.
@@ -169,7 +169,7 @@ impl<'a> Running<'a> {
             }
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        self.tool.change(&[
+        self.managed_by.change(&[
             Change::Env(Component::Api, env::GUNICORN_THREADS, &threads.to_string()),
             Change::Start(Component::Api, &arguments),
         ])
@@ -209,7 +209,7 @@ struct Shown {
 }
 
 /// The proxy's timeout for a response as it stands, and where.
-fn read(installation: &Installation, seen: &Observation, front: &Front) -> Shown {
+fn read(installation: &Installation, observation: &Observation, front: &Front) -> Shown {
     let nowhere = |limit| Shown {
         limit,
         evidence: String::new(),
@@ -228,14 +228,18 @@ fn read(installation: &Installation, seen: &Observation, front: &Front) -> Shown
         set: false,
     };
     // Before the object exists there is nothing to judge.
-    if seen.exposure.is_none() {
+    if observation.exposure.is_none() {
         return nowhere(Limit::Unknown);
     }
-    let name = &seen.front.name;
+    let name = &observation.front.name;
     if let Some((place, key, unit, part)) = read.annotation() {
         let (kind, object, annotations) = match place {
-            Place::Ingress => ("Ingress", name, &seen.front.ingress),
-            Place::Service => ("Service", &seen.front.service_name, &seen.front.service),
+            Place::Ingress => ("Ingress", name, &observation.front.ingress),
+            Place::Service => (
+                "Service",
+                &observation.front.service_name,
+                &observation.front.service,
+            ),
         };
         return match annotations.get(key) {
             Some(annotated) => annotation(
@@ -250,7 +254,7 @@ fn read(installation: &Installation, seen: &Observation, front: &Front) -> Shown
         };
     }
     if let Read::Route(field) = read {
-        return route(seen, field, name, &by_default);
+        return route(observation, field, name, &by_default);
     }
     nowhere(front.read(installation.request_timeout))
 }
@@ -289,8 +293,13 @@ fn annotation(
 }
 
 /// The shortest timeout of any rule of the `HTTPRoute`.
-fn route(seen: &Observation, field: RouteField, name: &str, by_default: &dyn Fn(String) -> Shown) -> Shown {
-    let texts = seen
+fn route(
+    observation: &Observation,
+    field: RouteField,
+    name: &str,
+    by_default: &dyn Fn(String) -> Shown,
+) -> Shown {
+    let texts = observation
         .front
         .route
         .iter()

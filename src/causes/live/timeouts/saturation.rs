@@ -16,14 +16,14 @@ const COMFORTABLE: f64 = 0.6;
 
 pub(super) fn check(
     installation: &Installation,
-    seen: &Observation,
+    observation: &Observation,
     running: &Running<'_>,
 ) -> Option<Diagnosis> {
-    let busy = seen.busy?;
-    let api = seen.api.as_ref()?;
+    let busy = observation.busy?;
+    let api = observation.api.as_ref()?;
     let (workers, threads) = running.gunicorn.workers.zip(running.gunicorn.threads)?;
     let capacity = f64::from(workers.saturating_mul(threads));
-    let known = seen.previous.diagnoses.iter();
+    let known = observation.previous.diagnoses.iter();
     let before = known
         .clone()
         .any(|it| it.code == Code::GunicornWorkersSaturated.as_str());
@@ -34,7 +34,7 @@ pub(super) fn check(
     let workers_needed = ceil(busy.threads * f64::from(api.desired) / COMFORTABLE / f64::from(threads));
     let pods = ceil(f64::from(workers_needed) / f64::from(workers)).max(api.desired.saturating_add(1));
     let more = installation
-        .tool
+        .managed_by
         .change(&[Change::Replicas(Component::Api, pods)]);
     Some(diagnosis(
         Code::GunicornWorkersSaturated,

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::check;
 use crate::{
     decide::decide,
-    fixtures::{installation, observation, spec},
+    fixtures::{installation, spec},
     model::{Code, Diagnosis, Severity, child::Kind},
-    observe::{Annotated, Busy, ExposureState, Observation, PodSummary, ProbeKill, WorkloadState},
+    observe::{Annotated, ExposureState, Observation, PodSummary, ProbeKill, ThreadUsage, WorkloadState},
     proxy,
     resources::build,
     validate::Installation,
@@ -21,9 +21,9 @@ fn codes(found: &[Diagnosis]) -> Vec<Code> {
 
 /// What is seen of an installation whose objects are as the operator makes them, but for `change`.
 fn made(installation: &Installation, change: &dyn Fn(&mut Value)) -> Observation {
-    let mut seen = observation();
-    seen.exposure = installation.exposure.as_ref().map(|_| ExposureState::Waiting);
-    seen.previous.migration = Some(crate::api::MigrationStatus {
+    let mut observation = crate::fixtures::empty_observation();
+    observation.exposure = installation.exposure.as_ref().map(|_| ExposureState::Waiting);
+    observation.previous.migration = Some(crate::api::MigrationStatus {
         key: Some(
             crate::validate::MigrationKey::migrate(
                 installation,
@@ -36,28 +36,28 @@ fn made(installation: &Installation, change: &dyn Fn(&mut Value)) -> Observation
         result: crate::api::MigrationResult::Applied,
         ..crate::api::MigrationStatus::default()
     });
-    for child in build(installation, &decide(installation, &seen, &[])) {
+    for child in build(installation, &decide(installation, &observation, &[])) {
         let mut body = child.body;
         match child.kind {
             Kind::Deployment if child.name.ends_with("-api") => {
                 change(&mut body);
                 let deployment: Deployment = serde_json::from_value(body).unwrap();
-                seen.api = Some(WorkloadState::from(&deployment));
+                observation.api = Some(WorkloadState::from(&deployment));
             }
             Kind::Ingress => {
                 let ingress: Ingress = serde_json::from_value(body).unwrap();
-                seen.front.see_ingress(&ingress);
+                observation.front.see_ingress(&ingress);
             }
             Kind::Service if child.name.ends_with("-api") => {
                 let service: Service = serde_json::from_value(body).unwrap();
-                seen.front.see_service(&service.metadata);
+                observation.front.see_service(&service.metadata);
             }
-            Kind::HttpRoute => seen.front.see_route(&body),
+            Kind::HttpRoute => observation.front.see_route(&body),
             _ => {}
         }
     }
-    assert!(seen.api.is_some());
-    seen
+    assert!(observation.api.is_some());
+    observation
 }
 
 fn behind(proxy: &str) -> Installation {
@@ -128,16 +128,16 @@ fn an_unknown_proxy_is_asked_about_and_a_stated_one_is_not() {
 #[test]
 fn an_annotation_that_cuts_is_named_with_who_set_it() {
     let installation = behind("ingress-nginx");
-    let mut seen = made(&installation, &|_| {});
+    let mut observation = made(&installation, &|_| {});
     let key = "nginx.ingress.kubernetes.io/proxy-read-timeout";
-    seen.front.ingress.insert(
+    observation.front.ingress.insert(
         key.to_owned(),
         Annotated {
             value: "10".to_owned(),
             by: Some(("kubectl-annotate".to_owned(), "2026-11-21T10:00:00Z".parse().ok())),
         },
     );
-    let found = check(&installation, &seen);
+    let found = check(&installation, &observation);
     assert_eq!(codes(&found), [Code::ProxyTimeoutBelowGunicorn]);
     let first = found.first().unwrap();
     assert_eq!(
@@ -157,9 +157,9 @@ fn an_annotation_that_cuts_is_named_with_who_set_it() {
         first.remedy.contains("spec.requestTimeoutSeconds: 10"),
         "{first:?}"
     );
-    seen.front.ingress.remove(key);
+    observation.front.ingress.remove(key);
     assert_eq!(
-        check(&installation, &seen),
+        check(&installation, &observation),
         [],
         "its default of 60 s is enough for requests of 30 s"
     );
@@ -222,10 +222,10 @@ fn the_official_charts_defaults_are_named() {
 #[case(json!([{ "name": "GUNICORN_CMD_ARGS", "value": "--timeout 90" }]), "GUNICORN_CMD_ARGS has no effect")]
 fn a_variable_that_is_not_read_is_named(#[case] variables: Value, #[case] message: &str) {
     let installation = installation(&spec(json!({})));
-    let seen = made(&installation, &|body| {
+    let observation = made(&installation, &|body| {
         *body.pointer_mut("/spec/template/spec/containers/0/env").unwrap() = variables.clone();
     });
-    let found = check(&installation, &seen);
+    let found = check(&installation, &observation);
     assert_eq!(codes(&found), [Code::GunicornSettingsIgnored]);
     let first = found.first().unwrap();
     assert!(first.message.contains(message), "{first:?}");
@@ -242,10 +242,10 @@ fn a_variable_that_is_not_read_is_named(#[case] variables: Value, #[case] messag
 #[case("/spec/template/spec/containers/0/resources", json!({ "limits": { "cpu": "500m" } }), Code::WorkersExceedLimits)]
 fn one_change_has_one_name(#[case] path: &str, #[case] value: Value, #[case] code: Code) {
     let installation = installation(&spec(json!({})));
-    let seen = made(&installation, &|body| {
+    let observation = made(&installation, &|body| {
         *body.pointer_mut(path).unwrap() = value.clone();
     });
-    assert_eq!(codes(&check(&installation, &seen)), [code]);
+    assert_eq!(codes(&check(&installation, &observation)), [code]);
 }
 
 /// Fewer workers are advised only where there are more than fit.
@@ -254,11 +254,11 @@ fn one_change_has_one_name(#[case] path: &str, #[case] value: Value, #[case] cod
 #[case(3, true)]
 fn fewer_workers_are_advised_where_there_are_more(#[case] workers: i32, #[case] expected: bool) {
     let installation = installation(&spec(json!({ "api": { "gunicorn": { "workers": workers } } })));
-    let seen = made(&installation, &|body| {
+    let observation = made(&installation, &|body| {
         let limits = json!({ "limits": { "memory": "64Mi" } });
         body.pointer_mut("/spec/template/spec/containers/0").unwrap()["resources"] = limits;
     });
-    let found = check(&installation, &seen);
+    let found = check(&installation, &observation);
     assert_eq!(codes(&found), [Code::WorkersExceedLimits]);
     assert_eq!(
         found[0].remedy.contains("Or run 1 worker"),
@@ -270,25 +270,25 @@ fn fewer_workers_are_advised_where_there_are_more(#[case] workers: i32, #[case] 
 #[test]
 fn limits_that_fit_are_no_diagnosis() {
     let installation = installation(&spec(json!({})));
-    let seen = made(&installation, &|body| {
+    let observation = made(&installation, &|body| {
         body.pointer_mut("/spec/template/spec/containers/0").unwrap()["resources"] =
             json!({ "limits": { "memory": "1Gi", "cpu": "1" } });
     });
-    assert_eq!(check(&installation, &seen), []);
+    assert_eq!(check(&installation, &observation), []);
 }
 
 #[test]
 fn a_container_that_its_liveness_probe_ended_is_named() {
     let installation = installation(&spec(json!({})));
-    let mut seen = made(&installation, &|_| {});
-    seen.probe_kills = vec![ProbeKill {
+    let mut observation = made(&installation, &|_| {});
+    observation.probe_kills = vec![ProbeKill {
         pod: "flagsmith-api-abc".to_owned(),
         component: "api".to_owned(),
         probe: "Liveness probe failed: context deadline exceeded".to_owned(),
         exit_code: 137,
         restarts: 2,
     }];
-    let found = check(&installation, &seen);
+    let found = check(&installation, &observation);
     assert_eq!(codes(&found), [Code::LivenessProbeKilling]);
     assert!(
         found
@@ -313,22 +313,22 @@ fn what_happened_once_is_over(
     #[case] expected: Severity,
 ) {
     let installation = installation(&spec(json!({})));
-    let mut seen = made(&installation, &|_| {});
-    seen.probe_kills = vec![ProbeKill {
+    let mut observation = made(&installation, &|_| {});
+    observation.probe_kills = vec![ProbeKill {
         pod: "flagsmith-api-abc".to_owned(),
         component: "api".to_owned(),
         probe: "Liveness probe failed: context deadline exceeded".to_owned(),
         exit_code: 137,
         restarts,
     }];
-    seen.pods = vec![PodSummary {
+    observation.pods = vec![PodSummary {
         name: "flagsmith-api-abc".to_owned(),
         component: "api".to_owned(),
         ready,
-        started: Some(seen.now - SignedDuration::from_secs(seconds)),
+        started: Some(observation.now - SignedDuration::from_secs(seconds)),
         ..PodSummary::default()
     }];
-    let found = check(&installation, &seen);
+    let found = check(&installation, &observation);
     let killed = found.iter().find(|it| it.code == Code::LivenessProbeKilling);
     assert_eq!(killed.map(|it| it.severity), Some(expected), "{found:#?}");
 }
@@ -352,15 +352,15 @@ fn hosts_that_django_refuses(#[case] allowed: Value, #[case] expected: &[Code]) 
 /// Two pods of three workers with two threads each, which are so busy.
 fn at_work(threads: f64) -> (Installation, Observation) {
     let installation = installation(&spec(json!({})));
-    let mut seen = made(&installation, &|_| {});
-    seen.busy = Some(Busy { threads, pods: 2 });
-    (installation, seen)
+    let mut observation = made(&installation, &|_| {});
+    observation.busy = Some(ThreadUsage { threads, pods: 2 });
+    (installation, observation)
 }
 
 #[test]
 fn threads_that_are_all_busy_are_named_with_what_would_do() {
-    let (installation, seen) = at_work(5.6);
-    let found = check(&installation, &seen);
+    let (installation, observation) = at_work(5.6);
+    let found = check(&installation, &observation);
     assert_eq!(codes(&found), [Code::GunicornWorkersSaturated]);
     let first = found.first().unwrap();
     assert!(
@@ -377,25 +377,25 @@ fn threads_that_are_all_busy_are_named_with_what_would_do() {
             .contains("At least 10 workers in all would do, in 4 pods: Set spec.api.replicas: 4"),
         "{first:?}"
     );
-    let (installation, seen) = at_work(5.0);
-    assert_eq!(check(&installation, &seen), []);
+    let (installation, observation) = at_work(5.0);
+    assert_eq!(check(&installation, &observation), []);
 }
 
 #[test]
 fn a_load_at_the_brink_does_not_come_and_go() {
-    let (installation, mut seen) = at_work(4.8);
-    assert_eq!(check(&installation, &seen), []);
-    seen.previous.diagnoses = vec![crate::api::DiagnosisStatus {
+    let (installation, mut observation) = at_work(4.8);
+    assert_eq!(check(&installation, &observation), []);
+    observation.previous.diagnoses = vec![crate::api::DiagnosisStatus {
         code: Code::GunicornWorkersSaturated.as_str().to_owned(),
         ..crate::api::DiagnosisStatus::default()
     }];
     assert_eq!(
-        codes(&check(&installation, &seen)),
+        codes(&check(&installation, &observation)),
         [Code::GunicornWorkersSaturated]
     );
-    seen.busy = Some(Busy {
+    observation.busy = Some(ThreadUsage {
         threads: 4.0,
         pods: 2,
     });
-    assert_eq!(check(&installation, &seen), []);
+    assert_eq!(check(&installation, &observation), []);
 }

@@ -53,7 +53,7 @@ pub(super) fn check(installation: &Installation, running: &Running<'_>) -> Optio
             format!("Whether the timeouts of {} fit those of the API cannot be seen in the cluster.", proxy.name),
             "",
         ),
-        None if !installation.tool.is_resource() => (
+        None if !installation.managed_by.is_operator() => (
             "The proxy in front is not one that is known here, so whether its timeouts fit is not known."
                 .to_owned(),
             "",
@@ -74,7 +74,7 @@ pub(super) fn check(installation: &Installation, running: &Running<'_>) -> Optio
         } else {
             vec![running.read.clone()]
         },
-        if installation.tool.is_resource() {
+        if installation.managed_by.is_operator() {
             format!(
                 "Check: {}. Then state it in spec.exposure.proxy.readTimeoutSeconds and idleTimeoutSeconds{name}. spec.api.gunicorn.keepAliveSeconds: 0 is right for any idle time and costs one connection for each request.",
                 ask.join("; "),

@@ -1,9 +1,9 @@
 //! The server is about to answer, or stopped answering in the middle.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage};
 use crate::causes::rules::forks::ends_that_closed;
-use crate::causes::rules::{Cause, Explained, words};
+use crate::causes::rules::{Cause, Explanation, phrasing};
 use crate::model::{Code, Severity};
 use crate::postgres::phrases::Phrase;
 
@@ -18,7 +18,7 @@ pub const DATABASE_CONNECTION_LOST: Cause = Cause {
     explain: explain_lost,
 };
 
-fn starting(failure: &Failure<'_>) -> Option<Subject> {
+fn starting(failure: &Failure<'_>) -> Option<FailureDetails> {
     if !failure.is_database() {
         return None;
     }
@@ -38,21 +38,21 @@ fn starting(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         return None;
     };
-    Some(Subject {
+    Some(FailureDetails {
         endpoint: failure.endpoint(),
         form,
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_starting(case: &Case, sighting: &Sighting) -> Explained {
-    let who = words::who(case, sighting);
-    let endpoint = &sighting.subject.endpoint;
-    let (message, remedy) = match sighting.subject.form {
-        "starting" if sighting.stage == Stage::Serve => (
+fn explain_starting(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = phrasing::who(case, occurrence);
+    let endpoint = &occurrence.details.endpoint;
+    let (message, remedy) = match occurrence.details.form {
+        "starting" if occurrence.stage == Stage::Serve => (
             format!(
                 "{who} cannot connect: PostgreSQL{} is starting up again and takes no connections yet.",
-                words::at(endpoint)
+                phrasing::at(endpoint)
             ),
             "Find out who restarted it (maintenance window, eviction of its pod, failover, crash) in PostgreSQL's own log; it passes by itself, after a crash only when the write-ahead log is replayed.",
         ),
@@ -79,10 +79,10 @@ fn explain_starting(case: &Case, sighting: &Sighting) -> Explained {
             "Point DATABASE_URL at the primary, or wait until recovery has reached a consistent state.",
         ),
     };
-    Explained::new(Code::DatabaseStarting, message, remedy)
+    Explanation::new(Code::DatabaseStarting, message, remedy)
 }
 
-fn lost(failure: &Failure<'_>) -> Option<Subject> {
+fn lost(failure: &Failure<'_>) -> Option<FailureDetails> {
     if !failure.is_database() {
         return None;
     }
@@ -137,15 +137,15 @@ fn lost(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         return None;
     };
-    Some(Subject::form(form))
+    Some(FailureDetails::form(form))
 }
 
-fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
-    let who = words::who(case, sighting);
-    if let Some(explained) = explain_limit(who, sighting) {
+fn explain_lost(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = phrasing::who(case, occurrence);
+    if let Some(explained) = explain_limit(who, occurrence) {
         return explained;
     }
-    let reason = match sighting.subject.form {
+    let reason = match occurrence.details.form {
         "terminated" => {
             "the server ended it on an administrator's command: a restart, a failover, or pg_terminate_backend"
         }
@@ -157,22 +157,22 @@ fn explain_lost(case: &Case, sighting: &Sighting) -> Explained {
             "the server, or something between, closed it: a restart or failover, a crash, a time limit of the server, or a load balancer's idle timeout"
         }
     };
-    if sighting.stage == Stage::Migrate {
+    if occurrence.stage == Stage::Migrate {
         let message = format!(
             "{} lost its connection to the database; {reason}.{}",
-            words::the_migration(case, sighting),
-            words::progress(case, sighting),
+            phrasing::the_migration(case, occurrence),
+            phrasing::progress(case, occurrence),
         );
         let remedy = "See the server's time limits: SELECT name, setting FROM pg_settings WHERE name ~ 'idle|transaction_timeout' AND setting <> '0'; Run the migration again: what was not finished was rolled back, except indexes that are built CONCURRENTLY. Before that, find invalid indexes: SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; and drop them.";
-        return Explained::new(Code::DatabaseConnectionLost, message, remedy).with(Severity::Critical);
+        return Explanation::new(Code::DatabaseConnectionLost, message, remedy).with(Severity::Critical);
     }
-    if let Some(ends) = ends_that_closed(case, sighting) {
-        return explain_shared(ends, sighting);
+    if let Some(ends) = ends_that_closed(case, occurrence) {
+        return explain_shared(ends, occurrence);
     }
-    let (course, severity) = course(case, sighting);
+    let (course, severity) = course(case, occurrence);
     let message = format!("{who} lost its connection to the database; {reason}.{course}");
     let remedy = "Look at the database's log and events at that time, and its time limits: SELECT name, setting FROM pg_settings WHERE name ~ 'idle|transaction_timeout' AND setting <> '0'; Requests that meet a closed connection fail once each: from Flagsmith 2.228.0 set DJANGO_DB_CONN_HEALTH_CHECKS=true; behind a load balancer or NAT keep DJANGO_DB_CONN_MAX_AGE below its idle timeout.";
-    let explained = Explained::new(Code::DatabaseConnectionLost, message, remedy);
+    let explained = Explanation::new(Code::DatabaseConnectionLost, message, remedy);
     match severity {
         Some(severity) => explained.with(severity),
         None => explained,
@@ -226,36 +226,36 @@ fn time_limit(failure: &Failure<'_>) -> Option<&'static str> {
     Some(limit.parameter)
 }
 
-fn explain_limit(who: &str, sighting: &Sighting) -> Option<Explained> {
-    let form = sighting.subject.form;
+fn explain_limit(who: &str, occurrence: &Occurrence) -> Option<Explanation> {
+    let form = occurrence.details.form;
     let limit = LIMITS.iter().find(|limit| limit.parameter == form)?;
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::DatabaseConnectionLost,
         format!(
             "The server ended a connection of {} {} because {} for longer than its {form} allows.",
-            words::within(who),
-            words::times(sighting.count),
+            phrasing::within(who),
+            phrasing::times(occurrence.count),
             limit.why
         ),
         limit.remedy,
     );
-    Some(if sighting.stage == Stage::Migrate {
+    Some(if occurrence.stage == Stage::Migrate {
         explained
     } else {
         explained.with(Severity::Warning)
     })
 }
 
-fn explain_shared(ends: usize, sighting: &Sighting) -> Explained {
+fn explain_shared(ends: usize, occurrence: &Occurrence) -> Explanation {
     let workers = match ends {
         1 => "A Gunicorn worker ended".to_owned(),
         ends => format!("{ends} Gunicorn workers ended"),
     };
-    Explained::new(
+    Explanation::new(
         Code::DatabaseConnectionLost,
         format!(
             "{workers} and took the database connection with them; requests of the others failed {}. Workers of class sync (GUNICORN_THREADS=1) share one database connection, which Flagsmith opens before Gunicorn forks them. The database itself is probably well.",
-            words::times(sighting.count)
+            phrasing::times(occurrence.count)
         ),
         "Set GUNICORN_THREADS=2 or more: threads open connections of their own. With --max-requests (GUNICORN_CMD_ARGS) workers end all the time.",
     )
@@ -263,24 +263,24 @@ fn explain_shared(ends: usize, sighting: &Sighting) -> Explained {
 }
 
 /// How the outage went: the refusals after the break belong to it.
-fn course(case: &Case, sighting: &Sighting) -> (String, Option<Severity>) {
-    let outage = case.sightings.iter().filter(|other| {
-        other.source == sighting.source && other.stage == sighting.stage && other.code.is_connection()
+fn course(case: &LogEvidence, occurrence: &Occurrence) -> (String, Option<Severity>) {
+    let outage = case.occurrences.iter().filter(|other| {
+        other.source == occurrence.source && other.stage == occurrence.stage && other.code.is_connection()
     });
     let count = outage.clone().map(|other| other.count).sum();
     let Some(last) = outage.max_by_key(|other| other.last.line) else {
         return (String::new(), None);
     };
-    if !words::overcome(case, last) {
+    if !phrasing::overcome(case, last) {
         return (
-            format!(" It failed {} up to the end of the log.", words::times(count)),
+            format!(" It failed {} up to the end of the log.", phrasing::times(count)),
             Some(Severity::Critical),
         );
     }
     let seconds = last
         .last
         .time
-        .zip(sighting.first.time)
+        .zip(occurrence.first.time)
         .map_or(0, |(last, first)| last.seconds_since(first));
     let within = if seconds > 0 {
         format!(" within {seconds} s")
@@ -290,7 +290,7 @@ fn course(case: &Case, sighting: &Sighting) -> (String, Option<Severity>) {
     (
         format!(
             " It failed {}{within} and did not fail after that.",
-            words::times(count)
+            phrasing::times(count)
         ),
         Some(Severity::Warning),
     )
@@ -395,7 +395,7 @@ mod tests {
         "pooler"
     )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code, #[case] form: &str) {
-        let (code, subject) = recognise(Stage::Serve, class, message).unwrap();
-        assert_eq!((code, subject.form), (expected, form));
+        let (code, details) = recognise(Stage::Serve, class, message).unwrap();
+        assert_eq!((code, details.form), (expected, form));
     }
 }

@@ -1,8 +1,8 @@
 //! No connection comes about: name, network, TLS.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Endpoint, Failure, Stage, Subject};
-use crate::causes::rules::{Cause, Explained, words};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Endpoint, Failure, FailureDetails, Stage};
+use crate::causes::rules::{Cause, Explanation, phrasing};
 use crate::model::Code;
 use crate::model::redact::redact;
 
@@ -22,7 +22,7 @@ pub const DATABASE_TLS_MISMATCH: Cause = Cause {
     explain: explain_tls,
 };
 
-fn host_not_found(failure: &Failure<'_>) -> Option<Subject> {
+fn host_not_found(failure: &Failure<'_>) -> Option<FailureDetails> {
     let resolver = [
         "could not translate host name",
         "Name or service not known",
@@ -43,22 +43,22 @@ fn host_not_found(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         "unknown"
     };
-    Some(Subject {
+    Some(FailureDetails {
         endpoint: failure.endpoint(),
         form,
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_host(case: &Case, sighting: &Sighting) -> Explained {
-    let who = words::who(case, sighting);
-    let host = sighting
-        .subject
+fn explain_host(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = phrasing::who(case, occurrence);
+    let host = occurrence
+        .details
         .endpoint
         .host
         .as_deref()
         .unwrap_or("of the database");
-    let (message, remedy) = match sighting.subject.form {
+    let (message, remedy) = match occurrence.details.form {
         "pooler" => (
             format!("{who} reaches the connection pooler, but the pooler cannot resolve the database's host name."),
             "Correct the host in the pooler's own database settings (PgBouncer: [databases] host=…), then restart the pooler.".to_owned(),
@@ -72,10 +72,10 @@ fn explain_host(case: &Case, sighting: &Sighting) -> Explained {
             format!("Correct the host in DATABASE_URL (or DJANGO_DB_HOST). A Service of another namespace needs its long name, SERVICE.NAMESPACE.svc.cluster.local. Test: kubectl exec POD -- getent hosts {host}"),
         ),
     };
-    Explained::new(Code::DatabaseHostNotFound, message, remedy)
+    Explanation::new(Code::DatabaseHostNotFound, message, remedy)
 }
 
-fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
+fn unreachable(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.class == "CommandError" || failure.class.ends_with(".CommandError") || failure.class.is_empty()
     {
         let seconds = failure
@@ -84,7 +84,7 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
             .1
             .split(' ')
             .next()?;
-        return Some(Subject::form("gave-up").object(seconds));
+        return Some(FailureDetails::form("gave-up").object(seconds));
     }
     if !failure.is_database() {
         return None;
@@ -94,7 +94,7 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
         && failure.says_any(&["server closed the connection", "connection has been closed"])
         && !failure.says("connection to server ")
     {
-        return Some(Subject::form("mute"));
+        return Some(FailureDetails::form("mute"));
     }
     let connecting = failure.says_any(&[
         "connection to server ",
@@ -141,7 +141,7 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
     };
     let line = failure.message.lines().next().unwrap_or_default();
     let said = line.split_once(" failed: ").map_or(line, |(_, said)| said);
-    Some(Subject {
+    Some(FailureDetails {
         endpoint: failure.endpoint(),
         form,
         detail: Some(
@@ -150,16 +150,16 @@ fn unreachable(failure: &Failure<'_>) -> Option<Subject> {
                 .trim()
                 .to_owned(),
         ),
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_unreachable(case: &Case, sighting: &Sighting) -> Explained {
-    let who = words::who(case, sighting);
-    let endpoint = &sighting.subject.endpoint;
-    let (message, remedy) = match sighting.subject.form {
+fn explain_unreachable(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = phrasing::who(case, occurrence);
+    let endpoint = &occurrence.details.endpoint;
+    let (message, remedy) = match occurrence.details.form {
         "gave-up" => (
-            format!("{who} could not connect to its database within {} s; the log does not say why.", sighting.subject.object.as_deref().unwrap_or("5")),
+            format!("{who} could not connect to its database within {} s; the log does not say why.", occurrence.details.object.as_deref().unwrap_or("5")),
             "Try from the same pod, with the same DATABASE_URL: flagsmith waitfordb. The reason is in the lines that begin with \"Error was:\".".to_owned(),
         ),
         "pooler" => (
@@ -167,15 +167,15 @@ fn explain_unreachable(case: &Case, sighting: &Sighting) -> Explained {
             "Look at the pooler's own log for the reason; correct host, port, user and password of the database in its settings, or start that database. Pgpool-II has to be restarted after all of its nodes were down.".to_owned(),
         ),
         "mute" => (
-            format!("{who} connects to its database, but the connection is closed before the first answer{}: a pooler that gets no server connection (all in use, or the server behind it is down), or a server that stops.", attempts(sighting)),
+            format!("{who} connects to its database, but the connection is closed before the first answer{}: a pooler that gets no server connection (all in use, or the server behind it is down), or a server that stops.", attempts(occurrence)),
             "Look at the pooler's own log (PgBouncer: SHOW POOLS; query_wait_timeout), or at PostgreSQL's if there is no pooler.".to_owned(),
         ),
         "refused" => (
-            format!("{who} cannot reach its database: nothing accepts connections at {endpoint} (connection refused){}.", attempts(sighting)),
+            format!("{who} cannot reach its database: nothing accepts connections at {endpoint} (connection refused){}.", attempts(occurrence)),
             refused_remedy(endpoint),
         ),
         "silent" => (
-            format!("{who} cannot reach its database: {endpoint} does not answer (timeout){}. A firewall, security group or NetworkPolicy drops the packets, or the host is off.", attempts(sighting)),
+            format!("{who} cannot reach its database: {endpoint} does not answer (timeout){}. A firewall, security group or NetworkPolicy drops the packets, or the host is off.", attempts(occurrence)),
             format!("Allow TCP from the pods to {endpoint} (security group, firewall, NetworkPolicy). Test from the pod: {}", test(endpoint)),
         ),
         "no-route" => (
@@ -191,7 +191,7 @@ fn explain_unreachable(case: &Case, sighting: &Sighting) -> Explained {
             "Give the container's user access to the socket's directory, or connect by TCP.".to_owned(),
         ),
         "said" => (
-            format!("{who} cannot connect to its database{}: {}.", words::at(endpoint), redact(sighting.subject.detail.as_deref().unwrap_or("no reason is given")).trim_end_matches('.')),
+            format!("{who} cannot connect to its database{}: {}.", phrasing::at(endpoint), redact(occurrence.details.detail.as_deref().unwrap_or("no reason is given")).trim_end_matches('.')),
             format!("Those are the words of the server, of a pooler before it, or of libpq. Try from the pod, with the same DATABASE_URL: flagsmith waitfordb; and look at the log of what listens at {endpoint}."),
         ),
         _ => (
@@ -199,16 +199,16 @@ fn explain_unreachable(case: &Case, sighting: &Sighting) -> Explained {
             format!("Look at the log of what listens at {endpoint}; correct host and port in DATABASE_URL if that is not the database."),
         ),
     };
-    Explained::new(Code::DatabaseUnreachable, message, remedy)
+    Explanation::new(Code::DatabaseUnreachable, message, remedy)
 }
 
-fn attempts(sighting: &Sighting) -> String {
-    let seconds = sighting
+fn attempts(occurrence: &Occurrence) -> String {
+    let seconds = occurrence
         .last
         .time
-        .zip(sighting.first.time)
+        .zip(occurrence.first.time)
         .map_or(0, |(last, first)| last.seconds_since(first));
-    match (sighting.stage, sighting.count, seconds) {
+    match (occurrence.stage, occurrence.count, seconds) {
         (Stage::Wait, count, seconds) if count > 1 && seconds > 0 => {
             format!(", {count} attempts in {seconds} s")
         }
@@ -241,7 +241,7 @@ fn test(endpoint: &Endpoint) -> String {
     format!("python -c \"import socket; socket.create_connection(('{host}', {port}), 5)\"")
 }
 
-fn tls_mismatch(failure: &Failure<'_>) -> Option<Subject> {
+fn tls_mismatch(failure: &Failure<'_>) -> Option<FailureDetails> {
     if !failure.is_database() {
         return None;
     }
@@ -291,18 +291,18 @@ fn tls_mismatch(failure: &Failure<'_>) -> Option<Subject> {
         .next()
         .and_then(|line| line.rsplit("failed: ").next())
         .map(str::to_owned);
-    Some(Subject {
+    Some(FailureDetails {
         endpoint: failure.endpoint(),
         form,
         detail,
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_tls(case: &Case, sighting: &Sighting) -> Explained {
-    let who = words::who(case, sighting);
-    let endpoint = &sighting.subject.endpoint;
-    let (message, remedy) = match sighting.subject.form {
+fn explain_tls(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = phrasing::who(case, occurrence);
+    let endpoint = &occurrence.details.endpoint;
+    let (message, remedy) = match occurrence.details.form {
         "not-offered" => (
             format!("{who} insists on TLS, but the database at {endpoint} does not offer it."),
             "Turn TLS on in PostgreSQL (ssl = on, with a certificate), or, where the network is trusted, set sslmode=prefer or sslmode=disable in DATABASE_URL.",
@@ -310,8 +310,8 @@ fn explain_tls(case: &Case, sighting: &Sighting) -> Explained {
         "untrusted" => (
             format!(
                 "{who} does not trust the certificate of the database at {endpoint}: {}.",
-                sighting
-                    .subject
+                occurrence
+                    .details
                     .detail
                     .as_deref()
                     .unwrap_or("verification failed")
@@ -333,33 +333,37 @@ fn explain_tls(case: &Case, sighting: &Sighting) -> Explained {
         "required" => (
             format!(
                 "The database at {endpoint} accepts only TLS connections, and {} does not use TLS.",
-                words::within(who)
+                phrasing::within(who)
             ),
             "Add ?sslmode=require to DATABASE_URL.",
         ),
         "key" => (
             format!(
                 "{who} cannot use its own TLS key, so it does not connect to the database at {endpoint}: {}.",
-                sighting.subject.detail.as_deref().unwrap_or("it cannot be read")
+                occurrence
+                    .details
+                    .detail
+                    .as_deref()
+                    .unwrap_or("it cannot be read")
             ),
             "In Kubernetes set defaultMode: 0400 on the Secret's volume. Together with fsGroup the kubelet makes that 0440 and owned by root, which libpq accepts as well.",
         ),
         "client" => (
             format!(
                 "The database at {endpoint} asks for a client certificate that {} does not present.",
-                words::within(who)
+                phrasing::within(who)
             ),
             "Mount certificate and key and name them in DATABASE_URL: sslcert=… and sslkey=…; the key's mode must be 0600 or stricter.",
         ),
         _ => (
             format!(
                 "{who} and the database at {endpoint} do not agree on TLS: {}.",
-                sighting.subject.detail.as_deref().unwrap_or("handshake failed")
+                occurrence.details.detail.as_deref().unwrap_or("handshake failed")
             ),
             "Compare sslmode in DATABASE_URL with what the server offers; a server below TLS 1.2 needs ssl_min_protocol_version=TLSv1 there.",
         ),
     };
-    Explained::new(Code::DatabaseTlsMismatch, message, remedy)
+    Explanation::new(Code::DatabaseTlsMismatch, message, remedy)
 }
 
 #[cfg(test)]
@@ -468,8 +472,8 @@ mod tests {
         "required"
     )]
     fn recognises(#[case] message: &str, #[case] expected: Code, #[case] form: &str) {
-        let (code, subject) = recognise(Stage::Wait, OPERATIONAL, message).unwrap();
-        assert_eq!((code, subject.form), (expected, form));
+        let (code, details) = recognise(Stage::Wait, OPERATIONAL, message).unwrap();
+        assert_eq!((code, details.form), (expected, form));
     }
 
     #[rstest]

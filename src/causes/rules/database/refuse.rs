@@ -1,9 +1,9 @@
 //! The server answers and says no: access rules, passwords, names.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject, first_quoted, quoted_after};
-use crate::causes::rules::words::{self, identifier, role, who};
-use crate::causes::rules::{Cause, Explained};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage, first_quoted, quoted_after};
+use crate::causes::rules::phrasing::{self, identifier, role, who};
+use crate::causes::rules::{Cause, Explanation};
 use crate::model::Code;
 use crate::postgres::phrases::Phrase;
 
@@ -23,45 +23,45 @@ pub const DATABASE_NOT_FOUND: Cause = Cause {
     explain: explain_not_found,
 };
 
-fn access(failure: &Failure<'_>) -> Option<Subject> {
+fn access(failure: &Failure<'_>) -> Option<FailureDetails> {
     if !failure.is_database() {
         return None;
     }
-    let mut subject = failure.subject();
+    let mut details = failure.details();
     if failure.says("pg_hba.conf") {
-        subject.form = if failure.says_any(&["no encryption", "SSL off"])
+        details.form = if failure.says_any(&["no encryption", "SSL off"])
             && !failure.says_any(&["SSL encryption", "SSL on"])
         {
             "rule-unencrypted"
         } else {
             "rule"
         };
-        subject.object = quoted_after(failure.message, &["host "]).map(str::to_owned);
+        details.object = quoted_after(failure.message, &["host "]).map(str::to_owned);
         // `host` in that sentence is the client.
-        subject.object = quoted_after(failure.message, &["for host "])
+        details.object = quoted_after(failure.message, &["for host "])
             .map(str::to_owned)
-            .or(subject.object);
+            .or(details.object);
     } else if let Some(database) = failure.phrase(Phrase::ConnectDenied) {
-        subject.form = "connect";
-        subject.database = Some(database.to_owned());
+        details.form = "connect";
+        details.database = Some(database.to_owned());
     } else if let Some(database) = failure.phrase(Phrase::DatabaseClosed) {
-        subject.form = "closed";
-        subject.database = Some(database.to_owned());
+        details.form = "closed";
+        details.database = Some(database.to_owned());
     } else if failure.says_any(&[
         "database does not allow connections",
         "database is disabled",
         "\" is disabled",
     ]) && failure.says("FATAL")
     {
-        subject.form = "pooler";
+        details.form = "pooler";
     } else if failure.stage != Stage::Migrate
         && (failure.is(&["InsufficientPrivilege"]) || failure.says("permission denied for "))
     {
-        subject = Subject::form("object").object(object(failure.message));
+        details = FailureDetails::form("object").object(object(failure.message));
     } else {
         return None;
     }
-    Some(subject)
+    Some(details)
 }
 
 /// `table users_ffadminuser` from `permission denied for table users_ffadminuser`.
@@ -74,25 +74,25 @@ fn object(message: &str) -> String {
         .unwrap_or_else(|| "an object".to_owned())
 }
 
-fn explain_access(case: &Case, sighting: &Sighting) -> Explained {
-    let who = who(case, sighting);
-    let subject = &sighting.subject;
-    let role_name = role(subject.role.as_deref());
-    let database = subject.database.as_deref().map_or_else(
+fn explain_access(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = who(case, occurrence);
+    let details = &occurrence.details;
+    let role_name = role(details.role.as_deref());
+    let database = details.database.as_deref().map_or_else(
         || "its database".to_owned(),
         |name| format!("database \"{name}\""),
     );
-    let client = subject.object.as_deref().unwrap_or("the pod's address");
-    let endpoint = &subject.endpoint;
-    let (message, remedy) = match subject.form {
+    let client = details.object.as_deref().unwrap_or("the pod's address");
+    let endpoint = &details.endpoint;
+    let (message, remedy) = match details.form {
         "rule-unencrypted" => (
             format!(
                 "{who} may not connect: pg_hba.conf of the server at {endpoint} has no rule that lets {role_name} into {database} from {client} without encryption. Either TLS is required there, or that client or role is not allowed at all; the log does not separate the two."
             ),
             format!(
                 "Add ?sslmode=require to DATABASE_URL (managed databases often refuse unencrypted connections). If that is refused as well, add to pg_hba.conf: host {} {} {client}/32 scram-sha-256, then SELECT pg_reload_conf();",
-                subject.database.as_deref().unwrap_or("DATABASE"),
-                subject.role.as_deref().unwrap_or("ROLE")
+                details.database.as_deref().unwrap_or("DATABASE"),
+                details.role.as_deref().unwrap_or("ROLE")
             ),
         ),
         "rule" => (
@@ -101,16 +101,16 @@ fn explain_access(case: &Case, sighting: &Sighting) -> Explained {
             ),
             format!(
                 "Add to pg_hba.conf: hostssl {} {} {client}/32 scram-sha-256, then SELECT pg_reload_conf(); on a managed database allow the pods' network in its firewall.",
-                subject.database.as_deref().unwrap_or("DATABASE"),
-                subject.role.as_deref().unwrap_or("ROLE")
+                details.database.as_deref().unwrap_or("DATABASE"),
+                details.role.as_deref().unwrap_or("ROLE")
             ),
         ),
         "connect" => (
             format!("{who} may not connect to {database}: {role_name} has no CONNECT privilege on it."),
             format!(
                 "As the owner of the database: GRANT CONNECT ON DATABASE {} TO {};",
-                identifier(subject.database.as_deref().unwrap_or("DATABASE")),
-                subject
+                identifier(details.database.as_deref().unwrap_or("DATABASE")),
+                details
                     .role
                     .as_deref()
                     .map_or_else(|| "ROLE".to_owned(), identifier)
@@ -120,7 +120,7 @@ fn explain_access(case: &Case, sighting: &Sighting) -> Explained {
             format!("{who} may not connect: {database} accepts no connections at present."),
             format!(
                 "As a superuser, from another database: ALTER DATABASE {} ALLOW_CONNECTIONS true;",
-                identifier(subject.database.as_deref().unwrap_or("DATABASE"))
+                identifier(details.database.as_deref().unwrap_or("DATABASE"))
             ),
         ),
         "pooler" => (
@@ -128,51 +128,51 @@ fn explain_access(case: &Case, sighting: &Sighting) -> Explained {
             "On the pooler's admin console: ENABLE DATABASE; or raise max_db_connections for it.".to_owned(),
         ),
         _ => {
-            let object = subject.object.as_deref().unwrap_or("a table");
+            let object = details.object.as_deref().unwrap_or("a table");
             (
                 format!("{who}'s database role lacks the privilege for {object}."),
                 "As the owner of the tables (ROLE is the one in DATABASE_URL): GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ROLE; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ROLE; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO ROLE; and the same with ALTER DEFAULT PRIVILEGES for what later migrations create.".to_owned(),
             )
         }
     };
-    Explained::new(Code::DatabaseAccessRejected, message, remedy)
+    Explanation::new(Code::DatabaseAccessRejected, message, remedy)
 }
 
-fn authentication(failure: &Failure<'_>) -> Option<Subject> {
+fn authentication(failure: &Failure<'_>) -> Option<FailureDetails> {
     if !failure.is_database() {
         return None;
     }
-    let mut subject = failure.subject();
+    let mut details = failure.details();
     if let Some((_, said)) = failure.message.split_once("server login failed: ") {
-        subject.form = "behind";
-        subject.detail = said.lines().next().map(str::to_owned);
+        details.form = "behind";
+        details.detail = said.lines().next().map(str::to_owned);
     } else if let Some(role) = failure.phrase(Phrase::PasswordFailed) {
-        subject.form = "password";
-        subject.role = Some(role.to_owned());
+        details.form = "password";
+        details.role = Some(role.to_owned());
     } else if let Some((_, rest)) = failure
         .message
         .split_once("password that was provided for the role ")
     {
         // RDS Proxy.
-        subject.form = "password";
-        subject.role = rest.split(' ').next().map(str::to_owned);
+        details.form = "password";
+        details.role = rest.split(' ').next().map(str::to_owned);
     } else if let Some((_, rest)) = failure.message.split_once("has no credentials for the role ") {
-        subject.form = "proxy";
-        subject.role = rest.split(['.', ' ']).next().map(str::to_owned);
+        details.form = "proxy";
+        details.role = rest.split(['.', ' ']).next().map(str::to_owned);
     } else if failure.says("password authentication failed") {
         // PgBouncer does not name the role.
-        subject.form = "password";
+        details.form = "password";
     } else if failure.says("no password supplied") {
-        subject.form = "none";
+        details.form = "none";
     } else if failure.says("no such user") {
-        subject.form = "pooler";
-        subject.role = failure
+        details.form = "pooler";
+        details.role = failure
             .message
             .split_once("no such user: ")
             .map(|(_, name)| name.trim().trim_matches('"').to_owned());
     } else if let Some(role) = failure.phrase(Phrase::LoginDenied) {
-        subject.form = "login";
-        subject.role = Some(role.to_owned());
+        details.form = "login";
+        details.role = Some(role.to_owned());
     } else if failure.says_any(&[
         "authentication failed",
         "auth failed",
@@ -191,44 +191,44 @@ fn authentication(failure: &Failure<'_>) -> Option<Subject> {
         "invalid secret format",
         "channel binding required",
     ]) {
-        subject.form = if failure.says_any(&["PAM", "IAM", "token"]) {
+        details.form = if failure.says_any(&["PAM", "IAM", "token"]) {
             "token"
         } else if failure.says_any(&["There is no user", "user not found"]) {
             "unknown"
         } else {
             "other"
         };
-        subject.detail = failure
+        details.detail = failure
             .message
             .lines()
             .next()
             .and_then(|line| line.rsplit("FATAL:").next())
             .map(|line| line.trim().to_owned());
     } else if failure.stage != Stage::Serve || failure.says("FATAL") {
-        subject.role = Some(
+        details.role = Some(
             failure
                 .phrase(Phrase::RoleUnknown)
                 .filter(|_| failure.says("FATAL") || failure.says("connection to"))?
                 .to_owned(),
         );
-        subject.form = "role";
+        details.form = "role";
     } else {
         return None;
     }
-    subject.database = None;
-    Some(subject)
+    details.database = None;
+    Some(details)
 }
 
-fn explain_authentication(case: &Case, sighting: &Sighting) -> Explained {
-    let who = who(case, sighting);
-    let subject = &sighting.subject;
-    let endpoint = &subject.endpoint;
-    let name = role(subject.role.as_deref());
-    let sql = subject
+fn explain_authentication(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = who(case, occurrence);
+    let details = &occurrence.details;
+    let endpoint = &details.endpoint;
+    let name = role(details.role.as_deref());
+    let sql = details
         .role
         .as_deref()
         .map_or_else(|| "ROLE".to_owned(), identifier);
-    let (message, remedy) = match subject.form {
+    let (message, remedy) = match details.form {
         "password" => (
             format!("{who} cannot log in to the database at {endpoint}: the password for {name} is wrong, or that role does not exist (the server does not say which)."),
             format!("Correct the password in DATABASE_URL (percent-encode # [ ] / ? @ % and : in it), or set a new one on the server: \\password {sql} in psql. Restart the pods after changing a Secret: environment variables are read at start."),
@@ -254,11 +254,11 @@ fn explain_authentication(case: &Case, sighting: &Sighting) -> Explained {
             "Add a secret with the user name and password of that role to the proxy (RDS Proxy: in Secrets Manager, listed in the proxy's authentication settings), or correct the user in DATABASE_URL.".to_owned(),
         ),
         "behind" => (
-            format!("{who} reaches the connection pooler at {endpoint}, but the pooler cannot log in to the database behind it: {}.", subject.detail.as_deref().unwrap_or("authentication failed")),
+            format!("{who} reaches the connection pooler at {endpoint}, but the pooler cannot log in to the database behind it: {}.", details.detail.as_deref().unwrap_or("authentication failed")),
             "Correct the password that the pooler uses for the server (PgBouncer: its userlist.txt, or user= and password= in [databases]), then reload the pooler. DATABASE_URL was accepted.".to_owned(),
         ),
         form => (
-            format!("{who} cannot log in to the database{}: {}.", words::at(endpoint), subject.detail.as_deref().unwrap_or("authentication failed").trim_end_matches('.')),
+            format!("{who} cannot log in to the database{}: {}.", phrasing::at(endpoint), details.detail.as_deref().unwrap_or("authentication failed").trim_end_matches('.')),
             match form {
                 "token" => "With IAM authentication the password is a token that expires after 15 minutes: it cannot stand in DATABASE_URL. Use a role with a password, or a proxy that renews it (RDS Proxy, Cloud SQL Auth Proxy).",
                 "unknown" => "Correct the user in DATABASE_URL; a hosted pooler may want more than the role's name there (Supabase: ROLE.PROJECT).",
@@ -266,33 +266,33 @@ fn explain_authentication(case: &Case, sighting: &Sighting) -> Explained {
             }.to_owned(),
         ),
     };
-    Explained::new(Code::DatabaseAuthenticationFailed, message, remedy)
+    Explanation::new(Code::DatabaseAuthenticationFailed, message, remedy)
 }
 
-fn not_found(failure: &Failure<'_>) -> Option<Subject> {
+fn not_found(failure: &Failure<'_>) -> Option<FailureDetails> {
     if !failure.is_database() {
         return None;
     }
-    let mut subject = failure.subject();
-    subject.role = None;
+    let mut details = failure.details();
+    details.role = None;
     if let Some(database) = failure.phrase(Phrase::DatabaseUnknown) {
-        subject.database = Some(database.to_owned());
-        return Some(subject);
+        details.database = Some(database.to_owned());
+        return Some(details);
     }
     let (_, rest) = failure.message.split_once("no such database")?;
-    subject.database = rest
+    details.database = rest
         .strip_prefix(": ")
         .map(|name| name.trim().trim_matches('"').to_owned());
-    subject.form = "pooler";
-    Some(subject)
+    details.form = "pooler";
+    Some(details)
 }
 
-fn explain_not_found(case: &Case, sighting: &Sighting) -> Explained {
-    let who = who(case, sighting);
-    let subject = &sighting.subject;
-    let endpoint = &subject.endpoint;
-    let name = subject.database.as_deref().unwrap_or("in DATABASE_URL");
-    let (message, remedy) = if subject.form == "pooler" {
+fn explain_not_found(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = who(case, occurrence);
+    let details = &occurrence.details;
+    let endpoint = &details.endpoint;
+    let name = details.database.as_deref().unwrap_or("in DATABASE_URL");
+    let (message, remedy) = if details.form == "pooler" {
         (
             format!(
                 "{who} is refused by the connection pooler at {endpoint}: it has no database \"{name}\" in its settings."
@@ -310,7 +310,7 @@ fn explain_not_found(case: &Case, sighting: &Sighting) -> Explained {
             ),
         )
     };
-    Explained::new(Code::DatabaseNotFound, message, remedy)
+    Explanation::new(Code::DatabaseNotFound, message, remedy)
 }
 
 #[cfg(test)]
@@ -423,20 +423,20 @@ mod tests {
     )]
     fn recognises(#[case] message: &str, #[case] expected: Code, #[case] form: &str) {
         for stage in [Stage::Wait, Stage::Migrate, Stage::Boot, Stage::Serve] {
-            let (code, subject) = recognise(stage, "psycopg2.OperationalError", message).unwrap();
-            assert_eq!((code, subject.form), (expected, form), "{stage:?}");
+            let (code, details) = recognise(stage, "psycopg2.OperationalError", message).unwrap();
+            assert_eq!((code, details.form), (expected, form), "{stage:?}");
         }
     }
 
     #[test]
     fn names_are_read() {
         let message = "connection to server at \"db\", port 5432 failed: FATAL:  no pg_hba.conf entry for host \"10.1.1.1\", user \"u\", database \"d\", no encryption";
-        let (_, subject) = recognise(Stage::Wait, "OperationalError", message).unwrap();
+        let (_, details) = recognise(Stage::Wait, "OperationalError", message).unwrap();
         assert_eq!(
             (
-                subject.role.as_deref(),
-                subject.database.as_deref(),
-                subject.object.as_deref()
+                details.role.as_deref(),
+                details.database.as_deref(),
+                details.object.as_deref()
             ),
             (Some("u"), Some("d"), Some("10.1.1.1"))
         );

@@ -1,8 +1,8 @@
 //! The connection settings cannot be understood.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Subject, quoted_after, unquote};
-use crate::causes::rules::{Cause, Explained, words};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, quoted_after, unquote};
+use crate::causes::rules::{Cause, Explanation, phrasing};
 use crate::model::Code;
 
 pub const DATABASE_URL_INVALID: Cause = Cause {
@@ -11,13 +11,13 @@ pub const DATABASE_URL_INVALID: Cause = Cause {
     explain,
 };
 
-fn recognise(failure: &Failure<'_>) -> Option<Subject> {
+fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
     let form = match failure.kind() {
         "ParseError" if failure.class.contains("dj_database_url") || failure.says("valid url") => "syntax",
         "UnknownSchemeError" => "scheme",
         "KeyError" if failure.says("DJANGO_DB_") || failure.says("TASK_PROCESSOR_DATABASE_") => {
             return Some(
-                Subject::form("variable").object(unquote(failure.message).unwrap_or(failure.message)),
+                FailureDetails::form("variable").object(unquote(failure.message).unwrap_or(failure.message)),
             );
         }
         "NameError" if failure.says("'DATABASES'") => "missing",
@@ -65,15 +65,15 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
         && failure.says("tcp://")
         && let Some(option) = quoted_after(failure.message, &["connection option ", "option "])
     {
-        return Some(Subject::form("service-link").object(option));
+        return Some(FailureDetails::form("service-link").object(option));
     }
     let scheme = failure
         .message
         .split_once("Scheme '")
         .and_then(|(_, rest)| rest.split_once('\''))
         .map(|(scheme, _)| scheme);
-    let mut subject = Subject::form(form);
-    subject.object = match form {
+    let mut details = FailureDetails::form(form);
+    details.object = match form {
         "scheme" => scheme.map(str::to_owned),
         "option" => failure
             .message
@@ -83,7 +83,7 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
             .map(str::to_owned),
         _ => None,
     };
-    Some(subject)
+    Some(details)
 }
 
 fn loads_driver(failure: &Failure<'_>) -> bool {
@@ -94,10 +94,10 @@ fn loads_driver(failure: &Failure<'_>) -> bool {
     ])
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Explained {
-    let who = words::component(case.component);
-    let object = sighting.subject.object.as_deref().unwrap_or_default();
-    let (message, remedy) = match sighting.subject.form {
+fn explain(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = phrasing::component(case.component);
+    let object = occurrence.details.object.as_deref().unwrap_or_default();
+    let (message, remedy) = match occurrence.details.form {
         "variable" => (
             format!("{who} cannot start: the environment variable {object} is not set, and there is no DATABASE_URL either."),
             "Set DATABASE_URL to postgresql://USER:PASSWORD@HOST:5432/NAME, or all five of DJANGO_DB_HOST, DJANGO_DB_PORT, DJANGO_DB_NAME, DJANGO_DB_USER and DJANGO_DB_PASSWORD.".to_owned(),
@@ -128,7 +128,7 @@ fn explain(case: &Case, sighting: &Sighting) -> Explained {
             "In the password write # as %23, [ as %5B, ] as %5D, / as %2F, ? as %3F, @ as %40, % as %25 and : as %3A; the port must be a number.".to_owned(),
         ),
     };
-    Explained::new(Code::DatabaseUrlInvalid, message, remedy)
+    Explanation::new(Code::DatabaseUrlInvalid, message, remedy)
 }
 
 #[cfg(test)]
@@ -169,8 +169,8 @@ mod tests {
     )]
     #[case("ValueError", "Port could not be cast to integer value as 'x'", "syntax")]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] form: &str) {
-        let (code, subject) = recognise(Stage::Boot, class, message).unwrap();
-        assert_eq!((code, subject.form), (Code::DatabaseUrlInvalid, form));
+        let (code, details) = recognise(Stage::Boot, class, message).unwrap();
+        assert_eq!((code, details.form), (Code::DatabaseUrlInvalid, form));
     }
 
     #[rstest]

@@ -2,16 +2,16 @@
 //! index that an interrupted run left, or another database than meant. The words alone do not separate these.
 
 use super::other::is_of_session;
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject, first_quoted, quoted_after};
-use crate::causes::rules::words::{self, at_migration, identifier, progress, the_migration};
-use crate::causes::rules::{Cause, Explained};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage, first_quoted, quoted_after};
+use crate::causes::rules::phrasing::{self, at_migration, identifier, progress, the_migration};
+use crate::causes::rules::{Cause, Explanation};
 use crate::model::{Code, Severity};
 
 pub const MIGRATION_CONCURRENT: Cause = Cause {
     code: Code::MigrationConcurrent,
     recognise: race,
-    explain: |case, sighting| explain_race(case, sighting, true),
+    explain: |case, occurrence| explain_race(case, occurrence, true),
 };
 pub const MIGRATION_SCHEMA_CONFLICT: Cause = Cause {
     code: Code::MigrationSchemaConflict,
@@ -23,7 +23,7 @@ const CHECK: &str = "flagsmith migrate --check";
 
 /// Unique constraints that only two migrators at the same time can violate: PostgreSQL's own catalogues, and the
 /// tables that Django fills after every run.
-fn race(failure: &Failure<'_>) -> Option<Subject> {
+fn race(failure: &Failure<'_>) -> Option<FailureDetails> {
     if !failure.is_database() {
         return None;
     }
@@ -47,23 +47,23 @@ fn race(failure: &Failure<'_>) -> Option<Subject> {
             .message
             .split_once(")=(")
             .and_then(|(_, key)| key.split([',', ')']).next());
-        Some(Subject::form("catalogue").object(key.or(constraint).unwrap_or_default()))
+        Some(FailureDetails::form("catalogue").object(key.or(constraint).unwrap_or_default()))
     } else if failure.says("tuple concurrently updated") || failure.says("tuple concurrently deleted") {
-        Some(Subject::form("catalogue").object("tuple concurrently updated"))
+        Some(FailureDetails::form("catalogue").object("tuple concurrently updated"))
     } else if history {
-        Some(Subject::form("history").object("relation django_migrations"))
+        Some(FailureDetails::form("history").object("relation django_migrations"))
     } else {
         None
     }
 }
 
-fn explain_race(case: &Case, sighting: &Sighting, certain: bool) -> Explained {
-    let object = sighting.subject.object.as_deref().unwrap_or("an object");
-    let at = at_migration(case, sighting);
+fn explain_race(case: &LogEvidence, occurrence: &Occurrence, certain: bool) -> Explanation {
+    let object = occurrence.details.object.as_deref().unwrap_or("an object");
+    let at = at_migration(case, occurrence);
     let message = if certain {
         format!(
             "Two migrations ran on this database at the same time, and this one lost{at}: the other had created {object} meanwhile. Flagsmith takes no lock around migrations. The schema usually ends up right.{}",
-            progress(case, sighting)
+            progress(case, occurrence)
         )
     } else {
         format!(
@@ -78,10 +78,10 @@ fn explain_race(case: &Case, sighting: &Sighting, certain: bool) -> Explained {
     } else {
         Severity::Critical
     };
-    Explained::new(Code::MigrationConcurrent, message, remedy).with(severity)
+    Explanation::new(Code::MigrationConcurrent, message, remedy).with(severity)
 }
 
-fn conflict(failure: &Failure<'_>) -> Option<Subject> {
+fn conflict(failure: &Failure<'_>) -> Option<FailureDetails> {
     // What belongs to a session is not part of the schema.
     if failure.stage != Stage::Migrate || is_of_session(failure) {
         return None;
@@ -112,28 +112,28 @@ fn conflict(failure: &Failure<'_>) -> Option<Subject> {
     let what = line
         .trim_end_matches(" already exists")
         .trim_end_matches(" does not exist");
-    Some(Subject::form(form).object(what))
+    Some(FailureDetails::form(form).object(what))
 }
 
-fn explain_conflict(case: &Case, sighting: &Sighting) -> Explained {
-    let migration = words::migration(case, sighting);
-    let run = words::run(case, sighting);
-    let raced = migration.is_some_and(|name| case.applied_by_another(name, sighting));
+fn explain_conflict(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let migration = phrasing::migration(case, occurrence);
+    let run = phrasing::run(case, occurrence);
+    let raced = migration.is_some_and(|name| case.applied_by_another(name, occurrence));
     let began_empty = run.is_some_and(|run| run.fresh && run.applied > 0 && run.database == 0);
     let first_of_all = run.is_some_and(|run| run.fresh && run.applied == 0);
-    let object = sighting.subject.object.as_deref().unwrap_or("an object");
-    if sighting.subject.form == "exists" {
+    let object = occurrence.details.object.as_deref().unwrap_or("an object");
+    if occurrence.details.form == "exists" {
         if raced {
-            return explain_race(case, sighting, true);
+            return explain_race(case, occurrence, true);
         }
         if first_of_all {
-            return explain_race(case, sighting, false);
+            return explain_race(case, occurrence, false);
         }
-        if sighting.concurrent_index || migration.is_some_and(builds_index) && is_index(object) {
-            return explain_index(case, sighting, object);
+        if occurrence.concurrent_index || migration.is_some_and(builds_index) && is_index(object) {
+            return explain_index(case, occurrence, object);
         }
     } else if run.is_some_and(|run| run.database > 0 && run.fresh) {
-        return explain_second_database(case, sighting, object);
+        return explain_second_database(case, occurrence, object);
     }
     let fake = migration.and_then(|name| name.split_once('.')).map_or_else(
         || "flagsmith migrate APP NUMBER --fake".to_owned(),
@@ -144,9 +144,9 @@ fn explain_conflict(case: &Case, sighting: &Sighting) -> Explained {
             )
         },
     );
-    let the_migration = the_migration(case, sighting);
-    let progress = progress(case, sighting);
-    let (message, remedy) = if sighting.subject.form == "exists" {
+    let the_migration = the_migration(case, occurrence);
+    let progress = progress(case, occurrence);
+    let (message, remedy) = if occurrence.details.form == "exists" {
         (
             // The recorded history was empty: nothing was restored with one.
             if began_empty {
@@ -168,7 +168,7 @@ fn explain_conflict(case: &Case, sighting: &Sighting) -> Explained {
             "Compare SELECT app, name FROM django_migrations ORDER BY id; with the schema; restore the missing object, best the whole backup from before the change, and migrate again.".to_owned(),
         )
     };
-    Explained::new(Code::MigrationSchemaConflict, message, remedy)
+    Explanation::new(Code::MigrationSchemaConflict, message, remedy)
 }
 
 /// Migrations that build an index CONCURRENTLY and fail when it is there, whether it is valid or not.
@@ -189,22 +189,22 @@ fn is_index(object: &str) -> bool {
         .is_some_and(|name| name.contains("idx") || name.contains("index") || name.ends_with("_uniq"))
 }
 
-fn explain_index(case: &Case, sighting: &Sighting, object: &str) -> Explained {
+fn explain_index(case: &LogEvidence, occurrence: &Occurrence, object: &str) -> Explanation {
     let name = first_quoted(object).unwrap_or("NAME");
-    Explained::new(
+    Explanation::new(
         Code::InvalidIndexLeft,
-        format!("{} cannot build its index: {object} already exists. It builds the index CONCURRENTLY, outside of a transaction, so an earlier attempt that was interrupted leaves one that PostgreSQL does not use.{}", the_migration(case, sighting), progress(case, sighting)),
+        format!("{} cannot build its index: {object} already exists. It builds the index CONCURRENTLY, outside of a transaction, so an earlier attempt that was interrupted leaves one that PostgreSQL does not use.{}", the_migration(case, occurrence), progress(case, occurrence)),
         format!("Look: SELECT indisvalid FROM pg_index WHERE indexrelid = '{}'::regclass; when it is false: DROP INDEX CONCURRENTLY {}; and migrate again. When it is true, another migrator has built it: {CHECK}", name.replace('\'', "''"), identifier(name)),
     )
     .with(Severity::Critical)
 }
 
-fn explain_second_database(case: &Case, sighting: &Sighting, object: &str) -> Explained {
-    Explained::new(
+fn explain_second_database(case: &LogEvidence, occurrence: &Occurrence, object: &str) -> Explanation {
+    Explanation::new(
         Code::TaskProcessorDatabaseMismatch,
         format!(
             "Migrating the separate task processor database failed{}: {object} does not exist. \"flagsmith migrate\" runs every app's migrations on an empty TASK_PROCESSOR_DATABASE_URL, and one of them reads the main database, which is already further.",
-            at_migration(case, sighting)
+            at_migration(case, occurrence)
         ),
         "Create only the task processor's own tables there: flagsmith migrate task_processor --database task_processor; then start it with \"flagsmith start task-processor\", not \"run-task-processor\", which would migrate again.",
     )

@@ -1,9 +1,9 @@
 //! The rows that are there do not allow the change.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject, first_quoted};
-use crate::causes::rules::words::{progress, the_migration};
-use crate::causes::rules::{Cause, Explained};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage, first_quoted};
+use crate::causes::rules::phrasing::{progress, the_migration};
+use crate::causes::rules::{Cause, Explanation};
 use crate::model::Code;
 
 pub const MIGRATION_DATA_CONFLICT: Cause = Cause {
@@ -12,7 +12,7 @@ pub const MIGRATION_DATA_CONFLICT: Cause = Cause {
     explain,
 };
 
-fn recognise(failure: &Failure<'_>) -> Option<Subject> {
+fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage != Stage::Migrate || !failure.is_database() {
         return None;
     }
@@ -38,22 +38,22 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
         .message
         .lines()
         .find_map(|line| line.split_once("DETAIL:").map(|(_, detail)| detail.trim()));
-    Some(Subject {
+    Some(FailureDetails {
         form,
         object: first_quoted(failure.message).map(str::to_owned),
         detail: detail
             .or_else(|| failure.message.lines().next())
             .map(str::to_owned),
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Explained {
-    let the_migration = the_migration(case, sighting);
-    let progress = progress(case, sighting);
-    let object = sighting.subject.object.as_deref().unwrap_or("a constraint");
-    let detail = sighting.subject.detail.as_deref().unwrap_or_default();
-    let (what, remedy) = match sighting.subject.form {
+fn explain(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let the_migration = the_migration(case, occurrence);
+    let progress = progress(case, occurrence);
+    let object = occurrence.details.object.as_deref().unwrap_or("a constraint");
+    let detail = occurrence.details.detail.as_deref().unwrap_or_default();
+    let (what, remedy) = match occurrence.details.form {
         "duplicate" => (
             format!("rows that are there break the rule \"{object}\" that values must be unique ({detail})"),
             "Find the duplicates with the columns of that message: SELECT COLUMNS, count(*) FROM TABLE GROUP BY COLUMNS HAVING count(*) > 1; keep one of each (after a backup), then migrate again.",
@@ -79,7 +79,7 @@ fn explain(case: &Case, sighting: &Sighting) -> Explained {
             "Correct the rows that the message names (after a backup), then migrate again.",
         ),
     };
-    Explained::new(
+    Explanation::new(
         Code::MigrationDataConflict,
         format!("{the_migration} cannot be applied: {what}. Nothing of it was applied.{progress}"),
         remedy,
@@ -120,7 +120,7 @@ mod tests {
         "encoding"
     )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] form: &str) {
-        let (code, subject) = recognise(Stage::Migrate, class, message).unwrap();
-        assert_eq!((code, subject.form), (MigrationDataConflict, form));
+        let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
+        assert_eq!((code, details.form), (MigrationDataConflict, form));
     }
 }

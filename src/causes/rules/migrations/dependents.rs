@@ -1,10 +1,10 @@
 //! Something in the database that Flagsmith did not make hangs on what a migration changes: a report's view, a
 //! publication, a foreign key of another application.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject};
-use crate::causes::rules::words::{progress, the_migration};
-use crate::causes::rules::{Cause, Explained};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage};
+use crate::causes::rules::phrasing::{progress, the_migration};
+use crate::causes::rules::{Cause, Explanation};
 use crate::model::Code;
 
 pub const DEPENDENT_OBJECTS: Cause = Cause {
@@ -14,7 +14,7 @@ pub const DEPENDENT_OBJECTS: Cause = Cause {
 };
 
 /// SQLSTATE 2BP01 for what is dropped; a column's type that a view reads has only the general 0A000.
-fn dependents(failure: &Failure<'_>) -> Option<Subject> {
+fn dependents(failure: &Failure<'_>) -> Option<FailureDetails> {
     let dropped = failure.is(&["DependentObjectsStillExist"])
         || failure.is_database() && failure.says("because other objects depend on it");
     let altered = failure.is_database() && failure.says("used by a view or rule");
@@ -24,31 +24,31 @@ fn dependents(failure: &Failure<'_>) -> Option<Subject> {
     let mut lines = failure.message.lines();
     let refusal = lines.next().unwrap_or_default();
     let detail = lines.find_map(|line| line.trim().split_once(':').map(|(_, rest)| rest.trim()));
-    Some(Subject {
+    Some(FailureDetails {
         form: "dependents",
         object: Some(refusal.to_owned()),
         detail: detail.map(str::to_owned),
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Explained {
-    let refusal = sighting
-        .subject
+fn explain(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let refusal = occurrence
+        .details
         .object
         .as_deref()
         .unwrap_or("objects depend on it");
-    let which = sighting
-        .subject
+    let which = occurrence
+        .details
         .detail
         .as_ref()
         .map_or_else(|| "the evidence names the object".to_owned(), Clone::clone);
-    Explained::new(
+    Explanation::new(
         Code::MigrationSchemaConflict,
         format!(
             "{} cannot be applied: {refusal} ({which}). No release of Flagsmith makes such an object on its own tables, so it belongs to somebody else, for example to a report. Nothing of this migration was applied.{}",
-            the_migration(case, sighting),
-            progress(case, sighting)
+            the_migration(case, occurrence),
+            progress(case, occurrence)
         ),
         "Ask whose object it is. Keep its definition (psql: \\d+ VIEW, or pg_dump --schema-only -t VIEW), drop it, migrate again, and create it anew on the changed table. CASCADE would drop it without keeping the definition.",
     )
@@ -78,9 +78,9 @@ mod tests {
         None
     )]
     fn names_what_depends(#[case] class: &str, #[case] message: &str, #[case] detail: Option<&str>) {
-        let (code, subject) = recognise(Stage::Migrate, class, message).unwrap();
+        let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
         assert_eq!(
-            (code, subject.detail.as_deref()),
+            (code, details.detail.as_deref()),
             (MigrationSchemaConflict, detail)
         );
     }

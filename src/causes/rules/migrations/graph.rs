@@ -1,9 +1,9 @@
 //! The migrations themselves do not fit together, or cannot be taken back.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Subject};
-use crate::causes::rules::words::at_migration;
-use crate::causes::rules::{Cause, Explained};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails};
+use crate::causes::rules::phrasing::at_migration;
+use crate::causes::rules::{Cause, Explanation};
 use crate::model::Code;
 
 pub const MIGRATION_HISTORY_INCONSISTENT: Cause = Cause {
@@ -22,28 +22,28 @@ pub const DOWNGRADE_BLOCKED: Cause = Cause {
     explain: explain_rollback,
 };
 
-fn history(failure: &Failure<'_>) -> Option<Subject> {
+fn history(failure: &Failure<'_>) -> Option<FailureDetails> {
     if !failure.is(&["InconsistentMigrationHistory"]) {
         return None;
     }
     let (_, rest) = failure.message.split_once("Migration ")?;
     let (applied, rest) = rest.split_once(" is applied before its dependency ")?;
     let dependency = rest.split(' ').next()?;
-    Some(Subject {
+    Some(FailureDetails {
         object: Some(applied.to_owned()),
         detail: Some(dependency.to_owned()),
         database: rest
             .split_once("on database '")
             .and_then(|(_, rest)| rest.split('\'').next())
             .map(str::to_owned),
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_history(_: &Case, sighting: &Sighting) -> Explained {
-    let applied = sighting.subject.object.as_deref().unwrap_or("one");
-    let dependency = sighting.subject.detail.as_deref().unwrap_or("another");
-    Explained::new(
+fn explain_history(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let applied = occurrence.details.object.as_deref().unwrap_or("one");
+    let dependency = occurrence.details.detail.as_deref().unwrap_or("another");
+    Explanation::new(
         Code::MigrationHistoryInconsistent,
         format!(
             "The history in django_migrations contradicts itself: {applied} is recorded as applied, but {dependency}, which has to come before it, is not. No migration was run. Somebody edited django_migrations, or restored only part of it."
@@ -56,7 +56,7 @@ fn explain_history(_: &Case, sighting: &Sighting) -> Explained {
     )
 }
 
-fn graph(failure: &Failure<'_>) -> Option<Subject> {
+fn graph(failure: &Failure<'_>) -> Option<FailureDetails> {
     let form = if failure.is(&["NodeNotFoundError"]) || failure.says("nonexistent parent node") {
         "parent"
     } else if failure.says("Conflicting migrations detected") {
@@ -68,12 +68,12 @@ fn graph(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         return None;
     };
-    Some(Subject::form(form).object(failure.message.lines().next().unwrap_or_default()))
+    Some(FailureDetails::form(form).object(failure.message.lines().next().unwrap_or_default()))
 }
 
-fn explain_graph(_: &Case, sighting: &Sighting) -> Explained {
-    let what = sighting.subject.object.as_deref().unwrap_or_default();
-    let message = match sighting.subject.form {
+fn explain_graph(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let what = occurrence.details.object.as_deref().unwrap_or_default();
+    let message = match occurrence.details.form {
         "parent" => format!(
             "The image's migrations are incomplete: one of them builds on another that is not in the image ({what}). No migration was run."
         ),
@@ -85,14 +85,14 @@ fn explain_graph(_: &Case, sighting: &Sighting) -> Explained {
         }
         _ => format!("The image has a migration file that Django cannot use ({what}). No migration was run."),
     };
-    Explained::new(
+    Explanation::new(
         Code::MigrationGraphBroken,
         message,
         "This is in the image, not in the database: run a released image without added or removed migration files (docker.io/flagsmith/flagsmith-api:X.Y.Z); an own build has to be rebased on the release.",
     )
 }
 
-fn rollback(failure: &Failure<'_>) -> Option<Subject> {
+fn rollback(failure: &Failure<'_>) -> Option<FailureDetails> {
     let form = if failure.says("Unknown command: 'rollbackmigrationsafter'") {
         "command"
     } else if failure.is(&["IrreversibleError"])
@@ -108,13 +108,13 @@ fn rollback(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         return None;
     };
-    Some(Subject::form(form).object(failure.message.lines().next().unwrap_or_default()))
+    Some(FailureDetails::form(form).object(failure.message.lines().next().unwrap_or_default()))
 }
 
-fn explain_rollback(case: &Case, sighting: &Sighting) -> Explained {
-    let what = sighting.subject.object.as_deref().unwrap_or_default();
-    let at = at_migration(case, sighting);
-    let (message, remedy) = match sighting.subject.form {
+fn explain_rollback(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let what = occurrence.details.object.as_deref().unwrap_or_default();
+    let at = at_migration(case, occurrence);
+    let (message, remedy) = match occurrence.details.form {
         "command" => (
             "The rollback did not start: the command is called rollbackmigrationsappliedafter; Flagsmith's documentation names it wrongly. Nothing was changed.".to_owned(),
             "With the newer image: python manage.py rollbackmigrationsappliedafter \"2026-01-31T00:00:00+00:00\" (the time just before the upgrade). It covers the main database only.",
@@ -136,7 +136,7 @@ fn explain_rollback(case: &Case, sighting: &Sighting) -> Explained {
             "Restore the backup from before the upgrade: this far back the migrations have no way back.",
         ),
     };
-    Explained::new(Code::DowngradeBlocked, message, remedy)
+    Explanation::new(Code::DowngradeBlocked, message, remedy)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The migration waited for somebody else and was stopped.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject};
-use crate::causes::rules::words::{progress, the_migration};
-use crate::causes::rules::{Cause, Explained};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage};
+use crate::causes::rules::phrasing::{progress, the_migration};
+use crate::causes::rules::{Cause, Explanation};
 use crate::model::Code;
 
 pub const MIGRATION_LOCK_TIMEOUT: Cause = Cause {
@@ -25,15 +25,15 @@ pub const MIGRATION_DEADLOCK: Cause = Cause {
 const HOLDERS: &str = "SELECT pid, application_name, state, xact_start, left(query, 80) FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start LIMIT 10;";
 
 /// What an index that is built CONCURRENTLY leaves behind; other migrations are rolled back as a whole.
-fn left(sighting: &Sighting) -> &'static str {
-    if sighting.concurrent_index {
+fn left(occurrence: &Occurrence) -> &'static str {
+    if occurrence.concurrent_index {
         "it builds an index CONCURRENTLY, so an invalid one may be left (SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid; then DROP INDEX)"
     } else {
         "nothing of it was applied"
     }
 }
 
-fn lock_timeout(failure: &Failure<'_>) -> Option<Subject> {
+fn lock_timeout(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage != Stage::Migrate {
         return None;
     }
@@ -47,28 +47,28 @@ fn lock_timeout(failure: &Failure<'_>) -> Option<Subject> {
             .message
             .lines()
             .find(|line| line.contains("relation") || line.starts_with("CONTEXT"));
-        return Some(Subject {
+        return Some(FailureDetails {
             form,
             detail: detail.map(str::to_owned),
-            ..Subject::default()
+            ..FailureDetails::default()
         });
     }
     None
 }
 
-fn explain_lock_timeout(case: &Case, sighting: &Sighting) -> Explained {
-    let how = if sighting.subject.form == "nowait" {
+fn explain_lock_timeout(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let how = if occurrence.details.form == "nowait" {
         "needs a lock that another session holds, and does not wait for it"
     } else {
         "waited for a lock that another session holds, for as long as lock_timeout allows, and gave up"
     };
-    Explained::new(
+    Explanation::new(
         Code::MigrationLockTimeout,
         format!(
             "{} {how}; {}.{}",
-            the_migration(case, sighting),
-            left(sighting),
-            progress(case, sighting)
+            the_migration(case, occurrence),
+            left(occurrence),
+            progress(case, occurrence)
         ),
         format!(
             "While it waits, see who holds the lock: SELECT pid, pg_blocking_pids(pid), wait_event_type, left(query, 80) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0; or the oldest transactions: {HOLDERS} End the holder (SELECT pg_terminate_backend(PID);) or stop the task processor for the upgrade, then migrate again. lock_timeout is set in DATABASE_URL (?options=-c%20lock_timeout%3D…) or for the role."
@@ -76,12 +76,12 @@ fn explain_lock_timeout(case: &Case, sighting: &Sighting) -> Explained {
     )
 }
 
-fn statement_timeout(failure: &Failure<'_>) -> Option<Subject> {
+fn statement_timeout(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage != Stage::Migrate || !failure.is_database() {
         return None;
     }
     if failure.says("due to user request") {
-        return Some(Subject::form("cancelled"));
+        return Some(FailureDetails::form("cancelled"));
     }
     if failure.says("conflict with recovery") {
         return None;
@@ -89,7 +89,7 @@ fn statement_timeout(failure: &Failure<'_>) -> Option<Subject> {
     let timeout = failure.is(&["QueryCanceled", "TransactionTimeout"])
         || failure.says_any(&["due to statement timeout", "due to transaction timeout"]);
     timeout.then(|| {
-        Subject::form(if failure.says("transaction timeout") {
+        FailureDetails::form(if failure.says("transaction timeout") {
             "transaction_timeout"
         } else {
             "statement_timeout"
@@ -97,25 +97,25 @@ fn statement_timeout(failure: &Failure<'_>) -> Option<Subject> {
     })
 }
 
-fn explain_statement_timeout(case: &Case, sighting: &Sighting) -> Explained {
-    let the_migration = the_migration(case, sighting);
-    let progress = progress(case, sighting);
-    if sighting.subject.form == "cancelled" {
-        return Explained::new(
+fn explain_statement_timeout(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let the_migration = the_migration(case, occurrence);
+    let progress = progress(case, occurrence);
+    if occurrence.details.form == "cancelled" {
+        return Explanation::new(
             Code::MigrationStatementTimeout,
             format!(
                 "{the_migration} was cancelled by somebody (pg_cancel_backend, or a tool that ends long queries); {}.{progress}",
-                left(sighting)
+                left(occurrence)
             ),
             "Find out who cancels long statements on this server, then migrate again.",
         );
     }
-    let parameter = sighting.subject.form;
-    Explained::new(
+    let parameter = occurrence.details.form;
+    Explanation::new(
         Code::MigrationStatementTimeout,
         format!(
             "{the_migration} took longer than {parameter} allows and was cancelled; {}.{progress}",
-            left(sighting)
+            left(occurrence)
         ),
         format!(
             "Migrate with a longer limit, for the migration only: append ?options=-c%20{parameter}%3D0 to its DATABASE_URL; where it is set: SELECT source, sourcefile, setting FROM pg_settings WHERE name = '{parameter}'; If it did not compute but wait for a lock: {HOLDERS}"
@@ -123,26 +123,26 @@ fn explain_statement_timeout(case: &Case, sighting: &Sighting) -> Explained {
     )
 }
 
-fn deadlock(failure: &Failure<'_>) -> Option<Subject> {
+fn deadlock(failure: &Failure<'_>) -> Option<FailureDetails> {
     let found =
         failure.is(&["DeadlockDetected"]) || failure.is_database() && failure.says("deadlock detected");
-    (failure.stage == Stage::Migrate && found).then(|| Subject {
+    (failure.stage == Stage::Migrate && found).then(|| FailureDetails {
         detail: failure
             .message
             .lines()
             .find(|line| line.contains("AccessExclusiveLock"))
             .map(str::to_owned),
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_deadlock(case: &Case, sighting: &Sighting) -> Explained {
-    Explained::new(
+fn explain_deadlock(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    Explanation::new(
         Code::MigrationDeadlock,
         format!(
             "{} and another session waited for each other's locks; PostgreSQL ended the migration to let the other one go on. Nothing of this migration was applied.{}",
-            the_migration(case, sighting),
-            progress(case, sighting)
+            the_migration(case, occurrence),
+            progress(case, occurrence)
         ),
         "Migrate again; it rarely happens twice. Stop the task processor for the time (it is the usual other side), and see that no second migration runs.",
     )

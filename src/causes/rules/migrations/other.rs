@@ -1,10 +1,10 @@
 //! The migration process was ended from outside, or failed for a reason that no other rule knows.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject};
-use crate::causes::rules::words::{progress, the_migration};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage};
+use crate::causes::rules::phrasing::{progress, the_migration};
 use crate::causes::rules::workloads::{KILLED_CONTAINER, is_killed_container};
-use crate::causes::rules::{Cause, Explained};
+use crate::causes::rules::{Cause, Explanation};
 use crate::model::Code;
 
 pub const MIGRATION_OUT_OF_MEMORY: Cause = Cause {
@@ -18,7 +18,7 @@ pub const MIGRATION_FAILED: Cause = Cause {
     explain: explain_other,
 };
 
-fn memory(failure: &Failure<'_>) -> Option<Subject> {
+fn memory(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage != Stage::Migrate {
         return None;
     }
@@ -35,32 +35,32 @@ fn memory(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         return None;
     };
-    Some(Subject::form(form))
+    Some(FailureDetails::form(form))
 }
 
-fn explain_memory(case: &Case, sighting: &Sighting) -> Explained {
-    if sighting.subject.form == KILLED_CONTAINER {
-        return Explained::new(
+fn explain_memory(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    if occurrence.details.form == KILLED_CONTAINER {
+        return Explanation::new(
             Code::MigrationOutOfMemory,
             format!(
                 "{} was ended with SIGKILL (exit status 137): by the kernel when it goes over its memory limit, or by somebody who stopped or killed the container.{}",
-                the_migration(case, sighting),
-                progress(case, sighting)
+                the_migration(case, occurrence),
+                progress(case, occurrence)
             ),
             "If nobody stopped it, raise the memory limit of the migration's container (a data migration may need more than 1 GiB on large tables); then migrate again. Confirm: docker inspect -f '{{.State.OOMKilled}}' CONTAINER",
         );
     }
-    let how = if sighting.subject.form == "python" {
+    let how = if occurrence.details.form == "python" {
         "got no more memory"
     } else {
         "was ended by the kernel (SIGKILL), which nearly always means that it went over its memory limit"
     };
-    Explained::new(
+    Explanation::new(
         Code::MigrationOutOfMemory,
         format!(
             "{} {how}.{}",
-            the_migration(case, sighting),
-            progress(case, sighting)
+            the_migration(case, occurrence),
+            progress(case, occurrence)
         ),
         "Raise the memory limit of the migration's container (a data migration may need more than 1 GiB on large tables), then migrate again. Confirm: kubectl get pod POD -o jsonpath='{.status.containerStatuses[0].lastState.terminated.reason}' says OOMKilled.",
     )
@@ -75,7 +75,7 @@ const NOT_A_CAUSE: &[&str] = &[
     "HTTPError",
 ];
 
-fn other(failure: &Failure<'_>) -> Option<Subject> {
+fn other(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage != Stage::Migrate || failure.class.is_empty() || failure.is(NOT_A_CAUSE) {
         return None;
     }
@@ -83,7 +83,9 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
         return None;
     }
     if is_of_session(failure) {
-        return Some(Subject::form("session").object(failure.message.lines().next().unwrap_or_default()));
+        return Some(
+            FailureDetails::form("session").object(failure.message.lines().next().unwrap_or_default()),
+        );
     }
     // Warnings stand there as well; the numbers of errors have an E.
     if failure.is(&["SystemCheckError"])
@@ -92,7 +94,7 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
             .lines()
             .find(|line| line.contains('(') && line.contains(".E"))
     {
-        return Some(Subject::default().object(format!(
+        return Some(FailureDetails::default().object(format!(
             "{}: {}",
             failure.kind(),
             error.trim_start_matches("?: ")
@@ -101,14 +103,14 @@ fn other(failure: &Failure<'_>) -> Option<Subject> {
     let mut lines = failure.message.lines();
     let message = lines.next().unwrap_or_default();
     let hint = lines.find_map(|line| line.trim().strip_prefix("HINT:"));
-    let subject = Subject::default().object(
+    let details = FailureDetails::default().object(
         format!("{}: {message}", failure.kind())
             .trim_end_matches(": ")
             .to_owned(),
     );
-    Some(Subject {
+    Some(FailureDetails {
         detail: hint.map(|hint| hint.trim().to_owned()),
-        ..subject
+        ..details
     })
 }
 
@@ -122,35 +124,35 @@ pub(super) fn is_of_session(failure: &Failure<'_>) -> bool {
     ]) || failure.is_database() && failure.says("does not exist") && failure.says("_django_curs_")
 }
 
-fn explain_other(case: &Case, sighting: &Sighting) -> Explained {
-    let what = sighting
-        .subject
+fn explain_other(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let what = occurrence
+        .details
         .object
         .as_deref()
         .map_or("an error", |what| what.trim_end_matches('.'));
-    if sighting.subject.form == "session" {
-        return Explained::new(
+    if occurrence.details.form == "session" {
+        return Explanation::new(
             Code::MigrationFailed,
             format!(
                 "{} failed: {what}, although this connection had made it. A connection pooler in transaction mode gives each transaction another session of the server.{}",
-                the_migration(case, sighting),
-                progress(case, sighting)
+                the_migration(case, occurrence),
+                progress(case, occurrence)
             ),
             "Let migrations connect to PostgreSQL itself, not through the pooler (jobs.migrateDb.databaseUrl in the Helm chart, spec.database.migrationUrlFrom in the operator), or through a pool with pool_mode = session.",
         );
     }
-    let hint = sighting
-        .subject
+    let hint = occurrence
+        .details
         .detail
         .as_ref()
         .map(|hint| format!("PostgreSQL's own hint: {hint} "))
         .unwrap_or_default();
-    Explained::new(
+    Explanation::new(
         Code::MigrationFailed,
         format!(
             "{} failed with an error that this tool does not know: {what}.{}",
-            the_migration(case, sighting),
-            progress(case, sighting)
+            the_migration(case, occurrence),
+            progress(case, occurrence)
         ),
         format!(
             "{hint}Read the traceback in the log from the line given. Nothing of this migration was applied, unless it builds an index CONCURRENTLY. Search for the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues"

@@ -1,8 +1,8 @@
 //! The process runs on a database that has not been migrated to its release.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject};
-use crate::causes::rules::{Cause, Explained, words};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage};
+use crate::causes::rules::{Cause, Explanation, phrasing};
 use crate::model::Code;
 
 pub const MIGRATIONS_PENDING: Cause = Cause {
@@ -19,15 +19,15 @@ const CACHE_TABLES: &[&str] = &[
     "saml_requests_cache",
 ];
 
-fn recognise(failure: &Failure<'_>) -> Option<Subject> {
+fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
     if let Some((_, rest)) = failure
         .message
         .split_once("Didn't detect applied migrations for ")
     {
-        return Some(Subject::form("waited").object(rest.split(' ').next().unwrap_or_default()));
+        return Some(FailureDetails::form("waited").object(rest.split(' ').next().unwrap_or_default()));
     }
     if failure.says("There are migrations to apply") {
-        return Some(Subject::form("health"));
+        return Some(FailureDetails::form("health"));
     }
     if failure.stage == Stage::Migrate || !failure.is_database() {
         return None;
@@ -46,14 +46,14 @@ fn recognise(failure: &Failure<'_>) -> Option<Subject> {
         .unwrap_or_default()
         .trim_end_matches(" does not exist");
     let cache = CACHE_TABLES.iter().any(|table| failure.says(table));
-    Some(Subject::form(if cache { "cache" } else { "schema" }).object(object))
+    Some(FailureDetails::form(if cache { "cache" } else { "schema" }).object(object))
 }
 
-fn explain(case: &Case, sighting: &Sighting) -> Explained {
-    let who = words::component(case.component);
-    let object = sighting.subject.object.as_deref().unwrap_or_default();
+fn explain(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = phrasing::component(case.component);
+    let object = occurrence.details.object.as_deref().unwrap_or_default();
     let run = "Run the migrations of this release once: the args \"migrate\" in a Job with the same image and DATABASE_URL (on Helm jobs.migrateDb.enabled=true or api.enableMigrateDbInitContainer=true; Compose: docker compose run --rm flagsmith migrate). If a migration Job exists, its log says why it stopped: flagsmith-operator diagnose --logs FILE --component migration";
-    let (message, remedy) = match sighting.subject.form {
+    let (message, remedy) = match occurrence.details.form {
         "waited" => (
             format!(
                 "{who} waited {object} s for the database to be migrated to its release and gave up: migrations are pending."
@@ -77,7 +77,7 @@ fn explain(case: &Case, sighting: &Sighting) -> Explained {
             run,
         ),
     };
-    Explained::new(Code::MigrationsPending, message, remedy)
+    Explanation::new(Code::MigrationsPending, message, remedy)
 }
 
 #[cfg(test)]

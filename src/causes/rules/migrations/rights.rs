@@ -1,9 +1,9 @@
 //! The migration's database role may not do what the migration needs.
 
-use crate::causes::rules::case::{Case, Sighting};
-use crate::causes::rules::failure::{Failure, Stage, Subject, first_quoted, quoted_after};
-use crate::causes::rules::words::{at_migration, identifier, progress};
-use crate::causes::rules::{Cause, Explained};
+use crate::causes::rules::evidence::{LogEvidence, Occurrence};
+use crate::causes::rules::failure::{Failure, FailureDetails, Stage, first_quoted, quoted_after};
+use crate::causes::rules::phrasing::{at_migration, identifier, progress};
+use crate::causes::rules::{Cause, Explanation};
 use crate::model::Code;
 
 pub const MIGRATION_PERMISSION_DENIED: Cause = Cause {
@@ -17,7 +17,7 @@ pub const MIGRATION_EXTENSION_UNAVAILABLE: Cause = Cause {
     explain: explain_extension,
 };
 
-fn permission(failure: &Failure<'_>) -> Option<Subject> {
+fn permission(failure: &Failure<'_>) -> Option<FailureDetails> {
     let refused = failure.is(&["InsufficientPrivilege"])
         || failure.is_database() && failure.says_any(&["permission denied for ", "must be owner of "]);
     if failure.stage != Stage::Migrate || !refused {
@@ -37,31 +37,31 @@ fn permission(failure: &Failure<'_>) -> Option<Subject> {
         ("", first_quoted(line))
     };
     let object = object.map(|object| object.trim().trim_end_matches(')').replace("relation ", "table "));
-    Some(Subject {
+    Some(FailureDetails {
         object,
         form,
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_permission(case: &Case, sighting: &Sighting) -> Explained {
-    let at = at_migration(case, sighting);
-    let progress = progress(case, sighting);
-    let object = sighting
-        .subject
+fn explain_permission(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let at = at_migration(case, occurrence);
+    let progress = progress(case, occurrence);
+    let object = occurrence
+        .details
         .object
         .as_deref()
         .unwrap_or("an object of the database");
     let (kind, name) = object.split_once(' ').unwrap_or(("", object));
-    if sighting.subject.form == "action" {
-        return Explained::new(
+    if occurrence.details.form == "action" {
+        return Explanation::new(
             Code::MigrationPermissionDenied,
             format!("The migration's database role may not {object}; it stopped{at}.{progress}"),
             "Let the migration connect as a role that may (jobs.migrateDb.databaseUrl in the Helm chart, spec.database.migrationUrlFrom in the operator), or have a superuser do that once and migrate again.",
         );
     }
     let sql = identifier(name);
-    let (message, remedy) = match (sighting.subject.form, kind) {
+    let (message, remedy) = match (occurrence.details.form, kind) {
         ("owner", _) => (
             format!("The migration's database role does not own {object}, so it may not alter it; the upgrade stopped{at}.{progress}"),
             format!("As the owner or a superuser (ROLE is the one in DATABASE_URL): ALTER {} {sql} OWNER TO ROLE; or all at once, as the present owner: REASSIGN OWNED BY OLD_ROLE TO ROLE; Or give the migration the owner's credentials (jobs.migrateDb.databaseUrl in the Helm chart, spec.database.migrationUrlFrom in the operator).", kind.to_uppercase()),
@@ -83,10 +83,10 @@ fn explain_permission(case: &Case, sighting: &Sighting) -> Explained {
             "Let the migration connect as the owner of the database and of its tables: \\dt and \\dn+ in psql show who that is.".to_owned(),
         ),
     };
-    Explained::new(Code::MigrationPermissionDenied, message, remedy)
+    Explanation::new(Code::MigrationPermissionDenied, message, remedy)
 }
 
-fn extension(failure: &Failure<'_>) -> Option<Subject> {
+fn extension(failure: &Failure<'_>) -> Option<FailureDetails> {
     let name = || {
         quoted_after(failure.message, &["extension ", "type "])
             .unwrap_or("hstore")
@@ -119,13 +119,13 @@ fn extension(failure: &Failure<'_>) -> Option<Subject> {
     } else {
         name()
     };
-    Some(Subject::form(form).object(name))
+    Some(FailureDetails::form(form).object(name))
 }
 
-fn explain_extension(case: &Case, sighting: &Sighting) -> Explained {
-    let at = at_migration(case, sighting);
-    let name = sighting.subject.object.as_deref().unwrap_or("hstore");
-    let (what, remedy) = match sighting.subject.form {
+fn explain_extension(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let at = at_migration(case, occurrence);
+    let name = occurrence.details.object.as_deref().unwrap_or("hstore");
+    let (what, remedy) = match occurrence.details.form {
         "denied" => (
             format!("its database role may not create the PostgreSQL extension {name}"),
             format!(
@@ -145,11 +145,11 @@ fn explain_extension(case: &Case, sighting: &Sighting) -> Explained {
             format!("As a superuser or the owner of the database: CREATE EXTENSION IF NOT EXISTS {name};"),
         ),
     };
-    Explained::new(
+    Explanation::new(
         Code::MigrationExtensionUnavailable,
         format!(
             "The migration stopped{at}: {what}. Flagsmith needs hstore from 2.188.0 to 2.223.x only; 2.224.0 and later need no extension.{}",
-            progress(case, sighting)
+            progress(case, occurrence)
         ),
         remedy,
     )
@@ -204,9 +204,9 @@ mod tests {
         "users_ffadminuser"
     )]
     fn refused(#[case] message: &str, #[case] expected: Code, #[case] object: &str) {
-        let (code, subject) =
+        let (code, details) =
             recognise(Stage::Migrate, "psycopg2.errors.InsufficientPrivilege", message).unwrap();
-        assert_eq!((code, subject.object.as_deref()), (expected, Some(object)));
+        assert_eq!((code, details.object.as_deref()), (expected, Some(object)));
     }
 
     #[rstest]
@@ -222,9 +222,9 @@ mod tests {
     )]
     #[case("psycopg2.errors.UndefinedObject", "type \"hstore\" does not exist", "hstore")]
     fn extensions(#[case] class: &str, #[case] message: &str, #[case] name: &str) {
-        let (code, subject) = recognise(Stage::Migrate, class, message).unwrap();
+        let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
         assert_eq!(
-            (code, subject.object.as_deref()),
+            (code, details.object.as_deref()),
             (MigrationExtensionUnavailable, Some(name))
         );
     }

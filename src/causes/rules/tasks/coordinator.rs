@@ -1,12 +1,12 @@
 //! The thread that hands out tasks has ended at its start. The process goes on without it: it answers its probes
 //! and never runs a task (flagsmith-common 3.9.0 to 3.13.1, `TaskRunnerCoordinator.run`).
 
-use crate::causes::rules::case::Case;
-use crate::causes::rules::{Explained, Finding, severity};
+use crate::causes::rules::evidence::LogEvidence;
+use crate::causes::rules::{Explanation, Finding, severity};
 use crate::model::{Code, Severity};
 
 /// Adds what the thread's end means to the cause it ended of, or, where that has passed, says it alone.
-pub fn conclude(case: &Case, findings: &mut Vec<Finding>) {
+pub fn conclude(case: &LogEvidence, findings: &mut Vec<Finding>) {
     let Some(ended) = &case.tasks.ended else {
         return;
     };
@@ -26,7 +26,7 @@ pub fn conclude(case: &Case, findings: &mut Vec<Finding>) {
     }
     findings.retain(|finding| !finding.explained.code.is_connection());
     findings.push(Finding {
-        explained: Explained::new(
+        explained: Explanation::new(
             Code::TaskQueueStalled,
             format!(
                 "The task processor runs no task: the thread that hands them out ended at its start ({}). The process goes on without it, so the pod looks healthy.",

@@ -6,9 +6,9 @@ mod watch;
 pub use coordinator::conclude as conclude_coordinator;
 pub use watch::{Tasks, conclude};
 
-use super::case::{Case, Sighting};
-use super::failure::{Failure, Subject, quoted_after};
-use super::{Cause, Explained};
+use super::evidence::{LogEvidence, Occurrence};
+use super::failure::{Failure, FailureDetails, quoted_after};
+use super::{Cause, Explanation};
 use crate::model::Code;
 
 pub const CAUSES: &[Cause] = &[
@@ -44,51 +44,51 @@ pub const CAUSES: &[Cause] = &[
     },
 ];
 
-fn release(failure: &Failure<'_>) -> Option<Subject> {
+fn release(failure: &Failure<'_>) -> Option<FailureDetails> {
     failure
         .says("Attempt to run tasks in a non-task-processor environment")
-        .then(Subject::default)
+        .then(FailureDetails::default)
 }
 
-fn explain_release(_: &Case, _: &Sighting) -> Explained {
-    Explained::new(
+fn explain_release(_: &LogEvidence, _: &Occurrence) -> Explanation {
+    Explanation::new(
         Code::TaskProcessorReleaseBroken,
         "The task processor picks tasks up and never runs one: it does not know that it is a task processor. That is a defect of Flagsmith 2.253.0 to 2.259.0 when started with \"run-task-processor\"; the pod looks healthy. Every task that it has picked up stays locked.",
         "Upgrade to 2.260.0 or later. Until then start it with the args [\"start\", \"task-processor\"], or set RUN_BY_PROCESSOR=true. Tasks that are locked already stay so; with the processor stopped: UPDATE task_processor_task SET is_locked = false WHERE is_locked AND NOT completed AND num_failures < 3;",
     )
 }
 
-fn mode(failure: &Failure<'_>) -> Option<Subject> {
+fn mode(failure: &Failure<'_>) -> Option<FailureDetails> {
     failure
         .says("is not supported as an entrypoint. Please use")
-        .then(Subject::default)
+        .then(FailureDetails::default)
 }
 
-fn explain_mode(_: &Case, _: &Sighting) -> Explained {
-    Explained::new(
+fn explain_mode(_: &LogEvidence, _: &Occurrence) -> Explanation {
+    Explanation::new(
         Code::TaskProcessorModeOff,
         "The task processor refuses to start because Django's settings say that it is none (TASK_PROCESSOR_MODE is false). The command itself sets RUN_BY_PROCESSOR, from which Flagsmith's settings take it, so these are other settings.",
         "Remove DJANGO_SETTINGS_MODULE from the task processor's environment, or TASK_PROCESSOR_MODE from the own settings module that it names.",
     )
 }
 
-fn databases(failure: &Failure<'_>) -> Option<Subject> {
+fn databases(failure: &Failure<'_>) -> Option<FailureDetails> {
     (failure.is(&["ImproperlyConfigured"]) && failure.says("task_processor") && failure.says("DATABASES"))
-        .then(Subject::default)
+        .then(FailureDetails::default)
 }
 
-fn explain_databases(_: &Case, sighting: &Sighting) -> Explained {
-    Explained::new(
+fn explain_databases(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    Explanation::new(
         Code::TaskProcessorDatabaseMismatch,
         format!(
             "The settings of the task processor's database contradict each other: {}",
-            sighting.first.excerpt()
+            occurrence.first.excerpt()
         ),
         "Give TASK_PROCESSOR_DATABASE_URL and TASK_PROCESSOR_DATABASES the same meaning on the API and the task processor: both unset for one database, or the URL set and TASK_PROCESSOR_DATABASES=default,task_processor.",
     )
 }
 
-fn unregistered(failure: &Failure<'_>) -> Option<Subject> {
+fn unregistered(failure: &Failure<'_>) -> Option<FailureDetails> {
     let (_, rest) = failure.message.split_once("No task registered with identifier")?;
     let name = quoted_after(failure.message, &["identifier ", "identifier: "]).or_else(|| {
         rest.trim_start_matches([':', ' ', '\'', '"'])
@@ -104,13 +104,13 @@ fn unregistered(failure: &Failure<'_>) -> Option<Subject> {
             .rsplit('\'')
             .next()
     });
-    Some(Subject::default().object(name.unwrap_or_default().trim_end_matches('.')))
+    Some(FailureDetails::default().object(name.unwrap_or_default().trim_end_matches('.')))
 }
 
-fn explain_unregistered(case: &Case, sighting: &Sighting) -> Explained {
-    let who = super::words::component(case.component);
-    let task = sighting.subject.object.as_deref().unwrap_or_default();
-    Explained::new(
+fn explain_unregistered(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let who = super::phrasing::component(case.component);
+    let task = occurrence.details.object.as_deref().unwrap_or_default();
+    Explanation::new(
         Code::TaskUnregistered,
         format!(
             "{who} picked up a task \"{task}\" that its release does not know: the API that queued it is newer. Up to ten tasks that were picked up together stay locked each time."
@@ -122,25 +122,25 @@ fn explain_unregistered(case: &Case, sighting: &Sighting) -> Explained {
     )
 }
 
-fn disabled(failure: &Failure<'_>) -> Option<Subject> {
+fn disabled(failure: &Failure<'_>) -> Option<FailureDetails> {
     let (_, rest) = failure.message.split_once("Recurring task '")?;
     let (task, rest) = rest.split_once("' auto-disabled after ")?;
-    Some(Subject {
+    Some(FailureDetails {
         object: Some(task.to_owned()),
         detail: rest.split(' ').next().map(str::to_owned),
-        ..Subject::default()
+        ..FailureDetails::default()
     })
 }
 
-fn explain_disabled(case: &Case, sighting: &Sighting) -> Explained {
-    let task = sighting.subject.object.as_deref().unwrap_or_default();
-    let failures = sighting.subject.detail.as_deref().unwrap_or("4");
+fn explain_disabled(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    let task = occurrence.details.object.as_deref().unwrap_or_default();
+    let failures = occurrence.details.detail.as_deref().unwrap_or("4");
     let reason = case
         .tasks
         .reason(task)
         .map(|reason| format!(" The last failure in this log: {reason}."))
         .unwrap_or_default();
-    Explained::new(
+    Explanation::new(
         Code::RecurringTasksDisabled,
         format!(
             "The task processor has switched off the recurring task {task} after {failures} failures in a row; it does not run any more until somebody switches it on.{reason}"
@@ -152,18 +152,18 @@ fn explain_disabled(case: &Case, sighting: &Sighting) -> Explained {
     )
 }
 
-fn stalled(failure: &Failure<'_>) -> Option<Subject> {
+fn stalled(failure: &Failure<'_>) -> Option<FailureDetails> {
     failure
         .says("Task processor is unable to process tasks")
-        .then(|| Subject::form("health"))
+        .then(|| FailureDetails::form("health"))
 }
 
-fn explain_stalled(_: &Case, sighting: &Sighting) -> Explained {
-    Explained::new(
+fn explain_stalled(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
+    Explanation::new(
         Code::TaskQueueStalled,
         format!(
             "The task processor's own check found {} that a task which it had queued was not run within 1.5 s: nobody works on the queue, or it is too long.",
-            super::words::times(sighting.count)
+            super::phrasing::times(occurrence.count)
         ),
         "See whether a task processor runs with the same DATABASE_URL and release, and how long the queue is: SELECT count(*), min(scheduled_for) FROM task_processor_task WHERE NOT completed AND num_failures < 3 AND NOT is_locked AND scheduled_for < now();",
     )
@@ -231,7 +231,7 @@ mod tests {
         #[case] expected: Code,
         #[case] object: Option<&str>,
     ) {
-        let (code, subject) = recognise(Stage::Serve, class, message).unwrap();
-        assert_eq!((code, subject.object.as_deref()), (expected, object));
+        let (code, details) = recognise(Stage::Serve, class, message).unwrap();
+        assert_eq!((code, details.object.as_deref()), (expected, object));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::causes::rules::case::{Case, Seen};
-use crate::causes::rules::life::Life;
-use crate::causes::rules::{Explained, Finding, words};
+use crate::causes::rules::evidence::{LogEvidence, LogLocation};
+use crate::causes::rules::timeline::ProcessTimeline;
+use crate::causes::rules::{Explanation, Finding, phrasing};
 use crate::logs::event::{Event, Level};
 use crate::logs::time::Moment;
 use crate::model::{Code, Component, Severity};
@@ -34,34 +34,34 @@ pub struct Tasks {
     failing: BTreeMap<String, Failing>,
     unhealthy: Option<Unhealthy>,
     unmanaged: Option<Unmanaged>,
-    dropped: Option<(Seen, u64)>,
+    dropped: Option<(LogLocation, u64)>,
     /// Questions for the next tasks that the server cancelled: the first, the last, how many.
-    cancelled: Option<(Seen, Seen, u64)>,
+    cancelled: Option<(LogLocation, LogLocation, u64)>,
     /// Migrations that were applied, by the source that did it.
-    migrated: BTreeMap<u16, (Seen, u64)>,
+    migrated: BTreeMap<u16, (LogLocation, u64)>,
     /// Where the coordinator ended at its start.
-    pub(super) ended: Option<Seen>,
+    pub(super) ended: Option<LogLocation>,
 }
 
 #[derive(Debug)]
 struct Failing {
     runs: BTreeMap<u64, u64>,
     count: u64,
-    first: Seen,
-    last: Seen,
+    first: LogLocation,
+    last: LogLocation,
 }
 
 #[derive(Debug)]
 struct Unhealthy {
-    first: Seen,
-    last: Seen,
+    first: LogLocation,
+    last: LogLocation,
     warnings: u64,
     threads: u64,
 }
 
 #[derive(Debug)]
 struct Unmanaged {
-    first: Seen,
+    first: LogLocation,
     functions: BTreeSet<String>,
 }
 
@@ -69,23 +69,23 @@ impl Tasks {
     /// Notes what a record says of a task; threads of a process that is `stopping` are not stuck.
     pub fn observe(&mut self, event: &Event, input: u16, stopping: bool) {
         let message = event.message.as_str();
-        let seen = || Seen::of(event, input);
+        let location = || LogLocation::of(event, input);
         if let Some(rest) = message.strip_prefix("Failed to execute task '") {
-            self.failed(rest, event, seen);
+            self.failed(rest, event, location);
         } else if message.starts_with("Error handling tasks from database ")
             || message.starts_with("Received error retrieving tasks: ")
         {
             let cancelled = event.chain.iter().any(|it| it.class.ends_with(".QueryCanceled"))
                 || message.contains("canceling statement due to statement timeout");
             if cancelled {
-                let known = self.cancelled.get_or_insert_with(|| (seen(), seen(), 0));
-                known.1 = seen();
+                let known = self.cancelled.get_or_insert_with(|| (location(), location(), 0));
+                known.1 = location();
                 known.2 += 1;
             }
         } else if let Some((count, "unhealthy threads detected")) = message.split_once(' ') {
             let threads = count.parse().unwrap_or(0);
             if threads > 0 && !stopping {
-                self.unhealthy(event, seen(), threads);
+                self.unhealthy(event, location(), threads);
             }
         } else if let Some(rest) = message.strip_prefix("Running function ") {
             let Some((function, _)) = rest.split_once(" in unmanaged thread") else {
@@ -94,7 +94,7 @@ impl Tasks {
             // This one runs in a thread whatever TASK_RUN_METHOD says.
             if function != "track_request" {
                 let unmanaged = self.unmanaged.get_or_insert_with(|| Unmanaged {
-                    first: seen(),
+                    first: location(),
                     functions: BTreeSet::new(),
                 });
                 if unmanaged.functions.len() < NAMES {
@@ -102,17 +102,20 @@ impl Tasks {
                 }
             }
         } else if message.starts_with("Cannot schedule tasks to run in the future without task processor") {
-            self.dropped.get_or_insert_with(|| (seen(), 0)).1 += 1;
+            self.dropped.get_or_insert_with(|| (location(), 0)).1 += 1;
         } else if message.trim_start().starts_with("Applying ") && message.contains("... OK") {
-            self.migrated.entry(event.source).or_insert_with(|| (seen(), 0)).1 += 1;
+            self.migrated
+                .entry(event.source)
+                .or_insert_with(|| (location(), 0))
+                .1 += 1;
         } else if message.starts_with("Processor starting") {
             self.ended = None;
         } else if event.frames.thread && event.frames.coordinator {
-            self.ended = event.last_exception().map(|last| Seen {
+            self.ended = event.last_exception().map(|last| LogLocation {
                 line: last.line,
                 class: last.class.clone(),
                 message: last.message.clone(),
-                ..seen()
+                ..location()
             });
         }
     }
@@ -124,7 +127,7 @@ impl Tasks {
         Some(reason.trim_end_matches('.').to_owned())
     }
 
-    fn failed(&mut self, rest: &str, event: &Event, seen: impl Fn() -> Seen) {
+    fn failed(&mut self, rest: &str, event: &Event, location: impl Fn() -> LogLocation) {
         let Some((task, rest)) = rest.split_once("', with id ") else {
             return;
         };
@@ -141,17 +144,17 @@ impl Tasks {
         let failing = self.failing.entry(task.to_owned()).or_insert_with(|| Failing {
             runs: BTreeMap::new(),
             count: 0,
-            first: seen(),
-            last: seen(),
+            first: location(),
+            last: location(),
         });
         failing.count += 1;
-        failing.last = seen();
+        failing.last = location();
         if failing.runs.len() < NAMES || failing.runs.contains_key(&id) {
             *failing.runs.entry(id).or_default() += 1;
         }
     }
 
-    fn unhealthy(&mut self, event: &Event, seen: Seen, threads: u64) {
+    fn unhealthy(&mut self, event: &Event, location: LogLocation, threads: u64) {
         let gap = |last: &Unhealthy| {
             event
                 .time
@@ -160,14 +163,14 @@ impl Tasks {
         };
         match &mut self.unhealthy {
             Some(known) if gap(known) <= UNHEALTHY_QUIET_SECONDS => {
-                known.last = seen;
+                known.last = location;
                 known.warnings += 1;
                 known.threads = known.threads.max(threads);
             }
             known => {
                 *known = Some(Unhealthy {
-                    first: seen.clone(),
-                    last: seen,
+                    first: location.clone(),
+                    last: location,
                     warnings: 1,
                     threads,
                 });
@@ -177,7 +180,7 @@ impl Tasks {
 }
 
 /// The causes that many records show together.
-pub fn conclude(case: &Case) -> Vec<Finding> {
+pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
     let tasks = &case.tasks;
     [
         cancelled(case, tasks).or_else(|| stuck(case, tasks)),
@@ -190,12 +193,12 @@ pub fn conclude(case: &Case) -> Vec<Finding> {
     .collect()
 }
 
-fn stuck(case: &Case, tasks: &Tasks) -> Option<Finding> {
+fn stuck(case: &LogEvidence, tasks: &Tasks) -> Option<Finding> {
     let unhealthy = tasks.unhealthy.as_ref()?;
     if unhealthy.warnings < UNHEALTHY_WARNINGS {
         return None;
     }
-    let end = |life: &Life| match life.stopping {
+    let end = |life: &ProcessTimeline| match life.stopping {
         Some((line, time)) if line > unhealthy.last.line => time,
         _ => life.last_time,
     };
@@ -210,7 +213,7 @@ fn stuck(case: &Case, tasks: &Tasks) -> Option<Finding> {
         1 => "A thread".to_owned(),
         threads => format!("{threads} threads"),
     };
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::TaskQueueStalled,
         format!("{threads} of the task processor did not come back for the next task, {seconds}, and still had not at the end of the log: stuck in a task or waiting for the database. What was picked up with that task waits behind it."),
         "See what they wait for: SELECT pid, state, wait_event_type, wait_event, now() - query_start, left(query, 80) FROM pg_stat_activity WHERE application_name NOT LIKE 'psql%' AND state <> 'idle'; and what is locked: SELECT task_identifier, count(*) FROM task_processor_task WHERE is_locked AND NOT completed GROUP BY 1; then restart the task processor. In 2.160.0 to 2.199.x one task over its time limit blocks its thread for ever: upgrade to 2.200.0 or later.",
@@ -223,7 +226,7 @@ fn stuck(case: &Case, tasks: &Tasks) -> Option<Finding> {
 }
 
 /// Seconds from what was seen last to the latest end of a process.
-fn quiet(case: &Case, last: &Seen, end: impl Fn(&Life) -> Option<Moment>) -> i64 {
+fn quiet(case: &LogEvidence, last: &LogLocation, end: impl Fn(&ProcessTimeline) -> Option<Moment>) -> i64 {
     let ends = case.sources.iter().filter_map(|source| end(&source.life));
     ends.max()
         .zip(last.time)
@@ -232,7 +235,7 @@ fn quiet(case: &Case, last: &Seen, end: impl Fn(&Life) -> Option<Moment>) -> i64
 
 /// Each time the processor asks for tasks the server cancels the question: a table of millions of rows that nobody
 /// cleans up (<https://github.com/Flagsmith/flagsmith/issues/4271>).
-fn cancelled(case: &Case, tasks: &Tasks) -> Option<Finding> {
+fn cancelled(case: &LogEvidence, tasks: &Tasks) -> Option<Finding> {
     let (first, last, count) = tasks
         .cancelled
         .as_ref()
@@ -240,11 +243,11 @@ fn cancelled(case: &Case, tasks: &Tasks) -> Option<Finding> {
     if quiet(case, last, |life| life.last_time) >= CANCELLED_QUIET_SECONDS {
         return None;
     }
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::TaskQueueStalled,
         format!(
             "The task processor cannot read its queue: the server cancelled its question for the next tasks {}, because it took longer than statement_timeout allows. Most often the task table is too large, because finished tasks are not deleted, or has not been vacuumed.",
-            words::times(*count)
+            phrasing::times(*count)
         ),
         "See how large it is: SELECT n_live_tup, n_dead_tup, last_autovacuum, pg_size_pretty(pg_total_relation_size(relid)) FROM pg_stat_user_tables WHERE relname LIKE 'task_processor_%'; with many dead rows: VACUUM ANALYZE task_processor_task; with many live ones see that ENABLE_CLEAN_UP_OLD_TASKS is not false, and delete finished ones in parts. Until then: ALTER ROLE ROLE SET statement_timeout = '5min'; and restart the task processor.",
     );
@@ -278,11 +281,11 @@ fn failing(tasks: &Tasks) -> Option<Finding> {
         1 => " One task was given up after its third attempt.".to_owned(),
         lost => format!(" {lost} tasks were given up after their third attempt."),
     };
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::TasksFailing,
         format!(
             "The task {task} failed {} in this log{others}.{given_up}{reason}",
-            words::times(first.count)
+            phrasing::times(first.count)
         ),
         format!(
             "Read why: SELECT left(max(error_details), 2000) FROM task_processor_taskrun r JOIN task_processor_task t ON t.id = r.task_id WHERE t.task_identifier = '{0}' AND r.result = 'FAILURE'; when the reason is gone, queue them again: UPDATE task_processor_task SET num_failures = 0 WHERE task_identifier = '{0}' AND NOT completed AND num_failures >= 3;",
@@ -299,7 +302,7 @@ fn failing(tasks: &Tasks) -> Option<Finding> {
     })
 }
 
-fn unmanaged(case: &Case, tasks: &Tasks) -> Option<Finding> {
+fn unmanaged(case: &LogEvidence, tasks: &Tasks) -> Option<Finding> {
     if case.component == Component::TaskProcessor {
         return None;
     }
@@ -310,7 +313,7 @@ fn unmanaged(case: &Case, tasks: &Tasks) -> Option<Finding> {
         what = format!(" It ran {} in threads of its own.", names.join(", "));
         evidence.push(unmanaged.first.clone());
     }
-    if let Some((seen, count)) = &tasks.dropped {
+    if let Some((location, count)) = &tasks.dropped {
         what = format!(
             "{what} {} scheduled for later was dropped for ever.",
             if *count == 1 {
@@ -319,12 +322,12 @@ fn unmanaged(case: &Case, tasks: &Tasks) -> Option<Finding> {
                 format!("{count} tasks: what was")
             }
         );
-        evidence.push(seen.clone());
+        evidence.push(location.clone());
     }
     if evidence.is_empty() {
         return None;
     }
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::TaskRunMethodUnset,
         format!(
             "The API does not hand its tasks to a task processor: TASK_RUN_METHOD is not TASK_PROCESSOR.{what} Such tasks are lost when the pod stops, are not retried, and scheduled changes never happen; a task processor that runs beside it has nothing to do."
@@ -334,11 +337,11 @@ fn unmanaged(case: &Case, tasks: &Tasks) -> Option<Finding> {
     Some(Finding { explained, evidence })
 }
 
-fn migrates(case: &Case, tasks: &Tasks) -> Option<Finding> {
+fn migrates(case: &LogEvidence, tasks: &Tasks) -> Option<Finding> {
     // In the output of Compose another service migrates: that one never comes up.
     let processor =
         |source: u16| case.sources.len() == 1 || case.life(source).is_some_and(|life| life.up > 0);
-    let (_, (seen, count)) = tasks
+    let (_, (location, count)) = tasks
         .migrated
         .iter()
         .find(|(source, _)| case.component == Component::TaskProcessor && processor(**source))?;
@@ -347,7 +350,7 @@ fn migrates(case: &Case, tasks: &Tasks) -> Option<Finding> {
     } else {
         format!("{count} migrations")
     };
-    let explained = Explained::new(
+    let explained = Explanation::new(
         Code::TaskProcessorMigratesItself,
         format!(
             "The task processor applied {migrations} at its start: \"run-task-processor\" migrates since Flagsmith 2.178.0. Several replicas migrate at the same time, and a newer tag migrates the database under an older API."
@@ -356,6 +359,6 @@ fn migrates(case: &Case, tasks: &Tasks) -> Option<Finding> {
     );
     Some(Finding {
         explained,
-        evidence: vec![seen.clone()],
+        evidence: vec![location.clone()],
     })
 }

@@ -1,8 +1,8 @@
 //! A small model of what surrounds the decisions: what is applied, what Kubernetes makes of it, what users do,
 //! and what is true of the databases. Every write is checked against the invariants when it happens.
 
+mod observation;
 mod pass;
-mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::{
     },
     postgres::DatabaseIdentity,
     report::{self, migration},
-    validate::{Installation, MigrationKey, Rollback, backup_name},
+    validate::{Installation, MigrationKey, RollbackConsent, backup_name},
 };
 
 pub(super) const VERSIONS: [&str; 3] = ["2.250.0", "2.260.0", "2.265.0"];
@@ -83,7 +83,7 @@ pub(super) struct World {
     pub(super) jobs: BTreeMap<String, Job>,
     pub(super) backups: BTreeMap<String, JobOutcome>,
     pub(super) status: FlagsmithDeploymentStatus,
-    pub(super) foreign: bool,
+    pub(super) external: bool,
     pub(super) unreachable: bool,
     pub(super) secret_missing: bool,
     clock: i64,
@@ -117,7 +117,7 @@ impl World {
             jobs: BTreeMap::new(),
             backups: BTreeMap::new(),
             status: FlagsmithDeploymentStatus::default(),
-            foreign: false,
+            external: false,
             unreachable: false,
             secret_missing: false,
             clock: 0,
@@ -140,7 +140,7 @@ impl World {
         installation.rollback = wanted
             .rollback
             .filter(|(from, _)| *from > installation.release)
-            .map(|(from, given)| Rollback {
+            .map(|(from, given)| RollbackConsent {
                 from,
                 to: installation.release,
                 applied_after: given.then_some(Timestamp::UNIX_EPOCH),
@@ -287,8 +287,8 @@ impl World {
     }
 
     pub(super) fn plan(&self) -> Plan {
-        let seen = self.observe();
-        decide(&self.installation(), &seen, &self.diagnose(&seen))
+        let observation = self.observe();
+        decide(&self.installation(), &observation, &self.diagnose(&observation))
     }
 
     /// What the user reads in the diagnosis of a blocked downgrade.

@@ -5,8 +5,8 @@ use super::*;
 impl World {
     /// One pass of the operator that ends after so many writes. Returns whether it wrote all.
     pub(in crate::decide::tests) fn pass(&mut self, writes: usize) -> bool {
-        let seen = self.observe();
-        let plan = decide(&self.installation(), &seen, &self.diagnose(&seen));
+        let observation = self.observe();
+        let plan = decide(&self.installation(), &observation, &self.diagnose(&observation));
         let mut budget = writes;
         let mut spend = || {
             let left = budget > 0;
@@ -56,14 +56,14 @@ impl World {
         if !spend() {
             return false;
         }
-        self.report(&plan, &seen);
+        self.report(&plan, &observation);
         true
     }
 
     fn create_job(&mut self, plan: &Plan) {
         let migrate = plan.migrate.as_ref().unwrap();
         assert!(self.active_job().is_none(), "two active migrations");
-        assert!(!self.foreign, "a migration beside that of another installation");
+        assert!(!self.external, "a migration beside that of another installation");
         assert!(
             !self.jobs.contains_key(&migrate.name),
             "a Job of that name exists"
@@ -190,11 +190,11 @@ impl World {
     }
 
     /// The status as it is written.
-    fn report(&mut self, plan: &Plan, seen: &Observation) {
+    fn report(&mut self, plan: &Plan, observation: &Observation) {
         let installation = self.installation();
         let context = report::Context {
             installation: &installation,
-            seen,
+            observation,
             plan,
             diagnoses: &[],
             complete: true,

@@ -41,8 +41,12 @@ fn seconds(seconds: u64) -> Duration {
 #[case::deleted_long_ago(&[(0, Some(held_by("b", 1))), (1, None)], 15, Decision::Create)]
 #[case::foreign_duration_is_bounded(
     &[(0, Some(Stored { duration: Some(seconds(86_400)), ..held_by("b", 1) }))], 60, Decision::TakeOver)]
-fn a_standby_acts(#[case] seen: &[(u64, Option<Stored>)], #[case] later: u64, #[case] expected: Decision) {
-    let (candidate, last) = standby(seen);
+fn a_standby_acts(
+    #[case] observation: &[(u64, Option<Stored>)],
+    #[case] later: u64,
+    #[case] expected: Decision,
+) {
+    let (candidate, last) = standby(observation);
     assert_eq!(candidate.decide(last + seconds(later)), expected);
 }
 
@@ -58,20 +62,20 @@ fn a_standby_acts(#[case] seen: &[(u64, Option<Stored>)], #[case] later: u64, #[
 #[case::longer_duration(&[(0, Some(Stored { duration: Some(seconds(30)), ..held_by("b", 1) }))], 29, 30)]
 #[case::shorter_duration(&[(0, Some(Stored { duration: Some(seconds(1)), ..held_by("b", 1) }))], 14, 15)]
 #[case::no_duration(&[(0, Some(Stored { duration: None, ..held_by("b", 1) }))], 14, 15)]
-fn a_standby_waits(#[case] seen: &[(u64, Option<Stored>)], #[case] later: u64, #[case] free_at: u64) {
-    let (candidate, last) = standby(seen);
-    let first = last - seconds(seen.last().unwrap().0);
+fn a_standby_waits(#[case] observation: &[(u64, Option<Stored>)], #[case] later: u64, #[case] free_at: u64) {
+    let (candidate, last) = standby(observation);
+    let first = last - seconds(observation.last().unwrap().0);
     assert_eq!(
         candidate.decide(last + seconds(later)),
         Decision::Wait(first + seconds(free_at))
     );
 }
 
-fn standby(seen: &[(u64, Option<Stored>)]) -> (Candidate, Instant) {
+fn standby(observation: &[(u64, Option<Stored>)]) -> (Candidate, Instant) {
     let start = Instant::now();
     let mut candidate = Candidate::new(ME);
     let mut last = start;
-    for (at, stored) in seen {
+    for (at, stored) in observation {
         last = start + seconds(*at);
         candidate.saw(stored.clone(), last);
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::check;
 use crate::{
-    fixtures::{self, installation, observation, spec},
+    fixtures::{self, installation, spec},
     model::{Code, Diagnosis},
     observe::{
         DatabaseProbe, Observation, PodSummary, WorkloadState,
@@ -115,7 +115,7 @@ pub(super) fn queue(now: i64, xid: i64) -> Queue {
     }
 }
 
-pub(super) fn seen(change: impl FnOnce(&mut Queue)) -> Observation {
+pub(super) fn with_queue(change: impl FnOnce(&mut Queue)) -> Observation {
     let mut queue = queue(NOW, 100_000);
     change(&mut queue);
     let workload = |name: &str, pods| WorkloadState {
@@ -135,7 +135,7 @@ pub(super) fn seen(change: impl FnOnce(&mut Queue)) -> Observation {
             default: QueueProbe::Seen(Box::new(queue)),
             separate: None,
         },
-        ..observation()
+        ..fixtures::empty_observation()
     }
 }
 
@@ -156,10 +156,13 @@ fn growth(queue: &mut Queue, depths: [i64; 3], oldest: i64) {
     queue.oldest_ready = Some(seconds(oldest));
 }
 
-fn found(seen: &Observation) -> Vec<Diagnosis> {
-    check(&installation(&spec(json!({}))), seen)
+fn found(observation: &Observation) -> Vec<Diagnosis> {
+    check(&installation(&spec(json!({}))), observation)
 }
 
-fn codes(seen: &Observation) -> Vec<Code> {
-    found(seen).iter().map(|diagnosis| diagnosis.code).collect()
+fn codes(observation: &Observation) -> Vec<Code> {
+    found(observation)
+        .iter()
+        .map(|diagnosis| diagnosis.code)
+        .collect()
 }

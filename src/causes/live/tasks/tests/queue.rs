@@ -2,7 +2,9 @@
 
 use rstest::rstest;
 
-use super::{NOW, codes, found, growth, lock, processor, recurring, runs, sample, seconds, seen, silent};
+use super::{
+    NOW, codes, found, growth, lock, processor, recurring, runs, sample, seconds, silent, with_queue,
+};
 use crate::{
     model::Code,
     observe::{
@@ -13,8 +15,8 @@ use crate::{
 
 #[test]
 fn a_quiet_and_a_busy_queue_have_no_diagnosis() {
-    assert_eq!(found(&seen(|_| {})), []);
-    let busy = seen(|queue| {
+    assert_eq!(found(&with_queue(|_| {})), []);
+    let busy = with_queue(|queue| {
         queue.ready = 480;
         queue.oldest_ready = Some(seconds(2));
         queue.locked = 50;
@@ -28,7 +30,7 @@ fn a_quiet_and_a_busy_queue_have_no_diagnosis() {
 
 #[test]
 fn a_silent_processor_is_one_diagnosis_with_who_blocks_it() {
-    let stalled = seen(|queue| {
+    let stalled = with_queue(|queue| {
         silent(queue);
         queue.blockers = vec![Blocker {
             pid: 4711,
@@ -58,25 +60,25 @@ fn a_silent_processor_is_one_diagnosis_with_who_blocks_it() {
 }
 
 #[rstest]
-#[case::it_has_just_started(seen(silent), NOW - 20)]
-#[case::every_thread_has_a_batch(seen(|queue| {
+#[case::it_has_just_started(with_queue(silent), NOW - 20)]
+#[case::every_thread_has_a_batch(with_queue(|queue| {
     silent(queue);
     queue.locked = 50;
     queue.locks = (0..50).map(|id| lock(id, 99_900 + id / 10, 60)).collect();
 }), 0)]
-#[case::every_recurring_task_is_being_run(seen(|queue| {
+#[case::every_recurring_task_is_being_run(with_queue(|queue| {
     queue.recurring = Some(vec![Recurring { locked: true, ..recurring("tasks.refresh", 840) }]);
 }), 0)]
-#[case::nothing_is_registered_and_nothing_waits(seen(|queue| queue.recurring = Some(Vec::new())), 0)]
-#[case::it_sleeps_for_long(seen(|queue| queue.recurring = Some(vec![recurring("tasks.refresh", 59)])), 0)]
-fn a_silence_that_is_none(#[case] mut seen: Observation, #[case] started: i64) {
-    seen.pods = vec![processor(started)];
-    assert_eq!(found(&seen), []);
+#[case::nothing_is_registered_and_nothing_waits(with_queue(|queue| queue.recurring = Some(Vec::new())), 0)]
+#[case::it_sleeps_for_long(with_queue(|queue| queue.recurring = Some(vec![recurring("tasks.refresh", 59)])), 0)]
+fn a_silence_that_is_none(#[case] mut observation: Observation, #[case] started: i64) {
+    observation.pods = vec![processor(started)];
+    assert_eq!(found(&observation), []);
 }
 
 #[test]
 fn without_recurring_tasks_the_queue_itself_tells() {
-    let stalled = seen(|queue| {
+    let stalled = with_queue(|queue| {
         silent(queue);
         queue.recurring = Some(Vec::new());
         queue.runs = Vec::new();
@@ -91,7 +93,7 @@ fn without_recurring_tasks_the_queue_itself_tells() {
 #[case::everything_is_picked_up_in_time([100, 400, 700], 5, 1, false)]
 #[case::a_few_more([1, 2, 3], 110, 1, false)]
 fn growing(#[case] depths: [i64; 3], #[case] oldest: i64, #[case] queued: i64, #[case] expected: bool) {
-    let seen = seen(|queue| {
+    let observation = with_queue(|queue| {
         growth(queue, depths, oldest);
         queue.last_queued = Some(seconds(queued));
     });
@@ -100,7 +102,7 @@ fn growing(#[case] depths: [i64; 3], #[case] oldest: i64, #[case] queued: i64, #
     } else {
         vec![]
     };
-    assert_eq!(codes(&seen), expected);
+    assert_eq!(codes(&observation), expected);
 }
 
 /// Frequent looks: the short ones in between count too.
@@ -109,7 +111,7 @@ fn growing(#[case] depths: [i64; 3], #[case] oldest: i64, #[case] queued: i64, #
 #[case::one_falls([100, 300, 200, 400, 500], false)]
 #[case::they_rise_only_at_the_end([500, 500, 500, 400, 500], false)]
 fn growing_between_frequent_looks(#[case] depths: [i64; 5], #[case] expected: bool) {
-    let seen = seen(|queue| {
+    let observation = with_queue(|queue| {
         queue.before = depths[..4]
             .iter()
             .zip([20, 15, 10, 5])
@@ -126,46 +128,46 @@ fn growing_between_frequent_looks(#[case] depths: [i64; 5], #[case] expected: bo
     } else {
         vec![]
     };
-    assert_eq!(codes(&seen), expected);
+    assert_eq!(codes(&observation), expected);
 }
 
 #[test]
 fn growth_is_foretold_and_the_slow_kind_named() {
-    let seen = seen(|queue| {
+    let observation = with_queue(|queue| {
         growth(queue, [100, 400, 700], 110);
         queue.runs = vec![Runs {
             takes: Some(seconds(30)),
             ..runs("tasks.slow", 10, 0, false)
         }];
     });
-    let text = format!("{:?}", found(&seen));
+    let text = format!("{:?}", found(&observation));
     assert!(text.contains("in an hour more than 10,000 will wait"), "{text}");
     assert!(text.contains("tasks.slow, takes more than 30 s each"), "{text}");
 }
 
 #[test]
 fn more_than_can_be_counted_grows_by_its_age() {
-    let seen = seen(|queue| {
+    let observation = with_queue(|queue| {
         growth(queue, [MOST_COUNTED + 1, MOST_COUNTED + 1, MOST_COUNTED + 1], 300);
         if let [first, second] = queue.before.as_mut_slice() {
             (first.capped, first.oldest_ready) = (true, Some(seconds(100)));
             (second.capped, second.oldest_ready) = (true, Some(seconds(200)));
         }
     });
-    assert_eq!(codes(&seen), [Code::TaskQueueGrowing]);
+    assert_eq!(codes(&observation), [Code::TaskQueueGrowing]);
 }
 
 #[test]
 fn locks_of_a_dead_processor_are_told_with_the_statement_that_frees_them() {
-    let mut seen = seen(|queue| {
+    let mut observation = with_queue(|queue| {
         queue.locked = 12;
         queue.locks = (0..12).map(|id| lock(id, 99_700, 60)).collect();
     });
-    assert_eq!(found(&seen), [], "the processor may be at it");
+    assert_eq!(found(&observation), [], "the processor may be at it");
     // The look a minute ago found a newer transaction, and the container was started afterwards.
-    seen.pods = vec![processor(NOW - 30)];
-    let found = found(&seen);
-    assert_eq!(codes(&seen), [Code::TasksStuckLocked]);
+    observation.pods = vec![processor(NOW - 30)];
+    let found = found(&observation);
+    assert_eq!(codes(&observation), [Code::TasksStuckLocked]);
     let first = found.first().unwrap();
     assert!(first.message.contains("it held more than 10 tasks;"), "{first:?}");
     assert!(

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use rstest::rstest;
 
-use super::{codes, found, recurring, runs, seconds, seen};
+use super::{codes, found, recurring, runs, seconds, with_queue};
 use crate::{
     model::Code,
     observe::database::{LastRun, Recurring, Runs},
@@ -15,7 +15,7 @@ use crate::{
 #[case::a_later_one_succeeded(runs("tasks.call_webhook", 10, 3, false), 1, false)]
 #[case::will_be_tried_again(runs("tasks.call_webhook", 10, 1, true), 0, false)]
 fn failing(#[case] of: Runs, #[case] given_up: i64, #[case] expected: bool) {
-    let seen = seen(|queue| {
+    let observation = with_queue(|queue| {
         queue.given_up = vec![(of.identifier.clone(), given_up)];
         queue.runs = vec![of.clone()];
     });
@@ -24,8 +24,8 @@ fn failing(#[case] of: Runs, #[case] given_up: i64, #[case] expected: bool) {
     } else {
         vec![]
     };
-    assert_eq!(codes(&seen), expected);
-    if let Some(first) = found(&seen).first() {
+    assert_eq!(codes(&observation), expected);
+    if let Some(first) = found(&observation).first() {
         assert!(
             first
                 .evidence
@@ -39,7 +39,7 @@ fn failing(#[case] of: Runs, #[case] given_up: i64, #[case] expected: bool) {
 #[test]
 fn a_recurring_task_is_told_while_it_fails_and_when_it_is_off() {
     let of = |disabled, failures| {
-        seen(|queue| {
+        with_queue(|queue| {
             let last = Some(LastRun {
                 succeeded: Some(false),
                 began: seconds(5),
@@ -67,7 +67,7 @@ fn a_recurring_task_is_told_while_it_fails_and_when_it_is_off() {
 #[test]
 fn a_large_table_is_bloated_only_without_its_clean_up() {
     let of = |change: fn(&mut Vec<Recurring>)| {
-        codes(&seen(|queue| {
+        codes(&with_queue(|queue| {
             queue.rows = 56_000_000;
             change(queue.recurring.as_mut().unwrap());
         }))

@@ -3,12 +3,12 @@
 use rstest::rstest;
 use serde_json::json;
 
-use super::{super::check, NOW, codes, growth, lock, processor, seen, silent};
+use super::{super::check, NOW, codes, growth, lock, processor, silent, with_queue};
 use crate::{
     fixtures::{installation, spec},
     model::Code,
     observe::{PodProblem, PodSummary, Warning, database::Connections},
-    validate::Tool,
+    validate::ManagedBy,
 };
 
 #[rstest]
@@ -16,7 +16,7 @@ use crate::{
 #[case::too_few(20, 5432, true)]
 #[case::behind_a_pooler(20, 6432, false)]
 fn connections(#[case] limit: i64, #[case] port: u16, #[case] expected: bool) {
-    let mut seen = seen(|queue| {
+    let mut observation = with_queue(|queue| {
         queue.connections = Some(Connections {
             limit,
             reserved: 3,
@@ -27,13 +27,13 @@ fn connections(#[case] limit: i64, #[case] port: u16, #[case] expected: bool) {
         port,
         ..crate::fixtures::database()
     };
-    seen.secrets.database = crate::observe::SecretState::Present(database);
+    observation.secrets.database = crate::observe::SecretState::Present(database);
     let expected = if expected {
         vec![Code::ConnectionBudgetExceeded]
     } else {
         vec![]
     };
-    assert_eq!(codes(&seen), expected);
+    assert_eq!(codes(&observation), expected);
 }
 
 #[rstest]
@@ -44,7 +44,7 @@ fn sleeping(#[case] milliseconds: i32, #[case] expected: bool) {
     let wanted = installation(&spec(
         json!({ "taskProcessor": { "sleepIntervalMilliseconds": milliseconds } }),
     ));
-    let found = check(&wanted, &seen(|_| {}));
+    let found = check(&wanted, &with_queue(|_| {}));
     let codes: Vec<Code> = found.iter().map(|diagnosis| diagnosis.code).collect();
     let expected = if expected {
         vec![Code::TaskSleepIntervalHigh]
@@ -56,37 +56,37 @@ fn sleeping(#[case] milliseconds: i32, #[case] expected: bool) {
 
 #[test]
 fn a_processor_that_does_not_get_ready_is_told_unless_its_pods_say_why() {
-    let mut seen = seen(silent);
-    seen.task_processor.as_mut().unwrap().ready = 0;
-    seen.pods[0].ready = false;
-    seen.close_looks.warnings = vec![Warning {
-        pod: seen.pods[0].name.clone(),
+    let mut observation = with_queue(silent);
+    observation.task_processor.as_mut().unwrap().ready = 0;
+    observation.pods[0].ready = false;
+    observation.pod_logs.warnings = vec![Warning {
+        pod: observation.pods[0].name.clone(),
         reason: "Unhealthy".to_owned(),
         message: "Readiness probe failed: HTTP probe failed with statuscode: 404".to_owned(),
     }];
-    let found = check(&installation(&spec(json!({}))), &seen);
-    assert_eq!(codes(&seen), [Code::TaskProcessorNotReady]);
+    let found = check(&installation(&spec(json!({}))), &observation);
+    assert_eq!(codes(&observation), [Code::TaskProcessorNotReady]);
     assert!(found[0].evidence[1].ends_with("statuscode: 404"), "{found:#?}");
-    seen.pods[0].problems = vec![PodProblem::CrashLoop {
+    observation.pods[0].problems = vec![PodProblem::CrashLoop {
         restarts: 3,
         exit_code: Some(1),
         reason: None,
         message: None,
     }];
-    assert_eq!(codes(&seen), []);
-    seen.pods = vec![PodSummary {
+    assert_eq!(codes(&observation), []);
+    observation.pods = vec![PodSummary {
         ready: false,
         ..processor(NOW - 10)
     }];
-    assert_eq!(codes(&seen), [], "it is starting");
+    assert_eq!(codes(&observation), [], "it is starting");
 }
 
 #[test]
 fn no_processor_is_told_with_what_waits() {
     let wanted = installation(&spec(json!({ "taskProcessor": { "replicas": 0 } })));
-    let mut seen = seen(silent);
-    seen.pods.clear();
-    let found = check(&wanted, &seen);
+    let mut observation = with_queue(silent);
+    observation.pods.clear();
+    let found = check(&wanted, &observation);
     let first = found.first().unwrap();
     assert_eq!(first.code, Code::TaskProcessorScaledToZero);
     assert!(
@@ -112,12 +112,12 @@ fn remedies_are_in_the_owners_tool(#[case] code: Code, #[case] expected: &str) {
     let mut wanted = installation(&spec(json!({
         "taskProcessor": { "threads": 60, "sleepIntervalMilliseconds": 60_000 },
     })));
-    wanted.tool = Tool::Helm {
+    wanted.managed_by = ManagedBy::Helm {
         release: "acme".to_owned(),
         chart: None,
         namespace: "prod".to_owned(),
     };
-    let mut seen = seen(|queue| {
+    let mut observation = with_queue(|queue| {
         if code == Code::TasksStuckLocked {
             queue.locks = vec![lock(1, 99_700, 60)];
         } else {
@@ -125,9 +125,9 @@ fn remedies_are_in_the_owners_tool(#[case] code: Code, #[case] expected: &str) {
         }
     });
     if code == Code::TasksStuckLocked {
-        seen.pods = vec![processor(NOW - 30)];
+        observation.pods = vec![processor(NOW - 30)];
     }
-    let found = check(&wanted, &seen);
+    let found = check(&wanted, &observation);
     let diagnosis = found.iter().find(|it| it.code == code).unwrap();
     assert!(diagnosis.remedy.contains(expected), "{diagnosis:#?}");
     assert!(!diagnosis.remedy.contains("spec."), "{diagnosis:#?}");

@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, mpsc::Sender};
 
 use super::{
     PodSummary, Trigger, Urgency,
-    logs::{self, Run, Wanted},
+    logs::{self, LogRequest, Run},
 };
 use crate::{
     causes::diagnose_log,
@@ -59,7 +59,7 @@ const EVENT_COUNTS: SignedDuration = SignedDuration::from_mins(2);
 
 /// What close looks at the pods of one installation have shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CloseLooks {
+pub struct PodLogFindings {
     /// Logs.
     pub logs: Vec<LogReading>,
     /// Warning Events of pods that are not ready.
@@ -107,7 +107,7 @@ pub struct Warning {
 
 /// How closely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closeness {
+pub enum ReadDepth {
     /// Not at all.
     None,
     /// As pass after pass does, which must cost little.
@@ -117,15 +117,15 @@ pub enum Closeness {
 }
 
 /// Whom to tell that something new was found.
-pub type Wake = Sender<Trigger>;
+pub type Notify = Sender<Trigger>;
 
 /// Looks closely, and remembers.
 #[derive(Clone)]
-pub struct CloseLooker {
+pub struct PodLogReader {
     client: Client,
-    closeness: Closeness,
+    closeness: ReadDepth,
     /// Where a pass must not wait for a kubelet: it is woken when one has answered with news.
-    wake: Option<Wake>,
+    wake: Option<Notify>,
     permits: Arc<Semaphore>,
     known: Arc<Mutex<HashMap<String, Known>>>,
 }
@@ -133,15 +133,15 @@ pub struct CloseLooker {
 /// What is known of one installation.
 #[derive(Clone, Default)]
 struct Known {
-    looks: CloseLooks,
+    looks: PodLogFindings,
     /// Logs are being read.
     reading: bool,
 }
 
-impl CloseLooker {
+impl PodLogReader {
     /// Nothing is known yet. Without `wake` a look waits for what it reads.
     #[must_use]
-    pub fn new(client: Client, closeness: Closeness, wake: Option<Wake>) -> Self {
+    pub fn new(client: Client, closeness: ReadDepth, wake: Option<Notify>) -> Self {
         Self {
             client,
             closeness,
@@ -178,16 +178,16 @@ impl CloseLooker {
         pods: &[PodSummary],
         regime: Option<WorkerClass>,
         now: Timestamp,
-    ) -> CloseLooks {
+    ) -> PodLogFindings {
         let (looks, wanted) = {
             let mut all = self.lock();
             let known = all.entry(identity.uid.clone()).or_default();
             forget_past(&mut known.looks, pods, now);
             let wanted = match self.closeness {
                 _ if known.reading => Vec::new(),
-                Closeness::None => Vec::new(),
-                Closeness::Sampled => logs::wanted(pods, &known.looks.logs, now),
-                Closeness::Thorough => logs::all(pods, now),
+                ReadDepth::None => Vec::new(),
+                ReadDepth::Sampled => logs::wanted(pods, &known.looks.logs, now),
+                ReadDepth::Thorough => logs::all(pods, now),
             };
             known.reading |= !wanted.is_empty();
             (known.looks.clone(), wanted)
@@ -206,10 +206,10 @@ impl CloseLooker {
     async fn read_all(
         self,
         identity: Identity,
-        wanted: Vec<Wanted>,
+        wanted: Vec<LogRequest>,
         regime: Option<WorkerClass>,
         now: Timestamp,
-    ) -> CloseLooks {
+    ) -> PodLogFindings {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &identity.namespace);
         let logs = join_all(wanted.iter().map(|wanted| self.read(&api, wanted))).await;
         let unready = wanted.iter().filter(|wanted| wanted.run == Run::Unready);
@@ -219,7 +219,7 @@ impl CloseLooker {
             let mut all = self.lock();
             // Deleted meanwhile.
             let Some(known) = all.get_mut(&identity.uid) else {
-                return CloseLooks::default();
+                return PodLogFindings::default();
             };
             let before = known.looks.clone();
             for (wanted, bytes) in wanted.iter().zip(logs) {
@@ -250,7 +250,7 @@ impl CloseLooker {
 
     /// One log; `None` where it cannot be had, which a kubelet that restarts or a container that has not begun
     /// are enough for.
-    async fn read(&self, api: &Api<Pod>, wanted: &Wanted) -> Option<Vec<u8>> {
+    async fn read(&self, api: &Api<Pod>, wanted: &LogRequest) -> Option<Vec<u8>> {
         let _permit = self.permits.acquire().await.ok()?;
         let parameters = parameters(wanted);
         let limit = usize::try_from(parameters.limit_bytes.unwrap_or(WHOLE)).unwrap_or_default();
@@ -306,8 +306,8 @@ impl CloseLooker {
 }
 
 /// Whether a reading changes what can be diagnosed: times alone do not.
-fn news(before: &CloseLooks, after: &CloseLooks) -> bool {
-    let said = |looks: &CloseLooks| -> Vec<(String, Diagnosis)> {
+fn news(before: &PodLogFindings, after: &PodLogFindings) -> bool {
+    let said = |looks: &PodLogFindings| -> Vec<(String, Diagnosis)> {
         let of = |reading: &LogReading| {
             let pod = reading.pod.clone();
             reading
@@ -321,7 +321,7 @@ fn news(before: &CloseLooks, after: &CloseLooks) -> bool {
     before.warnings != after.warnings || said(before) != said(after)
 }
 
-fn parameters(wanted: &Wanted) -> LogParams {
+fn parameters(wanted: &LogRequest) -> LogParams {
     let base = LogParams {
         container: Some(wanted.container.clone()),
         previous: wanted.previous,
@@ -342,7 +342,7 @@ fn parameters(wanted: &Wanted) -> LogParams {
 }
 
 /// Drops what was read of pods that are gone or well again, and what has not been seen for long.
-fn forget_past(looks: &mut CloseLooks, pods: &[PodSummary], now: Timestamp) {
+fn forget_past(looks: &mut PodLogFindings, pods: &[PodSummary], now: Timestamp) {
     let well = |name: &str| pods.iter().find(|pod| pod.name == name).map(|pod| pod.ready);
     looks
         .logs
@@ -363,7 +363,7 @@ fn forget_past(looks: &mut CloseLooks, pods: &[PodSummary], now: Timestamp) {
 /// do not rewrite the status at every sample.
 fn record(
     known: &mut Vec<LogReading>,
-    wanted: &Wanted,
+    wanted: &LogRequest,
     bytes: Option<&[u8]>,
     regime: Option<WorkerClass>,
     now: Timestamp,

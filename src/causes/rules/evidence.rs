@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::failure::{Failure, Stage, Subject};
+use super::failure::{Failure, FailureDetails, Stage};
 use super::gunicorn::Workers;
 use super::hosts::Hosts;
-use super::life::Life;
 use super::tasks::Tasks;
+use super::timeline::ProcessTimeline;
 use super::{Cause, causes, fallbacks};
 use crate::logs::event::{Event, Level, Origin, clip};
 use crate::logs::time::Moment;
@@ -24,7 +24,7 @@ const EXCERPT: usize = 300;
 
 /// One place in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct LogLocation {
     /// The file's number in the investigation, from 0.
     pub input: u16,
     /// The line, from 1.
@@ -33,11 +33,11 @@ pub struct Seen {
     pub time: Option<Moment>,
     /// The class of the exception that stands there; empty for other lines.
     pub class: String,
-    /// What stands there, as it is: not to be shown before [`Seen::excerpt`] has redacted it.
+    /// What stands there, as it is: not to be shown before [`LogLocation::excerpt`] has redacted it.
     pub message: String,
 }
 
-impl Seen {
+impl LogLocation {
     /// Where an event says something.
     #[must_use]
     pub fn of(event: &Event, input: u16) -> Self {
@@ -59,21 +59,21 @@ impl Seen {
 
 /// A trouble that was recognised in an exception or a line, once or many times.
 #[derive(Clone, Debug)]
-pub struct Sighting {
+pub struct Occurrence {
     /// What it is a sign of.
     pub code: Code,
     /// The rule that recognised it.
     pub cause: &'static Cause,
     /// What it speaks of.
-    pub subject: Subject,
+    pub details: FailureDetails,
     /// What the process was doing.
     pub stage: Stage,
     /// Whose log it is, as an index.
     pub source: u16,
     /// The first time.
-    pub first: Seen,
+    pub first: LogLocation,
     /// The last time.
-    pub last: Seen,
+    pub last: LogLocation,
     /// How many times.
     pub count: u64,
     /// The migration that was being applied at the last time.
@@ -85,7 +85,7 @@ pub struct Sighting {
     /// The log begins within its traceback, so that nothing says what it ended.
     pub torn: bool,
     /// The exceptions behind it in its chain, and lines that follow from it.
-    pub others: Vec<Seen>,
+    pub others: Vec<LogLocation>,
 }
 
 /// Whose log a line belongs to.
@@ -94,18 +94,18 @@ pub struct Source {
     /// The file's number.
     pub input: u16,
     /// What it did.
-    pub life: Life,
+    pub life: ProcessTimeline,
 }
 
 /// What an investigation has gathered.
 #[derive(Debug)]
-pub struct Case {
+pub struct LogEvidence {
     /// The process whose logs these are.
     pub component: Component,
     /// The sources, by index.
     pub sources: Vec<Source>,
     /// The troubles, in the order of their first sighting.
-    pub sightings: Vec<Sighting>,
+    pub occurrences: Vec<Occurrence>,
     /// How many times a trouble was seen.
     pub troubles: u64,
     /// What happened to Gunicorn's workers.
@@ -116,17 +116,17 @@ pub struct Case {
     pub hosts: Hosts,
     /// Which migration was applied by which run, by a hash of its name.
     applied: HashMap<u64, (u16, u64)>,
-    remembered: HashMap<u64, Option<(&'static Cause, Subject)>>,
+    remembered: HashMap<u64, Option<(&'static Cause, FailureDetails)>>,
 }
 
-impl Case {
+impl LogEvidence {
     /// An empty case of a component's logs.
     #[must_use]
     pub fn new(component: Component) -> Self {
         Self {
             component,
             sources: Vec::new(),
-            sightings: Vec::new(),
+            occurrences: Vec::new(),
             troubles: 0,
             workers: Workers::default(),
             tasks: Tasks::default(),
@@ -140,7 +140,7 @@ impl Case {
     pub fn add_source(&mut self, input: u16) {
         self.sources.push(Source {
             input,
-            life: Life::default(),
+            life: ProcessTimeline::default(),
         });
     }
 
@@ -176,22 +176,22 @@ impl Case {
 
     /// The life of a source.
     #[must_use]
-    pub fn life(&self, source: u16) -> Option<&Life> {
+    pub fn life(&self, source: u16) -> Option<&ProcessTimeline> {
         self.sources.get(usize::from(source)).map(|source| &source.life)
     }
 
     /// Whether another run than the sighting's applied this migration.
     #[must_use]
-    pub fn applied_by_another(&self, migration: &str, sighting: &Sighting) -> bool {
+    pub fn applied_by_another(&self, migration: &str, occurrence: &Occurrence) -> bool {
         self.applied
             .get(&hash(&migration))
-            .is_some_and(|(source, run)| *source != sighting.source || Some(*run) != sighting.run)
+            .is_some_and(|(source, run)| *source != occurrence.source || Some(*run) != occurrence.run)
     }
 
     fn recognise(&mut self, event: &Event, input: u16, torn: bool) {
         let source = self.sources.get(usize::from(event.source));
         let life = source.map(|source| &source.life);
-        let migrating = life.is_some_and(Life::is_migrating);
+        let migrating = life.is_some_and(ProcessTimeline::is_migrating);
         let run = life.and_then(|life| life.runs.last());
         let migration = run.and_then(|run| run.current.clone());
         let run = run.map(|run| run.line);
@@ -210,10 +210,10 @@ impl Case {
                 stage,
                 migration: migration.as_deref(),
             };
-            let Some((cause, subject)) = self.classify(&failure, last_resort) else {
+            let Some((cause, details)) = self.classify(&failure, last_resort) else {
                 continue;
             };
-            let seen = Seen {
+            let location = LogLocation {
                 input,
                 line: part.line,
                 time: event.time,
@@ -227,21 +227,21 @@ impl Case {
             let consequence = event
                 .last_exception()
                 .filter(|last| last.line != part.line || last.class != part.class)
-                .map(|last| Seen {
+                .map(|last| LogLocation {
                     input,
                     line: last.line,
                     time: event.time,
                     class: last.class.clone(),
                     message: last.message.clone(),
                 });
-            self.sight(Sighting {
+            self.sight(Occurrence {
                 code: cause.code,
                 cause,
-                subject,
+                details,
                 stage,
                 source: event.source,
-                first: seen.clone(),
-                last: seen,
+                first: location.clone(),
+                last: location,
                 count: 1,
                 migration,
                 run,
@@ -253,7 +253,11 @@ impl Case {
         }
     }
 
-    fn classify(&mut self, failure: &Failure<'_>, last_resort: bool) -> Option<(&'static Cause, Subject)> {
+    fn classify(
+        &mut self,
+        failure: &Failure<'_>,
+        last_resort: bool,
+    ) -> Option<(&'static Cause, FailureDetails)> {
         let key = hash(&(
             last_resort,
             failure.class,
@@ -277,12 +281,12 @@ impl Case {
         found
     }
 
-    fn sight(&mut self, new: Sighting) {
+    fn sight(&mut self, new: Occurrence) {
         self.troubles += 1;
-        let room = self.sightings.len() < SIGHTINGS;
-        let known = self.sightings.iter_mut().find(|known| {
+        let room = self.occurrences.len() < SIGHTINGS;
+        let known = self.occurrences.iter_mut().find(|known| {
             known.code == new.code
-                && known.subject == new.subject
+                && known.details == new.details
                 && known.stage == new.stage
                 && known.source == new.source
                 && known.run == new.run
@@ -294,7 +298,7 @@ impl Case {
                 known.count += 1;
                 known.migration = new.migration.or_else(|| known.migration.take());
             }
-            None if room => self.sightings.push(new),
+            None if room => self.occurrences.push(new),
             None => {}
         }
     }

@@ -79,11 +79,11 @@ static AUTOMATON: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 
 /// Finds lines of interest.
 #[derive(Debug)]
-pub struct Needles {
+pub struct Prefilter {
     automaton: Option<&'static AhoCorasick>,
 }
 
-impl Needles {
+impl Prefilter {
     /// Those of the process.
     #[must_use]
     pub fn new() -> Self {
@@ -99,7 +99,7 @@ impl Needles {
     }
 }
 
-impl Default for Needles {
+impl Default for Prefilter {
     fn default() -> Self {
         Self::new()
     }
@@ -107,16 +107,16 @@ impl Default for Needles {
 
 #[cfg(test)]
 mod tests {
-    use super::Needles;
+    use super::Prefilter;
 
     #[test]
     fn automaton_builds() {
-        assert!(Needles::new().automaton.is_some());
+        assert!(Prefilter::new().automaton.is_some());
     }
 
     #[test]
     fn healthy_traffic_is_skipped() {
-        let needles = Needles::new();
+        let needles = Prefilter::new();
         for line in [
             "10.0.0.1 - - [22/Nov/2026:15:40:56 +0000] \"GET /api/v1/flags/ HTTP/1.1\" 200 5",
             "{\"timestamp\": \"2026-11-22T16:02:25.7Z\", \"levelname\": \"INFO\", \"logger_name\": \"gunicorn.access\", \"status\": \"200\"}",

@@ -4,7 +4,7 @@ use super::*;
 use crate::{cli::plan::step::Action, fixtures};
 
 /// The titles of the steps, with what they write.
-fn outline(foresight: &Foresight) -> Vec<String> {
+fn outline(foresight: &Simulation) -> Vec<String> {
     foresight
         .steps
         .iter()
@@ -33,17 +33,17 @@ fn of(version: &str, changes: Value) -> Installation {
 
 /// An installation as it is when everything that was foretold has happened.
 fn installed(installation: &Installation) -> (Observation, Objects) {
-    let mut future = Future::new(installation, fixtures::observation(), Objects::new());
+    let mut future = Future::new(installation, fixtures::empty_observation(), Objects::new());
     future.foretell();
-    (future.seen, future.objects)
+    (future.observation, future.objects)
 }
 
 #[test]
 fn a_first_start_migrates_before_anything_serves() {
     let installation = of("2.265.0", json!({}));
-    let mut seen = fixtures::observation();
-    seen.secrets.django = SecretState::Missing;
-    let foresight = foresee(&installation, seen, Objects::new());
+    let mut observation = fixtures::empty_observation();
+    observation.secrets.django = SecretState::Missing;
+    let foresight = simulate(&installation, observation, Objects::new());
     insta::assert_debug_snapshot!(outline(&foresight));
     assert_eq!(foresight.unchanged, Vec::<String>::new());
 }
@@ -51,19 +51,19 @@ fn a_first_start_migrates_before_anything_serves() {
 #[test]
 fn an_embedded_database_is_made_first() {
     let installation = of("2.265.0", json!({ "database": { "embedded": {} } }));
-    let mut seen = fixtures::observation();
-    seen.secrets.django = SecretState::Missing;
-    seen.secrets.database = SecretState::Missing;
-    seen.secrets.migration_database = SecretState::Missing;
-    let foresight = foresee(&installation, seen, Objects::new());
+    let mut observation = fixtures::empty_observation();
+    observation.secrets.django = SecretState::Missing;
+    observation.secrets.database = SecretState::Missing;
+    observation.secrets.migration_database = SecretState::Missing;
+    let foresight = simulate(&installation, observation, Objects::new());
     insta::assert_debug_snapshot!(outline(&foresight));
 }
 
 #[test]
 fn what_is_as_it_should_be_is_left_alone() {
     let installation = of("2.265.0", json!({}));
-    let (seen, objects) = installed(&installation);
-    let foresight = foresee(&installation, seen, objects);
+    let (observation, objects) = installed(&installation);
+    let foresight = simulate(&installation, observation, objects);
     assert_eq!(foresight.steps, Vec::new());
     assert!(
         foresight
@@ -74,27 +74,27 @@ fn what_is_as_it_should_be_is_left_alone() {
 
 #[test]
 fn an_upgrade_goes_through_the_gate() {
-    let (seen, objects) = installed(&of("2.260.0", json!({})));
-    let foresight = foresee(&of("2.265.0", json!({})), seen, objects);
+    let (observation, objects) = installed(&of("2.260.0", json!({})));
+    let foresight = simulate(&of("2.265.0", json!({})), observation, objects);
     insta::assert_debug_snapshot!(foresight.steps);
 }
 
 #[test]
 fn a_setting_is_applied_at_once_and_alone() {
-    let (seen, objects) = installed(&of("2.265.0", json!({})));
+    let (observation, objects) = installed(&of("2.265.0", json!({})));
     let changed = of(
         "2.265.0",
         json!({ "api": { "replicas": 3 }, "requestTimeoutSeconds": 60 }),
     );
-    let foresight = foresee(&changed, seen, objects);
+    let foresight = simulate(&changed, observation, objects);
     insta::assert_debug_snapshot!(foresight.steps);
 }
 
 #[test]
 fn a_backup_comes_before_the_task_processor_is_stopped() {
-    let (seen, objects) = installed(&of("2.260.0", json!({})));
+    let (observation, objects) = installed(&of("2.260.0", json!({})));
     let backup = json!({ "migrations": { "backup": { "volumeClaim": { "claimName": "backups" } } } });
-    let outline = outline(&foresee(&of("2.265.0", backup), seen, objects));
+    let outline = outline(&simulate(&of("2.265.0", backup), observation, objects));
     let position = |text: &str| outline.iter().position(|it| it.contains(text)).unwrap();
     assert!(
         position("backup") < position("Stop the task processor"),
@@ -108,15 +108,15 @@ fn a_backup_comes_before_the_task_processor_is_stopped() {
 
 #[test]
 fn a_downgrade_is_held_until_it_is_confirmed() {
-    let (mut seen, objects) = installed(&of("2.260.0", json!({})));
+    let (mut observation, objects) = installed(&of("2.260.0", json!({})));
     let (upgraded, objects) = {
         let newer = of("2.265.0", json!({}));
-        seen.preflight = None;
-        let mut future = Future::new(&newer, seen, objects);
+        observation.preflight = None;
+        let mut future = Future::new(&newer, observation, objects);
         future.foretell();
-        (future.seen, future.objects)
+        (future.observation, future.objects)
     };
-    let older = foresee(&of("2.260.0", json!({})), upgraded.clone(), objects.clone());
+    let older = simulate(&of("2.260.0", json!({})), upgraded.clone(), objects.clone());
     let last = older.steps.last().unwrap();
     assert!(
         last.held && last.title.contains("DowngradeBlocked"),
@@ -128,16 +128,16 @@ fn a_downgrade_is_held_until_it_is_confirmed() {
     let confirmed = json!({ "migrations": { "rollback": {
         "from": "2.265.0", "to": "2.260.0", "appliedAfter": "2026-11-24T10:00:00.000000Z",
     } } });
-    let foresight = foresee(&of("2.260.0", confirmed), upgraded, objects);
+    let foresight = simulate(&of("2.260.0", confirmed), upgraded, objects);
     insta::assert_debug_snapshot!(outline(&foresight));
 }
 
 #[test]
 fn an_obstacle_is_named_and_what_comes_after_it() {
     let installation = of("2.265.0", json!({}));
-    let mut seen = fixtures::observation();
-    seen.foreign_migration = Some("pod prod/other (container migrate-db)".to_owned());
-    let foresight = foresee(&installation, seen, Objects::new());
+    let mut observation = fixtures::empty_observation();
+    observation.external_migration = Some("pod prod/other (container migrate-db)".to_owned());
+    let foresight = simulate(&installation, observation, Objects::new());
     let waits: Vec<_> = foresight
         .steps
         .iter()
@@ -149,10 +149,10 @@ fn an_obstacle_is_named_and_what_comes_after_it() {
 
 #[test]
 fn nothing_is_foretold_of_a_database_that_is_not_known() {
-    let mut seen = fixtures::observation();
-    seen.secrets.database = SecretState::Missing;
-    seen.secrets.migration_database = SecretState::Missing;
-    let foresight = foresee(&of("2.265.0", json!({})), seen, Objects::new());
+    let mut observation = fixtures::empty_observation();
+    observation.secrets.database = SecretState::Missing;
+    observation.secrets.migration_database = SecretState::Missing;
+    let foresight = simulate(&of("2.265.0", json!({})), observation, Objects::new());
     let last = foresight.steps.last().unwrap();
     assert!(
         last.held && last.title.contains("DatabaseSecretMissing"),
@@ -163,9 +163,9 @@ fn nothing_is_foretold_of_a_database_that_is_not_known() {
 
 #[test]
 fn values_of_variables_are_not_shown() {
-    let (seen, objects) = installed(&of("2.265.0", json!({})));
+    let (observation, objects) = installed(&of("2.265.0", json!({})));
     let changed = of("2.265.0", json!({ "env": [{ "name": "A", "value": "s3cr3t" }] }));
-    let foresight = foresee(&changed, seen, objects);
+    let foresight = simulate(&changed, observation, objects);
     let text = serde_json::to_string(&foresight.steps).unwrap();
     assert!(
         text.contains("spec.template.spec.containers") && !text.contains("s3cr3t"),

@@ -20,16 +20,16 @@ use crate::{
 
 /// What a migration would meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ahead {
+pub(super) struct PreflightResult {
     /// What the role that migrates sees; `None` when there was nobody to ask.
     pub(super) preflight: Option<Result<Preflight, ProbeFailure>>,
     /// A pod that is not the operator's and migrates the same database.
-    pub(super) foreign_pod: Option<String>,
+    pub(super) external_pod: Option<String>,
 }
 
 /// The last look for each installation.
 #[derive(Debug, Default)]
-pub(super) struct Due {
+pub(super) struct PreflightCache {
     known: Mutex<HashMap<String, Known>>,
 }
 
@@ -37,16 +37,16 @@ pub(super) struct Due {
 struct Known {
     at: Instant,
     fresh_for: Duration,
-    wanted: Wanted,
-    ahead: Ahead,
+    wanted: CacheKey,
+    ahead: PreflightResult,
 }
 
 /// What was looked at for: a migration, the attempt that the user asked for, and whether it was due.
-type Wanted = (MigrationKey, Option<String>, bool);
+type CacheKey = (MigrationKey, Option<String>, bool);
 
 /// What is known before the look.
 #[derive(Clone, Copy)]
-pub(super) struct Before<'a> {
+pub(super) struct Baseline<'a> {
     pub(super) previous: &'a FlagsmithDeploymentStatus,
     pub(super) workloads: [Option<&'a WorkloadState>; 2],
     pub(super) secrets: &'a Secrets,
@@ -54,17 +54,17 @@ pub(super) struct Before<'a> {
     pub(super) database: &'a DatabaseProbe,
 }
 
-impl Due {
+impl PreflightCache {
     /// Looks, or uses the last look while it is fresh.
     pub(super) async fn look(
         &self,
         client: &Client,
         databases: Option<&Databases>,
         installation: &Installation,
-        before: Before<'_>,
-    ) -> Ahead {
+        before: Baseline<'_>,
+    ) -> PreflightResult {
         let SecretState::Present(identity) = &before.secrets.migration_database else {
-            return Ahead::default();
+            return PreflightResult::default();
         };
         let key = MigrationKey::migrate(installation, installation.release, identity);
         let due = !recorded(&key, before);
@@ -85,14 +85,14 @@ impl Due {
             }
             _ => None,
         };
-        let foreign_pod = if due && matches!(installation.database, Database::External { .. }) {
+        let external_pod = if due && matches!(installation.database, Database::External { .. }) {
             migrators::running(client, installation).await
         } else {
             None
         };
-        let ahead = Ahead {
+        let ahead = PreflightResult {
             preflight,
-            foreign_pod,
+            external_pod,
         };
         // A failed migration waits for a person, who changes what was looked at for.
         let waits = !due
@@ -129,7 +129,7 @@ impl Due {
 }
 
 /// Whether status or annotations say that this migration has been applied.
-fn recorded(key: &MigrationKey, before: Before<'_>) -> bool {
+fn recorded(key: &MigrationKey, before: Baseline<'_>) -> bool {
     let in_status = before.previous.migration.as_ref().is_some_and(|migration| {
         migration.key.as_deref() == Some(key.as_str()) && migration.result == MigrationResult::Applied
     });

@@ -74,15 +74,15 @@ pub(super) fn tasks(number: i64) -> String {
 /// A few names, the first ones; `, …` stands for the rest.
 pub(super) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 3;
-    let mut seen: Vec<&str> = Vec::new();
+    let mut observation: Vec<&str> = Vec::new();
     for name in names {
-        if !seen.contains(&name) {
-            seen.push(name);
+        if !observation.contains(&name) {
+            observation.push(name);
         }
     }
-    let more = if seen.len() > SHOWN { ", …" } else { "" };
-    seen.truncate(SHOWN);
-    format!("{}{more}", seen.join(", "))
+    let more = if observation.len() > SHOWN { ", …" } else { "" };
+    observation.truncate(SHOWN);
+    format!("{}{more}", observation.join(", "))
 }
 
 fn thousands(number: i64) -> String {

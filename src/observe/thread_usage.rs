@@ -41,7 +41,7 @@ const PODS: usize = 8;
 
 /// How many threads of a pod were busy between two looks, on average.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Busy {
+pub struct ThreadUsage {
     /// Threads.
     pub threads: f64,
     /// Pods that this is the average of.
@@ -50,7 +50,7 @@ pub struct Busy {
 
 /// What is known of each installation.
 #[derive(Clone, Default)]
-pub struct Pulse {
+pub struct ThreadUsageSampler {
     known: Arc<Mutex<HashMap<String, Known>>>,
 }
 
@@ -59,18 +59,18 @@ struct Known {
     due: Option<Instant>,
     /// By pod: when it was asked, and the seconds that its requests had taken until then.
     samples: HashMap<String, (Instant, f64)>,
-    busy: Option<Busy>,
+    busy: Option<ThreadUsage>,
 }
 
-impl fmt::Debug for Pulse {
+impl fmt::Debug for ThreadUsageSampler {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Pulse").finish_non_exhaustive()
     }
 }
 
-impl Pulse {
+impl ThreadUsageSampler {
     /// What the last two looks have shown; begins another one when it is due. A pass never waits for a pod.
-    pub fn look(&self, uid: &str, pods: &[PodSummary]) -> Option<Busy> {
+    pub fn look(&self, uid: &str, pods: &[PodSummary]) -> Option<ThreadUsage> {
         let pods: Vec<(String, IpAddr)> = pods
             .iter()
             .filter(|pod| pod.component == "api" && pod.ready && !pod.terminating)
@@ -147,7 +147,10 @@ fn total(text: &str) -> Option<f64> {
 }
 
 /// The average of the pods that were asked twice and did not restart in between.
-fn between(before: &HashMap<String, (Instant, f64)>, now: &HashMap<String, (Instant, f64)>) -> Option<Busy> {
+fn between(
+    before: &HashMap<String, (Instant, f64)>,
+    now: &HashMap<String, (Instant, f64)>,
+) -> Option<ThreadUsage> {
     let rates: Vec<f64> = now
         .iter()
         .filter_map(|(pod, (at, sum))| {
@@ -158,7 +161,7 @@ fn between(before: &HashMap<String, (Instant, f64)>, now: &HashMap<String, (Inst
         .collect();
     let pods = rates.len();
     let count = u32::try_from(pods).ok().filter(|count| *count > 0)?;
-    Some(Busy {
+    Some(ThreadUsage {
         threads: rates.iter().sum::<f64>() / f64::from(count),
         pods,
     })
@@ -193,7 +196,7 @@ mod tests {
         let now = at(30, &[("a", 160.0), ("b", 80.0), ("c", 3.0), ("d", 9.0)]);
         assert_eq!(
             between(&before, &now),
-            Some(Busy {
+            Some(ThreadUsage {
                 threads: 1.5,
                 pods: 2
             })

@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     pub(super) fn observe(&self) -> Observation {
-        let mut seen = fixtures::observation();
+        let mut observation = fixtures::empty_observation();
         let workload = |component: &str| {
             self.deployments.get(component).map(|deployment| {
                 let current = |pod: &&Pod| {
@@ -29,12 +29,12 @@ impl World {
                 }
             })
         };
-        seen.previous = self.status.clone();
-        seen.api = workload("api");
-        seen.task_processor = workload("task-processor");
-        seen.frontend = workload("frontend");
-        seen.jobs = self.jobs.iter().map(|(name, job)| job.state(name)).collect();
-        seen.backups = self
+        observation.previous = self.status.clone();
+        observation.api = workload("api");
+        observation.task_processor = workload("task-processor");
+        observation.frontend = workload("frontend");
+        observation.jobs = self.jobs.iter().map(|(name, job)| job.state(name)).collect();
+        observation.backups = self
             .backups
             .iter()
             .map(|(name, outcome)| JobState {
@@ -43,13 +43,13 @@ impl World {
                 ..JobState::default()
             })
             .collect();
-        seen.foreign_migration = self.foreign.then(|| "elsewhere/flagsmith-migrate-1".to_owned());
-        seen.secrets.migration_database = if self.secret_missing {
+        observation.external_migration = self.external.then(|| "elsewhere/flagsmith-migrate-1".to_owned());
+        observation.secrets.migration_database = if self.secret_missing {
             SecretState::Missing
         } else {
             SecretState::Present(self.identity())
         };
-        seen.pods = self
+        observation.pods = self
             .deployments
             .iter()
             .flat_map(|(component, deployment)| {
@@ -72,12 +72,12 @@ impl World {
                     }),
             )
             .collect();
-        seen
+        observation
     }
 
-    pub(super) fn diagnose(&self, seen: &Observation) -> Vec<Diagnosis> {
+    pub(super) fn diagnose(&self, observation: &Observation) -> Vec<Diagnosis> {
         let installation = self.installation();
-        let downgrade = matches!(direction(&installation, seen), Direction::Blocked(_));
+        let downgrade = matches!(direction(&installation, observation), Direction::Blocked(_));
         [
             (self.secret_missing, Code::DatabaseSecretMissing),
             (self.unreachable, Code::DatabaseUnreachable),

@@ -14,9 +14,9 @@ use crate::api::FlagsmithDeployment;
 /// A `FlagsmithDeployment` without managed fields, or what is left of one that cannot be decoded: that is still an
 /// object. The library's own guard decodes each object twice.
 #[derive(Clone, Debug)]
-pub struct Primary(pub Result<FlagsmithDeployment, InvalidObject>);
+pub struct GuardedResource(pub Result<FlagsmithDeployment, InvalidObject>);
 
-impl<'de> Deserialize<'de> for Primary {
+impl<'de> Deserialize<'de> for GuardedResource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?.get();
         let mut primary = match serde_json::from_str(text) {
@@ -39,7 +39,7 @@ fn invalid(text: &str) -> Result<InvalidObject, serde_json::Error> {
     Ok(InvalidObject { error, metadata })
 }
 
-impl Resource for Primary {
+impl Resource for GuardedResource {
     type DynamicType = <FlagsmithDeployment as Resource>::DynamicType;
     type Scope = <FlagsmithDeployment as Resource>::Scope;
 
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    fn read(version: &Value) -> Primary {
+    fn read(version: &Value) -> GuardedResource {
         let body = json!({
             "apiVersion": "operator.flagsmith.com/v1alpha1", "kind": "FlagsmithDeployment",
             "metadata": { "name": "a", "managedFields": [{ "manager": "somebody" }] },

@@ -12,10 +12,10 @@ use crate::validate::SecretKey;
 
 /// What the owner of an installation changes it with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Tool {
+pub enum ManagedBy {
     /// The `FlagsmithDeployment`, which the operator turns into objects.
     #[default]
-    Resource,
+    Operator,
     /// A release of the official chart (flagsmith/flagsmith; values as of chart 0.81.0).
     Helm {
         /// The name of the release.
@@ -26,7 +26,7 @@ pub enum Tool {
         namespace: String,
     },
     /// Manifests that somebody wrote.
-    Kubectl {
+    Manifests {
         /// The namespace.
         namespace: String,
         /// The Deployments of API, task processor and frontend.
@@ -88,12 +88,12 @@ pub enum Change<'a> {
     LeaveReplicas(Component),
 }
 
-impl Tool {
+impl ManagedBy {
     /// The changes as one command, or as a phrase that names fields of the `FlagsmithDeployment`.
     #[must_use]
     pub fn change(&self, changes: &[Change<'_>]) -> String {
         match self {
-            Self::Resource => {
+            Self::Operator => {
                 let mut fields: Vec<String> = changes.iter().map(resource::field).collect();
                 fields.dedup();
                 format!("Set {}", fields.join(" and "))
@@ -134,7 +134,7 @@ impl Tool {
                 }
                 command
             }
-            Self::Kubectl {
+            Self::Manifests {
                 namespace,
                 deployments,
             } => {
@@ -149,8 +149,8 @@ impl Tool {
 
     /// Whether the operator itself makes the objects.
     #[must_use]
-    pub const fn is_resource(&self) -> bool {
-        matches!(self, Self::Resource)
+    pub const fn is_operator(&self) -> bool {
+        matches!(self, Self::Operator)
     }
 }
 
@@ -184,22 +184,22 @@ mod tests {
 
     #[rstest]
     #[case(
-        Tool::Resource,
+        ManagedBy::Operator,
         "Set spec.taskProcessor.replicas: 1 and spec.api.gunicorn.workers: 2"
     )]
     #[case(
-        Tool::Helm { release: "acme".to_owned(), chart: Some("0.81.0".to_owned()), namespace: "prod".to_owned() },
+        ManagedBy::Helm { release: "acme".to_owned(), chart: Some("0.81.0".to_owned()), namespace: "prod".to_owned() },
         "helm upgrade acme flagsmith/flagsmith --namespace prod --version 0.81.0 --reuse-values --set taskProcessor.replicacount=1 --set-string 'api.extraEnv.GUNICORN_WORKERS=2'"
     )]
     #[case(
-        Tool::Kubectl {
+        ManagedBy::Manifests {
             namespace: "prod".to_owned(),
             deployments: [Some("web".to_owned()), Some("worker".to_owned()), None],
         },
         "kubectl -n prod scale deployment worker --replicas=1 && kubectl -n prod set env deployment/web GUNICORN_WORKERS='2'"
     )]
-    fn says_the_same_in_each_tool(#[case] tool: Tool, #[case] expected: &str) {
-        assert_eq!(tool.change(&CHANGES), expected);
+    fn says_the_same_in_each_tool(#[case] managed_by: ManagedBy, #[case] expected: &str) {
+        assert_eq!(managed_by.change(&CHANGES), expected);
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
             "10",
         )];
         assert_eq!(
-            Tool::Resource.change(&threads),
+            ManagedBy::Operator.change(&threads),
             "Set spec.taskProcessor.threads: 10"
         );
         let command = helm().change(&threads);
@@ -247,13 +247,13 @@ mod tests {
         );
         let unknown = [Change::Env(Component::Api, "ENVIRONMENT", "prod")];
         assert_eq!(
-            Tool::Resource.change(&unknown),
+            ManagedBy::Operator.change(&unknown),
             "Set spec.api.env: ENVIRONMENT=\"prod\""
         );
     }
 
-    fn helm() -> Tool {
-        Tool::Helm {
+    fn helm() -> ManagedBy {
+        ManagedBy::Helm {
             release: "acme".to_owned(),
             chart: None,
             namespace: "prod".to_owned(),

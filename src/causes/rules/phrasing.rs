@@ -1,8 +1,8 @@
 //! Words that the messages of several causes share.
 
-use super::case::{Case, Sighting};
+use super::evidence::{LogEvidence, Occurrence};
 use super::failure::{Endpoint, Stage};
-use super::life::Run;
+use super::timeline::Run;
 use crate::model::Component;
 
 /// Seconds without the failure after which it counts as over although nothing says so. The task processor asks
@@ -11,8 +11,8 @@ const QUIET_SECONDS: i64 = 5;
 
 /// Who failed, at the beginning of a sentence.
 #[must_use]
-pub fn who(case: &Case, sighting: &Sighting) -> &'static str {
-    if sighting.stage == Stage::Migrate {
+pub fn who(case: &LogEvidence, occurrence: &Occurrence) -> &'static str {
+    if occurrence.stage == Stage::Migrate {
         return "The migration";
     }
     component(case.component)
@@ -38,18 +38,18 @@ pub fn within(who: &str) -> String {
 
 /// The migration of a sighting; where the log has its name only after the failure, from the run.
 #[must_use]
-pub fn migration<'a>(case: &'a Case, sighting: &'a Sighting) -> Option<&'a str> {
-    sighting
+pub fn migration<'a>(case: &'a LogEvidence, occurrence: &'a Occurrence) -> Option<&'a str> {
+    occurrence
         .migration
         .as_deref()
-        .or_else(|| run(case, sighting)?.current.as_deref())
+        .or_else(|| run(case, occurrence)?.current.as_deref())
 }
 
 /// The run of `migrate` that a sighting belongs to.
 #[must_use]
-pub fn run<'a>(case: &'a Case, sighting: &Sighting) -> Option<&'a Run> {
-    let line = sighting.run?;
-    case.life(sighting.source)?
+pub fn run<'a>(case: &'a LogEvidence, occurrence: &Occurrence) -> Option<&'a Run> {
+    let line = occurrence.run?;
+    case.life(occurrence.source)?
         .runs
         .iter()
         .find(|run| run.line == line)
@@ -57,25 +57,25 @@ pub fn run<'a>(case: &'a Case, sighting: &Sighting) -> Option<&'a Run> {
 
 /// ` at migration users.0041_x`, or nothing.
 #[must_use]
-pub fn at_migration(case: &Case, sighting: &Sighting) -> String {
-    migration(case, sighting)
+pub fn at_migration(case: &LogEvidence, occurrence: &Occurrence) -> String {
+    migration(case, occurrence)
         .map(|name| format!(" at migration {name}"))
         .unwrap_or_default()
 }
 
 /// `Migration users.0041_x`, or `The migration`.
 #[must_use]
-pub fn the_migration(case: &Case, sighting: &Sighting) -> String {
-    migration(case, sighting).map_or_else(|| "The migration".to_owned(), |name| format!("Migration {name}"))
+pub fn the_migration(case: &LogEvidence, occurrence: &Occurrence) -> String {
+    migration(case, occurrence).map_or_else(|| "The migration".to_owned(), |name| format!("Migration {name}"))
 }
 
 /// ` 3 migrations of this run were applied before it, the last one users.0040_y.`, or nothing.
 #[must_use]
-pub fn progress(case: &Case, sighting: &Sighting) -> String {
-    let Some(run) = run(case, sighting) else {
+pub fn progress(case: &LogEvidence, occurrence: &Occurrence) -> String {
+    let Some(run) = run(case, occurrence) else {
         return String::new();
     };
-    let planned = case.life(sighting.source).map_or(0, |life| life.planned);
+    let planned = case.life(occurrence.source).map_or(0, |life| life.planned);
     let of = if planned >= run.applied && planned > 0 {
         format!(" of {planned}")
     } else {
@@ -86,7 +86,7 @@ pub fn progress(case: &Case, sighting: &Sighting) -> String {
         (applied, Some(last)) => {
             format!(" {applied}{of} migrations were applied before it, the last one {last}.")
         }
-        _ if migration(case, sighting).is_some() => {
+        _ if migration(case, occurrence).is_some() => {
             " No migration was applied before it in this run.".to_owned()
         }
         _ => String::new(),
@@ -95,15 +95,15 @@ pub fn progress(case: &Case, sighting: &Sighting) -> String {
 
 /// Whether a failure of a running process had stopped before the log ended.
 #[must_use]
-pub fn overcome(case: &Case, sighting: &Sighting) -> bool {
-    let Some(life) = case.life(sighting.source) else {
+pub fn overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
+    let Some(life) = case.life(occurrence.source) else {
         return false;
     };
-    if life.served.max(life.up).max(life.connected) > sighting.last.line {
+    if life.served.max(life.up).max(life.connected) > occurrence.last.line {
         return true;
     }
     life.last_time
-        .zip(sighting.last.time)
+        .zip(occurrence.last.time)
         .is_some_and(|(end, last)| end.seconds_since(last) >= QUIET_SECONDS)
 }
 

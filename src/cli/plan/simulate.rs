@@ -32,7 +32,7 @@ const PASSES: i64 = 40;
 pub type Objects = BTreeMap<(Kind, String), Value>;
 
 /// What would happen.
-pub struct Foresight {
+pub struct Simulation {
     /// In their order.
     pub steps: Vec<Step>,
     /// Wanted objects that are as they should be, as `Kind name`.
@@ -40,14 +40,14 @@ pub struct Foresight {
 }
 
 /// Goes through the passes from what was seen on.
-pub fn foresee(installation: &Installation, seen: Observation, objects: Objects) -> Foresight {
-    Future::new(installation, seen, objects).foretell()
+pub fn simulate(installation: &Installation, observation: Observation, objects: Objects) -> Simulation {
+    Future::new(installation, observation, objects).foretell()
 }
 
 /// What was seen, and what is taken to come of it.
 struct Future<'a> {
     installation: &'a Installation,
-    seen: Observation,
+    observation: Observation,
     objects: Objects,
     /// Obstacles that were named and that are taken as removed.
     assumed: BTreeSet<Code>,
@@ -55,22 +55,22 @@ struct Future<'a> {
 }
 
 impl<'a> Future<'a> {
-    const fn new(installation: &'a Installation, seen: Observation, objects: Objects) -> Self {
+    const fn new(installation: &'a Installation, observation: Observation, objects: Objects) -> Self {
         Self {
             installation,
-            seen,
+            observation,
             objects,
             assumed: BTreeSet::new(),
             touched: BTreeSet::new(),
         }
     }
 
-    fn foretell(&mut self) -> Foresight {
+    fn foretell(&mut self) -> Simulation {
         let mut foretold = Vec::new();
         let mut wanted = BTreeSet::new();
         for _ in 0..PASSES {
             let diagnoses = self.diagnose();
-            let plan = decide(self.installation, &self.seen, &diagnoses);
+            let plan = decide(self.installation, &self.observation, &diagnoses);
             let children = build(self.installation, &plan);
             wanted.extend(children.iter().map(Child::id));
             let writes = self.writes(&plan, &children);
@@ -88,14 +88,14 @@ impl<'a> Future<'a> {
             .difference(&self.touched)
             .map(|(kind, name)| format!("{} {name}", kind.as_str()))
             .collect();
-        Foresight {
+        Simulation {
             steps: foretold,
             unchanged,
         }
     }
 
     fn diagnose(&self) -> Vec<Diagnosis> {
-        let mut found = live::diagnose(self.installation, &self.seen);
+        let mut found = live::diagnose(self.installation, &self.observation);
         found.retain(|diagnosis| !self.assumed.contains(&diagnosis.code));
         found
     }
@@ -127,14 +127,14 @@ impl<'a> Future<'a> {
     fn record(&mut self, plan: &Plan, diagnoses: &[Diagnosis]) {
         let context = report::Context {
             installation: self.installation,
-            seen: &self.seen,
+            observation: &self.observation,
             plan,
             diagnoses,
             complete: true,
         };
         let (migration, history) = (migration::migration(context), migration::history(context));
-        self.seen.previous.migration = Some(migration);
-        self.seen.previous.migration_history = history;
+        self.observation.previous.migration = Some(migration);
+        self.observation.previous.migration_history = history;
     }
 
     /// Takes a write as done, and what Kubernetes makes of it as well.
@@ -146,16 +146,16 @@ impl<'a> Future<'a> {
         self.touched.insert(id.clone());
         let Some(body) = write.body else {
             self.objects.remove(&id);
-            self.seen.jobs.retain(|job| job.name != id.1);
+            self.observation.jobs.retain(|job| job.name != id.1);
             if id.1 == self.installation.child("frontend") {
-                self.seen.frontend = None;
+                self.observation.frontend = None;
             }
             return;
         };
         match id.0 {
             Kind::Deployment => self.rolled_out(&id.1, &body),
             Kind::StatefulSet => {
-                self.seen.embedded_database = settled::<StatefulSet>(&body).map(|set| (&set).into());
+                self.observation.embedded_database = settled::<StatefulSet>(&body).map(|set| (&set).into());
             }
             Kind::Job => self.complete(&body),
             _ => {}
@@ -164,7 +164,7 @@ impl<'a> Future<'a> {
     }
 
     fn generated(&mut self, secret: GeneratedSecret) {
-        let secrets = &mut self.seen.secrets;
+        let secrets = &mut self.observation.secrets;
         match secret {
             GeneratedSecret::Django => secrets.django = SecretState::Present(()),
             GeneratedSecret::EmbeddedDatabase => {
@@ -178,13 +178,15 @@ impl<'a> Future<'a> {
     fn rolled_out(&mut self, name: &str, body: &Value) {
         let state: Option<WorkloadState> = settled::<Deployment>(body).map(|it| (&it).into());
         for (component, place) in [
-            (Component::Api, &mut self.seen.api),
-            (Component::TaskProcessor, &mut self.seen.task_processor),
-            (Component::Frontend, &mut self.seen.frontend),
+            (Component::Api, &mut self.observation.api),
+            (Component::TaskProcessor, &mut self.observation.task_processor),
+            (Component::Frontend, &mut self.observation.frontend),
         ] {
             if name == self.installation.child(component.as_str()) {
                 place.clone_from(&state);
-                self.seen.pods.retain(|pod| pod.component != component.as_str());
+                self.observation
+                    .pods
+                    .retain(|pod| pod.component != component.as_str());
             }
         }
     }
@@ -196,20 +198,21 @@ impl<'a> Future<'a> {
         let backup = label(body, crate::model::child::marks::COMPONENT) == Some(Component::Backup.as_str());
         let state = self.completed(JobState::from(&job));
         if backup {
-            self.seen.backups.push(state);
+            self.observation.backups.push(state);
         } else {
-            self.seen.jobs.push(state);
+            self.observation.jobs.push(state);
         }
     }
 
     /// Each Job ends a second later than the one before, so that they have an order.
     fn completed(&self, state: JobState) -> JobState {
-        let seconds = i64::try_from(self.seen.jobs.len() + self.seen.backups.len()).unwrap_or_default();
+        let seconds =
+            i64::try_from(self.observation.jobs.len() + self.observation.backups.len()).unwrap_or_default();
         let at = self
-            .seen
+            .observation
             .now
             .checked_add(jiff::SignedDuration::from_secs(seconds))
-            .unwrap_or(self.seen.now);
+            .unwrap_or(self.observation.now);
         JobState {
             outcome: JobOutcome::Complete,
             started: state.started.or(Some(at)),
@@ -226,8 +229,10 @@ impl<'a> Future<'a> {
             Gate::Running(job) => {
                 foretold.push(Step::running(job));
                 let ended = self.completed(job.clone());
-                self.seen.pods.retain(|pod| pod.job.as_deref() != Some(&job.name));
-                for known in &mut self.seen.jobs {
+                self.observation
+                    .pods
+                    .retain(|pod| pod.job.as_deref() != Some(&job.name));
+                for known in &mut self.observation.jobs {
                     if known.name == job.name {
                         *known = ended.clone();
                     }
@@ -236,29 +241,29 @@ impl<'a> Future<'a> {
             }
             Gate::Pending => {
                 // Pods of a task processor that ends still run.
-                let before = self.seen.pods.len();
+                let before = self.observation.pods.len();
                 let processor = Component::TaskProcessor.as_str();
-                self.seen.pods.retain(|pod| pod.component != processor);
-                before > self.seen.pods.len()
+                self.observation.pods.retain(|pod| pod.component != processor);
+                before > self.observation.pods.len()
             }
             Gate::Blocked(Code::BackupPending) => {
                 let running = |job: &&mut JobState| job.outcome == JobOutcome::Active;
-                let Some(position) = self.seen.backups.iter_mut().position(|job| running(&job)) else {
+                let Some(position) = self.observation.backups.iter_mut().position(|job| running(&job)) else {
                     return false;
                 };
-                let job = self.seen.backups.remove(position);
+                let job = self.observation.backups.remove(position);
                 foretold.push(Step::running(&job));
                 let ended = self.completed(job);
-                self.seen.backups.push(ended);
+                self.observation.backups.push(ended);
                 true
             }
             Gate::Blocked(code) => {
-                foretold.push(Step::held(*code, diagnoses, &self.seen));
+                foretold.push(Step::held(*code, diagnoses, &self.observation));
                 // Nothing is known of a database whose URL is not, and nobody but the user goes back.
                 let ends = plan.step.is_none() || matches!(code, Code::DowngradeBlocked | Code::BackupFailed);
                 if *code == Code::MigrationConcurrent {
-                    self.seen.foreign_migration = None;
-                    if let Some(Ok(preflight)) = &mut self.seen.preflight {
+                    self.observation.external_migration = None;
+                    if let Some(Ok(preflight)) = &mut self.observation.preflight {
                         preflight.migrators.clear();
                     }
                 }

@@ -31,7 +31,7 @@ pub struct Run {
 
 /// What one source did; lines are 0 when it did not.
 #[derive(Clone, Debug, Default)]
-pub struct Life {
+pub struct ProcessTimeline {
     /// Where the web server or the task processor last came up.
     pub up: u64,
     /// Where it last showed that it can use the database.
@@ -59,7 +59,7 @@ pub struct Life {
     migrating: bool,
 }
 
-impl Life {
+impl ProcessTimeline {
     /// Whether it is within a run of `migrate`.
     #[must_use]
     pub const fn is_migrating(&self) -> bool {
@@ -204,8 +204,8 @@ mod tests {
     use super::*;
     use crate::logs::event::Origin;
 
-    fn life(messages: &[&str]) -> Life {
-        let mut life = Life::default();
+    fn life(messages: &[&str]) -> ProcessTimeline {
+        let mut life = ProcessTimeline::default();
         for (line, message) in (1..).zip(messages) {
             let mut event = Event::new(line, 0, Origin::Plain);
             (*message).clone_into(&mut event.message);

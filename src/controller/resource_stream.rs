@@ -16,23 +16,23 @@ use kube::{
     },
 };
 
-use super::primary::Primary;
+use super::guarded_resource::GuardedResource;
 use crate::observe::Scope;
 
 /// Objects in one page of a list.
 const PAGE_SIZE: u32 = 100;
 
 /// The events of all `FlagsmithDeployments` in a scope, with pauses after failures.
-pub fn primaries(
+pub fn resource_stream(
     client: &Client,
     scope: &Scope,
-) -> impl Stream<Item = Result<Event<Primary>, watcher::Error>> + Send + 'static {
+) -> impl Stream<Item = Result<Event<GuardedResource>, watcher::Error>> + Send + 'static {
     let streams: Vec<_> = scope
         .each()
         .into_iter()
         .enumerate()
         .map(|(source, namespace)| {
-            let api: Api<Primary> = namespace.map_or_else(
+            let api: Api<GuardedResource> = namespace.map_or_else(
                 || Api::all(client.clone()),
                 |namespace| Api::namespaced(client.clone(), namespace),
             );
@@ -71,7 +71,7 @@ struct Merge {
     begun: bool,
     done: bool,
     /// Deletions from before the end of the first lists.
-    late: Vec<Event<Primary>>,
+    late: Vec<Event<GuardedResource>>,
 }
 
 impl Merge {
@@ -84,7 +84,7 @@ impl Merge {
         }
     }
 
-    fn step(&mut self, source: usize, event: Event<Primary>) -> Vec<Event<Primary>> {
+    fn step(&mut self, source: usize, event: Event<GuardedResource>) -> Vec<Event<GuardedResource>> {
         let mut events = Vec::new();
         if !std::mem::replace(&mut self.begun, true) {
             events.push(Event::Init);
@@ -127,7 +127,7 @@ impl Merge {
         events
     }
 
-    fn deleted(&mut self, object: Primary, events: &mut Vec<Event<Primary>>) {
+    fn deleted(&mut self, object: GuardedResource, events: &mut Vec<Event<GuardedResource>>) {
         let event = Event::Delete(object);
         if self.done {
             events.push(event);
@@ -137,13 +137,13 @@ impl Merge {
     }
 }
 
-fn key(object: &Primary) -> Key {
+fn key(object: &GuardedResource) -> Key {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 /// An object of which only its identity is left.
-fn tombstone(namespace: String, name: String, uid: String) -> Primary {
-    Primary(Err(InvalidObject {
+fn tombstone(namespace: String, name: String, uid: String) -> GuardedResource {
+    GuardedResource(Err(InvalidObject {
         error: "it was deleted while the watch was interrupted".to_owned(),
         metadata: ObjectMeta {
             namespace: Some(namespace),
@@ -158,7 +158,7 @@ fn tombstone(namespace: String, name: String, uid: String) -> Primary {
 mod tests {
     use super::*;
 
-    fn object(namespace: &str, name: &str) -> Primary {
+    fn object(namespace: &str, name: &str) -> GuardedResource {
         tombstone(
             namespace.to_owned(),
             name.to_owned(),
@@ -166,7 +166,7 @@ mod tests {
         )
     }
 
-    fn names(events: &[Event<Primary>]) -> Vec<String> {
+    fn names(events: &[Event<GuardedResource>]) -> Vec<String> {
         events
             .iter()
             .map(|event| match event {
