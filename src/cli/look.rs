@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
-    causes::{live, rank},
+    causes,
     model::{Code, Diagnosis},
     observe::{
         DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
@@ -82,9 +82,8 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
         not_seen,
     } = sight;
     if observation.previous.observed_generation == resource.metadata.generation {
-        diagnoses.extend(live::refused_last(&observation.previous));
-        diagnoses = rank(diagnoses);
-        live::sort(&mut diagnoses);
+        diagnoses.extend(causes::refused_last(&observation.previous));
+        diagnoses = causes::ranked(diagnoses);
     }
     Ok(Inspection {
         resource,
@@ -151,7 +150,7 @@ fn sight(
     args: LookArgs,
 ) -> Scene {
     not_seen.extend(database(&mut observation, args));
-    let mut diagnoses = live::diagnose(installation, &observation);
+    let mut diagnoses = causes::diagnose(installation, &observation);
     // What the user may not read is no fault of the installation.
     diagnoses.retain(|diagnosis| {
         let forbidden = diagnosis.code == Code::Forbidden;

@@ -10,7 +10,7 @@ use crate::runtime::{backoff::jittered, metrics::Outcome};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     apply::Applied,
-    causes::live,
+    causes,
     decide::{Gate, Plan, decide},
     model::Diagnosis,
     observe::{FRESH_WHILE_FAILING, Observation},
@@ -77,7 +77,7 @@ impl View {
         now: Timestamp,
     ) -> Self {
         let observation = context.observer.observe(installation, previous, now).await;
-        let diagnoses = live::diagnose(installation, &observation);
+        let diagnoses = causes::diagnose(installation, &observation);
         let plan = decide(installation, &observation, &diagnoses);
         Self {
             observation,

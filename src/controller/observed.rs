@@ -11,7 +11,7 @@ use crate::runtime::{backoff::jittered, metrics::Outcome};
 use crate::{
     api::FlagsmithDeployment,
     apply::Applied,
-    causes::live,
+    causes,
     decide::Plan,
     observe::{FRESH_WHILE_FAILING, Observer, discover::Namespaces},
     report::{Context, Reporter},
@@ -41,9 +41,9 @@ pub(super) async fn pass(
     let (found, observation) =
         Box::pin(eyes.observer.observe_external(subject, &objects, previous, now)).await;
     let installation = &found.installation;
-    let mut diagnoses = live::diagnose(installation, &observation);
-    diagnoses.extend(live::unseen(&objects.not_seen));
-    live::sort(&mut diagnoses);
+    let mut diagnoses = causes::diagnose(installation, &observation);
+    diagnoses.extend(causes::unseen(&objects.not_seen));
+    causes::sort(&mut diagnoses);
     let report = Context {
         installation,
         observation: &observation,

@@ -94,7 +94,7 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
         .iter()
         .filter(|diagnosis| diagnosis.severity == Severity::Critical)
         .map(|diagnosis| diagnosis.code)
-        .find(|code| code.blocks_migration())
+        .find(|code| code.cause().blocks_migration)
 }
 
 /// Holds a gate that would open until the backup that the user asks for has succeeded. The task processor works

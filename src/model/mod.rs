@@ -8,9 +8,13 @@ pub mod hex;
 pub mod redact;
 mod refusal;
 mod severity;
+pub mod shell;
+pub mod text;
 
 pub use code::Code;
+pub(crate) use code::for_each_cause;
 pub use component::Component;
 pub use diagnosis::Diagnosis;
 pub use refusal::{Refusal, Refused};
 pub use severity::Severity;
+pub use text::Text;

@@ -428,6 +428,6 @@ fn doubted(looks: &PodLogFindings, now: Timestamp) -> bool {
     let mut refusals = looks.logs.iter().flat_map(|reading| reading.found.iter());
     refusals.any(|finding| {
         let ago = Duration::try_from(now.duration_since(finding.read)).unwrap_or_default();
-        finding.diagnosis.code.is_connection() && ago < FRESH_WHILE_FAILING
+        finding.diagnosis.code.cause().is_connection && ago < FRESH_WHILE_FAILING
     })
 }

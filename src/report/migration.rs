@@ -170,7 +170,7 @@ pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
 
 /// The migration that the last failed pod was at: Django writes its name before it begins, and OK behind it.
 fn failed_at(observation: &Observation) -> Option<String> {
-    let message = crate::causes::live::last_message(observation, LABEL)?;
+    let message = crate::causes::last_message(observation, LABEL)?;
     let line = message
         .lines()
         .filter_map(|line| line.split_once("Applying ").map(|(_, rest)| rest))

@@ -3,7 +3,7 @@
 
 use super::conditions::{Context, Verdict, critical, of, verdict};
 use crate::{
-    causes::live::Running,
+    causes::Running,
     flagsmith::env,
     model::{Code, Component, Severity},
     observe::{JobOutcome, WorkloadState},

@@ -21,7 +21,7 @@ use super::{Context, conditions, events, status::diagnoses};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     apply::Applied,
-    causes::live,
+    causes,
     model::{Code, Diagnosis, child::marks},
     observe::{Object, Observation, database::QueueProbe},
     runtime::{
@@ -132,9 +132,9 @@ impl Reporter {
             applied
                 .refused
                 .iter()
-                .map(|refused| live::refused(context.installation, refused)),
+                .map(|refused| causes::refused(context.installation, refused)),
         );
-        live::sort(&mut found);
+        causes::sort(&mut found);
         let after = super::status(Context {
             diagnoses: &found,
             ..context
@@ -313,7 +313,7 @@ fn queues(observation: &Observation) -> BTreeMap<&'static str, ExportedQueue> {
                 ready: queue.ready,
                 oldest_ready: age(queue.oldest_ready),
                 in_flight: queue.locked,
-                stuck: i64::try_from(live::stuck(queue, observation)).unwrap_or(i64::MAX),
+                stuck: i64::try_from(causes::stuck(queue, observation)).unwrap_or(i64::MAX),
                 dead: queue.given_up.iter().map(|(_, number)| number).sum(),
                 heartbeat_age: age(queue.heartbeat()),
             },

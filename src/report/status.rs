@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{Context, conditions, migration};
 use crate::{
     api::{ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus},
-    causes::live::Running,
+    causes::Running,
     model::Diagnosis,
     observe::WorkloadState,
 };

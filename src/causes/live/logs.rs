@@ -88,7 +88,7 @@ fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) 
     };
     let over = match observation.database {
         DatabaseProbe::Reachable { read_only: false, .. } if code == Code::DatabaseReadOnly => long_past,
-        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && code.is_connection(),
+        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && code.cause().is_connection,
         DatabaseProbe::Failed(_) => false,
     };
     // A batch that takes long logs the same as threads that hang, and a failed task may have been mended since; the

@@ -27,13 +27,10 @@ pub use refusal::{refused, refused_last};
 pub(crate) use tasks::{age, stuck};
 pub(crate) use timeouts::Running;
 
-use crate::{
-    causes::rank,
-    model::{Code, Component, Diagnosis, Severity},
-};
+use crate::model::{Code, Component, Diagnosis, Severity};
 use crate::{observe::Observation, validate::Installation};
 
-/// Everything that is wrong with an installation, as far as this observation shows, the most severe first.
+/// What the checks find that have not moved to the rooms of their causes yet.
 #[must_use]
 pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found = Vec::new();
@@ -53,8 +50,6 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
     if !installation.managed_by.is_operator() {
         observed::with_logs(observation, &mut found);
     }
-    let mut found = rank(found);
-    sort(&mut found);
     found
 }
 
@@ -70,11 +65,6 @@ fn migrations(installation: &Installation, observation: &Observation, found: &mu
             None => found.push(obstacle),
         }
     }
-}
-
-/// The most severe first; within a severity in the order of the rules, causes before what follows from them.
-pub fn sort(diagnoses: &mut [Diagnosis]) {
-    diagnoses.sort_by_key(|diagnosis| diagnosis.severity);
 }
 
 fn diagnosis(

@@ -3,7 +3,8 @@
 use rstest::rstest;
 use serde_json::json;
 
-use super::{Code, Severity, diagnose};
+use super::{Code, Severity};
+use crate::causes::diagnose;
 use crate::{
     fixtures::{self, installation, spec},
     observe::{History, JobOutcome, JobState, Observation, OtherSession, Owner, Preflight},
@@ -96,7 +97,7 @@ fn only_critical_obstacles_hold_the_gate() {
         Code::DowngradeBlocked,
     ]
     .into_iter()
-    .filter(|code| !code.blocks_migration())
+    .filter(|code| !code.cause().blocks_migration)
     .collect();
     assert_eq!(blocking, []);
 }

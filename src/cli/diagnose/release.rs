@@ -7,7 +7,7 @@ use super::super::{
     look::{LookArgs, Scene, look_at},
 };
 use crate::{
-    causes::live::Running,
+    causes::Running,
     observe::{WorkloadState, discover::Found},
     validate::{Identity, ObservedInstallation, Selection},
 };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::step::{Step, Write, steps};
 use crate::{
     apply::{covers, removable},
-    causes::live,
+    causes,
     decide::{Gate, GeneratedSecret, Plan, decide},
     model::{
         Code, Component, Diagnosis,
@@ -95,7 +95,7 @@ impl<'a> Future<'a> {
     }
 
     fn diagnose(&self) -> Vec<Diagnosis> {
-        let mut found = live::diagnose(self.installation, &self.observation);
+        let mut found = causes::diagnose(self.installation, &self.observation);
         found.retain(|diagnosis| !self.assumed.contains(&diagnosis.code));
         found
     }

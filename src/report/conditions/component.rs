@@ -2,7 +2,7 @@
 
 use super::{Context, Verdict, critical, of, verdict};
 use crate::{
-    causes::live,
+    causes,
     decide::Gate,
     model::Component,
     observe::{DatabaseProbe, WorkloadState, database::QueueProbe},
@@ -71,7 +71,7 @@ fn processor(context: Context<'_>, counts: &str) -> Verdict {
         QueueProbe::Seen(queue) => {
             let picked = queue.heartbeat().map_or_else(
                 || "whether tasks are picked up cannot be told".to_owned(),
-                |age| format!("last task picked up {} ago", live::age(age)),
+                |age| format!("last task picked up {} ago", causes::age(age)),
             );
             verdict("True", "Available", format!("{counts}, {picked}"))
         }

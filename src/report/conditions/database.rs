@@ -2,7 +2,7 @@
 
 use super::{Context, Verdict, critical, of, verdict};
 use crate::{
-    causes::live,
+    causes,
     model::{Code, Component},
     observe::{DatabaseProbe, SecretState},
     validate::Database,
@@ -28,7 +28,7 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
             "the embedded PostgreSQL is not ready yet",
         );
     }
-    let used = live::used_by_pods(observation);
+    let used = causes::used_by_pods(observation);
     if observation.secrets.database == SecretState::Unread {
         return if used {
             verdict(

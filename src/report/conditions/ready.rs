@@ -102,7 +102,7 @@ pub(super) fn abnormal(context: Context<'_>, ready: &Verdict) -> Option<(&'stati
     let failed = matches!(context.plan.gate, Gate::Failed { .. });
     let stalled = context.diagnoses.iter().find(|diagnosis| {
         diagnosis.severity == Severity::Critical
-            && (!diagnosis.code.passes_by_itself()
+            && (diagnosis.code.cause().needs_person
                 || (failed && diagnosis.component == Component::Migrations))
     });
     Some(stalled.map_or_else(

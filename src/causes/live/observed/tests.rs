@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::super::diagnose;
+use crate::causes::diagnose;
 use crate::{
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed},
     model::{Code, Diagnosis, Severity},

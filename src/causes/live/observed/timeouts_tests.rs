@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::super::{Running, diagnose};
+use super::super::Running;
+use crate::causes::diagnose;
 use crate::{
     fixtures::{CHART_DEFAULT, objects, observed},
     model::{Code, Diagnosis, Severity},

@@ -3,8 +3,8 @@
 use rstest::rstest;
 use serde_json::json;
 
-use super::super::diagnose;
 use super::{codes, healthy, of, running};
+use crate::causes::diagnose;
 use crate::fixtures::{database, empty_observation, installation, spec};
 use crate::model::{Code, Severity};
 use crate::observe::database::QueueProbe;
@@ -117,7 +117,7 @@ fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, 
     assert!(
         found
             .iter()
-            .all(|it| it.code.blocks_migration() == (it.severity == Severity::Critical)),
+            .all(|it| it.code.cause().blocks_migration == (it.severity == Severity::Critical)),
         "what a Job would fail of too holds it back"
     );
 

@@ -1,0 +1,16 @@
+//! The server has no database of that name.
+
+use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Database,
+    blocks_migration: true,
+    is_connection: true,
+    explains: &[
+        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
+        Explains::everywhere(consequences::WITHOUT_DATABASE),
+        Explains::everywhere(&[Code::DatabaseConnectionLost, Code::DatabaseStarting]),
+    ],
+    ..Cause::new(include_str!("not_found.md"))
+};

@@ -1,0 +1,14 @@
+//! The Secret exists but lacks the key.
+
+use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Database,
+    blocks_migration: true,
+    explains: &[
+        Explains::everywhere(consequences::WITHOUT_DATABASE),
+        Explains::everywhere(&[Code::ContainerConfigError]),
+    ],
+    ..Cause::new(include_str!("secret_key_missing.md"))
+};

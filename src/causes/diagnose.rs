@@ -1,0 +1,115 @@
+//! Everything that is wrong with an installation, as far as an observation shows.
+
+use super::{
+    all,
+    context::Context,
+    live,
+    ranking::{Ranked, rank},
+};
+use crate::{
+    model::{Code, Component, Diagnosis, Severity},
+    observe::Observation,
+    validate::Installation,
+};
+
+/// The most pieces of evidence of one diagnosis, consequences included.
+const EVIDENCE: usize = 8;
+
+/// Characters of a consequence's message in the evidence of its cause.
+const CONSEQUENCE: usize = 200;
+
+/// Everything that is wrong with an installation, as far as this observation shows, the most severe first.
+#[must_use]
+pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
+    let context = Context {
+        installation,
+        observation,
+    };
+    let mut found = live::diagnose(installation, observation);
+    for (_, cause) in all() {
+        found.extend(cause.check.iter().flat_map(|check| check(&context)));
+    }
+    rank_in(Some(&context), found)
+}
+
+/// Diagnoses of one installation, from whatever source, each said once and the most severe first.
+#[must_use]
+pub fn ranked(found: Vec<Diagnosis>) -> Vec<Diagnosis> {
+    rank_in(None, found)
+}
+
+fn rank_in(context: Option<&Context<'_>>, found: Vec<Diagnosis>) -> Vec<Diagnosis> {
+    let found = found
+        .into_iter()
+        .map(|diagnosis| Observed { context, diagnosis })
+        .collect();
+    let mut ranked: Vec<Diagnosis> = rank(found).into_iter().map(|it| it.diagnosis).collect();
+    sort(&mut ranked);
+    ranked
+}
+
+/// The most severe first; within a severity in the order of the causes.
+pub fn sort(diagnoses: &mut [Diagnosis]) {
+    diagnoses.sort_by_key(|diagnosis| diagnosis.severity);
+}
+
+/// A diagnosis and the situation that it was made in.
+struct Observed<'a> {
+    context: Option<&'a Context<'a>>,
+    diagnosis: Diagnosis,
+}
+
+impl Ranked for Observed<'_> {
+    const IN_LOG: bool = false;
+
+    fn code(&self) -> Code {
+        self.diagnosis.code
+    }
+
+    fn component(&self) -> Component {
+        self.diagnosis.component
+    }
+
+    fn severity(&self) -> Severity {
+        self.diagnosis.severity
+    }
+
+    fn explains(&self, other: &Self) -> bool {
+        let here = self.code().cause().explains_here.zip(self.context);
+        here.is_some_and(|(explains, context)| explains(context, &other.diagnosis))
+    }
+
+    fn merge(&mut self, again: Self) {
+        self.take(again.diagnosis.severity, again.diagnosis.evidence);
+    }
+
+    fn absorb(&mut self, consequence: Self) {
+        let Diagnosis {
+            code,
+            severity,
+            component,
+            message,
+            evidence,
+            ..
+        } = consequence.diagnosis;
+        let evidence = if code == self.diagnosis.code {
+            evidence.into_iter().take(1).collect()
+        } else {
+            let text: String = message.chars().take(CONSEQUENCE).collect();
+            vec![format!("therefore, {}: {text}", component.as_str())]
+        };
+        self.take(severity, evidence);
+    }
+}
+
+impl Observed<'_> {
+    fn take(&mut self, severity: Severity, evidence: Vec<String>) {
+        let known = &mut self.diagnosis;
+        known.severity = known.severity.min(severity);
+        for line in evidence {
+            if known.evidence.len() < EVIDENCE && !known.evidence.contains(&line) {
+                known.evidence.push(line);
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! A worker was ended by a signal.
+
+use crate::{causes::cause::Cause, model::{Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Warning,
+    component: Component::Api,
+    ..Cause::new(include_str!("worker_killed.md"))
+};

@@ -1,0 +1,13 @@
+//! The migration was killed for lack of memory.
+
+use crate::{causes::cause::{Cause, Explains}, model::{Code, Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Migrations,
+    explains: &[
+        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
+        Explains::everywhere(&[Code::MigrationsPending]),
+    ],
+    ..Cause::new(include_str!("out_of_memory.md"))
+};

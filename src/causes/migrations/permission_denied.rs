@@ -1,0 +1,14 @@
+//! The migration's role lacks a privilege.
+
+use crate::{causes::cause::{Cause, Explains}, model::{Code, Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Migrations,
+    blocks_migration: true,
+    explains: &[
+        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
+        Explains::everywhere(&[Code::MigrationsPending]),
+    ],
+    ..Cause::new(include_str!("permission_denied.md"))
+};

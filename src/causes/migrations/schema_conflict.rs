@@ -1,0 +1,13 @@
+//! Schema and recorded history do not agree.
+
+use crate::{causes::cause::{Cause, Explains}, model::{Code, Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Migrations,
+    explains: &[
+        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
+        Explains::everywhere(&[Code::MigrationsPending]),
+    ],
+    ..Cause::new(include_str!("schema_conflict.md"))
+};

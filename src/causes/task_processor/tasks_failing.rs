@@ -1,0 +1,9 @@
+//! Tasks fail.
+
+use crate::{causes::cause::Cause, model::{Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Warning,
+    component: Component::TaskProcessor,
+    ..Cause::new(include_str!("tasks_failing.md"))
+};

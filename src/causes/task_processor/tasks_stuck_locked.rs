@@ -1,0 +1,9 @@
+//! Tasks are locked and nobody works on them.
+
+use crate::{causes::cause::Cause, model::{Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Warning,
+    component: Component::TaskProcessor,
+    ..Cause::new(include_str!("tasks_stuck_locked.md"))
+};

@@ -1,0 +1,14 @@
+//! The cluster's policy refuses an object.
+
+use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Api,
+    needs_person: true,
+    explains: &[
+        Explains::same_component(consequences::WITHOUT_START),
+        Explains::from_api(&[Code::FrontendCannotReachApi]),
+    ],
+    ..Cause::new(include_str!("admission_denied.md"))
+};
