@@ -19,6 +19,8 @@ pub(crate) struct Cause {
     pub(crate) needs_person: bool,
     /// Whether it is a connection to the database that cannot be made, or breaks: one trouble, whatever the words.
     pub(crate) is_connection: bool,
+    /// Whether it is what the API server answers to a write: only the status tells it to a command that reads.
+    pub(crate) is_refusal: bool,
     /// Whether it only says that something failed: it gives way to any cause that says why.
     pub(crate) is_general: bool,
     /// What follows from it, and is evidence of it rather than a diagnosis of its own.
@@ -31,6 +33,8 @@ pub(crate) struct Cause {
     pub(crate) log: &'static [&'static dyn LogRule],
     /// How it shows itself in a log as a whole.
     pub(crate) in_logs: Option<fn(&LogEvidence) -> Option<Finding>>,
+    /// In which installations its check is asked.
+    pub(crate) applies: Applies,
     /// How it shows itself in what was observed in the cluster.
     pub(crate) check: Option<fn(&Context<'_>) -> Vec<Diagnosis>>,
 }
@@ -44,15 +48,28 @@ impl Cause {
             blocks_migration: false,
             needs_person: false,
             is_connection: false,
+            is_refusal: false,
             is_general: false,
             explains: &[],
             explains_here: None,
             prose,
             log: &[],
             in_logs: None,
+            applies: Applies::Everywhere,
             check: None,
         }
     }
+}
+
+/// In which installations a check is asked: the one place where it matters who made the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applies {
+    /// In all of them.
+    Everywhere,
+    /// In those whose objects the operator makes.
+    Managed,
+    /// In those that are only observed: the operator's own objects never come to this.
+    Observed,
 }
 
 /// Consequences of a cause, and where they are looked for.

@@ -2,6 +2,7 @@
 
 use super::{
     all,
+    cause::Applies,
     context::Context,
     live,
     ranking::{Ranked, rank},
@@ -26,7 +27,13 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
         observation,
     };
     let mut found = live::diagnose(installation, observation);
-    for (_, cause) in all() {
+    let managed = installation.managed_by.is_operator();
+    let applies = |applies: Applies| match applies {
+        Applies::Everywhere => true,
+        Applies::Managed => managed,
+        Applies::Observed => !managed,
+    };
+    for (_, cause) in all().filter(|(_, cause)| applies(cause.applies)) {
         found.extend(cause.check.iter().flat_map(|check| check(&context)));
     }
     rank_in(Some(&context), found)

@@ -11,15 +11,18 @@ mod diagnose;
 mod documentation;
 mod live;
 mod log;
+mod pods;
 mod prose;
 mod ranking;
+mod refusal;
 
 pub(crate) use cause::Cause;
 pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
-pub(crate) use live::{Running, age, last_message, stuck, used_by_pods};
-pub use live::{refused, refused_last, unseen};
+pub(crate) use live::{Running, age, stuck, used_by_pods};
 pub use log::investigation::{Investigation, diagnose_log};
+pub(crate) use pods::last_message;
+pub use refusal::{refused, refused_last};
 
 use crate::model::{Code, for_each_cause};
 
@@ -57,6 +60,12 @@ macro_rules! rooms {
     };
 }
 for_each_cause!(rooms);
+
+/// Kinds of objects that could not be listed: what they would have shown is not known.
+#[must_use]
+pub fn unseen(not_seen: &[String]) -> Option<crate::model::Diagnosis> {
+    operator::forbidden::unseen(not_seen)
+}
 
 /// Every cause, in the order of the documentation.
 pub(crate) fn all() -> impl Iterator<Item = (Code, &'static Cause)> {

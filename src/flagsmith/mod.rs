@@ -3,6 +3,7 @@
 pub mod env;
 pub mod failures;
 pub mod gunicorn;
+pub mod hosts;
 mod release;
 pub mod upgrades;
 mod worker_class;

@@ -8,6 +8,7 @@ use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::Gate,
     migration::is_of,
+    model::Component,
     observe::{JobOutcome, JobState, Observation, Pending, SecretState},
 };
 
@@ -170,7 +171,7 @@ pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
 
 /// The migration that the last failed pod was at: Django writes its name before it begins, and OK behind it.
 fn failed_at(observation: &Observation) -> Option<String> {
-    let message = crate::causes::last_message(observation, LABEL)?;
+    let message = crate::causes::last_message(observation, Component::Migrations)?;
     let line = message
         .lines()
         .filter_map(|line| line.split_once("Applying ").map(|(_, rest)| rest))

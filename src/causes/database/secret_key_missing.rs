@@ -1,6 +1,12 @@
 //! The Secret exists but lacks the key.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+    },
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

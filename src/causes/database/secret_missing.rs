@@ -1,6 +1,12 @@
 //! The Secret with the database's credentials does not exist.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+    },
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

@@ -1,6 +1,12 @@
 //! Nothing answers at the database's address.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+    },
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

@@ -1,6 +1,12 @@
 //! PostgreSQL is too old for this release.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+    },
+    model::{Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

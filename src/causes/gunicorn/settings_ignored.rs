@@ -1,6 +1,12 @@
 //! Gunicorn settings do not take effect, or stop the start.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+    },
+    model::{Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,

@@ -1,12 +1,17 @@
 //! A whole worker process stood still.
 
-use crate::{causes::cause::{Cause, Explains}, model::{Code, Component, Severity}};
+use crate::{
+    causes::cause::{Cause, Explains},
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,
     component: Component::Api,
-    explains: &[
-        Explains::same_component(&[Code::LivenessProbeKilling, Code::ProbeFailing, Code::CrashLooping]),
-    ],
+    explains: &[Explains::same_component(&[
+        Code::LivenessProbeKilling,
+        Code::ProbeFailing,
+        Code::CrashLooping,
+    ])],
     ..Cause::new(include_str!("worker_stalled.md"))
 };

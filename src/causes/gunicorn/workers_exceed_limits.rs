@@ -1,6 +1,9 @@
 //! More Gunicorn workers than the limits are enough for.
 
-use crate::{causes::cause::Cause, model::{Component, Severity}};
+use crate::{
+    causes::cause::Cause,
+    model::{Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Info,

@@ -3,7 +3,6 @@
 mod backup;
 mod database;
 mod downgrade;
-mod exposure;
 mod logs;
 mod migration;
 mod observed;
@@ -12,7 +11,6 @@ mod preflight;
 #[cfg(test)]
 mod preflight_tests;
 mod probes;
-mod refusal;
 mod secrets;
 mod tasks;
 #[cfg(test)]
@@ -21,9 +19,6 @@ mod timeouts;
 mod workloads;
 
 pub(crate) use database::used_by_pods;
-pub use observed::unseen;
-pub(crate) use pods::last_message;
-pub use refusal::{refused, refused_last};
 pub(crate) use tasks::{age, stuck};
 pub(crate) use timeouts::Running;
 
@@ -41,7 +36,6 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
     }
     found.extend(workloads::check(installation, observation));
     found.extend(tasks::check(installation, observation));
-    found.extend(exposure::check(installation, observation));
     found.extend(timeouts::check(installation, observation));
     if !installation.managed_by.is_operator() {
         observed::check(installation, observation, &mut found);

@@ -44,13 +44,6 @@ pub(super) fn check(installation: &Installation, observation: &Observation) -> V
             "spec.database.taskProcessorUrlFrom",
         ));
     }
-    let django = &observation.secrets.django;
-    if !expected(
-        *django == SecretState::Missing,
-        installation.generates_django_secret,
-    ) {
-        found.extend(django_secret(installation, django));
-    }
     found
 }
 
@@ -66,7 +59,7 @@ fn database_secret<T>(
         "kubectl -n {namespace} create secret generic {name} --from-literal={key}='postgresql://USER:PASSWORD@HOST:5432/NAME'"
     );
     let (code, message, evidence, remedy) = match state {
-        SecretState::Present(_) | SecretState::Unread => return None,
+        SecretState::Present(_) | SecretState::Unread | SecretState::Unreadable(_) => return None,
         SecretState::Missing => (
             Code::DatabaseSecretMissing,
             format!("The Secret {namespace}/{name}, whose key {key} should hold DATABASE_URL, does not exist, so nothing new can be started."),
@@ -85,7 +78,6 @@ fn database_secret<T>(
             vec![format!("{field} names Secret {namespace}/{name}, key {key}; its value is not shown here")],
             "Write it as postgresql://USER:PASSWORD@HOST:5432/NAME, with the password percent-encoded and without a trailing newline.".to_owned(),
         ),
-        SecretState::Unreadable(error) => return Some(unreadable(namespace, name, error, Component::Database)),
     };
     Some(diagnosis(
         code,
@@ -95,77 +87,6 @@ fn database_secret<T>(
         evidence,
         remedy,
     ))
-}
-
-fn django_secret(installation: &Installation, state: &SecretState<()>) -> Option<Diagnosis> {
-    let namespace = &installation.identity.namespace;
-    let SecretKey { name, key } = &installation.django_secret;
-    let (what, remedy) = match state {
-        SecretState::Present(()) | SecretState::Unread => return None,
-        SecretState::Missing if installation.generates_django_secret => (
-            format!(
-                "The Secret {namespace}/{name} with Django's secret key is gone. Running pods still have the key, new ones cannot start; a new key would end every session and make stored credentials unreadable, so none is made."
-            ),
-            format!(
-                "Restore it from a backup, or from a running pod: kubectl -n {namespace} create secret generic {name} --from-literal={key}=\"$(kubectl -n {namespace} exec deploy/{}-api -- printenv DJANGO_SECRET_KEY)\"",
-                installation.identity.name
-            ),
-        ),
-        SecretState::Missing if !installation.managed_by.is_operator() => (
-            format!(
-                "The Secret {namespace}/{name}, whose key {key} should hold Django's secret key, does not exist, so no pod can start."
-            ),
-            format!(
-                "Restore it from a backup, or make a new key, which ends every session: kubectl -n {namespace} create secret generic {name} --from-literal={key}=\"$(openssl rand -base64 48)\""
-            ),
-        ),
-        SecretState::Missing => (
-            format!(
-                "The Secret {namespace}/{name}, whose key {key} should hold Django's secret key, does not exist, so no pod can start."
-            ),
-            format!(
-                "Create it, or remove spec.django.secretKeyFrom to have one made: kubectl -n {namespace} create secret generic {name} --from-literal={key}=\"$(openssl rand -base64 48)\""
-            ),
-        ),
-        SecretState::KeyMissing { keys } => (
-            format!(
-                "The Secret {namespace}/{name} has no key {key} for Django's secret key; it has {}.",
-                list(keys)
-            ),
-            if installation.managed_by.is_operator() {
-                "Add the key to the Secret, or name the right one in spec.django.secretKeyFrom.secretKeyRef.key."
-            } else {
-                "Add the key to the Secret, or name the right one in the API's environment."
-            }
-            .to_owned(),
-        ),
-        SecretState::Unusable(why) => (
-            format!("The key {key} of Secret {namespace}/{name} cannot be Django's secret key: {why}."),
-            "Write a long random text into it.".to_owned(),
-        ),
-        SecretState::Unreadable(error) => return Some(unreadable(namespace, name, error, Component::Api)),
-    };
-    Some(diagnosis(
-        Code::DjangoSecretMissing,
-        Severity::Critical,
-        Component::Api,
-        what,
-        Vec::new(),
-        remedy,
-    ))
-}
-
-fn unreadable(namespace: &str, name: &str, error: &str, component: Component) -> Diagnosis {
-    diagnosis(
-        Code::Forbidden,
-        Severity::Critical,
-        component,
-        format!("The operator could not read Secret {namespace}/{name}."),
-        vec![error.to_owned()],
-        format!(
-            "Grant the operator's ServiceAccount the verb get on Secrets in {namespace} (the Helm chart does), or check that the API server answers."
-        ),
-    )
 }
 
 fn list(keys: &[String]) -> String {

@@ -7,7 +7,7 @@ use super::forks::ends_that_closed;
 use super::phrasing::times;
 use super::timeline::ProcessTimeline;
 use super::workloads::KILLED_CONTAINER;
-use super::{finding::Finding, gunicorn, hosts, rules, tasks};
+use super::{finding::Finding, gunicorn, rules, tasks};
 use crate::{
     causes::{
         all,
@@ -43,7 +43,6 @@ pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
     }
     findings.extend(gunicorn::conclude(case));
     findings.extend(tasks::conclude(case));
-    findings.extend(hosts::conclude(case));
     findings.extend(all().filter_map(|(_, cause)| cause.in_logs?(case)));
     for finding in &mut findings {
         if finding.explained.code == Code::GunicornWorkerTimeout && inherited_connection_closed(case) {
@@ -69,18 +68,6 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
     let last = occurrence.last.line;
     if let Some(over) = rules::is_over(case, life, occurrence) {
         return over;
-    }
-    // What an exception ended whose beginning is not in the log: a process only if nothing comes after it. The same
-    // for every error of Node.js: Express prints the error of a request and goes on.
-    let unknown_end =
-        occurrence.torn || case.component == Component::Frontend && occurrence.details.form == "crash";
-    if unknown_end && occurrence.code == Code::CrashLooping && life.last_line > last && life.node_ended < last
-    {
-        return true;
-    }
-    // Gunicorn tries the port five times.
-    if occurrence.details.form == "port" {
-        return life.up > last;
     }
     if occurrence.details.form == KILLED_CONTAINER {
         return !died_of_a_kill(life);

@@ -1,12 +1,10 @@
-//! Requests and sessions that Django refuses for reasons of configuration.
+//! Requests and sessions that a log shows Django to refuse for reasons of configuration.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::evidence::{LogEvidence, LogLocation};
-use super::finding::{Explanation, Finding};
+use super::evidence::LogLocation;
 use crate::logs::event::Event;
-use crate::model::{Code, Severity};
 
 /// Requests for an internal name or address that are refused before it counts: a probe comes every ten seconds.
 const INTERNAL: u64 = 2;
@@ -71,10 +69,14 @@ fn without_port(host: &str) -> &str {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(crate) enum Kind {
+    /// An address within the cluster, as probes use it.
     PodAddress,
+    /// A name within the cluster.
     Internal,
+    /// A public name.
     Name,
+    /// A public address.
     PublicAddress,
 }
 
@@ -115,70 +117,41 @@ const fn enough(kind: Kind) -> u64 {
     }
 }
 
-/// The causes that refused requests show together.
-pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
-    [refused(case), sessions(case)].into_iter().flatten().collect()
+/// A host for which requests were refused so often that it counts.
+pub(crate) struct RefusedHost<'a> {
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// The host, without a port.
+    pub(crate) host: &'a str,
+    /// Where it was refused first.
+    pub(crate) location: &'a LogLocation,
+    /// How often.
+    pub(crate) count: u64,
 }
 
-fn refused(case: &LogEvidence) -> Option<Finding> {
-    let mut hosts: Vec<(Kind, &str, &LogLocation, u64)> = case
-        .hosts
-        .refused
-        .iter()
-        .map(|(host, (location, count))| (kind(host), host.as_str(), location, *count))
-        .filter(|(kind, _, _, count)| *count >= enough(*kind))
-        .collect();
-    hosts.sort_by_key(|(kind, _, _, count)| (*kind, std::cmp::Reverse(*count)));
-    let (kind, host, _, count) = *hosts.first()?;
-    let who = match kind {
-        Kind::PodAddress => {
-            "That is a pod's own address, as the kubelet's probes and load balancers use it: the pod does not become ready, or is restarted."
-        }
-        Kind::Internal => {
-            "That is a name within the cluster: other components or probes reach the API by it."
-        }
-        Kind::Name => "Everybody who opens that address gets 400.",
-        Kind::PublicAddress => "Whoever uses that address gets 400.",
-    };
-    let explained = Explanation::new(
-        Code::AllowedHostsRejected,
-        format!(
-            "The API refused requests for host \"{host}\" {} with status 400: DJANGO_ALLOWED_HOSTS does not list it. {who}",
-            super::phrasing::times(count)
-        ),
-        format!(
-            "Add it to DJANGO_ALLOWED_HOSTS (comma-separated), or set DJANGO_ALLOWED_HOSTS=* where a proxy in front checks hosts. For probes only, a Host header in httpGet.httpHeaders with a listed name ({host} is not one) does it as well."
-        ),
-    );
-    let explained = if kind == Kind::PodAddress {
-        explained
-    } else {
-        explained.with(Severity::Warning)
-    };
-    Some(Finding::new(
-        explained,
-        hosts
+impl Hosts {
+    /// The hosts that were refused often enough, those that hurt most first.
+    pub(crate) fn refused(&self) -> Vec<RefusedHost<'_>> {
+        let mut hosts: Vec<RefusedHost<'_>> = self
+            .refused
             .iter()
-            .take(3)
-            .map(|(_, _, location, _)| (*location).clone())
-            .collect(),
-    ))
-}
+            .map(|(host, (location, count))| RefusedHost {
+                kind: kind(host),
+                host,
+                location,
+                count: *count,
+            })
+            .filter(|it| it.count >= enough(it.kind))
+            .collect();
+        hosts.sort_by_key(|it| (it.kind, std::cmp::Reverse(it.count)));
+        hosts
+    }
 
-fn sessions(case: &LogEvidence) -> Option<Finding> {
-    let (location, count) = case
-        .hosts
-        .sessions
-        .as_ref()
-        .filter(|(_, count)| *count >= SESSIONS)?;
-    let explained = Explanation::new(
-        Code::SecretKeyEphemeral,
-        format!(
-            "{count} sessions had a signature of another secret key: DJANGO_SECRET_KEY is not set (then every process makes its own at start), differs between replicas, or was changed. Users are logged out."
-        ),
-        "Set DJANGO_SECRET_KEY from a Secret to one long random value, the same for all replicas, and keep it.",
-    );
-    Some(Finding::new(explained, vec![location.clone()]))
+    /// Sessions with a signature of another key, where they are too many for one old browser: the first, and how many.
+    pub(crate) fn sessions(&self) -> Option<(&LogLocation, u64)> {
+        let (location, count) = self.sessions.as_ref().filter(|(_, count)| *count >= SESSIONS)?;
+        Some((location, *count))
+    }
 }
 
 #[cfg(test)]

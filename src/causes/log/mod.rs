@@ -3,7 +3,6 @@
 //! [`investigation`] reads logs event by event into [`evidence`], which asks the [`rules`] of all causes what each
 //! failure is a sign of; [`findings`] then has every cause explain what was seen of it, and ranks.
 
-mod crash;
 mod database;
 pub(crate) mod evidence;
 pub(crate) mod failure;
@@ -11,7 +10,7 @@ pub(crate) mod finding;
 mod findings;
 mod forks;
 mod gunicorn;
-mod hosts;
+pub(crate) mod hosts;
 pub(crate) mod investigation;
 mod migrations;
 pub(crate) mod phrasing;
@@ -28,7 +27,7 @@ fn unmoved() -> impl Iterator<Item = (crate::model::Code, &'static rule::Plain)>
         .chain(tasks::CAUSES)
         .chain(database::CAUSES)
         .chain(migrations::CAUSES)
-        .chain([&migrations::MIGRATION_FAILED, &crash::CRASH_LOOPING])
+        .chain([&migrations::MIGRATION_FAILED])
         .map(|(code, rule)| (*code, rule))
 }
 

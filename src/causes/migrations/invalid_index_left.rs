@@ -1,6 +1,9 @@
 //! An interrupted migration left an index that is not used.
 
-use crate::{causes::cause::Cause, model::{Component, Severity}};
+use crate::{
+    causes::cause::Cause,
+    model::{Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,

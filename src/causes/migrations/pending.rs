@@ -1,6 +1,12 @@
 //! The database has not been migrated to this release.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+    },
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

@@ -1,6 +1,9 @@
 //! The migration's role lacks a privilege.
 
-use crate::{causes::cause::{Cause, Explains}, model::{Code, Component, Severity}};
+use crate::{
+    causes::cause::{Cause, Explains},
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

@@ -1,6 +1,9 @@
 //! The installed resource definition is older than the operator.
 
-use crate::{causes::cause::Cause, model::{Component, Severity}};
+use crate::{
+    causes::cause::Cause,
+    model::{Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,

@@ -1,6 +1,12 @@
 //! This release's run-task-processor never runs a task.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+    },
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

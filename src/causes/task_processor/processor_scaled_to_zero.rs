@@ -1,12 +1,16 @@
 //! The task processor has no replicas.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+    },
+    model::{Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::TaskProcessor,
-    explains: &[
-        Explains::everywhere(consequences::WITHOUT_PROCESSOR),
-    ],
+    explains: &[Explains::everywhere(consequences::WITHOUT_PROCESSOR)],
     ..Cause::new(include_str!("processor_scaled_to_zero.md"))
 };

@@ -1,6 +1,9 @@
 //! Tasks come faster than they are worked on.
 
-use crate::{causes::cause::Cause, model::{Component, Severity}};
+use crate::{
+    causes::cause::Cause,
+    model::{Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,

@@ -1,6 +1,14 @@
 //! A pod finds no node.
 
-use crate::{causes::{cause::{Cause, Explains}, consequences}, model::{Code, Component, Severity}};
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+        context::Context,
+        pods,
+    },
+    model::{Code, Component, Diagnosis, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
@@ -9,5 +17,12 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::same_component(consequences::WITHOUT_START),
         Explains::from_api(&[Code::FrontendCannotReachApi]),
     ],
+    check: Some(check),
     ..Cause::new(include_str!("pod_unschedulable.md"))
 };
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    pods::diagnoses(context, pods::SERVING, |trouble| {
+        pods::unschedulable(trouble, Code::PodUnschedulable)
+    })
+}

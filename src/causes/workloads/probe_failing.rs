@@ -1,6 +1,9 @@
 //! A pod runs and does not become ready.
 
-use crate::{causes::cause::{Cause, Explains}, model::{Code, Component, Severity}};
+use crate::{
+    causes::cause::{Cause, Explains},
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,

@@ -3,6 +3,7 @@
 
 mod helm;
 mod kubectl;
+mod phrase;
 mod resource;
 
 use std::fmt::Write as _;

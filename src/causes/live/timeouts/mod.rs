@@ -1,7 +1,6 @@
 //! Timeouts and sizes of what runs: one file for each cause. The rules are those by which the operator computes its own
 //! settings, so that an installation of anybody's is judged alike.
 
-mod allowed_hosts;
 mod grace;
 mod keep_alive;
 mod liveness;
@@ -37,6 +36,5 @@ pub(super) fn check(installation: &Installation, observation: &Observation) -> V
         found.extend(saturation::check(installation, observation, &running));
         found.extend(sizing::check(&running));
     }
-    found.extend(allowed_hosts::check(installation, observation));
     found
 }

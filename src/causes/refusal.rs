@@ -1,9 +1,9 @@
-//! Children that the API server did not let the operator write.
+//! Children that the API server, or the object that is already there, did not let the operator write.
 
-use crate::causes::live::{Code, Component, Diagnosis, Severity, diagnosis};
+use super::operator::forbidden;
 use crate::{
     api::{DiagnosisStatus, FlagsmithDeploymentStatus},
-    model::{Refusal, Refused, child::Kind},
+    model::{Code, Component, Diagnosis, Refusal, Refused, Severity, child::Kind, shell},
     validate::Installation,
 };
 
@@ -25,18 +25,17 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
             ),
             format!("{object}: {owner}"),
             format!(
-                "Delete or rename it if it is not needed: kubectl -n {namespace} delete {} {name}. Or give this FlagsmithDeployment another name.",
-                kind.plural()
+                "Delete or rename it if it is not needed: kubectl -n {namespace} delete {} {}. Or give this \
+                 FlagsmithDeployment another name.",
+                kind.plural(),
+                shell::name(name, "NAME")
             ),
         ),
         Refusal::Forbidden(words) => (
             Code::Forbidden,
             format!("The operator may not write {object}."),
             words.clone(),
-            format!(
-                "Grant its ServiceAccount the verbs create, patch and delete on {} in {namespace}; the Helm chart does.",
-                kind.plural()
-            ),
+            forbidden::remedy(*kind, namespace),
         ),
         Refusal::QuotaExceeded(words) => (
             Code::QuotaExceeded,
@@ -52,30 +51,21 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
                 .to_owned(),
         ),
     };
-    diagnosis(
+    Diagnosis {
         code,
-        Severity::Critical,
-        component(*kind, name),
+        severity: Severity::Critical,
+        component: component(*kind, name),
         message,
-        vec![evidence],
+        evidence: vec![evidence],
         remedy,
-    )
+    }
 }
 
 /// The refusals that the operator has written into the status: a command that only reads cannot come to know them.
 #[must_use]
 pub fn refused_last(status: &FlagsmithDeploymentStatus) -> Vec<Diagnosis> {
     let refusal = |known: &DiagnosisStatus| {
-        let code = Code::named(&known.code).filter(|code| {
-            matches!(
-                code,
-                Code::MigrationJobNotOwned
-                    | Code::ChildNotOwned
-                    | Code::Forbidden
-                    | Code::QuotaExceeded
-                    | Code::AdmissionDenied
-            )
-        })?;
+        let code = Code::named(&known.code).filter(|code| code.cause().is_refusal)?;
         Some(Diagnosis {
             code,
             severity: Severity::Critical,
