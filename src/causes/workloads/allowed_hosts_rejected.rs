@@ -183,3 +183,33 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
         hosts.iter().take(SHOWN).map(|it| it.location.clone()).collect(),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixtures::{empty_observation, installation, spec};
+
+    #[rstest]
+    #[case(json!([".example.com"]), false)]
+    #[case(json!(["flags.example.com"]), false)]
+    #[case(json!(["*"]), false)]
+    #[case(json!(["example.com", "localhost"]), true)]
+    fn hosts_that_django_refuses(#[case] allowed: Value, #[case] expected: bool) {
+        let installation = installation(&spec(json!({
+            "django": { "allowedHosts": allowed },
+            "exposure": { "hosts": ["flags.example.com"], "ingress": {}, "proxy": { "name": "traefik" } },
+        })));
+        let context = Context {
+            installation: &installation,
+            observation: &empty_observation(),
+        };
+        let codes: Vec<Code> = check(&context).iter().map(|it| it.code).collect();
+        assert_eq!(
+            codes,
+            Vec::from_iter(expected.then_some(Code::AllowedHostsRejected))
+        );
+    }
+}

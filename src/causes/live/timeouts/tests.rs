@@ -333,22 +333,6 @@ fn what_happened_once_is_over(
     assert_eq!(killed.map(|it| it.severity), Some(expected), "{found:#?}");
 }
 
-#[rstest]
-#[case(json!([".example.com"]), &[])]
-#[case(json!(["flags.example.com"]), &[])]
-#[case(json!(["*"]), &[])]
-#[case(json!(["example.com", "localhost"]), &[Code::AllowedHostsRejected])]
-fn hosts_that_django_refuses(#[case] allowed: Value, #[case] expected: &[Code]) {
-    let installation = installation(&spec(json!({
-        "django": { "allowedHosts": allowed },
-        "exposure": { "hosts": ["flags.example.com"], "ingress": {}, "proxy": { "name": "traefik" } },
-    })));
-    assert_eq!(
-        codes(&check(&installation, &made(&installation, &|_| {}))),
-        expected
-    );
-}
-
 /// Two pods of three workers with two threads each, which are so busy.
 fn at_work(threads: f64) -> (Installation, Observation) {
     let installation = installation(&spec(json!({})));
