@@ -16,9 +16,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    context::Context,
     guarded_resource::GuardedResource,
     readiness::{Gate, Readiness, crd_freshness},
-    reconcile::{Context, error_policy, reconcile_guarded},
+    reconcile::{error_policy, reconcile_guarded},
     resource_stream::resource_stream,
     triggers::coalesce,
 };
