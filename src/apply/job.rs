@@ -10,9 +10,11 @@ use kube::{
 use serde_json::Value;
 
 use super::{Applier, Error, describe_owner};
-use crate::model::Refusal;
 use crate::{
-    model::child::{Child, Kind, marks},
+    model::{
+        Refusal,
+        child::{Child, Kind, marks},
+    },
     observe::{JobOutcome, JobState, Object, Watched},
     validate::Installation,
 };

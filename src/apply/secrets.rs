@@ -8,10 +8,9 @@ use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use rand::RngExt as _;
 
 use super::Error;
-use crate::model::Refusal;
 use crate::{
     decide::GeneratedSecret,
-    model::child::marks,
+    model::{Refusal, child::marks},
     resources::{EMBEDDED_PASSWORD_KEY, EMBEDDED_PORT, EMBEDDED_ROLE},
     validate::{Installation, SecretKey},
 };
