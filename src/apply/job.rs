@@ -35,7 +35,6 @@ impl Applier {
         if self.migration_active(&database).await? {
             return Ok(false);
         }
-        self.check_leading()?;
         let api = self.api(installation, Kind::Job);
         let object: Object = serde_json::from_str(&child.body.to_string())
             .map_err(|error| Error::Kube(Box::new(kube::Error::SerdeError(error))))?;

@@ -15,7 +15,6 @@ use kube::{
     runtime::events::{Recorder, Reporter as Source},
 };
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::{Context, conditions, events, status::diagnoses};
 use crate::{
@@ -25,7 +24,7 @@ use crate::{
     model::{Code, Diagnosis, child::marks},
     observe::{Object, Observation, database::QueueProbe},
     runtime::{
-        lease::Leadership,
+        fence,
         metrics::{Exported, ExportedQueue, Metrics},
     },
     validate::{Identity, Problem},
@@ -46,12 +45,21 @@ pub enum Error {
     Kube(#[source] Box<kube::Error>),
 }
 
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        if fence::is_not_leading(&error) {
+            Self::NotLeading
+        } else {
+            Self::Kube(Box::new(error))
+        }
+    }
+}
+
 /// Writes status, Events and metrics.
 pub struct Reporter {
     client: Client,
     recorder: Recorder,
     metrics: Metrics,
-    leading: watch::Receiver<Leadership>,
     /// What was written last, by uid: the watch may still show something older.
     written: Mutex<HashMap<String, Written>>,
 }
@@ -66,14 +74,8 @@ struct Written {
 }
 
 impl Reporter {
-    /// A reporter that shows itself under this instance name in Events, and writes only while `leading` says so.
-    #[must_use]
-    pub fn new(
-        client: Client,
-        metrics: Metrics,
-        instance: Option<String>,
-        leading: watch::Receiver<Leadership>,
-    ) -> Self {
+    /// A reporter that writes with this client, which is fenced, and shows itself under this instance name in Events.
+    pub(crate) fn new(client: Client, metrics: Metrics, instance: Option<String>) -> Self {
         let source = Source {
             controller: marks::OPERATOR.to_owned(),
             instance,
@@ -84,7 +86,6 @@ impl Reporter {
             client,
             recorder,
             metrics,
-            leading,
             written: Mutex::default(),
         }
     }
@@ -203,10 +204,12 @@ impl Reporter {
         };
         if wait.is_none() {
             for event in events::events(&identity.namespace, before, &after, applied) {
-                self.check_leading()?;
                 // An Event that cannot be written is no reason to repeat a pass.
-                if let Err(error) = self.recorder.publish(&event, &reference).await {
-                    tracing::warn!(%error, reason = event.reason, "an Event could not be written");
+                match self.recorder.publish(&event, &reference).await {
+                    Err(error) if !fence::is_not_leading(&error) => {
+                        tracing::warn!(%error, reason = event.reason, "an Event could not be written");
+                    }
+                    result => result?,
                 }
             }
         }
@@ -233,14 +236,6 @@ impl Reporter {
         (since < PAUSE).then(|| PAUSE.saturating_sub(since))
     }
 
-    fn check_leading(&self) -> Result<(), Error> {
-        if self.leading.borrow().leads() {
-            Ok(())
-        } else {
-            Err(Error::NotLeading)
-        }
-    }
-
     async fn patch(
         &self,
         observation: &FlagsmithDeployment,
@@ -257,7 +252,6 @@ impl Reporter {
             "status": status,
         });
         let parameters = PatchParams::apply(marks::OPERATOR).force();
-        self.check_leading()?;
         match api
             .patch_status(&identity.name, &parameters, &Patch::Apply(&body))
             .await
@@ -279,7 +273,7 @@ impl Reporter {
             }
             // Deleted in the meantime: nothing to report on.
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(Error::Kube(Box::new(error))),
+            Err(error) => Err(error.into()),
         }
     }
 
