@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Applier, Error, describe_owner};
 use crate::{
     model::{
-        Refusal,
+        PodPhase, Refusal,
         child::{Child, Kind, marks},
     },
     observe::{JobOutcome, JobState, Object, Watched},
@@ -125,5 +125,5 @@ fn is_active(job: &Job) -> bool {
 
 fn has_not_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed"))
+    !phase.is_some_and(|phase| PodPhase::named(phase).has_ended())
 }

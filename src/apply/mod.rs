@@ -24,8 +24,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     decide::Plan,
-    model::child::{Child, Kind, marks},
-    model::{Refusal, Refused},
+    model::{
+        Component, Refusal, Refused,
+        child::{Child, Kind, marks},
+    },
     observe::{Object, Scope, Watched, Watches, index::Snapshot},
     validate::Installation,
 };
@@ -356,8 +358,12 @@ pub fn removable(installation: &Installation, plan: &Plan, kind: Kind, name: &st
     match kind {
         Kind::StatefulSet => false,
         Kind::Job => plan.superseded_jobs.iter().any(|job| job == name),
-        Kind::Deployment => name == installation.child("frontend") && !installation.frontend.enabled,
-        Kind::PodDisruptionBudget => name != installation.child("api") && !installation.frontend.enabled,
+        Kind::Deployment => {
+            name == installation.child(Component::Frontend.as_str()) && !installation.frontend.enabled
+        }
+        Kind::PodDisruptionBudget => {
+            name != installation.child(Component::Api.as_str()) && !installation.frontend.enabled
+        }
         _ => true,
     }
 }

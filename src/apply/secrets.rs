@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use super::Error;
 use crate::{
     decide::GeneratedSecret,
-    model::{Refusal, child::marks},
+    model::{Component, Refusal, child::marks},
     resources::{EMBEDDED_PASSWORD_KEY, EMBEDDED_PORT, EMBEDDED_ROLE},
     validate::{Installation, SecretKey},
 };
@@ -38,7 +38,11 @@ pub(super) async fn create(
         GeneratedSecret::EmbeddedDatabase => {
             let key = installation.database.url();
             let password = random(PASSWORD_LENGTH);
-            let host = format!("{}.{}.svc", installation.child("database"), identity.namespace);
+            let host = format!(
+                "{}.{}.svc",
+                installation.child(Component::Database.as_str()),
+                identity.namespace
+            );
             let url =
                 format!("postgresql://{EMBEDDED_ROLE}:{password}@{host}:{EMBEDDED_PORT}/{EMBEDDED_ROLE}");
             (

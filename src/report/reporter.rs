@@ -7,7 +7,10 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::{
+    api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::{
     Api, Client, Resource as _,
     api::{Patch, PatchParams},
@@ -16,7 +19,13 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Context, conditions, events, status::diagnoses};
+use super::{
+    condition::{ConditionStatus, ConditionType},
+    conditions,
+    context::Context,
+    events,
+    status::{diagnoses, status},
+};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     apply::Applied,
@@ -136,7 +145,7 @@ impl Reporter {
                 .map(|refused| live::refused(context.installation, refused)),
         );
         live::sort(&mut found);
-        let after = super::status(Context {
+        let after = status(Context {
             diagnoses: &found,
             ..context
         });
@@ -331,23 +340,23 @@ fn urgent(before: &FlagsmithDeploymentStatus, after: &FlagsmithDeploymentStatus)
             .as_ref()
             .map(|migration| (migration.key.clone(), migration.result))
     };
-    let state = |status: &FlagsmithDeploymentStatus, kind: &str| {
-        status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == kind)
+    let state = |status: &FlagsmithDeploymentStatus, kind: ConditionType| {
+        kind.find(&status.conditions)
             .map(|condition| condition.status.clone())
     };
-    let summary = |status: &FlagsmithDeploymentStatus| {
-        ["Ready", "Reconciling", "Stalled"].map(|kind| state(status, kind))
+    let summary = |status: &FlagsmithDeploymentStatus| ConditionType::SUMMARY.map(|kind| state(status, kind));
+    let worse = |condition: &Condition| {
+        condition.status != ConditionStatus::True.as_str()
+            && !before
+                .conditions
+                .iter()
+                .any(|known| known.type_ == condition.type_ && known.status == condition.status)
     };
     before.observed_generation != after.observed_generation
         || migration(before) != migration(after)
         || before.diagnoses != after.diagnoses
         || summary(before) != summary(after)
-        || after.conditions.iter().any(|condition| {
-            condition.status != "True" && state(before, &condition.type_).as_ref() != Some(&condition.status)
-        })
+        || after.conditions.iter().any(worse)
 }
 
 fn version(text: Option<&str>) -> u64 {

@@ -147,7 +147,7 @@ impl<'a> Future<'a> {
         let Some(body) = write.body else {
             self.objects.remove(&id);
             self.observation.jobs.retain(|job| job.name != id.1);
-            if id.1 == self.installation.child("frontend") {
+            if id.1 == self.installation.child(Component::Frontend.as_str()) {
                 self.observation.frontend = None;
             }
             return;
