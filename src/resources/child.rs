@@ -44,6 +44,7 @@ pub(super) fn child(
     Child {
         kind,
         name: name.to_owned(),
+        component,
         body,
     }
 }

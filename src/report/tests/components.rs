@@ -134,7 +134,7 @@ fn queue(heartbeat: Option<SignedDuration>) -> QueueProbe {
 )]
 #[case::works(
     managed().seeing(|observation| observation.queues.default = queue(Some(SignedDuration::from_secs(4)))),
-    said("True", "Available", "1 of 1 pod ready, version 2.265.0, last task picked up 4 s ago")
+    said("True", "Available", "1 of 1 pod ready, version 2.265.0, last task picked up less than 10 s ago")
 )]
 #[case::nothing_to_tell_by(
     managed().seeing(|observation| observation.queues.default = queue(None)),

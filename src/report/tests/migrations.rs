@@ -130,7 +130,10 @@ fn applied(observation: &mut Observation, count: i64) {
     )
 )]
 #[case::observed_and_ready(
-    Scene::observed().seeing(|observation| observation.api = Some(workload("api", 2))),
+    Scene::observed().seeing(|observation| {
+        observation.jobs.clear();
+        observation.api = Some(workload("api", 2));
+    }),
     said("True", "ReportedByPods", "ready pods of the API find every migration of their release applied")
 )]
 #[case::observed_and_not_ready(

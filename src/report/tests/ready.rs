@@ -113,13 +113,13 @@ fn ready_of_an_observed_installation(#[case] scene: Scene, #[case] expected: Opt
     None
 )]
 #[case::a_cause_that_does_not(
-    managed().diagnosed(Code::DatabaseAuthenticationFailed, Severity::Critical, Component::Database),
+    managed().diagnosed(Code::DatabaseVersionUnsupported, Severity::Critical, Component::Database),
     None,
-    said("True", "DatabaseAuthenticationFailed", "waiting for a person: Do this.")
+    said("True", "DatabaseVersionUnsupported", "waiting for a person: Do this.")
 )]
 #[case::a_warning_does_not_stall(
     managed()
-        .diagnosed(Code::DatabaseAuthenticationFailed, Severity::Warning, Component::Database)
+        .diagnosed(Code::DatabaseVersionUnsupported, Severity::Warning, Component::Database)
         .seeing(|observation| observation.api = Some(starting("api", 2))),
     said("True", "Progressing", "2.265.0 is being rolled out; waiting for: API"),
     None
@@ -135,9 +135,9 @@ fn ready_of_an_observed_installation(#[case] scene: Scene, #[case] expected: Opt
     None
 )]
 #[case::observed_and_stalled(
-    Scene::observed().diagnosed(Code::DatabaseAuthenticationFailed, Severity::Critical, Component::Database),
+    Scene::observed().diagnosed(Code::DatabaseVersionUnsupported, Severity::Critical, Component::Database),
     None,
-    said("True", "DatabaseAuthenticationFailed", "waiting for a person: Do this.")
+    said("True", "DatabaseVersionUnsupported", "waiting for a person: Do this.")
 )]
 fn one_of_two_while_ready_is_false(
     #[case] scene: Scene,
