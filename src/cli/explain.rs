@@ -36,7 +36,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
     }
     let near = suggestions(name);
     let hint = if near.is_empty() {
-        format!("{} explain lists all causes", super::program())
+        format!("{} explain lists all causes", super::context::program())
     } else {
         format!("similar: {}", near.join(", "))
     };

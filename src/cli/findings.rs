@@ -103,7 +103,7 @@ fn block(diagnosis: &Diagnosis) -> String {
         block,
         "  do     {}\n  more   {} explain {}",
         diagnosis.remedy,
-        super::program(),
+        super::context::program(),
         diagnosis.code
     );
     block

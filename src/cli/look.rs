@@ -43,7 +43,7 @@ pub struct Inspection {
     pub not_seen: Vec<String>,
 }
 
-/// What one look at something that exists showed.
+/// What one look showed of something that exists.
 pub struct Scene {
     /// What is there.
     pub observation: Observation,
@@ -70,7 +70,7 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
         }
     };
     let previous = resource.status.clone().unwrap_or_default();
-    let sight = match installation {
+    let scene = match installation {
         DesiredState::Managed(installation) => {
             Box::pin(managed(cluster, &installation, previous, args, Arc::default())).await
         }
@@ -80,7 +80,7 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
         observation,
         mut diagnoses,
         not_seen,
-    } = sight;
+    } = scene;
     if observation.previous.observed_generation == resource.metadata.generation {
         diagnoses.extend(causes::refused_last(&observation.previous));
         diagnoses = causes::ranked(diagnoses);
@@ -125,7 +125,7 @@ pub async fn managed(
     let not_seen = once::list(&cluster.client, &installation.identity.namespace, &watches).await;
     let observer = observer(cluster, watches, args);
     let observation = observer.observe(installation, previous, Timestamp::now()).await;
-    sight(installation, observation, not_seen, args)
+    diagnosed(installation, observation, not_seen, args)
 }
 
 async fn observed(
@@ -138,12 +138,12 @@ async fn observed(
     let objects = Objects::list(&cluster.client, &subject.identity.namespace).await;
     let observer = observer(cluster, Arc::default(), args);
     let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
-    let sight = sight(&found.installation, observation, objects.not_seen, args);
-    (found, sight)
+    let scene = diagnosed(&found.installation, observation, objects.not_seen, args);
+    (found, scene)
 }
 
 /// Diagnoses what was seen.
-fn sight(
+fn diagnosed(
     installation: &Installation,
     mut observation: Observation,
     mut not_seen: Vec<String>,

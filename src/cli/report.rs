@@ -74,7 +74,7 @@ pub struct ReportArgs {
 
 /// Writes the archive and says where it is.
 pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
-    let (name, entries) = super::block_on(async {
+    let (name, entries) = super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         let look = Box::pin(look(&cluster, args.name.as_deref(), args.look)).await?;
         let name = look.resource.name_any();

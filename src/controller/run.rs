@@ -16,14 +16,16 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    context::Context,
     guarded_resource::GuardedResource,
     readiness::{Gate, Readiness, crd_freshness},
-    reconcile::{Context, error_policy, reconcile_guarded},
+    reconcile::{error_policy, reconcile_guarded},
     resource_stream::resource_stream,
     triggers::coalesce,
 };
 use crate::runtime::{
     backoff::Failures,
+    fence::fenced,
     lease::{Leadership, Lease, LeaseSettings},
     metrics::Metrics,
 };
@@ -117,6 +119,7 @@ async fn passes(
         metrics.clone(),
         trigger.clone(),
     );
+    let writer = fenced(client.clone(), leading.clone());
     let context = Arc::new(Context {
         observer: Observer::new(
             client.clone(),
@@ -127,18 +130,8 @@ async fn passes(
         )
         .with_pulse(),
         namespaces: Namespaces::new(client.clone(), trigger),
-        applier: Applier::new(
-            client.clone(),
-            Arc::clone(&watched),
-            settings.scope.clone(),
-            leading.clone(),
-        ),
-        reporter: Reporter::new(
-            client.clone(),
-            metrics.clone(),
-            settings.instance.clone(),
-            leading.clone(),
-        ),
+        applier: Applier::new(writer.clone(), Arc::clone(&watched), settings.scope.clone()),
+        reporter: Reporter::new(writer, metrics.clone(), settings.instance.clone()),
         leading: leading.clone(),
         shutdown: shutdown.clone(),
         passes: TaskTracker::new(),

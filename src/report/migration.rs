@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
-use super::Context;
+use super::context::Context;
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::Gate,
@@ -14,9 +14,6 @@ use crate::{
 
 /// Migrations that are remembered: enough to go back over ten upgrades.
 const HISTORY: usize = 10;
-
-/// The component label of migration pods.
-const LABEL: &str = "migrations";
 
 /// How far a running migration is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,7 +143,10 @@ pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
     let pending: Option<&Pending> = observation
         .pods
         .iter()
-        .filter(|pod| pod.component == LABEL && pod.job.as_deref() == Some(job.name.as_str()))
+        .filter(|pod| {
+            Component::named(&pod.component) == Some(Component::Migrations)
+                && pod.job.as_deref() == Some(job.name.as_str())
+        })
         .filter_map(|pod| pod.pending.as_ref())
         // A later attempt finds less to do than the first.
         .max_by_key(|pending| pending.count);

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod client;
+pub(crate) mod fence;
 pub mod heartbeat;
 pub mod lease;
 pub mod metrics;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{EnvFromSource, EnvVar, SecretKeySelector},
+    api::core::v1::{EnvFromSource, EnvVar},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::Resource as _;
@@ -10,11 +10,10 @@ use kube::Resource as _;
 use crate::{
     api::{
         ApiSpec, AutoscalingSpec, DatabaseSpec, EmbeddedDatabaseSpec, ExposureSpec, FlagsmithDeployment,
-        FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, SecretValueSource,
-        TaskProcessorSpec,
+        FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, TaskProcessorSpec,
     },
     flagsmith::Release,
-    validate::ManagedBy,
+    validate::{managed_by::ManagedBy, secret_key::SecretKey},
 };
 
 /// Pods of the API when neither a number nor an autoscaler is given: two, so that one may be drained.
@@ -106,15 +105,6 @@ pub struct Images {
     pub pull_policy: String,
     /// Names of `imagePullSecrets`.
     pub pull_secrets: Vec<String>,
-}
-
-/// A key of a Secret in the installation's namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SecretKey {
-    /// The Secret's name.
-    pub name: String,
-    /// The key in it.
-    pub key: String,
 }
 
 /// The database of an installation.
@@ -362,16 +352,6 @@ impl From<&ImagesSpec> for Images {
                 .iter()
                 .map(|secret| secret.name.clone())
                 .collect(),
-        }
-    }
-}
-
-impl From<&SecretValueSource> for SecretKey {
-    fn from(source: &SecretValueSource) -> Self {
-        let SecretKeySelector { name, key, .. } = &source.secret_key_ref;
-        Self {
-            name: name.clone(),
-            key: key.clone(),
         }
     }
 }

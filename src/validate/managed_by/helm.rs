@@ -1,6 +1,6 @@
 //! Changes as values of the official chart.
 
-use super::{Change, key, list};
+use super::change::{Change, key, list};
 use crate::{flagsmith::env, model::Component};
 
 /// The chart's own value for a variable, where it has one.

@@ -1,7 +1,7 @@
 //! Changes as kubectl commands.
 
-use super::{Change, list};
-use crate::{model::Component, validate::SecretKey};
+use super::change::{Change, list};
+use crate::{model::Component, validate::secret_key::SecretKey};
 
 pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Option<String>; 3]) -> String {
     let name = |component: Component| named(component, deployments);

@@ -1,6 +1,6 @@
 //! Changes as fields of the `FlagsmithDeployment`.
 
-use super::{Change, key};
+use super::change::{Change, key};
 use crate::flagsmith::env;
 
 pub(super) fn field(change: &Change<'_>) -> String {
