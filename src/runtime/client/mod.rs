@@ -14,10 +14,11 @@ use tower::{BoxError, Layer, Service, buffer::BufferLayer, layer::util::Identity
 use crate::runtime::metrics::Metrics;
 
 mod body;
+mod deadline;
 mod guard;
 mod request;
 
-pub use guard::{CALL_DEADLINE, DeadlineExceeded};
+pub use deadline::{CALL_DEADLINE, DeadlineExceeded};
 
 use guard::GuardLayer;
 

@@ -16,7 +16,10 @@ use axum::{
     response::IntoResponse as _,
 };
 use futures::{AsyncBufReadExt as _, StreamExt as _, stream};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use kube::core::Request as KubeRequest;
+use rstest::rstest;
 use tokio::{net::TcpListener, time::Instant};
 use tower::layer::layer_fn;
 
@@ -143,9 +146,12 @@ async fn repetitions_end() {
     assert!(start.elapsed() < 3 * SECOND);
 }
 
+#[rstest]
+#[case::an_hour("3600")]
+#[case::beyond_every_clock("18446744073709551615")]
 #[tokio::test]
-async fn a_wait_beyond_the_deadline_is_not_begun() {
-    let (client, server) = serve(|_| status(429, Some("3600"))).await;
+async fn a_wait_beyond_the_deadline_is_not_begun(#[case] asked: &'static str) {
+    let (client, server) = serve(move |_| status(429, Some(asked))).await;
     let start = Instant::now();
     let error = client.request_text(read()).await.unwrap_err();
     assert!(matches!(error, kube::Error::Api(status) if status.code == 429));
@@ -181,23 +187,6 @@ async fn an_answer_that_does_not_end_is_given_up() {
         "{error}"
     );
     assert_eq!(server.requests(), 1);
-}
-
-#[tokio::test]
-async fn a_watch_outlives_the_deadline() {
-    let (client, _server) = serve(|_| {
-        let ticks = stream::unfold(0, |n| async move {
-            tokio::time::sleep(SECOND).await;
-            Some((Ok::<_, io::Error>(Bytes::from(format!("{n}\n"))), n + 1))
-        });
-        AxumBody::from_stream(ticks).into_response()
-    })
-    .await;
-    let start = Instant::now();
-    let mut lines = client.request_stream(watch()).await.unwrap().lines();
-    while start.elapsed() < CALL_DEADLINE + SECOND {
-        lines.next().await.unwrap().unwrap();
-    }
 }
 
 /// A network that swallows every request.
@@ -239,6 +228,47 @@ async fn silence_ends_at_the_deadline_even_for_a_watch() {
             .render()
             .unwrap()
             .contains("{verb=\"watch\",kind=\"pods\",code=\"none\"} 1")
+    );
+}
+
+/// A network whose answers go on for ever, a line each second.
+#[derive(Clone)]
+struct Ticking;
+
+impl Service<Request<Body>> for Ticking {
+    type Response = Response<WireBody>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Response<WireBody>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), BoxError>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        let ticks = stream::unfold((), |()| async {
+            tokio::time::sleep(SECOND).await;
+            Some((Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"{}\n"))), ()))
+        });
+        std::future::ready(Ok(Response::new(Box::new(StreamBody::new(Box::pin(ticks))))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_outlives_the_deadline() {
+    let config = Config::new("http://127.0.0.1:1".parse().unwrap());
+    let client = connect_with(config, Metrics::new(), &layer_fn(|_| Ticking)).unwrap();
+    let start = Instant::now();
+    let mut lines = client.request_stream(watch()).await.unwrap().lines();
+    while start.elapsed() < CALL_DEADLINE + SECOND {
+        lines.next().await.unwrap().unwrap();
+    }
+    let mut list = client.request_stream(read()).await.unwrap().lines();
+    let start = Instant::now();
+    while list.next().await.is_some_and(|line| line.is_ok()) {}
+    assert_eq!(
+        start.elapsed(),
+        CALL_DEADLINE,
+        "an answer that should end does not"
     );
 }
 
