@@ -5,6 +5,7 @@ pub mod failures;
 pub mod gunicorn;
 pub mod hosts;
 mod release;
+pub mod startup;
 pub mod upgrades;
 mod worker_class;
 
@@ -24,7 +25,7 @@ pub const CLICKHOUSE_SINCE: Release = Release::new(2, 235, 0);
 /// The first release whose `run-task-processor` migrates before it works (`run-docker.sh` of Flagsmith 2.178.0).
 pub const TASK_PROCESSOR_MIGRATES_SINCE: Release = Release::new(2, 178, 0);
 
-/// The releases whose `run-task-processor` takes tasks and never runs one (flagsmith-common 3.12.0; mended in 3.12.1).
+/// The releases whose `run-task-processor` takes tasks and never runs one (flagsmith-common 3.12.0; fixed in 3.12.1).
 pub const VERB_RUNS_NO_TASK: std::ops::Range<Release> = Release::new(2, 253, 0)..Release::new(2, 260, 0);
 
 /// Flagsmith's own command line; in the path of every image since 2.170.0, whatever its entrypoint.

@@ -6,11 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{ContainerRun, LogReading, PodSummary};
-use crate::model::Component;
-
-/// How long a container may take to become ready before its log is read: Flagsmith listens after about ten
-/// seconds, and what it logs until then is no trouble.
-const STARTING_TAKES: SignedDuration = SignedDuration::from_secs(15);
+use crate::{flagsmith::startup, model::Component};
 
 /// How often the log of a container that is not ready is read again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
@@ -104,7 +100,7 @@ fn troubled(
 /// Whether the present run is up for longer than a start takes, and not ready.
 fn hangs(container: &ContainerRun, now: Timestamp) -> bool {
     let since = container.running_since;
-    !container.ready && since.is_some_and(|since| now.duration_since(since) >= STARTING_TAKES)
+    !container.ready && since.is_some_and(|since| now.duration_since(since) >= startup::USUALLY)
 }
 
 /// The healthy pod that was sampled least recently, when one is due.

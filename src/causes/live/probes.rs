@@ -4,13 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
+    flagsmith::startup,
     observe::{Observation, PodSummary},
     validate::Installation,
 };
-
-/// How long a container may fail its probes after it began: Flagsmith needs ten seconds to listen, three times that
-/// on a busy node.
-const STARTING_TAKES: SignedDuration = SignedDuration::from_secs(45);
 
 /// How long after a container was started again that is still told.
 const RESTART_COUNTS: SignedDuration = SignedDuration::from_mins(10);
@@ -32,7 +29,7 @@ pub(super) fn check(
         let evidence = said(observation, pod);
         let killed = evidence.iter().any(|line| line.contains("Liveness probe failed")) && killed(pod, observation.now);
         let slow = pod.containers.iter().any(|container| {
-            container.running_since.is_some_and(|since| observation.now.duration_since(since) >= STARTING_TAKES)
+            container.running_since.is_some_and(|since| observation.now.duration_since(since) >= startup::ON_A_BUSY_NODE)
         });
         if evidence.is_empty() || !(killed || slow) {
             return None;

@@ -88,7 +88,7 @@ where
             let copy = copy(&next);
             let response = attempt(self.inner.clone(), next, call, deadline, &self.metrics).await?;
             match (wait(&method, &response, repetition), copy) {
-                (Some(wait), Some(copy)) if Instant::now() + wait < deadline => {
+                (Some(wait), Some(copy)) if wait < deadline.saturating_duration_since(Instant::now()) => {
                     // The answer is dropped before the wait, so that its connection is free.
                     drop(response);
                     sleep(wait).await;
@@ -143,7 +143,7 @@ fn wait<B>(method: &Method, response: &Response<B>, repetition: u32) -> Option<D
     })
 }
 
-/// The `Retry-After` header in seconds, the only form that Kubernetes uses.
+/// The `Retry-After` header in seconds, the only form that Kubernetes uses. It may be longer than any clock can add.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get(RETRY_AFTER)?

@@ -13,18 +13,17 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observe::{
-    PodSummary,
-    database::{Lock, Queue},
+use crate::{
+    flagsmith::startup,
+    observe::{
+        PodSummary,
+        database::{Lock, Queue},
+    },
 };
 
 /// What a batch may take beyond the timeouts of its tasks: a thread that is told to stop waits for nothing, and
 /// two updates follow.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
-
-/// No processor looks for work this soon after its container was started: Python alone takes longer to load.
-/// It also covers that the kubelet tells the start in whole seconds.
-const START_TAKES: SignedDuration = SignedDuration::from_secs(1);
 
 /// The locked tasks of a queue, told apart.
 #[derive(Debug, Default)]
@@ -54,7 +53,7 @@ pub(super) fn tell<'a>(queue: &'a Queue, processors: &[&PodSummary]) -> Locks<'a
         let held = queue.at.duration_since(before);
         let orphaned = processors.iter().filter_map(|pod| pod.started).all(|started| {
             started
-                .saturating_add(START_TAKES)
+                .saturating_add(startup::AT_LEAST)
                 .is_ok_and(|ready| ready >= before)
         });
         let overdue = longest(&batch).is_some_and(|longest| held > longest);

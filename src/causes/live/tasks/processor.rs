@@ -1,19 +1,14 @@
 //! Nobody is there to run tasks: no pod is wanted, or none gets ready.
 
-use jiff::SignedDuration;
-
 use super::{
     super::{Code, Component, Diagnosis, Severity, diagnosis, probes},
     phrasing, processors,
 };
 use crate::{
+    flagsmith::startup,
     observe::{Observation, WorkloadState, database::QueueProbe},
     validate::{Change, Installation, SCALED_TO_ZERO_ANNOTATION},
 };
-
-/// How long a pod may run without being ready: a start takes 5 to 15 seconds of CPU, three times that on a busy
-/// node.
-const START_TAKES: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let Some(state) = &observation.task_processor else {
@@ -80,7 +75,7 @@ fn not_ready(installation: &Installation, observation: &Observation, name: &str)
     }
     let waits = |pod: &&&crate::observe::PodSummary| {
         pod.started
-            .is_some_and(|started| observation.now.duration_since(started) > START_TAKES)
+            .is_some_and(|started| observation.now.duration_since(started) > startup::READY_ON_A_BUSY_NODE)
     };
     let pod = pods.iter().find(waits)?;
     let mut evidence = vec![format!(

@@ -51,7 +51,7 @@ pub fn uncounted(run: impl FnOnce()) {
 }
 
 /// Looks until it is asked for its verdict.
-pub struct Witness {
+pub struct AvailabilityMonitor {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     seen: Arc<Seen>,
@@ -73,7 +73,7 @@ impl Seen {
     }
 }
 
-impl Witness {
+impl AvailabilityMonitor {
     /// Watches the API at this address (none: no requests), and everybody who migrates.
     pub fn begin(api: Option<&str>, sessions: Sessions) -> Self {
         let (stop, seen) = (Arc::<AtomicBool>::default(), Arc::<Seen>::default());
@@ -97,7 +97,7 @@ impl Witness {
     pub fn verdict(self) {
         let (migrators, wrong) = self.end();
         assert!(wrong.is_empty(), "{} times: {}", wrong.len(), wrong.join("\n"));
-        assert_eq!(migrators, 1, "the witness sees who migrates");
+        assert_eq!(migrators, 1, "the monitor sees who migrates");
     }
 
     /// Ends the watch: how many migrated at once at most, and what was wrong.
@@ -108,7 +108,7 @@ impl Witness {
         }
         let count = |it: &AtomicUsize| it.load(Ordering::Relaxed);
         println!(
-            "    witness: {} requests, {} looks at the database, at most {} migrating",
+            "    monitor: {} requests, {} looks at the database, at most {} migrating",
             count(&self.seen.requests),
             count(&self.seen.looks),
             count(&self.seen.migrators)
@@ -218,7 +218,7 @@ impl Sessions {
 
     fn ask(self) -> Child {
         let shell = format!(
-            "while PGAPPNAME=witness psql -U flagsmith -d flagsmith -Atc \"{MIGRATING}\" && echo {LOOKED}; do sleep 0.1; done"
+            "while PGAPPNAME=availability-monitor psql -U flagsmith -d flagsmith -Atc \"{MIGRATING}\" && echo {LOOKED}; do sleep 0.1; done"
         );
         Command::new("kubectl")
             .args(["-n", self.namespace, "exec", self.pod, "--", "sh", "-c", &shell])
@@ -237,6 +237,6 @@ const LOOKED: &str = "--";
 /// two statements; anybody else by the locks that only changes of the schema take.
 const MIGRATING: &str = "SELECT DISTINCT coalesce(host(client_addr), 'socket') || ' ' || application_name \
      FROM pg_stat_activity a WHERE backend_type = 'client backend' AND datname = current_database() \
-     AND application_name NOT IN ('witness', 'psql', 'flagsmith-operator') \
+     AND application_name NOT IN ('availability-monitor', 'psql', 'flagsmith-operator') \
      AND (application_name ~ '-(migrate|rollback)-' OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.granted \
      AND l.locktype = 'relation' AND l.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock')))";

@@ -8,8 +8,8 @@ use std::{
 use crate::{
     http,
     kubectl::{kubectl_fails, pointer, wait_until},
+    namespace::{NEW, Namespace, OLD, REACTION, REMOVAL, demo, step},
     operator,
-    place::{NEW, OLD, Place, REACTION, REMOVAL, demo, step},
 };
 
 /// Two migrations, and three Deployments that are exchanged one after the other, each with its grace period.
@@ -19,8 +19,8 @@ const UPGRADE: Duration = Duration::from_mins(5);
 #[test]
 fn a_user_installs_uses_upgrades_and_removes_flagsmith() {
     step("install the operator by its chart", operator::installed);
-    let place = Place::new("life");
-    let step = |name: &str, run: fn(&Place)| step(name, || run(&place));
+    let namespace = Namespace::new("lifecycle");
+    let step = |name: &str, run: fn(&Namespace)| step(name, || run(&namespace));
     step("refuse what cannot work", refuse_bad_input);
     step("a FlagsmithDeployment becomes Ready", become_ready);
     step("the API answers through Service and Ingress", serve_requests);
@@ -37,11 +37,11 @@ fn a_user_installs_uses_upgrades_and_removes_flagsmith() {
     );
     step("no secret is shown anywhere", show_no_secret);
     step("deleting the resource leaves nothing behind", leave_nothing);
-    place.remove();
+    namespace.remove();
     operator::uninstall();
 }
 
-fn refuse_bad_input(_: &Place) {
+fn refuse_bad_input(_: &Namespace) {
     let error = kubectl_fails(&["apply", "-f", "-"], Some(&demo("latest")));
     let sentence = "must be an exact release such as \"2.265.0\": migrations belong to one release, \
         so a moving tag cannot be upgraded safely";
@@ -51,11 +51,11 @@ fn refuse_bad_input(_: &Place) {
     );
 }
 
-fn become_ready(place: &Place) {
-    place.apply(&demo(OLD));
-    place.await_ready();
-    println!("{}", place.kubectl(&["describe", "fsd", "flagsmith"]));
-    let status = place.fsd();
+fn become_ready(namespace: &Namespace) {
+    namespace.apply(&demo(OLD));
+    namespace.await_ready();
+    println!("{}", namespace.kubectl(&["describe", "fsd", "flagsmith"]));
+    let status = namespace.fsd();
     assert_eq!(pointer(&status, "/status/version"), OLD);
     assert_eq!(pointer(&status, "/status/migration/result"), "Applied");
     for condition in pointer(&status, "/status/conditions").as_array().unwrap() {
@@ -68,21 +68,21 @@ fn become_ready(place: &Place) {
         );
     }
     assert_eq!(
-        place.codes(),
+        namespace.codes(),
         ["EmbeddedDatabaseInUse", "ProxyNotChecked"],
         "a healthy installation gets no other diagnosis than what it is and what nobody can see"
     );
 }
 
-fn serve_requests(place: &Place) {
-    let api = place.service("flagsmith-api");
+fn serve_requests(namespace: &Namespace) {
+    let api = namespace.service("flagsmith-api");
     let key = [("X-Environment-Key", "anything")];
     let flags = http::get(&api, 8000, "/api/v1/flags/", &key);
     assert_eq!(flags.status, 200, "{}", flags.body);
     assert_eq!(flags.header("flagsmith-version").as_deref(), Some(OLD));
     assert_eq!(http::get(&api, 8000, "/api/v1/flags/", &[]).status, 403);
     // Through the backends of the Ingress, found as an ingress controller finds them.
-    let ingress = place.json(&["get", "ingress", "flagsmith"]);
+    let ingress = namespace.json(&["get", "ingress", "flagsmith"]);
     assert_eq!(pointer(&ingress, "/spec/rules/0/host"), "flags.example.com");
     let backend = |path: &str| {
         let paths = pointer(&ingress, "/spec/rules/0/http/paths")
@@ -96,7 +96,7 @@ fn serve_requests(place: &Place) {
             .unwrap();
         let service_name = best["backend"]["service"]["name"].as_str().unwrap().to_owned();
         let port = u16::try_from(best["backend"]["service"]["port"]["number"].as_u64().unwrap()).unwrap();
-        (place.service(&service_name), port)
+        (namespace.service(&service_name), port)
     };
     let host = [("Host", "flags.example.com"), ("X-Environment-Key", "anything")];
     let (address, port) = backend("/api/v1/flags/");
@@ -113,25 +113,25 @@ fn serve_requests(place: &Place) {
     assert_eq!(http::get(&address, port, "/api/v1/flags/", &host).status, 200);
 }
 
-fn execute_a_task(place: &Place) {
-    let api = place.service("flagsmith-api");
+fn execute_a_task(namespace: &Namespace) {
+    let api = namespace.service("flagsmith-api");
     let answer = http::post(&api, 8000, "/testbed/enqueue?task=write_result&count=3&value=e2e");
     assert!(answer.status < 300, "{} {}", answer.status, answer.body);
     wait_until(REACTION, "the three tasks are in the database as done", || {
-        let done = place.sql(
+        let done = namespace.sql(
             "SELECT count(*) FROM task_processor_task t JOIN task_processor_taskrun r ON r.task_id = t.id \
              WHERE t.completed AND r.result = 'SUCCESS' AND t.task_identifier LIKE '%write_result'",
         );
         (done == "3").then_some(()).ok_or(format!("{done} are"))
     });
-    let heartbeat =
-        place.sql("SELECT now() - max(last_picked_at) < interval '10 s' FROM task_processor_recurringtask");
+    let heartbeat = namespace
+        .sql("SELECT now() - max(last_picked_at) < interval '10 s' FROM task_processor_recurringtask");
     assert_eq!(heartbeat, "t", "the processor's heartbeat moves");
 }
 
-fn restore_a_child(place: &Place) {
+fn restore_a_child(namespace: &Namespace) {
     let uid = |kind: &str, name: &str| {
-        pointer(&place.json(&["get", kind, name]), "/metadata/uid")
+        pointer(&namespace.json(&["get", kind, name]), "/metadata/uid")
             .as_str()
             .map(str::to_owned)
     };
@@ -141,30 +141,34 @@ fn restore_a_child(place: &Place) {
         ("pdb", "flagsmith-api"),
     ] {
         let before = uid(kind, name);
-        place.kubectl(&["delete", kind, name, "--wait=false"]);
-        wait_until(REACTION, &format!("{kind} {name} is there again"), || match place
-            .try_json(&["get", kind, name])
-        {
-            Some(object) if pointer(&object, "/metadata/uid").as_str().map(str::to_owned) != before => Ok(()),
-            _ => Err("not yet".to_owned()),
-        });
+        namespace.kubectl(&["delete", kind, name, "--wait=false"]);
+        wait_until(
+            REACTION,
+            &format!("{kind} {name} is there again"),
+            || match namespace.try_json(&["get", kind, name]) {
+                Some(object) if pointer(&object, "/metadata/uid").as_str().map(str::to_owned) != before => {
+                    Ok(())
+                }
+                _ => Err("not yet".to_owned()),
+            },
+        );
     }
-    place.await_ready();
+    namespace.await_ready();
 }
 
-fn upgrade(place: &Place) {
-    place.apply(&demo(NEW));
+fn upgrade(namespace: &Namespace) {
+    namespace.apply(&demo(NEW));
     let start = Instant::now();
     let mut first: BTreeMap<&str, Duration> = BTreeMap::new();
     let mut failures = Vec::new();
-    let api = place.service("flagsmith-api");
+    let api = namespace.service("flagsmith-api");
     wait_until(UPGRADE, "the new release is Ready", || {
         let mut note = |what: &'static str, holds: bool| {
             if holds {
                 first.entry(what).or_insert_with(|| start.elapsed());
             }
         };
-        let jobs = place.json(&["get", "jobs", "-l", "app.kubernetes.io/instance=flagsmith"]);
+        let jobs = namespace.json(&["get", "jobs", "-l", "app.kubernetes.io/instance=flagsmith"]);
         let new_jobs: Vec<_> = pointer(&jobs, "/items")
             .as_array()
             .unwrap()
@@ -177,7 +181,7 @@ fn upgrade(place: &Place) {
             "2 job complete",
             new_jobs.iter().any(|job| pointer(job, "/status/succeeded") == 1),
         );
-        let deployments = place.json(&["get", "deployments"]);
+        let deployments = namespace.json(&["get", "deployments"]);
         for (what, name) in [
             ("3 processor", "flagsmith-task-processor"),
             ("4 api", "flagsmith-api"),
@@ -200,10 +204,11 @@ fn upgrade(place: &Place) {
         if health != 200 {
             failures.push((start.elapsed(), health));
         }
-        let ready = place.condition("Ready") == "True" && pointer(&place.fsd(), "/status/version") == NEW;
+        let ready =
+            namespace.condition("Ready") == "True" && pointer(&namespace.fsd(), "/status/version") == NEW;
         ready
             .then_some(())
-            .ok_or_else(|| place.kubectl(&["get", "fsd", "flagsmith", "-o", "wide"]))
+            .ok_or_else(|| namespace.kubectl(&["get", "fsd", "flagsmith", "-o", "wide"]))
     });
     println!("    first seen: {first:?}");
     let order: Vec<_> = first.keys().copied().collect();
@@ -216,32 +221,32 @@ fn upgrade(place: &Place) {
     assert!(failures.is_empty(), "the API answers throughout: {failures:?}");
     let answer = http::get(&api, 8000, "/api/v1/flags/", &[("X-Environment-Key", "anything")]);
     assert_eq!(answer.header("flagsmith-version").as_deref(), Some(NEW));
-    println!("{}", place.kubectl(&["describe", "fsd", "flagsmith"]));
+    println!("{}", namespace.kubectl(&["describe", "fsd", "flagsmith"]));
 }
 
-fn block_a_downgrade(place: &Place) {
-    place.apply(&demo(OLD));
+fn block_a_downgrade(namespace: &Namespace) {
+    namespace.apply(&demo(OLD));
     wait_until(REACTION, "the downgrade is refused", || {
-        let status = place.fsd();
+        let status = namespace.fsd();
         let code = pointer(&status, "/status/diagnoses/0/code");
         (code == "DowngradeBlocked").then_some(()).ok_or(code.to_string())
     });
     let image = pointer(
-        &place.json(&["get", "deployment", "flagsmith-api"]),
+        &namespace.json(&["get", "deployment", "flagsmith-api"]),
         "/spec/template/spec/containers/0/image",
     )
     .clone();
     assert!(image.as_str().unwrap().ends_with(NEW), "{image}");
-    place.apply(&demo(NEW));
-    place.await_ready();
+    namespace.apply(&demo(NEW));
+    namespace.await_ready();
 }
 
 /// Shown nowhere, although it is in a Secret that the operator has read.
 const WRONG_PASSWORD: &str = "no-password-of-anybody";
 
-fn diagnose_databases(place: &Place) {
-    let url = place.secret("flagsmith-database", "DATABASE_URL");
-    let password = place.secret("flagsmith-database", "POSTGRES_PASSWORD");
+fn diagnose_databases(namespace: &Namespace) {
+    let url = namespace.secret("flagsmith-database", "DATABASE_URL");
+    let password = namespace.secret("flagsmith-database", "POSTGRES_PASSWORD");
     let cases = [
         (
             "DatabaseAuthenticationFailed",
@@ -258,18 +263,24 @@ fn diagnose_databases(place: &Place) {
         ("DatabaseUnreachable", url.replace(":5432", ":5433")),
         ("DatabaseUrlInvalid", "flagsmith-database:5432".to_owned()),
     ];
-    place.apply(&format!(
+    namespace.apply(&format!(
         "apiVersion: operator.flagsmith.com/v1alpha1\nkind: FlagsmithDeployment\nmetadata: {{name: broken}}\n\
          spec:\n  version: {NEW}\n  database: {{urlFrom: {{secretKeyRef: {{name: broken-db, key: DATABASE_URL}}}}}}\n"
     ));
-    let code = || pointer(&place.json(&["get", "fsd", "broken"]), "/status/diagnoses/0/code").clone();
+    let code = || {
+        pointer(
+            &namespace.json(&["get", "fsd", "broken"]),
+            "/status/diagnoses/0/code",
+        )
+        .clone()
+    };
     wait_until(REACTION, "the missing Secret is diagnosed", || {
         (code() == "DatabaseSecretMissing")
             .then_some(())
             .ok_or_else(|| code().to_string())
     });
     for (expected, value) in cases {
-        place.apply(&format!(
+        namespace.apply(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: broken-db}}\nstringData: {{DATABASE_URL: \"{value}\"}}\n"
         ));
         wait_until(REACTION, expected, || {
@@ -280,12 +291,12 @@ fn diagnose_databases(place: &Place) {
         println!(
             "    {}",
             pointer(
-                &place.json(&["get", "fsd", "broken"]),
+                &namespace.json(&["get", "fsd", "broken"]),
                 "/status/diagnoses/0/message"
             )
         );
     }
-    let jobs = place.kubectl(&[
+    let jobs = namespace.kubectl(&[
         "get",
         "jobs",
         "-l",
@@ -294,14 +305,14 @@ fn diagnose_databases(place: &Place) {
         "name",
     ]);
     assert_eq!(jobs, "", "no Job starts on a database that cannot be used");
-    place.kubectl(&["delete", "fsd", "broken", "--wait=true", "--timeout=60s"]);
-    place.kubectl(&["delete", "secret", "broken-db"]);
+    namespace.kubectl(&["delete", "fsd", "broken", "--wait=true", "--timeout=60s"]);
+    namespace.kubectl(&["delete", "secret", "broken-db"]);
 }
 
-fn show_no_secret(place: &Place) {
+fn show_no_secret(namespace: &Namespace) {
     const KINDS: &str = "fsd,deployments,statefulsets,jobs,events,configmaps,ingresses";
-    let shown = place.kubectl(&["get", KINDS, "-o", "yaml"])
-        + &place.kubectl(&["describe", "fsd", "flagsmith"])
+    let shown = namespace.kubectl(&["get", KINDS, "-o", "yaml"])
+        + &namespace.kubectl(&["describe", "fsd", "flagsmith"])
         + &operator::log();
     assert!(
         shown.contains("started a migration"),
@@ -311,18 +322,18 @@ fn show_no_secret(place: &Place) {
         ("flagsmith-database", "POSTGRES_PASSWORD"),
         ("flagsmith-django", "DJANGO_SECRET_KEY"),
     ] {
-        let value = place.secret(name, key);
+        let value = namespace.secret(name, key);
         assert!(value.len() > 20, "{name} has a generated {key}");
         assert!(!shown.contains(&value), "{key} is shown");
     }
     assert!(!shown.contains(WRONG_PASSWORD), "a password is shown");
 }
 
-fn leave_nothing(place: &Place) {
-    place.kubectl(&["delete", "fsd", "flagsmith", "--wait=true", "--timeout=60s"]);
+fn leave_nothing(namespace: &Namespace) {
+    namespace.kubectl(&["delete", "fsd", "flagsmith", "--wait=true", "--timeout=60s"]);
     const KINDS: &str = "deployments,statefulsets,replicasets,jobs,pods,services,serviceaccounts,secrets,pdb,hpa,ingresses,pvc";
     wait_until(REMOVAL, "nothing of it is left", || {
-        let left = place.kubectl(&[
+        let left = namespace.kubectl(&[
             "get",
             KINDS,
             "-l",
@@ -330,7 +341,7 @@ fn leave_nothing(place: &Place) {
             "-o",
             "name",
         ]);
-        let claims = place.kubectl(&["get", "pvc", "-o", "name"]);
+        let claims = namespace.kubectl(&["get", "pvc", "-o", "name"]);
         (left.is_empty() && claims.is_empty())
             .then_some(())
             .ok_or(left + &claims)

@@ -66,18 +66,18 @@ spec:
 }
 
 /// A namespace, removed at the end of its story; after a failure it stays to be looked at until the cluster ends.
-pub struct Place {
-    namespace: &'static str,
+pub struct Namespace {
+    name: &'static str,
 }
 
-impl Place {
-    pub fn new(namespace: &'static str) -> Self {
-        kubectl(&["create", "namespace", namespace]);
-        Self { namespace }
+impl Namespace {
+    pub fn new(name: &'static str) -> Self {
+        kubectl(&["create", "namespace", name]);
+        Self { name }
     }
 
-    pub const fn namespace(&self) -> &'static str {
-        self.namespace
+    pub const fn name(&self) -> &'static str {
+        self.name
     }
 
     /// kubectl in this namespace.
@@ -94,7 +94,7 @@ impl Place {
     }
 
     pub fn apply(&self, text: &str) {
-        kubectl::apply(self.namespace, text);
+        kubectl::apply(self.name, text);
     }
 
     pub fn json(&self, arguments: &[&str]) -> Value {
@@ -107,7 +107,7 @@ impl Place {
     }
 
     fn with<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
-        ["-n", self.namespace]
+        ["-n", self.name]
             .iter()
             .copied()
             .chain(arguments.iter().copied())
@@ -182,7 +182,7 @@ impl Place {
     /// Deletes the `FlagsmithDeployment` and, with all that is left, the namespace.
     pub fn remove(self) {
         self.kubectl(&["delete", "fsd", "--all", "--wait=true", "--timeout=60s"]);
-        kubectl(&["delete", "namespace", self.namespace, "--wait=false"]);
+        kubectl(&["delete", "namespace", self.name, "--wait=false"]);
     }
 }
 
