@@ -13,7 +13,7 @@ use crate::{
     apply::Applied,
     causes::live,
     decide::Plan,
-    observe::{FRESH_WHILE_FAILING, Observer, discover::Namespaces},
+    observe::{FRESH_WHILE_FAILING, Observer, watch::Namespaces},
     report::{Context, Reporter},
     validate::ObservedInstallation,
 };
@@ -33,10 +33,7 @@ pub(super) async fn pass(
     eyes: ReadOnlyContext<'_>,
     now: Timestamp,
 ) -> Result<(Action, Outcome), Error> {
-    let objects = eyes
-        .namespaces
-        .objects(&subject.identity, eyes.observer.http_route())
-        .await;
+    let objects = eyes.namespaces.objects(subject, eyes.observer.http_route()).await;
     let previous = eyes.reporter.previous(resource);
     let (found, observation) =
         Box::pin(eyes.observer.observe_external(subject, &objects, previous, now)).await;

@@ -23,7 +23,7 @@ use crate::{
     api::FlagsmithDeployment,
     apply::{self, Applier},
     model::Code,
-    observe::{Observer, discover::Namespaces},
+    observe::{Observer, watch::Namespaces},
     report::{self, Reporter},
     validate::{DesiredState, Identity, Problem, validate},
 };
@@ -160,6 +160,9 @@ async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<(Act
     let now = Timestamp::now();
     match validate(resource) {
         Ok(DesiredState::Managed(installation)) => {
+            // It may have been observed before.
+            let identity = &installation.identity;
+            context.namespaces.forget(&identity.namespace, &identity.uid);
             Box::pin(managed::pass(resource, &installation, context, now)).await
         }
         Ok(DesiredState::Observed(subject)) => {

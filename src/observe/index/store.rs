@@ -1,67 +1,20 @@
-//! What the watches have brought, kept small: one entry for each object, its body as bytes.
-//!
-//! Decoded objects of the Kubernetes types take ten times the memory of their JSON (20 KB against 2 KB for a
-//! Deployment), and a pass needs each of them for a moment only.
+//! The objects of one set of watches.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use kube::Resource as _;
-use serde::de::DeserializeOwned;
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     object::Object,
-    priority::{self, Urgency},
+    priority,
+    prune::Selector,
+    snapshot::{Key, Snapshot},
+    watched::Watched,
 };
-use crate::model::child::{Kind, marks};
-
-/// What is watched: the kinds of children, and pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Watched {
-    /// A kind that the operator makes.
-    Child(Kind),
-    /// Pods of installations.
-    Pod,
-}
-
-/// Which object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Its kind.
-    pub kind: Watched,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-/// One object as the API server last showed it, without the managed fields that nothing asks for.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// Its uid.
-    pub uid: String,
-    /// Its resourceVersion; only compared, never computed with.
-    pub resource_version: u64,
-    /// The uid of the `FlagsmithDeployment` that controls it.
-    pub owner: Option<String>,
-    /// The name of the installation that its label gives.
-    pub instance: Option<String>,
-    /// The label of the database that a migration Job works on.
-    pub database: Option<String>,
-    /// A hash of everything but the status and the annotations.
-    pub(super) shape: u64,
-    /// A hash of the annotations.
-    pub(super) annotations: u64,
-    /// A hash of that part of the status that somebody waits for.
-    pub(super) milestone: u64,
-    body: Box<[u8]>,
-    /// The hash of the desired object that this state was found or made to agree with: while neither changes there
-    /// is nothing to compare, whatever an admission plugin made of the object.
-    settled: Mutex<Option<String>>,
-}
+use crate::{model::child::Kind, observe::Urgency};
 
 /// What came of recording or forgetting an object.
 #[derive(Debug)]
@@ -74,115 +27,61 @@ pub struct Change {
     pub urgency: Option<Urgency>,
 }
 
-/// All objects of the watched kinds.
-#[derive(Debug, Default)]
+/// All objects that watches with one selector have brought.
+#[derive(Debug)]
 pub struct Index {
-    entries: RwLock<BTreeMap<Key, Arc<Snapshot>>>,
-    counts: RwLock<HashMap<Watched, usize>>,
+    selector: Selector,
+    /// The most bytes that it takes, about.
+    limit: usize,
+    entries: RwLock<Entries>,
 }
 
-impl Snapshot {
-    /// Takes what is needed of an object. `None` for an object without uid or name, which no server sends.
-    fn of(kind: Watched, mut object: Object) -> Option<(Key, Self)> {
-        prune_managed_fields(kind, &mut object);
-        match kind {
-            Watched::Pod => prune_pod(&mut object),
-            // The items of a list do not carry what the list as a whole says.
-            Watched::Child(kind) => {
-                let resource = kind.api_resource();
-                for (field, value) in [("apiVersion", resource.api_version), ("kind", resource.kind)] {
-                    object.parts.insert(field.to_owned(), to_raw_value(&value).ok()?);
-                }
-            }
-        }
-        let metadata = object.meta();
-        let label = |name: &str| {
-            metadata
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(name))
-                .cloned()
-        };
-        let key = Key {
-            kind,
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone()?,
-        };
-        let mut snapshot = Self {
-            uid: metadata.uid.clone()?,
-            resource_version: metadata
-                .resource_version
-                .as_ref()
-                .and_then(|version| version.parse().ok())
-                .unwrap_or(0),
-            owner: metadata
-                .owner_references
-                .iter()
-                .flatten()
-                .find(|owner| {
-                    owner.controller == Some(true) && owner.api_version.starts_with(crate::api::GROUP)
-                })
-                .map(|owner| owner.uid.clone()),
-            instance: label(marks::INSTANCE),
-            database: label(marks::DATABASE),
-            shape: object.shape,
-            annotations: priority::hash(&metadata.annotations),
-            milestone: 0,
-            body: serde_json::to_vec(&object).ok()?.into_boxed_slice(),
-            settled: Mutex::default(),
-        };
-        snapshot.milestone = priority::milestone(kind, &snapshot);
-        Some((key, snapshot))
-    }
+#[derive(Debug, Default)]
+struct Entries {
+    objects: BTreeMap<Key, Arc<Snapshot>>,
+    counts: HashMap<Watched, usize>,
+    /// What the objects take.
+    bytes: usize,
+    /// An object did not fit.
+    overflowed: bool,
+}
 
-    /// The object as a Kubernetes type. `None` when it does not have that shape.
-    #[must_use]
-    pub fn parse<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body)
-            .inspect_err(
-                |error| tracing::warn!(%error, "a watched object does not have the shape of its kind"),
-            )
-            .ok()
-    }
-
-    /// Whether this state is known to agree with the desired object of this hash.
-    #[must_use]
-    pub fn is_settled(&self, hash: &str) -> bool {
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.as_deref() == Some(hash)
-    }
-
-    /// From now on this state is known to agree with the desired object of this hash.
-    pub fn settle(&self, hash: String) {
-        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
-    }
-
-    fn settle_like(&self, before: &Self) {
-        let settled = before.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hash) = settled.as_ref() {
-            self.settle(hash.clone());
-        }
-    }
-
-    /// Whether only the status changed since an earlier state.
-    fn same_but_status(&self, before: &Self) -> bool {
-        (&self.uid, self.shape, self.annotations) == (&before.uid, before.shape, before.annotations)
-    }
-
-    /// Whether the `FlagsmithDeployment` with this uid controls it.
-    #[must_use]
-    pub fn owned_by(&self, uid: &str) -> bool {
-        self.owner.as_deref() == Some(uid)
+impl Default for Index {
+    fn default() -> Self {
+        Self::new(Selector::Managed, usize::MAX)
     }
 }
 
 impl Index {
+    /// An empty index. Once its objects take `limit` bytes, no further one is taken in.
+    #[must_use]
+    pub fn new(selector: Selector, limit: usize) -> Self {
+        Self {
+            selector,
+            limit,
+            entries: RwLock::default(),
+        }
+    }
+
+    /// Which objects belong into it.
+    #[must_use]
+    pub const fn selector(&self) -> Selector {
+        self.selector
+    }
+
+    /// Whether an object did not fit.
+    #[must_use]
+    pub fn overflowed(&self) -> bool {
+        self.read().overflowed
+    }
+
     /// Records an object unless the same or something newer is known. Used by the watches, and by writers for what the
     /// server answered, so that a pass never works on a state that is older than the operator's own last write.
     pub fn record(&self, kind: Watched, object: Object) -> Option<Change> {
-        let (key, snapshot) = Snapshot::of(kind, object)?;
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let known = entries.get(&key).map(Arc::as_ref);
+        let (key, snapshot) = Snapshot::of(kind, object, self.selector)?;
+        let mut entries = self.write();
+        let known = entries.objects.get(&key).map(Arc::clone);
+        let known = known.as_deref();
         if known.is_some_and(|known| {
             known.uid == snapshot.uid && known.resource_version >= snapshot.resource_version
         }) {
@@ -192,10 +91,14 @@ impl Index {
         if let Some(known) = known.filter(|known| snapshot.same_but_status(known)) {
             snapshot.settle_like(known);
         }
-        let snapshot = Arc::new(snapshot);
-        if entries.insert(key.clone(), Arc::clone(&snapshot)).is_none() {
-            self.count(kind, 1);
+        let others = entries.bytes.saturating_sub(known.map_or(0, Snapshot::size));
+        if others.saturating_add(snapshot.size()) > self.limit {
+            entries.overflowed = true;
+            // An outdated state would be worse than none.
+            return entries.remove(&key);
         }
+        let snapshot = Arc::new(snapshot);
+        entries.insert(key.clone(), Arc::clone(&snapshot));
         Some(Change {
             key,
             snapshot,
@@ -211,15 +114,15 @@ impl Index {
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone()?,
         };
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.write();
         if entries
+            .objects
             .get(&key)
             .is_some_and(|known| Some(&known.uid) != metadata.uid.as_ref())
         {
             return None;
         }
-        let snapshot = entries.remove(&key)?;
-        Some(self.removed(key, snapshot))
+        entries.remove(&key)
     }
 
     /// Forgets all objects of a kind in a scope (`None`: every namespace) that a complete list did not name.
@@ -229,8 +132,9 @@ impl Index {
         scope: Option<&str>,
         listed: &BTreeSet<(String, String)>,
     ) -> Vec<Change> {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.write();
         let gone: Vec<Key> = entries
+            .objects
             .keys()
             .filter(|key| {
                 key.kind == kind
@@ -239,21 +143,7 @@ impl Index {
             })
             .cloned()
             .collect();
-        gone.into_iter()
-            .filter_map(|key| {
-                let snapshot = entries.remove(&key)?;
-                Some(self.removed(key, snapshot))
-            })
-            .collect()
-    }
-
-    fn removed(&self, key: Key, snapshot: Arc<Snapshot>) -> Change {
-        self.count(key.kind, -1);
-        Change {
-            key,
-            snapshot,
-            urgency: Some(Urgency::Now),
-        }
+        gone.into_iter().filter_map(|key| entries.remove(&key)).collect()
     }
 
     /// One object.
@@ -264,11 +154,7 @@ impl Index {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         };
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-            .cloned()
+        self.read().objects.get(&key).cloned()
     }
 
     /// All objects of a kind in a namespace.
@@ -286,9 +172,8 @@ impl Index {
             namespace: namespace.to_owned(),
             name: prefix.to_owned(),
         };
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.read()
+            .objects
             .range(from..)
             .take_while(|(key, _)| {
                 key.kind == kind && key.namespace == namespace && key.name.starts_with(prefix)
@@ -306,9 +191,8 @@ impl Index {
             namespace: String::new(),
             name: String::new(),
         };
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.read()
+            .objects
             .range(from..)
             .take_while(|(key, _)| key.kind == kind)
             .filter(|(_, snapshot)| snapshot.database.as_deref() == Some(database))
@@ -319,64 +203,38 @@ impl Index {
     /// How many objects of a kind are known.
     #[must_use]
     pub fn len(&self, kind: Watched) -> usize {
-        self.counts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&kind)
-            .copied()
-            .unwrap_or_default()
+        self.read().counts.get(&kind).copied().unwrap_or_default()
     }
 
-    fn count(&self, kind: Watched, change: isize) {
-        let mut counts = self.counts.write().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(kind).or_default();
-        *count = count.saturating_add_signed(change);
+    fn read(&self) -> RwLockReadGuard<'_, Entries> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Entries> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Fields of a JSON object, still as text.
-type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
-
-/// Who else wrote a Service, Ingress or `HTTPRoute` is kept, to name whoever changes a timeout there; in a quiet
-/// installation that is nobody.
-fn prune_managed_fields(kind: Watched, object: &mut Object) {
-    let Some(text) = object.fields.remove("managedFields") else {
-        return;
-    };
-    if !matches!(
-        kind,
-        Watched::Child(Kind::Service | Kind::Ingress | Kind::HttpRoute)
-    ) {
-        return;
-    }
-    let mut entries: Vec<Fields<'_>> = serde_json::from_str(text.get()).unwrap_or_default();
-    let ours = to_raw_value(marks::OPERATOR).ok();
-    entries.retain(|entry| {
-        let manager = entry.get("manager").map(|manager| manager.get());
-        !entry.contains_key("subresource") && manager != ours.as_ref().map(|ours| ours.get())
-    });
-    if !entries.is_empty()
-        && let Ok(kept) = to_raw_value(&entries)
-    {
-        object.fields.insert("managedFields".to_owned(), kept);
-    }
-}
-
-/// Of a pod's specification only images and limits matter here; the rest is the template's.
-fn prune_pod(pod: &mut Object) {
-    let pruned = pod.parts.get("spec").and_then(|spec| {
-        let mut spec: Fields<'_> = serde_json::from_str(spec.get()).ok()?;
-        let mut containers: Vec<Fields<'_>> = serde_json::from_str(spec.get("containers")?.get()).ok()?;
-        for container in &mut containers {
-            container.retain(|key, _| matches!(*key, "name" | "image" | "resources"));
+impl Entries {
+    fn insert(&mut self, key: Key, snapshot: Arc<Snapshot>) {
+        let kind = key.kind;
+        self.bytes = self.bytes.saturating_add(snapshot.size());
+        match self.objects.insert(key, snapshot) {
+            Some(before) => self.bytes = self.bytes.saturating_sub(before.size()),
+            None => *self.counts.entry(kind).or_default() += 1,
         }
-        let containers = to_raw_value(&containers).ok()?;
-        spec.retain(|key, _| *key == "nodeName");
-        spec.insert("containers", &containers);
-        to_raw_value(&spec).ok()
-    });
-    if let Some(pruned) = pruned {
-        pod.parts.insert("spec".to_owned(), pruned);
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Change> {
+        let (key, snapshot) = self.objects.remove_entry(key)?;
+        self.bytes = self.bytes.saturating_sub(snapshot.size());
+        let count = self.counts.entry(key.kind).or_default();
+        *count = count.saturating_sub(1);
+        Some(Change {
+            key,
+            snapshot,
+            urgency: Some(Urgency::Now),
+        })
     }
 }
 
@@ -465,14 +323,28 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pod_only_images_and_limits_are_kept() {
-        let index = Index::default();
-        let pod = object(&json!({
-            "metadata": { "name": "a", "uid": "u" },
-            "spec": { "nodeName": "n", "volumes": [], "containers": [{ "name": "c", "image": "i", "env": [] }] },
-        }));
-        let kept: Value = index.record(Watched::Pod, pod).unwrap().snapshot.parse().unwrap();
-        let expected = json!({ "nodeName": "n", "containers": [{ "name": "c", "image": "i" }] });
-        assert_eq!(kept["spec"], expected);
+    fn what_does_not_fit_is_not_kept() {
+        let of = |name: &str, version: u64, annotation: usize| {
+            object(&json!({ "metadata": {
+                "name": name, "namespace": "ns", "uid": name, "resourceVersion": version.to_string(),
+                "annotations": { "operator.flagsmith.com/a": "a".repeat(annotation) },
+            } }))
+        };
+        let index = Index::new(Selector::Any, 4096);
+        assert!(index.record(KIND, of("a", 1, 1000)).is_some());
+        assert!(index.record(KIND, of("b", 2, 1000)).is_some());
+        assert!(!index.overflowed());
+        assert!(index.record(KIND, of("c", 3, 1000)).is_none());
+        assert!((index.overflowed(), index.len(KIND)) == (true, 2));
+        // One that has grown out of it is not shown as it was before.
+        assert_eq!(
+            index.record(KIND, of("b", 4, 9000)).unwrap().urgency,
+            Some(Urgency::Now)
+        );
+        assert!(index.get(KIND, "ns", "b").is_none());
+        // What is gone makes room.
+        assert!(index.record(KIND, of("c", 5, 1000)).is_some());
+        assert!(index.forget(KIND, &of("a", 6, 0)).is_some());
+        assert!(index.record(KIND, of("b", 7, 1000)).is_some());
     }
 }

@@ -1,7 +1,6 @@
-//! The watches that fill the index and say which installation an event concerns.
+//! The watches of what the operator made.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,113 +8,27 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use kube::{
-    Api, Client,
-    core::ApiResource,
-    runtime::{WatchStreamExt as _, reflector::ObjectRef, watcher},
-};
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use kube::{Client, runtime::reflector::ObjectRef};
 use tokio::sync::mpsc::Sender;
 
 use super::{
-    index::{Change, Index, Key, Snapshot, Watched},
-    object::Object,
-    priority::Urgency,
+    super::{
+        autoscaler,
+        index::{Change, Index, Key, Snapshot, Watched},
+        scope::Scope,
+        trigger::Trigger,
+    },
+    follow::{Follower, events},
+    watches::Watches,
 };
-use crate::{
-    api::FlagsmithDeployment,
-    model::child::{Kind, marks},
-    runtime::metrics::Metrics,
-};
-
-/// Objects in one page of a list: small enough that a page of Deployments stays below 4 MB.
-const PAGE_SIZE: u32 = 250;
+use crate::{api::FlagsmithDeployment, model::child::Kind, runtime::metrics::Metrics};
 
 /// How often the cluster is asked whether it has the Gateway API by now; one request for the whole operator.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How soon it is asked again when it did not answer the first time: nothing begins before.
 const DISCOVERY_RETRY: Duration = Duration::from_secs(2);
-
-/// Which namespaces are watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The whole cluster.
-    Cluster,
-    /// These namespaces.
-    Namespaces(Vec<String>),
-}
-
-impl Scope {
-    /// One entry for each watch that the scope needs: `None` is the whole cluster.
-    #[must_use]
-    pub fn each(&self) -> Vec<Option<&str>> {
-        match self {
-            Self::Cluster => vec![None],
-            Self::Namespaces(names) => names.iter().map(|name| Some(name.as_str())).collect(),
-        }
-    }
-}
-
-/// A change that an installation is to be looked at for.
-#[derive(Debug)]
-pub struct Trigger {
-    /// Which installation.
-    pub installation: ObjectRef<FlagsmithDeployment>,
-    /// How soon.
-    pub urgency: Urgency,
-}
-
-/// What the watches share with the rest of the operator.
-#[derive(Debug)]
-pub struct Watches {
-    /// The objects.
-    pub index: Index,
-    /// Lists that have not arrived yet.
-    pending: AtomicUsize,
-    /// Whether the cluster has `HTTPRoutes`.
-    http_route: tokio::sync::watch::Sender<bool>,
-}
-
-impl Default for Watches {
-    fn default() -> Self {
-        Self {
-            index: Index::default(),
-            // Not synced before the watches have even begun.
-            pending: AtomicUsize::new(usize::MAX),
-            http_route: tokio::sync::watch::Sender::default(),
-        }
-    }
-}
-
-impl Watches {
-    /// Whether every first list has arrived. `HTTPRoutes` count only where the cluster has them.
-    #[must_use]
-    pub fn synced(&self) -> bool {
-        self.pending.load(Ordering::Acquire) == 0
-    }
-
-    /// Whether the cluster has `HTTPRoutes`.
-    #[must_use]
-    pub fn http_route(&self) -> bool {
-        *self.http_route.borrow()
-    }
-
-    /// The cluster has `HTTPRoutes`, and those that exist are known.
-    pub(super) fn http_routes_listed(&self) {
-        self.http_route.send_replace(true);
-    }
-
-    /// One item when `HTTPRoutes` appear in the cluster.
-    pub fn http_route_appears(&self) -> impl Stream<Item = ()> + Send + 'static {
-        let mut receiver = self.http_route.subscribe();
-        let appears = async move {
-            let appeared = !*receiver.borrow_and_update() && receiver.wait_for(|has| *has).await.is_ok();
-            appeared.then_some(())
-        };
-        futures::stream::once(appears).filter_map(std::future::ready)
-    }
-}
 
 /// Watches everything until dropped. Each change that an installation is to be looked at for sends a trigger.
 pub async fn run(
@@ -125,19 +38,15 @@ pub async fn run(
     metrics: Metrics,
     triggers: Sender<Trigger>,
 ) {
-    let kinds = Kind::ALL
-        .into_iter()
-        .filter(|kind| *kind != Kind::HttpRoute)
-        .map(Watched::Child)
-        .chain([Watched::Pod]);
+    let kinds = watches.index.selector().kinds();
     let all: Vec<_> = kinds
+        .into_iter()
+        .filter(|kind| *kind != Watched::Child(Kind::HttpRoute))
         .flat_map(|kind| scope.each().into_iter().map(move |namespace| (kind, namespace)))
         .collect();
     // And one for the question whether there are HTTPRoutes.
-    watches.pending.store(all.len() + 1, Ordering::Release);
-    let listed = || {
-        watches.pending.fetch_sub(1, Ordering::AcqRel);
-    };
+    watches.expect(all.len() + 1);
+    let listed = || watches.arrived();
     let mut tasks: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     for (kind, namespace) in all {
         tasks.push(Box::pin(watch(
@@ -164,7 +73,7 @@ async fn watch_http_routes(
             Some(true) => break,
             Some(false) => {
                 if !std::mem::replace(&mut answered, true) {
-                    watches.pending.fetch_sub(1, Ordering::AcqRel);
+                    watches.arrived();
                 }
                 DISCOVERY_INTERVAL
             }
@@ -181,7 +90,7 @@ async fn watch_http_routes(
             // Routes that exist are known by now, so none is mistaken for missing.
             watches.http_routes_listed();
             if !answered {
-                watches.pending.fetch_sub(1, Ordering::AcqRel);
+                watches.arrived();
             }
         }
     };
@@ -214,77 +123,41 @@ async fn watch(
     triggers: &Sender<Trigger>,
     first_list: &(dyn Fn() + Sync),
 ) {
-    let resource = resource(kind);
-    let api: Api<Object> = namespace.map_or_else(
-        || Api::all_with(client.clone(), &resource),
-        |namespace| Api::namespaced_with(client.clone(), namespace, &resource),
-    );
-    let mut events = std::pin::pin!(events(api, kind));
-    let mut listed = BTreeSet::new();
-    let mut synced = false;
+    let index = &watches.index;
+    let mut events = std::pin::pin!(events(client, kind, namespace, index));
+    let mut follower = Follower::new(index, kind, namespace);
     while let Some(event) = events.next().await {
-        let index = &watches.index;
-        let mut changed: Vec<Change> = Vec::new();
-        match event {
-            Ok(watcher::Event::Init) => listed.clear(),
-            Ok(watcher::Event::InitApply(object)) => {
-                listed.insert((
-                    object.metadata.namespace.clone().unwrap_or_default(),
-                    object.metadata.name.clone().unwrap_or_default(),
-                ));
-                // While the first lists arrive nobody acts on them, and afterwards everything is looked at once.
-                changed.extend(index.record(kind, object).filter(|_| synced));
-            }
-            Ok(watcher::Event::InitDone) => {
-                changed = index.retain(kind, namespace, &listed);
-                listed.clear();
-                if !std::mem::replace(&mut synced, true) {
-                    first_list();
-                }
-            }
-            Ok(watcher::Event::Apply(object)) => changed.extend(index.record(kind, object)),
-            Ok(watcher::Event::Delete(object)) => changed.extend(index.forget(kind, &object)),
+        let followed = match event {
+            Ok(event) => follower.take(event),
             Err(error) => {
-                metrics.watch_restarted(name(kind));
-                tracing::warn!(kind = name(kind), %error, "a watch was interrupted; it starts again after a pause");
+                metrics.watch_restarted(kind.plural());
+                tracing::warn!(kind = kind.plural(), %error, "a watch was interrupted; it starts again after a pause");
+                continue;
             }
+        };
+        metrics.cache_objects(kind.plural(), index.len(kind));
+        if followed.first_list {
+            first_list();
         }
-        metrics.cache_objects(name(kind), index.len(kind));
         for Change {
             key,
             snapshot,
             urgency,
-        } in changed
+        } in followed.changes
         {
             let Some(urgency) = urgency else { continue };
-            for installation in concerned(&watches.index, &key, &snapshot) {
+            for installation in concerned(index, &key, &snapshot) {
+                let trigger = Trigger {
+                    installation,
+                    urgency,
+                };
                 // A full channel means that passes are already due; waiting here slows the watch, not the API.
-                if triggers
-                    .send(Trigger {
-                        installation,
-                        urgency,
-                    })
-                    .await
-                    .is_err()
-                {
+                if triggers.send(trigger).await.is_err() {
                     return;
                 }
             }
         }
     }
-}
-
-fn events(
-    api: Api<Object>,
-    kind: Watched,
-) -> impl Stream<Item = Result<watcher::Event<Object>, watcher::Error>> {
-    let config = watcher::Config::default().page_size(PAGE_SIZE);
-    let config = match kind {
-        // An autoscaler of the user's own has no label of ours.
-        Watched::Child(Kind::HorizontalPodAutoscaler) => config,
-        _ => config.labels(&format!("{}={}", marks::MANAGED_BY, marks::OPERATOR)),
-    };
-    watcher(api, config).default_backoff()
 }
 
 /// Which installations an event concerns: the one that the labels name, or the one whose Deployment a foreign
@@ -298,27 +171,10 @@ fn concerned(index: &Index, key: &Key, snapshot: &Snapshot) -> Vec<ObjectRef<Fla
     if key.kind != Watched::Child(Kind::HorizontalPodAutoscaler) {
         return Vec::new();
     }
-    super::autoscaler::target(snapshot)
+    autoscaler::target(snapshot)
         .and_then(|target| index.get(Watched::Child(Kind::Deployment), &key.namespace, &target))
         .and_then(|deployment| deployment.instance.clone())
         .map(|instance| ObjectRef::new(&instance).within(&key.namespace))
         .into_iter()
         .collect()
-}
-
-/// The resource of a watched kind.
-pub(super) fn resource(kind: Watched) -> ApiResource {
-    match kind {
-        Watched::Child(kind) => kind.api_resource(),
-        Watched::Pod => ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&()),
-    }
-}
-
-/// The plural name of a watched kind, as metrics and logs show it.
-#[must_use]
-pub const fn name(kind: Watched) -> &'static str {
-    match kind {
-        Watched::Child(kind) => kind.plural(),
-        Watched::Pod => "pods",
-    }
 }

@@ -1,75 +1,75 @@
-//! Watches of the namespaces in which somebody else's installations are looked at: started with the first
-//! `FlagsmithDeployment` that asks for it, ended with the last. No label is common to all such installations.
+//! The watches of the namespaces with installations that the operator did not make: started with the first
+//! `FlagsmithDeployment` that observes one there, ended with the last. No label is common to all such installations.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use kube::{
-    Api, Client, Resource,
-    core::{DynamicObject, ObjectMeta},
-    runtime::{
-        WatchStreamExt as _,
-        reflector::{self, ObjectRef, Store},
-        watcher,
-    },
+use futures::StreamExt as _;
+use kube::{Client, runtime::reflector::ObjectRef};
+use tokio::{
+    sync::{mpsc::Sender, watch},
+    task::JoinSet,
 };
-use serde::de::DeserializeOwned;
-use tokio::{sync::mpsc::Sender, task::AbortHandle};
 
 use super::{
-    super::{priority::Urgency, watch::Trigger, workload::sets_replicas},
-    Objects,
+    super::{
+        discover::{self, Objects},
+        index::{Index, Selector, Watched},
+        trigger::{Trigger, Urgency},
+    },
+    follow::{Follower, events},
 };
-use crate::{api::FlagsmithDeployment, model::child::Kind, validate::Identity};
-
-/// Objects in one page of a list.
-const PAGE_SIZE: u32 = 250;
+use crate::{
+    api::FlagsmithDeployment,
+    model::child::Kind,
+    validate::{Identity, ObservedInstallation},
+};
 
 /// How long the first lists may take before what has arrived is reported on: a kind that the operator may not list
 /// never arrives.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
 
-/// The watches of all namespaces that are looked at.
+/// What the objects of one namespace may take in memory: 15,000 pods or 40,000 Jobs, and an eighth of the chart's memory
+/// limit.
+const NAMESPACE_BYTES: usize = 32 << 20;
+
+const HTTP_ROUTES: Watched = Watched::Child(Kind::HttpRoute);
+
+/// The watches of all these namespaces.
 pub struct Namespaces {
     client: Client,
     triggers: Sender<Trigger>,
-    watched: Mutex<HashMap<String, Watched>>,
+    watched: Mutex<HashMap<String, Namespace>>,
 }
 
-/// The watches of one namespace.
-struct Watched {
-    stores: Stores,
+/// The watches of one namespace; they end when it is dropped, and what they have brought is freed.
+struct Namespace {
+    shared: Arc<Shared>,
+    /// The kinds whose first list has arrived.
+    listed: watch::Sender<BTreeSet<Watched>>,
+    tasks: JoinSet<()>,
+    http_routes: bool,
+}
+
+/// What the watches of one namespace share.
+struct Shared {
+    name: String,
+    index: Index,
     /// The installations in it, by uid.
-    subjects: Arc<Mutex<BTreeMap<String, ObjectRef<FlagsmithDeployment>>>>,
-    tasks: Vec<AbortHandle>,
+    installations: Mutex<BTreeMap<String, ObjectRef<FlagsmithDeployment>>>,
 }
 
-#[derive(Clone)]
-struct Stores {
-    deployments: Store<k8s_openapi::api::apps::v1::Deployment>,
-    jobs: Store<k8s_openapi::api::batch::v1::Job>,
-    pods: Store<k8s_openapi::api::core::v1::Pod>,
-    services: Store<k8s_openapi::api::core::v1::Service>,
-    ingresses: Store<k8s_openapi::api::networking::v1::Ingress>,
-    autoscalers: Store<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>,
-    routes: Option<Store<DynamicObject>>,
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+impl Shared {
+    fn installations(&self) -> MutexGuard<'_, BTreeMap<String, ObjectRef<FlagsmithDeployment>>> {
+        self.installations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Namespaces {
-    /// No watch yet; each change sends a reference to every installation of its namespace.
+    /// No watch yet; each change triggers a pass over every installation of its namespace.
     #[must_use]
     pub fn new(client: Client, triggers: Sender<Trigger>) -> Self {
         Self {
@@ -80,210 +80,195 @@ impl Namespaces {
     }
 
     /// The objects of an installation's namespace, watched from now on. The first call waits for the first lists.
-    pub async fn objects(&self, identity: &Identity, with_routes: bool) -> Objects {
-        let stores = self.stores(identity, with_routes);
-        let mut objects = Objects::default();
-        let ready = [
-            ("Deployments", stores.deployments.wait_until_ready().boxed()),
-            ("Jobs", stores.jobs.wait_until_ready().boxed()),
-            ("pods", stores.pods.wait_until_ready().boxed()),
-            ("Services", stores.services.wait_until_ready().boxed()),
-            ("Ingresses", stores.ingresses.wait_until_ready().boxed()),
-            (
-                "HorizontalPodAutoscalers",
-                stores.autoscalers.wait_until_ready().boxed(),
-            ),
-        ];
-        let lists = ready.into_iter().map(|(kind, ready)| async move {
-            (kind, tokio::time::timeout(FIRST_LISTS, ready).await.is_ok())
-        });
-        for (kind, arrived) in futures::future::join_all(lists).await {
-            if !arrived {
-                objects.not_seen.push(format!(
-                    "{kind} of namespace {} cannot be listed; the operator's log says why",
-                    identity.namespace
-                ));
-            }
+    pub async fn objects(&self, subject: &ObservedInstallation, http_routes: bool) -> Objects {
+        let namespace = &subject.identity.namespace;
+        let (shared, mut listed) = self.watch(&subject.identity, http_routes);
+        let kinds: Vec<Watched> = Selector::Any
+            .kinds()
+            .into_iter()
+            .filter(|kind| *kind != HTTP_ROUTES)
+            .collect();
+        let complete = listed.wait_for(|listed| kinds.iter().all(|kind| listed.contains(kind)));
+        // What does not arrive in time is missing below.
+        let _ = tokio::time::timeout(FIRST_LISTS, complete).await;
+        let listed = listed.borrow().clone();
+        let mut objects = discover::objects(&shared.index, namespace, &subject.selection, http_routes);
+        for kind in kinds.iter().filter(|kind| !listed.contains(kind)) {
+            objects.not_seen.push(format!(
+                "{} of namespace {namespace} cannot be listed; the operator's log says why",
+                kind.in_words()
+            ));
         }
-        Objects {
-            deployments: stores.deployments.state(),
-            jobs: stores.jobs.state(),
-            pods: stores.pods.state(),
-            services: stores.services.state(),
-            ingresses: stores.ingresses.state(),
-            autoscalers: stores.autoscalers.state(),
-            routes: stores.routes.map(|routes| routes.state()),
-            ..objects
+        if shared.index.overflowed() {
+            objects.not_seen.push(format!(
+                "namespace {namespace} has more objects than the {} MiB that the operator keeps of one; those that came \
+                 last are not seen",
+                NAMESPACE_BYTES >> 20
+            ));
         }
+        objects
     }
 
     /// Forgets an installation that is not looked at any more, and its namespace with the last one in it.
     pub fn forget(&self, namespace: &str, uid: &str) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.lock();
         let Some(known) = watched.get(namespace) else {
             return;
         };
-        let mut subjects = known.subjects.lock().unwrap_or_else(PoisonError::into_inner);
-        subjects.remove(uid);
-        let empty = subjects.is_empty();
-        drop(subjects);
+        let mut installations = known.shared.installations();
+        installations.remove(uid);
+        let empty = installations.is_empty();
+        drop(installations);
         if empty {
             watched.remove(namespace);
         }
     }
 
-    fn stores(&self, identity: &Identity, with_routes: bool) -> Stores {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let stale = watched
-            .get(&identity.namespace)
-            .is_some_and(|known| with_routes && known.stores.routes.is_none());
-        let subjects = watched
-            .get(&identity.namespace)
-            .map(|known| Arc::clone(&known.subjects))
-            .unwrap_or_default();
-        subjects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(identity.uid.clone())
-            .or_insert_with(|| ObjectRef::new(&identity.name).within(&identity.namespace));
-        if stale {
-            watched.remove(&identity.namespace);
-        }
-        watched
-            .entry(identity.namespace.clone())
-            .or_insert_with(|| self.watch(&identity.namespace, with_routes, subjects))
-            .stores
-            .clone()
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watch(
         &self,
-        namespace: &str,
-        with_routes: bool,
-        subjects: Arc<Mutex<BTreeMap<String, ObjectRef<FlagsmithDeployment>>>>,
-    ) -> Watched {
-        let mut started = Started {
-            client: self.client.clone(),
-            namespace: namespace.to_owned(),
-            notify: Notify {
-                triggers: self.triggers.clone(),
-                subjects: Arc::clone(&subjects),
-            },
-            tasks: Vec::new(),
-        };
-        let stores = Stores {
-            deployments: started.typed(),
-            jobs: started.typed(),
-            pods: started.typed(),
-            services: started.typed(),
-            ingresses: started.typed(),
-            autoscalers: started.typed(),
-            routes: with_routes.then(|| {
-                let resource = Kind::HttpRoute.api_resource();
-                let api = Api::namespaced_with(started.client.clone(), namespace, &resource);
-                started.kind(api, resource)
-            }),
-        };
-        Watched {
-            stores,
-            subjects,
-            tasks: started.tasks,
-        }
-    }
-}
-
-/// Of the managed fields only those are kept that say who sets the number of pods or an annotation.
-fn prune(metadata: &mut ObjectMeta) {
-    let annotates = |entry: &ManagedFieldsEntry| {
-        let fields = entry.fields_v1.as_ref();
-        fields.is_some_and(|it| it.0.pointer("/f:metadata/f:annotations").is_some())
-    };
-    if let Some(managers) = metadata.managed_fields.as_mut() {
-        managers.retain(|entry| sets_replicas(entry) || annotates(entry));
-    }
-}
-
-/// Tells the queue about a change.
-#[derive(Clone)]
-struct Notify {
-    triggers: Sender<Trigger>,
-    subjects: Arc<Mutex<BTreeMap<String, ObjectRef<FlagsmithDeployment>>>>,
-}
-
-impl Notify {
-    async fn changed(&self) {
-        let subjects: Vec<_> = {
-            let subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
-            subjects.values().cloned().collect()
-        };
-        for subject in subjects {
-            // Closed means that the operator ends.
-            let trigger = Trigger {
-                installation: subject,
-                urgency: Urgency::Soon,
-            };
-            self.triggers.send(trigger).await.ok();
-        }
-    }
-}
-
-struct Started {
-    client: Client,
-    namespace: String,
-    notify: Notify,
-    tasks: Vec<AbortHandle>,
-}
-
-impl Started {
-    fn typed<K>(&mut self) -> Store<K>
-    where
-        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + DeserializeOwned
-            + std::fmt::Debug
-            + Send
-            + Sync
-            + 'static,
-    {
-        let api = Api::namespaced(self.client.clone(), &self.namespace);
-        self.kind(api, ())
-    }
-
-    fn kind<K>(&mut self, api: Api<K>, resource: K::DynamicType) -> Store<K>
-    where
-        K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
-        K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync,
-    {
-        let kind = K::kind(&resource).into_owned();
-        let writer = reflector::store::Writer::new(resource);
-        let store = writer.as_reader();
-        let namespace = self.namespace.clone();
-        let notify = self.notify.clone();
-        let watch: BoxFuture<'static, ()> = async move {
-            let events = watcher(api, watcher::Config::default().page_size(PAGE_SIZE))
-                .default_backoff()
-                .modify(|object| prune(object.meta_mut()))
-                .reflect(writer);
-            let mut events = std::pin::pin!(events);
-            // The first list is waited for; whoever waits needs no trigger.
-            let mut listed = false;
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(watcher::Event::InitDone) => {
-                        if std::mem::replace(&mut listed, true) {
-                            notify.changed().await;
-                        }
-                    }
-                    Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) => notify.changed().await,
-                    Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-                    Err(error) => {
-                        tracing::warn!(kind, namespace, %error, "a watch was interrupted; it starts again after a pause");
-                    }
+        identity: &Identity,
+        http_routes: bool,
+    ) -> (Arc<Shared>, watch::Receiver<BTreeSet<Watched>>) {
+        let mut watched = self.lock();
+        let namespace = watched.entry(identity.namespace.clone()).or_insert_with(|| {
+            let mut namespace = Namespace::new(identity.namespace.clone());
+            for kind in Selector::Any.kinds() {
+                if kind != HTTP_ROUTES {
+                    namespace.watch(&self.client, &self.triggers, kind);
                 }
             }
+            namespace
+        });
+        namespace
+            .shared
+            .installations()
+            .entry(identity.uid.clone())
+            .or_insert_with(|| ObjectRef::new(&identity.name).within(&identity.namespace));
+        // A cluster may get the Gateway API later.
+        if http_routes && !std::mem::replace(&mut namespace.http_routes, true) {
+            namespace.watch(&self.client, &self.triggers, HTTP_ROUTES);
         }
-        .boxed();
-        self.tasks.push(tokio::spawn(watch).abort_handle());
-        store
+        (Arc::clone(&namespace.shared), namespace.listed.subscribe())
+    }
+}
+
+impl Namespace {
+    fn new(name: String) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                name,
+                index: Index::new(Selector::Any, NAMESPACE_BYTES),
+                installations: Mutex::default(),
+            }),
+            listed: watch::Sender::default(),
+            tasks: JoinSet::new(),
+            http_routes: false,
+        }
+    }
+
+    fn watch(&mut self, client: &Client, triggers: &Sender<Trigger>, kind: Watched) {
+        let (shared, listed) = (Arc::clone(&self.shared), self.listed.clone());
+        self.tasks
+            .spawn(follow(client.clone(), kind, shared, listed, triggers.clone()));
+    }
+}
+
+/// Follows one kind until it is aborted.
+async fn follow(
+    client: Client,
+    kind: Watched,
+    shared: Arc<Shared>,
+    listed: watch::Sender<BTreeSet<Watched>>,
+    triggers: Sender<Trigger>,
+) {
+    let (index, namespace) = (&shared.index, shared.name.as_str());
+    let mut events = std::pin::pin!(events(&client, kind, Some(namespace), index));
+    let mut follower = Follower::new(index, kind, Some(namespace));
+    while let Some(event) = events.next().await {
+        let followed = match event {
+            Ok(event) => follower.take(event),
+            Err(error) => {
+                let kind = kind.plural();
+                tracing::warn!(kind, namespace, %error, "a watch was interrupted; it starts again after a pause");
+                continue;
+            }
+        };
+        if followed.first_list {
+            listed.send_modify(|listed| {
+                listed.insert(kind);
+            });
+        }
+        if followed.changes.iter().any(|change| change.urgency.is_some()) {
+            let installations: Vec<_> = shared.installations().values().cloned().collect();
+            for installation in installations {
+                let urgency = Urgency::Soon;
+                // Closed means that the operator ends.
+                triggers
+                    .send(Trigger {
+                        installation,
+                        urgency,
+                    })
+                    .await
+                    .ok();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::pending};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{fixtures::subject, validate::Selection};
+
+    /// Watches through a server that never answers.
+    fn namespaces() -> Namespaces {
+        let silent = tower::service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
+        Namespaces::new(Client::new(silent, "default"), mpsc::channel(1).0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_cannot_be_listed_is_reported_and_the_rest_is_not_waited_for() {
+        let namespaces = namespaces();
+        let subject = subject(Selection::Release("acme".to_owned()));
+        let objects = namespaces.objects(&subject, false).await;
+        assert_eq!(objects.not_seen.len(), 6);
+        assert_eq!(
+            objects.not_seen.first().map(String::as_str),
+            Some("Deployments of namespace prod cannot be listed; the operator's log says why")
+        );
+        assert!(objects.routes.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_ends_with_its_last_installation_and_is_freed() {
+        let namespaces = namespaces();
+        let mut subjects = [0, 1].map(|_| subject(Selection::Release("acme".to_owned())));
+        subjects[1].identity.uid = "other".to_owned();
+        for subject in &subjects {
+            namespaces.objects(subject, true).await;
+        }
+        let shared = Arc::downgrade(&namespaces.lock().get("prod").unwrap().shared);
+        let forget = async |subject: &ObservedInstallation| {
+            namespaces.forget("prod", &subject.identity.uid);
+            // The watches are tasks, which end where they wait.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        forget(&subjects[0]).await;
+        assert!(
+            shared.upgrade().is_some(),
+            "the other installation still needs it"
+        );
+        forget(&subjects[1]).await;
+        assert!(shared.upgrade().is_none(), "its objects are still in memory");
     }
 }
