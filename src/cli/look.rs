@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
-    causes,
+    causes::{self, diagnose_log},
     model::{Code, Diagnosis},
     observe::{
         DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
-        discover::{Found, Objects},
-        once,
+        discover::{self, Found},
+        index::{Index, Selector},
+        watch,
     },
     runtime::metrics::Metrics,
     validate::{DesiredState, Installation, ObservedInstallation, validate},
@@ -100,7 +101,7 @@ pub async fn look_at(cluster: &Cluster, subject: &ObservedInstallation, args: Lo
 }
 
 fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observer {
-    let closeness = if args.read_logs {
+    let depth = if args.read_logs {
         ReadDepth::Thorough
     } else {
         ReadDepth::None
@@ -110,7 +111,7 @@ fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observe
         watches,
         args.connect_database.then_some(FRESH),
         Metrics::new(),
-        PodLogReader::new(cluster.client.clone(), closeness, None),
+        PodLogReader::new(cluster.client.clone(), depth, diagnose_log, None),
     )
 }
 
@@ -122,10 +123,13 @@ pub async fn managed(
     args: LookArgs,
     watches: Arc<Watches>,
 ) -> Scene {
-    let not_seen = once::list(&cluster.client, &installation.identity.namespace, &watches).await;
+    let listed = watch::list(&cluster.client, &installation.identity.namespace, &watches.index).await;
+    if listed.http_routes {
+        watches.http_routes_listed();
+    }
     let observer = observer(cluster, watches, args);
     let observation = observer.observe(installation, previous, Timestamp::now()).await;
-    diagnosed(installation, observation, not_seen, args)
+    diagnosed(installation, observation, listed.not_seen, args)
 }
 
 async fn observed(
@@ -135,10 +139,13 @@ async fn observed(
     args: LookArgs,
     now: Timestamp,
 ) -> (Found, Scene) {
-    let objects = Objects::list(&cluster.client, &subject.identity.namespace).await;
+    let index = Index::new(Selector::Any, usize::MAX);
+    let namespace = &subject.identity.namespace;
+    let listed = watch::list(&cluster.client, namespace, &index).await;
+    let objects = discover::objects(&index, namespace, &subject.selection, listed.http_routes);
     let observer = observer(cluster, Arc::default(), args);
     let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
-    let scene = diagnosed(&found.installation, observation, objects.not_seen, args);
+    let scene = diagnosed(&found.installation, observation, listed.not_seen, args);
     (found, scene)
 }
 

@@ -9,7 +9,7 @@ use crate::{
     apply::Applied,
     causes,
     decide::Plan,
-    observe::{FRESH_WHILE_FAILING, Observer, discover::Namespaces},
+    observe::{FRESH_WHILE_FAILING, Observer, watch::Namespaces},
     report::{self, Reporter},
     validate::ObservedInstallation,
 };
@@ -35,7 +35,7 @@ pub(super) async fn reconcile(
         reporter,
     } = context;
     let previous = reporter.previous(resource);
-    let objects = namespaces.objects(&subject.identity, observer.http_route()).await;
+    let objects = namespaces.objects(subject, observer.http_route()).await;
     let (found, observation) = observer.observe_external(subject, &objects, previous, now).await;
     let installation = &found.installation;
     let mut diagnoses = causes::diagnose(installation, &observation);

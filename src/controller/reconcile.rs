@@ -98,6 +98,9 @@ async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<Next
     let now = Timestamp::now();
     match validate(resource) {
         Ok(DesiredState::Managed(installation)) => {
+            // It may have been observed before.
+            let identity = &installation.identity;
+            context.namespaces.forget(&identity.namespace, &identity.uid);
             managed::reconcile(resource, &installation, context, now).await
         }
         Ok(DesiredState::Observed(subject)) => {

@@ -32,8 +32,10 @@ use crate::runtime::{
 use crate::{
     api::{self, FlagsmithDeployment},
     apply::Applier,
+    causes::diagnose_log,
     observe::{
-        Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches, discover::Namespaces, watch as watches,
+        Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches,
+        watch::{self as watches, Namespaces},
     },
     report::Reporter,
 };
@@ -111,7 +113,12 @@ async fn passes(
 ) {
     let watched = Arc::new(Watches::default());
     let (trigger, triggers) = mpsc::channel(TRIGGERS);
-    let close = PodLogReader::new(client.clone(), ReadDepth::Sampled, Some(trigger.clone()));
+    let pod_logs = PodLogReader::new(
+        client.clone(),
+        ReadDepth::Sampled,
+        diagnose_log,
+        Some(trigger.clone()),
+    );
     let watching = watches::run(
         client.clone(),
         settings.scope.clone(),
@@ -126,9 +133,9 @@ async fn passes(
             Arc::clone(&watched),
             settings.database_interval,
             metrics.clone(),
-            close,
+            pod_logs,
         )
-        .with_pulse(),
+        .with_thread_usage(),
         namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(writer.clone(), Arc::clone(&watched), settings.scope.clone()),
         reporter: Reporter::new(writer, metrics.clone(), settings.instance.clone()),

@@ -1,6 +1,7 @@
 //! What the process runs on: the API client, the leader lease, back-off, metrics, logs of its own.
 
 pub mod backoff;
+pub mod cache;
 pub mod client;
 pub(crate) mod fence;
 pub mod heartbeat;

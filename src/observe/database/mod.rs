@@ -1,41 +1,30 @@
 //! Short, read-only looks at databases, each at an interval, and what was seen in them before.
 
 pub(super) mod preflight;
+pub(super) mod probe;
 mod queue;
 mod session;
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 pub use queue::{
-    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Recurring, Runs, Sample,
+    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Queues, Recurring, Runs, Sample,
 };
 pub use session::{Session, Sessions};
 
 use preflight::Preflight;
+use probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind};
 
-use super::{DatabaseProbe, FRESH_WHILE_FAILING, ProbeFailure, ProbeFailureKind};
+use super::{freshness::FRESH_WHILE_FAILING, memory::Memory};
 use crate::{
     postgres::{DatabaseIdentity, DatabaseUrl},
-    runtime::metrics::Metrics,
+    runtime::{cache::PerInstallation, metrics::Metrics},
 };
 
 /// The server's version, and whether writes would fail.
 const QUERY: &str = "SELECT current_setting('server_version_num')::int4, \
      pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'";
-
-/// What the task tables of one installation show.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Queues {
-    /// In the main database.
-    pub default: QueueProbe,
-    /// In a separate one (`TASK_PROCESSOR_DATABASE_URL`), where there is one.
-    pub separate: Option<QueueProbe>,
-}
 
 /// Looks at databases, each at its interval.
 #[derive(Debug)]
@@ -43,13 +32,12 @@ pub struct Databases {
     sessions: Sessions,
     interval: Duration,
     metrics: Metrics,
-    known: Mutex<HashMap<String, Known>>,
+    known: PerInstallation<Known>,
 }
 
 /// The last look at the databases of one installation.
 #[derive(Clone, Debug)]
 struct Known {
-    at: Instant,
     good: bool,
     cause: Cause,
     database: DatabaseProbe,
@@ -75,7 +63,7 @@ impl Databases {
             sessions: Sessions::default(),
             interval,
             metrics,
-            known: Mutex::default(),
+            known: PerInstallation::default(),
         }
     }
 
@@ -95,14 +83,13 @@ impl Databases {
                 .collect(),
             processors,
         };
-        let known = self.lock().get(uid).cloned();
-        if let Some(known) = &known
-            && known.cause == cause
-            && known.at.elapsed() < self.fresh_for(known.good)
-        {
-            return (known.database.clone(), known.queues.clone());
+        let same = |known: &Known| (known.cause == cause).then(|| self.fresh_for(known.good));
+        if let Some(known) = self.known.fresh(uid, same) {
+            return (known.database, known.queues);
         }
-        let mut history = known
+        let mut history = self
+            .known
+            .get(uid)
             .filter(|known| known.cause.databases == cause.databases)
             .map(|known| known.history)
             .unwrap_or_default();
@@ -125,8 +112,7 @@ impl Databases {
             None => None,
         };
         let queues = Queues { default, separate };
-        let observation = Known {
-            at: Instant::now(),
+        let known = Known {
             good: matches!(
                 database,
                 DatabaseProbe::Reachable { read_only: false, .. } | DatabaseProbe::NotProbed
@@ -136,7 +122,7 @@ impl Databases {
             queues: queues.clone(),
             history,
         };
-        self.lock().insert(uid.to_owned(), observation);
+        self.known.put(uid.to_owned(), known);
         (database, queues)
     }
 
@@ -156,31 +142,10 @@ impl Databases {
         })
     }
 
-    /// When another look is due.
-    #[must_use]
-    pub fn next_look(&self, uid: &str) -> Option<Duration> {
-        self.lock()
-            .get(uid)
-            .map(|known| self.fresh_for(known.good).saturating_sub(known.at.elapsed()))
-    }
-
     /// Whether the last look showed a database that cannot be used.
     #[must_use]
     pub fn failing(&self, uid: &str) -> bool {
-        self.lock().get(uid).is_some_and(|known| !known.good)
-    }
-
-    /// Forgets the last look and everything before it.
-    pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
-    }
-
-    /// Makes the next look a new one; what was seen before stays known.
-    pub fn look_again(&self, uid: &str) {
-        if let Some(known) = self.lock().get_mut(uid) {
-            known.cause.processors.clear();
-            known.good = false;
-        }
+        self.known.read(uid, |known| !known.good).unwrap_or_default()
     }
 
     async fn see(
@@ -226,8 +191,22 @@ impl Databases {
             self.interval.min(FRESH_WHILE_FAILING)
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+impl Memory for Databases {
+    fn forget(&self, uid: &str) {
+        self.known.forget(uid);
+    }
+
+    /// What was seen before stays known: a rate needs two looks.
+    fn look_again(&self, uid: &str) {
+        self.known.update(uid, |known| {
+            known.cause.processors.clear();
+            known.good = false;
+        });
+    }
+
+    fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
+        self.known.fresh_until(uid, |known| self.fresh_for(known.good))
     }
 }

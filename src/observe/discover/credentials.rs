@@ -8,7 +8,7 @@ use crate::{
     flagsmith::env,
     observe::{
         ConfigMaps, ProcessorDatabases, SecretState, Secrets,
-        secrets::{Read, Reader, Url as ReadUrl, identity, usable},
+        secrets::reader::{Credentials, Reader, Url as ReadUrl, identity, usable},
     },
     postgres::{DatabaseIdentity, DatabaseUrl},
     validate::SecretKey,
@@ -88,15 +88,6 @@ impl Sources {
                 let variables = of(Some(container));
                 (variables.main(), variables.separate())
             }),
-        }
-    }
-
-    /// The key of a Secret that is taken for the one with `DATABASE_URL`.
-    #[must_use]
-    pub fn url_key(&self) -> Option<&SecretKey> {
-        match &self.url {
-            Url::Keys(keys) => keys.first(),
-            _ => None,
         }
     }
 }
@@ -196,7 +187,7 @@ impl Variables<'_> {
 }
 
 /// Looks at what the sources name.
-pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: &Sources) -> Read {
+pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: &Sources) -> Credentials {
     let mut reader = Reader::new(client, namespace);
     let url = parsed(&mut reader, &sources.url).await;
     let task_processor_url = match &sources.task_processor {
@@ -219,7 +210,7 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
         None => SecretState::Unread,
     };
     let database = identity(&url);
-    Read {
+    Credentials {
         secrets: Secrets {
             migration_database: database.clone(),
             database,

@@ -148,9 +148,12 @@ async fn repetitions_end() {
     assert!(start.elapsed() < 3 * SECOND);
 }
 
+#[rstest]
+#[case::an_hour("3600")]
+#[case::beyond_every_clock("18446744073709551615")]
 #[tokio::test]
-async fn a_wait_beyond_the_deadline_is_not_begun() {
-    let (client, server) = serve(|_| status(429, Some("3600"))).await;
+async fn a_wait_beyond_the_deadline_is_not_begun(#[case] asked: &'static str) {
+    let (client, server) = serve(move |_| status(429, Some(asked))).await;
     let start = Instant::now();
     let error = client.request_text(read()).await.unwrap_err();
     assert!(matches!(error, kube::Error::Api(status) if status.code == 429));

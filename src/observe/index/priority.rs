@@ -4,29 +4,11 @@
 //! somebody waits for is looked at without delay: a changed or deleted child, the end of a migration, a finished
 //! rollout, trouble.
 
-use std::hash::{DefaultHasher, Hash, Hasher as _};
-
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    batch::v1::Job,
-    core::v1::Pod,
-};
-
-use super::{JobState, PodSummary, Watched, WorkloadState, index::Snapshot};
-use crate::model::{Component, child::Kind};
-
-/// How soon a change is to be looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// Somebody waits for it.
-    Now,
-    /// It may wait a little for what comes next.
-    Soon,
-}
+use super::{snapshot::Snapshot, watched::Watched};
+use crate::{model::child::Kind, observe::Urgency};
 
 /// What the change from one state of an object to the next is worth.
-#[must_use]
-pub fn urgency(kind: Watched, before: Option<&Snapshot>, after: &Snapshot) -> Option<Urgency> {
+pub(super) fn urgency(kind: Watched, before: Option<&Snapshot>, after: &Snapshot) -> Option<Urgency> {
     let Some(before) = before.filter(|before| before.uid == after.uid) else {
         // Pods come and go in a rollout; the end of one, for which a migration may wait, is a deletion.
         return Some(if kind == Watched::Pod {
@@ -35,7 +17,7 @@ pub fn urgency(kind: Watched, before: Option<&Snapshot>, after: &Snapshot) -> Op
             Urgency::Now
         });
     };
-    let decisive = before.milestone != after.milestone
+    let decisive = before.significant_status != after.significant_status
         // A pod's specification only changes when it is bound to a node.
         || (before.shape != after.shape && kind != Watched::Pod);
     if decisive {
@@ -54,46 +36,6 @@ const fn status_is_observed(kind: Watched) -> bool {
             Kind::ServiceAccount | Kind::Service | Kind::PodDisruptionBudget | Kind::HorizontalPodAutoscaler
         )
     )
-}
-
-/// A hash of that part of an object's status that somebody waits for.
-pub(super) fn milestone(kind: Watched, snapshot: &Snapshot) -> u64 {
-    match kind {
-        Watched::Child(Kind::Deployment) => snapshot
-            .parse::<Deployment>()
-            .map(|it| of_workload(&WorkloadState::from(&it))),
-        Watched::Child(Kind::StatefulSet) => snapshot
-            .parse::<StatefulSet>()
-            .map(|it| of_workload(&WorkloadState::from(&it))),
-        Watched::Child(Kind::Job) => snapshot
-            .parse::<Job>()
-            .map(|it| JobState::from(&it))
-            .map(|it| hash(&(it.outcome, it.deleting))),
-        Watched::Child(_) => None,
-        Watched::Pod => snapshot.parse::<Pod>().map(|it| PodSummary::from(&it)).map(|it| {
-            let over = matches!(it.phase.as_str(), "Succeeded" | "Failed");
-            // The database is asked between the end of a processor and the next start.
-            let processor = it.component == Component::TaskProcessor.as_str();
-            hash(&(over, it.problems, processor.then_some(it.started)))
-        }),
-    }
-    .unwrap_or_default()
-}
-
-fn of_workload(state: &WorkloadState) -> u64 {
-    hash(&(
-        state.rolled_out(),
-        state.stopped(),
-        &state.stalled,
-        &state.replica_failure,
-    ))
-}
-
-/// A hash that only this process compares.
-pub(super) fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]
@@ -147,6 +89,10 @@ mod tests {
         ] {
             body["metadata"][field] = json!(value);
         }
+        body["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "operator.flagsmith.com/v1alpha1", "kind": "FlagsmithDeployment", "name": "a", "uid": "o",
+            "controller": true,
+        }]);
         serde_json::from_str(&body.to_string()).unwrap()
     }
 

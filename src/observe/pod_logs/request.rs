@@ -5,7 +5,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ContainerRun, LogReading, PodSummary};
+use super::{
+    super::pod::{ContainerRun, PodSummary},
+    findings::{LogReading, Run},
+};
 use crate::{flagsmith::startup, model::Component};
 
 /// How often the log of a container that is not ready is read again.
@@ -17,20 +20,6 @@ pub(super) const SAMPLE: SignedDuration = SignedDuration::from_secs(55);
 
 /// The most logs of pods in trouble that one pass reads: replicas of one template share their trouble.
 const AT_ONCE: usize = 4;
-
-/// Which run of a container a log is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Run {
-    /// The one that failed before this many restarts.
-    Failed {
-        /// How often the container was started again when it was read.
-        restarts: i32,
-    },
-    /// The present one, not ready.
-    Unready,
-    /// The present one, ready: new lines since this time.
-    Sample(Timestamp),
-}
 
 /// How far back a single look reads the log of a pod that is well.
 const ONE_LOOK: SignedDuration = SignedDuration::from_mins(10);
@@ -47,6 +36,16 @@ pub(super) struct LogRequest {
     pub run: Run,
     /// The kubelet has to be asked for the run before the present one.
     pub previous: bool,
+}
+
+impl LogRequest {
+    /// What the evidence calls this log.
+    pub(super) fn name(&self) -> String {
+        match self.run {
+            Run::Failed { .. } => format!("log of pod {}, last run", self.pod),
+            Run::Unready | Run::Sample(_) => format!("log of pod {}", self.pod),
+        }
+    }
 }
 
 /// What to read now, given what was read before.

@@ -1,4 +1,4 @@
-//! The Secrets that an installation refers to: read by name, judged, hashed, and dropped again.
+//! Reads Secrets by name, judges and hashes them.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -6,7 +6,7 @@ use kube::{Api, Client};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-use super::{SecretState, Secrets};
+use super::state::{SecretState, Secrets};
 use crate::{
     postgres::DatabaseUrl,
     validate::{Database, Installation, SecretKey},
@@ -15,17 +15,18 @@ use crate::{
 /// Hexadecimal digits of the hash of Secrets.
 const HASH_DIGITS: usize = 16;
 
-/// The Secrets of one installation, with the URLs that looks at databases need and nobody else sees.
-pub(super) struct Read {
-    pub(super) secrets: Secrets,
-    pub(super) url: Option<DatabaseUrl>,
-    pub(super) migration_url: Option<DatabaseUrl>,
+/// The Secrets of one installation, with the URLs that only the probes of its databases see.
+#[derive(Clone)]
+pub(in crate::observe) struct Credentials {
+    pub(in crate::observe) secrets: Secrets,
+    pub(in crate::observe) url: Option<DatabaseUrl>,
+    pub(in crate::observe) migration_url: Option<DatabaseUrl>,
     /// The separate database of the task processor.
-    pub(super) task_processor_url: Option<DatabaseUrl>,
+    pub(in crate::observe) task_processor_url: Option<DatabaseUrl>,
 }
 
 /// Reads every Secret that the installation's pods need, each once.
-pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
+pub(super) async fn read(client: &Client, installation: &Installation) -> Credentials {
     let namespace = &installation.identity.namespace;
     let mut reader = Reader::new(client, namespace);
     let url = reader.url(installation.database.url()).await;
@@ -55,7 +56,7 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
         }
     }
     let hash = hash(&url, &django, &others);
-    Read {
+    Credentials {
         secrets: Secrets {
             database: identity(&url),
             migration_database: identity(&migration_url),
@@ -70,9 +71,9 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
     }
 }
 
-impl Read {
-    /// For Secrets that nobody looks at.
-    pub(super) const fn nothing() -> Self {
+impl Credentials {
+    /// Of Secrets that are not read.
+    pub(in crate::observe) const fn unread() -> Self {
         Self {
             secrets: Secrets::unread(),
             url: None,
@@ -83,7 +84,7 @@ impl Read {
 }
 
 /// The URL with which the operator reaches a database of an installation in this namespace.
-pub(super) fn usable(url: Url, namespace: &str) -> Option<DatabaseUrl> {
+pub(in crate::observe) fn usable(url: Url, namespace: &str) -> Option<DatabaseUrl> {
     match url {
         SecretState::Present((url, _)) => url.from_elsewhere(namespace),
         _ => None,
@@ -91,23 +92,23 @@ pub(super) fn usable(url: Url, namespace: &str) -> Option<DatabaseUrl> {
 }
 
 /// Reads Secrets of one namespace, each once.
-pub(super) struct Reader {
+pub(in crate::observe) struct Reader {
     api: Api<Secret>,
     fetched: Vec<(String, Result<Option<Secret>, String>)>,
 }
 
 /// A parsed URL and its text.
-pub(super) type Url = SecretState<(DatabaseUrl, SecretString)>;
+pub(in crate::observe) type Url = SecretState<(DatabaseUrl, SecretString)>;
 
 impl Reader {
-    pub(super) fn new(client: &Client, namespace: &str) -> Self {
+    pub(in crate::observe) fn new(client: &Client, namespace: &str) -> Self {
         Self {
             api: Api::namespaced(client.clone(), namespace),
             fetched: Vec::new(),
         }
     }
 
-    pub(super) async fn url(&mut self, key: &SecretKey) -> Url {
+    pub(in crate::observe) async fn url(&mut self, key: &SecretKey) -> Url {
         match self.value(key).await {
             SecretState::Present(value) => match DatabaseUrl::parse(value.expose_secret()) {
                 Ok(url) => SecretState::Present((url, value)),
@@ -121,7 +122,7 @@ impl Reader {
         }
     }
 
-    pub(super) async fn value(&mut self, key: &SecretKey) -> SecretState<SecretString> {
+    pub(in crate::observe) async fn value(&mut self, key: &SecretKey) -> SecretState<SecretString> {
         let known = self.fetched.iter().position(|(name, _)| *name == key.name);
         let position = if let Some(position) = known {
             position
@@ -156,7 +157,7 @@ fn text(secret: &Secret, key: &str) -> SecretState<SecretString> {
     }
 }
 
-pub(super) fn identity(url: &Url) -> SecretState<crate::postgres::DatabaseIdentity> {
+pub(in crate::observe) fn identity(url: &Url) -> SecretState<crate::postgres::DatabaseIdentity> {
     url.map(|(url, _)| url.identity.clone())
 }
 

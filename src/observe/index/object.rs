@@ -18,13 +18,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, se
 use serde_json::value::RawValue;
 
 /// Fields of a JSON object, still as text.
-type Parts = BTreeMap<String, Box<RawValue>>;
+pub(super) type Parts = BTreeMap<String, Box<RawValue>>;
 
 /// Any object. It can only be read from JSON text, as answers and watches bring it.
 #[derive(Clone, Debug)]
 pub struct Object {
     /// What is needed of the metadata.
-    pub(super) metadata: ObjectMeta,
+    pub(in crate::observe) metadata: ObjectMeta,
     /// The fields of the metadata.
     pub(super) fields: Parts,
     /// The outermost fields besides.
@@ -127,6 +127,15 @@ impl Resource for Object {
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.metadata
     }
+}
+
+/// The uid of the `FlagsmithDeployment` that controls an object.
+pub(super) fn controller(metadata: &ObjectMeta) -> Option<&str> {
+    let owners = metadata.owner_references.iter().flatten();
+    let ours = |owner: &&OwnerReference| {
+        owner.controller == Some(true) && owner.api_version.starts_with(crate::api::GROUP)
+    };
+    owners.into_iter().find(ours).map(|owner| owner.uid.as_str())
 }
 
 #[cfg(test)]
