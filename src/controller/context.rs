@@ -5,7 +5,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     apply::Applier,
-    observe::{Observer, discover::Namespaces},
+    observe::{Observer, watch::Namespaces},
     report::Reporter,
     runtime::{backoff::Failures, lease::Leadership, metrics::Metrics},
 };
