@@ -25,10 +25,10 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
         installation,
         observation,
     };
-    let mut found = live::diagnose(installation, observation);
-    for (_, cause) in all() {
-        found.extend(cause.check.iter().flat_map(|check| check(&context)));
-    }
+    let checks = all().filter_map(|(_, cause)| cause.check);
+    let mut found: Vec<Diagnosis> = checks.flat_map(|check| check(&context)).collect();
+    // What an observation shows is said in its words, to which those of a log are added as evidence.
+    found.extend(live::diagnose(installation, observation));
     rank_in(Some(&context), found)
 }
 

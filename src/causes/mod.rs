@@ -11,15 +11,20 @@ mod diagnose;
 mod documentation;
 mod live;
 mod log;
+mod probe_events;
 mod prose;
 mod ranking;
+mod snippets;
+mod steps;
 
 pub(crate) use cause::Cause;
 pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
-pub(crate) use live::{Running, age, last_message, stuck, used_by_pods};
+pub(crate) use live::{Running, last_message, used_by_pods};
 pub use live::{refused, refused_last, unseen};
 pub use log::investigation::{Investigation, diagnose_log};
+pub(crate) use steps::age;
+pub(crate) use task_processor::shared::locks::stuck;
 
 use crate::model::{Code, for_each_cause};
 

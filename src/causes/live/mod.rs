@@ -24,7 +24,6 @@ pub(crate) use database::used_by_pods;
 pub use observed::unseen;
 pub(crate) use pods::last_message;
 pub use refusal::{refused, refused_last};
-pub(crate) use tasks::{age, stuck};
 pub(crate) use timeouts::Running;
 
 use crate::model::{Code, Component, Diagnosis, Severity};

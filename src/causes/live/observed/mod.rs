@@ -3,7 +3,6 @@
 mod migrators;
 mod pooler;
 mod presence;
-mod processor;
 mod replicas;
 mod settings;
 #[cfg(test)]
@@ -22,7 +21,6 @@ pub(super) fn check(installation: &Installation, observation: &Observation, foun
     found.extend(presence::check(installation, observation));
     found.extend(presence::release(installation, observation));
     found.extend(settings::check(installation, observation));
-    processor::check(installation, observation, found);
     found.extend(migrators::check(installation, observation));
     found.extend(replicas::check(installation, observation));
 }

@@ -2,6 +2,7 @@
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
+    causes::snippets::intend_no_pods,
     observe::{Observation, WorkloadState},
     validate::{Change, Installation},
 };
@@ -73,7 +74,6 @@ fn none_wanted(
     if state.desired > 0 || state.resting || component == Component::TaskProcessor {
         return None;
     }
-    let namespace = &installation.identity.namespace;
     Some(diagnosis(
         Code::ScaledToZero,
         if component == Component::Api {
@@ -88,10 +88,9 @@ fn none_wanted(
         ),
         vec![format!("Deployment {}: spec.replicas is 0", state.name)],
         format!(
-            "{}; or, if it is intended: kubectl -n {namespace} annotate deployment {} {}=intended",
+            "{}; or, if it is intended: {}",
             installation.managed_by.change(&[Change::Replicas(component, 1)]),
-            state.name,
-            crate::validate::SCALED_TO_ZERO_ANNOTATION,
+            intend_no_pods(&installation.identity.namespace, &state.name),
         ),
     ))
 }
