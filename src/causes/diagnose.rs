@@ -26,16 +26,17 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
         installation,
         observation,
     };
-    let mut found = live::diagnose(installation, observation);
     let managed = installation.managed_by.is_operator();
     let applies = |applies: Applies| match applies {
         Applies::Everywhere => true,
         Applies::Managed => managed,
         Applies::Observed => !managed,
     };
-    for (_, cause) in all().filter(|(_, cause)| applies(cause.applies)) {
-        found.extend(cause.check.iter().flat_map(|check| check(&context)));
-    }
+    let causes = all().filter(|(_, cause)| applies(cause.applies));
+    let checks = causes.filter_map(|(_, cause)| cause.check);
+    let mut found: Vec<Diagnosis> = checks.flat_map(|check| check(&context)).collect();
+    // What an observation shows is said in its words, to which those of a log are added as evidence.
+    found.extend(live::diagnose(installation, observation));
     rank_in(Some(&context), found)
 }
 

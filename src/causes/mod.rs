@@ -12,17 +12,22 @@ mod documentation;
 mod live;
 mod log;
 mod pods;
+mod probe_events;
 mod prose;
 mod ranking;
 mod refusal;
+mod snippets;
+mod steps;
 
 pub(crate) use cause::Cause;
 pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
-pub(crate) use live::{Running, age, stuck, used_by_pods};
+pub(crate) use live::{Running, used_by_pods};
 pub use log::investigation::{Investigation, diagnose_log};
 pub(crate) use pods::last_message;
 pub use refusal::{refused, refused_last};
+pub(crate) use steps::age;
+pub(crate) use task_processor::shared::locks::stuck;
 
 use crate::model::{Code, for_each_cause};
 

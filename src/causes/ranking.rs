@@ -101,7 +101,14 @@ fn explains<T: Ranked>(cause: &T, earlier: bool, consequence: &T) -> bool {
     if cause.code() == consequence.code() {
         return earlier && cause.code().cause().component == Component::Database;
     }
-    let table = cause.code().cause().explains.iter().any(|it| {
+    // What is known of these two here counts more than what is so in general.
+    if cause.explains(consequence) {
+        return true;
+    }
+    if consequence.explains(cause) {
+        return false;
+    }
+    cause.code().cause().explains.iter().any(|it| {
         it.codes.contains(&consequence.code())
             && it.least.is_none_or(|least| cause.severity() <= least)
             && match it.reach {
@@ -111,8 +118,7 @@ fn explains<T: Ranked>(cause: &T, earlier: bool, consequence: &T) -> bool {
                 Reach::InLogs => T::IN_LOG,
                 Reach::LaterInLog => T::IN_LOG && follows(cause, consequence),
             }
-    });
-    table || cause.explains(consequence)
+    })
 }
 
 /// Whether a consequence is first seen after its cause, in the same log.

@@ -19,7 +19,6 @@ mod timeouts;
 mod workloads;
 
 pub(crate) use database::used_by_pods;
-pub(crate) use tasks::{age, stuck};
 pub(crate) use timeouts::Running;
 
 use crate::model::{Code, Component, Diagnosis, Severity};

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
+    causes::probe_events::probe_events,
     flagsmith::startup,
     observe::{Observation, PodSummary},
     validate::Installation,
@@ -26,7 +27,7 @@ pub(super) fn check(
     };
     let namespace = &installation.identity.namespace;
     pods().find_map(|pod| {
-        let evidence = said(observation, pod);
+        let evidence = probe_events(observation, pod);
         let killed = evidence.iter().any(|line| line.contains("Liveness probe failed")) && killed(pod, observation.now);
         let slow = pod.containers.iter().any(|container| {
             container.running_since.is_some_and(|since| observation.now.duration_since(since) >= startup::ON_A_BUSY_NODE)
@@ -55,15 +56,6 @@ pub(super) fn check(
             )
         })
     })
-}
-
-/// What the kubelet says of a pod's probes.
-pub(super) fn said(observation: &Observation, pod: &PodSummary) -> Vec<String> {
-    let warnings = observation.pod_logs.warnings.iter();
-    warnings
-        .filter(|warning| warning.pod == pod.name && warning.reason == "Unhealthy")
-        .map(|warning| format!("pod {}: {}", pod.name, warning.message.trim()))
-        .collect()
 }
 
 /// Whether a container was started again lately: whoever is ended by SIGTERM may do so with status 0.

@@ -41,6 +41,18 @@ pub(crate) struct Finding {
     pub(crate) evidence: Vec<LogLocation>,
     /// What it explains in this log, beyond what its cause explains everywhere.
     pub(crate) explains: Vec<Code>,
+    /// What is left to do once what it followed from is remedied.
+    pub(crate) aftermath: Option<Aftermath>,
+}
+
+/// The end of a part of a process that does not come back by itself. It follows from whatever critical cause its log
+/// shows; where that has passed, only the aftermath is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Aftermath {
+    /// Causes that pass by themselves: it explains them, not they it.
+    pub(crate) passing: &'static [Code],
+    /// A sentence that is added to the remedy of the cause.
+    pub(crate) then: &'static str,
 }
 
 impl Finding {
@@ -50,7 +62,15 @@ impl Finding {
             explained,
             evidence,
             explains: Vec::new(),
+            aftermath: None,
         }
+    }
+
+    /// Whether it is left over from another finding of the same log.
+    pub(crate) fn is_left_by(&self, cause: &Self) -> bool {
+        self.aftermath.is_some_and(|aftermath| {
+            cause.severity() == Severity::Critical && !aftermath.passing.contains(&cause.explained.code)
+        })
     }
 
     /// Its severity: its own, or the usual one of its cause.

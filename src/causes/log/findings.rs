@@ -5,9 +5,9 @@ use super::evidence::{LogEvidence, LogLocation, Occurrence};
 use super::failure::Stage;
 use super::forks::ends_that_closed;
 use super::phrasing::times;
-use super::timeline::ProcessTimeline;
+use super::timeline::{HEALTH_QUIET_SECONDS, ProcessTimeline};
 use super::workloads::KILLED_CONTAINER;
-use super::{finding::Finding, gunicorn, rules, tasks};
+use super::{finding::Finding, gunicorn, rules};
 use crate::{
     causes::{
         all,
@@ -18,9 +18,6 @@ use crate::{
 
 /// The most pieces of evidence of one diagnosis.
 const EVIDENCE: usize = 6;
-
-/// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
-const HEALTH_QUIET_SECONDS: i64 = 30;
 
 /// The causes of a case, the most likely first.
 #[must_use]
@@ -42,7 +39,6 @@ pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
         merge(&mut findings, Finding::new(explained, evidence(occurrence)));
     }
     findings.extend(gunicorn::conclude(case));
-    findings.extend(tasks::conclude(case));
     findings.extend(all().filter_map(|(_, cause)| cause.in_logs?(case)));
     for finding in &mut findings {
         if finding.explained.code == Code::GunicornWorkerTimeout && inherited_connection_closed(case) {
@@ -55,7 +51,6 @@ pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
     };
     let ranked = rank(findings.into_iter().map(of_component).collect());
     let mut findings: Vec<Finding> = ranked.into_iter().map(|it| it.finding).collect();
-    tasks::conclude_coordinator(case, &mut findings);
     findings.sort_by_key(order);
     findings
 }
@@ -73,11 +68,7 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
         return !died_of_a_kill(life);
     }
     if occurrence.details.form == "health" {
-        let quiet = life
-            .last_time
-            .zip(occurrence.last.time)
-            .map_or(0, |(end, last)| end.seconds_since(last));
-        return quiet >= HEALTH_QUIET_SECONDS;
+        return life.seconds_since(occurrence.last.time) >= HEALTH_QUIET_SECONDS;
     }
     match occurrence.stage {
         Stage::Wait => {
@@ -264,7 +255,8 @@ impl Ranked for Ranking {
     }
 
     fn explains(&self, other: &Self) -> bool {
-        self.finding.explains.contains(&other.code())
+        other.finding.is_left_by(&self.finding)
+            || self.finding.explains.contains(&other.code()) && !self.finding.is_left_by(&other.finding)
     }
 
     fn first_seen(&self) -> Option<(u16, u64)> {
@@ -273,12 +265,24 @@ impl Ranked for Ranking {
     }
 
     fn merge(&mut self, again: Self) {
-        self.absorb(again);
+        let known = &mut self.finding;
+        known.explains.extend(again.finding.explains);
+        known.aftermath = known.aftermath.or(again.finding.aftermath);
+        self.take(again.finding.evidence);
     }
 
     fn absorb(&mut self, consequence: Self) {
+        if let Some(aftermath) = consequence.finding.aftermath {
+            self.finding.explained.remedy.push_str(aftermath.then);
+        }
+        self.take(consequence.finding.evidence);
+    }
+}
+
+impl Ranking {
+    fn take(&mut self, evidence: Vec<LogLocation>) {
         let known = &mut self.finding.evidence;
-        known.extend(consequence.finding.evidence);
+        known.extend(evidence);
         *known = distinct(std::mem::take(known));
     }
 }

@@ -6,6 +6,9 @@ use crate::logs::time::Moment;
 /// The most runs of `migrate` of one source that are kept, the newest.
 const RUNS: usize = 16;
 
+/// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
+pub(crate) const HEALTH_QUIET_SECONDS: i64 = 30;
+
 /// One run of Django's `migrate` on one database.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
@@ -60,6 +63,14 @@ pub struct ProcessTimeline {
 }
 
 impl ProcessTimeline {
+    /// Seconds from a moment to the last line; 0 where the log does not say.
+    #[must_use]
+    pub fn seconds_since(&self, moment: Option<Moment>) -> i64 {
+        self.last_time
+            .zip(moment)
+            .map_or(0, |(end, moment)| end.seconds_since(moment))
+    }
+
     /// Whether it is within a run of `migrate`.
     #[must_use]
     pub const fn is_migrating(&self) -> bool {

@@ -94,6 +94,13 @@ impl ManagedBy {
         }
     }
 
+    /// A field of a component where the `FlagsmithDeployment` decides it, for example `spec.taskProcessor.replicas`;
+    /// `None` where other objects do.
+    #[must_use]
+    pub fn field(&self, component: Component, field: &str) -> Option<String> {
+        matches!(self, Self::Operator).then(|| format!("spec.{}.{field}", key(component)))
+    }
+
     /// Whether the operator itself makes the objects.
     #[must_use]
     pub const fn is_operator(&self) -> bool {

@@ -2,7 +2,6 @@
 
 mod migrators;
 mod pooler;
-mod processor;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -14,7 +13,6 @@ use crate::{observe::Observation, validate::Installation};
 /// Adds to what the rules for every installation have found.
 pub(super) fn check(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
     pooler::check(installation, observation, found);
-    processor::check(installation, observation, found);
     found.extend(migrators::check(installation, observation));
 }
 

@@ -10,8 +10,7 @@ use crate::{
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed},
     model::{Code, Diagnosis, Severity},
     observe::{
-        DatabaseProbe, LogFinding, LogReading, Observation, PodSummary, ProbeFailure, ProbeFailureKind, Run,
-        SecretState,
+        DatabaseProbe, LogFinding, LogReading, Observation, ProbeFailure, ProbeFailureKind, Run, SecretState,
     },
     postgres::DatabaseIdentity,
     validate::Installation,
@@ -220,14 +219,12 @@ fn no_pods_are_a_trouble_unless_somebody_said_so() {
             .remedy
             .contains("annotate deployment acme-flagsmith")
     );
-    first(&found, Code::TaskProcessorScaledToZero);
     let intended = sleeping.replace(
         "  labels:\n    helm.sh/chart",
         "  annotations: {operator.flagsmith.com/scaled-to-zero: intended}\n  labels:\n    helm.sh/chart",
     );
     let found = of("acme", &intended);
     lacks(&found, Code::ScaledToZero);
-    lacks(&found, Code::TaskProcessorScaledToZero);
 }
 
 #[test]
@@ -292,118 +289,6 @@ fn a_pgbouncer_that_is_called_otherwise() {
         first(&found, Code::DatabaseHostNotFound).remedy,
         "Give PgBouncer the name that the chart writes into DATABASE_URL: kubectl -n prod create service externalname acme-pgbouncer --external-name acme-flagsmith-pgbouncer.prod.svc.cluster.local"
     );
-}
-
-#[rstest]
-#[case("2.253.0", true)]
-#[case("2.259.0", true)]
-#[case("2.260.0", false)]
-#[case("2.250.0", false)]
-fn a_release_whose_processor_never_works(#[case] release: &str, #[case] expected: bool) {
-    let manifest = CHART_WITH_PROCESSOR.replace("2.265.0", release);
-    let found = of("acme", &manifest);
-    if expected {
-        let broken = first(&found, Code::TaskProcessorReleaseBroken);
-        assert_eq!(broken.severity, Severity::Critical);
-        assert!(
-            broken
-                .remedy
-                .contains("--set-string 'taskProcessor.extraEnv.RUN_BY_PROCESSOR=true'"),
-            "{broken:?}"
-        );
-        let workaround = manifest.replace("name: LOG_FORMAT", "name: RUN_BY_PROCESSOR");
-        lacks(&of("acme", &workaround), Code::TaskProcessorReleaseBroken);
-        let started = manifest.replace("[\"run-task-processor\"]", "[\"start\",\"task-processor\"]");
-        lacks(&of("acme", &started), Code::TaskProcessorReleaseBroken);
-    } else {
-        lacks(&found, Code::TaskProcessorReleaseBroken);
-    }
-}
-
-/// The manifest with another tag for one component's Deployment.
-fn tagged(suffix: &str, release: &str) -> String {
-    let name = format!("  name: acme-flagsmith-{suffix}\n");
-    let documents: Vec<String> = CHART_WITH_PROCESSOR
-        .split("\n---")
-        .map(|document| {
-            if document.contains("kind: Deployment") && document.contains(&name) {
-                document.replace(":2.265.0", &format!(":{release}"))
-            } else {
-                document.to_owned()
-            }
-        })
-        .collect();
-    documents.join("\n---")
-}
-
-#[rstest]
-#[case("api", "2.260.0", "--set api.image.tag=2.265.0")]
-#[case("task-processor", "2.260.0", "--set taskProcessor.image.tag=2.265.0")]
-fn components_of_different_releases(#[case] older: &str, #[case] release: &str, #[case] remedy: &str) {
-    let found = of("acme", &tagged(older, release));
-    let skew = first(&found, Code::TaskProcessorVersionSkew);
-    assert!(skew.remedy.ends_with(remedy), "{skew:?}");
-    assert!(skew.evidence.iter().any(|it| it.ends_with(release)), "{skew:?}");
-}
-
-#[test]
-fn releases_are_compared_once_both_have_run() {
-    let (found, mut observation) = observed("acme", &objects(&tagged("task-processor", "2.999.0")));
-    let installation = found.installation;
-    observation.pods = vec![PodSummary {
-        component: "task-processor".to_owned(),
-        phase: "Pending".to_owned(),
-        ..PodSummary::default()
-    }];
-    lacks(
-        &diagnose(&installation, &observation),
-        Code::TaskProcessorVersionSkew,
-    );
-    observation.pods[0].started = Some(observation.now);
-    first(
-        &diagnose(&installation, &observation),
-        Code::TaskProcessorVersionSkew,
-    );
-}
-
-#[test]
-fn tasks_that_nobody_takes_and_a_processor_that_gets_none() {
-    let none = CHART_WITH_PROCESSOR.replace("component: task-processor", "component: something-else");
-    let found = of("acme", &none);
-    let missing = first(&found, Code::TaskProcessorMissing);
-    assert_eq!(missing.severity, Severity::Critical);
-    assert!(
-        missing.remedy.ends_with("--set taskProcessor.enabled=true"),
-        "{missing:?}"
-    );
-
-    let unset = CHART_WITH_PROCESSOR.replace("name: TASK_RUN_METHOD", "name: UNSET");
-    let found = of("acme", &unset);
-    assert_eq!(
-        first(&found, Code::TaskRunMethodUnset).severity,
-        Severity::Warning
-    );
-
-    let found = of("flagsmith", CHART_DEFAULT);
-    assert_eq!(
-        first(&found, Code::TaskRunMethodUnset).severity,
-        Severity::Info,
-        "the chart's default"
-    );
-}
-
-#[rstest]
-#[case(CHART_WITH_PROCESSOR.to_owned(), Some(Severity::Info))]
-#[case(CHART_WITH_PROCESSOR.replace("replicas: 1", "replicas: 2"), Some(Severity::Warning))]
-#[case(tagged("api", "2.260.0"), Some(Severity::Warning))]
-#[case(CHART_WITH_PROCESSOR.replace("[\"run-task-processor\"]", "[\"start\",\"task-processor\"]"), None)]
-fn a_processor_that_migrates(#[case] manifest: String, #[case] expected: Option<Severity>) {
-    let found = of("acme", &manifest);
-    let severity = found
-        .iter()
-        .find(|it| it.code == Code::TaskProcessorMigratesItself)
-        .map(|it| it.severity);
-    assert_eq!(severity, expected);
 }
 
 #[test]

@@ -1,10 +1,8 @@
 //! More connections than the server has, before it happens.
 
-use super::{
-    super::{Code, Component, Diagnosis, Severity, diagnosis},
-    QueueContext,
-};
+use super::super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
+    causes::task_processor::shared::queue::QueueContext,
     flagsmith::env,
     migration::ConnectionBudget,
     observe::database::Connections,

@@ -230,3 +230,32 @@ fn a_port_that_became_free_is_no_trouble(#[case] after: &str, #[case] expected: 
     let log = gunicorn(0, "error", "Connection in use: ('0.0.0.0', 8000)") + &gunicorn(1, "error", after);
     assert_eq!(codes(Component::Api, &log), expected);
 }
+
+const STARTED: &str = "2026-11-22T16:00:09.000000Z [info     ] Listening at: http://0.0.0.0:8000 (1) [gunicorn.error] positional_args=()\n";
+const THREAD: &str =
+    "  File \"/usr/lib/python3.11/threading.py\", line 1038, in _bootstrap_inner\n    self.run()\n";
+
+/// The end of a traceback: followed by the process's life, or the last that there is.
+#[rstest]
+#[case(STARTED, &[])]
+#[case("{\"message\": \"Handling signal: term\", \"levelname\": \"INFO\", \"logger_name\": \"gunicorn.error\", \"pid\": 1}\n", &[])]
+#[case("", &[Code::CrashLooping])]
+fn the_end_of_a_traceback_is_a_crash_only_at_the_end(#[case] after: &str, #[case] expected: &[Code]) {
+    let log = format!("    g()\nRuntimeError: no\n{after}");
+    let found = diagnose_log(Component::Api, None, "log", log.as_bytes());
+    let codes: Vec<Code> = found.iter().map(|(_, it)| it.code).collect();
+    assert_eq!(codes, expected);
+}
+
+/// What ends a thread does not end the process.
+#[rstest]
+#[case(THREAD, &[])]
+#[case("", &[Code::CrashLooping])]
+fn an_unknown_error_in_a_thread_is_no_crash(#[case] frame: &str, #[case] expected: &[Code]) {
+    let log = format!(
+        "{STARTED}Traceback (most recent call last):\n{frame}  File \"/app/x.py\", line 1, in f\n    g()\nRuntimeError: no\n"
+    );
+    let found = diagnose_log(Component::Api, None, "log", log.as_bytes());
+    let codes: Vec<Code> = found.iter().map(|(_, it)| it.code).collect();
+    assert_eq!(codes, expected);
+}

@@ -38,12 +38,12 @@ pub(crate) fn age(age: SignedDuration) -> String {
 }
 
 /// A duration that is a setting: `60 s`, `2.5 s`.
-pub(super) fn setting(duration: SignedDuration) -> String {
+pub(crate) fn setting(duration: SignedDuration) -> String {
     format!("{} s", duration.as_secs_f64())
 }
 
 /// `3`, `more than 20`, `more than 10,000`: 1, 2 and 5 times powers of ten.
-pub(super) fn count(number: i64) -> String {
+pub(crate) fn count(number: i64) -> String {
     if number <= EXACT {
         return number.to_string();
     }
@@ -63,7 +63,7 @@ pub(super) fn count(number: i64) -> String {
 }
 
 /// `task` or `tasks`, after their number.
-pub(super) fn tasks(number: i64) -> String {
+pub(crate) fn tasks(number: i64) -> String {
     if number == 1 {
         "1 task".to_owned()
     } else {
@@ -71,18 +71,26 @@ pub(super) fn tasks(number: i64) -> String {
     }
 }
 
-/// A few names, the first ones; `, …` stands for the rest.
-pub(super) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+/// `once`, `3 times`, `more than 20 times`.
+pub(crate) fn times(number: i64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        number => format!("{} times", count(number)),
+    }
+}
+
+/// A few names, the first ones, and `, …` for the rest.
+pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 3;
-    let mut observation: Vec<&str> = Vec::new();
+    let mut distinct: Vec<&str> = Vec::new();
     for name in names {
-        if !observation.contains(&name) {
-            observation.push(name);
+        if !distinct.contains(&name) {
+            distinct.push(name);
         }
     }
-    let more = if observation.len() > SHOWN { ", …" } else { "" };
-    observation.truncate(SHOWN);
-    format!("{}{more}", observation.join(", "))
+    let more = if distinct.len() > SHOWN { ", …" } else { "" };
+    distinct.truncate(SHOWN);
+    format!("{}{more}", distinct.join(", "))
 }
 
 fn thousands(number: i64) -> String {

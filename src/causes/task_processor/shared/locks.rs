@@ -1,4 +1,4 @@
-//! Which of the locked tasks nobody works on.
+//! Which of the locked tasks no processor works on.
 //!
 //! A standard task's lock has no time (flagsmith-common 3.13, `task_processor/models.py`) and is never taken away
 //! again, so a slow task that is being run looks like one whose processor was killed. Three facts tell them apart:
@@ -13,10 +13,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::processors::processors;
 use crate::{
     flagsmith::startup,
     observe::{
-        PodSummary,
+        Observation, PodSummary,
         database::{Lock, Queue},
     },
 };
@@ -27,18 +28,23 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// The locked tasks of a queue, told apart.
 #[derive(Debug, Default)]
-pub(super) struct Locks<'a> {
-    /// Nobody works on these.
-    pub(super) stuck: Vec<&'a Lock>,
+pub(crate) struct Locks<'a> {
+    /// No processor works on these.
+    pub(crate) stuck: Vec<&'a Lock>,
     /// Batches that a thread may be working on.
-    pub(super) live: usize,
+    pub(crate) live: usize,
     /// When the newest of the stuck was surely locked.
-    pub(super) before: Option<Timestamp>,
+    pub(crate) before: Option<Timestamp>,
+}
+
+/// How many tasks of a queue are locked while no processor works on them.
+pub(crate) fn stuck(queue: &Queue, observation: &Observation) -> usize {
+    tell(queue, &processors(observation)).stuck.len()
 }
 
 /// Tells the locked tasks apart. `processors` are the pods that exist; those without a running container hold
 /// nothing.
-pub(super) fn tell<'a>(queue: &'a Queue, processors: &[&PodSummary]) -> Locks<'a> {
+pub(crate) fn tell<'a>(queue: &'a Queue, processors: &[&PodSummary]) -> Locks<'a> {
     let mut batches: BTreeMap<i64, Vec<&Lock>> = BTreeMap::new();
     for lock in &queue.locks {
         batches.entry(lock.xid).or_default().push(lock);
@@ -78,8 +84,9 @@ fn longest(batch: &[&Lock]) -> Option<SignedDuration> {
 mod tests {
     use rstest::rstest;
 
-    use super::super::tests::{lock, processor, queue, sample};
-    use super::*;
+    use super::super::testing::{lock, processor, queue, sample};
+    use super::tell;
+    use crate::observe::database::Lock;
 
     /// Seconds since the start of the story, at which a look is taken.
     const NOW: i64 = 600;
