@@ -17,7 +17,8 @@ mod ranking;
 pub(crate) use cause::Cause;
 pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
-pub(crate) use live::{Running, age, last_message, stuck, used_by_pods};
+pub(crate) use database::shared::used_by_pods;
+pub(crate) use live::{Running, age, last_message, stuck};
 pub use live::{refused, refused_last, unseen};
 pub use log::investigation::{Investigation, diagnose_log};
 

@@ -1,7 +1,6 @@
 //! Rules over what was observed in the cluster: one file for each family of causes.
 
 mod backup;
-mod database;
 mod downgrade;
 mod exposure;
 mod logs;
@@ -20,7 +19,6 @@ mod tests;
 mod timeouts;
 mod workloads;
 
-pub(crate) use database::used_by_pods;
 pub use observed::unseen;
 pub(crate) use pods::last_message;
 pub use refusal::{refused, refused_last};
@@ -35,7 +33,6 @@ use crate::{observe::Observation, validate::Installation};
 pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found = Vec::new();
     found.extend(secrets::check(installation, observation));
-    found.extend(database::check(installation, observation));
     if installation.managed_by.is_operator() {
         migrations(installation, observation, &mut found);
     }

@@ -3,8 +3,8 @@
 //! [`investigation`] reads logs event by event into [`evidence`], which asks the [`rules`] of all causes what each
 //! failure is a sign of; [`findings`] then has every cause explain what was seen of it, and ranks.
 
+mod connection;
 mod crash;
-mod database;
 pub(crate) mod evidence;
 pub(crate) mod failure;
 pub(crate) mod finding;
@@ -26,7 +26,6 @@ fn unmoved() -> impl Iterator<Item = (crate::model::Code, &'static rule::Plain)>
     workloads::CAUSES
         .iter()
         .chain(tasks::CAUSES)
-        .chain(database::CAUSES)
         .chain(migrations::CAUSES)
         .chain([&migrations::MIGRATION_FAILED, &crash::CRASH_LOOPING])
         .map(|(code, rule)| (*code, rule))

@@ -1,7 +1,6 @@
 //! Causes that only installations have which somebody else made: the operator's own never come to this.
 
 mod migrators;
-mod pooler;
 mod presence;
 mod processor;
 mod replicas;
@@ -18,7 +17,6 @@ pub use presence::unseen;
 
 /// Adds to what the rules for every installation have found.
 pub(super) fn check(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
-    pooler::check(installation, observation, found);
     found.extend(presence::check(installation, observation));
     found.extend(presence::release(installation, observation));
     found.extend(settings::check(installation, observation));

@@ -4,7 +4,6 @@
 //! nothing moves explain growing queues and locked tasks, which are then evidence and no diagnoses of their own.
 
 mod bloat;
-mod connections;
 mod failing;
 mod growing;
 mod locks;
@@ -74,7 +73,6 @@ pub(super) fn check(installation: &Installation, observation: &Observation) -> V
         found.extend(failing::tasks(&context));
         found.extend(failing::disabled(&context));
         found.extend(bloat::check(&context));
-        found.extend(connections::check(&context));
     }
     found
 }

@@ -1,4 +1,4 @@
-//! What the set-up shows: connections, the pause between looks, the pods; and whose fields remedies name.
+//! What the set-up shows: the pause between looks, the pods; and whose fields remedies name.
 
 use rstest::rstest;
 use serde_json::json;
@@ -7,34 +7,9 @@ use super::{super::check, NOW, codes, growth, lock, processor, silent, with_queu
 use crate::{
     fixtures::{installation, spec},
     model::Code,
-    observe::{PodProblem, PodSummary, Warning, database::Connections},
+    observe::{PodProblem, PodSummary, Warning},
     validate::ManagedBy,
 };
-
-#[rstest]
-#[case::enough(100, 5432, false)]
-#[case::too_few(20, 5432, true)]
-#[case::behind_a_pooler(20, 6432, false)]
-fn connections(#[case] limit: i64, #[case] port: u16, #[case] expected: bool) {
-    let mut observation = with_queue(|queue| {
-        queue.connections = Some(Connections {
-            limit,
-            reserved: 3,
-            used: 5,
-        });
-    });
-    let database = crate::postgres::DatabaseIdentity {
-        port,
-        ..crate::fixtures::database()
-    };
-    observation.secrets.database = crate::observe::SecretState::Present(database);
-    let expected = if expected {
-        vec![Code::ConnectionBudgetExceeded]
-    } else {
-        vec![]
-    };
-    assert_eq!(codes(&observation), expected);
-}
 
 #[rstest]
 #[case::the_default(500, false)]
@@ -106,7 +81,6 @@ fn no_processor_is_told_with_what_waits() {
     "--set taskProcessor.replicacount=2. Or give each more threads than its 60"
 )]
 #[case::sleep(Code::TaskSleepIntervalHigh, "--set taskProcessor.sleepIntervalMs=500")]
-#[case::connections(Code::ConnectionBudgetExceeded, "--set taskProcessor.numThreads=41")]
 #[case::stuck(Code::TasksStuckLocked, "--set taskProcessor.replicacount=0")]
 fn remedies_are_in_the_owners_tool(#[case] code: Code, #[case] expected: &str) {
     let mut wanted = installation(&spec(json!({
