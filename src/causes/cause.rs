@@ -4,9 +4,13 @@ use super::{
     context::Context,
     log::{evidence::LogEvidence, finding::Finding, rule::LogRule},
 };
-use crate::model::{Code, Component, Diagnosis, Severity};
+use crate::{
+    model::{Code, Component, Diagnosis, Severity},
+    observe::Observation,
+};
 
 /// What is true of one cause.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Cause {
     /// How much it matters, unless the situation says otherwise.
     pub(crate) severity: Severity,
@@ -21,6 +25,10 @@ pub(crate) struct Cause {
     pub(crate) is_connection: bool,
     /// Whether it is what the API server answers to a write: only the status tells it to a command that reads.
     pub(crate) is_refusal: bool,
+    /// Whether an outage of this kind passes without anything being changed, so that one that is over is history.
+    pub(crate) passes_by_itself: bool,
+    /// Whether it comes and goes within minutes, so that one connection that succeeds does not show that it is over.
+    pub(crate) comes_and_goes: bool,
     /// Whether it only says that something failed: it gives way to any cause that says why.
     pub(crate) is_general: bool,
     /// What follows from it, and is evidence of it rather than a diagnosis of its own.
@@ -35,6 +43,8 @@ pub(crate) struct Cause {
     pub(crate) in_logs: Option<fn(&LogEvidence) -> Option<Finding>>,
     /// In which installations its check is asked.
     pub(crate) applies: Applies,
+    /// Whether what was observed shows the opposite of what a log said a while ago.
+    pub(crate) refuted: Option<fn(&Observation) -> bool>,
     /// How it shows itself in what was observed in the cluster.
     pub(crate) check: Option<fn(&Context<'_>) -> Vec<Diagnosis>>,
 }
@@ -49,6 +59,8 @@ impl Cause {
             needs_person: false,
             is_connection: false,
             is_refusal: false,
+            passes_by_itself: false,
+            comes_and_goes: false,
             is_general: false,
             explains: &[],
             explains_here: None,
@@ -56,6 +68,7 @@ impl Cause {
             log: &[],
             in_logs: None,
             applies: Applies::Everywhere,
+            refuted: None,
             check: None,
         }
     }

@@ -76,28 +76,25 @@ fn pod_component<'a>(observation: &'a Observation, reading: &LogReading) -> Opti
 /// probes: what it said minutes ago, of an outage that the process outlived, is not the reason.
 fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
     let code = finding.diagnosis.code;
-    let comes_back = matches!(
-        code,
-        Code::DatabaseConnectionsExhausted | Code::DatabaseConnectionLost
-    );
+    let cause = code.cause();
     let long_past = observation.now.duration_since(finding.happened) >= COMES_BACK;
     let past = match reading.run {
-        Run::Sample(_) => !comes_back || long_past,
+        Run::Sample(_) => !cause.comes_and_goes || long_past,
         Run::Unready => long_past,
         Run::Failed { .. } => false,
     };
     let over = match observation.database {
-        DatabaseProbe::Reachable { read_only: false, .. } if code == Code::DatabaseReadOnly => long_past,
-        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && code.cause().is_connection,
+        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && cause.is_connection,
         DatabaseProbe::Failed(_) => false,
     };
+    let refuted = long_past && cause.refuted.is_some_and(|refuted| refuted(observation));
     // A batch that takes long logs the same as threads that hang, and a failed task may have been mended since; the
     // task tables tell which it is.
     let known_better = matches!(code, Code::TaskQueueStalled | Code::TasksFailing)
         && matches!(observation.queues.default, QueueProbe::Seen(_));
     // A pod is ready only when it finds every migration applied.
     let migrated = matches!(reading.run, Run::Sample(_)) && code == Code::MigrationsPending;
-    !over && !known_better && !migrated
+    !over && !refuted && !known_better && !migrated
 }
 
 /// A pod that is ready serves: what its log shows is a warning, unless it works on nothing at all.

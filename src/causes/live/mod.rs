@@ -1,7 +1,6 @@
 //! Rules over what was observed in the cluster: one file for each family of causes.
 
 mod backup;
-mod database;
 mod downgrade;
 mod logs;
 mod migration;
@@ -11,14 +10,11 @@ mod preflight;
 #[cfg(test)]
 mod preflight_tests;
 mod probes;
-mod secrets;
-mod tasks;
 #[cfg(test)]
 mod tests;
 mod timeouts;
 mod workloads;
 
-pub(crate) use database::used_by_pods;
 pub(crate) use timeouts::Running;
 
 use crate::model::{Code, Component, Diagnosis, Severity};
@@ -28,13 +24,10 @@ use crate::{observe::Observation, validate::Installation};
 #[must_use]
 pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found = Vec::new();
-    found.extend(secrets::check(installation, observation));
-    found.extend(database::check(installation, observation));
     if installation.managed_by.is_operator() {
         migrations(installation, observation, &mut found);
     }
     found.extend(workloads::check(installation, observation));
-    found.extend(tasks::check(installation, observation));
     found.extend(timeouts::check(installation, observation));
     if !installation.managed_by.is_operator() {
         observed::check(installation, observation, &mut found);

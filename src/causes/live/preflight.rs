@@ -8,9 +8,6 @@ use crate::{
     validate::Installation,
 };
 
-/// Connections that must be free: the migration's own, and one for whoever looks why it hangs.
-const NEEDED_CONNECTIONS: i32 = 2;
-
 pub(super) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let Some(Ok(preflight)) = &observation.preflight else {
         return Vec::new();
@@ -28,9 +25,7 @@ pub(super) fn check(installation: &Installation, observation: &Observation) -> V
     if preflight.complete {
         found.extend(rights(preflight));
         found.extend(extension(installation, preflight));
-        found.extend(connections(preflight));
         found.extend(preflight.holders.first().map(|holder| held(holder, preflight)));
-        found.extend(options(installation, preflight));
         found.extend(newer(installation, observation, preflight));
         found.extend(defect(installation));
         found.extend(skipped(installation, observation));
@@ -114,23 +109,6 @@ fn extension(installation: &Installation, preflight: &Preflight) -> Option<Diagn
     ))
 }
 
-fn connections(preflight: &Preflight) -> Option<Diagnosis> {
-    let (allowed, used) = (preflight.connections_allowed, preflight.connections_used);
-    (allowed - used < NEEDED_CONNECTIONS).then(|| {
-        diagnosis(
-            Code::DatabaseConnectionsExhausted,
-            Severity::Critical,
-            Component::Database,
-            "PostgreSQL has no connection left for the migration.".to_owned(),
-            // Not the exact number: it moves with each request.
-            vec![format!(
-                "database: fewer than {NEEDED_CONNECTIONS} of {allowed} connections are free"
-            )],
-            "See who holds them: SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC; then raise max_connections, or lower replicas, workers or threads.".to_owned(),
-        )
-    })
-}
-
 fn held(holder: &OtherSession, preflight: &Preflight) -> Diagnosis {
     let OtherSession {
         pid,
@@ -187,25 +165,6 @@ fn invalid_index(preflight: &Preflight) -> Option<Diagnosis> {
         format!(
             "If its migration has still to run: DROP INDEX CONCURRENTLY {first}; if django_migrations has it as applied: REINDEX INDEX CONCURRENTLY {first};"
         ),
-    ))
-}
-
-fn options(installation: &Installation, preflight: &Preflight) -> Option<Diagnosis> {
-    if preflight.takes_options {
-        return None;
-    }
-    let field = if installation.database.migration_url() == installation.database.url() {
-        "spec.database.migrationUrlFrom to a URL of PostgreSQL itself"
-    } else {
-        "the URL in spec.database.migrationUrlFrom to PostgreSQL itself"
-    };
-    Some(diagnosis(
-        Code::DatabasePoolerRejectsOptions,
-        Severity::Warning,
-        Component::Migrations,
-        "A connection pooler stands between the migration and PostgreSQL and refuses start-up options, so the migration runs without a lock timeout; indexes that are built concurrently may not work through it at all.".to_owned(),
-        vec!["database: connecting with a lock_timeout was refused, connecting without one was not".to_owned()],
-        format!("Set {field}."),
     ))
 }
 

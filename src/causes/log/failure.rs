@@ -121,6 +121,8 @@ pub struct FailureDetails {
     pub form: &'static str,
     /// A detail in the server's words.
     pub detail: Option<String>,
+    /// It says that something failed and not why: it gives way to whatever tells more.
+    pub is_vague: bool,
 }
 
 impl FailureDetails {
@@ -148,6 +150,7 @@ impl FailureDetails {
             signature: self.signature,
             form: self.form,
             detail: clean(self.detail),
+            is_vague: self.is_vague,
         }
     }
 

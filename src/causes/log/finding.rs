@@ -1,7 +1,10 @@
 //! What a log shows, in words.
 
-use super::evidence::LogLocation;
+use super::evidence::{LogLocation, Occurrence};
 use crate::model::{Code, Severity};
+
+/// The most pieces of evidence of one diagnosis.
+const EVIDENCE: usize = 6;
 
 /// A cause in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub(crate) struct Explanation {
     pub(crate) message: String,
     /// What to do.
     pub(crate) remedy: String,
+    /// The cause that it follows from, where the log shows that one too.
+    pub(crate) follows_from: Option<Code>,
 }
 
 impl Explanation {
@@ -23,6 +28,7 @@ impl Explanation {
             severity: None,
             message: message.into(),
             remedy: remedy.into(),
+            follows_from: None,
         }
     }
 
@@ -79,4 +85,30 @@ impl Finding {
             .severity
             .unwrap_or_else(|| self.explained.code.cause().severity)
     }
+}
+
+/// The places that show an occurrence.
+pub(crate) fn evidence(occurrence: &Occurrence) -> Vec<LogLocation> {
+    let mut evidence = vec![occurrence.first.clone()];
+    if occurrence.count > 1 {
+        evidence.push(occurrence.last.clone());
+    } else {
+        evidence.extend(occurrence.others.iter().cloned());
+    }
+    distinct(evidence)
+}
+
+/// Each place once, and no more than are shown.
+pub(crate) fn distinct(evidence: Vec<LogLocation>) -> Vec<LogLocation> {
+    let mut kept: Vec<LogLocation> = Vec::new();
+    for location in evidence {
+        if kept.len() < EVIDENCE
+            && !kept
+                .iter()
+                .any(|known| (known.input, known.line) == (location.input, location.line))
+        {
+            kept.push(location);
+        }
+    }
+    kept
 }

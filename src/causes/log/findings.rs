@@ -1,13 +1,15 @@
 //! From everything seen to the few causes behind it: what was overcome goes, consequences become evidence,
 //! the most likely cause comes first.
 
-use super::evidence::{LogEvidence, LogLocation, Occurrence};
+use super::evidence::{LogEvidence, Occurrence};
 use super::failure::Stage;
-use super::forks::ends_that_closed;
-use super::phrasing::times;
 use super::timeline::{HEALTH_QUIET_SECONDS, ProcessTimeline};
 use super::workloads::KILLED_CONTAINER;
-use super::{finding::Finding, gunicorn, rules};
+use super::{
+    connection::connection,
+    finding::{Finding, distinct, evidence},
+    gunicorn, rules,
+};
 use crate::{
     causes::{
         all,
@@ -16,8 +18,6 @@ use crate::{
     model::{Code, Component, Severity},
 };
 
-/// The most pieces of evidence of one diagnosis.
-const EVIDENCE: usize = 6;
 
 /// The causes of a case, the most likely first.
 #[must_use]
@@ -40,11 +40,6 @@ pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
     }
     findings.extend(gunicorn::conclude(case));
     findings.extend(all().filter_map(|(_, cause)| cause.in_logs?(case)));
-    for finding in &mut findings {
-        if finding.explained.code == Code::GunicornWorkerTimeout && inherited_connection_closed(case) {
-            finding.explains.push(Code::DatabaseConnectionLost);
-        }
-    }
     let of_component = |finding| Ranking {
         component: case.component,
         finding,
@@ -98,117 +93,6 @@ fn died_of_a_kill(life: &ProcessTimeline) -> bool {
     }
 }
 
-/// One finding for all failures to talk to the database.
-fn connection(case: &LogEvidence, standing: &[&Occurrence]) -> Option<Finding> {
-    let mut failures: Vec<&Occurrence> = standing
-        .iter()
-        .copied()
-        .filter(|occurrence| occurrence.code.cause().is_connection)
-        .collect();
-    failures.sort_by_key(|occurrence| (occurrence.first.input, occurrence.first.line));
-    let is_lost = |occurrence: &&&Occurrence| occurrence.code == Code::DatabaseConnectionLost;
-    let is_vague = |occurrence: &&Occurrence| occurrence.details.form == "gave-up";
-    // The state at the end is what is to be repaired, but a vague line never explains a telling one.
-    let latest = failures
-        .iter()
-        .filter(|occurrence| !is_lost(occurrence) && !is_vague(occurrence))
-        .max_by_key(|occurrence| (occurrence.last.input, occurrence.last.line));
-    let lost = failures.iter().find(is_lost);
-    let primary = match (lost, latest) {
-        // A connection broke, the server refused for a while, and then it went on: the break is the story.
-        (Some(lost), Some(latest))
-            if lost.source == latest.source
-                && lost.first.line < latest.first.line
-                && super::phrasing::overcome(case, latest) =>
-        {
-            lost
-        }
-        (_, Some(latest)) => latest,
-        (Some(lost), None) => lost,
-        (None, None) => failures.first()?,
-    };
-    // That it gave up says nothing where the log tells why.
-    let told = |other: &&Occurrence| {
-        matches!(
-            other.code,
-            Code::DatabaseUrlInvalid | Code::DatabaseDiskFull | Code::DatabaseReadOnly
-        )
-    };
-    if is_vague(primary) && standing.iter().any(told) {
-        return None;
-    }
-    let mut explained = rules::explain(case, primary);
-    if primary.first.message.contains("\n\"") {
-        explained.remedy.insert_str(
-            0,
-            "A name in that message ends with a line break: write the Secret's value without one (kubectl create secret generic … --from-literal, printf %s instead of echo). ",
-        );
-    }
-    if let Some(course) = is_past(case, primary, &failures) {
-        explained.message.push_str(&course);
-        explained.severity = Some(Severity::Warning);
-    }
-    let mut evidence = evidence(primary);
-    for other in failures.iter().filter(|other| !std::ptr::eq(**other, *primary)) {
-        evidence.push(other.first.clone());
-    }
-    Some(Finding::new(explained, distinct(evidence)))
-}
-
-/// How an outage went that requests met and that is over, where its cause passes by itself. A lost connection has words
-/// of its own for that.
-fn is_past(case: &LogEvidence, primary: &Occurrence, failures: &[&Occurrence]) -> Option<String> {
-    let passes = matches!(
-        primary.code,
-        Code::DatabaseStarting | Code::DatabaseUnreachable | Code::DatabaseHostNotFound
-    );
-    let life = case.life(primary.source)?;
-    let mine = failures.iter().filter(|other| other.source == primary.source);
-    let last = mine.max_by_key(|other| other.last.line)?;
-    let quiet = life.last_time?.seconds_since(last.last.time?);
-    // A task processor asks every half second; an API shows by its answers that the database is back.
-    let back = case.component == Component::TaskProcessor || life.served > last.last.line;
-    let over = passes
-        && back
-        && failures.iter().all(|other| other.stage == Stage::Serve)
-        && quiet >= HEALTH_QUIET_SECONDS;
-    over.then(|| {
-        let seconds = last.last.time.zip(primary.first.time);
-        let within = seconds
-            .map(|(last, first)| last.seconds_since(first))
-            .filter(|seconds| *seconds > 0)
-            .map_or_else(String::new, |seconds| format!(" within {seconds} s"));
-        format!(
-            " That is over: it happened {}{within}, and not in the {quiet} s after that.",
-            times(failures.iter().map(|other| other.count).sum())
-        )
-    })
-}
-
-fn evidence(occurrence: &Occurrence) -> Vec<LogLocation> {
-    let mut evidence = vec![occurrence.first.clone()];
-    if occurrence.count > 1 {
-        evidence.push(occurrence.last.clone());
-    } else {
-        evidence.extend(occurrence.others.iter().cloned());
-    }
-    distinct(evidence)
-}
-
-fn distinct(evidence: Vec<LogLocation>) -> Vec<LogLocation> {
-    let mut kept: Vec<LogLocation> = Vec::new();
-    for location in evidence {
-        if kept.len() < EVIDENCE
-            && !kept
-                .iter()
-                .any(|known| (known.input, known.line) == (location.input, location.line))
-        {
-            kept.push(location);
-        }
-    }
-    kept
-}
-
 /// Several sightings of one code with the same words are one finding; with other words the evidence is added.
 fn merge(findings: &mut Vec<Finding>, new: Finding) {
     match findings
@@ -222,15 +106,6 @@ fn merge(findings: &mut Vec<Finding>, new: Finding) {
         }
         None => findings.push(new),
     }
-}
-
-/// A worker that Gunicorn ended for a slow request took a connection with it that others had inherited.
-fn inherited_connection_closed(case: &LogEvidence) -> bool {
-    let lost = |occurrence: &&Occurrence| occurrence.code == Code::DatabaseConnectionLost;
-    case.occurrences
-        .iter()
-        .find(lost)
-        .is_some_and(|lost| ends_that_closed(case, lost).is_some())
 }
 
 /// A finding and the component whose logs show it.
@@ -256,6 +131,7 @@ impl Ranked for Ranking {
 
     fn explains(&self, other: &Self) -> bool {
         other.finding.is_left_by(&self.finding)
+            || other.finding.explained.follows_from == Some(self.code())
             || self.finding.explains.contains(&other.code()) && !self.finding.is_left_by(&other.finding)
     }
 

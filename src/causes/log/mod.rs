@@ -3,7 +3,7 @@
 //! [`investigation`] reads logs event by event into [`evidence`], which asks the [`rules`] of all causes what each
 //! failure is a sign of; [`findings`] then has every cause explain what was seen of it, and ranks.
 
-mod database;
+mod connection;
 pub(crate) mod evidence;
 pub(crate) mod failure;
 pub(crate) mod finding;
@@ -24,7 +24,6 @@ mod workloads;
 fn unmoved() -> impl Iterator<Item = (crate::model::Code, &'static rule::Plain)> {
     workloads::CAUSES
         .iter()
-        .chain(database::CAUSES)
         .chain(migrations::CAUSES)
         .chain([&migrations::MIGRATION_FAILED])
         .map(|(code, rule)| (*code, rule))

@@ -126,12 +126,6 @@ pub fn times(count: u64) -> String {
     }
 }
 
-/// `role "x"`, or `its role`.
-#[must_use]
-pub fn role(name: Option<&str>) -> String {
-    name.map_or_else(|| "its role".to_owned(), |name| format!("role \"{name}\""))
-}
-
 /// A name as an SQL identifier for a command to paste.
 #[must_use]
 pub fn identifier(name: &str) -> String {

@@ -8,6 +8,9 @@ use super::{
 };
 use crate::postgres::phrases::Phrase;
 
+/// Whether what came later in the same log shows that a failure is over.
+pub(crate) type IsOver = fn(&LogEvidence, &ProcessTimeline, &Occurrence) -> Option<bool>;
+
 /// One way in which a log shows a cause.
 pub(crate) trait LogRule: Sync {
     /// Rules are asked in this order, and the first that recognises a failure has it: the particular before the general.
@@ -50,6 +53,8 @@ pub(crate) struct Signature<V> {
     pub(crate) phrase: Option<Phrase>,
     /// The message has one of these.
     pub(crate) any: &'static [&'static str],
+    /// And one of these.
+    pub(crate) also: &'static [&'static str],
     /// The message has all of these.
     pub(crate) all: &'static [&'static str],
     /// The message has none of these.
@@ -75,6 +80,7 @@ impl<V> Signature<V> {
             stage: &[],
             phrase: None,
             any: &[],
+            also: &[],
             all: &[],
             none: &[],
         }
@@ -96,6 +102,7 @@ impl<V> Signature<V> {
             stage: &[],
             phrase: None,
             any,
+            also: &[],
             all: &[],
             none: &[],
         }
@@ -110,6 +117,7 @@ impl<V> Signature<V> {
             stage: &[],
             phrase: Some(phrase),
             any: &[],
+            also: &[],
             all: &[],
             none: &[],
         }
@@ -121,6 +129,7 @@ impl<V> Signature<V> {
             && (self.stage.is_empty() || self.stage.contains(&failure.stage))
             && self.phrase.is_none_or(|phrase| failure.phrase(phrase).is_some())
             && (self.any.is_empty() || failure.says_any(self.any))
+            && (self.also.is_empty() || failure.says_any(self.also))
             && self.all.iter().all(|text| failure.says(text))
             && !failure.says_any(self.none)
     }
@@ -139,10 +148,33 @@ pub(crate) struct Rule<V: 'static> {
     /// What the variant means among everything else that the logs showed.
     pub(crate) explain: fn(&LogEvidence, &Occurrence, V) -> Explanation,
     /// See [`LogRule::is_over`].
-    pub(crate) is_over: Option<fn(&LogEvidence, &ProcessTimeline, &Occurrence) -> Option<bool>>,
+    pub(crate) is_over: Option<IsOver>,
 }
 
-impl<V: Copy + Sync> LogRule for Rule<V> {
+impl<V: Copy + PartialEq + Sync> Rule<V> {
+    /// The variant that a failure shows, and what it speaks of.
+    pub(crate) fn read(&self, failure: &Failure<'_>) -> Option<(V, FailureDetails)> {
+        let signature = self.signatures.iter().find(|it| it.matches(failure))?;
+        let details = (self.details)(failure, signature.variant)?;
+        // Several signatures of one variant are one trouble.
+        let (index, _) = (0..)
+            .zip(self.signatures)
+            .find(|(_, it)| it.variant == signature.variant)?;
+        let details = FailureDetails {
+            signature: index,
+            ..details
+        };
+        Some((signature.variant, details))
+    }
+
+    /// The variant of what this rule has recognised.
+    pub(crate) fn variant(&self, details: &FailureDetails) -> Option<V> {
+        let signature = self.signatures.get(usize::from(details.signature))?;
+        Some(signature.variant)
+    }
+}
+
+impl<V: Copy + PartialEq + Sync> LogRule for Rule<V> {
     fn precedence(&self) -> u16 {
         self.precedence
     }
@@ -152,24 +184,13 @@ impl<V: Copy + Sync> LogRule for Rule<V> {
     }
 
     fn recognise(&self, failure: &Failure<'_>) -> Option<FailureDetails> {
-        let (index, signature) = (0..)
-            .zip(self.signatures)
-            .find(|(_, signature)| signature.matches(failure))?;
-        let details = (self.details)(failure, signature.variant)?;
-        Some(FailureDetails {
-            signature: index,
-            ..details
-        })
+        self.read(failure).map(|(_, details)| details)
     }
 
     fn explain(&self, evidence: &LogEvidence, occurrence: &Occurrence) -> Explanation {
-        let signature = self
-            .signatures
-            .get(usize::from(occurrence.details.signature))
-            .or_else(|| self.signatures.first());
-        signature.map_or_else(
+        self.variant(&occurrence.details).map_or_else(
             || Explanation::new(occurrence.code, "", ""),
-            |signature| (self.explain)(evidence, occurrence, signature.variant),
+            |variant| (self.explain)(evidence, occurrence, variant),
         )
     }
 
@@ -195,7 +216,7 @@ pub(crate) struct Plain {
     /// See [`LogRule::explain`].
     pub(crate) explain: fn(&LogEvidence, &Occurrence) -> Explanation,
     /// See [`LogRule::is_over`].
-    pub(crate) is_over: Option<fn(&LogEvidence, &ProcessTimeline, &Occurrence) -> Option<bool>>,
+    pub(crate) is_over: Option<IsOver>,
 }
 
 impl LogRule for Plain {

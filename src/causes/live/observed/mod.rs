@@ -1,7 +1,6 @@
 //! Causes that only installations have which somebody else made: the operator's own never come to this.
 
 mod migrators;
-mod pooler;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -12,7 +11,6 @@ use crate::{observe::Observation, validate::Installation};
 
 /// Adds to what the rules for every installation have found.
 pub(super) fn check(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
-    pooler::check(installation, observation, found);
     found.extend(migrators::check(installation, observation));
 }
 

@@ -9,10 +9,7 @@ use crate::causes::diagnose;
 use crate::{
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed},
     model::{Code, Diagnosis, Severity},
-    observe::{
-        DatabaseProbe, LogFinding, LogReading, Observation, ProbeFailure, ProbeFailureKind, Run, SecretState,
-    },
-    postgres::DatabaseIdentity,
+    observe::{LogFinding, LogReading, Observation, Run},
     validate::Installation,
 };
 
@@ -262,33 +259,6 @@ fn allowed_hosts_against_probes(#[case] hosts: &str, #[case] ready: i32, #[case]
     } else {
         lacks(&found, Code::AllowedHostsRejected);
     }
-}
-
-#[test]
-fn a_pgbouncer_that_is_called_otherwise() {
-    let (found, mut observation) = observed("acme", &objects(CHART_WITH_PROCESSOR));
-    observation.services.push("acme-flagsmith-pgbouncer".to_owned());
-    observation.secrets.database = SecretState::Present(DatabaseIdentity {
-        host: "acme-pgbouncer".to_owned(),
-        port: 5432,
-        name: "flagsmith".to_owned(),
-    });
-    observation.database = DatabaseProbe::Failed(ProbeFailure {
-        kind: ProbeFailureKind::HostNotFound,
-        message: "failed to lookup address information".to_owned(),
-    });
-    let wrong = diagnose(&found.installation, &observation);
-    observation.services.push("acme-pgbouncer".to_owned());
-    observation.database = DatabaseProbe::NotProbed;
-    lacks(
-        &diagnose(&found.installation, &observation),
-        Code::DatabaseHostNotFound,
-    );
-    let found = wrong;
-    assert_eq!(
-        first(&found, Code::DatabaseHostNotFound).remedy,
-        "Give PgBouncer the name that the chart writes into DATABASE_URL: kubectl -n prod create service externalname acme-pgbouncer --external-name acme-flagsmith-pgbouncer.prod.svc.cluster.local"
-    );
 }
 
 #[test]
