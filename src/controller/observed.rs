@@ -36,7 +36,7 @@ pub(super) async fn reconcile(
     } = context;
     let previous = reporter.previous(resource);
     let objects = namespaces.objects(&subject.identity, observer.http_route()).await;
-    let (found, observation) = observer.observe_external(subject, &objects, previous, now).await;
+    let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
     let installation = &found.installation;
     let mut diagnoses = live::diagnose(installation, &observation);
     diagnoses.extend(live::unseen(&objects.not_seen));

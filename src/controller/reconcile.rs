@@ -93,12 +93,12 @@ async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<Next
     let resource = match &resource.0 {
         Ok(resource) if resource.metadata.deletion_timestamp.is_some() => return Ok(Next::on_change()),
         Ok(resource) => resource,
-        Err(invalid) => return undecodable(invalid, context).await,
+        Err(invalid) => return Box::pin(undecodable(invalid, context)).await,
     };
     let now = Timestamp::now();
     match validate(resource) {
         Ok(DesiredState::Managed(installation)) => {
-            managed::reconcile(resource, &installation, context, now).await
+            Box::pin(managed::reconcile(resource, &installation, context, now)).await
         }
         Ok(DesiredState::Observed(subject)) => {
             let context = ReadOnlyContext {
@@ -106,7 +106,7 @@ async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<Next
                 observer: &context.observer,
                 reporter: &context.reporter,
             };
-            observed::reconcile(resource, &subject, context, now).await
+            Box::pin(observed::reconcile(resource, &subject, context, now)).await
         }
         Err(problems) => invalid(resource, problems, context, now).await,
     }
