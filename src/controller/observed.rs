@@ -36,7 +36,7 @@ pub(super) async fn reconcile(
     } = context;
     let previous = reporter.previous(resource);
     let objects = namespaces.objects(subject, observer.http_route()).await;
-    let (found, observation) = observer.observe_external(subject, &objects, previous, now).await;
+    let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
     let installation = &found.installation;
     let mut diagnoses = causes::diagnose(installation, &observation);
     diagnoses.extend(causes::unseen(&objects.not_seen));

@@ -93,7 +93,7 @@ async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<Next
     let resource = match &resource.0 {
         Ok(resource) if resource.metadata.deletion_timestamp.is_some() => return Ok(Next::on_change()),
         Ok(resource) => resource,
-        Err(invalid) => return undecodable(invalid, context).await,
+        Err(invalid) => return Box::pin(undecodable(invalid, context)).await,
     };
     let now = Timestamp::now();
     match validate(resource) {
@@ -101,7 +101,7 @@ async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<Next
             // It may have been observed before.
             let identity = &installation.identity;
             context.namespaces.forget(&identity.namespace, &identity.uid);
-            managed::reconcile(resource, &installation, context, now).await
+            Box::pin(managed::reconcile(resource, &installation, context, now)).await
         }
         Ok(DesiredState::Observed(subject)) => {
             let context = ReadOnlyContext {
@@ -109,7 +109,7 @@ async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<Next
                 observer: &context.observer,
                 reporter: &context.reporter,
             };
-            observed::reconcile(resource, &subject, context, now).await
+            Box::pin(observed::reconcile(resource, &subject, context, now)).await
         }
         Err(problems) => invalid(resource, problems, context, now).await,
     }

@@ -66,6 +66,6 @@ fn http_route(state: Option<ExposureState>) -> Scene {
         "spec.exposure is not set; the Services are reachable inside of the cluster"
     )
 )]
-fn exposure_ready(#[case] scene: Scene, #[case] expected: Option<Said>) {
-    assert_eq!(scene.says(ConditionType::ExposureReady), expected);
+fn exposure_ready(#[case] scene: Scene, #[case] expected: Said) {
+    assert_eq!(scene.says(ConditionType::ExposureReady), Some(expected));
 }

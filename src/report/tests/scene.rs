@@ -29,8 +29,8 @@ pub(super) struct Scene {
 /// Status, reason and message.
 pub(super) type Said = (String, String, String);
 
-pub(super) fn said(status: &str, reason: &str, message: &str) -> Option<Said> {
-    Some((status.to_owned(), reason.to_owned(), message.to_owned()))
+pub(super) fn said(status: &str, reason: &str, message: &str) -> Said {
+    (status.to_owned(), reason.to_owned(), message.to_owned())
 }
 
 impl Scene {

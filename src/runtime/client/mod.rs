@@ -88,7 +88,7 @@ pub fn is_deadline(error: &kube::Error) -> bool {
     successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
         error.source()
     })
-    .any(|error| error.is::<DeadlineExceeded>())
+    .any(<dyn std::error::Error + 'static>::is::<DeadlineExceeded>)
 }
 
 /// Makes ring the process's cryptography, unless one was chosen already. Called again, it does nothing.
