@@ -160,7 +160,7 @@ pub mod marks {
     /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations.
     pub const OPERATION: &str = "operator.flagsmith.com/operation";
     /// The value of [`OPERATION`] of a Job that undoes migrations.
-    pub const ROLL_BACK: &str = "RollbackPlan";
+    pub const ROLL_BACK: &str = "RollBack";
     /// Annotation of a migration Job: the release that the database was at before.
     pub const MIGRATED_FROM: &str = "operator.flagsmith.com/migrated-from";
     /// Annotation of a migration Job: how many migrations were applied before.

@@ -102,7 +102,7 @@ fn a_migration_fails_is_mended_and_is_undone() {
                 .iter()
                 .map(|it| it["operation"].as_str().unwrap_or("Migrate").to_owned())
                 .collect();
-            assert_eq!(&operations[..2], ["Migrate", "RollbackPlan"], "{history}");
+            assert_eq!(&operations[..2], ["Migrate", "RollBack"], "{history}");
             assert_eq!(namespace.codes(), ["EmbeddedDatabaseInUse", "ProxyNotChecked"]);
         },
     );

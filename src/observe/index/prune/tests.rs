@@ -34,7 +34,7 @@ fn of_a_job_somebody_else_made_only_images_and_outcome_are_kept() {
     let job = json!({
         "metadata": {
             "name": "a", "uid": "u", "labels": { "l": "1" },
-            "annotations": { "big": "x".repeat(2000), "operator.flagsmith.com/operation": "RollbackPlan" },
+            "annotations": { "big": "x".repeat(2000), "operator.flagsmith.com/operation": "RollBack" },
             "managedFields": [{ "manager": "somebody" }],
         },
         "spec": { "backoffLimit": 3, "template": { "metadata": { "labels": {} }, "spec": { "volumes": [], "containers": [
@@ -46,7 +46,7 @@ fn of_a_job_somebody_else_made_only_images_and_outcome_are_kept() {
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {
             "name": "a", "uid": "u", "labels": { "l": "1" },
-            "annotations": { "operator.flagsmith.com/operation": "RollbackPlan" },
+            "annotations": { "operator.flagsmith.com/operation": "RollBack" },
         },
         "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": "i" }] } } },
         "status": { "startTime": "2026-11-24T10:00:00Z", "conditions": [] },
