@@ -3,7 +3,7 @@
 //! Precedence from 2.170.0 on: flags between `start` and its sub-command, then variables, then defaults
 //! (flagsmith-common, `gunicorn/utils.py`). Up to 2.252.x the image's `run-docker.sh` turned variables into flags for
 //! `serve`; since 2.253.0 nothing does, and nothing reads `GUNICORN_KEEP_ALIVE`. `GUNICORN_CMD_ARGS` is not read from
-//! 2.170.0 on. Both come back with flagsmith-common 3.15.1, which no release up to [`LAST_KNOWN`] has.
+//! 2.170.0 on. Both come back with flagsmith-common 3.15.1, which no release up to `LAST_KNOWN` has.
 
 use super::{Release, env};
 use crate::flagsmith::WorkerClass;

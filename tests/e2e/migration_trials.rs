@@ -80,7 +80,7 @@ fn each_failure_has_its_name_and_its_way_out() {
     });
     trial("a full disk", &|| full_disk(&namespace));
     trial("a backup that fails, and one that succeeds", &|| {
-        backup(&namespace)
+        backup(&namespace);
     });
     monitor.verdict();
     // No request can be answered while the database recovers.

@@ -208,7 +208,7 @@ fn every_trouble_of_one_installation_is_named_first_and_leaves_nothing() {
     trials.verdict();
     step("the report for a ticket has no secret", || report(&namespace));
     step("somebody without rights is told so", || {
-        without_rights(&namespace)
+        without_rights(&namespace);
     });
     namespace.remove();
     operator::uninstall();
