@@ -20,9 +20,9 @@ mod snippets;
 mod steps;
 
 pub(crate) use cause::Cause;
+pub(crate) use database::shared::used_by_pods;
 pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
-pub(crate) use database::shared::used_by_pods;
 pub(crate) use live::Running;
 pub use log::investigation::{Investigation, diagnose_log};
 pub(crate) use pods::last_message;

@@ -1,7 +1,7 @@
 //! From everything seen to the few causes behind it: what was overcome goes, consequences become evidence,
 //! the most likely cause comes first.
 
-use super::evidence::{LogEvidence, Occurrence};
+use super::evidence::{LogEvidence, LogLocation, Occurrence};
 use super::failure::Stage;
 use super::timeline::{HEALTH_QUIET_SECONDS, ProcessTimeline};
 use super::workloads::KILLED_CONTAINER;
@@ -17,7 +17,6 @@ use crate::{
     },
     model::{Code, Component, Severity},
 };
-
 
 /// The causes of a case, the most likely first.
 #[must_use]

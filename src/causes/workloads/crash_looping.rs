@@ -140,7 +140,7 @@ const NOT_A_CRASH: &[&str] = &[
 ];
 
 /// What ended a process at its start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// environs: `Environment variable "GUNICORN_WORKERS" invalid: Not a valid integer.`
     Variable,

@@ -27,7 +27,7 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 /// Why a file cannot be written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variant {
     /// The root file system is read-only.
     ReadOnly,

@@ -94,26 +94,6 @@ impl ManagedBy {
         }
     }
 
-    /// A field of a component where the `FlagsmithDeployment` decides it, for example `spec.taskProcessor.replicas`;
-    /// `None` where other objects do.
-    #[must_use]
-    pub fn field(&self, component: Component, field: &str) -> Option<String> {
-        matches!(self, Self::Operator).then(|| format!("spec.{}.{field}", key(component)))
-    }
-
-    /// Where a setting is written: the field of the `FlagsmithDeployment`, or the environment of the component that
-    /// reads it.
-    #[must_use]
-    pub fn place(&self, field: &str, component: Component) -> String {
-        match (self, component) {
-            (Self::Operator, _) => field.to_owned(),
-            (_, Component::TaskProcessor) => "the task processor's environment".to_owned(),
-            (_, Component::Migrations) => "the migration's environment".to_owned(),
-            (_, Component::Frontend) => "the frontend's environment".to_owned(),
-            _ => "the API's environment".to_owned(),
-        }
-    }
-
     /// Whether the operator itself makes the objects.
     #[must_use]
     pub const fn is_operator(&self) -> bool {

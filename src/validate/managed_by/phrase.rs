@@ -1,9 +1,29 @@
 //! What differs in a sentence with who manages an installation, beyond the change itself.
 
-use super::{Change, ManagedBy};
+use super::{Change, ManagedBy, change::key};
 use crate::model::Component;
 
 impl ManagedBy {
+    /// A field of a component where the `FlagsmithDeployment` decides it, for example `spec.taskProcessor.replicas`;
+    /// `None` where other objects do.
+    #[must_use]
+    pub fn field(&self, component: Component, field: &str) -> Option<String> {
+        matches!(self, Self::Operator).then(|| format!("spec.{}.{field}", key(component)))
+    }
+
+    /// Where a setting is written: the field of the `FlagsmithDeployment`, or the environment of the component that
+    /// reads it.
+    #[must_use]
+    pub fn place(&self, field: &str, component: Component) -> String {
+        match (self, component) {
+            (Self::Operator, _) => field.to_owned(),
+            (_, Component::TaskProcessor) => "the task processor's environment".to_owned(),
+            (_, Component::Migrations) => "the migration's environment".to_owned(),
+            (_, Component::Frontend) => "the frontend's environment".to_owned(),
+            _ => "the API's environment".to_owned(),
+        }
+    }
+
     /// What to correct about an image that cannot be pulled.
     #[must_use]
     pub fn correct_image(&self, component: Component) -> String {
