@@ -4,6 +4,7 @@ use super::{
     all,
     context::Context,
     live,
+    migrations::shared::job,
     ranking::{Ranked, rank},
 };
 use crate::{
@@ -26,6 +27,8 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
         observation,
     };
     let mut found = live::diagnose(installation, observation);
+    // Before the obstacles of the next attempt: where both have one cause, its failure is told first.
+    found.extend(job::diagnose(&context));
     for (_, cause) in all() {
         found.extend(cause.check.iter().flat_map(|check| check(&context)));
     }
@@ -75,8 +78,7 @@ impl Ranked for Observed<'_> {
     }
 
     fn explains(&self, other: &Self) -> bool {
-        let here = self.code().cause().explains_here.zip(self.context);
-        here.is_some_and(|(explains, context)| explains(context, &other.diagnosis))
+        self.explains_here(&other.diagnosis)
     }
 
     fn merge(&mut self, again: Self) {
@@ -84,6 +86,7 @@ impl Ranked for Observed<'_> {
     }
 
     fn absorb(&mut self, consequence: Self) {
+        let here = self.explains_here(&consequence.diagnosis);
         let Diagnosis {
             code,
             severity,
@@ -98,11 +101,17 @@ impl Ranked for Observed<'_> {
             let text: String = message.chars().take(CONSEQUENCE).collect();
             vec![format!("therefore, {}: {text}", component.as_str())]
         };
-        self.take(severity, evidence);
+        // What only looks like a trouble of its own in this situation does not make its cause a worse one.
+        self.take(if here { self.severity() } else { severity }, evidence);
     }
 }
 
 impl Observed<'_> {
+    fn explains_here(&self, other: &Diagnosis) -> bool {
+        let here = self.code().cause().explains_here.zip(self.context);
+        here.is_some_and(|(explains, context)| explains(context, other))
+    }
+
     fn take(&mut self, severity: Severity, evidence: Vec<String>) {
         let known = &mut self.diagnosis;
         known.severity = known.severity.min(severity);

@@ -1,16 +1,11 @@
 //! Rules over what was observed in the cluster: one file for each family of causes.
 
-mod backup;
 mod database;
-mod downgrade;
 mod exposure;
 mod logs;
-mod migration;
 mod observed;
 mod pods;
 mod preflight;
-#[cfg(test)]
-mod preflight_tests;
 mod probes;
 mod refusal;
 mod secrets;
@@ -22,7 +17,7 @@ mod workloads;
 
 pub(crate) use database::used_by_pods;
 pub use observed::unseen;
-pub(crate) use pods::last_message;
+pub(crate) use pods::{check as pod_problems, last_message, last_status, last_words};
 pub use refusal::{refused, refused_last};
 pub(crate) use tasks::{age, stuck};
 pub(crate) use timeouts::Running;
@@ -36,9 +31,7 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
     let mut found = Vec::new();
     found.extend(secrets::check(installation, observation));
     found.extend(database::check(installation, observation));
-    if installation.managed_by.is_operator() {
-        migrations(installation, observation, &mut found);
-    }
+    found.extend(preflight::check(installation, observation));
     found.extend(workloads::check(installation, observation));
     found.extend(tasks::check(installation, observation));
     found.extend(exposure::check(installation, observation));
@@ -47,24 +40,7 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
         observed::check(installation, observation, &mut found);
     }
     found.extend(logs::check(observation));
-    if !installation.managed_by.is_operator() {
-        observed::with_logs(observation, &mut found);
-    }
     found
-}
-
-/// What keeps the operator from migrating.
-fn migrations(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
-    found.extend(downgrade::check(installation, observation));
-    found.extend(migration::check(installation, observation));
-    found.extend(backup::check(installation, observation));
-    for obstacle in preflight::check(installation, observation) {
-        // What a migration has failed of and what stands in the way of the next one is one cause.
-        match found.iter_mut().find(|known| known.code == obstacle.code) {
-            Some(known) => known.evidence.extend(obstacle.evidence),
-            None => found.push(obstacle),
-        }
-    }
 }
 
 fn diagnosis(

@@ -5,7 +5,7 @@ use super::evidence::{LogEvidence, LogLocation, Occurrence};
 use super::failure::Stage;
 use super::forks::ends_that_closed;
 use super::phrasing::times;
-use super::timeline::ProcessTimeline;
+use super::timeline::HEALTH_QUIET_SECONDS;
 use super::workloads::KILLED_CONTAINER;
 use super::{finding::Finding, gunicorn, hosts, rules, tasks};
 use crate::{
@@ -18,9 +18,6 @@ use crate::{
 
 /// The most pieces of evidence of one diagnosis.
 const EVIDENCE: usize = 6;
-
-/// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
-const HEALTH_QUIET_SECONDS: i64 = 30;
 
 /// The causes of a case, the most likely first.
 #[must_use]
@@ -83,21 +80,10 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
         return life.up > last;
     }
     if occurrence.details.form == KILLED_CONTAINER {
-        return !died_of_a_kill(life);
-    }
-    if occurrence.details.form == "health" {
-        let quiet = life
-            .last_time
-            .zip(occurrence.last.time)
-            .map_or(0, |(end, last)| end.seconds_since(last));
-        return quiet >= HEALTH_QUIET_SECONDS;
+        return !life.died_of_a_kill();
     }
     match occurrence.stage {
-        Stage::Wait => {
-            life.connected > last && occurrence.code != Code::MigrationsPending
-                || life.caught_up > last
-                || life.up > last
-        }
+        Stage::Wait => life.connected.max(life.caught_up).max(life.up) > last,
         Stage::Boot => life.up > last,
         // Another migrator's success in the same log is no success of this one: a new run has to begin first.
         Stage::Migrate => {
@@ -108,15 +94,6 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
                 || life.up > last
         }
         Stage::Serve => occurrence.count == 1 && occurrence.code.cause().is_connection && life.served > last,
-    }
-}
-
-/// Whether a container that ended with SIGKILL was Flagsmith's and at work: `docker compose stop` kills what does not
-/// end in time, and a service that is none of Flagsmith's is none of this case.
-fn died_of_a_kill(life: &ProcessTimeline) -> bool {
-    match life.runs.last() {
-        Some(run) if life.up == 0 => run.current.is_some(),
-        _ => life.up > 0 && life.stopping.is_none(),
     }
 }
 

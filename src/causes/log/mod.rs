@@ -13,7 +13,6 @@ mod forks;
 mod gunicorn;
 mod hosts;
 pub(crate) mod investigation;
-mod migrations;
 pub(crate) mod phrasing;
 pub(crate) mod rule;
 mod rules;
@@ -27,8 +26,7 @@ fn unmoved() -> impl Iterator<Item = (crate::model::Code, &'static rule::Plain)>
         .iter()
         .chain(tasks::CAUSES)
         .chain(database::CAUSES)
-        .chain(migrations::CAUSES)
-        .chain([&migrations::MIGRATION_FAILED, &crash::CRASH_LOOPING])
+        .chain([&crash::CRASH_LOOPING])
         .map(|(code, rule)| (*code, rule))
 }
 

@@ -142,6 +142,14 @@ pub(crate) struct Rule<V: 'static> {
     pub(crate) is_over: Option<fn(&LogEvidence, &ProcessTimeline, &Occurrence) -> Option<bool>>,
 }
 
+impl<V: Copy> Rule<V> {
+    /// The variant that was recognised.
+    pub(crate) fn variant(&self, details: &FailureDetails) -> Option<V> {
+        let signature = self.signatures.get(usize::from(details.signature))?;
+        Some(signature.variant)
+    }
+}
+
 impl<V: Copy + Sync> LogRule for Rule<V> {
     fn precedence(&self) -> u16 {
         self.precedence
@@ -163,13 +171,9 @@ impl<V: Copy + Sync> LogRule for Rule<V> {
     }
 
     fn explain(&self, evidence: &LogEvidence, occurrence: &Occurrence) -> Explanation {
-        let signature = self
-            .signatures
-            .get(usize::from(occurrence.details.signature))
-            .or_else(|| self.signatures.first());
-        signature.map_or_else(
+        self.variant(&occurrence.details).map_or_else(
             || Explanation::new(occurrence.code, "", ""),
-            |signature| (self.explain)(evidence, occurrence, signature.variant),
+            |variant| (self.explain)(evidence, occurrence, variant),
         )
     }
 

@@ -38,16 +38,6 @@ pub const CAUSES: &[(Code, Plain)] = &[
         },
     ),
     (
-        Code::UnsupportedVersion,
-        Plain {
-            precedence: 120,
-            last_resort: false,
-            recognise: version,
-            explain: explain_version,
-            is_over: None,
-        },
-    ),
-    (
         Code::FrontendCannotReachApi,
         Plain {
             precedence: 125,
@@ -214,30 +204,6 @@ fn explain_arguments(case: &LogEvidence, occurrence: &Occurrence) -> Explanation
     .with(Severity::Critical)
 }
 
-fn version(failure: &Failure<'_>) -> Option<FailureDetails> {
-    let missing = failure.says("flagsmith")
-        && failure.says_any(&[
-            "executable file not found in $PATH",
-            "flagsmith: not found",
-            "flagsmith: command not found",
-        ]);
-    let verb = failure.says("ERROR: unrecognised command");
-    (missing || verb).then(|| FailureDetails::form(if missing { "cli" } else { "verb" }))
-}
-
-fn explain_version(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
-    let (what, since) = if occurrence.details.form == "cli" {
-        ("the command \"flagsmith\"", "2.170.0")
-    } else {
-        ("the command that it is started with", "2.51.0")
-    };
-    Explanation::new(
-        Code::UnsupportedVersion,
-        format!("The image does not know {what}: it is older than {since}."),
-        "Use an image of 2.170.0 or later, or the args of the older one: [\"serve\"], [\"migrate\"], [\"run-task-processor\"] with the image's own entry point.",
-    )
-}
-
 fn frontend(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.component != Component::Frontend {
         return None;
@@ -294,17 +260,12 @@ fn explain_frontend(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
 /// The form of a container that ended with SIGKILL, as Docker Compose tells it.
 pub(super) const KILLED_CONTAINER: &str = "container";
 
-/// 128 and the signal's number: SIGKILL.
-pub(super) fn is_killed_container(failure: &Failure<'_>) -> bool {
-    failure.class.is_empty() && failure.message.trim().starts_with("exited with code 137")
-}
-
 fn memory(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage == Stage::Migrate {
         return None;
     }
     let line = failure.message.trim();
-    let form = if is_killed_container(failure) {
+    let form = if failure.is_killed_container() {
         KILLED_CONTAINER
     } else if failure.says("JavaScript heap out of memory") {
         "node"
@@ -445,13 +406,6 @@ mod tests {
         GunicornSettingsIgnored,
         "value"
     )]
-    #[case(
-        "",
-        "exec: \"flagsmith\": executable file not found in $PATH: unknown",
-        UnsupportedVersion,
-        "cli"
-    )]
-    #[case("", "ERROR: unrecognised command 'start'", UnsupportedVersion, "verb")]
     #[case(
         "environs.exceptions.EnvValidationError",
         "Environment variable \"GUNICORN_WORKERS\" invalid: Not a valid integer.",

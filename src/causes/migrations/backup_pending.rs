@@ -1,6 +1,9 @@
 //! The backup before the migration is being made.
 
-use crate::{causes::cause::Cause, model::{Component, Severity}};
+use crate::{
+    causes::cause::Cause,
+    model::{Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Info,

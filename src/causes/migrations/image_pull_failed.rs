@@ -1,6 +1,9 @@
 //! The migration's image cannot be pulled.
 
-use crate::{causes::cause::{Cause, Explains}, model::{Code, Component, Severity}};
+use crate::{
+    causes::cause::{Cause, Explains},
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

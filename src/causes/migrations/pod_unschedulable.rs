@@ -1,6 +1,9 @@
 //! The migration's pod finds no node.
 
-use crate::{causes::cause::{Cause, Explains}, model::{Code, Component, Severity}};
+use crate::{
+    causes::cause::{Cause, Explains},
+    model::{Code, Component, Severity},
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,

@@ -1,6 +1,5 @@
 //! Causes that only installations have which somebody else made: the operator's own never come to this.
 
-mod migrators;
 mod pooler;
 mod presence;
 mod processor;
@@ -23,11 +22,5 @@ pub(super) fn check(installation: &Installation, observation: &Observation, foun
     found.extend(presence::release(installation, observation));
     found.extend(settings::check(installation, observation));
     processor::check(installation, observation, found);
-    found.extend(migrators::check(installation, observation));
     found.extend(replicas::check(installation, observation));
-}
-
-/// Once the logs have been heard: what they say of a race belongs to the race.
-pub(super) fn with_logs(observation: &Observation, found: &mut Vec<Diagnosis>) {
-    migrators::absorb(observation, found);
 }
