@@ -2,7 +2,11 @@
 
 use super::{
     context::Context,
-    log::{evidence::LogEvidence, finding::Finding, rule::LogRule},
+    log::{
+        evidence::{LogEvidence, Occurrence},
+        finding::{Explanation, Finding},
+        rule::LogRule,
+    },
 };
 use crate::{
     model::{Code, Component, Diagnosis, Severity},
@@ -33,12 +37,16 @@ pub(crate) struct Cause {
     pub(crate) is_general: bool,
     /// What follows from it, and is evidence of it rather than a diagnosis of its own.
     pub(crate) explains: &'static [Explains],
-    /// Whether it explains a diagnosis in this situation, beyond `explains`.
+    /// Whether a diagnosis only looks like a trouble of its own in this situation, and is a sign of this cause: beyond
+    /// `explains`, and without making it more severe.
     pub(crate) explains_here: Option<fn(&Context<'_>, &Diagnosis) -> bool>,
     /// Its documentation: `#` title, explanation, and the sections `Passes by itself`, `Confirm` and `Do`.
     pub(crate) prose: &'static str,
     /// How it shows itself in an exception or a single line of a log.
     pub(crate) log: &'static [&'static dyn LogRule],
+    /// Explains as this cause what the log rule of another one recognised, where the rest of the log shows that it is
+    /// this one. The first cause that does so, in the order of the documentation, has it.
+    pub(crate) claims: Option<fn(&LogEvidence, &Occurrence) -> Option<Explanation>>,
     /// How it shows itself in a log as a whole.
     pub(crate) in_logs: Option<fn(&LogEvidence) -> Option<Finding>>,
     /// In which installations its check is asked.
@@ -66,6 +74,7 @@ impl Cause {
             explains_here: None,
             prose,
             log: &[],
+            claims: None,
             in_logs: None,
             applies: Applies::Everywhere,
             refuted: None,

@@ -5,6 +5,7 @@ use super::{
     cause::Applies,
     context::Context,
     live,
+    migrations::shared::job,
     ranking::{Ranked, rank},
 };
 use crate::{
@@ -34,7 +35,9 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
     };
     let causes = all().filter(|(_, cause)| applies(cause.applies));
     let checks = causes.filter_map(|(_, cause)| cause.check);
-    let mut found: Vec<Diagnosis> = checks.flat_map(|check| check(&context)).collect();
+    // Before the obstacles of the next attempt: where both have one cause, its failure is told first.
+    let mut found = job::diagnose(&context);
+    found.extend(checks.flat_map(|check| check(&context)));
     // What an observation shows is said in its words, to which those of a log are added as evidence.
     found.extend(live::diagnose(installation, observation));
     rank_in(Some(&context), found)
@@ -83,8 +86,7 @@ impl Ranked for Observed<'_> {
     }
 
     fn explains(&self, other: &Self) -> bool {
-        let here = self.code().cause().explains_here.zip(self.context);
-        here.is_some_and(|(explains, context)| explains(context, &other.diagnosis))
+        self.explains_here(&other.diagnosis)
     }
 
     fn merge(&mut self, again: Self) {
@@ -92,6 +94,7 @@ impl Ranked for Observed<'_> {
     }
 
     fn absorb(&mut self, consequence: Self) {
+        let here = self.explains_here(&consequence.diagnosis);
         let Diagnosis {
             code,
             severity,
@@ -106,11 +109,17 @@ impl Ranked for Observed<'_> {
             let text: String = message.chars().take(CONSEQUENCE).collect();
             vec![format!("therefore, {}: {text}", component.as_str())]
         };
-        self.take(severity, evidence);
+        // What only looks like a trouble of its own in this situation does not make its cause a worse one.
+        self.take(if here { self.severity() } else { severity }, evidence);
     }
 }
 
 impl Observed<'_> {
+    fn explains_here(&self, other: &Diagnosis) -> bool {
+        let here = self.code().cause().explains_here.zip(self.context);
+        here.is_some_and(|(explains, context)| explains(context, other))
+    }
+
     fn take(&mut self, severity: Severity, evidence: Vec<String>) {
         let known = &mut self.diagnosis;
         known.severity = known.severity.min(severity);

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Code, Component, Diagnosis, Severity};
+use super::{Code, Diagnosis, Severity};
 use crate::observe::{DatabaseProbe, LogFinding, LogReading, Observation, Run, database::QueueProbe};
 
 /// Pods that are named as showing the same; the first one's words stand for all.
@@ -33,21 +33,6 @@ pub(super) fn check(observation: &Observation) -> Vec<Diagnosis> {
         }
     }
     found
-}
-
-/// What the log of a migration Job's failed pod shows, the most likely cause first.
-pub(super) fn migration(observation: &Observation) -> Option<Diagnosis> {
-    observation
-        .pod_logs
-        .logs
-        .iter()
-        .filter(|reading| {
-            reading.component == Component::Migrations && matches!(reading.run, Run::Failed { .. })
-        })
-        .filter(|reading| pod_component(observation, reading) == Some("migrations"))
-        .max_by_key(|reading| reading.at)
-        .and_then(|reading| reading.found.first())
-        .map(|finding| finding.diagnosis.clone())
 }
 
 /// Logs of everything but the migration Job, which has a rule of its own. Where the present run of a container says

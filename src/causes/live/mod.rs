@@ -1,20 +1,15 @@
 //! Rules over what was observed in the cluster: one file for each family of causes.
 
-mod backup;
-mod downgrade;
 mod logs;
-mod migration;
 mod observed;
 mod pods;
-mod preflight;
-#[cfg(test)]
-mod preflight_tests;
 mod probes;
 #[cfg(test)]
 mod tests;
 mod timeouts;
 mod workloads;
 
+pub(crate) use pods::check as pod_problems;
 pub(crate) use timeouts::Running;
 
 use crate::model::{Code, Component, Diagnosis, Severity};
@@ -24,33 +19,10 @@ use crate::{observe::Observation, validate::Installation};
 #[must_use]
 pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let mut found = Vec::new();
-    if installation.managed_by.is_operator() {
-        migrations(installation, observation, &mut found);
-    }
     found.extend(workloads::check(installation, observation));
     found.extend(timeouts::check(installation, observation));
-    if !installation.managed_by.is_operator() {
-        observed::check(installation, observation, &mut found);
-    }
     found.extend(logs::check(observation));
-    if !installation.managed_by.is_operator() {
-        observed::with_logs(observation, &mut found);
-    }
     found
-}
-
-/// What keeps the operator from migrating.
-fn migrations(installation: &Installation, observation: &Observation, found: &mut Vec<Diagnosis>) {
-    found.extend(downgrade::check(installation, observation));
-    found.extend(migration::check(installation, observation));
-    found.extend(backup::check(installation, observation));
-    for obstacle in preflight::check(installation, observation) {
-        // What a migration has failed of and what stands in the way of the next one is one cause.
-        match found.iter_mut().find(|known| known.code == obstacle.code) {
-            Some(known) => known.evidence.extend(obstacle.evidence),
-            None => found.push(obstacle),
-        }
-    }
 }
 
 fn diagnosis(

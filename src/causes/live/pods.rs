@@ -28,7 +28,7 @@ const LAST_LINES: usize = 3;
 const LINE_LIMIT: usize = 300;
 
 /// One diagnosis for each kind of problem of a component's pods.
-pub(super) fn check(
+pub(crate) fn check(
     installation: &Installation,
     observation: &Observation,
     label: &str,
@@ -81,12 +81,12 @@ pub(crate) fn last_message<'a>(observation: &'a Observation, label: &str) -> Opt
 }
 
 /// The exit status of the last failed pod of a component.
-pub(super) fn last_status(observation: &Observation, label: &str) -> Option<i32> {
+pub(crate) fn last_status(observation: &Observation, label: &str) -> Option<i32> {
     last_failed(observation, label).map(|(_, exit_code, _)| exit_code)
 }
 
 /// The last words of the last failed pod of a component, as evidence.
-pub(super) fn last_words(observation: &Observation, label: &str) -> Vec<String> {
+pub(crate) fn last_words(observation: &Observation, label: &str) -> Vec<String> {
     last_failed(observation, label)
         .map(|(pod, exit_code, message)| {
             let mut lines = vec![format!("pod {} ended with status {exit_code}", pod.name)];

@@ -58,6 +58,12 @@ impl Failure<'_> {
         texts.iter().any(|text| self.says(text))
     }
 
+    /// Whether it is Docker Compose's word of a container that ended with SIGKILL: 128 and the signal's number.
+    #[must_use]
+    pub fn is_killed_container(&self) -> bool {
+        self.class.is_empty() && self.message.trim().starts_with("exited with code 137")
+    }
+
     /// What PostgreSQL said, in any language; the name in it.
     #[must_use]
     pub fn phrase(&self, phrase: Phrase) -> Option<&str> {

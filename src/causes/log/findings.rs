@@ -3,7 +3,6 @@
 
 use super::evidence::{LogEvidence, LogLocation, Occurrence};
 use super::failure::Stage;
-use super::timeline::{HEALTH_QUIET_SECONDS, ProcessTimeline};
 use super::workloads::KILLED_CONTAINER;
 use super::{
     connection::connection,
@@ -59,17 +58,10 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
         return over;
     }
     if occurrence.details.form == KILLED_CONTAINER {
-        return !died_of_a_kill(life);
-    }
-    if occurrence.details.form == "health" {
-        return life.seconds_since(occurrence.last.time) >= HEALTH_QUIET_SECONDS;
+        return !life.died_of_a_kill();
     }
     match occurrence.stage {
-        Stage::Wait => {
-            life.connected > last && occurrence.code != Code::MigrationsPending
-                || life.caught_up > last
-                || life.up > last
-        }
+        Stage::Wait => life.connected.max(life.caught_up).max(life.up) > last,
         Stage::Boot => life.up > last,
         // Another migrator's success in the same log is no success of this one: a new run has to begin first.
         Stage::Migrate => {
@@ -80,15 +72,6 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
                 || life.up > last
         }
         Stage::Serve => occurrence.count == 1 && occurrence.code.cause().is_connection && life.served > last,
-    }
-}
-
-/// Whether a container that ended with SIGKILL was Flagsmith's and at work: `docker compose stop` kills what does not
-/// end in time, and a service that is none of Flagsmith's is none of this case.
-fn died_of_a_kill(life: &ProcessTimeline) -> bool {
-    match life.runs.last() {
-        Some(run) if life.up == 0 => run.current.is_some(),
-        _ => life.up > 0 && life.stopping.is_none(),
     }
 }
 

@@ -12,7 +12,6 @@ mod forks;
 mod gunicorn;
 pub(crate) mod hosts;
 pub(crate) mod investigation;
-mod migrations;
 pub(crate) mod phrasing;
 pub(crate) mod rule;
 mod rules;
@@ -24,8 +23,6 @@ mod workloads;
 fn unmoved() -> impl Iterator<Item = (crate::model::Code, &'static rule::Plain)> {
     workloads::CAUSES
         .iter()
-        .chain(migrations::CAUSES)
-        .chain([&migrations::MIGRATION_FAILED])
         .map(|(code, rule)| (*code, rule))
 }
 

@@ -38,10 +38,13 @@ pub(crate) fn recognise(failure: &Failure<'_>, last_resort: bool) -> Option<Reco
 
 /// What an occurrence means among everything else that the logs showed.
 pub(crate) fn explain(evidence: &LogEvidence, occurrence: &Occurrence) -> Explanation {
-    RULES.get(occurrence.rule).map_or_else(
-        || Explanation::new(occurrence.code, "", ""),
-        |(_, rule)| rule.explain(evidence, occurrence),
-    )
+    let claimed = all().find_map(|(_, cause)| cause.claims?(evidence, occurrence));
+    claimed.unwrap_or_else(|| {
+        RULES.get(occurrence.rule).map_or_else(
+            || Explanation::new(occurrence.code, "", ""),
+            |(_, rule)| rule.explain(evidence, occurrence),
+        )
+    })
 }
 
 /// What the rule of an occurrence knows of whether it is over.

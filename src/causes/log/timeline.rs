@@ -3,6 +3,9 @@
 use crate::logs::event::{Event, Exception};
 use crate::logs::time::Moment;
 
+/// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
+pub const HEALTH_QUIET_SECONDS: i64 = 30;
+
 /// The most runs of `migrate` of one source that are kept, the newest.
 const RUNS: usize = 16;
 
@@ -75,6 +78,16 @@ impl ProcessTimeline {
     #[must_use]
     pub const fn is_migrating(&self) -> bool {
         self.migrating
+    }
+
+    /// Whether a container that ended with SIGKILL was Flagsmith's and at work: `docker compose stop` kills what does
+    /// not end in time, and other services' logs are none of Flagsmith's.
+    #[must_use]
+    pub fn died_of_a_kill(&self) -> bool {
+        match self.runs.last() {
+            Some(run) if self.up == 0 => run.current.is_some(),
+            _ => self.up > 0 && self.stopping.is_none(),
+        }
     }
 
     /// Notes what an event shows; returns the name of a migration that it ended.

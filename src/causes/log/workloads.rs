@@ -143,17 +143,12 @@ fn explain_version(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
 /// The form of a container that ended with SIGKILL, as Docker Compose tells it.
 pub(super) const KILLED_CONTAINER: &str = "container";
 
-/// 128 and the signal's number: SIGKILL.
-pub(super) fn is_killed_container(failure: &Failure<'_>) -> bool {
-    failure.class.is_empty() && failure.message.trim().starts_with("exited with code 137")
-}
-
 fn memory(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage == Stage::Migrate {
         return None;
     }
     let line = failure.message.trim();
-    let form = if is_killed_container(failure) {
+    let form = if failure.is_killed_container() {
         KILLED_CONTAINER
     } else if failure.says("JavaScript heap out of memory") {
         "node"

@@ -1,4 +1,4 @@
-//! A Job of that name belongs to somebody else.
+//! A Job of that name is not the operator's.
 
 use crate::{
     causes::cause::{Cause, Explains},
@@ -10,6 +10,5 @@ pub(crate) static CAUSE: Cause = Cause {
     component: Component::Migrations,
     needs_person: true,
     explains: &[Explains::in_logs(&[Code::TaskProcessorMigratesItself])],
-    is_refusal: true,
     ..Cause::new(include_str!("job_not_owned.md"))
 };

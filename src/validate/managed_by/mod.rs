@@ -10,6 +10,11 @@ mod resource;
 use std::fmt::Write as _;
 
 pub use change::Change;
+use crate::{
+    api::RETRY_MIGRATION_ANNOTATION,
+    model::{Component, shell},
+    validate::{Identity, SecretKey},
+};
 
 /// What the owner of an installation changes it with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,6 +96,29 @@ impl ManagedBy {
                     .collect();
                 commands.join(" && ")
             }
+        }
+    }
+
+    /// Whether a release is started only when the operator has migrated to it.
+    #[must_use]
+    pub const fn migrates_first(&self) -> bool {
+        self.is_operator()
+    }
+
+    /// The command that runs a migration Job, or the backup before it, once more.
+    #[must_use]
+    pub fn run_job_again(&self, installation: &Identity, job: &str) -> String {
+        let namespace = shell::name(&installation.namespace, "NAMESPACE");
+        match self {
+            Self::Operator => format!(
+                "kubectl -n {namespace} annotate fsd {} {RETRY_MIGRATION_ANNOTATION}=\"$(date +%s)\" --overwrite",
+                shell::name(&installation.name, "NAME")
+            ),
+            Self::Helm { .. } | Self::Manifests { .. } => format!(
+                "kubectl -n {namespace} get job {} -o json | jq 'del(.spec.selector, .spec.template.metadata.labels, \
+                 .status, .metadata.uid, .metadata.resourceVersion) | .metadata.name += \"-again\"' | kubectl create -f -",
+                shell::name(job, "NAME")
+            ),
         }
     }
 

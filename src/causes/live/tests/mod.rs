@@ -2,7 +2,6 @@
 
 mod database;
 mod logs;
-mod migration;
 mod pods;
 
 use rstest::rstest;

@@ -3,38 +3,15 @@
 use rstest::rstest;
 use serde_json::json;
 
-use super::{Code, Severity};
-use crate::causes::diagnose;
 use crate::{
-    fixtures::{self, installation, spec},
+    causes::{
+        diagnose,
+        migrations::shared::testing::{good, with_preflight},
+    },
+    fixtures::{installation, spec},
+    model::{Code, Severity},
     observe::{History, JobOutcome, JobState, Observation, OtherSession, Owner, Preflight},
 };
-
-/// A database that a migration can run on.
-fn good() -> Preflight {
-    Preflight {
-        complete: true,
-        takes_options: true,
-        role: "app".to_owned(),
-        schema: Some("public".to_owned()),
-        creates_tables: true,
-        connections_allowed: 97,
-        connections_used: 20,
-        history: History {
-            count: 595,
-            task_processor: Some("0015".to_owned()),
-            ..History::default()
-        },
-        ..Preflight::default()
-    }
-}
-
-fn with_preflight(preflight: Preflight) -> Observation {
-    Observation {
-        preflight: Some(Ok(preflight)),
-        ..fixtures::empty_observation()
-    }
-}
 
 fn found(version: &str, observation: &Observation) -> Vec<(Code, Severity)> {
     diagnose(&installation(&spec(json!({ "version": version }))), observation)
@@ -54,7 +31,7 @@ fn session(application: &str) -> OtherSession {
     }
 }
 
-use Severity::{Critical, Info, Warning};
+use Severity::{Critical, Warning};
 
 #[rstest]
 #[case("2.265.0", good(), None)]
@@ -114,55 +91,4 @@ fn a_running_migration_is_not_in_its_own_way() {
         ..JobState::default()
     }];
     assert_eq!(found("2.265.0", &observation), []);
-}
-
-#[test]
-fn the_evidence_names_owner_and_number_of_tables() {
-    let owner = Owner {
-        name: "postgres".to_owned(),
-        tables: 44,
-        example: "users_ffadminuser".to_owned(),
-    };
-    let observation = with_preflight(Preflight {
-        owners: vec![owner],
-        ..good()
-    });
-    let found = diagnose(&installation(&spec(json!({}))), &observation);
-    let first = found.first().unwrap();
-    assert_eq!(
-        first.evidence,
-        [
-            "database: users_ffadminuser (and 43 more of Flagsmith's tables) is owned by \"postgres\"; the migration connects as \"app\""
-        ]
-    );
-    assert!(
-        first
-            .remedy
-            .contains("REASSIGN OWNED BY \"postgres\" TO \"app\";"),
-        "{}",
-        first.remedy
-    );
-}
-
-#[test]
-fn a_long_way_is_a_note_with_a_path() {
-    let mut observation = with_preflight(good());
-    observation.api = Some(crate::observe::WorkloadState {
-        migrated: "2.232.0".parse().ok(),
-        ..crate::observe::WorkloadState::default()
-    });
-    let found = diagnose(
-        &installation(&spec(json!({ "version": "2.265.0" }))),
-        &observation,
-    );
-    let note = found
-        .iter()
-        .find(|it| it.code == Code::UpgradeSkipsVersions)
-        .unwrap();
-    assert_eq!(note.severity, Info);
-    assert!(
-        note.remedy.contains("2.232.0 → 2.234.2 → 2.260.0 → 2.265.0"),
-        "{}",
-        note.remedy
-    );
 }

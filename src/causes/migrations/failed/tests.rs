@@ -2,12 +2,57 @@
 
 use rstest::rstest;
 
-use super::{codes, of, pod};
-use crate::api::{MigrationOperation, MigrationResult, MigrationStatus};
-use crate::fixtures::{database, empty_observation, installation, minimal};
-use crate::model::Code;
-use crate::observe::{JobOutcome, JobState, Observation, PodProblem, PodSummary};
-use crate::validate::MigrationKey;
+use crate::{
+    api::{MigrationOperation, MigrationResult, MigrationStatus},
+    causes::{
+        diagnose,
+        log::{failure::Stage, testing::code},
+    },
+    fixtures::{
+        self, CHART_WITH_PROCESSOR, database, empty_observation, installation, minimal, objects, observed,
+    },
+    model::{Code, Component, Diagnosis, Severity},
+    observe::{
+        JobOutcome, JobState, LogFinding, LogReading, Observation, PodProblem, PodSummary, Run, WorkloadState,
+    },
+    validate::MigrationKey,
+};
+
+#[rstest]
+#[case("ValueError", "bad data", Some(Code::MigrationFailed))]
+#[case(
+    "psycopg2.errors.InFailedSqlTransaction",
+    "current transaction is aborted, commands ignored until end of transaction block",
+    None
+)]
+#[case(
+    "CommandError",
+    "Failed to connect to DB within 5 seconds.",
+    Some(Code::DatabaseUnreachable)
+)]
+fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Option<Code>) {
+    assert_eq!(code(Stage::Migrate, class, message), expected);
+}
+
+fn codes(found: &[Diagnosis]) -> Vec<Code> {
+    found.iter().map(|diagnosis| diagnosis.code).collect()
+}
+
+fn of(observation: &Observation) -> Vec<Diagnosis> {
+    diagnose(&installation(&minimal()), observation)
+}
+
+fn pod(component: &str, problems: Vec<PodProblem>) -> PodSummary {
+    PodSummary {
+        name: format!("flagsmith-{component}-abc"),
+        component: component.to_owned(),
+        version: Some("2.265.0".to_owned()),
+        phase: "Running".to_owned(),
+        ready: problems.is_empty(),
+        problems,
+        ..PodSummary::default()
+    }
+}
 
 fn failed_job(name: &str, reason: &str) -> JobState {
     JobState {
@@ -109,8 +154,11 @@ fn the_pods_of_an_earlier_attempt_are_history(
         job: Some(job.to_owned()),
         ..pod("migrations", vec![problem])
     };
-    let mut api = super::healthy("flagsmith-api", 1);
-    api.migrated = Some(migrated.parse().unwrap());
+    let api = WorkloadState {
+        release: "2.265.0".parse().ok(),
+        migrated: Some(migrated.parse().unwrap()),
+        ..fixtures::rolled_out("flagsmith-api".to_owned(), 1)
+    };
     let observation = Observation {
         api: Some(api),
         jobs: vec![failed_job(job, "BackoffLimitExceeded")],
@@ -131,4 +179,50 @@ fn a_recorded_failure_outlives_its_job() {
         ..MigrationStatus::default()
     });
     assert_eq!(codes(&of(&observation)), [Code::MigrationFailed]);
+}
+
+/// A migration Job of the official chart, with what its log shows.
+#[rstest]
+#[case::explained(Some(Code::MigrationPermissionDenied), Code::MigrationPermissionDenied)]
+#[case::unexplained(None, Code::MigrationFailed)]
+fn a_failed_job_of_the_chart(#[case] shown: Option<Code>, #[case] expected: Code) {
+    let (found, mut observation) = observed("acme", &objects(CHART_WITH_PROCESSOR));
+    let job = failed_job("acme-migrate", "BackoffLimitExceeded");
+    observation.jobs = vec![job];
+    let pod = pod("migrations", vec![]);
+    observation.pod_logs.logs.push(LogReading {
+        pod: pod.name.clone(),
+        container: "migrate-db".to_owned(),
+        component: Component::Migrations,
+        run: Run::Failed { restarts: 0 },
+        at: observation.now,
+        found: shown
+            .map(|code| LogFinding {
+                read: observation.now,
+                happened: observation.now,
+                diagnosis: Diagnosis {
+                    code,
+                    severity: Severity::Critical,
+                    component: Component::Migrations,
+                    message: "The log says so.".to_owned(),
+                    evidence: vec![],
+                    remedy: "Change it.".to_owned(),
+                },
+            })
+            .into_iter()
+            .collect(),
+    });
+    observation.pods.push(pod);
+    let found = diagnose(&found.installation, &observation);
+    let first = found
+        .iter()
+        .find(|it| it.component == Component::Migrations && it.severity == Severity::Warning)
+        .unwrap();
+    assert_eq!(first.code, expected, "{found:#?}");
+    assert!(
+        first
+            .remedy
+            .contains("kubectl -n prod get job acme-migrate -o json | jq"),
+        "{first:?}"
+    );
 }
