@@ -21,10 +21,7 @@ const CONSEQUENCE: usize = 200;
 /// Everything that is wrong with an installation, as far as this observation shows, the most severe first.
 #[must_use]
 pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
-    let context = Context {
-        installation,
-        observation,
-    };
+    let context = Context::new(installation, observation);
     let mut found = live::diagnose(installation, observation);
     for (_, cause) in all() {
         found.extend(cause.check.iter().flat_map(|check| check(&context)));
@@ -54,12 +51,12 @@ pub fn sort(diagnoses: &mut [Diagnosis]) {
 }
 
 /// A diagnosis and the situation that it was made in.
-struct Observed<'a> {
-    context: Option<&'a Context<'a>>,
+struct Observed<'a, 'c> {
+    context: Option<&'a Context<'c>>,
     diagnosis: Diagnosis,
 }
 
-impl Ranked for Observed<'_> {
+impl Ranked for Observed<'_, '_> {
     const IN_LOG: bool = false;
 
     fn code(&self) -> Code {
@@ -102,7 +99,7 @@ impl Ranked for Observed<'_> {
     }
 }
 
-impl Observed<'_> {
+impl Observed<'_, '_> {
     fn take(&mut self, severity: Severity, evidence: Vec<String>) {
         let known = &mut self.diagnosis;
         known.severity = known.severity.min(severity);

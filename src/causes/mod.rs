@@ -11,13 +11,16 @@ mod diagnose;
 mod documentation;
 mod live;
 mod log;
+mod probes;
 mod prose;
 mod ranking;
+mod sigkill;
 
 pub(crate) use cause::Cause;
 pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
-pub(crate) use live::{Running, age, last_message, stuck, used_by_pods};
+pub(crate) use gunicorn::shared::running::Running;
+pub(crate) use live::{age, last_message, stuck, used_by_pods};
 pub use live::{refused, refused_last, unseen};
 pub use log::investigation::{Investigation, diagnose_log};
 

@@ -11,7 +11,6 @@ mod pods;
 mod preflight;
 #[cfg(test)]
 mod preflight_tests;
-mod probes;
 mod refusal;
 mod secrets;
 mod tasks;
@@ -25,7 +24,6 @@ pub use observed::unseen;
 pub(crate) use pods::last_message;
 pub use refusal::{refused, refused_last};
 pub(crate) use tasks::{age, stuck};
-pub(crate) use timeouts::Running;
 
 use crate::model::{Code, Component, Diagnosis, Severity};
 use crate::{observe::Observation, validate::Installation};

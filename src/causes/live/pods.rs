@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{
+    causes::gunicorn::container_out_of_memory,
     observe::{Observation, PodProblem, PodSummary},
     validate::{Change, Installation},
 };
@@ -169,26 +170,10 @@ fn problem_of(
                 format!("kubectl -n {namespace} logs {name} --previous"),
             )
         }
-        PodProblem::OutOfMemory { restarts, limit } => named(
-            if migrations { Code::MigrationOutOfMemory } else { Code::ContainerOutOfMemory },
-            if pod.ready { Severity::Warning } else { Severity::Critical },
-            format!("A container of the {} was killed because it used more memory than its limit.", component.as_str()),
-            vec![format!(
-                "pod {name}: OOMKilled, restarted {}, limit {}",
-                times(*restarts),
-                limit.as_deref().unwrap_or("none: the node itself had no memory left"),
-            )],
-            match component {
-                _ if !installation.managed_by.is_operator() => format!(
-                    "{}, or lower GUNICORN_WORKERS (each worker needs about 200 MB).",
-                    installation.managed_by.change(&[Change::Memory(component, &doubled(limit.as_deref()))])
-                ),
-                Component::Api => "Raise spec.api.resources.limits.memory, or lower spec.api.gunicorn.workers (each worker needs about 200 MB).".to_owned(),
-                Component::TaskProcessor => "Raise spec.taskProcessor.resources.limits.memory.".to_owned(),
-                Component::Migrations => "Raise spec.migrations.resources.limits.memory.".to_owned(),
-                _ => "Raise resources.limits.memory of this component.".to_owned(),
-            },
-        ),
+        PodProblem::OutOfMemory { restarts, limit } => {
+            let found = container_out_of_memory::of_pod(installation, component, pod, &times(*restarts), limit.as_deref());
+            Some(if migrations { Diagnosis { code: Code::MigrationOutOfMemory, ..found } } else { found })
+        }
         // What a Job's pod left behind is told by the Job's own diagnosis.
         PodProblem::Failed { .. } => None,
     }
@@ -211,16 +196,6 @@ fn missing(message: &str, namespace: &str) -> Option<String> {
     Some(format!(
         "Create it: kubectl -n {namespace} create {create} {name} --from-literal=NAME=VALUE"
     ))
-}
-
-/// Twice a memory limit; 2Gi, which Flagsmith's documentation recommends, where there is none that can be read.
-fn doubled(limit: Option<&str>) -> String {
-    let parts = limit.and_then(|limit| {
-        let digits = limit.find(|it: char| !it.is_ascii_digit()).unwrap_or(limit.len());
-        let (number, unit) = limit.split_at_checked(digits)?;
-        Some(format!("{}{unit}", number.parse::<u64>().ok()?.checked_mul(2)?))
-    });
-    parts.unwrap_or_else(|| "2Gi".to_owned())
 }
 
 /// Rounded, so that a pod that restarts for days does not rewrite the status at each restart.

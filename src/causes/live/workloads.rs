@@ -1,6 +1,6 @@
 //! Deployments whose pods cannot be made or do not become ready.
 
-use super::{Code, Component, Diagnosis, Severity, diagnosis, pods, probes};
+use super::{Code, Component, Diagnosis, Severity, diagnosis, pods};
 use crate::{
     observe::{Observation, WorkloadState},
     validate::Installation,
@@ -20,7 +20,6 @@ pub(super) fn check(installation: &Installation, observation: &Observation) -> V
         let problems = pods::check(installation, observation, label, component);
         let explained = !problems.is_empty();
         found.extend(problems);
-        found.extend(probes::check(installation, observation, label, component));
         let Some(state) = state else { continue };
         found.extend(replica_failure(state, component));
         if !explained {

@@ -3,11 +3,8 @@
 
 use super::evidence::{LogEvidence, LogLocation, Occurrence};
 use super::failure::Stage;
-use super::forks::ends_that_closed;
 use super::phrasing::times;
-use super::timeline::ProcessTimeline;
-use super::workloads::KILLED_CONTAINER;
-use super::{finding::Finding, gunicorn, hosts, rules, tasks};
+use super::{finding::Finding, hosts, rules, tasks};
 use crate::{
     causes::{
         all,
@@ -41,15 +38,9 @@ pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
         let explained = rules::explain(case, occurrence);
         merge(&mut findings, Finding::new(explained, evidence(occurrence)));
     }
-    findings.extend(gunicorn::conclude(case));
     findings.extend(tasks::conclude(case));
     findings.extend(hosts::conclude(case));
     findings.extend(all().filter_map(|(_, cause)| cause.in_logs?(case)));
-    for finding in &mut findings {
-        if finding.explained.code == Code::GunicornWorkerTimeout && inherited_connection_closed(case) {
-            finding.explains.push(Code::DatabaseConnectionLost);
-        }
-    }
     let of_component = |finding| Ranking {
         component: case.component,
         finding,
@@ -82,9 +73,6 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
     if occurrence.details.form == "port" {
         return life.up > last;
     }
-    if occurrence.details.form == KILLED_CONTAINER {
-        return !died_of_a_kill(life);
-    }
     if occurrence.details.form == "health" {
         let quiet = life
             .last_time
@@ -108,15 +96,6 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
                 || life.up > last
         }
         Stage::Serve => occurrence.count == 1 && occurrence.code.cause().is_connection && life.served > last,
-    }
-}
-
-/// Whether a container that ended with SIGKILL was Flagsmith's and at work: `docker compose stop` kills what does not
-/// end in time, and a service that is none of Flagsmith's is none of this case.
-fn died_of_a_kill(life: &ProcessTimeline) -> bool {
-    match life.runs.last() {
-        Some(run) if life.up == 0 => run.current.is_some(),
-        _ => life.up > 0 && life.stopping.is_none(),
     }
 }
 
@@ -244,15 +223,6 @@ fn merge(findings: &mut Vec<Finding>, new: Finding) {
         }
         None => findings.push(new),
     }
-}
-
-/// A worker that Gunicorn ended for a slow request took a connection with it that others had inherited.
-fn inherited_connection_closed(case: &LogEvidence) -> bool {
-    let lost = |occurrence: &&Occurrence| occurrence.code == Code::DatabaseConnectionLost;
-    case.occurrences
-        .iter()
-        .find(lost)
-        .is_some_and(|lost| ends_that_closed(case, lost).is_some())
 }
 
 /// A finding and the component whose logs show it.

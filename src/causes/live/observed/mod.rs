@@ -8,8 +8,6 @@ mod replicas;
 mod settings;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod timeouts_tests;
 
 use super::{Code, Component, Diagnosis, Severity, diagnosis};
 use crate::{observe::Observation, validate::Installation};

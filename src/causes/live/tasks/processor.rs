@@ -3,10 +3,11 @@
 use jiff::SignedDuration;
 
 use super::{
-    super::{Code, Component, Diagnosis, Severity, diagnosis, probes},
+    super::{Code, Component, Diagnosis, Severity, diagnosis},
     phrasing, processors,
 };
 use crate::{
+    causes::probes,
     observe::{Observation, WorkloadState, database::QueueProbe},
     validate::{Change, Installation, SCALED_TO_ZERO_ANNOTATION},
 };

@@ -3,8 +3,9 @@
 use crate::causes::log::evidence::{LogEvidence, Occurrence};
 use crate::causes::log::failure::{Failure, FailureDetails, Stage};
 use crate::causes::log::phrasing::{progress, the_migration};
-use crate::causes::log::workloads::{KILLED_CONTAINER, is_killed_container};
+use crate::causes::log::timeline::ProcessTimeline;
 use crate::causes::log::{finding::Explanation, rule::Plain};
+use crate::causes::sigkill::{self, is_exit_status};
 use crate::model::Code;
 
 pub const MIGRATION_OUT_OF_MEMORY: (Code, Plain) = (
@@ -14,7 +15,7 @@ pub const MIGRATION_OUT_OF_MEMORY: (Code, Plain) = (
         last_resort: false,
         recognise: memory,
         explain: explain_memory,
-        is_over: None,
+        is_over: Some(is_over),
     },
 );
 pub const MIGRATION_FAILED: (Code, Plain) = (
@@ -28,6 +29,9 @@ pub const MIGRATION_FAILED: (Code, Plain) = (
     },
 );
 
+/// The form of a container that ended with SIGKILL, as Docker Compose tells it.
+const KILLED_CONTAINER: &str = "container";
+
 fn memory(failure: &Failure<'_>) -> Option<FailureDetails> {
     if failure.stage != Stage::Migrate {
         return None;
@@ -36,7 +40,7 @@ fn memory(failure: &Failure<'_>) -> Option<FailureDetails> {
     // A shell that waits for the process says `line 12:    34 Killed    flagsmith migrate`.
     let killed =
         failure.class.is_empty() && (line == "Killed" || line.contains(": ") && line.contains(" Killed "));
-    let form = if is_killed_container(failure) {
+    let form = if is_exit_status(failure) {
         KILLED_CONTAINER
     } else if failure.is(&["MemoryError"]) {
         "python"
@@ -46,6 +50,11 @@ fn memory(failure: &Failure<'_>) -> Option<FailureDetails> {
         return None;
     };
     Some(FailureDetails::form(form))
+}
+
+/// Of the exit status the timeline of the container tells whether it is one.
+fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence) -> Option<bool> {
+    (occurrence.details.form == KILLED_CONTAINER).then(|| !sigkill::was_at_work(timeline))
 }
 
 fn explain_memory(case: &LogEvidence, occurrence: &Occurrence) -> Explanation {
