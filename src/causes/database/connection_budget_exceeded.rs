@@ -147,10 +147,7 @@ mod tests {
             ..empty_observation()
         };
         observation.secrets.database = SecretState::Present(DatabaseIdentity { port, ..database() });
-        check(&Context {
-            installation: &wanted,
-            observation: &observation,
-        })
+        check(&Context::new(&wanted, &observation))
     }
 
     #[rstest]

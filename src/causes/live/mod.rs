@@ -1,28 +1,18 @@
-//! Rules over what was observed in the cluster: one file for each family of causes.
+//! What the logs of pods show, among everything else that was observed.
 
 mod logs;
+#[cfg(test)]
 mod observed;
-mod pods;
-mod probes;
 #[cfg(test)]
 mod tests;
-mod timeouts;
-mod workloads;
-
-pub(crate) use pods::check as pod_problems;
-pub(crate) use timeouts::Running;
 
 use crate::model::{Code, Component, Diagnosis, Severity};
-use crate::{observe::Observation, validate::Installation};
+use crate::observe::Observation;
 
-/// What the checks find that have not moved to the rooms of their causes yet.
+/// What the logs of pods show.
 #[must_use]
-pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
-    let mut found = Vec::new();
-    found.extend(workloads::check(installation, observation));
-    found.extend(timeouts::check(installation, observation));
-    found.extend(logs::check(observation));
-    found
+pub fn diagnose(observation: &Observation) -> Vec<Diagnosis> {
+    logs::check(observation)
 }
 
 fn diagnosis(

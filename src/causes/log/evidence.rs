@@ -6,11 +6,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::failure::{Failure, FailureDetails, Stage};
 use super::gunicorn::Workers;
 use super::hosts::Hosts;
+pub use super::location::LogLocation;
 use super::tasks::Tasks;
 use super::timeline::ProcessTimeline;
-use crate::logs::event::{Event, Level, Origin, clip};
-use crate::logs::time::Moment;
-use crate::model::{Code, Component, redact::redact};
+use crate::logs::event::{Event, Level, Origin};
+use crate::model::{Code, Component};
 
 /// The most different troubles of one investigation; a real installation has a handful at once.
 const SIGHTINGS: usize = 128;
@@ -18,43 +18,6 @@ const SIGHTINGS: usize = 128;
 const REMEMBERED: usize = 512;
 /// The most names of applied migrations that are remembered; Flagsmith has about 600.
 const APPLIED: usize = 20_000;
-/// The longest excerpt of a log that is shown, in bytes.
-const EXCERPT: usize = 300;
-
-/// One place in a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLocation {
-    /// The file's number in the investigation, from 0.
-    pub input: u16,
-    /// The line, from 1.
-    pub line: u64,
-    /// When, where the log says so.
-    pub time: Option<Moment>,
-    /// The class of the exception that stands there; empty for other lines.
-    pub class: String,
-    /// What stands there, as it is: not to be shown before [`LogLocation::excerpt`] has redacted it.
-    pub message: String,
-}
-
-impl LogLocation {
-    /// Where an event says something.
-    #[must_use]
-    pub fn of(event: &Event, input: u16) -> Self {
-        Self {
-            input,
-            line: event.line,
-            time: event.time,
-            class: String::new(),
-            message: event.message.clone(),
-        }
-    }
-
-    /// What stands there, redacted and short.
-    #[must_use]
-    pub fn excerpt(&self) -> String {
-        excerpt(&self.class, &self.message)
-    }
-}
 
 /// A trouble that was recognised in an exception or a line, once or many times.
 #[derive(Clone, Debug)]
@@ -291,7 +254,7 @@ impl LogEvidence {
         self.troubles += 1;
         let room = self.occurrences.len() < SIGHTINGS;
         let known = self.occurrences.iter_mut().find(|known| {
-            known.code == new.code
+            known.rule == new.rule
                 && known.details == new.details
                 && known.stage == new.stage
                 && known.source == new.source
@@ -307,32 +270,6 @@ impl LogEvidence {
             None if room => self.occurrences.push(new),
             None => {}
         }
-    }
-}
-
-/// An excerpt of a log, redacted and short.
-fn excerpt(class: &str, message: &str) -> String {
-    let telling = |line: &&str| {
-        line.bytes()
-            .any(|byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
-    };
-    let line = message
-        .lines()
-        .map(str::trim)
-        .filter(telling)
-        .collect::<Vec<_>>()
-        .join(" / ");
-    let text = match (class, line.as_str()) {
-        ("", line) => line.to_owned(),
-        (class, "") => class.to_owned(),
-        (class, line) => format!("{class}: {line}"),
-    };
-    let redacted = redact(&text);
-    let short = clip(&redacted, EXCERPT);
-    if short.len() < redacted.len() {
-        format!("{short}…")
-    } else {
-        redacted
     }
 }
 

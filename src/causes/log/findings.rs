@@ -3,11 +3,10 @@
 
 use super::evidence::{LogEvidence, LogLocation, Occurrence};
 use super::failure::Stage;
-use super::workloads::KILLED_CONTAINER;
 use super::{
     connection::connection,
     finding::{Finding, distinct, evidence},
-    gunicorn, rules,
+    rules,
 };
 use crate::{
     causes::{
@@ -36,7 +35,6 @@ pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
         let explained = rules::explain(case, occurrence);
         merge(&mut findings, Finding::new(explained, evidence(occurrence)));
     }
-    findings.extend(gunicorn::conclude(case));
     findings.extend(all().filter_map(|(_, cause)| cause.in_logs?(case)));
     let of_component = |finding| Ranking {
         component: case.component,
@@ -56,9 +54,6 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
     let last = occurrence.last.line;
     if let Some(over) = rules::is_over(case, life, occurrence) {
         return over;
-    }
-    if occurrence.details.form == KILLED_CONTAINER {
-        return !life.died_of_a_kill();
     }
     match occurrence.stage {
         Stage::Wait => life.connected.max(life.caught_up).max(life.up) > last,

@@ -8,23 +8,16 @@ pub(crate) mod evidence;
 pub(crate) mod failure;
 pub(crate) mod finding;
 mod findings;
-mod forks;
-mod gunicorn;
+pub(crate) mod forks;
+pub(crate) mod gunicorn;
 pub(crate) mod hosts;
 pub(crate) mod investigation;
+pub(crate) mod location;
 pub(crate) mod phrasing;
 pub(crate) mod rule;
 mod rules;
 pub(crate) mod tasks;
 pub(crate) mod timeline;
-mod workloads;
-
-/// The log rules that have not moved to the rooms of their causes yet.
-fn unmoved() -> impl Iterator<Item = (crate::model::Code, &'static rule::Plain)> {
-    workloads::CAUSES
-        .iter()
-        .map(|(code, rule)| (*code, rule))
-}
 
 #[cfg(test)]
 pub(crate) mod testing {

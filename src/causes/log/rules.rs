@@ -8,14 +8,12 @@ use super::{
     finding::Explanation,
     rule::LogRule,
     timeline::ProcessTimeline,
-    unmoved,
 };
 use crate::{causes::all, model::Code};
 
 static RULES: LazyLock<Vec<(Code, &'static dyn LogRule)>> = LazyLock::new(|| {
     let mut rules: Vec<(Code, &'static dyn LogRule)> = all()
         .flat_map(|(code, cause)| cause.log.iter().map(move |rule| (code, *rule)))
-        .chain(unmoved().map(|(code, rule)| (code, rule as &dyn LogRule)))
         .collect();
     rules.sort_by_key(|(_, rule)| rule.precedence());
     rules

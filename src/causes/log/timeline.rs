@@ -9,9 +9,6 @@ pub const HEALTH_QUIET_SECONDS: i64 = 30;
 /// The most runs of `migrate` of one source that are kept, the newest.
 const RUNS: usize = 16;
 
-/// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
-pub(crate) const HEALTH_QUIET_SECONDS: i64 = 30;
-
 /// One run of Django's `migrate` on one database.
 #[derive(Clone, Debug, Default)]
 pub struct Run {

@@ -1,7 +1,7 @@
 //! The backup before the migration has failed.
 
 use crate::{
-    causes::{cause::Cause, context::Context, live::last_words},
+    causes::{cause::Cause, context::Context, pods::last_words},
     migration::Step,
     model::{Code, Component, Diagnosis, Severity, shell},
     observe::JobOutcome,
@@ -15,9 +15,6 @@ pub(crate) static CAUSE: Cause = Cause {
     check: Some(check),
     ..Cause::new(include_str!("backup_failed.md"))
 };
-
-/// The component label of the backup Job's pods.
-const LABEL: &str = "backup";
 
 fn check(context: &Context<'_>) -> Vec<Diagnosis> {
     failed(context).into_iter().collect()
@@ -42,7 +39,10 @@ fn failed(context: &Context<'_>) -> Option<Diagnosis> {
             "The backup before the migration to {} has failed, so the migration was not started.",
             installation.release
         ),
-        evidence: [said].into_iter().chain(last_words(observation, LABEL)).collect(),
+        evidence: [said]
+            .into_iter()
+            .chain(last_words(observation, Component::Backup))
+            .collect(),
         remedy: format!(
             "Read its log: kubectl -n {} logs job/{} --tail=50. When the cause is repaired: {}",
             shell::name(namespace, "NAMESPACE"),

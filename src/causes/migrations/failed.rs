@@ -4,7 +4,6 @@ use crate::{
     causes::{
         cause::{Cause, Explains},
         context::Context,
-        live::last_words,
         log::{
             evidence::{LogEvidence, Occurrence},
             failure::{Failure, FailureDetails},
@@ -13,9 +12,10 @@ use crate::{
         },
         migrations::shared::{
             conflict::{CURSOR, OF_SESSION},
-            job::{self, FailedJob, LABEL, failed, goes_on, severity},
+            job::{self, FailedJob, failed, goes_on, severity},
             snippets::{ISSUES, MIGRATE, OWN_CREDENTIALS, first_line, stopped},
         },
+        pods::last_words,
     },
     model::{Code, Component, Diagnosis, Severity, shell},
 };
@@ -168,7 +168,7 @@ fn unexplained(context: &Context<'_>, job: &FailedJob<'_>) -> Diagnosis {
         ),
         evidence: [job.evidence(context)]
             .into_iter()
-            .chain(last_words(context.observation, LABEL))
+            .chain(last_words(context.observation, Component::Migrations))
             .collect(),
         remedy: format!(
             "Read its log: kubectl -n {} logs job/{} --tail=100. When the cause is repaired, run it again: {}",

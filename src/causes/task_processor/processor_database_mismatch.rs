@@ -374,10 +374,7 @@ mod tests {
             namespace: "prod".to_owned(),
             deployments: [Some("web".to_owned()), Some("worker".to_owned()), None],
         };
-        mismatch(&Context {
-            installation: &installation,
-            observation,
-        })
+        mismatch(&Context::new(&installation, observation))
     }
 
     #[rstest]
@@ -485,11 +482,7 @@ mod tests {
     #[test]
     fn the_operators_own_installation_is_changed_in_its_specification() {
         let observation = unread(&api(&[url()]), &json!([]), &json!([]));
-        let found = mismatch(&Context {
-            installation: &installation(&spec(json!({}))),
-            observation: &observation,
-        })
-        .unwrap();
+        let found = mismatch(&Context::new(&installation(&spec(json!({}))), &observation)).unwrap();
         assert!(
             found
                 .remedy

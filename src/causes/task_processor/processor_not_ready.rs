@@ -6,7 +6,7 @@ use crate::{
         cause::{Cause, Explains},
         consequences,
         context::Context,
-        probe_events::probe_events,
+        probes::said,
         steps::age,
     },
     flagsmith::startup,
@@ -53,7 +53,7 @@ fn not_ready(context: &Context<'_>) -> Option<Diagnosis> {
         pod.name,
         age(runs),
     )];
-    evidence.extend(probe_events(observation, pod));
+    evidence.extend(said(observation, pod));
     if let (Some(QueueProbe::NotProbed | QueueProbe::Failed(_)), Some(SecretState::Present(database))) = (
         &observation.queues.separate,
         &observation.secrets.task_processor_database,

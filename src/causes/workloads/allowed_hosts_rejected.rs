@@ -38,10 +38,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
 
 /// Hosts that the exposure takes and Django refuses.
 fn exposed(context: &Context<'_>) -> Option<Diagnosis> {
-    let Context {
-        installation,
-        observation,
-    } = context;
+    let (installation, observation) = (context.installation, context.observation);
     let exposure = installation.exposure.as_ref()?;
     let managed = installation.managed_by.is_operator();
     // The frontend asks the API by a name of its own.
@@ -190,7 +187,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fixtures::{empty_observation, installation, spec};
+    use crate::{
+        causes::{
+            diagnose,
+            gunicorn::shared::testing::{env, observed_with},
+        },
+        fixtures::{empty_observation, installation, spec},
+    };
 
     #[rstest]
     #[case(json!([".example.com"]), false)]
@@ -202,14 +205,44 @@ mod tests {
             "django": { "allowedHosts": allowed },
             "exposure": { "hosts": ["flags.example.com"], "ingress": {}, "proxy": { "name": "traefik" } },
         })));
-        let context = Context {
-            installation: &installation,
-            observation: &empty_observation(),
-        };
+        let observation = empty_observation();
+        let context = Context::new(&installation, &observation);
         let codes: Vec<Code> = check(&context).iter().map(|it| it.code).collect();
         assert_eq!(
             codes,
             Vec::from_iter(expected.then_some(Code::AllowedHostsRejected))
         );
+    }
+
+    #[rstest]
+    #[case::another(
+        false,
+        "api.example.com, localhost",
+        Some("DJANGO_ALLOWED_HOSTS=api.example.com")
+    )]
+    #[case::the_same(false, "flags.example.com", None)]
+    #[case::every(false, "*", None)]
+    #[case::the_frontend_asks(true, "api.example.com", None)]
+    fn hosts_of_the_ingress_that_django_refuses(
+        #[case] through_frontend: bool,
+        #[case] allowed: &'static str,
+        #[case] expected: Option<&str>,
+    ) {
+        let (installation, mut observation) =
+            observed_with(&env("DJANGO_ALLOWED_HOSTS", allowed), &|ingress| {
+                ingress["spec"]["rules"][0]["host"] = json!("flags.example.com");
+            });
+        observation.front.through_frontend = through_frontend;
+        let found = diagnose(&installation, &observation);
+        let refused = found
+            .iter()
+            .find(|it| (it.code, it.component) == (Code::AllowedHostsRejected, Component::Exposure));
+        assert_eq!(refused.is_some(), expected.is_some(), "{found:#?}");
+        if let (Some(refused), Some(expected)) = (refused, expected) {
+            assert!(
+                refused.remedy.contains(expected) && refused.remedy.contains("flags.example.com"),
+                "{refused:#?}"
+            );
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         log::{
             evidence::{LogEvidence, Occurrence},
             failure::{Failure, FailureDetails, Stage, quoted_after},
-            finding::Explanation,
+            finding::{Explanation, Finding},
             phrasing::component,
             rule::{Plain, Rule, Signature},
             timeline::ProcessTimeline,
@@ -27,6 +27,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::same_component(&[Code::ProbeFailing, Code::RolloutDeadlineExceeded]),
     ],
     log: &[&PORT, &ARCHITECTURE, &UNKNOWN],
+    in_logs: Some(in_logs),
     check: Some(check),
     ..Cause::new(include_str!("crash_looping.md"))
 };
@@ -222,6 +223,24 @@ fn is_over(evidence: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occu
     let last = occurrence.last.line;
     let unknown_end = occurrence.torn || evidence.component == Component::Frontend;
     (unknown_end && timeline.last_line > last && timeline.node_ended < last).then_some(true)
+}
+
+/// Workers end at their start: the exception before it says why, unless the log begins behind it.
+fn in_logs(logs: &LogEvidence) -> Option<Finding> {
+    let location = logs.workers.failed_to_boot.as_ref()?;
+    if logs
+        .sources
+        .iter()
+        .any(|source| source.life.served > location.line)
+    {
+        return None;
+    }
+    let explained = Explanation::new(
+        Code::CrashLooping,
+        "Gunicorn's workers end at their start; the log does not have the error that says why.",
+        "Read the whole log of the container's last run: kubectl logs POD --previous",
+    );
+    Some(Finding::new(explained, vec![location.clone()]))
 }
 
 #[cfg(test)]

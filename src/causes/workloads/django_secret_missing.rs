@@ -24,10 +24,7 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn check(context: &Context<'_>) -> Vec<Diagnosis> {
-    let Context {
-        installation,
-        observation,
-    } = context;
+    let (installation, observation) = (context.installation, context.observation);
     let state = &observation.secrets.django;
     // Before the first start the operator is about to make its own Secret.
     let expected =

@@ -17,10 +17,7 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn check(context: &Context<'_>) -> Vec<Diagnosis> {
-    let Context {
-        installation,
-        observation,
-    } = context;
+    let (installation, observation) = (context.installation, context.observation);
     // What the operator makes itself is absent only until it has made it.
     let Some((message, remedy)) = installation
         .managed_by

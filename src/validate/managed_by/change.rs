@@ -65,9 +65,3 @@ pub(super) const fn key(component: Component) -> &'static str {
         _ => "api",
     }
 }
-
-/// A JSON list of strings.
-pub(super) fn list(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    format!("[{}]", quoted.join(","))
-}

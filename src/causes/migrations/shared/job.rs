@@ -4,7 +4,7 @@ use crate::{
     api::{MigrationResult, MigrationStatus},
     causes::{
         context::Context,
-        live::{last_message, last_status, pod_problems},
+        pods::{self, PodTrouble, last_message, last_status},
     },
     flagsmith::failures::TRANSIENT_STATUS,
     migration::Step,
@@ -30,13 +30,7 @@ pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Diagnosis> {
     let failed = failed(context);
     let mut found = Vec::new();
     if are_pods_current(context) {
-        found = pod_problems(
-            context.installation,
-            context.observation,
-            LABEL,
-            Component::Migrations,
-        );
-        found.retain(|diagnosis| diagnosis.code != Code::CrashLooping);
+        found = pods::diagnoses(context, &[Component::Migrations], in_pod);
     }
     let killed = |it: &Diagnosis| it.code == Code::MigrationOutOfMemory;
     match &failed {
@@ -57,6 +51,14 @@ pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Diagnosis> {
         }
     }
     found
+}
+
+/// What keeps one pod of a migration from running; that it ends is what its Job says.
+fn in_pod(trouble: &PodTrouble<'_>) -> Option<Diagnosis> {
+    pods::image_pull_failed(trouble, Code::MigrationImagePullFailed)
+        .or_else(|| pods::unschedulable(trouble, Code::MigrationPodUnschedulable))
+        .or_else(|| pods::out_of_memory(trouble, Code::MigrationOutOfMemory))
+        .or_else(|| pods::config_error(trouble))
 }
 
 /// The Job that has failed, where the last one has. Of the operator's own only the attempt that is asked for counts:
@@ -215,7 +217,7 @@ fn tried_again(context: &Context<'_>) -> Option<Diagnosis> {
     if !is_active(context) {
         return None;
     }
-    last_status(context.observation, LABEL).filter(|status| *status == TRANSIENT_STATUS)?;
+    last_status(context.observation, Component::Migrations).filter(|status| *status == TRANSIENT_STATUS)?;
     let cause = from_logs(context)?;
     Some(Diagnosis {
         severity: Severity::Warning,
@@ -245,7 +247,7 @@ fn from_logs(context: &Context<'_>) -> Option<Diagnosis> {
         .and_then(|reading| reading.found.first())
         .map(|finding| finding.diagnosis.clone());
     read.or_else(|| {
-        let message = last_message(observation, LABEL)?;
+        let message = last_message(observation, Component::Migrations)?;
         crate::causes::diagnose_log(Component::Migrations, None, "migration log", message.as_bytes())
             .into_iter()
             .map(|(_, diagnosis)| diagnosis)

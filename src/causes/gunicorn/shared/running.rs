@@ -14,23 +14,23 @@ use crate::{
 const DEFAULT_TIMEOUT: i32 = 30;
 
 /// What runs.
-pub struct Running<'a> {
+pub(crate) struct Running<'a> {
     /// The name of the API's Deployment.
-    pub deployment: &'a str,
+    pub(crate) deployment: &'a str,
     /// Its pod template.
-    pub serving: &'a Serving,
+    pub(crate) serving: &'a Serving,
     /// Its release, where the image says.
     release: Option<Release>,
     /// Gunicorn's settings as they take effect.
-    pub gunicorn: Gunicorn,
+    pub(crate) gunicorn: Gunicorn,
     /// What stands in front.
-    pub front: Front,
-    /// Where the proxy's timeout for a response stands, as evidence.
-    pub read: String,
-    /// Whether somebody wrote it there, in contrast to the proxy's default.
-    pub read_is_set: bool,
+    pub(crate) front: Front,
+    /// Where the proxy's timeout for a response is set, as evidence.
+    pub(crate) read: String,
+    /// Whether it is set there, in contrast to the proxy's default.
+    pub(crate) read_is_set: bool,
     /// The values that the rules speak of.
-    pub values: Values,
+    pub(crate) values: Values,
     /// How its owner changes it.
     managed_by: &'a ManagedBy,
 }
@@ -38,7 +38,7 @@ pub struct Running<'a> {
 impl<'a> Running<'a> {
     /// Reads what runs; `None` before there is an API.
     #[must_use]
-    pub fn of(installation: &'a Installation, observation: &'a Observation) -> Option<Self> {
+    pub(crate) fn of(installation: &'a Installation, observation: &'a Observation) -> Option<Self> {
         let api = observation.api.as_ref()?;
         let serving = api.serving.as_ref()?;
         let gunicorn = api.gunicorn()?;
@@ -69,20 +69,20 @@ impl<'a> Running<'a> {
     }
 
     /// What the operator would set.
-    pub(super) fn ours(&self) -> Timeouts {
+    pub(crate) fn ours(&self) -> Timeouts {
         let request = self.values.gunicorn_timeout.unwrap_or(DEFAULT_TIMEOUT);
         Timeouts::chain(request, self.gunicorn.threads.unwrap_or(1), None, &self.front)
     }
 
     /// As `status.timeouts`.
     #[must_use]
-    pub fn status(&self) -> TimeoutsStatus {
+    pub(crate) fn status(&self) -> TimeoutsStatus {
         self.values.status(self.front.proxy().map(|proxy| proxy.name))
     }
 
     /// In one sentence without its full stop.
     #[must_use]
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let values = &self.values;
         let proxy = match (self.front.proxy(), values.proxy_read) {
             (Some(proxy), Limit::Seconds(read)) => format!(", {} waits {read} s", proxy.name),
@@ -98,9 +98,9 @@ impl<'a> Running<'a> {
         )
     }
 
-    /// What nobody has chosen (`flags`: Gunicorn's) is a risk to know of, and no alarm; the operator's own settings
-    /// are all chosen.
-    pub(super) fn severity(&self, flags: &[&str]) -> Severity {
+    /// A default that was not chosen (`flags`: Gunicorn's) is a risk to know of, and no alarm; the operator's own
+    /// settings are all chosen.
+    pub(crate) fn severity(&self, flags: &[&str]) -> Severity {
         let chosen = flags.iter().any(|flag| self.gunicorn.is_chosen(flag));
         if chosen || self.managed_by.is_operator() {
             Severity::Warning
@@ -111,7 +111,7 @@ impl<'a> Running<'a> {
 
     /// How its owner gives Gunicorn these settings, each in the form that its release obeys, together with other
     /// changes.
-    pub(super) fn set(&self, settings: &[(&'static str, i32)], others: &[Change<'_>]) -> String {
+    pub(crate) fn set(&self, settings: &[(&'static str, i32)], others: &[Change<'_>]) -> String {
         let all: Vec<(&str, Option<&str>, String)> = settings
             .iter()
             .map(|(flag, value)| (*flag, self.variable(flag), value.to_string()))
@@ -135,7 +135,7 @@ impl<'a> Running<'a> {
     }
 
     /// How its owner says as flags what these variables were meant to say, and removes them.
-    pub(super) fn instead(&self, variables: &[&(&'static str, String)]) -> String {
+    pub(crate) fn instead(&self, variables: &[&(&'static str, String)]) -> String {
         let mut flags: Vec<(&str, String)> = Vec::new();
         for (name, value) in variables {
             if *name == env::GUNICORN_KEEP_ALIVE {
@@ -160,7 +160,7 @@ impl<'a> Running<'a> {
     }
 
     /// How its owner gets the worker class that is in every image: threads make it gthread.
-    pub(super) fn without_class(&self) -> String {
+    pub(crate) fn without_class(&self) -> String {
         let threads = self.gunicorn.threads.unwrap_or_default().max(2);
         let mut arguments = self.gunicorn.start(&[]);
         for flag in ["--worker-class", "-k"] {
@@ -176,7 +176,7 @@ impl<'a> Running<'a> {
     }
 
     /// Its release, where the image says.
-    pub(super) fn release(&self) -> String {
+    pub(crate) fn release(&self) -> String {
         self.release
             .map(|release| release.to_string())
             .unwrap_or_default()
@@ -198,7 +198,7 @@ impl<'a> Running<'a> {
 }
 
 /// Seconds as a person reads them.
-pub(super) fn seconds(value: Option<i32>) -> String {
+pub(crate) fn seconds(value: Option<i32>) -> String {
     value.map_or_else(|| "not known".to_owned(), |value| format!("{value} s"))
 }
 
@@ -208,7 +208,7 @@ struct Shown {
     set: bool,
 }
 
-/// The proxy's timeout for a response as it stands, and where.
+/// The proxy's timeout for a response, and where it is set.
 fn read(installation: &Installation, observation: &Observation, front: &Front) -> Shown {
     let nowhere = |limit| Shown {
         limit,
@@ -320,5 +320,131 @@ fn route(
             set: true,
         },
         None => by_default(format!("HTTPRoute {name} sets no timeout")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::select};
+    use serde_json::json;
+
+    use super::super::testing::{check, container, made, none, observed_with, of_chart};
+    use super::*;
+    use crate::{
+        causes::diagnose,
+        fixtures::{installation, spec},
+        model::Code,
+        proxy,
+    };
+
+    proptest! {
+        /// Whatever the operator makes obeys the rules that it holds others to.
+        #[test]
+        fn what_the_operator_makes_is_aligned(
+            request in 5..=3600,
+            threads in 1..=8,
+            proxy in select(proxy::ALL),
+            ingress in any::<bool>(),
+        ) {
+            let served = if ingress { proxy.ingress } else { proxy.route };
+            prop_assume!(served != Read::NotServed);
+            let mut exposure = json!({ "hosts": ["*"], "proxy": { "name": proxy.name } });
+            exposure[if ingress { "ingress" } else { "httpRoute" }] =
+                if ingress { json!({}) } else { json!({ "parentRefs": [{ "name": "public" }] }) };
+            let installation = installation(&spec(json!({
+                "requestTimeoutSeconds": request,
+                "api": { "gunicorn": { "threads": threads } },
+                "exposure": exposure,
+            })));
+            let found = check(&installation, &made(&installation, &|_| {}));
+            let cannot_be_seen = matches!(served, Read::Elsewhere(_)) || proxy.idle == proxy::Idle::Unknown;
+            for diagnosis in &found {
+                prop_assert!(cannot_be_seen && diagnosis.code == Code::ProxyNotChecked, "{diagnosis:?}");
+                prop_assert_eq!(diagnosis.severity, Severity::Info);
+            }
+        }
+    }
+
+    #[test]
+    fn services_only_are_aligned() {
+        let installation = installation(&spec(json!({})));
+        assert_eq!(check(&installation, &made(&installation, &|_| {})), []);
+    }
+
+    #[test]
+    fn the_chart_as_it_is_has_risks_and_no_alarm() {
+        let (installation, observation) = observed_with(&none, &none);
+        let found = diagnose(&installation, &observation);
+        assert!(found.iter().all(|it| it.severity == Severity::Info), "{found:#?}");
+        let status = Running::of(&installation, &observation).unwrap().status();
+        assert_eq!(
+            serde_json::to_value(status).unwrap(),
+            json!({
+                "workerClass": "gthread", "proxy": "ingress-nginx", "proxyRead": 60, "proxyIdle": 60, "gunicornTimeout": 30,
+                "gunicornKeepAlive": 2, "gunicornGracefulTimeout": 30, "preStop": 0, "terminationGracePeriod": 30,
+            }),
+            "what runs"
+        );
+    }
+
+    #[test]
+    fn what_is_advised_heals() {
+        let found = of_chart(
+            &|pods| {
+                pods["terminationGracePeriodSeconds"] = json!(50);
+                container(pods)["command"] = json!(["flagsmith"]);
+                container(pods)["args"] = json!([
+                    "start",
+                    "--worker-tmp-dir",
+                    "/dev/shm",
+                    "--keep-alive",
+                    "65",
+                    "api"
+                ]);
+                container(pods)["lifecycle"] = json!({ "preStop": { "sleep": { "seconds": 10 } } });
+            },
+            &none,
+        );
+        for code in [
+            Code::KeepAliveBelowProxyIdle,
+            Code::PreStopTooShort,
+            Code::GraceBelowGracefulTimeout,
+            Code::ProxyNotChecked,
+        ] {
+            assert!(found.iter().all(|it| it.code != code), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn what_a_secret_or_a_script_says_is_left_out() {
+        let (installation, observation) = observed_with(
+            &|pods| {
+                container(pods)["envFrom"] = json!([{ "secretRef": { "name": "settings" } }]);
+                container(pods)["lifecycle"] = json!({ "preStop": { "exec": { "command": ["/drain"] } } });
+            },
+            &none,
+        );
+        let running = Running::of(&installation, &observation).unwrap();
+        let status = running.status();
+        assert_eq!(
+            (
+                status.gunicorn_timeout,
+                status.pre_stop,
+                status.gunicorn_keep_alive,
+                status.worker_class.as_str()
+            ),
+            (None, None, Some(2), ""),
+            "no release of today reads a keep-alive from the environment"
+        );
+        assert!(
+            running.summary().contains("Gunicorn's timeout is not known"),
+            "{}",
+            running.summary()
+        );
+        let found = diagnose(&installation, &observation);
+        assert!(
+            found.iter().all(|it| it.code != Code::PreStopTooShort),
+            "{found:#?}"
+        );
     }
 }

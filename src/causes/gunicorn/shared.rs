@@ -1,1 +1,0 @@
-//! What several causes of this family share.
