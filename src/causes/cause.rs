@@ -88,8 +88,6 @@ impl Cause {
 pub(crate) enum Applies {
     /// In all of them.
     Everywhere,
-    /// In those whose objects the operator makes.
-    Managed,
     /// In those that are only observed: the operator's own objects never come to this.
     Observed,
 }

@@ -27,7 +27,6 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
     let managed = installation.managed_by.is_operator();
     let applies = |applies: Applies| match applies {
         Applies::Everywhere => true,
-        Applies::Managed => managed,
         Applies::Observed => !managed,
     };
     let causes = all().filter(|(_, cause)| applies(cause.applies));

@@ -31,6 +31,9 @@ pub const VERB_RUNS_NO_TASK: std::ops::Range<Release> = Release::new(2, 253, 0).
 /// Flagsmith's own command line; in the path of every image since 2.170.0, whatever its entrypoint.
 pub const COMMAND: &[&str] = &["flagsmith"];
 
+/// What each process of Gunicorn needs (measured, Flagsmith 2.265.0).
+pub const OF_A_WORKER: &str = "190 to 220 MiB idle";
+
 /// The port of the API and of the task processor's health checks (Gunicorn's bind in every release).
 pub const HTTP_PORT: i32 = 8000;
 

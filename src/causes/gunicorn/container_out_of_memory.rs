@@ -4,6 +4,7 @@ use crate::{
     causes::{
         cause::{Cause, Explains},
         consequences,
+        context::Context,
         log::{
             evidence::{LogEvidence, Occurrence},
             failure::{Failure, FailureDetails, Stage},
@@ -11,12 +12,10 @@ use crate::{
             phrasing,
             rule::{Plain, Rule, Signature},
         },
-        sigkill,
+        pods, sigkill,
     },
-    flagsmith::env,
+    flagsmith::OF_A_WORKER,
     model::{Code, Component, Diagnosis, Severity},
-    observe::PodSummary,
-    validate::{Change, Installation},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -28,14 +27,9 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::same_component(&[Code::GunicornWorkerOutOfMemory, Code::GunicornWorkerKilled]),
     ],
     log: &[&EXIT_STATUS, &LOG],
+    check: Some(check),
     ..Cause::new(include_str!("container_out_of_memory.md"))
 };
-
-/// The memory limit where there is none that can be read: what Flagsmith's documentation recommends.
-const RECOMMENDED: &str = "2Gi";
-
-/// What each process of Gunicorn needs (measured, Flagsmith 2.265.0).
-const OF_A_WORKER: &str = "190 to 220 MiB idle";
 
 /// Who says that there was no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +49,11 @@ static EXIT_STATUS: Plain = Plain {
     precedence: 130,
     last_resort: false,
     recognise: |failure| {
-        let killed = failure.stage != Stage::Migrate && sigkill::is_exit_status(failure);
+        let killed = failure.stage != Stage::Migrate && failure.is_killed_container();
         killed.then(FailureDetails::default)
     },
     explain: |logs, _| explain(logs, Witness::ExitStatus),
-    is_over: Some(|_, timeline, _| Some(!sigkill::was_at_work(timeline))),
+    is_over: Some(|_, timeline, _| Some(!timeline.died_of_a_kill())),
 };
 
 /// Whoever fails while it migrates has a cause of its own.
@@ -140,58 +134,10 @@ fn explain(logs: &LogEvidence, witness: Witness) -> Explanation {
     Explanation::new(Code::ContainerOutOfMemory, message, remedy)
 }
 
-/// What the status of a pod says: `OOMKilled`. `restarted` is how often, in words.
-pub(crate) fn of_pod(
-    installation: &Installation,
-    component: Component,
-    pod: &PodSummary,
-    restarted: &str,
-    limit: Option<&str>,
-) -> Diagnosis {
-    let managed_by = &installation.managed_by;
-    let more = match component {
-        // The chart's value for it and the field of the resource are not those of a component.
-        Component::Database => "Raise resources.limits.memory of this component".to_owned(),
-        _ => managed_by.change(&[Change::Memory(component, &doubled(limit))]),
-    };
-    let fewer = match component {
-        Component::Api | Component::TaskProcessor => managed_by.setting(component, env::GUNICORN_WORKERS),
-        _ => None,
-    };
-    let fewer = fewer.map_or_else(String::new, |setting| {
-        format!(", or lower {setting}: each process needs {OF_A_WORKER}")
-    });
-    Diagnosis {
-        code: Code::ContainerOutOfMemory,
-        severity: if pod.ready {
-            Severity::Warning
-        } else {
-            Severity::Critical
-        },
-        component,
-        message: format!(
-            "A container of the {} was killed because it used more memory than its limit.",
-            component.as_str()
-        ),
-        evidence: vec![format!(
-            "pod {}: OOMKilled, restarted {restarted}, limit {}",
-            pod.name,
-            limit.unwrap_or("none: the node itself had no memory left"),
-        )],
-        remedy: format!("{more}{fewer}."),
-    }
-}
-
-/// Twice a memory limit.
-fn doubled(limit: Option<&str>) -> String {
-    let parts = limit.and_then(|limit| {
-        let digits = limit.find(|it: char| !it.is_ascii_digit()).unwrap_or(limit.len());
-        let (number, unit) = limit.split_at_checked(digits)?;
-        let plain = unit.chars().all(|it| it.is_ascii_alphabetic());
-        let twice = number.parse::<u64>().ok()?.checked_mul(2)?;
-        plain.then(|| format!("{twice}{unit}"))
-    });
-    parts.unwrap_or_else(|| RECOMMENDED.to_owned())
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    pods::diagnoses(context, pods::SERVING, |trouble| {
+        pods::out_of_memory(trouble, Code::ContainerOutOfMemory)
+    })
 }
 
 #[cfg(test)]
@@ -201,8 +147,6 @@ mod tests {
     use super::*;
     use crate::{
         causes::log::rule::LogRule,
-        fixtures::{installation, minimal},
-        validate::ManagedBy,
     };
 
     #[rstest]
@@ -239,39 +183,5 @@ mod tests {
         };
         assert_eq!(at(Stage::Serve), expected);
         assert_eq!(at(Stage::Migrate), None, "a migration has a cause of its own");
-    }
-
-    fn remedy(managed_by: ManagedBy, component: Component, limit: Option<&str>) -> String {
-        let installation = Installation {
-            managed_by,
-            ..installation(&minimal())
-        };
-        let pod = PodSummary {
-            name: "flagsmith-api-abc".to_owned(),
-            ..PodSummary::default()
-        };
-        of_pod(&installation, component, &pod, "once", limit).remedy
-    }
-
-    #[test]
-    fn its_owner_is_told_what_to_type() {
-        let chart = ManagedBy::Helm {
-            release: "acme".to_owned(),
-            chart: None,
-            namespace: "prod".to_owned(),
-        };
-        assert_eq!(
-            remedy(ManagedBy::Operator, Component::Api, Some("512Mi")),
-            "Set spec.api.resources.limits.memory: 1024Mi, or lower spec.api.gunicorn.workers: each process needs 190 to 220 MiB idle."
-        );
-        assert_eq!(
-            remedy(ManagedBy::Operator, Component::TaskProcessor, None),
-            "Set spec.taskProcessor.resources.limits.memory: 2Gi.",
-            "the operator decides how many workers it has"
-        );
-        assert_eq!(
-            remedy(chart, Component::TaskProcessor, Some("1Gi")),
-            "helm upgrade acme flagsmith/flagsmith --namespace prod --reuse-values --set taskProcessor.resources.limits.memory=2Gi, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle."
-        );
     }
 }

@@ -123,8 +123,6 @@ pub struct FailureDetails {
     pub object: Option<String>,
     /// Which signature of its rule matched.
     pub signature: u8,
-    /// Which of a cause's forms this is; each rule has its own words for them.
-    pub form: &'static str,
     /// A detail in the server's words.
     pub detail: Option<String>,
     /// It says that something failed and not why: it gives way to whatever tells more.
@@ -132,15 +130,6 @@ pub struct FailureDetails {
 }
 
 impl FailureDetails {
-    /// A subject of nothing but a form.
-    #[must_use]
-    pub fn form(form: &'static str) -> Self {
-        Self {
-            form,
-            ..Self::default()
-        }
-    }
-
     /// Without secrets: what it holds comes from the log and goes into messages and commands.
     #[must_use]
     pub fn redacted(self) -> Self {
@@ -154,7 +143,6 @@ impl FailureDetails {
             database: clean(self.database),
             object: clean(self.object),
             signature: self.signature,
-            form: self.form,
             detail: clean(self.detail),
             is_vague: self.is_vague,
         }

@@ -8,7 +8,6 @@ pub(crate) mod evidence;
 pub(crate) mod failure;
 pub(crate) mod finding;
 mod findings;
-pub(crate) mod forks;
 pub(crate) mod gunicorn;
 pub(crate) mod hosts;
 pub(crate) mod investigation;

@@ -125,29 +125,3 @@ pub fn times(count: u64) -> String {
         count => format!("{count} times"),
     }
 }
-
-/// A name as an SQL identifier for a command to paste.
-#[must_use]
-pub fn identifier(name: &str) -> String {
-    let plain = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    if plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identifiers_are_quoted_where_needed() {
-        assert_eq!(identifier("flagsmith_app"), "flagsmith_app");
-        assert_eq!(identifier("environment-documents"), "\"environment-documents\"");
-        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
-    }
-}

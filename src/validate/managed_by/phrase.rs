@@ -1,7 +1,10 @@
 //! What differs in a sentence with who manages an installation, beyond the change itself.
 
 use super::{Change, ManagedBy, change::key};
-use crate::model::Component;
+use crate::{
+    flagsmith::{OF_A_WORKER, env},
+    model::Component,
+};
 
 impl ManagedBy {
     /// A field of a component where the `FlagsmithDeployment` decides it, for example `spec.taskProcessor.replicas`;
@@ -41,24 +44,19 @@ impl ManagedBy {
     /// How a container gets more memory, or needs less.
     #[must_use]
     pub fn more_memory(&self, component: Component, limit: &str) -> String {
-        match (self, component) {
-            (Self::Operator, Component::Api) => {
-                "Raise spec.api.resources.limits.memory, or lower spec.api.gunicorn.workers \
-                                                 (each worker needs about 200 MB)."
-                    .to_owned()
-            }
-            (Self::Operator, Component::TaskProcessor) => {
-                "Raise spec.taskProcessor.resources.limits.memory.".to_owned()
-            }
-            (Self::Operator, Component::Migrations) => {
-                "Raise spec.migrations.resources.limits.memory.".to_owned()
-            }
-            (Self::Operator, _) => "Raise resources.limits.memory of this component.".to_owned(),
-            _ => format!(
-                "{}, or lower GUNICORN_WORKERS (each worker needs about 200 MB).",
-                self.change(&[Change::Memory(component, limit)])
-            ),
-        }
+        let more = match component {
+            // The chart's value for it and the field of the resource are not those of a component.
+            Component::Database => "Raise resources.limits.memory of this component".to_owned(),
+            _ => self.change(&[Change::Memory(component, limit)]),
+        };
+        let fewer = match component {
+            Component::Api | Component::TaskProcessor => self.setting(component, env::GUNICORN_WORKERS),
+            _ => None,
+        };
+        let fewer = fewer.map_or_else(String::new, |setting| {
+            format!(", or lower {setting}: each process needs {OF_A_WORKER}")
+        });
+        format!("{more}{fewer}.")
     }
 
     /// Where the key of the Secret with Django's secret key is named.
@@ -94,5 +92,32 @@ impl ManagedBy {
                 ),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_owner_is_told_what_to_type() {
+        let chart = ManagedBy::Helm {
+            release: "acme".to_owned(),
+            chart: None,
+            namespace: "prod".to_owned(),
+        };
+        assert_eq!(
+            ManagedBy::Operator.more_memory(Component::Api, "1024Mi"),
+            "Set spec.api.resources.limits.memory: 1024Mi, or lower spec.api.gunicorn.workers: each process needs 190 to 220 MiB idle."
+        );
+        assert_eq!(
+            ManagedBy::Operator.more_memory(Component::TaskProcessor, "2Gi"),
+            "Set spec.taskProcessor.resources.limits.memory: 2Gi.",
+            "the operator decides how many workers it has"
+        );
+        assert_eq!(
+            chart.more_memory(Component::TaskProcessor, "2Gi"),
+            "helm upgrade acme flagsmith/flagsmith --namespace prod --reuse-values --set taskProcessor.resources.limits.memory=2Gi, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle."
+        );
     }
 }
