@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Code, Diagnosis, Severity};
+use crate::model::{Code, Diagnosis, Severity};
 use crate::observe::{DatabaseProbe, LogFinding, LogReading, Observation, Run, database::QueueProbe};
 
 /// Pods that are named as showing the same; the first one's words stand for all.
