@@ -118,16 +118,14 @@ const fn is_visible(it: char) -> bool {
 /// The beginning of a text, with an ellipsis where something is left out.
 #[must_use]
 pub fn bounded(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        None => text.to_owned(),
-        Some(_) => {
-            let end = text
-                .char_indices()
-                .nth(longest.saturating_sub(1))
-                .map_or(0, |(end, _)| end);
-            format!("{}…", text.get(..end).unwrap_or_default())
-        }
+    if text.char_indices().nth(longest).is_none() {
+        return text.to_owned();
     }
+    let end = text
+        .char_indices()
+        .nth(longest.saturating_sub(1))
+        .map_or(0, |(end, _)| end);
+    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The first step: the raw resource becomes an [`Installation`], or a list of everything that is wrong with it.
 
 mod common;
+mod identity;
 mod installation;
 mod key;
 mod managed_by;
@@ -12,7 +13,8 @@ mod secret_key;
 #[cfg(test)]
 mod tests;
 
-pub use installation::{Database, Identity, Images, Installation, Replicas, RollbackConsent};
+pub use identity::Identity;
+pub use installation::{Database, Images, Installation, Replicas, RollbackConsent};
 pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollbackPlan, backup_name, database_label};
 pub use managed_by::{Change, ManagedBy};
 pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};

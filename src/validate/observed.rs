@@ -5,7 +5,7 @@ use kube::core::Selector;
 
 use super::{
     common::{identity, release},
-    installation::Identity,
+    identity::Identity,
     problem::Problem,
     rules::unknown_proxy,
     secret_key::SecretKey,

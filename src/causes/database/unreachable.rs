@@ -417,10 +417,11 @@ mod tests {
         for name in HOSTILE {
             let message = format!("connection to server at \"{name}\", port 5432 failed: Connection refused");
             let remedy = remedy(OPERATIONAL, &message);
-            assert!(
-                remedy.contains(&format!("create_connection(('{}', ", host_of(name))),
-                "{remedy}"
-            );
+            // A name over two lines ends the message, which then says too little for a command with a host.
+            let quoted = format!("create_connection(('{}', ", host_of(name));
+            let no_host = name.contains('\n') && !remedy.contains("create_connection");
+            assert!(remedy.contains(&quoted) || no_host, "{remedy}");
+            assert!(!remedy.contains(name), "{remedy}");
         }
     }
 }

@@ -145,9 +145,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{
-        causes::log::rule::LogRule,
-    };
+    use crate::causes::log::rule::LogRule;
 
     #[rstest]
     #[case::python("MemoryError", "", Some(Witness::Python))]

@@ -64,12 +64,10 @@ static HEALTH_CHECK: Rule<()> = Rule {
     )],
     details: |_, ()| Some(FailureDetails::default()),
     explain: explain_health_check,
-    is_over: Some(is_over),
+    is_over: Some(|_, timeline, occurrence| {
+        Some(timeline.seconds_since(occurrence.last.time) >= HEALTH_QUIET_SECONDS)
+    }),
 };
-
-fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence) -> Option<bool> {
-    Some(timeline.seconds_since(occurrence.last.time) >= HEALTH_QUIET_SECONDS)
-}
 
 fn explain_health_check(evidence: &LogEvidence, occurrence: &Occurrence, (): ()) -> Explanation {
     if let Some(ended) = &evidence.tasks.coordinator_ended {
