@@ -11,7 +11,7 @@ use crate::{
             rule::{From, Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::ProbeFailureKind,
 };
 
@@ -164,7 +164,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     }
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |kind, read: Option<Variant>| match kind {
         ProbeFailureKind::Refused => Variant::Refused,
         _ => read.unwrap_or(Variant::Said),
