@@ -62,6 +62,8 @@ pub struct Settings {
     pub lease: Option<LeaseSettings>,
     /// How often it looks into the databases; `None`: never.
     pub database_interval: Option<Duration>,
+    /// Whether databases on its own machine are looked into.
+    pub loopback_databases: bool,
     /// The name that it shows in Events.
     pub instance: Option<String>,
 }
@@ -125,7 +127,8 @@ async fn passes(
             metrics.clone(),
             close,
         )
-        .with_pulse(),
+        .with_pulse()
+        .with_loopback_databases(settings.loopback_databases),
         namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(
             client.clone(),

@@ -22,14 +22,19 @@ mod pod_logs;
 mod preflight_cache;
 mod priority;
 mod recognise;
+mod secret_reader;
 mod secrets;
 mod serving;
 mod thread_usage;
+mod tls;
 pub mod watch;
 mod workload;
 
 pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
-pub use database::preflight::{History, OtherSession, Owner, Preflight};
+pub use database::{
+    DatabaseProbe, ProbeFailure, ProbeFailureKind,
+    preflight::{History, OtherSession, Owner, Preflight},
+};
 pub use front::{Annotated, FrontSeen};
 pub use index::{Index, Watched};
 pub use kills::ProbeKill;
@@ -40,8 +45,8 @@ pub use priority::Urgency;
 pub use thread_usage::{ThreadUsage, ThreadUsageSampler};
 
 pub use observation::{
-    ContainerRun, DatabaseProbe, ExposureState, MigratorRun, Observation, Pending, PodProblem, PodSummary,
-    ProbeFailure, ProbeFailureKind, ProcessorDatabases, SecretState, Secrets,
+    ContainerRun, ExposureState, MigratorRun, Observation, Pending, PodProblem, PodSummary,
+    ProcessorDatabases, SecretState, Secrets,
 };
 pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
 pub use recognise::recognise;

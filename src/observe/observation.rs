@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     FrontSeen, JobOutcome, JobState, PodLogFindings, Preflight, ProbeKill, ThreadUsage, WorkloadState,
-    database::Queues,
+    database::{DatabaseProbe, ProbeFailure, Queues},
 };
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
@@ -265,99 +265,6 @@ impl Secrets {
             django: SecretState::Unread,
             hash: Some(String::new()),
         }
-    }
-}
-
-/// What a connection to the database gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DatabaseProbe {
-    /// Not tried in this pass: switched off, or there is no usable URL.
-    NotProbed,
-    /// It answers.
-    Reachable {
-        /// `server_version_num`, for example 150018.
-        version: i32,
-        /// Whether it is a standby or refuses writes.
-        read_only: bool,
-    },
-    /// It does not, and why.
-    Failed(ProbeFailure),
-}
-
-/// Why a connection to the database failed, as far as the failure tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeFailure {
-    /// The class of the failure.
-    pub kind: ProbeFailureKind,
-    /// The server's or the library's own words, redacted.
-    pub message: String,
-}
-
-/// Classes of failures to connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeFailureKind {
-    /// The host name has no address.
-    HostNotFound,
-    /// Something answered that nothing listens.
-    Refused,
-    /// Nothing answered in time; a `NetworkPolicy` may keep the operator out.
-    TimedOut,
-    /// 28P01 and its kin.
-    Authentication,
-    /// 28000: `pg_hba.conf` says no.
-    AccessRejected,
-    /// 3D000.
-    NotFound,
-    /// 57P03.
-    Starting,
-    /// 53300.
-    TooManyConnections,
-    /// TLS is wanted by one side only, or the certificate does not fit.
-    Tls,
-    /// 08P01: a pooler refuses a start-up option.
-    PoolerRejectsOptions,
-    /// Other sessions of the operator took too long; nothing is known of this database.
-    NotTried,
-    /// The role may not read what was asked for.
-    Forbidden,
-    /// The table, column or function that was asked for is not there.
-    Undefined,
-    /// The question took longer than it may, or waited for a lock.
-    TooSlow,
-    /// Anything else.
-    Other,
-}
-
-impl ProbeFailureKind {
-    /// A constant label for metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::HostNotFound => "host_not_found",
-            Self::Refused => "refused",
-            Self::TimedOut => "timed_out",
-            Self::Authentication => "authentication",
-            Self::AccessRejected => "access_rejected",
-            Self::NotFound => "database_not_found",
-            Self::Starting => "starting",
-            Self::TooManyConnections => "too_many_connections",
-            Self::Tls => "tls",
-            Self::PoolerRejectsOptions => "pooler_options",
-            Self::NotTried => "not_tried",
-            Self::Forbidden => "forbidden",
-            Self::Undefined => "undefined",
-            Self::TooSlow => "too_slow",
-            Self::Other => "other",
-        }
-    }
-
-    /// Whether the way to the database may be at fault rather than the database: another machine may fare better.
-    #[must_use]
-    pub const fn may_be_local(self) -> bool {
-        matches!(
-            self,
-            Self::HostNotFound | Self::Refused | Self::TimedOut | Self::Tls | Self::NotTried | Self::Other
-        )
     }
 }
 

@@ -108,6 +108,21 @@ impl Observer {
         }
     }
 
+    /// Looks into databases on its own machine too, if told so.
+    #[must_use]
+    pub fn with_loopback_databases(self, allowed: bool) -> Self {
+        Self {
+            databases: self.databases.map(|databases| {
+                if allowed {
+                    databases.allowing_loopback()
+                } else {
+                    databases
+                }
+            }),
+            ..self
+        }
+    }
+
     /// Forgets what was seen of a deleted installation.
     pub fn forget(&self, uid: &str) {
         self.look_again(uid);

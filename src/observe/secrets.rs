@@ -1,15 +1,18 @@
 //! The Secrets that an installation refers to: read by name, judged, hashed, and dropped again.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Api, Client};
+use kube::Client;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-use super::{SecretState, Secrets};
+use super::{
+    SecretState, Secrets,
+    secret_reader::{Reader, Url},
+    tls::Environment,
+};
 use crate::{
-    postgres::DatabaseUrl,
-    validate::{Database, Installation, SecretKey},
+    postgres::{DatabaseUrl, TlsSettings},
+    validate::{Database, Installation},
 };
 
 /// Hexadecimal digits of the hash of Secrets.
@@ -54,6 +57,13 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
             others.push(reader.value(key).await);
         }
     }
+    let authorities = installation.database.authorities();
+    let api = Environment::of_api(installation)
+        .read(&mut reader, authorities)
+        .await;
+    let migrations = Environment::of_migrations(installation)
+        .read(&mut reader, authorities)
+        .await;
     let hash = hash(&url, &django, &others);
     Read {
         secrets: Secrets {
@@ -64,9 +74,9 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Read {
             django: django.map(|_| ()),
             hash,
         },
-        url: usable(url, namespace),
-        migration_url: usable(migration_url, namespace),
-        task_processor_url: task_processor_url.and_then(|url| usable(url, namespace)),
+        url: usable(url, namespace, &api),
+        migration_url: usable(migration_url, namespace, &migrations),
+        task_processor_url: task_processor_url.and_then(|url| usable(url, namespace, &api)),
     }
 }
 
@@ -83,76 +93,14 @@ impl Read {
 }
 
 /// The URL with which the operator reaches a database of an installation in this namespace.
-pub(super) fn usable(url: Url, namespace: &str) -> Option<DatabaseUrl> {
+pub(super) fn usable(url: Url, namespace: &str, tls: &TlsSettings) -> Option<DatabaseUrl> {
     match url {
-        SecretState::Present((url, _)) => url.from_elsewhere(namespace),
+        SecretState::Present((url, _)) => DatabaseUrl {
+            tls: tls.clone(),
+            ..url
+        }
+        .from_elsewhere(namespace),
         _ => None,
-    }
-}
-
-/// Reads Secrets of one namespace, each once.
-pub(super) struct Reader {
-    api: Api<Secret>,
-    fetched: Vec<(String, Result<Option<Secret>, String>)>,
-}
-
-/// A parsed URL and its text.
-pub(super) type Url = SecretState<(DatabaseUrl, SecretString)>;
-
-impl Reader {
-    pub(super) fn new(client: &Client, namespace: &str) -> Self {
-        Self {
-            api: Api::namespaced(client.clone(), namespace),
-            fetched: Vec::new(),
-        }
-    }
-
-    pub(super) async fn url(&mut self, key: &SecretKey) -> Url {
-        match self.value(key).await {
-            SecretState::Present(value) => match DatabaseUrl::parse(value.expose_secret()) {
-                Ok(url) => SecretState::Present((url, value)),
-                Err(error) => SecretState::Unusable(error.to_string()),
-            },
-            SecretState::Missing => SecretState::Missing,
-            SecretState::KeyMissing { keys } => SecretState::KeyMissing { keys },
-            SecretState::Unusable(why) => SecretState::Unusable(why),
-            SecretState::Unreadable(why) => SecretState::Unreadable(why),
-            SecretState::Unread => SecretState::Unread,
-        }
-    }
-
-    pub(super) async fn value(&mut self, key: &SecretKey) -> SecretState<SecretString> {
-        let known = self.fetched.iter().position(|(name, _)| *name == key.name);
-        let position = if let Some(position) = known {
-            position
-        } else {
-            let fetched = self
-                .api
-                .get_opt(&key.name)
-                .await
-                .map_err(|error| error.to_string());
-            self.fetched.push((key.name.clone(), fetched));
-            self.fetched.len() - 1
-        };
-        match self.fetched.get(position).map(|(_, fetched)| fetched) {
-            Some(Ok(Some(secret))) => text(secret, &key.key),
-            Some(Err(error)) => SecretState::Unreadable(error.clone()),
-            Some(Ok(None)) | None => SecretState::Missing,
-        }
-    }
-}
-
-fn text(secret: &Secret, key: &str) -> SecretState<SecretString> {
-    let data = secret.data.as_ref();
-    let Some(ByteString(bytes)) = data.and_then(|data| data.get(key)) else {
-        return SecretState::KeyMissing {
-            keys: data.into_iter().flat_map(|data| data.keys().cloned()).collect(),
-        };
-    };
-    match std::str::from_utf8(bytes) {
-        Ok("") => SecretState::Unusable("the value is empty".to_owned()),
-        Ok(text) => SecretState::Present(SecretString::from(text)),
-        Err(_) => SecretState::Unusable("the value is not UTF-8 text".to_owned()),
     }
 }
 

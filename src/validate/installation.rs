@@ -9,9 +9,9 @@ use kube::Resource as _;
 
 use crate::{
     api::{
-        ApiSpec, AutoscalingSpec, DatabaseSpec, EmbeddedDatabaseSpec, ExposureSpec, FlagsmithDeployment,
-        FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, SecretValueSource,
-        TaskProcessorSpec,
+        ApiSpec, AutoscalingSpec, CertificatesSource, DatabaseSpec, EmbeddedDatabaseSpec, ExposureSpec,
+        FlagsmithDeployment, FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec,
+        SecretValueSource, TaskProcessorSpec,
     },
     flagsmith::Release,
     validate::ManagedBy,
@@ -117,6 +117,20 @@ pub struct SecretKey {
     pub key: String,
 }
 
+/// Certificates in the installation's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificatesKey {
+    /// A key of a Secret.
+    Secret(SecretKey),
+    /// A key of a `ConfigMap`.
+    ConfigMap {
+        /// The `ConfigMap`'s name.
+        name: String,
+        /// The key in it.
+        key: String,
+    },
+}
+
 /// The database of an installation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Database {
@@ -132,6 +146,8 @@ pub enum Database {
         analytics_url: Option<SecretKey>,
         /// `REPLICA_DATABASE_URL_0` and so on.
         replica_urls: Vec<SecretKey>,
+        /// By what the operator verifies the servers.
+        authorities: Option<CertificatesKey>,
     },
     /// A PostgreSQL that the operator runs.
     Embedded {
@@ -313,6 +329,7 @@ impl Database {
                     .flatten()
                     .map(SecretKey::from)
                     .collect(),
+                authorities: spec.ca_from.as_ref().and_then(CertificatesKey::of),
             },
             (None, Some(settings)) => embedded(settings.clone()),
             // The API server refuses a resource with neither, and `rules` does too.
@@ -325,6 +342,15 @@ impl Database {
     pub const fn url(&self) -> &SecretKey {
         match self {
             Self::External { url, .. } | Self::Embedded { url, .. } => url,
+        }
+    }
+
+    /// By what the operator verifies the servers.
+    #[must_use]
+    pub const fn authorities(&self) -> Option<&CertificatesKey> {
+        match self {
+            Self::External { authorities, .. } => authorities.as_ref(),
+            Self::Embedded { .. } => None,
         }
     }
 
@@ -347,6 +373,24 @@ impl Database {
                 url, migration_url, ..
             } => migration_url.as_ref().unwrap_or(url),
             Self::Embedded { url, .. } => url,
+        }
+    }
+}
+
+impl CertificatesKey {
+    /// What a source names, if it names one thing.
+    #[must_use]
+    pub fn of(source: &CertificatesSource) -> Option<Self> {
+        match (&source.secret_key_ref, &source.config_map_key_ref) {
+            (Some(reference), None) => Some(Self::Secret(SecretKey {
+                name: reference.name.clone(),
+                key: reference.key.clone(),
+            })),
+            (None, Some(reference)) => Some(Self::ConfigMap {
+                name: reference.name.clone(),
+                key: reference.key.clone(),
+            }),
+            _ => None,
         }
     }
 }

@@ -9,7 +9,9 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use installation::{Database, Identity, Images, Installation, Replicas, RollbackConsent, SecretKey};
+pub use installation::{
+    CertificatesKey, Database, Identity, Images, Installation, Replicas, RollbackConsent, SecretKey,
+};
 pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollbackPlan, backup_name, database_label};
 pub use managed_by::{Change, ManagedBy};
 pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};

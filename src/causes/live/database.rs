@@ -114,7 +114,9 @@ fn failed(
         ),
         // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out. The last
         // three are about what the operator asked: the server has let it in.
-        Kind::TimedOut | Kind::NotTried | Kind::Forbidden | Kind::Undefined | Kind::TooSlow => return None,
+        Kind::TimedOut | Kind::NotTried | Kind::Forbidden | Kind::Undefined | Kind::TooSlow
+        // The operator did not go on: the pods may, and the DatabaseReachable condition says what it needs.
+        | Kind::Unverified | Kind::PasswordWithheld | Kind::AddressRefused | Kind::LimitExceeded => return None,
         Kind::Authentication => (
             Code::DatabaseAuthenticationFailed,
             format!("PostgreSQL at {host}:{port} does not accept the role or the password in {variable}."),
@@ -144,6 +146,11 @@ fn failed(
             Code::DatabaseTlsMismatch,
             format!("The operator and PostgreSQL at {host}:{port} do not agree on encryption."),
             format!("If the server has no TLS, write ?sslmode=disable (or prefer) at the end of {variable}; if it requires TLS, sslmode=require."),
+        ),
+        Kind::NotPostgres => (
+            Code::DatabaseUnreachable,
+            format!("What listens at {host}:{port} does not answer as PostgreSQL does."),
+            format!("Correct host and port in {variable}; PostgreSQL's own port is 5432."),
         ),
         Kind::PoolerRejectsOptions => (
             Code::DatabasePoolerRejectsOptions,

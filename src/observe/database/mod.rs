@@ -1,8 +1,17 @@
 //! Short, read-only looks at databases, each at an interval, and what was seen in them before.
 
+mod failure;
+mod limits;
+mod login;
 pub(super) mod preflight;
+mod probe;
 mod queue;
+mod rows;
 mod session;
+mod stream;
+mod text;
+mod tls;
+mod wire;
 
 use std::{
     collections::HashMap,
@@ -10,15 +19,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use failure::{ProbeFailure, ProbeFailureKind};
 use jiff::Timestamp;
+pub use probe::{DatabaseProbe, Queues};
 pub use queue::{
     Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Recurring, Runs, Sample,
 };
-pub use session::{Session, Sessions};
+use session::Sessions;
 
 use preflight::Preflight;
 
-use super::{DatabaseProbe, FRESH_WHILE_FAILING, ProbeFailure, ProbeFailureKind};
+use super::FRESH_WHILE_FAILING;
 use crate::{
     postgres::{DatabaseIdentity, DatabaseUrl},
     runtime::metrics::Metrics,
@@ -27,15 +38,6 @@ use crate::{
 /// The server's version, and whether writes would fail.
 const QUERY: &str = "SELECT current_setting('server_version_num')::int4, \
      pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'";
-
-/// What the task tables of one installation show.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Queues {
-    /// In the main database.
-    pub default: QueueProbe,
-    /// In a separate one (`TASK_PROCESSOR_DATABASE_URL`), where there is one.
-    pub separate: Option<QueueProbe>,
-}
 
 /// Looks at databases, each at its interval.
 #[derive(Debug)]
@@ -77,6 +79,14 @@ impl Databases {
             metrics,
             known: Mutex::default(),
         }
+    }
+
+    /// Looks at databases on this machine too. For tests: whoever may write a URL could otherwise have the operator
+    /// ask what listens beside it.
+    #[must_use]
+    pub fn allowing_loopback(mut self) -> Self {
+        self.sessions.allow_loopback();
+        self
     }
 
     /// What the databases of an installation show, at most one interval old.
@@ -193,7 +203,7 @@ impl Databases {
         let mut database = DatabaseProbe::NotProbed;
         let looked = async {
             let mut session = self.sessions.open(url).await?;
-            let (version, read_only) = session.one(QUERY).await?;
+            let (version, read_only): (i32, bool) = session.one(QUERY).await?;
             database = DatabaseProbe::Reachable { version, read_only };
             let queue = queue::read(&mut session, Timestamp::now()).await?;
             session.close().await;

@@ -2,32 +2,15 @@
 
 use std::collections::VecDeque;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::{MOST_COUNTED, Queue};
+use super::tables::{MOST_COUNTED, Queue, Sample};
 
 /// How long a sample is kept: the longest stabilisation window of scaling, and longer than a full batch may take.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(16);
 
 /// The most samples that are kept, 12 KB: looks can be more frequent than the interval while pods come and go.
 const KEPT: usize = 200;
-
-/// One look at a queue, reduced to what rates and dates need.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sample {
-    /// When.
-    pub at: Timestamp,
-    /// Containers of task processors that ran.
-    pub processors: i32,
-    /// The database's newest transaction id then: what was written by an older one was written before.
-    pub xid: i64,
-    /// Tasks that were ready; a lower bound when `capped`.
-    pub ready: i64,
-    /// More were ready than are counted.
-    pub capped: bool,
-    /// How long the oldest had been ready.
-    pub oldest_ready: Option<SignedDuration>,
-}
 
 /// The newest samples of one queue.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +46,8 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn queue(xid: i64) -> Queue {
