@@ -227,7 +227,7 @@ pub const ENTRIES: &[Entry] = &[
         explanation: "spec.migrations.rollback confirms a downgrade. A Job with the newer image runs rollbackmigrationsappliedafter with the moment recorded before the upgrade; then the older release is started. What was stored in tables and columns of the newer release is lost.",
         passes: "When the older release runs.",
         remedy: "Take a backup before. Remove spec.migrations.rollback when the older release runs: it must be gone before the next upgrade.",
-        confirm: "status.migration (operation RollbackPlan), and SELECT app, name, applied FROM django_migrations ORDER BY id DESC LIMIT 20;",
+        confirm: "status.migration (operation RollBack), and SELECT app, name, applied FROM django_migrations ORDER BY id DESC LIMIT 20;",
     },
     Entry {
         code: Code::UnsupportedVersion,
