@@ -44,8 +44,8 @@ fn a_length_before_anybody_is_known(
 #[case::rows(|peer: &mut Peer| { peer.until_question()?; peer.flood(&row(&[b"150000", b"f"])) })]
 #[case::empty_rows(|peer: &mut Peer| { peer.until_question()?; peer.flood(&row(&[])) })]
 #[case::rows_of_a_mib(|peer: &mut Peer| { peer.until_question()?; peer.flood(&row(&[&vec![b'x'; 1 << 20]])) })]
-#[case::rows_of_many_columns(|peer: &mut Peer| { peer.until_question()?; peer.flood(&row(&[b"".as_slice(); 16_000])) })]
-#[case::long_rows(|peer: &mut Peer| { peer.until_question()?; peer.flood(&row(&[&[b'1'; 60_000], b"f"])) })]
+#[case::rows_of_many_columns(|peer: &mut Peer| { peer.until_question()?; peer.flood(&row(&vec![b"".as_slice(); 16_000])) })]
+#[case::long_rows(|peer: &mut Peer| { peer.until_question()?; peer.flood(&row(&[&vec![b'1'; 60_000], b"f"])) })]
 #[case::notices(|peer: &mut Peer| { peer.until_question()?; peer.flood(&message(b'N', &report("00000", "hello"))) })]
 #[case::notices_before_the_login(|peer: &mut Peer| peer.flood(&message(b'N', &report("00000", "hello"))))]
 #[case::parameters(|peer: &mut Peer| { peer.welcome()?; peer.receive()?; peer.flood(&message(b'S', b"a\0b\0")) })]
@@ -138,7 +138,7 @@ fn twenty_hostile_servers_at_once() {
         .map(|_| {
             Server::start(None, |peer| {
                 peer.until_question()?;
-                peer.flood(&row(&[&[b'1'; 60_000], b"f"]))
+                peer.flood(&row(&[&vec![b'1'; 60_000], b"f"]))
             })
         })
         .collect();
