@@ -148,35 +148,72 @@ struct File {
     paths: BTreeSet<Vec<String>>,
 }
 
+/// Files and folders of tests, by name.
+const TESTS: &[&str] = &["tests", "fixtures", "properties", "main"];
+
 fn tree() -> Tree {
     let mut tree = Tree::default();
-    let source = root().join("src");
-    tree.read(&source.join("lib.rs"), Vec::new(), &source);
+    tree.read(&root().join("src"), &Vec::new());
     tree
 }
 
+/// The modules that a file may name without a path, because they are its own: those in its folder if it is a `mod.rs`,
+/// else those in the folder of its name. Rooms of causes are declared by a macro, so the files tell, not the source.
+fn below(file: &Path) -> Vec<String> {
+    let folder = if file.ends_with("mod.rs") || file.ends_with("lib.rs") {
+        file.parent().unwrap().to_owned()
+    } else {
+        file.with_extension("")
+    };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| name != "mod" && name != "lib")
+        .collect()
+}
+
 impl Tree {
-    fn read(&mut self, file: &Path, module: Module, children: &Path) {
+    /// Reads a folder of sources; what is a test by its name is left out.
+    fn read(&mut self, folder: &Path, module: &Module) {
+        for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            if TESTS.contains(&name.as_str()) || name == "snapshots" {
+                continue;
+            }
+            let mut inner = module.clone();
+            if path.is_dir() {
+                inner.push(name);
+                self.read(&path, &inner);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                if !matches!(name.as_str(), "mod" | "lib") {
+                    inner.push(name);
+                }
+                self.read_file(&path, inner);
+            }
+        }
+    }
+
+    fn read_file(&mut self, file: &Path, module: Module) {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let mut reader = Reader {
             module: module.clone(),
             file: File::default(),
-            below: Vec::new(),
+            below: below(file),
         };
         reader.visit_file(&parsed);
-        let Reader {
-            file: found, below, ..
-        } = reader;
-        self.files.insert(module.clone(), found);
-        for name in below {
-            let mut inner = module.clone();
-            inner.push(name.clone());
-            let flat = children.join(format!("{name}.rs"));
-            let folder = children.join(&name);
-            let nested = folder.join("mod.rs");
-            self.read(if flat.exists() { &flat } else { &nested }, inner, &folder);
-        }
+        self.files.insert(module, reader.file);
     }
 
     /// From which file to which, and what is used.
@@ -293,14 +330,10 @@ impl<'a> Visit<'a> for Reader {
         if is_test(&item.attrs) {
             return;
         }
-        let name = item.ident.to_string();
-        match &item.content {
-            None => self.below.push(name),
-            Some(_) => {
-                self.module.push(name);
-                syn::visit::visit_item_mod(self, item);
-                self.module.pop();
-            }
+        if item.content.is_some() {
+            self.module.push(item.ident.to_string());
+            syn::visit::visit_item_mod(self, item);
+            self.module.pop();
         }
     }
 

@@ -84,6 +84,19 @@ fn codes(diagnoses: &[Value]) -> Vec<&str> {
         .collect()
 }
 
+/// A line that wraps itself again and again is read to its end: the binary ends by itself, with a report.
+#[rstest]
+#[case::wrappers("{\"log\":")]
+#[case::payloads("{\"jsonPayload\":")]
+#[case::lists("{\"message\":[")]
+#[case::progress("Applying a.0001_x...")]
+#[case::loggers("[error    ] FATAL: x [x] ")]
+fn a_line_within_a_line_is_read_to_its_end(#[case] unit: &str) {
+    let line = unit.repeat(60_000 / unit.len()) + "error\n";
+    let (status, _) = diagnose("api", line.repeat(4).as_bytes());
+    assert!(status <= 1, "{status}");
+}
+
 fn prefix_lines(text: &[u8], prefix: &str) -> Vec<u8> {
     String::from_utf8_lossy(text)
         .lines()

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerSettings {
-    /// Environment variables of this component only; they win over `spec.env`.
+    /// Environment variables of this component only; they take precedence over `spec.env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
     /// `ConfigMaps` and Secrets whose keys become environment variables of this component.
@@ -29,7 +29,7 @@ pub struct ContainerSettings {
     /// Replaces the container's security context (by default: restricted Pod Security, read-only root).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_security_context: Option<SecurityContext>,
-    /// Further volume mounts; their volumes are listed in `pod.volumes`.
+    /// Additional volume mounts; list their volumes in `pod.volumes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
     /// Replaces the operator's startup probe.
@@ -50,7 +50,7 @@ pub struct ContainerSettings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSettings {
-    /// Labels of the pods; the operator's own win.
+    /// Labels of the pods; those of the operator take precedence.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Annotations of the pods.
@@ -74,24 +74,24 @@ pub struct PodSettings {
     /// Replaces the pod's security context (by default: uid 65534, `RuntimeDefault` seccomp profile).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_context: Option<PodSecurityContext>,
-    /// Further volumes of the pods, for example certificates.
+    /// Additional volumes of the pods, for example certificates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
 }
 
-/// A `HorizontalPodAutoscaler` on CPU use.
+/// A `HorizontalPodAutoscaler` that scales on CPU utilization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.minReplicas <= self.maxReplicas").message("minReplicas must not be above maxReplicas"))]
 pub struct AutoscalingSpec {
-    /// The fewest pods.
+    /// The minimum number of pods.
     #[serde(default = "default_min_replicas")]
     #[schemars(range(min = 1))]
     pub min_replicas: i32,
-    /// The most pods.
+    /// The maximum number of pods.
     #[schemars(range(min = 1))]
     pub max_replicas: i32,
-    /// The mean CPU use of the pods, in percent of their request, that the autoscaler aims at.
+    /// The average CPU utilization of the pods to aim for, in percent of their request.
     #[serde(
         default = "default_cpu_utilization",
         rename = "targetCPUUtilizationPercentage"
@@ -107,15 +107,15 @@ pub struct AutoscalingSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GunicornSpec {
-    /// `GUNICORN_WORKERS`: worker processes a pod, each of about 200 MB.
+    /// `GUNICORN_WORKERS`: worker processes per pod, each of about 200 MB.
     #[schemars(range(min = 1, max = 64))]
     pub workers: i32,
-    /// `GUNICORN_THREADS`: threads a worker. 1 selects the sync worker class, which is killed in the middle of
-    /// a request that takes longer than the timeout.
+    /// `GUNICORN_THREADS`: threads per worker. 1 selects the sync worker class, whose workers are killed in the middle
+    /// of a request that exceeds the timeout.
     #[schemars(range(min = 1, max = 64))]
     pub threads: i32,
-    /// Seconds that Gunicorn keeps an idle connection open (`--keep-alive`); above the proxy's idle time,
-    /// which is what it is computed to be when not set. 0 closes after each response.
+    /// How long Gunicorn keeps an idle connection open (`--keep-alive`), in seconds. It must exceed the proxy's idle
+    /// timeout, and is derived from that if not set. 0 closes each connection after its response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 7200))]
     pub keep_alive_seconds: Option<i32>,
@@ -125,8 +125,8 @@ pub struct GunicornSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ApiSpec {
-    /// Pods of the API. 2 when neither this nor `autoscaling` is set. Left alone while a
-    /// `HorizontalPodAutoscaler` of your own targets the Deployment.
+    /// The number of API pods. 2 if neither this nor `autoscaling` is set. Ignored while a `HorizontalPodAutoscaler` of
+    /// your own targets the Deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
@@ -146,9 +146,9 @@ pub struct ApiSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FrontendSpec {
-    /// Whether the frontend is installed at all.
+    /// Whether to install the frontend.
     pub enabled: bool,
-    /// Pods of the frontend. 1 when neither this nor `autoscaling` is set.
+    /// The number of frontend pods. 1 if neither this nor `autoscaling` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub replicas: Option<i32>,

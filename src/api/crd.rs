@@ -50,7 +50,7 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// The definition as YAML, as it stands in `crds/` and in the chart.
+/// The definition as YAML, as in `crds/` and in the chart.
 pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
     serde_saphyr::to_string(&crd())
 }

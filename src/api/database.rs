@@ -8,11 +8,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A value that is kept in a Secret of the same namespace.
+/// A value from a Secret in the same namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretValueSource {
-    /// The Secret and the key in it.
+    /// The Secret and its key.
     pub secret_key_ref: SecretKeySelector,
 }
 
@@ -43,8 +43,8 @@ pub struct CertificatesSource {
     validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)").message("a database cannot be exchanged under a running installation: dump and restore the data, then create a new FlagsmithDeployment"),
 )]
 pub struct DatabaseSpec {
-    /// `DATABASE_URL`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, percent-encoded; options such as
-    /// `?sslmode=require` are handed to libpq.
+    /// `DATABASE_URL`: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, percent-encoded. Options such as
+    /// `?sslmode=require` are passed to libpq.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_from: Option<SecretValueSource>,
 
@@ -54,13 +54,13 @@ pub struct DatabaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_from: Option<CertificatesSource>,
 
-    /// A `DATABASE_URL` for the migration Job alone, whose role owns the tables; the role of `urlFrom` then
-    /// needs no right to change the schema. Same database as `urlFrom`.
+    /// A `DATABASE_URL` for the migration Job only, of the same database but with the role that owns the tables. The
+    /// role of `urlFrom` then needs no permission to change the schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration_url_from: Option<SecretValueSource>,
 
-    /// `TASK_PROCESSOR_DATABASE_URL`: a separate database for queued tasks. Tasks that wait in the main one are
-    /// still worked off.
+    /// `TASK_PROCESSOR_DATABASE_URL`: a separate database for queued tasks. Tasks that are still queued in the main
+    /// database are run as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_processor_url_from: Option<SecretValueSource>,
 
@@ -68,28 +68,28 @@ pub struct DatabaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analytics_url_from: Option<SecretValueSource>,
 
-    /// Read replicas, each a URL; they become `REPLICA_DATABASE_URL_0` and so on.
+    /// The URLs of read replicas, set as `REPLICA_DATABASE_URL_0` and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub replica_urls_from: Option<Vec<SecretValueSource>>,
 
-    /// A single PostgreSQL without backups, for trying Flagsmith out. Deleted with the `FlagsmithDeployment`.
+    /// A single PostgreSQL without backups, for evaluation only. Deleted together with the `FlagsmithDeployment`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedded: Option<EmbeddedDatabaseSpec>,
 }
 
-/// A PostgreSQL that the operator runs itself.
+/// A PostgreSQL that the operator runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EmbeddedDatabaseSpec {
-    /// The image, with a tag; it must follow the environment contract of the official `postgres` image.
+    /// The image, with a tag. It must accept the environment variables of the official `postgres` image.
     #[schemars(length(min = 1, max = 255))]
     pub image: String,
 
     /// The size of the volume.
     pub storage: Quantity,
 
-    /// The `StorageClass` of the volume; the cluster's default when not set.
+    /// The `StorageClass` of the volume. Defaults to the cluster's default class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
 

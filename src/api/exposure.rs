@@ -1,4 +1,4 @@
-//! How an installation is reached from outside of the cluster.
+//! How an installation is reached from outside the cluster.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Exactly one of an Ingress and an `HTTPRoute`, for the same hosts.
+/// How the installation is reached from outside the cluster: either an Ingress or an `HTTPRoute`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!(has(self.ingress) && has(self.httpRoute))").message("ingress and httpRoute exclude each other: two proxies with different timeouts cannot be aligned; keep one of them"),
 )]
 pub struct ExposureSpec {
-    /// The host names that clients use, for example "flags.example.com"; "*" matches every host.
+    /// The host names that clients use, for example "flags.example.com". "*" matches every host.
     #[schemars(length(max = 16), inner(length(max = 253)))]
     #[x_kube(validation = Rule::new("self.size() >= 1").message("name at least one host, such as \"flags.example.com\", or \"*\" for every host"))]
     #[x_kube(validation = Rule::new("self.all(h, h.matches('^([*]|([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$'))").message("each host must be a DNS name in lower case without scheme, port or path, such as \"flags.example.com\""))]
@@ -25,31 +25,31 @@ pub struct ExposureSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<IngressSpec>,
 
-    /// An `HTTPRoute` (gateway.networking.k8s.io/v1), made once the cluster has that API.
+    /// An `HTTPRoute` (gateway.networking.k8s.io/v1), created once the cluster has that API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_route: Option<HttpRouteSpec>,
 
-    /// What stands in front of the Ingress or `HTTPRoute`, where the operator cannot see it by itself: it recognises a
-    /// proxy by the controller of the `IngressClass` or of the Gateway's class.
+    /// The proxy that serves the Ingress or `HTTPRoute`, for cases in which the operator cannot recognise it by the
+    /// controller of the `IngressClass` or `GatewayClass`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxySpec>,
 }
 
-/// A proxy: its name, or its timeouts where the operator cannot set them.
+/// A proxy: its name, and its timeouts where the operator cannot set them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxySpec {
-    /// A proxy that the operator knows, for example "ingress-nginx", for a controller with a name of its own
-    /// (--controller-class). An unknown name is refused with the list of those that are known.
+    /// The name of a proxy that the operator knows, for example "ingress-nginx". Needed if its controller runs under a
+    /// custom name (--controller-class). An unknown name is rejected with the list of known ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub name: Option<String>,
-    /// How long it waits for a response, in seconds, where no annotation or field of the operator sets that.
+    /// How long the proxy waits for a response, in seconds, where the operator has no annotation or field to set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 86_400))]
     pub read_timeout_seconds: Option<i32>,
-    /// How long it keeps an idle connection to a pod, in seconds, where that differs from its default. Gunicorn's
-    /// keep-alive becomes longer than this.
+    /// How long the proxy keeps an idle connection to a pod, in seconds, if that differs from its default. Gunicorn's
+    /// keep-alive is set to more than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 86_400))]
     pub idle_timeout_seconds: Option<i32>,
@@ -59,7 +59,7 @@ pub struct ProxySpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IngressSpec {
-    /// `ingressClassName`; the cluster's default class when not set.
+    /// `ingressClassName`. Defaults to the cluster's default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub class_name: Option<String>,
@@ -68,7 +68,7 @@ pub struct IngressSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 
-    /// Hosts and the Secrets with their certificates.
+    /// Hosts, and the Secrets that hold their certificates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tls: Vec<IngressTLS>,
 }
@@ -87,14 +87,14 @@ pub struct HttpRouteSpec {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A Gateway and optionally one listener of it (`ParentReference` of Gateway API 1.4, for Gateways).
+/// A Gateway, and optionally one of its listeners (`ParentReference` of Gateway API 1.4).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParentReference {
     /// The name of the Gateway.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace; the one of the `FlagsmithDeployment` when not set.
+    /// The namespace of the Gateway. Defaults to that of the `FlagsmithDeployment`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,

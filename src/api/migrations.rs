@@ -1,4 +1,4 @@
-//! The migration Job, what must be done before it, and the way back.
+//! The migration Job, the backup before it, and the way back.
 
 use k8s_openapi::{
     api::core::v1::{
@@ -18,23 +18,23 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MigrationsSpec {
-    /// `activeDeadlineSeconds` of the Job. Generous, because large tables take long and a migration that is
-    /// killed half-way is worse than a slow one.
+    /// `activeDeadlineSeconds` of the Job. Generous by default: large tables take a long time, and a migration that is
+    /// killed halfway is worse than a slow one.
     #[schemars(range(min = 60, max = 604_800))]
     pub active_deadline_seconds: i64,
-    /// `backoffLimit` of the Job: how often a pod is replaced that failed of something that passes by
-    /// itself: the network, a database that starts, used-up connections, locks. Anything else fails at once.
+    /// `backoffLimit` of the Job: how many times a failed pod is replaced when the cause is transient (the network, a
+    /// database that is starting, exhausted connections, locks). Any other failure fails the Job immediately.
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,
-    /// How long a statement of a migration waits for a lock, in seconds; 0 waits for ever. While it waits every
-    /// request on that table waits behind it, so not much longer than a request may take. Handed to libpq as
-    /// `PGOPTIONS`, unless a pooler in between refuses that; options in the URL win.
+    /// How long a migration statement waits for a lock, in seconds; 0 waits forever. While it waits, every request
+    /// that uses that table queues behind it, so keep this close to the longest time that a request may take. Passed to
+    /// libpq in `PGOPTIONS`, unless a connection pooler rejects it; options in the URL take precedence.
     #[schemars(range(min = 0, max = 3600))]
     pub lock_timeout_seconds: i32,
-    /// After the migrations, make the first administrator, organisation and project in a database without users.
+    /// After the migrations, creates the first administrator, organisation and project if the database has no users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapSpec>,
-    /// A backup that every migration of a database that holds data waits for.
+    /// A backup to be completed before each migration of a database that holds data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSpec>,
     /// Allows a downgrade by undoing the migrations of the newer release.
@@ -42,7 +42,7 @@ pub struct MigrationsSpec {
     pub rollback: Option<RollbackSpec>,
     /// Compute resources of the container.
     pub resources: ResourceRequirements,
-    /// Environment variables of the Job only; they win over `spec.env`.
+    /// Environment variables of the Job only; they take precedence over `spec.env`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
     /// `ConfigMaps` and Secrets whose keys become environment variables of the Job.
@@ -51,8 +51,8 @@ pub struct MigrationsSpec {
     /// Replaces the container's security context (by default: restricted Pod Security, read-only root).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_security_context: Option<SecurityContext>,
-    /// Further volume mounts, for example the certificate of the database's authority; their volumes are listed
-    /// in `pod.volumes`.
+    /// Additional volume mounts, for example the CA certificate of the database; list their volumes in
+    /// `pod.volumes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
     /// Pod settings: scheduling, security, metadata, volumes.
@@ -60,32 +60,32 @@ pub struct MigrationsSpec {
     pub pod: PodSettings,
 }
 
-/// What `flagsmith bootstrap` makes.
+/// What `flagsmith bootstrap` creates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BootstrapSpec {
-    /// The first administrator, who gets a link to set a password in the Job's log.
+    /// The email address of the first administrator. The Job's log has a link to set the password.
     #[schemars(length(min = 3, max = 254))]
     pub admin_email: String,
-    /// The first organisation.
+    /// The name of the first organisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub organisation_name: Option<String>,
-    /// The first project.
+    /// The name of the first project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub project_name: Option<String>,
 }
 
-/// A backup that must have succeeded before a database that holds data is migrated: exactly one of `volumeClaim` and
-/// `podTemplate`.
+/// A backup that must succeed before a database that holds data is migrated. Exactly one of `volumeClaim` and
+/// `podTemplate` must be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupSpec {
-    /// `pg_dump` of the database that is migrated, as the role that migrates, to a file of a volume claim.
+    /// Runs `pg_dump` on the database to be migrated, as the role that migrates it, and writes a file to a volume claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_claim: Option<DumpSpec>,
-    /// The pod of a Job that makes the backup in your own way. It ends with status 0 only when there is one.
+    /// The pod of a Job that makes the backup in your own way. It must exit with status 0 only if the backup exists.
     /// `restartPolicy` is Never unless it is set to `OnFailure`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "pod_template")]
@@ -100,30 +100,29 @@ pub struct BackupSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DumpSpec {
-    /// An existing `PersistentVolumeClaim`; the file has the name of the Job and the suffix `.dump` (format custom, for
+    /// An existing `PersistentVolumeClaim`. The file is named after the Job, with the suffix `.dump` (custom format, for
     /// `pg_restore`). Old files are not removed.
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: String,
-    /// An image with `pg_dump` of at least the server's version.
+    /// An image whose `pg_dump` is at least as new as the server.
     #[serde(default = "default_dump_image")]
     #[schemars(length(min = 1, max = 255))]
     pub image: String,
 }
 
-/// The confirmation that the migrations of a newer release may be undone, and with them what was stored in the tables
-/// and columns that they made. Only valid together with `spec.version` equal to `to`: it must be removed before
-/// another upgrade, so that it cannot act twice.
+/// Confirms that the migrations of a newer release may be undone, which deletes the data in the tables and columns that
+/// they created. `to` must equal `spec.version`. Remove it before the next upgrade, so that it cannot take effect twice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackSpec {
-    /// The release that the database was migrated to.
+    /// The release to which the database is migrated now.
     #[schemars(length(min = 1, max = 32))]
     pub from: String,
     /// The older release to go back to.
     #[schemars(length(min = 1, max = 32))]
     pub to: String,
-    /// Undo what was applied after this moment. By default the moment that the operator recorded before the
-    /// upgrade; needed when it recorded none.
+    /// Undo every migration applied after this time. Defaults to the time that the operator recorded before the
+    /// upgrade; required if it recorded none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_after: Option<MicroTime>,
 }

@@ -1,4 +1,4 @@
-//! Who owns the workloads of an installation, and which ones are looked at when somebody else does.
+//! Whether the operator manages an installation, and which objects to observe if it does not.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::KubeSchema;
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::ProxySpec;
 
-/// Who owns the workloads.
+/// Whether the operator manages the workloads or only observes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
-    /// The operator makes and keeps them.
+    /// The operator creates and maintains them.
     #[default]
     Managed,
-    /// Somebody else does; the operator diagnoses them and writes nothing but its own status.
+    /// They are managed in another way; the operator diagnoses them and writes only the status of this resource.
     Observed,
 }
 
-/// Which installation is observed: exactly one of `release` and `components`.
+/// Which installation to observe. Exactly one of `release` and `components` must be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -26,17 +26,17 @@ pub enum Mode {
 )]
 pub struct ObserveSpec {
     /// The name of a Helm release of the official chart, in the namespace of this resource. Its objects are
-    /// found by the chart's labels.
+    /// selected by the chart's labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 53))]
     pub release: Option<String>,
 
-    /// The Deployments of an installation that the official chart did not make.
+    /// The Deployments of an installation that was not created by the official chart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<ObservedComponents>,
 
-    /// What stands in front of the Ingress or `HTTPRoute`, where the operator cannot see it by itself: it recognises a
-    /// proxy by the controller of the `IngressClass` or of the Gateway's class.
+    /// The proxy that serves the Ingress or `HTTPRoute`, for cases in which the operator cannot recognise it by the
+    /// controller of the `IngressClass` or `GatewayClass`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxySpec>,
 }
@@ -48,11 +48,11 @@ pub struct ObservedComponents {
     /// The Deployment of the API.
     pub api: WorkloadReference,
 
-    /// The Deployment of the task processor; without it the API is expected to run tasks itself.
+    /// The Deployment of the task processor. If not set, the API is expected to run tasks itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_processor: Option<WorkloadReference>,
 
-    /// The Deployment of the frontend; without it no frontend is expected.
+    /// The Deployment of the frontend. If not set, no frontend is expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frontend: Option<WorkloadReference>,
 

@@ -10,7 +10,7 @@ use super::SecretValueSource;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImagesSpec {
-    /// The repository of the API's image, which the task processor and the migration Job run as well.
+    /// The repository of the API's image, which the task processor and the migration Job use as well.
     #[schemars(length(min = 1, max = 255))]
     pub api: String,
 
@@ -42,13 +42,13 @@ impl Default for ImagesSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DjangoSpec {
-    /// An existing Secret with `DJANGO_SECRET_KEY`. By default the operator generates one once, keeps it in the
-    /// Secret `<name>-django` and never changes it: sessions, JWTs and stored credentials depend on it.
+    /// An existing Secret with `DJANGO_SECRET_KEY`. By default the operator generates a key once, in the Secret
+    /// `<name>-django`, and never changes it: sessions, JWTs and stored credentials depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_key_from: Option<SecretValueSource>,
 
-    /// `DJANGO_ALLOWED_HOSTS`: the Host headers that Django answers. The default accepts every host, because
-    /// the kubelet's probes and Services use addresses of their own.
+    /// `DJANGO_ALLOWED_HOSTS`: the Host headers that Django accepts. The default accepts every host, because
+    /// the kubelet's probes and requests through a Service use IP addresses and Service names.
     #[schemars(length(min = 1, max = 64))]
     pub allowed_hosts: Vec<String>,
 }

@@ -9,7 +9,7 @@ use super::{
     MigrationsSpec, Mode, ObserveSpec, TaskProcessorSpec,
 };
 
-/// What one installation of Flagsmith should look like.
+/// The desired state of one Flagsmith installation.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "operator.flagsmith.com",
@@ -21,7 +21,7 @@ use super::{
     derive = "PartialEq",
     shortname = "fsd",
     category = "flagsmith",
-    doc = "A self-hosted Flagsmith: API, task processor, frontend, migrations and exposure, kept in order by flagsmith-operator.",
+    doc = "A self-hosted Flagsmith installation: API, task processor, frontend, migrations and exposure.",
     validation = Rule::new("self.metadata.name.size() <= 40").message("metadata.name must have at most 40 characters: the names of the Deployments, Services and migration Jobs are made from it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label that starts with a letter, such as \"flagsmith\": Services are named after it"),
     scale(
@@ -29,13 +29,13 @@ use super::{
         status_replicas_path = ".status.components.api.replicas",
         label_selector_path = ".status.components.api.selector"
     ),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether what the spec asks for is there"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why"),
-    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "The release that serves"),
-    printcolumn(name = "Migrations", type_ = "string", json_path = ".status.migration.result", description = "How the migration of the wanted release stands"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the installation is as specified and works"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "The reason of the Ready condition"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "The release that is running"),
+    printcolumn(name = "Migrations", type_ = "string", json_path = ".status.migration.result", description = "The state of the migration to spec.version"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "API", type_ = "string", json_path = ".status.components.api.summary", priority = 1, description = "Ready and wanted pods of the API"),
-    printcolumn(name = "Processor", type_ = "string", json_path = ".status.components.taskProcessor.summary", priority = 1, description = "Ready and wanted pods of the task processor"),
+    printcolumn(name = "API", type_ = "string", json_path = ".status.components.api.summary", priority = 1, description = "Ready and desired pods of the API"),
+    printcolumn(name = "Processor", type_ = "string", json_path = ".status.components.taskProcessor.summary", priority = 1, description = "Ready and desired pods of the task processor"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
 #[x_kube(
@@ -48,43 +48,44 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.migrations) || !has(self.migrations.rollback) || self.migrations.rollback.to == self.version").message("migrations.rollback.to must be the version: the confirmation belongs to one downgrade; remove it before another upgrade"))]
 pub struct FlagsmithDeploymentSpec {
-    /// Managed: the operator makes and keeps every object. Observed: somebody else does (the official Helm chart,
-    /// or manifests); the operator diagnoses what `observe` names and writes nothing but this resource's status.
+    /// Managed: the operator creates and maintains every object. Observed: the installation is managed in another way
+    /// (the official Helm chart, or manifests); the operator diagnoses what `observe` selects and writes only the status
+    /// of this resource.
     #[serde(default)]
     pub mode: Mode,
 
-    /// Which installation is observed; with mode Observed only.
+    /// Which installation to observe. Only for mode Observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observe: Option<ObserveSpec>,
 
-    /// The Flagsmith release that every component runs, for example "2.265.0". It becomes the tag of every
-    /// image, so that API, task processor and migrations cannot drift apart. At least 2.170.0. With mode Observed
-    /// it is needed only where the images' tags are no releases.
+    /// The Flagsmith release of every component, for example "2.265.0". It is the tag of every image, so API, task
+    /// processor and migrations always match. 2.170.0 or later. In mode Observed it is needed only if the image tags
+    /// are not release numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})$')").message("must be an exact release such as \"2.265.0\": migrations belong to one release, so a moving tag cannot be upgraded safely"))]
     pub version: Option<String>,
 
-    /// When true the operator changes nothing and only says so in the status; what runs keeps running.
+    /// While true, the operator changes nothing and says so in the status. Running pods keep running.
     #[serde(default)]
     pub suspend: bool,
 
-    /// The longest time in seconds that a request may take. Gunicorn's timeout, keep-alive and graceful
-    /// timeout, the preStop hook and the grace period of the pods, and the HTTPRoute's timeouts are computed
-    /// from it, so that they cannot disagree. 5 to 3600.
+    /// The longest time that a request may take, in seconds, from 5 to 3600. Gunicorn's timeout, keep-alive and
+    /// graceful timeout, the preStop hook and grace period of the pods, and the timeouts of the Ingress or HTTPRoute
+    /// are derived from it, so that they cannot contradict each other.
     #[serde(default = "default_request_timeout")]
     #[x_kube(validation = Rule::new("self >= 5 && self <= 3600").message("must be from 5 to 3600 (seconds): below 5 ordinary requests are cut, above 3600 no proxy keeps a connection"))]
     pub request_timeout_seconds: i32,
 
-    /// Where the images come from. The tag is always `version`.
+    /// The image repositories. The tag is always `version`.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self.api.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?$')").message("must be a repository without tag or digest, such as \"docker.io/flagsmith/flagsmith-api\": the tag is spec.version").field_path(".api"))]
     #[x_kube(validation = Rule::new("self.frontend.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?$')").message("must be a repository without tag or digest, such as \"docker.io/flagsmith/flagsmith-frontend\": the tag is spec.version").field_path(".frontend"))]
     #[x_kube(validation = Rule::new("self.pullPolicy in ['Always', 'IfNotPresent', 'Never']").message("must be Always, IfNotPresent or Never").field_path(".pullPolicy"))]
     pub images: ImagesSpec,
 
-    /// The PostgreSQL database: exactly one of `urlFrom` and `embedded`. With mode Observed it is needed only
-    /// where what runs does not say which Secret holds its URL.
+    /// The PostgreSQL database: exactly one of `urlFrom` and `embedded`. In mode Observed it is needed only if the
+    /// Deployments do not name the Secret that holds its URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseSpec>,
 
@@ -93,7 +94,7 @@ pub struct FlagsmithDeploymentSpec {
     pub django: DjangoSpec,
 
     /// Environment variables of every container that runs Django (API, task processor, migration Job), for
-    /// example `CACHE_ENVIRONMENT_DOCUMENT_SECONDS`. Variables that the operator computes cannot be set here.
+    /// example `CACHE_ENVIRONMENT_DOCUMENT_SECONDS`. Variables that the operator sets are rejected here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
 
@@ -106,7 +107,7 @@ pub struct FlagsmithDeploymentSpec {
     #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
     pub api: ApiSpec,
 
-    /// The task processor, which runs webhooks, audit log, scheduled changes and clean-ups.
+    /// The task processor, which runs webhooks, the audit log, scheduled changes and clean-ups.
     #[serde(default)]
     #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
     pub task_processor: TaskProcessorSpec,
@@ -116,18 +117,18 @@ pub struct FlagsmithDeploymentSpec {
     #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
     pub frontend: FrontendSpec,
 
-    /// The migration Job, which runs before anything of a new release starts.
+    /// The migration Job, which runs before any pod of a new release starts.
     #[serde(default)]
     #[x_kube(validation = Rule::new("!has(self.backup) || has(self.backup.volumeClaim) != has(self.backup.podTemplate)").message("exactly one of volumeClaim and podTemplate is needed").field_path(".backup"))]
     pub migrations: MigrationsSpec,
 
-    /// How the installation is reached from outside of the cluster: an Ingress or a Gateway API HTTPRoute.
-    /// Without it only the Services exist.
+    /// How the installation is reached from outside the cluster: an Ingress or a Gateway API HTTPRoute. If not set, only
+    /// the Services are created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<ExposureSpec>,
 
     /// An existing `ServiceAccount` for all pods of the installation (workload identity, image pull secrets).
-    /// By default one without any rights and without a mounted token is made.
+    /// By default the operator creates one without permissions and without a mounted token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,

@@ -5,11 +5,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What was observed of an installation.
+/// The observed state of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlagsmithDeploymentStatus {
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
@@ -17,11 +17,11 @@ pub struct FlagsmithDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
-    /// The migration of the wanted release.
+    /// The migration to `spec.version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<MigrationStatus>,
 
-    /// Migrations that have ended, the newest first, at most ten. A way back is computed from them.
+    /// The last ten finished migrations, the newest first. Rollbacks are planned from them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub migration_history: Vec<MigrationStatus>,
 
@@ -29,12 +29,12 @@ pub struct FlagsmithDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<ComponentsStatus>,
 
-    /// The timeouts from the proxy to the pod's end, all in seconds: computed from `requestTimeoutSeconds`, or with mode
-    /// Observed read from what runs.
+    /// The timeouts from the proxy to the termination of the pod, in seconds: derived from `requestTimeoutSeconds`, or in
+    /// mode Observed read from what is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<TimeoutsStatus>,
 
-    /// What is wrong, the most severe first, at most ten.
+    /// What is wrong: at most ten diagnoses, the most severe first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnoses: Vec<DiagnosisStatus>,
 
@@ -45,22 +45,22 @@ pub struct FlagsmithDeploymentStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// One migration: what it is the key of, and how it stands.
+/// One migration and its state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationStatus {
-    /// Identifies image, command and database; a new key means a new migration. Not known while the
-    /// database's URL is not.
+    /// Identifies image, command and database: a new key means a new migration. Not set until the URL of the database is
+    /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The release that is migrated to.
+    /// The release to which the database is migrated.
     pub version: String,
-    /// How it stands.
+    /// The state of the migration.
     pub result: MigrationResult,
     /// Whether migrations are applied or undone.
     #[serde(default, skip_serializing_if = "MigrationOperation::is_migrate")]
     pub operation: MigrationOperation,
-    /// The release that the database was at before, as far as it is known.
+    /// The release to which the database was migrated before, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The Job that runs or ran it.
@@ -72,26 +72,26 @@ pub struct MigrationStatus {
     /// When the Job finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Time>,
-    /// How many migrations were not applied when the Job started.
+    /// How many migrations were pending when the Job started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<i32>,
     /// How many of them are applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<i32>,
-    /// The migration that is being applied.
+    /// The migration that is currently being applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
     /// The migration that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<String>,
-    /// When the newest migration was applied that the database had before: undoing this upgrade means undoing what was
-    /// applied later.
+    /// When the newest of the earlier migrations was applied. Undoing this upgrade means undoing every migration applied
+    /// after that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_applied_before: Option<MicroTime>,
     /// The database, as host:port/name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// The backup Job that succeeded before.
+    /// The backup Job that succeeded before this migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
 }
@@ -99,10 +99,10 @@ pub struct MigrationStatus {
 /// What a migration does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum MigrationOperation {
-    /// Applies what the release brings.
+    /// Applies the migrations of the release.
     #[default]
     Migrate,
-    /// Undoes what a newer release brought.
+    /// Undoes the migrations of a newer release.
     RollBack,
 }
 
@@ -113,10 +113,10 @@ impl MigrationOperation {
     }
 }
 
-/// How a migration stands.
+/// The state of a migration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum MigrationResult {
-    /// A preflight check holds it back.
+    /// A preflight check prevents it from starting.
     Blocked,
     /// Its Job is about to be created.
     #[default]
@@ -125,7 +125,7 @@ pub enum MigrationResult {
     Running,
     /// Every migration of the release is applied.
     Applied,
-    /// Its Job has failed; nothing is retried by itself.
+    /// Its Job has failed. It is not retried automatically.
     Failed,
 }
 
@@ -151,36 +151,36 @@ pub struct ComponentStatus {
     /// The release in the pod template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Pods that are wanted.
+    /// The desired number of pods.
     pub desired: i32,
-    /// Pods that exist.
+    /// The number of pods that exist.
     pub replicas: i32,
-    /// Pods that are ready.
+    /// The number of pods that are ready.
     pub ready: i32,
-    /// Ready and wanted pods, for example "2/2".
+    /// Ready and desired pods, for example "2/2".
     pub summary: String,
     /// The label selector of the pods.
     pub selector: String,
 }
 
-/// The chain of timeouts, in seconds, from the proxy to the pod's end. With mode Observed it is what runs, without what
-/// cannot be seen.
+/// The timeouts from the proxy to the termination of the pod, in seconds. In mode Observed these are the values in
+/// effect, as far as they can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimeoutsStatus {
-    /// `spec.requestTimeoutSeconds`; not with mode Observed.
+    /// `spec.requestTimeoutSeconds`. Not set in mode Observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<i32>,
-    /// Gunicorn's worker class: `sync` ends a request at its timeout, `gthread` does not.
+    /// Gunicorn's worker class: `sync` kills a worker whose request exceeds the timeout, `gthread` does not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub worker_class: String,
-    /// The proxy in front, where it is known.
+    /// The proxy in front of the pods, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
-    /// The proxy's read and send timeout: set by the operator where it can be, else what it should be.
+    /// The proxy's read and send timeout: as set by the operator, or what it should be where the operator cannot set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_read: Option<i32>,
-    /// How long the proxy keeps an idle connection to a pod, where that is known.
+    /// How long the proxy keeps an idle connection to a pod, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_idle: Option<i32>,
     /// Gunicorn's `--timeout`.
@@ -192,17 +192,17 @@ pub struct TimeoutsStatus {
     /// Gunicorn's `--graceful-timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gunicorn_graceful_timeout: Option<i32>,
-    /// The sleep of the pod's preStop hook.
+    /// How long the preStop hook of the pod sleeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_stop: Option<i32>,
     /// `terminationGracePeriodSeconds` of the pod.
     pub termination_grace_period: i32,
-    /// PostgreSQL's `statement_timeout` of the API's sessions, where the operator sets it.
+    /// PostgreSQL's `statement_timeout` for the API's sessions, if it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement_timeout: Option<i32>,
 }
 
-/// One cause, with what was seen and what to do.
+/// Something that is wrong: its cause, the evidence and the remedy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnosisStatus {
@@ -210,19 +210,19 @@ pub struct DiagnosisStatus {
     pub code: String,
     /// Critical, Warning or Info.
     pub severity: String,
-    /// The part of the installation that it speaks of.
+    /// The affected part of the installation.
     pub component: String,
     /// What is wrong.
     pub message: String,
-    /// What was seen.
+    /// The evidence: log lines, query results, values that contradict each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
-    /// The exact command or field to change.
+    /// What to do: the exact command, or the field to change.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub remedy: String,
-    /// Since when it has been seen.
+    /// When it was first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// Where it is documented.
+    /// Where the cause is documented.
     pub docs: String,
 }

@@ -11,30 +11,30 @@ use super::components::{ContainerSettings, resources};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TaskProcessorSpec {
-    /// Pods of the task processor. 1 when neither this nor `autoscaling` is set. 0 stops it: tasks are then queued
-    /// and not run.
+    /// The number of task processor pods. 1 if neither this nor `autoscaling` is set. With 0, tasks are queued but not
+    /// run.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
-    /// A number of pods that follows the age of the oldest waiting task, instead of a fixed one. Left alone while a
-    /// `HorizontalPodAutoscaler` of your own targets the Deployment.
+    /// Scales the number of pods by the age of the oldest waiting task. Ignored while a `HorizontalPodAutoscaler` of your
+    /// own targets the Deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<TaskAutoscalingSpec>,
     /// `--numthreads`: threads that run tasks, in each pod.
     #[schemars(range(min = 1, max = 128))]
     pub threads: i32,
-    /// `--sleepintervalms`: milliseconds between two looks at the queue.
+    /// `--sleepintervalms`: milliseconds between two polls of the queue.
     #[schemars(range(min = 50, max = 3_600_000))]
     pub sleep_interval_milliseconds: i32,
-    /// `--queuepopsize`: tasks that a thread takes at once.
+    /// `--queuepopsize`: tasks that a thread takes from the queue at once.
     #[schemars(range(min = 1, max = 1000))]
     pub queue_pop_size: i32,
-    /// `--graceperiodms`: milliseconds of a batch after which the processor logs that a thread is unhealthy. It
-    /// ends nothing.
+    /// `--graceperiodms`: milliseconds after which the processor logs a thread that is still busy with its batch as
+    /// unhealthy. It does not stop the thread.
     #[schemars(range(min = 1000, max = 3_600_000))]
     pub grace_period_milliseconds: i32,
-    /// Seconds of the longest task: a pod that is to end gets this long, and a minute more, to finish what it runs.
-    /// Flagsmith's own tasks time out after 60 s unless they say otherwise.
+    /// The longest time that a task may take, in seconds. A terminating pod has this long, plus a minute, to finish its
+    /// tasks. Flagsmith's own tasks time out after 60 s by default.
     #[schemars(range(min = 1, max = 86_400))]
     pub longest_task_seconds: i32,
     /// Compute resources of the container.
@@ -44,24 +44,23 @@ pub struct TaskProcessorSpec {
     pub container: ContainerSettings,
 }
 
-/// A number of task processors that follows the queue. The operator reads the queue in the database itself and needs
-/// no metrics adapter.
+/// Scales the task processor by its queue, which the operator reads from the database; no metrics adapter is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.minReplicas <= self.maxReplicas").message("minReplicas must not be above maxReplicas"))]
 pub struct TaskAutoscalingSpec {
-    /// The fewest pods.
+    /// The minimum number of pods.
     #[serde(default = "default_min_replicas")]
     #[schemars(range(min = 1))]
     pub min_replicas: i32,
-    /// The most pods. Never more than the database's connections allow.
+    /// The maximum number of pods. The operator never exceeds what the database's connection limit allows.
     #[schemars(range(min = 1))]
     pub max_replicas: i32,
-    /// Seconds that the oldest task may wait before pods are added.
+    /// How long the oldest task may wait before a pod is added, in seconds.
     #[serde(default = "default_target_age")]
     #[schemars(range(min = 1, max = 3600))]
     pub target_age_seconds: i32,
-    /// Seconds of quiet before a pod is taken away.
+    /// How long the queue must be quiet before a pod is removed, in seconds.
     #[serde(default = "default_scale_down_stabilization")]
     #[schemars(range(min = 60, max = 900))]
     pub scale_down_stabilization_seconds: i32,

@@ -2,7 +2,7 @@
 
 use kube::core::Status;
 
-use crate::model::Refusal;
+use crate::{model::Refusal, runtime::fence};
 
 /// A failure of this step.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,7 @@ impl Error {
 impl From<kube::Error> for Error {
     fn from(error: kube::Error) -> Self {
         match &error {
+            error if fence::is_not_leading(error) => Self::NotLeading,
             kube::Error::Api(status) => match refusal(status) {
                 Some(refusal) => Self::Refused(refusal),
                 None => Self::Kube(Box::new(error)),

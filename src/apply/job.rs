@@ -10,9 +10,11 @@ use kube::{
 use serde_json::Value;
 
 use super::{Applier, Error, describe_owner};
-use crate::model::Refusal;
 use crate::{
-    model::child::{Child, Kind, marks},
+    model::{
+        PodPhase, Refusal,
+        child::{Child, Kind, marks},
+    },
     observe::{JobOutcome, JobState, Object, Watched},
     validate::Installation,
 };
@@ -33,7 +35,6 @@ impl Applier {
         if self.migration_active(&database).await? {
             return Ok(false);
         }
-        self.check_leading()?;
         let api = self.api(installation, Kind::Job);
         let object: Object = serde_json::from_str(&child.body.to_string())
             .map_err(|error| Error::Kube(Box::new(kube::Error::SerdeError(error))))?;
@@ -124,5 +125,5 @@ fn is_active(job: &Job) -> bool {
 
 fn has_not_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed"))
+    !phase.is_some_and(|phase| PodPhase::named(phase).has_ended())
 }

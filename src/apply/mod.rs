@@ -21,14 +21,14 @@ use kube::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
 
 use crate::{
     decide::Plan,
-    model::child::{Child, Kind, marks},
-    model::{Refusal, Refused},
+    model::{
+        Component, Refusal, Refused,
+        child::{Child, Kind, marks},
+    },
     observe::{Object, Scope, Watched, Watches, index::Snapshot},
-    runtime::lease::Leadership,
     validate::Installation,
 };
 
@@ -42,7 +42,6 @@ pub struct Applier {
     client: Client,
     watches: Arc<Watches>,
     scope: Scope,
-    leading: watch::Receiver<Leadership>,
     /// By database: held from looking for active migrations to creating a Job, so that two installations on one
     /// database cannot both find none.
     migrating: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
@@ -80,19 +79,12 @@ enum Outcome {
 }
 
 impl Applier {
-    /// An applier that writes only while `leading` says so.
-    #[must_use]
-    pub fn new(
-        client: Client,
-        watches: Arc<Watches>,
-        scope: Scope,
-        leading: watch::Receiver<Leadership>,
-    ) -> Self {
+    /// An applier that writes with this client, which is fenced.
+    pub(crate) fn new(client: Client, watches: Arc<Watches>, scope: Scope) -> Self {
         Self {
             client,
             watches,
             scope,
-            leading,
             migrating: Mutex::default(),
         }
     }
@@ -121,7 +113,6 @@ impl Applier {
         applied: &mut Applied,
     ) -> Result<(), Error> {
         for secret in &plan.generate {
-            self.check_leading()?;
             secrets::create(&self.client, installation, *secret).await?;
             applied.written += 1;
             applied.again = true;
@@ -130,7 +121,6 @@ impl Applier {
         let names: BTreeSet<(Kind, String)> = children.iter().map(Child::id).collect();
         // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
         for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
-            self.check_leading()?;
             match self.delete(installation, kind, &name, &snapshot).await {
                 Ok(()) => applied.written += 1,
                 Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
@@ -165,14 +155,6 @@ impl Applier {
             }
         }
         failed.map_or(Ok(()), Err)
-    }
-
-    fn check_leading(&self) -> Result<(), Error> {
-        if self.leading.borrow().leads() {
-            Ok(())
-        } else {
-            Err(Error::NotLeading)
-        }
     }
 
     fn api(&self, installation: &Installation, kind: Kind) -> Api<Object> {
@@ -254,7 +236,6 @@ impl Applier {
         let Some(replicas) = parse(snapshot).pointer(REPLICAS).cloned() else {
             return Ok(());
         };
-        self.check_leading()?;
         let resource = child.kind.api_resource();
         let body = json!({
             "apiVersion": resource.api_version,
@@ -284,7 +265,6 @@ impl Applier {
     }
 
     async fn patch(&self, installation: &Installation, child: &Child) -> Result<Object, Error> {
-        self.check_leading()?;
         let mut parameters = PatchParams::apply(marks::OPERATOR).force();
         parameters.field_validation = Some(kube::api::ValidationDirective::Strict);
         self.api(installation, child.kind)
@@ -378,8 +358,12 @@ pub fn removable(installation: &Installation, plan: &Plan, kind: Kind, name: &st
     match kind {
         Kind::StatefulSet => false,
         Kind::Job => plan.superseded_jobs.iter().any(|job| job == name),
-        Kind::Deployment => name == installation.child("frontend") && !installation.frontend.enabled,
-        Kind::PodDisruptionBudget => name != installation.child("api") && !installation.frontend.enabled,
+        Kind::Deployment => {
+            name == installation.child(Component::Frontend.as_str()) && !installation.frontend.enabled
+        }
+        Kind::PodDisruptionBudget => {
+            name != installation.child(Component::Api.as_str()) && !installation.frontend.enabled
+        }
         _ => true,
     }
 }

@@ -8,10 +8,9 @@ use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use rand::RngExt as _;
 
 use super::Error;
-use crate::model::Refusal;
 use crate::{
     decide::GeneratedSecret,
-    model::child::marks,
+    model::{Component, Refusal, child::marks},
     resources::{EMBEDDED_PASSWORD_KEY, EMBEDDED_PORT, EMBEDDED_ROLE},
     validate::{Installation, SecretKey},
 };
@@ -39,7 +38,11 @@ pub(super) async fn create(
         GeneratedSecret::EmbeddedDatabase => {
             let key = installation.database.url();
             let password = random(PASSWORD_LENGTH);
-            let host = format!("{}.{}.svc", installation.child("database"), identity.namespace);
+            let host = format!(
+                "{}.{}.svc",
+                installation.child(Component::Database.as_str()),
+                identity.namespace
+            );
             let url =
                 format!("postgresql://{EMBEDDED_ROLE}:{password}@{host}:{EMBEDDED_PORT}/{EMBEDDED_ROLE}");
             (

@@ -1,10 +1,80 @@
 //! The third step: what is wrong, what was seen, what to do. Pure functions from observations and logs to diagnoses.
+//!
+//! Every cause has one room, `<family>/<cause>.rs`, with all that is true of it, and its prose beside it in
+//! `<family>/<cause>.md`. Rooms are registered in `model/code.rs`, one line for each, and know nothing of each other
+//! but their codes.
 
-pub mod catalogue;
-mod investigation;
-pub mod live;
+mod cause;
+mod consequences;
+mod context;
+mod diagnose;
+mod documentation;
+mod live;
+mod log;
+mod pods;
+mod probes;
+mod prose;
 mod ranking;
-mod rules;
+mod refusal;
+mod sigkill;
+mod snippets;
+mod steps;
 
-pub use investigation::{Investigation, diagnose_log};
-pub use ranking::rank;
+pub(crate) use cause::Cause;
+pub(crate) use database::shared::used_by_pods;
+pub use diagnose::{diagnose, ranked, sort};
+pub use documentation::{causes_markdown, docs};
+pub(crate) use gunicorn::shared::running::Running;
+pub use log::investigation::{Investigation, diagnose_log};
+pub(crate) use pods::last_message;
+pub use refusal::{refused, refused_last};
+pub(crate) use steps::age;
+pub(crate) use task_processor::shared::locks::stuck;
+
+use crate::model::{Code, for_each_cause};
+
+/// The causes of one family, in the order of the documentation.
+pub(crate) struct Family {
+    /// Its heading.
+    pub(crate) title: &'static str,
+    /// Its causes.
+    pub(crate) causes: &'static [(Code, &'static Cause)],
+}
+
+macro_rules! rooms {
+    ($($family:ident $title:literal { $($code:ident: $room:ident,)* })*) => {
+        $(
+            mod $family {
+                pub(crate) mod shared;
+                $(pub(crate) mod $room;)*
+            }
+        )*
+
+        /// Every family, in the order of the documentation.
+        pub(crate) static FAMILIES: &[Family] = &[
+            $(Family { title: $title, causes: &[$((Code::$code, &$family::$room::CAUSE),)*] },)*
+        ];
+
+        impl Code {
+            /// The cause with this code.
+            #[must_use]
+            pub(crate) const fn cause(self) -> &'static Cause {
+                match self {
+                    $($(Self::$code => &$family::$room::CAUSE,)*)*
+                }
+            }
+        }
+    };
+}
+for_each_cause!(rooms);
+
+/// Kinds of objects that could not be listed: what they would have shown is not known.
+#[must_use]
+pub fn unseen(not_seen: &[String]) -> Option<crate::model::Diagnosis> {
+    operator::forbidden::unseen(not_seen)
+}
+
+/// Every cause, in the order of the documentation.
+pub(crate) fn all() -> impl Iterator<Item = (Code, &'static Cause)> {
+    FAMILIES.iter().flat_map(|family| family.causes.iter().copied())
+}

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 /// The arguments of `completions`.
@@ -13,9 +13,8 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the script.
-pub fn run(args: &CompletionsArgs) -> ExitCode {
-    let mut command = super::Cli::command();
+/// Prints the script for this program.
+pub fn run(args: &CompletionsArgs, mut command: Command) -> ExitCode {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::causes::catalogue::{self, Entry};
+use crate::{causes::docs, model::Code};
 
 /// Exit status of a code that does not exist, as clap's for bad usage.
 const UNKNOWN: u8 = 2;
@@ -27,13 +27,16 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
         let _ = io::stdout().lock().write_all(list().as_bytes());
         return ExitCode::SUCCESS;
     };
-    if let Some(entry) = catalogue::entries().find(|entry| entry.code.as_str().eq_ignore_ascii_case(name)) {
-        let _ = io::stdout().lock().write_all(explanation(entry).as_bytes());
+    if let Some(code) = Code::ALL
+        .iter()
+        .find(|code| code.as_str().eq_ignore_ascii_case(name))
+    {
+        let _ = io::stdout().lock().write_all(explanation(*code).as_bytes());
         return ExitCode::SUCCESS;
     }
     let near = suggestions(name);
     let hint = if near.is_empty() {
-        format!("{} explain lists all causes", super::program())
+        format!("{} explain lists all causes", super::context::program())
     } else {
         format!("similar: {}", near.join(", "))
     };
@@ -41,29 +44,31 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
     ExitCode::from(UNKNOWN)
 }
 
-fn explanation(entry: &Entry) -> String {
+fn explanation(code: Code) -> String {
+    let prose = code.prose();
     format!(
         "{} ({})\n  {}\n\n{}\n\n  passes by itself  {}\n  confirm           {}\n  do                {}\n  docs              {}\n",
-        entry.code,
-        entry.severity.as_str().to_lowercase(),
-        entry.title,
-        entry.explanation,
-        entry.passes,
-        entry.confirm,
-        entry.remedy,
-        catalogue::docs(entry.code),
+        code,
+        code.usual_severity().to_lowercase(),
+        prose.title,
+        prose.explanation,
+        prose.passes,
+        prose.confirm,
+        prose.remedy,
+        docs(code),
     )
 }
 
 fn list() -> String {
-    let width = catalogue::entries()
-        .map(|entry| entry.code.as_str().len())
+    let width = Code::ALL
+        .iter()
+        .map(|code| code.as_str().len())
         .max()
         .unwrap_or(0);
-    catalogue::entries().fold(String::new(), |mut list, entry| {
+    Code::ALL.iter().fold(String::new(), |mut list, code| {
         let _ = std::fmt::Write::write_fmt(
             &mut list,
-            format_args!("{:width$}  {}\n", entry.code.as_str(), entry.title),
+            format_args!("{:width$}  {}\n", code.as_str(), code.prose().title),
         );
         list
     })
@@ -72,8 +77,9 @@ fn list() -> String {
 /// Codes with that text in their name, or those that differ in few letters.
 fn suggestions(name: &str) -> Vec<&'static str> {
     let name = name.to_ascii_lowercase();
-    let mut near: Vec<(usize, &str)> = catalogue::entries()
-        .map(|entry| entry.code.as_str())
+    let mut near: Vec<(usize, &str)> = Code::ALL
+        .iter()
+        .map(|code| code.as_str())
         .filter_map(|code| {
             let lower = code.to_ascii_lowercase();
             if name.len() > 2 && lower.contains(&name) {

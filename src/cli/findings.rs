@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    causes::catalogue,
+    causes::docs,
     model::{Diagnosis, Severity},
 };
 
@@ -49,7 +49,7 @@ impl<'a> Reported<'a> {
             message: &diagnosis.message,
             evidence: &diagnosis.evidence,
             remedy: &diagnosis.remedy,
-            docs: catalogue::docs(diagnosis.code),
+            docs: docs(diagnosis.code),
         }
     }
 }
@@ -103,7 +103,7 @@ fn block(diagnosis: &Diagnosis) -> String {
         block,
         "  do     {}\n  more   {} explain {}",
         diagnosis.remedy,
-        super::program(),
+        super::context::program(),
         diagnosis.code
     );
     block

@@ -26,11 +26,11 @@ enum What {
     Cli,
 }
 
-pub(super) fn main(args: &Args) -> ExitCode {
+pub(super) fn main(args: &Args, program: clap::Command) -> ExitCode {
     let text = match args.what {
         What::Api => Ok(crate::api::api_markdown()),
-        What::Cli => Ok(super::manual::markdown()),
-        What::Causes => Ok(crate::causes::catalogue::causes_markdown()),
+        What::Cli => Ok(super::manual::markdown(program)),
+        What::Causes => Ok(crate::causes::causes_markdown()),
         What::Crd => crate::api::crd_yaml().map_err(|error| error.to_string()),
     };
     match text.and_then(|text| {

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
-    causes::{live, rank},
+    causes::{self, diagnose_log},
     model::{Code, Diagnosis},
     observe::{
         DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
-        discover::{Found, Objects},
-        once,
+        discover::{self, Found},
+        index::{Index, Selector},
+        watch,
     },
     runtime::metrics::Metrics,
     validate::{DesiredState, Installation, ObservedInstallation, validate},
@@ -43,7 +44,7 @@ pub struct Inspection {
     pub not_seen: Vec<String>,
 }
 
-/// What one look at something that exists showed.
+/// What one look showed of something that exists.
 pub struct Scene {
     /// What is there.
     pub observation: Observation,
@@ -70,7 +71,7 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
         }
     };
     let previous = resource.status.clone().unwrap_or_default();
-    let sight = match installation {
+    let scene = match installation {
         DesiredState::Managed(installation) => {
             Box::pin(managed(cluster, &installation, previous, args, Arc::default())).await
         }
@@ -80,11 +81,10 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
         observation,
         mut diagnoses,
         not_seen,
-    } = sight;
+    } = scene;
     if observation.previous.observed_generation == resource.metadata.generation {
-        diagnoses.extend(live::refused_last(&observation.previous));
-        diagnoses = rank(diagnoses);
-        live::sort(&mut diagnoses);
+        diagnoses.extend(causes::refused_last(&observation.previous));
+        diagnoses = causes::ranked(diagnoses);
     }
     Ok(Inspection {
         resource,
@@ -101,7 +101,7 @@ pub async fn look_at(cluster: &Cluster, subject: &ObservedInstallation, args: Lo
 }
 
 fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observer {
-    let closeness = if args.read_logs {
+    let depth = if args.read_logs {
         ReadDepth::Thorough
     } else {
         ReadDepth::None
@@ -111,7 +111,7 @@ fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observe
         watches,
         args.connect_database.then_some(FRESH),
         Metrics::new(),
-        PodLogReader::new(cluster.client.clone(), closeness, None),
+        PodLogReader::new(cluster.client.clone(), depth, diagnose_log, None),
     )
 }
 
@@ -123,10 +123,13 @@ pub async fn managed(
     args: LookArgs,
     watches: Arc<Watches>,
 ) -> Scene {
-    let not_seen = once::list(&cluster.client, &installation.identity.namespace, &watches).await;
+    let listed = watch::list(&cluster.client, &installation.identity.namespace, &watches.index).await;
+    if listed.http_routes {
+        watches.http_routes_listed();
+    }
     let observer = observer(cluster, watches, args);
     let observation = observer.observe(installation, previous, Timestamp::now()).await;
-    sight(installation, observation, not_seen, args)
+    diagnosed(installation, observation, listed.not_seen, args)
 }
 
 async fn observed(
@@ -136,22 +139,25 @@ async fn observed(
     args: LookArgs,
     now: Timestamp,
 ) -> (Found, Scene) {
-    let objects = Objects::list(&cluster.client, &subject.identity.namespace).await;
+    let index = Index::new(Selector::Any, usize::MAX);
+    let namespace = &subject.identity.namespace;
+    let listed = watch::list(&cluster.client, namespace, &index).await;
+    let objects = discover::objects(&index, namespace, &subject.selection, listed.http_routes);
     let observer = observer(cluster, Arc::default(), args);
     let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
-    let sight = sight(&found.installation, observation, objects.not_seen, args);
-    (found, sight)
+    let scene = diagnosed(&found.installation, observation, listed.not_seen, args);
+    (found, scene)
 }
 
 /// Diagnoses what was seen.
-fn sight(
+fn diagnosed(
     installation: &Installation,
     mut observation: Observation,
     mut not_seen: Vec<String>,
     args: LookArgs,
 ) -> Scene {
     not_seen.extend(database(&mut observation, args));
-    let mut diagnoses = live::diagnose(installation, &observation);
+    let mut diagnoses = causes::diagnose(installation, &observation);
     // What the user may not read is no fault of the installation.
     diagnoses.retain(|diagnosis| {
         let forbidden = diagnosis.code == Code::Forbidden;

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory as _;
+use clap::Command;
 
 use super::failure::{HEALTHY, NO_ANSWER, UNHEALTHY, UNUSABLE};
 
-/// The whole page.
-pub fn markdown() -> String {
+/// The whole page of this program.
+pub fn markdown(mut program: Command) -> String {
     let mut page = format!(
         "# Command line\n\n\
          <!-- Generated from src/cli by `make generate`; do not edit. -->\n\n\
@@ -25,7 +25,6 @@ pub fn markdown() -> String {
          | {UNUSABLE} | the call, a file or a name is wrong |\n\
          | {NO_ANSWER} | the cluster did not answer, or did not allow it |\n"
     );
-    let mut program = super::Cli::command();
     program.build();
     for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
         let name = command.get_name();

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod completions;
+mod context;
 mod diagnose;
 mod explain;
 mod failure;
@@ -20,10 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use failure::Failure;
-
-/// What kubectl calls to run `kubectl flagsmith`.
-const PLUGIN: &str = "kubectl-flagsmith";
+use context::program;
 
 /// Operates self-hosted Flagsmith on Kubernetes, and says why something is wrong and what to do.
 #[derive(Debug, Parser)]
@@ -65,32 +63,9 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Explain(args) => Ok(explain::run(&args)),
-        Command::Completions(args) => Ok(completions::run(&args)),
+        Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
         Command::Run(args) => Ok(run::main(args)),
-        Command::Generate(args) => Ok(generate::main(&args)),
+        Command::Generate(args) => Ok(generate::main(&args, Cli::command())),
     };
     result.unwrap_or_else(|failure| failure.report())
-}
-
-/// How the user calls this program: by its own name, or as a plugin of kubectl.
-fn program() -> &'static str {
-    let called = std::env::args_os().next().unwrap_or_default();
-    let plugin = std::path::Path::new(&called)
-        .file_stem()
-        .is_some_and(|name| name == PLUGIN);
-    if plugin {
-        "kubectl flagsmith"
-    } else {
-        "flagsmith-operator"
-    }
-}
-
-/// Runs a command that asks the cluster. On the main thread, whose stack is large enough to decode a
-/// `FlagsmithDeployment` without optimisation.
-fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::internal(&error))?
-        .block_on(Box::pin(future))
 }

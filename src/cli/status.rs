@@ -18,8 +18,9 @@ use super::{
 };
 use crate::{
     api::{ComponentStatus, FlagsmithDeploymentStatus, MigrationStatus, TimeoutsStatus},
-    model::Diagnosis,
+    model::{Component, Diagnosis},
     observe::{PodProblem, PodSummary},
+    report::ConditionType,
 };
 
 /// How often `--watch` looks: a rollout moves that fast, and a dozen lists each two seconds are no load.
@@ -46,7 +47,7 @@ pub struct StatusArgs {
 
 /// Prints the tree: exit status 0 when `Ready` is True, 1 when it is not.
 pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
-    super::block_on(async {
+    super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         loop {
             let ready = once(&cluster, args).await?;
@@ -61,7 +62,7 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
 async fn once(cluster: &Cluster, args: &StatusArgs) -> Result<bool, Failure> {
     let look = Box::pin(look(cluster, args.name.as_deref(), LookArgs::default())).await?;
     let status = look.resource.status.clone().unwrap_or_default();
-    let ready = condition(&status, "Ready").is_some_and(|ready| ready.status == "True");
+    let ready = ConditionType::Ready.is_true(&status.conditions);
     if args.watch && args.output == Output::Text && at_terminal() {
         print(CLEAR);
     }
@@ -150,7 +151,8 @@ fn problem(problem: &PodProblem) -> String {
 
 fn tree(glance: &Glance<'_>) -> Node {
     let status = glance.status;
-    let ready = condition(status, "Ready");
+    let condition = |kind: ConditionType| kind.find(&status.conditions);
+    let ready = condition(ConditionType::Ready);
     let running = status.version.as_deref().unwrap_or("nothing yet");
     let version = if running == glance.wanted {
         running.to_owned()
@@ -167,21 +169,25 @@ fn tree(glance: &Glance<'_>) -> Node {
         },
     );
     let mut branches = Vec::new();
-    branches.extend(condition(status, "DatabaseReachable").map(|it| line("database", it)));
+    branches.extend(condition(ConditionType::DatabaseReachable).map(|it| line("database", it)));
     branches.push(migration(status));
     for (component, title, kind) in [
-        ("task-processor", "task processor", "TaskProcessorAvailable"),
-        ("api", "api", "ApiAvailable"),
-        ("frontend", "frontend", "FrontendAvailable"),
+        (
+            Component::TaskProcessor,
+            "task processor",
+            ConditionType::TaskProcessorAvailable,
+        ),
+        (Component::Api, "api", ConditionType::ApiAvailable),
+        (Component::Frontend, "frontend", ConditionType::FrontendAvailable),
     ] {
         branches.extend(workload(glance, component, title, kind));
     }
-    branches.extend(condition(status, "ExposureReady").map(|it| line("exposure", it)));
+    branches.extend(condition(ConditionType::ExposureReady).map(|it| line("exposure", it)));
     branches.extend(
         status
             .timeouts
             .as_ref()
-            .map(|it| timeouts(it, condition(status, "TimeoutsAligned"))),
+            .map(|it| timeouts(it, condition(ConditionType::TimeoutsAligned))),
     );
     branches.push(diagnoses(glance.diagnoses));
     Node::new(format!(
@@ -202,7 +208,7 @@ fn line(title: &str, condition: &Condition) -> Node {
 }
 
 fn migration(status: &FlagsmithDeploymentStatus) -> Node {
-    let condition = condition(status, "MigrationsApplied");
+    let condition = ConditionType::MigrationsApplied.find(&status.conditions);
     let head = condition.map_or_else(|| Node::new("migration: not known"), |it| line("migration", it));
     head.with(status.migration.iter().filter_map(job))
 }
@@ -222,14 +228,14 @@ fn job(migration: &MigrationStatus) -> Option<Node> {
     )))
 }
 
-fn workload(glance: &Glance<'_>, component: &str, title: &str, kind: &str) -> Option<Node> {
+fn workload(glance: &Glance<'_>, component: Component, title: &str, kind: ConditionType) -> Option<Node> {
     let components = glance.status.components.as_ref();
     let state: Option<&ComponentStatus> = components.and_then(|components| match component {
-        "api" => components.api.as_ref(),
-        "task-processor" => components.task_processor.as_ref(),
+        Component::Api => components.api.as_ref(),
+        Component::TaskProcessor => components.task_processor.as_ref(),
         _ => components.frontend.as_ref(),
     });
-    let condition = condition(glance.status, kind);
+    let condition = kind.find(&glance.status.conditions);
     if state.is_none() && condition.is_none() {
         return None;
     }
@@ -242,7 +248,7 @@ fn workload(glance: &Glance<'_>, component: &str, title: &str, kind: &str) -> Op
     let pods = glance
         .pods
         .iter()
-        .filter(|pod| pod.component == component)
+        .filter(|pod| pod.component == component.as_str())
         .map(pod);
     Some(Node::new(format!("{title}: {counts}{verdict}")).with(pods))
 }
@@ -284,11 +290,7 @@ fn diagnoses(diagnoses: &[Diagnosis]) -> Node {
             diagnosis.code, diagnosis.message
         ))
     });
-    Node::new(format!("diagnoses: see {} diagnose", super::program())).with(lines)
-}
-
-fn condition<'a>(status: &'a FlagsmithDeploymentStatus, kind: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == kind)
+    Node::new(format!("diagnoses: see {} diagnose", super::context::program())).with(lines)
 }
 
 fn colour(status: &str) -> AnsiColor {

@@ -3,30 +3,30 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 
-use super::reconcile::{Context, Error};
-use crate::runtime::{backoff::jittered, metrics::Outcome};
+use super::{context::Context, error::Error, next::Next};
 use crate::{
-    api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
+    api::FlagsmithDeployment,
     apply::Applied,
-    causes::live,
+    causes,
     decide::{Gate, Plan, decide},
     model::Diagnosis,
     observe::{FRESH_WHILE_FAILING, Observation},
-    report::Context as Report,
+    report,
     resources::build,
     validate::Installation,
 };
 
 /// observe → diagnose → decide → build → apply → report.
-pub(super) async fn pass(
+pub(super) async fn reconcile(
     resource: &FlagsmithDeployment,
     installation: &Installation,
     context: &Context,
     now: Timestamp,
-) -> Result<(Action, Outcome), Error> {
-    let mut view = View::new(installation, context, context.reporter.previous(resource), now).await;
+) -> Result<Next, Error> {
+    let (uid, previous) = (&installation.identity.uid, context.reporter.previous(resource));
+    let observation = context.observer.observe(installation, previous, now).await;
+    let mut view = View::of(installation, observation);
     let (applied, result) = if installation.suspended {
         (Applied::default(), Ok(()))
     } else {
@@ -34,35 +34,27 @@ pub(super) async fn pass(
         context.applier.apply(installation, &view.plan, children).await
     };
     if applied.again {
-        context.observer.look_again(&installation.identity.uid);
+        context.observer.look_again(uid);
         result?;
-        return Ok((Action::requeue(Duration::ZERO), Outcome::Changed));
+        return Ok(Next::at_once());
     }
     // What was written is what must be reported on: a template that was replaced a moment ago is not rolled out,
     // whatever was seen of its predecessor. No request: the answers to the writes are at hand.
     if applied.written > 0 {
-        view = View::new(installation, context, view.observation.previous, now).await;
+        let previous = view.observation.previous;
+        let observation = context.observer.observe(installation, previous, now).await;
+        view = View::of(installation, observation);
     }
-    let report = Report {
-        installation,
-        observation: &view.observation,
-        plan: &view.plan,
-        diagnoses: &view.diagnoses,
-        complete: result.is_ok(),
-    };
+    let report = view.report(installation, result.is_ok());
     let held_back = context.reporter.report(resource, report, &applied).await?;
     result?;
-    let outcome = if applied.written > 0 {
-        Outcome::Changed
-    } else {
-        Outcome::Unchanged
-    };
-    let next = view.next_look(installation, context, &applied, now);
-    let wait = held_back.map_or_else(|| jittered(next, &mut rand::rng()), |wait| wait.min(next));
-    Ok((Action::requeue(wait), outcome))
+    let look = view
+        .next_look(&applied)
+        .unwrap_or_else(|| context.observer.next_look(uid, now));
+    Ok(Next::after(look, held_back).having_written(applied.written))
 }
 
-/// What one look shows, and what follows from it.
+/// What was observed, and what follows from it: diagnose → decide.
 struct View {
     observation: Observation,
     diagnoses: Vec<Diagnosis>,
@@ -70,14 +62,8 @@ struct View {
 }
 
 impl View {
-    async fn new(
-        installation: &Installation,
-        context: &Context,
-        previous: FlagsmithDeploymentStatus,
-        now: Timestamp,
-    ) -> Self {
-        let observation = context.observer.observe(installation, previous, now).await;
-        let diagnoses = live::diagnose(installation, &observation);
+    fn of(installation: &Installation, observation: Observation) -> Self {
+        let diagnoses = causes::diagnose(installation, &observation);
         let plan = decide(installation, &observation, &diagnoses);
         Self {
             observation,
@@ -86,24 +72,27 @@ impl View {
         }
     }
 
-    /// When to look again without an event.
-    fn next_look(
-        &self,
-        installation: &Installation,
-        context: &Context,
-        applied: &Applied,
-        now: Timestamp,
-    ) -> Duration {
+    const fn report<'a>(&'a self, installation: &'a Installation, complete: bool) -> report::Context<'a> {
+        report::Context {
+            installation,
+            observation: &self.observation,
+            plan: &self.plan,
+            diagnoses: self.diagnoses.as_slice(),
+            complete,
+        }
+    }
+
+    /// When to look again earlier than the observer asks for.
+    fn next_look(&self, applied: &Applied) -> Option<Duration> {
         // Recorded just now: what waits for the record can go on.
         if matches!(self.plan.gate, Gate::Unrecorded(_)) {
-            return Duration::ZERO;
+            return Some(Duration::ZERO);
         }
         // A refused child is tried again like a failing look: whoever removes the obstacle wants to see it heal.
         // So is a pod in trouble looked at again: some troubles only count after a while, without a further event.
         let mut pods = self.observation.pods.iter();
-        if !applied.refused.is_empty() || pods.any(|pod| !pod.problems.is_empty() || pod.starting()) {
-            return FRESH_WHILE_FAILING;
-        }
-        context.observer.next_look(&installation.identity.uid, now)
+        let failing =
+            !applied.refused.is_empty() || pods.any(|pod| !pod.problems.is_empty() || pod.starting());
+        failing.then_some(FRESH_WHILE_FAILING)
     }
 }

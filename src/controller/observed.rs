@@ -1,20 +1,16 @@
-//! A pass over an installation that somebody else made: it looks, diagnoses and reports. It is handed nothing that
-//! could write anything but status and Events.
-
-use std::time::Duration;
+//! A pass over an installation that the operator does not manage: it looks, diagnoses and reports. It is handed
+//! nothing that could write anything but status and Events.
 
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 
-use super::reconcile::Error;
-use crate::runtime::{backoff::jittered, metrics::Outcome};
+use super::{error::Error, next::Next};
 use crate::{
     api::FlagsmithDeployment,
     apply::Applied,
-    causes::live,
+    causes,
     decide::Plan,
-    observe::{FRESH_WHILE_FAILING, Observer, discover::Namespaces},
-    report::{Context, Reporter},
+    observe::{FRESH_WHILE_FAILING, Observer, watch::Namespaces},
+    report::{self, Reporter},
     validate::ObservedInstallation,
 };
 
@@ -27,40 +23,37 @@ pub(super) struct ReadOnlyContext<'a> {
 }
 
 /// observe → diagnose → report.
-pub(super) async fn pass(
+pub(super) async fn reconcile(
     resource: &FlagsmithDeployment,
     subject: &ObservedInstallation,
-    eyes: ReadOnlyContext<'_>,
+    context: ReadOnlyContext<'_>,
     now: Timestamp,
-) -> Result<(Action, Outcome), Error> {
-    let objects = eyes
-        .namespaces
-        .objects(&subject.identity, eyes.observer.http_route())
-        .await;
-    let previous = eyes.reporter.previous(resource);
-    let (found, observation) =
-        Box::pin(eyes.observer.observe_external(subject, &objects, previous, now)).await;
+) -> Result<Next, Error> {
+    let ReadOnlyContext {
+        namespaces,
+        observer,
+        reporter,
+    } = context;
+    let previous = reporter.previous(resource);
+    let objects = namespaces.objects(subject, observer.http_route()).await;
+    let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
     let installation = &found.installation;
-    let mut diagnoses = live::diagnose(installation, &observation);
-    diagnoses.extend(live::unseen(&objects.not_seen));
-    live::sort(&mut diagnoses);
-    let report = Context {
+    let mut diagnoses = causes::diagnose(installation, &observation);
+    diagnoses.extend(causes::unseen(&objects.not_seen));
+    causes::sort(&mut diagnoses);
+    let report = report::Context {
         installation,
         observation: &observation,
         plan: &Plan::of_nothing(installation, &observation),
         diagnoses: &diagnoses,
         complete: true,
     };
-    let held_back = eyes
-        .reporter
-        .report(resource, report, &Applied::default())
-        .await?;
+    let held_back = reporter.report(resource, report, &Applied::default()).await?;
     // Some troubles only count after a while, without a further event.
-    let next = if observation.is_healthy() {
-        eyes.observer.next_look(&subject.identity.uid, now)
+    let look = if observation.is_healthy() {
+        observer.next_look(&subject.identity.uid, now)
     } else {
         FRESH_WHILE_FAILING
     };
-    let wait: Duration = held_back.map_or_else(|| jittered(next, &mut rand::rng()), |wait| wait.min(next));
-    Ok((Action::requeue(wait), Outcome::Unchanged))
+    Ok(Next::after(look, held_back))
 }

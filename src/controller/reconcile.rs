@@ -4,27 +4,20 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
-use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use kube::{ResourceExt as _, core::error_boundary::InvalidObject, runtime::controller::Action};
 
 use super::{
+    context::Context,
+    error::Error,
     guarded_resource::GuardedResource,
     managed,
+    next::Next,
     observed::{self, ReadOnlyContext},
-};
-use crate::runtime::{
-    backoff::Failures,
-    client,
-    lease::Leadership,
-    metrics::{Metrics, Outcome},
 };
 use crate::{
     api::FlagsmithDeployment,
-    apply::{self, Applier},
     model::Code,
-    observe::{Observer, discover::Namespaces},
-    report::{self, Reporter},
+    runtime::{client, metrics::Outcome},
     validate::{DesiredState, Identity, Problem, validate},
 };
 
@@ -32,60 +25,8 @@ use crate::{
 /// is slow, and short enough that a hanging object is tried again within a minute.
 const PASS_DEADLINE: Duration = Duration::from_mins(1);
 
-/// What every pass needs.
-pub struct Context {
-    /// Looks.
-    pub observer: Observer,
-    /// Watches the namespaces in which somebody else's installations are looked at.
-    pub namespaces: Namespaces,
-    /// Writes.
-    pub applier: Applier,
-    /// Reports.
-    pub reporter: Reporter,
-    /// Whether this replica may write.
-    pub leading: watch::Receiver<Leadership>,
-    /// Whether the operator is to end: no pass begins any more.
-    pub shutdown: CancellationToken,
-    /// The passes under way.
-    pub passes: TaskTracker,
-    /// How often each object failed in a row.
-    pub failures: Failures<String>,
-    /// Counts.
-    pub metrics: Metrics,
-}
-
-/// Why a pass failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It took too long.
-    #[error("the pass took longer than {} s", PASS_DEADLINE.as_secs())]
-    Deadline,
-    /// It panicked; the panic was logged where it happened.
-    #[error("the pass panicked")]
-    Panic,
-    /// Children could not be written.
-    #[error("children could not be written")]
-    Apply(#[from] apply::Error),
-    /// The status could not be written.
-    #[error(transparent)]
-    Report(#[from] report::Error),
-}
-
-impl Error {
-    /// A constant label for metrics.
-    #[must_use]
-    pub const fn category(&self) -> &'static str {
-        match self {
-            Self::Deadline => "deadline",
-            Self::Panic => "panic",
-            Self::Apply(error) => error.category(),
-            Self::Report(_) => "status",
-        }
-    }
-}
-
 /// A pass that can neither hang nor take others down with it.
-pub async fn reconcile_guarded(
+pub(super) async fn reconcile_guarded(
     resource: Arc<GuardedResource>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
@@ -106,7 +47,7 @@ pub async fn reconcile_guarded(
         Ok(Ok(result)) => result,
         Ok(Err(_)) => {
             context.metrics.pass_deadline_exceeded();
-            Err(Error::Deadline)
+            Err(Error::Deadline(PASS_DEADLINE))
         }
         Err(_) => {
             context.metrics.pass_panicked();
@@ -114,12 +55,12 @@ pub async fn reconcile_guarded(
         }
     };
     match result {
-        Ok((action, outcome)) => {
-            pass.ended(outcome);
+        Ok(next) => {
+            pass.ended(next.outcome);
             context.failures.forget(&key(&resource));
-            Ok(action)
+            Ok(next.action)
         }
-        Err(Error::Apply(apply::Error::NotLeading) | Error::Report(report::Error::NotLeading)) => {
+        Err(error) if error.is_not_leading() => {
             pass.ended(Outcome::Unchanged);
             Ok(Action::await_change())
         }
@@ -133,42 +74,42 @@ pub async fn reconcile_guarded(
 
 /// When to try again after a failure; logs its whole chain.
 #[allow(clippy::needless_pass_by_value, reason = "the controller's interface")]
-pub fn error_policy(resource: Arc<GuardedResource>, error: &Error, context: Arc<Context>) -> Action {
+pub(super) fn error_policy(resource: Arc<GuardedResource>, error: &Error, context: Arc<Context>) -> Action {
     let key = key(&resource);
     let wait = context.failures.failed(&key, &mut rand::rng());
-    let deadline = matches!(error, Error::Apply(apply::Error::Kube(source)) if client::is_deadline(source));
     tracing::warn!(
         object = key,
         error = client::chain(error),
         category = error.category(),
-        deadline,
+        deadline = error.is_request_deadline(),
         retry_in_seconds = wait.as_secs_f32(),
         "a pass failed"
     );
     Action::requeue(wait)
 }
 
-/// The first step, and who does the others.
-async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<(Action, Outcome), Error> {
+/// The first step; the others depend on what it finds.
+async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<Next, Error> {
     let resource = match &resource.0 {
-        Ok(resource) if resource.metadata.deletion_timestamp.is_some() => {
-            return Ok((Action::await_change(), Outcome::Unchanged));
-        }
+        Ok(resource) if resource.metadata.deletion_timestamp.is_some() => return Ok(Next::on_change()),
         Ok(resource) => resource,
         Err(invalid) => return Box::pin(undecodable(invalid, context)).await,
     };
     let now = Timestamp::now();
     match validate(resource) {
         Ok(DesiredState::Managed(installation)) => {
-            Box::pin(managed::pass(resource, &installation, context, now)).await
+            // It may have been observed before.
+            let identity = &installation.identity;
+            context.namespaces.forget(&identity.namespace, &identity.uid);
+            Box::pin(managed::reconcile(resource, &installation, context, now)).await
         }
         Ok(DesiredState::Observed(subject)) => {
-            let eyes = ReadOnlyContext {
+            let context = ReadOnlyContext {
                 namespaces: &context.namespaces,
                 observer: &context.observer,
                 reporter: &context.reporter,
             };
-            Box::pin(observed::pass(resource, &subject, eyes, now)).await
+            Box::pin(observed::reconcile(resource, &subject, context, now)).await
         }
         Err(problems) => invalid(resource, problems, context, now).await,
     }
@@ -179,25 +120,19 @@ async fn invalid(
     problems: Vec<Problem>,
     context: &Context,
     now: Timestamp,
-) -> Result<(Action, Outcome), Error> {
+) -> Result<Next, Error> {
     let Some(identity) = Identity::of(resource) else {
-        return Ok((Action::await_change(), Outcome::Unchanged));
+        return Ok(Next::on_change());
     };
     let held_back = context
         .reporter
         .report_invalid(resource, &identity, problems, now)
         .await?;
-    Ok((
-        held_back.map_or_else(Action::await_change, Action::requeue),
-        Outcome::Unchanged,
-    ))
+    Ok(Next::on_change_or_after(held_back))
 }
 
 /// An object that was stored before today's schema: only its metadata can be read, which is enough to say so.
-async fn undecodable(
-    object: &kube::core::error_boundary::InvalidObject,
-    context: &Context,
-) -> Result<(Action, Outcome), Error> {
+async fn undecodable(object: &InvalidObject, context: &Context) -> Result<Next, Error> {
     let shell: Option<FlagsmithDeployment> = serde_json::from_value(serde_json::json!({
         "apiVersion": "operator.flagsmith.com/v1alpha1",
         "kind": "FlagsmithDeployment",
@@ -206,7 +141,7 @@ async fn undecodable(
     }))
     .ok();
     let Some(shell) = shell else {
-        return Ok((Action::await_change(), Outcome::Unchanged));
+        return Ok(Next::on_change());
     };
     let problem = Problem {
         code: Code::InvalidSpec,
@@ -219,7 +154,6 @@ async fn undecodable(
 }
 
 fn key(resource: &GuardedResource) -> String {
-    use kube::ResourceExt as _;
     format!(
         "{}/{}",
         resource.namespace().unwrap_or_default(),

@@ -16,22 +16,26 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    context::Context,
     guarded_resource::GuardedResource,
     readiness::{Gate, Readiness, crd_freshness},
-    reconcile::{Context, error_policy, reconcile_guarded},
+    reconcile::{error_policy, reconcile_guarded},
     resource_stream::resource_stream,
     triggers::coalesce,
 };
 use crate::runtime::{
     backoff::Failures,
+    fence::fenced,
     lease::{Leadership, Lease, LeaseSettings},
     metrics::Metrics,
 };
 use crate::{
     api::{self, FlagsmithDeployment},
     apply::Applier,
+    causes::diagnose_log,
     observe::{
-        Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches, discover::Namespaces, watch as watches,
+        Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches,
+        watch::{self as watches, Namespaces},
     },
     report::Reporter,
 };
@@ -111,7 +115,12 @@ async fn passes(
 ) {
     let watched = Arc::new(Watches::default());
     let (trigger, triggers) = mpsc::channel(TRIGGERS);
-    let close = PodLogReader::new(client.clone(), ReadDepth::Sampled, Some(trigger.clone()));
+    let pod_logs = PodLogReader::new(
+        client.clone(),
+        ReadDepth::Sampled,
+        diagnose_log,
+        Some(trigger.clone()),
+    );
     let watching = watches::run(
         client.clone(),
         settings.scope.clone(),
@@ -119,29 +128,20 @@ async fn passes(
         metrics.clone(),
         trigger.clone(),
     );
+    let writer = fenced(client.clone(), leading.clone());
     let context = Arc::new(Context {
         observer: Observer::new(
             client.clone(),
             Arc::clone(&watched),
             settings.database_interval,
             metrics.clone(),
-            close,
+            pod_logs,
         )
-        .with_pulse()
+        .with_thread_usage()
         .with_loopback_databases(settings.loopback_databases),
         namespaces: Namespaces::new(client.clone(), trigger),
-        applier: Applier::new(
-            client.clone(),
-            Arc::clone(&watched),
-            settings.scope.clone(),
-            leading.clone(),
-        ),
-        reporter: Reporter::new(
-            client.clone(),
-            metrics.clone(),
-            settings.instance.clone(),
-            leading.clone(),
-        ),
+        applier: Applier::new(writer.clone(), Arc::clone(&watched), settings.scope.clone()),
+        reporter: Reporter::new(writer, metrics.clone(), settings.instance.clone()),
         leading: leading.clone(),
         shutdown: shutdown.clone(),
         passes: TaskTracker::new(),

@@ -13,7 +13,7 @@ pub use plan::{Backup, GeneratedSecret, Migrate, Migrated, Plan, SchemaBaseline,
 use crate::{
     api::MigrationResult,
     migration::{Direction, Step, direction},
-    model::{Code, Diagnosis, Severity},
+    model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{JobOutcome, JobState, Observation, PodSummary, SecretState, recognise},
     timeouts::Timeouts,
     validate::{Database, Installation, backup_name, database_label},
@@ -21,9 +21,6 @@ use crate::{
 
 /// How many failed Jobs are kept for their logs.
 const KEPT_JOBS: usize = 2;
-
-/// The component label of the migration Job's pods.
-const MIGRATIONS: &str = "migrations";
 
 /// Decides what should be true after this pass.
 #[must_use]
@@ -94,7 +91,7 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
         .iter()
         .filter(|diagnosis| diagnosis.severity == Severity::Critical)
         .map(|diagnosis| diagnosis.code)
-        .find(|code| code.blocks_migration())
+        .find(|code| code.cause().blocks_migration)
 }
 
 /// Holds a gate that would open until the backup that the user asks for has succeeded. The task processor works
@@ -164,9 +161,11 @@ fn superseded(observation: &Observation, step: Option<&Step>, gate: &Gate) -> Ve
             let mut pods = observation
                 .pods
                 .iter()
-                .filter(|pod| pod.component == MIGRATIONS && pod.version == release)
+                .filter(|pod| pod.component == Component::Migrations.as_str() && pod.version == release)
                 .peekable();
-            let cannot_start = |pod: &PodSummary| pod.phase == "Pending" && !pod.problems.is_empty();
+            let cannot_start = |pod: &PodSummary| {
+                PodPhase::named(&pod.phase) == PodPhase::Pending && !pod.problems.is_empty()
+            };
             let never_started = pods.peek().is_some() && pods.all(cannot_start);
             never_started.then(|| job.name.clone()).into_iter().collect()
         }

@@ -1,10 +1,11 @@
 //! Which release may run in which component, and in which order they change.
 
 use super::{Gate, Migrated, Workload, scaling};
-use crate::migration::{ConnectionBudget, Step};
 use crate::{
     api::TaskAutoscalingSpec,
     flagsmith::Release,
+    migration::{ConnectionBudget, Step},
+    model::{Component, PodPhase},
     observe::{Observation, PodSummary, WorkloadState, database::QueueProbe},
     validate::{Installation, Replicas},
 };
@@ -18,11 +19,6 @@ pub(super) struct Rollout {
     /// No task processor runs that could migrate, lock or fail during a migration.
     pub(super) processor_stopped: bool,
 }
-
-/// The component label of the task processor's pods.
-const TASK_PROCESSOR: &str = "task-processor";
-/// The component label of the API's pods.
-const API: &str = "api";
 
 /// Decides the rollout. Before the migration is recorded as succeeded every component keeps the release and the
 /// image that it has. Afterwards: task processor, then API, then frontend, so that no queued task is unknown to
@@ -40,7 +36,7 @@ pub(super) fn decide(
         observation.task_processor.as_ref(),
         observation.frontend.as_ref(),
     );
-    let component = Component {
+    let component = ReleaseRule {
         observation,
         open,
         target,
@@ -62,7 +58,7 @@ pub(super) fn decide(
     );
     let frontend_workload = installation.frontend.enabled.then(|| {
         let of = |release| (release, installation.frontend_image(release));
-        Component {
+        ReleaseRule {
             image: installation.frontend_image(target),
             ..component
         }
@@ -79,12 +75,12 @@ pub(super) fn decide(
         frontend: frontend_workload.flatten(),
         migrated: migrated(observation, target, gate, step),
         processor_stopped: processor.is_none_or(WorkloadState::stopped)
-            && !alive(observation, TASK_PROCESSOR).any(|_| true),
+            && !alive(observation, Component::TaskProcessor).any(|_| true),
     }
 }
 
 /// What decides the release and image of a component.
-struct Component<'a> {
+struct ReleaseRule<'a> {
     observation: &'a Observation,
     open: bool,
     target: Release,
@@ -92,7 +88,7 @@ struct Component<'a> {
     image: String,
 }
 
-impl Component<'_> {
+impl ReleaseRule<'_> {
     fn plan(
         &self,
         state: Option<&WorkloadState>,
@@ -176,14 +172,15 @@ fn api_ahead(observation: &Observation, release: Release) -> bool {
     let newer = |api: Option<Release>| api.is_some_and(|api| api > release);
     let of_pod = |pod: &PodSummary| pod.version.as_ref()?.parse().ok();
     newer(observation.api.as_ref().and_then(|api| api.release))
-        || alive(observation, API).any(|pod| newer(of_pod(pod)))
+        || alive(observation, Component::Api).any(|pod| newer(of_pod(pod)))
 }
 
 /// Pods of a component that have not ended.
-fn alive<'a>(observation: &'a Observation, component: &'a str) -> impl Iterator<Item = &'a PodSummary> {
-    observation.pods.iter().filter(move |pod| {
-        pod.component == component && !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
-    })
+fn alive(observation: &Observation, component: Component) -> impl Iterator<Item = &PodSummary> {
+    observation
+        .pods
+        .iter()
+        .filter(move |pod| pod.component == component.as_str() && !PodPhase::named(&pod.phase).has_ended())
 }
 
 /// Whether what comes after this component may change to the target release: it has been rolled out there, or

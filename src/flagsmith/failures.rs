@@ -1,7 +1,7 @@
 //! Failures of a migration that the next attempt may not meet. Extended regular expressions, because they are looked for
 //! by `grep` in the migration's own container.
 
-/// Exit status of a migration that failed of one of [`TRANSIENT`] (`EX_TEMPFAIL` of sysexits.h).
+/// Exit status of a migration that failed with one of [`TRANSIENT`] (`EX_TEMPFAIL` of sysexits.h).
 pub const TRANSIENT_STATUS: i32 = 75;
 
 /// PostgreSQL's, libpq's and PgBouncer's words for what passes by itself: the network, a server that starts or stops,

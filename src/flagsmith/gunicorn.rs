@@ -2,8 +2,8 @@
 //!
 //! Precedence from 2.170.0 on: flags between `start` and its sub-command, then variables, then defaults
 //! (flagsmith-common, `gunicorn/utils.py`). Up to 2.252.x the image's `run-docker.sh` turned variables into flags for
-//! `serve`; since 2.253.0 nothing does, and `GUNICORN_KEEP_ALIVE` is read by nobody. `GUNICORN_CMD_ARGS` is not read from
-//! 2.170.0 on. Both come back with flagsmith-common 3.15.1, which no release up to [`LAST_KNOWN`] has.
+//! `serve`; since 2.253.0 nothing does, and nothing reads `GUNICORN_KEEP_ALIVE`. `GUNICORN_CMD_ARGS` is not read from
+//! 2.170.0 on. Both come back with flagsmith-common 3.15.1, which no release up to `LAST_KNOWN` has.
 
 use super::{Release, env};
 use crate::flagsmith::WorkerClass;
@@ -30,7 +30,7 @@ pub enum Setting<'a> {
     Unseen,
 }
 
-/// Settings as they take effect. `None` is one that cannot be told: a Secret may set it, or it is not known whether
+/// Settings as they take effect. `None` is one that is not known: a Secret may set it, or it is not known whether
 /// the release obeys what is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gunicorn {
@@ -148,7 +148,7 @@ impl Gunicorn {
         }
     }
 
-    /// How requests are handled, where that can be told: several threads make `gthread` of `sync`.
+    /// How requests are handled, where that is known: several threads make `gthread` of `sync`.
     #[must_use]
     pub fn regime(&self) -> Option<WorkerClass> {
         match self.worker_class.as_deref() {

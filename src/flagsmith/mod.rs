@@ -3,7 +3,9 @@
 pub mod env;
 pub mod failures;
 pub mod gunicorn;
+pub mod hosts;
 mod release;
+pub mod startup;
 pub mod upgrades;
 mod worker_class;
 
@@ -23,11 +25,14 @@ pub const CLICKHOUSE_SINCE: Release = Release::new(2, 235, 0);
 /// The first release whose `run-task-processor` migrates before it works (`run-docker.sh` of Flagsmith 2.178.0).
 pub const TASK_PROCESSOR_MIGRATES_SINCE: Release = Release::new(2, 178, 0);
 
-/// The releases whose `run-task-processor` takes tasks and never runs one (flagsmith-common 3.12.0; mended in 3.12.1).
+/// The releases whose `run-task-processor` takes tasks and never runs one (flagsmith-common 3.12.0; fixed in 3.12.1).
 pub const VERB_RUNS_NO_TASK: std::ops::Range<Release> = Release::new(2, 253, 0)..Release::new(2, 260, 0);
 
 /// Flagsmith's own command line; in the path of every image since 2.170.0, whatever its entrypoint.
 pub const COMMAND: &[&str] = &["flagsmith"];
+
+/// What each process of Gunicorn needs (measured, Flagsmith 2.265.0).
+pub const OF_A_WORKER: &str = "190 to 220 MiB idle";
 
 /// The port of the API and of the task processor's health checks (Gunicorn's bind in every release).
 pub const HTTP_PORT: i32 = 8000;

@@ -61,7 +61,7 @@ pub enum Link {
 /// One exception of a traceback, in the order of the log: the origin first, the last re-raise last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
-    /// The line where its class stands.
+    /// The line that names its class.
     pub line: u64,
     /// The dotted class name, for example `psycopg2.errors.LockNotAvailable`.
     pub class: String,

@@ -10,6 +10,10 @@ use super::traceback::{Line, classify, continues_message, is_well_known};
 /// has about 120 lines; the rest is room for other processes' lines in between.
 const PATIENCE: u32 = 2_000;
 
+/// How many wrappers are taken off one line. A container runtime's inside a cloud's export are two; a line that goes on
+/// wrapping itself is an attack on the stack.
+const WRAPPERS: usize = 4;
+
 /// Gathers the lines of one source into events.
 #[derive(Debug)]
 pub struct Grouper {
@@ -24,7 +28,8 @@ struct Open {
     event: Event,
     part: Part,
     link: Link,
-    location: u32,
+    /// How many lines have come since it began.
+    lines: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,29 +63,44 @@ impl Grouper {
 
     /// Takes the next line of the source; `stamp` is the collector's time.
     pub fn line(&mut self, number: u64, text: &str, stamp: Option<Moment>, sink: &mut impl FnMut(Event)) {
-        self.tire(sink);
-        if let Some(json) = json::read(text) {
-            match json {
-                Json::Wrapped { line, time } => self.line(number, &line, stamp.or(time), sink),
-                Json::Record(record) => self.json(number, *record, stamp, sink),
+        self.expire(sink);
+        self.unwrap_line(number, text, stamp, 0, sink);
+    }
+
+    /// A line of which so many collectors' wrappers have been taken off.
+    fn unwrap_line(
+        &mut self,
+        number: u64,
+        text: &str,
+        stamp: Option<Moment>,
+        wrappers: usize,
+        sink: &mut impl FnMut(Event),
+    ) {
+        let mut text = text;
+        loop {
+            match json::read(text) {
+                Some(Json::Wrapped { line, time }) if wrappers < WRAPPERS => {
+                    return self.unwrap_line(number, &line, stamp.or(time), wrappers + 1, sink);
+                }
+                Some(Json::Record(record)) => return self.json(number, *record, stamp, sink),
+                Some(Json::Wrapped { .. }) | None => {}
             }
-            return;
-        }
-        if let Some((progress, rest)) = split_progress(text) {
+            let Some((progress, rest)) = split_progress(text) else {
+                break;
+            };
             if !self.in_frames() {
                 self.close(sink);
             }
             sink(self.plain(number, progress, stamp));
-            if !rest.is_empty() {
-                self.line(number, rest, stamp, sink);
+            if rest.is_empty() {
+                return;
             }
-            return;
+            text = rest;
         }
-        if let Some(record) = record::read(text) {
-            self.record(number, &record, stamp, sink);
-            return;
+        match record::read(text) {
+            Some(record) => self.record(number, &record, stamp, sink),
+            None => self.text(number, text, stamp, sink),
         }
-        self.text(number, text, stamp, sink);
     }
 
     /// Ends what is open: the log is over.
@@ -91,14 +111,14 @@ impl Grouper {
         }
     }
 
-    fn tire(&mut self, sink: &mut impl FnMut(Event)) {
+    fn expire(&mut self, sink: &mut impl FnMut(Event)) {
         for slot in [&mut self.open, &mut self.waiting] {
             if let Some(open) = slot {
-                open.location += 1;
-                if open.location > PATIENCE
-                    && let Some(tired) = slot.take()
+                open.lines += 1;
+                if open.lines > PATIENCE
+                    && let Some(expired) = slot.take()
                 {
-                    sink(tired.event);
+                    sink(expired.event);
                 }
             }
         }
@@ -172,7 +192,7 @@ impl Grouper {
             event,
             part,
             link: Link::First,
-            location: 0,
+            lines: 0,
         });
     }
 
@@ -256,11 +276,11 @@ impl Grouper {
             event,
             part: Part::Frames,
             link: Link::First,
-            location: 0,
+            lines: 0,
         };
         match line {
             Line::Start => {
-                // What stands before it in the same line is another program's unfinished line.
+                // What comes before it in the same line is another program's unfinished line.
                 if let Some((before, _)) = text.split_once("Traceback")
                     && !before.trim().is_empty()
                 {
@@ -335,7 +355,7 @@ impl Open {
     }
 }
 
-/// Splits `  Applying users.0041_x... REST` behind the dots when something other than the outcome stands there:
+/// Splits `  Applying users.0041_x... REST` behind the dots when something other than the outcome follows:
 /// Django ends the line only when the migration has ended.
 fn split_progress(text: &str) -> Option<(&str, &str)> {
     let trimmed = text.trim_start();
@@ -358,23 +378,20 @@ fn split_progress(text: &str) -> Option<(&str, &str)> {
 fn read_traceback(event: &mut Event, text: &str) {
     let line = event.line;
     let mut grouper = Grouper::new(event.source);
-    let mut parts = Vec::new();
-    let mut sink = |part: Event| parts.push(part);
-    for part in text.lines() {
-        grouper.text(line, part, None, &mut sink);
-    }
-    grouper.finish(&mut sink);
-    for part in parts
-        .into_iter()
-        .filter(|part| !part.chain.is_empty() || part.origin == Origin::Traceback)
-    {
+    let mut sink = |part: Event| {
+        if part.chain.is_empty() && part.origin != Origin::Traceback {
+            return;
+        }
         event.frames = part.frames;
         part.chain
             .into_iter()
             .for_each(|exception| event.push_exception(exception));
+    };
+    for part in text.lines() {
+        grouper.text(line, part, None, &mut sink);
     }
+    grouper.finish(&mut sink);
 }
 
 #[cfg(test)]
-#[path = "group_tests.rs"]
 mod tests;

@@ -1,9 +1,11 @@
-//! Reads logs of Flagsmith's processes and says what is wrong, in one pass and bounded memory.
+//! Reads logs of Flagsmith's processes, in one pass and bounded memory; `causes` says what is wrong.
 //!
-//! Bytes → lines (`lines`, `clean`, `pretty`) → lines without collectors' prefixes (`prefix`) → records and tracebacks
-//! (`record`, `json`, `traceback`) → events of one process at one moment (`group`) → [`crate::causes::rules`].
-//! Lines without any word of interest are not parsed at all (`needles`), so that a gigabyte of access log takes
-//! seconds.
+//! Bytes → lines (`lines`, `clean`, `pretty`, `csv`) → lines without collectors' prefixes (`prefix`) → records and
+//! tracebacks (`record`, `json`, `traceback`) → events of one process at one moment (`group`). Lines without any word
+//! of interest are not parsed at all (`prefilter`), so that a gigabyte of access log takes seconds.
+//!
+//! Lines are written by whoever can make Flagsmith log something: reading one takes time in proportion to its length,
+//! and no stack that grows with it.
 
 pub mod clean;
 pub mod csv;
@@ -18,3 +20,6 @@ pub mod pretty;
 mod record;
 pub mod time;
 mod traceback;
+
+#[cfg(test)]
+mod tests;

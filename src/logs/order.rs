@@ -34,7 +34,7 @@ pub fn is_newest_first(start: &[u8]) -> bool {
     older >= STEPS && older >= 8 * newer
 }
 
-/// The first stamp of a line, wherever it stands.
+/// The first stamp of a line, wherever it is.
 fn stamp(line: &[u8]) -> Option<Moment> {
     let line = line.get(..line.len().min(1024)).unwrap_or_default();
     // `-` is the fifth sign of every stamp that has a date in front.

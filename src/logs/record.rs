@@ -54,36 +54,37 @@ fn structlog(text: &str) -> Option<Record<'_>> {
     })
 }
 
-/// Splits `message   [logger.name] key=value` where the logger stands; structlog writes it behind the message.
+/// Splits `message   [logger.name] key=value` at the logger, which structlog writes behind the message.
 #[must_use]
 pub fn split_logger(text: &str) -> Option<(&str, &str)> {
+    // Nothing is looked at beyond the first byte that a name cannot have, so that the time is in proportion to the length.
+    let text = text.trim_end();
     text.match_indices('[').find_map(|(start, _)| {
         let message = text.get(..start)?;
         if !(message.is_empty() || message.ends_with(' ')) {
             return None;
         }
-        let (logger, after) = text.get(start + 1..)?.split_once(']')?;
-        let is_name = !logger.is_empty()
-            && logger
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        (is_name && ends_record(after)).then_some((message, logger))
+        let (logger, rest) = name(text.get(start + 1..)?)?;
+        ends_record(rest.strip_prefix(']')?).then_some((message, logger))
     })
 }
 
 /// Nothing, or ` key=…`.
 fn ends_record(after: &str) -> bool {
-    let after = after.trim_end();
     after.is_empty()
         || after
             .strip_prefix(' ')
-            .and_then(|pairs| pairs.split_once('='))
-            .is_some_and(|(key, _)| {
-                !key.is_empty()
-                    && key
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-            })
+            .and_then(name)
+            .is_some_and(|(_, rest)| rest.starts_with('='))
+}
+
+/// The name of a logger or key at the beginning of a text, and what follows.
+fn name(text: &str) -> Option<(&str, &str)> {
+    let end = text
+        .bytes()
+        .position(|byte| !(byte.is_ascii_alphanumeric() || b"._-".contains(&byte)))
+        .unwrap_or(text.len());
+    text.split_at_checked(end).filter(|(name, _)| !name.is_empty())
 }
 
 /// `[2023-11-28 06:07:21 +0000] [1] [INFO] Booting worker with pid: 7`: Gunicorn's own.
@@ -119,7 +120,7 @@ fn named(text: &str) -> Option<Record<'_>> {
     })
 }
 
-/// `WARNING:root:…`: Python's `logging` where nobody configured it.
+/// `WARNING:root:…`: Python's `logging` without any configuration.
 fn basic(text: &str) -> Option<Record<'_>> {
     let (level, rest) = text.split_once(':')?;
     if !level.bytes().all(|byte| byte.is_ascii_uppercase()) {

@@ -55,6 +55,7 @@ impl Step {
     }
 
     /// What the annotations of Deployments say instead of a key while migrations are being undone: no key holds.
+    #[must_use]
     pub fn undoing(&self) -> Option<String> {
         self.rollback.as_ref().map(|_| format!("undone-by-{}", self.key))
     }
@@ -67,6 +68,7 @@ impl Step {
 
     /// Whether the records already say what the Job will make true: before migrations are undone no annotation and no
     /// status may call them applied, or a user who turns round would find them "applied".
+    #[must_use]
     pub fn announced(&self, annotated: &[&str], observation: &Observation) -> bool {
         let Some(undoing) = self.undoing() else {
             return true;

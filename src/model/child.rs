@@ -3,6 +3,8 @@
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
+use super::component::Component;
+
 /// The kinds of objects that the operator makes, in the order in which they are applied: what others refer to
 /// comes first, so that a pod never starts before its `ServiceAccount` or Service exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +36,8 @@ pub struct Child {
     pub kind: Kind,
     /// Its name, in the namespace of the installation.
     pub name: String,
+    /// The component that it belongs to; `None` for what serves several.
+    pub component: Option<Component>,
     /// The whole object, with apiVersion, kind and metadata.
     pub body: Value,
 }
@@ -156,7 +160,7 @@ pub mod marks {
     /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations.
     pub const OPERATION: &str = "operator.flagsmith.com/operation";
     /// The value of [`OPERATION`] of a Job that undoes migrations.
-    pub const ROLL_BACK: &str = "RollbackPlan";
+    pub const ROLL_BACK: &str = "RollBack";
     /// Annotation of a migration Job: the release that the database was at before.
     pub const MIGRATED_FROM: &str = "operator.flagsmith.com/migrated-from";
     /// Annotation of a migration Job: how many migrations were applied before.

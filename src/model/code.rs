@@ -1,215 +1,160 @@
-//! The codes of all causes: condition reasons, catalogue keys and anchors of the documentation.
+//! The codes of all causes: condition reasons, keys of the documentation and its anchors, and the one list in which a
+//! cause is registered.
 
 use serde::{Deserialize, Serialize};
 
+/// Every cause, once: its code and its room, `causes/<family>/<room>.rs`, in the order of the documentation. What is
+/// given as `$use` is called with the list: here it becomes the enum, in `causes` the modules and their table.
+macro_rules! for_each_cause {
+    ($use:ident) => {
+        $use! {
+            database "Database" {
+                DatabaseSecretMissing: secret_missing,
+                DatabaseSecretKeyMissing: secret_key_missing,
+                DatabaseUrlInvalid: url_invalid,
+                DatabaseHostNotFound: host_not_found,
+                DatabaseUnreachable: unreachable,
+                DatabaseTlsMismatch: tls_mismatch,
+                DatabaseAccessRejected: access_rejected,
+                DatabaseAuthenticationFailed: authentication_failed,
+                DatabaseNotFound: not_found,
+                DatabaseStarting: starting,
+                DatabaseConnectionsExhausted: connections_exhausted,
+                DatabaseConnectionLost: connection_lost,
+                DatabaseReadOnly: read_only,
+                DatabaseDiskFull: disk_full,
+                DatabaseVersionUnsupported: version_unsupported,
+                DatabasePoolerRejectsOptions: pooler_rejects_options,
+                ConnectionBudgetExceeded: connection_budget_exceeded,
+                EmbeddedDatabaseInUse: embedded_database_in_use,
+            }
+            migrations "Migrations" {
+                MigrationsPending: pending,
+                MigrationPermissionDenied: permission_denied,
+                MigrationSchemaConflict: schema_conflict,
+                MigrationHistoryInconsistent: history_inconsistent,
+                MigrationGraphBroken: graph_broken,
+                MigrationLockTimeout: lock_timeout,
+                MigrationStatementTimeout: statement_timeout,
+                MigrationDeadlock: deadlock,
+                MigrationDataConflict: data_conflict,
+                MigrationExtensionUnavailable: extension_unavailable,
+                MigrationConcurrent: concurrent,
+                MigrationOutOfMemory: out_of_memory,
+                MigrationDeadlineExceeded: deadline_exceeded,
+                MigrationImagePullFailed: image_pull_failed,
+                MigrationPodUnschedulable: pod_unschedulable,
+                MigrationJobNotOwned: job_not_owned,
+                MigrationFailed: failed,
+                InvalidIndexLeft: invalid_index_left,
+                LongTransactionOpen: long_transaction_open,
+                BackupPending: backup_pending,
+                BackupFailed: backup_failed,
+                ReleaseHasKnownDefect: release_has_known_defect,
+                UpgradeSkipsVersions: upgrade_skips_versions,
+                DowngradeBlocked: downgrade_blocked,
+                RollbackLosesData: rollback_loses_data,
+                UnsupportedVersion: unsupported_version,
+            }
+            task_processor "Task processor" {
+                TaskProcessorMissing: processor_missing,
+                TaskProcessorScaledToZero: processor_scaled_to_zero,
+                TaskProcessorNotReady: processor_not_ready,
+                TaskRunMethodUnset: task_run_method_unset,
+                TaskProcessorVersionSkew: processor_version_skew,
+                TaskProcessorReleaseBroken: processor_release_broken,
+                TaskProcessorMigratesItself: processor_migrates_itself,
+                TaskProcessorDatabaseMismatch: processor_database_mismatch,
+                TaskQueueStalled: task_queue_stalled,
+                TaskQueueGrowing: task_queue_growing,
+                TasksStuckLocked: tasks_stuck_locked,
+                TasksFailing: tasks_failing,
+                TaskUnregistered: task_unregistered,
+                RecurringTasksDisabled: recurring_tasks_disabled,
+                TaskSleepIntervalHigh: task_sleep_interval_high,
+                TaskTableBloated: task_table_bloated,
+                TaskProcessorModeOff: processor_mode_off,
+            }
+            gunicorn "502s and timeouts" {
+                GunicornWorkerTimeout: worker_timeout,
+                GunicornWorkerStalled: worker_stalled,
+                GunicornWorkerOutOfMemory: worker_out_of_memory,
+                GunicornWorkerKilled: worker_killed,
+                GunicornWorkerClassUnavailable: worker_class_unavailable,
+                GunicornWorkersSaturated: workers_saturated,
+                GunicornSettingsIgnored: settings_ignored,
+                ProxyTimeoutBelowGunicorn: proxy_timeout_below_gunicorn,
+                KeepAliveBelowProxyIdle: keep_alive_below_proxy_idle,
+                GraceBelowGracefulTimeout: grace_below_graceful_timeout,
+                PreStopTooShort: pre_stop_too_short,
+                ProxyNotChecked: proxy_not_checked,
+                WorkersExceedLimits: workers_exceed_limits,
+                LivenessProbeKilling: liveness_probe_killing,
+                ContainerOutOfMemory: container_out_of_memory,
+            }
+            workloads "Workloads" {
+                ImagePullFailed: image_pull_failed,
+                ContainerConfigError: container_config_error,
+                CrashLooping: crash_looping,
+                ProbeFailing: probe_failing,
+                PodUnschedulable: pod_unschedulable,
+                QuotaExceeded: quota_exceeded,
+                AdmissionDenied: admission_denied,
+                ReadOnlyFilesystem: read_only_filesystem,
+                AllowedHostsRejected: allowed_hosts_rejected,
+                SecretKeyEphemeral: secret_key_ephemeral,
+                FrontendCannotReachApi: frontend_cannot_reach_api,
+                DjangoSecretMissing: django_secret_missing,
+                RolloutDeadlineExceeded: rollout_deadline_exceeded,
+                HttpRouteApiMissing: http_route_api_missing,
+                RouteNotAccepted: route_not_accepted,
+                ReplicasContested: replicas_contested,
+                ScaledToZero: scaled_to_zero,
+                InstallationNotFound: installation_not_found,
+                ReleaseUnknown: release_unknown,
+            }
+            operator "Operator" {
+                Forbidden: forbidden,
+                ChildNotOwned: child_not_owned,
+                CrdOutdated: crd_outdated,
+                Suspended: suspended,
+                InvalidSpec: invalid_spec,
+            }
+        }
+    };
+}
+pub(crate) use for_each_cause;
+
 macro_rules! codes {
-    ($($name:ident),+ $(,)?) => {
+    ($($family:ident $title:literal { $($name:ident: $room:ident,)* })*) => {
         /// The stable name of a cause. A name is never given to another cause.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[allow(missing_docs, reason = "the catalogue documents each code for users and developers alike")]
+        #[allow(missing_docs, reason = "the cause's own prose documents it for users and developers alike")]
         pub enum Code {
-            $($name,)+
+            $($($name,)*)*
         }
 
         impl Code {
             /// Every code, in the order of the documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+            pub const ALL: &'static [Self] = &[$($(Self::$name,)*)*];
 
             /// The code as users read it, for example `DatabaseSecretMissing`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$name => stringify!($name),)+
+                    $($(Self::$name => stringify!($name),)*)*
                 }
             }
         }
     };
 }
-
-codes! {
-    // Database
-    DatabaseSecretMissing,
-    DatabaseSecretKeyMissing,
-    DatabaseUrlInvalid,
-    DatabaseHostNotFound,
-    DatabaseUnreachable,
-    DatabaseTlsMismatch,
-    DatabaseAccessRejected,
-    DatabaseAuthenticationFailed,
-    DatabaseNotFound,
-    DatabaseStarting,
-    DatabaseConnectionsExhausted,
-    DatabaseConnectionLost,
-    DatabaseReadOnly,
-    DatabaseDiskFull,
-    DatabaseVersionUnsupported,
-    DatabasePoolerRejectsOptions,
-    ConnectionBudgetExceeded,
-    EmbeddedDatabaseInUse,
-    // Migrations
-    MigrationsPending,
-    MigrationPermissionDenied,
-    MigrationSchemaConflict,
-    MigrationHistoryInconsistent,
-    MigrationGraphBroken,
-    MigrationLockTimeout,
-    MigrationStatementTimeout,
-    MigrationDeadlock,
-    MigrationDataConflict,
-    MigrationExtensionUnavailable,
-    MigrationConcurrent,
-    MigrationOutOfMemory,
-    MigrationDeadlineExceeded,
-    MigrationImagePullFailed,
-    MigrationPodUnschedulable,
-    MigrationJobNotOwned,
-    MigrationFailed,
-    InvalidIndexLeft,
-    LongTransactionOpen,
-    BackupPending,
-    BackupFailed,
-    ReleaseHasKnownDefect,
-    UpgradeSkipsVersions,
-    DowngradeBlocked,
-    RollbackLosesData,
-    UnsupportedVersion,
-    // Task processor
-    TaskProcessorMissing,
-    TaskProcessorScaledToZero,
-    TaskProcessorNotReady,
-    TaskRunMethodUnset,
-    TaskProcessorVersionSkew,
-    TaskProcessorReleaseBroken,
-    TaskProcessorMigratesItself,
-    TaskProcessorDatabaseMismatch,
-    TaskQueueStalled,
-    TaskQueueGrowing,
-    TasksStuckLocked,
-    TasksFailing,
-    TaskUnregistered,
-    RecurringTasksDisabled,
-    TaskSleepIntervalHigh,
-    TaskTableBloated,
-    TaskProcessorModeOff,
-    // 502s and timeouts
-    GunicornWorkerTimeout,
-    GunicornWorkerStalled,
-    GunicornWorkerOutOfMemory,
-    GunicornWorkerKilled,
-    GunicornWorkerClassUnavailable,
-    GunicornWorkersSaturated,
-    GunicornSettingsIgnored,
-    ProxyTimeoutBelowGunicorn,
-    KeepAliveBelowProxyIdle,
-    GraceBelowGracefulTimeout,
-    PreStopTooShort,
-    ProxyNotChecked,
-    WorkersExceedLimits,
-    LivenessProbeKilling,
-    ContainerOutOfMemory,
-    // Workloads
-    ImagePullFailed,
-    ContainerConfigError,
-    CrashLooping,
-    ProbeFailing,
-    PodUnschedulable,
-    QuotaExceeded,
-    AdmissionDenied,
-    ReadOnlyFilesystem,
-    AllowedHostsRejected,
-    SecretKeyEphemeral,
-    FrontendCannotReachApi,
-    DjangoSecretMissing,
-    RolloutDeadlineExceeded,
-    HttpRouteApiMissing,
-    RouteNotAccepted,
-    ReplicasContested,
-    ScaledToZero,
-    InstallationNotFound,
-    ReleaseUnknown,
-    // Operator
-    Forbidden,
-    ChildNotOwned,
-    CrdOutdated,
-    Suspended,
-    InvalidSpec,
-}
+for_each_cause!(codes);
 
 impl Code {
     /// The code of a name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == name)
-    }
-
-    /// Whether no migration may start while this stands: it would fail, or do harm.
-    #[must_use]
-    pub const fn blocks_migration(self) -> bool {
-        matches!(
-            self,
-            Self::DatabaseSecretMissing
-                | Self::DatabaseSecretKeyMissing
-                | Self::DatabaseUrlInvalid
-                | Self::DatabaseHostNotFound
-                | Self::DatabaseUnreachable
-                | Self::DatabaseTlsMismatch
-                | Self::DatabaseAccessRejected
-                | Self::DatabaseAuthenticationFailed
-                | Self::DatabaseNotFound
-                | Self::DatabaseStarting
-                | Self::DatabaseConnectionsExhausted
-                | Self::DatabaseReadOnly
-                | Self::DatabaseVersionUnsupported
-                | Self::DjangoSecretMissing
-                | Self::DowngradeBlocked
-                | Self::MigrationPermissionDenied
-                | Self::MigrationExtensionUnavailable
-                | Self::LongTransactionOpen
-        )
-    }
-}
-
-impl Code {
-    /// Whether it is a connection to the database that does not come about or breaks: whatever the words, one trouble
-    /// with one database.
-    #[must_use]
-    pub const fn is_connection(self) -> bool {
-        matches!(
-            self,
-            Self::DatabaseHostNotFound
-                | Self::DatabaseUnreachable
-                | Self::DatabaseTlsMismatch
-                | Self::DatabaseAccessRejected
-                | Self::DatabaseAuthenticationFailed
-                | Self::DatabaseNotFound
-                | Self::DatabaseStarting
-                | Self::DatabaseConnectionsExhausted
-                | Self::DatabaseConnectionLost
-                | Self::DatabasePoolerRejectsOptions
-        )
-    }
-
-    /// Whether the operator goes on by itself once the outside world has changed; otherwise a person must change
-    /// the resource, an object or an annotation first.
-    #[must_use]
-    pub const fn passes_by_itself(self) -> bool {
-        !matches!(
-            self,
-            Self::InvalidSpec
-                | Self::UnsupportedVersion
-                | Self::DowngradeBlocked
-                | Self::BackupFailed
-                | Self::MigrationFailed
-                | Self::MigrationDeadlineExceeded
-                | Self::MigrationJobNotOwned
-                | Self::ChildNotOwned
-                | Self::Forbidden
-                | Self::AdmissionDenied
-                | Self::QuotaExceeded
-                | Self::RolloutDeadlineExceeded
-                | Self::DatabaseVersionUnsupported
-                | Self::RouteNotAccepted
-        )
     }
 }
 

@@ -5,12 +5,18 @@ mod code;
 mod component;
 mod diagnosis;
 pub mod hex;
+mod pod_phase;
 pub mod redact;
 mod refusal;
 mod severity;
+pub mod shell;
+pub mod text;
 
 pub use code::Code;
+pub(crate) use code::for_each_cause;
 pub use component::Component;
 pub use diagnosis::Diagnosis;
+pub(crate) use pod_phase::PodPhase;
 pub use refusal::{Refusal, Refused};
 pub use severity::Severity;
+pub use text::Text;

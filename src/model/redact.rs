@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 const MASK: &str = "***";
 
 /// Words that make the value behind them a secret, as part of a variable's, field's or parameter's name.
-const SECRET_WORDS: &str = "passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|\
-     encryption[_-]?key|signing[_-]?key|authorization|credential|_dsn|cookie|session_?id|sessionid|csrf|jwt|signature|x-environment-key";
+const SECRET_WORDS: &str = "passw(?:or)?d|passphrase|passwd|pwd|[_-]pass\\b|\\bpass\\b|[_-]pw\\b|secret|token|api[_-]?key|access[_-]?key|\
+     private[_-]?key|account[_-]?key|shared[_-]?key|encryption[_-]?key|signing[_-]?key|[_-]key\\b|\\bsalt\\b|[_-]salt\\b|authorization|\
+     credential|_dsn|cookie|session_?id|sessionid|csrf|jwt|signature|x-environment-key";
 
 struct Pattern {
     regex: Option<Regex>,
@@ -36,7 +37,7 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         }),
         // Credentials of which the end was cut off; a port is none.
         pattern(
-            r"([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:]*:)([^\s@]+)(…?)$",
+            r"(?m)([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:]*:)([^\s@]+)(…?)$",
             |found| {
                 let port = found[2].split(['/', '?']).next().unwrap_or_default();
                 if port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -51,9 +52,11 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
             r"(?i)(cast to integer value as |invalid (?:literal for int\(\)[^:]*|port|integer value)[^'\x22]{0,40})(['\x22]).*",
             |found| format!("{}{MASK}", &found[1]),
         ),
-        pattern(r"(?is)-----BEGIN[^-]*PRIVATE KEY-----.*", |_| {
-            "-----BEGIN PRIVATE KEY----- ***".to_owned()
-        }),
+        // To its end, or to the end of what is there.
+        pattern(
+            r"(?is)-----BEGIN[^-]*PRIVATE KEY-----.*?(?:-----END[^-]*-----|\z)",
+            |_| "-----BEGIN PRIVATE KEY----- ***".to_owned(),
+        ),
         pattern(r"(?i)\b(authorization\b['\x22]?\s*[:=]\s*).*", |found| {
             format!("{}{MASK}", &found[1])
         }),
@@ -64,7 +67,7 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         // `'PASSWORD': 'x'`, `"password": "x"`, `password='x y'`, `PASSWORD 'x'`.
         pattern(
             &format!(
-                r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*(?:\s*[:=]>?\s*|\s+)\\?)(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"#
+                r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*(?:\s*[:=]>?\s*|\s+)\\?)(?:"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?)"#
             ),
             |found| format!("{}{MASK}", &found[1]),
         ),
@@ -87,6 +90,20 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         pattern(
             r"(?i)((?:DATABASE|REDIS|CLICKHOUSE|CACHE|BROKER|INFLUXDB)\w*_URLS?\s*[:=]\s*)\S+",
             |found| format!("{}{MASK}", &found[1]),
+        ),
+        // `--password x` of a command line.
+        pattern(
+            &format!(r#"(?i)(--?[\w-]*(?:{SECRET_WORDS})[\w-]*[ \t]+)([^\s'"-][^\s]*)"#),
+            |found| format!("{}{MASK}", &found[1]),
+        ),
+        // The values of a row that a constraint refused: addresses, hashes of passwords, names.
+        pattern(r"(?i)(Failing row contains )\([^\n]*", |found| {
+            format!("{}({MASK})", &found[1])
+        }),
+        // Tokens by the form that their issuers give them: GitHub, GitLab, Slack, Stripe, Google, npm, PyPI, SendGrid.
+        pattern(
+            r"\b(?:gh[opsur]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeprs]-[A-Za-z0-9-]{8,}|[sr]k_(?:live|test)_[A-Za-z0-9]{8,}|AIza[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_.-]{20,})",
+            |_| MASK.to_owned(),
         ),
         pattern(r"\bser\.[A-Za-z0-9]{8,}", |_| format!("ser.{MASK}")),
         pattern(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*", |_| {
@@ -174,6 +191,26 @@ mod tests {
         "link https://x/password-reset/confirm/MQ/abc-123/",
         "link https://x/password-reset/confirm/MQ/***"
     )]
+    #[case("DB_PASS=hunter2hunter2", "DB_PASS=***")]
+    #[case("SMTP_PW: hunter2hunter2", "SMTP_PW: ***")]
+    #[case("AccountKey=abc123abc123==;", "AccountKey=***")]
+    #[case("HASH_SALT=hunter2hunter2", "HASH_SALT=***")]
+    #[case("psql --password hunter2 -h db", "psql --password *** -h db")]
+    #[case("clone with ghp_0123456789abcdefABCDEF", "clone with ***")]
+    #[case("glpat-0123456789abcdefABCD in use", "*** in use")]
+    #[case("hook xoxb-123456789012-abcdef", "hook ***")]
+    #[case("key sk_live_0123456789abcdef", "key ***")]
+    #[case(
+        "DETAIL:  Failing row contains (1, a@example.com, pbkdf2_sha256$hash).",
+        "DETAIL:  Failing row contains (***)"
+    )]
+    #[case(
+        "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----\nb",
+        "a\n-----BEGIN PRIVATE KEY----- ***\nb"
+    )]
+    #[case("primary key (id)", "primary key (id)")]
+    #[case("keepalive 75", "keepalive 75")]
+    #[case("pass the flag --compass north", "pass the flag --compass north")]
     fn redacts(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(redact(text), expected);
     }

@@ -6,8 +6,10 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use serde::de::DeserializeOwned;
 
 use super::{
-    JobOutcome, JobState, SecretState, Watched, Watches, autoscaler,
-    index::{Index, Snapshot},
+    autoscaler,
+    index::{Index, Snapshot, Watched},
+    job::{JobOutcome, JobState},
+    secrets::state::SecretState,
 };
 use crate::{
     model::{
@@ -25,9 +27,9 @@ pub(super) struct Children<'a> {
 }
 
 impl<'a> Children<'a> {
-    pub(super) fn new(watches: &'a Watches, installation: &'a Installation) -> Self {
+    pub(super) const fn new(index: &'a Index, installation: &'a Installation) -> Self {
         Self {
-            index: &watches.index,
+            index,
             identity: &installation.identity,
         }
     }

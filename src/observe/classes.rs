@@ -1,14 +1,12 @@
 //! Which controller an `IngressClass` belongs to. Classes hardly ever change, so each is read once in a while for all
 //! installations together.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use k8s_openapi::api::networking::v1::IngressClass;
 use kube::{Api, Client};
+
+use crate::runtime::cache::Cache;
 
 /// How long an answer is used: one request in ten minutes for each class of the cluster.
 const FRESH: Duration = Duration::from_mins(10);
@@ -19,29 +17,35 @@ const FRESH_WHILE_MISSING: Duration = Duration::from_secs(30);
 /// How long the API server may take to answer: a pass goes on without.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The classes that were read.
-#[derive(Debug, Default)]
+/// Classes that are remembered: more than a cluster has, and few enough for names that somebody makes up.
+const REMEMBERED: usize = 256;
+
+/// Reads classes.
+#[derive(Debug)]
 pub(super) struct Classes {
-    known: Mutex<HashMap<String, (Instant, Option<String>)>>,
+    /// `spec.controller` by the name of the class.
+    known: Cache<String, Option<String>>,
+}
+
+impl Default for Classes {
+    fn default() -> Self {
+        Self {
+            known: Cache::with_capacity(REMEMBERED),
+        }
+    }
 }
 
 impl Classes {
     /// `spec.controller` of a class; `None` when there is none, or it cannot be read.
     pub(super) async fn controller(&self, client: &Client, class: &str) -> Option<String> {
-        if let Some((at, controller)) = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(class)
-        {
-            let fresh = if controller.is_some() {
-                FRESH
-            } else {
-                FRESH_WHILE_MISSING
-            };
-            if at.elapsed() < fresh {
-                return controller.clone();
-            }
+        let fresh_for = |controller: &Option<String>| {
+            Some(match controller {
+                Some(_) => FRESH,
+                None => FRESH_WHILE_MISSING,
+            })
+        };
+        if let Some(controller) = self.known.fresh(class, fresh_for) {
+            return controller;
         }
         let api: Api<IngressClass> = Api::all(client.clone());
         let controller = match tokio::time::timeout(DEADLINE, api.get_opt(class)).await {
@@ -52,10 +56,7 @@ impl Classes {
             }
             Err(_) => None,
         };
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(class.to_owned(), (Instant::now(), controller.clone()));
+        self.known.put(class.to_owned(), controller.clone());
         controller
     }
 }

@@ -1,35 +1,34 @@
 //! The `ConfigMaps` that pods read their environment from.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
-
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Container},
 };
 use kube::{Api, Client};
 
-use super::{ConfigMaps, FRESH, FRESH_WHILE_FAILING, WorkloadState};
-use crate::validate::Identity;
+use super::{
+    container::ConfigMaps,
+    freshness::{FRESH, FRESH_WHILE_FAILING},
+    memory::Memory,
+    workload::WorkloadState,
+};
+use crate::{runtime::cache::PerInstallation, validate::Identity};
 
-/// Reads them, and remembers what it has read.
+/// Reads `ConfigMaps`, and remembers them.
 #[derive(Default)]
-pub(super) struct Reader {
-    known: Mutex<HashMap<String, Known>>,
+pub(super) struct ConfigMapReader {
+    known: PerInstallation<Known>,
 }
 
-/// The last reading of one installation's.
+/// The `ConfigMaps` of one installation.
+#[derive(Clone)]
 struct Known {
-    at: Instant,
     /// What was asked for, also what could not be read.
     names: Vec<String>,
     maps: ConfigMaps,
 }
 
-impl Reader {
+impl ConfigMapReader {
     /// The `ConfigMaps` behind these Deployments. One that cannot be read is left out, so that its variables are not
     /// known; one that does not exist is empty. Pods read a changed one only at their next start, so it is read again
     /// soon only while pods are exchanged.
@@ -44,12 +43,10 @@ impl Reader {
             return ConfigMaps::new();
         }
         let settled = deployments.iter().all(|it| WorkloadState::from(*it).rolled_out());
-        let fresh = if settled { FRESH } else { FRESH_WHILE_FAILING };
-        if let Some(known) = self.locked().get(&identity.uid)
-            && known.names == names
-            && known.at.elapsed() < fresh
-        {
-            return known.maps.clone();
+        let fresh_for = if settled { FRESH } else { FRESH_WHILE_FAILING };
+        let same_names = |known: &Known| (known.names == names).then_some(fresh_for);
+        if let Some(known) = self.known.fresh(&identity.uid, same_names) {
+            return known.maps;
         }
         let api: Api<ConfigMap> = Api::namespaced(client.clone(), &identity.namespace);
         let mut maps = ConfigMaps::new();
@@ -64,21 +61,17 @@ impl Reader {
             }
         }
         let known = Known {
-            at: Instant::now(),
             names,
             maps: maps.clone(),
         };
-        self.locked().insert(identity.uid.clone(), known);
+        self.known.put(identity.uid.clone(), known);
         maps
     }
+}
 
-    /// Forgets a deleted installation's.
-    pub(super) fn forget(&self, uid: &str) {
-        self.locked().remove(uid);
-    }
-
-    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+impl Memory for ConfigMapReader {
+    fn forget(&self, uid: &str) {
+        self.known.forget(uid);
     }
 }
 
@@ -112,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_stands_once() {
+    fn each_name_is_listed_once() {
         let deployment: Deployment =
             serde_json::from_value(json!({ "spec": { "selector": {}, "template": { "spec": {
             "initContainers": [{ "name": "migrate", "envFrom": [{ "configMapRef": { "name": "shared" } }] }],

@@ -3,21 +3,15 @@
 use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::Value;
 
-use super::{ExposureState, children::Children};
-use crate::{model::child::Kind, validate::Installation};
-
-/// How the wanted one stands; `None` where none is wanted, or it is not there yet.
-pub(super) fn state(children: &Children<'_>, installation: &Installation) -> Option<ExposureState> {
-    let exposure = installation.exposure.as_ref()?;
-    let name = &installation.identity.name;
-    if exposure.ingress.is_some() {
-        return children
-            .owned(Kind::Ingress, name)
-            .map(|ingress| ingress_state(&ingress));
-    }
-    children
-        .owned(Kind::HttpRoute, name)
-        .map(|route| route_state(&route))
+/// What a proxy made of the Ingress or HTTPRoute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExposureState {
+    /// It has an address, or a Gateway accepted it.
+    Accepted,
+    /// No controller has taken it up.
+    Waiting,
+    /// A Gateway refused it, with its own words.
+    Rejected(String),
 }
 
 /// An Ingress is served when a controller has given it an address.

@@ -4,16 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{core::v1::Service, networking::v1::Ingress},
+    api::networking::v1::Ingress,
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
 };
 use serde_json::Value;
-
-use super::children::Children;
-use crate::{
-    model::{Component, child::Kind},
-    validate::Installation,
-};
 
 /// The annotation that named a class before `spec.ingressClassName` existed, and still does for GKE.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
@@ -53,28 +47,6 @@ pub struct Annotated {
 }
 
 impl FrontSeen {
-    /// What the installation's own Service, and its Ingress or `HTTPRoute`, say.
-    pub(super) fn of(children: &Children<'_>, installation: &Installation) -> Self {
-        let mut front = Self::default();
-        let Some(exposure) = &installation.exposure else {
-            return front;
-        };
-        let service = installation.child(Component::Api.as_str());
-        if let Some(service) = children.owned::<Service>(Kind::Service, &service) {
-            front.see_service(&service.metadata);
-        }
-        let name = &installation.identity.name;
-        if let Some(wanted) = &exposure.ingress {
-            match children.owned(Kind::Ingress, name) {
-                Some(ingress) => front.see_ingress(&ingress),
-                None => front.class.clone_from(&wanted.class_name),
-            }
-        } else if let Some(route) = children.owned(Kind::HttpRoute, name) {
-            front.see_route(&route);
-        }
-        front
-    }
-
     /// Notes what an Ingress says.
     pub fn see_ingress(&mut self, ingress: &Ingress) {
         let annotations = annotations(&ingress.metadata);

@@ -1,15 +1,13 @@
 //! Containers that the kubelet ended because their liveness probe failed. Only its Events say so: the container's own
 //! status shows an ordinary end.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::{Api, Client, api::ListParams};
+
+use crate::runtime::cache::Cache;
 
 /// How long a kill is told: as long as the API server keeps Events by default.
 const TOLD: SignedDuration = SignedDuration::from_hours(1);
@@ -23,7 +21,7 @@ const PODS: usize = 3;
 /// Events of one pod that are read at most.
 const EVENTS: u32 = 100;
 
-/// Answers that are remembered; more than that many pods that restart at once are asked about again.
+/// Answers that are remembered: where more pods restart at once, the oldest are asked about again.
 const REMEMBERED: usize = 1000;
 
 /// Exit statuses of a container that was ended: by SIGKILL, by SIGTERM, or by itself after SIGTERM (Gunicorn).
@@ -45,9 +43,17 @@ pub struct ProbeKill {
 }
 
 /// What Events said, by pod and number of restarts: each end is asked about once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Kills {
-    known: Mutex<HashMap<(String, i32), Option<String>>>,
+    known: Cache<(String, i32), Option<String>>,
+}
+
+impl Default for Kills {
+    fn default() -> Self {
+        Self {
+            known: Cache::with_capacity(REMEMBERED),
+        }
+    }
 }
 
 impl Kills {
@@ -72,24 +78,14 @@ impl Kills {
                 continue;
             };
             let key = (uid.clone(), status.restart_count);
-            let known = self
-                .known
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&key)
-                .cloned();
-            let probe = match known {
+            let probe = match self.known.get(&key) {
                 Some(probe) => probe,
                 None if asked < PODS => {
                     asked += 1;
                     let Some(probe) = ask(client, namespace, uid).await else {
                         continue;
                     };
-                    let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                    if known.len() >= REMEMBERED {
-                        known.clear();
-                    }
-                    known.insert(key, probe.clone());
+                    self.known.put(key, probe.clone());
                     probe
                 }
                 None => None,

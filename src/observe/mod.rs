@@ -8,48 +8,54 @@ mod container;
 pub mod database;
 pub mod discover;
 mod exposure;
+mod freshness;
 mod front;
 pub mod index;
+mod job;
 mod kills;
-mod logs;
+mod managed;
+mod memory;
+mod metadata;
+mod migrator_run;
 mod migrators;
-mod object;
 mod observation;
 mod observer;
-pub mod once;
 mod pod;
 mod pod_logs;
 mod preflight_cache;
-mod priority;
 mod recognise;
-mod secret_reader;
+mod scope;
 mod secrets;
 mod serving;
 mod thread_usage;
 mod tls;
+mod trigger;
 pub mod watch;
 mod workload;
 
 pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
 pub use database::{
-    DatabaseProbe, ProbeFailure, ProbeFailureKind,
     preflight::{History, OtherSession, Owner, Preflight},
+    probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind},
 };
+pub use exposure::ExposureState;
+pub use freshness::{FRESH, FRESH_WHILE_FAILING};
 pub use front::{Annotated, FrontSeen};
-pub use index::{Index, Watched};
+pub use index::{Index, Object, Watched};
+pub use job::{JobOutcome, JobState};
 pub use kills::ProbeKill;
-pub use logs::Run;
-pub use object::Object;
-pub use pod_logs::{LogFinding, LogReading, PodLogFindings, PodLogReader, ReadDepth, Warning};
-pub use priority::Urgency;
-pub use thread_usage::{ThreadUsage, ThreadUsageSampler};
-
-pub use observation::{
-    ContainerRun, ExposureState, MigratorRun, Observation, Pending, PodProblem, PodSummary,
-    ProcessorDatabases, SecretState, Secrets,
+pub use migrator_run::MigratorRun;
+pub use observation::Observation;
+pub use observer::Observer;
+pub use pod::{ContainerRun, Pending, PodProblem, PodSummary};
+pub use pod_logs::{
+    DiagnoseLog, LogFinding, LogReading, PodLogFindings, PodLogReader, ReadDepth, Run, Warning,
 };
-pub use observer::{FRESH, FRESH_WHILE_FAILING, Observer};
 pub use recognise::recognise;
+pub use scope::Scope;
+pub use secrets::state::{ProcessorDatabases, SecretState, Secrets};
 pub use serving::{ProbeSeen, Serving};
-pub use watch::{Scope, Trigger, Watches};
-pub use workload::{JobOutcome, JobState, WorkloadState};
+pub use thread_usage::{ThreadUsage, ThreadUsageSampler};
+pub use trigger::{Trigger, Urgency};
+pub use watch::Watches;
+pub use workload::WorkloadState;

@@ -1,18 +1,30 @@
 //! What was seen of one installation in one pass: plain data, without any secret value.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::{
-    FrontSeen, JobOutcome, JobState, PodLogFindings, Preflight, ProbeKill, ThreadUsage, WorkloadState,
-    database::{DatabaseProbe, ProbeFailure, Queues},
+    database::{
+        Queues,
+        preflight::Preflight,
+        probe::{DatabaseProbe, ProbeFailure},
+    },
+    exposure::ExposureState,
+    front::FrontSeen,
+    job::{JobOutcome, JobState},
+    kills::ProbeKill,
+    migrator_run::MigratorRun,
+    pod::PodSummary,
+    pod_logs::PodLogFindings,
+    secrets::state::Secrets,
+    thread_usage::ThreadUsage,
+    workload::WorkloadState,
 };
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     flagsmith::Release,
     model::Component,
-    postgres::DatabaseIdentity,
 };
 
 /// What was seen of one installation in one pass.
@@ -71,6 +83,38 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// Of an installation of which nothing has been looked at yet.
+    #[must_use]
+    pub fn unseen(previous: FlagsmithDeploymentStatus, now: Timestamp) -> Self {
+        Self {
+            now,
+            previous,
+            api: None,
+            task_processor: None,
+            frontend: None,
+            embedded_database: None,
+            jobs: Vec::new(),
+            external_migration: None,
+            pods: Vec::new(),
+            pod_logs: PodLogFindings::default(),
+            secrets: Secrets::unread(),
+            database: DatabaseProbe::NotProbed,
+            queues: Queues::default(),
+            preflight: None,
+            backups: Vec::new(),
+            external_autoscalers: BTreeSet::new(),
+            migrators: Vec::new(),
+            release_assumed: false,
+            services: Vec::new(),
+            releases: Vec::new(),
+            http_route_api: false,
+            exposure: None,
+            front: FrontSeen::default(),
+            probe_kills: Vec::new(),
+            busy: None,
+        }
+    }
+
     /// What a migration meets in the database, when that was asked in depth.
     #[must_use]
     pub fn preflight(&self) -> Option<&Preflight> {
@@ -148,246 +192,4 @@ impl Observation {
             .filter_map(|job| job.release);
         annotated.chain(recorded).chain(complete).max()
     }
-}
-
-/// One run of a container that migrates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MigratorRun {
-    /// Its pod.
-    pub pod: String,
-    /// Its name.
-    pub container: String,
-    /// When it started.
-    pub started: Timestamp,
-    /// When it ended.
-    pub finished: Option<Timestamp>,
-    /// Its exit status.
-    pub exit_code: Option<i32>,
-}
-
-impl fmt::Display for MigratorRun {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            pod,
-            container,
-            started,
-            ..
-        } = self;
-        write!(formatter, "pod {pod}, container {container}: started {started}")?;
-        match (self.finished, self.exit_code) {
-            (Some(finished), Some(0)) => write!(formatter, ", succeeded {finished}"),
-            (Some(finished), Some(code)) => write!(formatter, ", failed {finished} with status {code}"),
-            _ => write!(formatter, ", running"),
-        }
-    }
-}
-
-/// What a proxy made of the Ingress or HTTPRoute.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ExposureState {
-    /// It has an address, or a Gateway accepted it.
-    Accepted,
-    /// No controller has taken it up.
-    Waiting,
-    /// A Gateway refused it, with its own words.
-    Rejected(String),
-}
-
-/// The Secrets that an installation refers to.
-#[derive(Clone, Debug)]
-pub struct Secrets {
-    /// Where `DATABASE_URL` of the running components points.
-    pub database: SecretState<DatabaseIdentity>,
-    /// Where `DATABASE_URL` of the migration Job points.
-    pub migration_database: SecretState<DatabaseIdentity>,
-    /// Where `TASK_PROCESSOR_DATABASE_URL` points, where a separate database holds the tasks.
-    pub task_processor_database: Option<SecretState<DatabaseIdentity>>,
-    /// The same of the task processor's own environment; `None` where it is the API's.
-    pub of_processor: Option<ProcessorDatabases>,
-    /// Django's secret key.
-    pub django: SecretState<()>,
-    /// A keyed hash of everything that pods read from Secrets at their start; `None` while a value is missing.
-    pub hash: Option<String>,
-}
-
-/// Where a task processor's own environment points.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessorDatabases {
-    /// `DATABASE_URL`.
-    pub database: SecretState<DatabaseIdentity>,
-    /// `TASK_PROCESSOR_DATABASE_URL`, where it has one.
-    pub task_processor_database: Option<SecretState<DatabaseIdentity>>,
-}
-
-/// One key of one Secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretState<T> {
-    /// It is there and makes sense.
-    Present(T),
-    /// There is no such Secret.
-    Missing,
-    /// The Secret has no such key.
-    KeyMissing {
-        /// The keys that it has.
-        keys: Vec<String>,
-    },
-    /// The value cannot be used; why, without the value.
-    Unusable(String),
-    /// The API server did not let the operator read it.
-    Unreadable(String),
-    /// Nobody looked: it is not known where it is, or it is somebody else's and no probe needs it.
-    Unread,
-}
-
-impl<T> SecretState<T> {
-    /// The same state of something else.
-    pub fn map<U>(&self, with: impl FnOnce(&T) -> U) -> SecretState<U> {
-        match self {
-            Self::Present(value) => SecretState::Present(with(value)),
-            Self::Missing => SecretState::Missing,
-            Self::KeyMissing { keys } => SecretState::KeyMissing { keys: keys.clone() },
-            Self::Unusable(why) => SecretState::Unusable(why.clone()),
-            Self::Unreadable(why) => SecretState::Unreadable(why.clone()),
-            Self::Unread => SecretState::Unread,
-        }
-    }
-}
-
-impl Secrets {
-    /// Of an installation whose Secrets nobody looked at.
-    #[must_use]
-    pub const fn unread() -> Self {
-        Self {
-            database: SecretState::Unread,
-            migration_database: SecretState::Unread,
-            task_processor_database: None,
-            of_processor: None,
-            django: SecretState::Unread,
-            hash: Some(String::new()),
-        }
-    }
-}
-
-/// A pod, as far as diagnosis needs it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodSummary {
-    /// Its name.
-    pub name: String,
-    /// The component label.
-    pub component: String,
-    /// The Job that it belongs to.
-    pub job: Option<String>,
-    /// The release label.
-    pub version: Option<String>,
-    /// Running, Pending, Succeeded, Failed, Unknown.
-    pub phase: String,
-    /// The Ready condition.
-    pub ready: bool,
-    /// It is being deleted.
-    pub terminating: bool,
-    /// Its address.
-    pub address: Option<IpAddr>,
-    /// When its first container was started last; `None` while it does not run.
-    pub started: Option<Timestamp>,
-    /// Its containers, those that initialise it first.
-    pub containers: Vec<ContainerRun>,
-    /// What keeps it from running well.
-    pub problems: Vec<PodProblem>,
-    /// The migrations that it found to do before it began.
-    pub pending: Option<Pending>,
-}
-
-/// What a migration pod found to do: Django's plan, in its order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pending {
-    /// How many migrations.
-    pub count: i32,
-    /// The first of them, as `app.name`; as many as a termination message holds.
-    pub names: Vec<String>,
-}
-
-impl PodSummary {
-    /// Whether a container cannot be created because something that it refers to is not there.
-    #[must_use]
-    pub fn misses_something(&self) -> bool {
-        self.problems.iter().any(
-            |problem| matches!(problem, PodProblem::Waiting { reason, .. } if reason == PodProblem::CONFIG_ERROR),
-        )
-    }
-
-    /// Whether it runs without being ready.
-    #[must_use]
-    pub fn starting(&self) -> bool {
-        !self.ready && self.phase == "Running"
-    }
-}
-
-/// One container of a pod as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContainerRun {
-    /// Its name.
-    pub name: String,
-    /// It initialises the pod.
-    pub init: bool,
-    /// How often it was started again.
-    pub restarts: i32,
-    /// Since when it runs; `None` when it does not.
-    pub running_since: Option<Timestamp>,
-    /// The end of its last run, where that was an error.
-    pub failed: Option<Timestamp>,
-    /// It is ready, or has done its work.
-    pub ready: bool,
-}
-
-/// What keeps a pod from running well, read from its status.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PodProblem {
-    /// No node takes it.
-    Unschedulable {
-        /// The scheduler's words.
-        message: String,
-        /// Since when.
-        since: Option<Timestamp>,
-    },
-    /// A container waits: `ImagePullBackOff`, `ErrImagePull`, `CreateContainerConfigError`, …
-    Waiting {
-        /// The reason.
-        reason: String,
-        /// The kubelet's words.
-        message: String,
-        /// The image.
-        image: String,
-    },
-    /// A container has ended and is started again and again.
-    CrashLoop {
-        /// How often it was started again.
-        restarts: i32,
-        /// Exit status of the last run.
-        exit_code: Option<i32>,
-        /// Reason of the last end, for example `OOMKilled`.
-        reason: Option<String>,
-        /// Its last words (the termination message).
-        message: Option<String>,
-    },
-    /// A container that is not started again has ended with an error.
-    Failed {
-        /// Exit status.
-        exit_code: i32,
-        /// Reason of the end.
-        reason: Option<String>,
-        /// Its last words (the termination message).
-        message: Option<String>,
-    },
-    /// A container ended for lack of memory, now or the last time.
-    OutOfMemory {
-        /// How often it was started again.
-        restarts: i32,
-        /// The memory limit.
-        limit: Option<String>,
-    },
-}
-
-impl PodProblem {
-    /// The waiting reason of a container whose configuration cannot be put together.
-    pub const CONFIG_ERROR: &str = "CreateContainerConfigError";
 }

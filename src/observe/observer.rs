@@ -1,30 +1,29 @@
-//! Puts one observation together.
+//! Looks at installations: at the objects of one first, then asks what only a request can tell.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    core::v1::Pod,
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::Client;
 
 use super::{
-    DatabaseProbe, FrontSeen, JobState, Observation, PodLogFindings, PodLogReader, PodSummary, Secrets,
-    ThreadUsage, ThreadUsageSampler, Watches, WorkloadState,
     children::Children,
     classes::Classes,
-    config_maps,
-    database::{Databases, Queues},
+    config_maps::ConfigMapReader,
+    database::{Databases, Queues, probe::DatabaseProbe},
     discover::{self, Found, Objects, Selected, Sources},
-    exposure,
+    freshness::FRESH_WHILE_FAILING,
     kills::Kills,
-    preflight_cache::{self, PreflightCache},
-    secrets::{self, Read},
+    managed,
+    memory::Memory,
+    observation::Observation,
+    pod::PodSummary,
+    pod_logs::{PodLogFindings, PodLogReader},
+    preflight_cache::{Baseline, PreflightCache},
+    secrets::{cache::SecretCache, credentials::Credentials},
+    thread_usage::ThreadUsageSampler,
+    watch::Watches,
+    workload::WorkloadState,
 };
 use crate::{
     api::FlagsmithDeploymentStatus,
@@ -33,77 +32,68 @@ use crate::{
         Component,
         child::{Kind, marks},
     },
-    postgres::DatabaseUrl,
     runtime::metrics::Metrics,
-    validate::{Installation, ObservedInstallation, SecretKey},
+    validate::{Installation, ObservedInstallation},
 };
-
-/// How long a good look at Secrets is used again. Two Secrets each two minutes is one read a
-/// minute and installation; pods read a changed Secret only at their next start anyway.
-pub const FRESH: Duration = Duration::from_mins(2);
-
-/// How long a bad one is: whoever creates the missing Secret or starts the database wants to see it heal.
-pub const FRESH_WHILE_FAILING: Duration = Duration::from_secs(10);
 
 /// Looks at installations.
 pub struct Observer {
     client: Client,
     watches: Arc<Watches>,
+    secrets: SecretCache,
+    config_maps: ConfigMapReader,
     /// `None`: databases are not looked at.
     databases: Option<Databases>,
+    preflights: PreflightCache,
+    pod_logs: PodLogReader,
+    /// `None`: pods are not asked for their metrics.
+    thread_usage: Option<ThreadUsageSampler>,
     classes: Classes,
-    due: PreflightCache,
     kills: Kills,
-    looks: Mutex<HashMap<String, CachedSecrets>>,
-    config_maps: config_maps::Reader,
-    close: PodLogReader,
-    /// Whether and how pods are asked for their metrics.
-    pulse: Option<ThreadUsageSampler>,
 }
 
-/// The last look at the Secrets of one installation.
-#[derive(Clone)]
-struct CachedSecrets {
-    at: Instant,
-    /// What was looked at: another reference needs another look, any other change of the specification does not.
-    keys: Vec<SecretKey>,
-    secrets: Secrets,
-    /// Kept as long as the look, so that the database is asked more often than the Secret is read.
-    url: Option<DatabaseUrl>,
-    migration_url: Option<DatabaseUrl>,
-    task_processor_url: Option<DatabaseUrl>,
+/// What the requests about one installation depend on besides its objects.
+struct Circumstances<'a> {
+    /// Where its credentials are, if the operator did not make it.
+    sources: Option<&'a Sources>,
+    /// Something is wrong that a corrected Secret may fix.
+    hurry: bool,
+    /// How the API's workers handle requests.
+    worker_class: Option<WorkerClass>,
+    /// Its pods, each with its component.
+    pods: Vec<(&'a str, &'a Pod)>,
 }
 
 impl Observer {
-    /// An observer that looks at databases once in `database_interval`, not at all without one, and looks at pods as
-    /// closely as `close` does.
+    /// An observer that looks at databases once in `database_interval`, not at all without one, and at logs as
+    /// `pod_logs` does.
     #[must_use]
     pub fn new(
         client: Client,
         watches: Arc<Watches>,
         database_interval: Option<Duration>,
         metrics: Metrics,
-        close: PodLogReader,
+        pod_logs: PodLogReader,
     ) -> Self {
         Self {
-            close,
             client,
             watches,
+            secrets: SecretCache::default(),
+            config_maps: ConfigMapReader::default(),
             databases: database_interval.map(|interval| Databases::new(interval, metrics)),
+            preflights: PreflightCache::default(),
+            pod_logs,
+            thread_usage: None,
             classes: Classes::default(),
-            due: PreflightCache::default(),
             kills: Kills::default(),
-            looks: Mutex::default(),
-            config_maps: config_maps::Reader::default(),
-            pulse: None,
         }
     }
 
-    /// Asks pods for their metrics too: only who comes by again and again learns from them.
+    /// Asks pods for their metrics too: only repeated looks learn from them.
     #[must_use]
-    pub fn with_pulse(self) -> Self {
+    pub fn with_thread_usage(self) -> Self {
         Self {
-            pulse: Some(ThreadUsageSampler::default()),
+            thread_usage: Some(ThreadUsageSampler::default()),
             ..self
         }
     }
@@ -123,30 +113,31 @@ impl Observer {
         }
     }
 
-    /// Forgets what was seen of a deleted installation.
+    /// Everything that remembers installations.
+    fn memories(&self) -> impl Iterator<Item = &dyn Memory> {
+        let always: [&dyn Memory; 4] = [&self.secrets, &self.config_maps, &self.preflights, &self.pod_logs];
+        let databases = self.databases.as_ref().map(|it| it as &dyn Memory);
+        let thread_usage = self.thread_usage.as_ref().map(|it| it as &dyn Memory);
+        always.into_iter().chain(databases).chain(thread_usage)
+    }
+
+    /// Forgets a deleted installation.
     pub fn forget(&self, uid: &str) {
-        self.look_again(uid);
-        self.config_maps.forget(uid);
-        if let Some(databases) = &self.databases {
-            databases.forget(uid);
-        }
-        self.due.forget(uid);
-        self.close.forget(uid);
+        self.memories().for_each(|memory| memory.forget(uid));
     }
 
     /// Makes the next observation read Secrets and databases again.
     pub fn look_again(&self, uid: &str) {
-        self.looks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
-        if let Some(databases) = &self.databases {
-            databases.look_again(uid);
-        }
-        self.due.forget(uid);
-        if let Some(pulse) = &self.pulse {
-            pulse.forget(uid);
-        }
+        self.memories().for_each(|memory| memory.look_again(uid));
+    }
+
+    /// When something is due for another look.
+    #[must_use]
+    pub fn next_look(&self, uid: &str, now: Timestamp) -> Duration {
+        self.memories()
+            .filter_map(|memory| memory.next_look(uid, now))
+            .min()
+            .unwrap_or_default()
     }
 
     /// Whether the cluster has `HTTPRoutes`.
@@ -155,152 +146,47 @@ impl Observer {
         self.watches.http_route()
     }
 
-    /// When Secrets, databases or logs are due for another look.
-    #[must_use]
-    pub fn next_look(&self, uid: &str, now: Timestamp) -> Duration {
-        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let secrets = looks.get(uid).map_or(Duration::ZERO, |look| {
-            self.fresh_for(uid, look).saturating_sub(look.at.elapsed())
-        });
-        let database = self
-            .databases
-            .as_ref()
-            .and_then(|databases| databases.next_look(uid));
-        let pulse = self.pulse.as_ref().and_then(|pulse| pulse.next_look(uid));
-        [
-            database,
-            self.due.next_look(uid),
-            Some(self.close.next(uid, now)),
-            pulse,
-        ]
-        .into_iter()
-        .flatten()
-        .fold(secrets, Duration::min)
-    }
-
-    /// Looks at one installation.
+    /// Looks at an installation that the operator made.
     pub async fn observe(
         &self,
         installation: &Installation,
         previous: FlagsmithDeploymentStatus,
         now: Timestamp,
     ) -> Observation {
-        let children = Children::new(&self.watches, installation);
-        let running = children.pods();
-        let (backups, jobs) = children.jobs();
-        let mut pods: Vec<PodSummary> = running.iter().map(PodSummary::from).collect();
-        for jobs in [&jobs, &backups] {
-            JobState::leave_history_out(jobs, &mut pods);
-        }
-        let look = self
-            .look(installation, None, pods.iter().any(PodSummary::misses_something))
-            .await;
-        let regime = Some(WorkerClass::of(installation.api.gunicorn.threads));
-        let pod_logs = Box::pin(self.close.look(&installation.identity, &pods, regime, now)).await;
-        self.doubt_database(&installation.identity.uid, &pod_logs, now);
-        let (database, queues) = self.databases(&installation.identity.uid, &look, &pods).await;
-        let front = self.with_controller(FrontSeen::of(&children, installation)).await;
-        let busy = self.busy(&installation.identity.uid, &pods);
-        let probe_kills = self
-            .kills
-            .of(&self.client, running.iter().map(|pod| (component(pod), pod)), now)
-            .await;
-        let [api, task_processor, frontend] = self.workloads(&children, installation).await;
-        let before = preflight_cache::Baseline {
-            previous: &previous,
-            workloads: [api.as_ref(), task_processor.as_ref()],
-            secrets: &look.secrets,
-            migration_url: look.migration_url.as_ref(),
-            database: &database,
+        let children = Children::new(&self.watches.index, installation);
+        let workloads = self.workloads(&children, installation).await;
+        let observation = Observation {
+            http_route_api: self.http_route(),
+            ..managed::assemble(&children, installation, workloads, previous, now)
         };
-        let ahead = self
-            .due
-            .look(&self.client, self.databases.as_ref(), installation, before)
-            .await;
-        Observation {
-            now,
-            previous,
-            api,
-            task_processor,
-            frontend,
-            embedded_database: children
-                .owned::<StatefulSet>(
-                    Kind::StatefulSet,
-                    &installation.child(Component::Database.as_str()),
-                )
-                .map(|set| WorkloadState::from(&set)),
-            jobs,
-            external_migration: children
-                .external_migration(&look.secrets.migration_database)
-                .or(ahead.external_pod),
-            pod_logs,
-            pods,
-            external_autoscalers: children.external_autoscalers(),
-            migrators: Vec::new(),
-            release_assumed: false,
-            services: Vec::new(),
-            releases: Vec::new(),
-            http_route_api: self.watches.http_route(),
-            exposure: exposure::state(&children, installation),
-            front,
-            probe_kills,
-            busy,
-            secrets: look.secrets,
-            database,
-            queues,
-            preflight: ahead.preflight,
-            backups,
-        }
+        let pods = children.pods();
+        let circumstances = Circumstances {
+            sources: None,
+            hurry: observation.pods.iter().any(PodSummary::misses_something),
+            worker_class: Some(WorkerClass::of(installation.api.gunicorn.threads)),
+            pods: pods.iter().map(|pod| (component(pod), pod)).collect(),
+        };
+        let (mut observation, credentials) =
+            Box::pin(self.complete(installation, observation, circumstances)).await;
+        let baseline = Baseline {
+            previous: &observation.previous,
+            workloads: [observation.api.as_ref(), observation.task_processor.as_ref()],
+            secrets: &observation.secrets,
+            migration_url: credentials.migration_url.as_ref(),
+            database: &observation.database,
+        };
+        let looking = self
+            .preflights
+            .look(&self.client, self.databases.as_ref(), installation, baseline);
+        let ahead = Box::pin(looking).await;
+        observation.preflight = ahead.preflight;
+        observation.external_migration = children
+            .external_migration(&observation.secrets.migration_database)
+            .or(ahead.external_pod);
+        observation
     }
 
-    /// A database that cannot be used may have the wrong URL: whoever corrects the Secret wants to see it heal.
-    fn fresh_for(&self, uid: &str, look: &CachedSecrets) -> Duration {
-        let failing = self
-            .databases
-            .as_ref()
-            .is_some_and(|databases| databases.failing(uid));
-        if look.secrets.hash.is_some() && !failing {
-            FRESH
-        } else {
-            FRESH_WHILE_FAILING
-        }
-    }
-
-    /// What the databases show, where they are looked at.
-    async fn databases(
-        &self,
-        uid: &str,
-        look: &CachedSecrets,
-        pods: &[PodSummary],
-    ) -> (DatabaseProbe, Queues) {
-        match &self.databases {
-            Some(databases) => {
-                let main = look.url.as_ref();
-                databases
-                    .look(uid, main, look.task_processor_url.as_ref(), processors(pods))
-                    .await
-            }
-            None => (DatabaseProbe::NotProbed, Queues::default()),
-        }
-    }
-
-    /// Looks at the databases now where a log has just said that they cannot be connected to, and at the next pass
-    /// with their URLs as they are by then.
-    fn doubt_database(&self, uid: &str, looks: &PodLogFindings, now: Timestamp) {
-        if let Some(databases) = self.databases.as_ref().filter(|_| doubted(looks, now)) {
-            databases.look_again(uid);
-            self.looks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(uid);
-        }
-    }
-
-    fn busy(&self, uid: &str, pods: &[PodSummary]) -> Option<ThreadUsage> {
-        self.pulse.as_ref()?.look(uid, pods)
-    }
-
-    /// Looks at an installation that somebody else made.
+    /// Looks at an installation that the operator did not make.
     pub async fn observe_external(
         &self,
         subject: &ObservedInstallation,
@@ -316,82 +202,85 @@ impl Observer {
             .await;
         let found = discover::find(subject, &selected, &config_maps);
         let observation = discover::assemble(&found, &selected, objects, previous, now);
-        let look = self
-            .look(
-                &found.installation,
-                Some(&found.adoption.sources),
-                !observation.is_healthy(),
-            )
-            .await;
         let gunicorn = found.api.as_ref().and_then(WorkloadState::gunicorn);
-        let regime = gunicorn.and_then(|gunicorn| gunicorn.regime());
-        let pod_logs = Box::pin(self.close.look(&subject.identity, &observation.pods, regime, now)).await;
-        self.doubt_database(&subject.identity.uid, &pod_logs, now);
-        let (database, queues) = self
-            .databases(&subject.identity.uid, &look, &observation.pods)
+        let circumstances = Circumstances {
+            sources: Some(&found.adoption.sources),
+            hurry: !observation.is_healthy(),
+            worker_class: gunicorn.and_then(|gunicorn| gunicorn.regime()),
+            pods: selected
+                .pods_of(objects)
+                .map(|(component, pod)| (component.as_str(), pod))
+                .collect(),
+        };
+        let (observation, _) = Box::pin(self.complete(&found.installation, observation, circumstances)).await;
+        (found, observation)
+    }
+
+    /// Asks what the objects do not show, whoever made the installation: Secrets, logs, databases, Events, metrics.
+    async fn complete(
+        &self,
+        installation: &Installation,
+        observation: Observation,
+        circumstances: Circumstances<'_>,
+    ) -> (Observation, Credentials) {
+        let Circumstances {
+            sources,
+            hurry,
+            worker_class,
+            pods,
+        } = circumstances;
+        let (identity, now) = (&installation.identity, observation.now);
+        let uid = &identity.uid;
+        let probes = self.databases.is_some();
+        let credentials = self
+            .secrets
+            .credentials(&self.client, installation, sources, probes, hurry)
             .await;
-        let running = selected
-            .pods_of(objects)
-            .map(|(component, pod)| (component.as_str(), pod));
-        let probe_kills = self.kills.of(&self.client, running, now).await;
-        let observation = Observation {
+        let pod_logs = Box::pin(self.pod_logs.look(identity, &observation.pods, worker_class, now)).await;
+        self.doubt_database(uid, &pod_logs, now);
+        let (database, queues) = self.databases(uid, &credentials, &observation.pods).await;
+        let controller = match &observation.front.class {
+            Some(class) => self.classes.controller(&self.client, class).await,
+            None => None,
+        };
+        let probe_kills = self.kills.of(&self.client, pods.into_iter(), now).await;
+        let thread_usage = self.thread_usage.as_ref();
+        let mut observation = Observation {
             pod_logs,
             probe_kills,
-            busy: self.busy(&subject.identity.uid, &observation.pods),
-            front: self.with_controller(observation.front).await,
-            secrets: look.secrets,
+            busy: thread_usage.and_then(|sampler| sampler.look(uid, &observation.pods)),
+            secrets: credentials.secrets.clone(),
             database,
             queues,
             ..observation
         };
-        (found, observation)
+        observation.front.controller = controller;
+        (observation, credentials)
     }
 
-    /// Reads the Secrets, or uses the last look while it is fresh. Somebody else's are read only to look into the
-    /// databases. In a hurry they are read again soon: pods miss something, or an upgrade may have changed them.
-    async fn look(
+    /// What the databases show, where they are looked at.
+    async fn databases(
         &self,
-        installation: &Installation,
-        sources: Option<&Sources>,
-        hurry: bool,
-    ) -> CachedSecrets {
-        let identity = &installation.identity;
-        let known = self
-            .looks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&identity.uid)
-            .cloned();
-        let keys = installation.secret_keys();
-        if let Some(look) = known
-            && look.keys == keys
-            && look.at.elapsed()
-                < if hurry {
-                    FRESH_WHILE_FAILING
-                } else {
-                    self.fresh_for(&identity.uid, &look)
-                }
-        {
-            return look;
+        uid: &str,
+        credentials: &Credentials,
+        pods: &[PodSummary],
+    ) -> (DatabaseProbe, Queues) {
+        let Some(databases) = &self.databases else {
+            return (DatabaseProbe::NotProbed, Queues::default());
+        };
+        let (main, separate) = (credentials.url.as_ref(), credentials.task_processor_url.as_ref());
+        let seen = databases.look(uid, main, separate, processors(pods)).await;
+        self.secrets.judge(uid, !databases.failing(uid));
+        seen
+    }
+
+    /// Looks at the databases now where a log has just said that they cannot be connected to, and at the next pass
+    /// with their URLs as they are by then.
+    fn doubt_database(&self, uid: &str, findings: &PodLogFindings, now: Timestamp) {
+        if let Some(databases) = self.databases.as_ref().filter(|_| doubted(findings, now)) {
+            databases.look_again(uid);
+            self.secrets.look_again(uid);
         }
-        let read = match sources {
-            None => secrets::read(&self.client, installation).await,
-            Some(_) if self.databases.is_none() => Read::nothing(),
-            Some(sources) => discover::read(&self.client, &identity.namespace, sources).await,
-        };
-        let look = CachedSecrets {
-            at: Instant::now(),
-            keys,
-            secrets: read.secrets,
-            url: read.url,
-            migration_url: read.migration_url,
-            task_processor_url: read.task_processor_url,
-        };
-        self.looks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(identity.uid.clone(), look.clone());
-        look
     }
 
     /// The Deployments of API, task processor and frontend, with what `ConfigMaps` tell their pods.
@@ -412,17 +301,9 @@ impl Observer {
             .await;
         deployments.map(|deployment| Some(WorkloadState::new(&deployment?, &config_maps)))
     }
-
-    /// With the controller of the Ingress's class.
-    async fn with_controller(&self, mut front: FrontSeen) -> FrontSeen {
-        if let Some(class) = &front.class {
-            front.controller = self.classes.controller(&self.client, class).await;
-        }
-        front
-    }
 }
 
-/// The component label of a pod of the operator's.
+/// The component label of a pod that the operator made.
 fn component(pod: &Pod) -> &str {
     let labels = pod.metadata.labels.as_ref();
     labels
@@ -439,10 +320,10 @@ fn processors(pods: &[PodSummary]) -> Vec<(String, Option<Timestamp>)> {
 }
 
 /// Whether a log that was read a moment ago says that the database cannot be connected to.
-fn doubted(looks: &PodLogFindings, now: Timestamp) -> bool {
-    let mut refusals = looks.logs.iter().flat_map(|reading| reading.found.iter());
-    refusals.any(|finding| {
+fn doubted(findings: &PodLogFindings, now: Timestamp) -> bool {
+    let mut found = findings.logs.iter().flat_map(|reading| reading.found.iter());
+    found.any(|finding| {
         let ago = Duration::try_from(now.duration_since(finding.read)).unwrap_or_default();
-        finding.diagnosis.code.is_connection() && ago < FRESH_WHILE_FAILING
+        finding.diagnosis.code.cause().is_connection && ago < FRESH_WHILE_FAILING
     })
 }

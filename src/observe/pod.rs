@@ -1,9 +1,10 @@
 //! Pods, reduced to what keeps them from running well. Pure conversions.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
-use super::{ContainerRun, Pending, PodProblem, PodSummary};
 use crate::model::child::marks;
 
 /// Characters of a termination message that are kept; the cause stands at its end.
@@ -11,6 +12,130 @@ const MESSAGE_LIMIT: usize = 4096;
 
 /// Waiting reasons of a start that takes its normal course.
 const NORMAL_WAITING: &[&str] = &["ContainerCreating", "PodInitializing"];
+
+/// A pod, as far as diagnosis needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodSummary {
+    /// Its name.
+    pub name: String,
+    /// The component label.
+    pub component: String,
+    /// The Job that it belongs to.
+    pub job: Option<String>,
+    /// The release label.
+    pub version: Option<String>,
+    /// Running, Pending, Succeeded, Failed, Unknown.
+    pub phase: String,
+    /// The Ready condition.
+    pub ready: bool,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// When its first container was started last; `None` while it does not run.
+    pub started: Option<Timestamp>,
+    /// Its containers, those that initialise it first.
+    pub containers: Vec<ContainerRun>,
+    /// What keeps it from running well.
+    pub problems: Vec<PodProblem>,
+    /// The migrations that it found to do before it began.
+    pub pending: Option<Pending>,
+}
+
+/// What a migration pod found to do: Django's plan, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// How many migrations.
+    pub count: i32,
+    /// The first of them, as `app.name`; as many as a termination message holds.
+    pub names: Vec<String>,
+}
+
+impl PodSummary {
+    /// Whether a container cannot be created because something that it refers to is not there.
+    #[must_use]
+    pub fn misses_something(&self) -> bool {
+        self.problems.iter().any(
+            |problem| matches!(problem, PodProblem::Waiting { reason, .. } if reason == PodProblem::CONFIG_ERROR),
+        )
+    }
+
+    /// Whether it runs without being ready.
+    #[must_use]
+    pub fn starting(&self) -> bool {
+        !self.ready && self.phase == "Running"
+    }
+}
+
+/// One container of a pod as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerRun {
+    /// Its name.
+    pub name: String,
+    /// It initialises the pod.
+    pub init: bool,
+    /// How often it was started again.
+    pub restarts: i32,
+    /// Since when it runs; `None` when it does not.
+    pub running_since: Option<Timestamp>,
+    /// The end of its last run, where that was an error.
+    pub failed: Option<Timestamp>,
+    /// It is ready, or has done its work.
+    pub ready: bool,
+}
+
+/// What keeps a pod from running well, read from its status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PodProblem {
+    /// No node takes it.
+    Unschedulable {
+        /// The scheduler's words.
+        message: String,
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// A container waits: `ImagePullBackOff`, `ErrImagePull`, `CreateContainerConfigError`, …
+    Waiting {
+        /// The reason.
+        reason: String,
+        /// The kubelet's words.
+        message: String,
+        /// The image.
+        image: String,
+    },
+    /// A container has ended and is started again and again.
+    CrashLoop {
+        /// How often it was started again.
+        restarts: i32,
+        /// Exit status of the last run.
+        exit_code: Option<i32>,
+        /// Reason of the last end, for example `OOMKilled`.
+        reason: Option<String>,
+        /// Its last words (the termination message).
+        message: Option<String>,
+    },
+    /// A container that is not started again has ended with an error.
+    Failed {
+        /// Exit status.
+        exit_code: i32,
+        /// Reason of the end.
+        reason: Option<String>,
+        /// Its last words (the termination message).
+        message: Option<String>,
+    },
+    /// A container ended for lack of memory, now or the last time.
+    OutOfMemory {
+        /// How often it was started again.
+        restarts: i32,
+        /// The memory limit.
+        limit: Option<String>,
+    },
+}
+
+impl PodProblem {
+    /// The waiting reason of a container whose configuration cannot be put together.
+    pub const CONFIG_ERROR: &str = "CreateContainerConfigError";
+}
 
 impl From<&Pod> for PodSummary {
     fn from(pod: &Pod) -> Self {

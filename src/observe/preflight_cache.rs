@@ -1,20 +1,26 @@
 //! What a migration that is due would meet: looked at in depth, and often, only until it is applied.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Client;
 
 use super::{
-    DatabaseProbe, FRESH, FRESH_WHILE_FAILING, Preflight, ProbeFailure, SecretState, Secrets, WorkloadState,
-    database::Databases, migrators,
+    database::{
+        Databases,
+        preflight::Preflight,
+        probe::{DatabaseProbe, ProbeFailure},
+    },
+    freshness::{FRESH, FRESH_WHILE_FAILING},
+    memory::Memory,
+    migrators,
+    secrets::state::{SecretState, Secrets},
+    workload::WorkloadState,
 };
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult},
     postgres::DatabaseUrl,
+    runtime::cache::PerInstallation,
     validate::{Database, Installation, MigrationKey},
 };
 
@@ -30,15 +36,14 @@ pub(super) struct PreflightResult {
 /// The last look for each installation.
 #[derive(Debug, Default)]
 pub(super) struct PreflightCache {
-    known: Mutex<HashMap<String, Known>>,
+    known: PerInstallation<Known>,
 }
 
 #[derive(Clone, Debug)]
 struct Known {
-    at: Instant,
     fresh_for: Duration,
     wanted: CacheKey,
-    ahead: PreflightResult,
+    result: PreflightResult,
 }
 
 /// What was looked at for: a migration, the attempt that the user asked for, and whether it was due.
@@ -70,11 +75,9 @@ impl PreflightCache {
         let due = !recorded(&key, before);
         let wanted = (key, installation.retry.clone(), due);
         let uid = &installation.identity.uid;
-        if let Some(known) = self.lock().get(uid)
-            && known.wanted == wanted
-            && known.at.elapsed() < known.fresh_for
-        {
-            return known.ahead.clone();
+        let same = |known: &Known| (known.wanted == wanted).then_some(known.fresh_for);
+        if let Some(known) = self.known.fresh(uid, same) {
+            return known.result;
         }
         // Without a migration due the role that migrates has no reason to connect, when it is another one; and what
         // cannot be reached as the one role is not reached as the other either.
@@ -90,7 +93,7 @@ impl PreflightCache {
         } else {
             None
         };
-        let ahead = PreflightResult {
+        let result = PreflightResult {
             preflight,
             external_pod,
         };
@@ -102,29 +105,26 @@ impl PreflightCache {
                 .as_ref()
                 .is_some_and(|migration| migration.result == MigrationResult::Failed);
         let known = Known {
-            at: Instant::now(),
             fresh_for: if waits { FRESH } else { FRESH_WHILE_FAILING },
             wanted,
-            ahead: ahead.clone(),
+            result: result.clone(),
         };
-        self.lock().insert(uid.clone(), known);
-        ahead
+        self.known.put(uid.clone(), known);
+        result
+    }
+}
+
+impl Memory for PreflightCache {
+    fn forget(&self, uid: &str) {
+        self.known.forget(uid);
     }
 
-    /// When another look is due.
-    pub(super) fn next_look(&self, uid: &str) -> Option<Duration> {
-        self.lock()
-            .get(uid)
-            .map(|known| known.fresh_for.saturating_sub(known.at.elapsed()))
+    fn look_again(&self, uid: &str) {
+        self.forget(uid);
     }
 
-    /// Makes the next look a new one.
-    pub(super) fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
+        self.known.fresh_until(uid, |known| known.fresh_for)
     }
 }
 

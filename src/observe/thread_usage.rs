@@ -5,17 +5,19 @@ use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use super::PodSummary;
+use super::{memory::Memory, pod::PodSummary};
+use crate::runtime::cache::PerInstallation;
 
 /// Where Flagsmith serves metrics while `PROMETHEUS_ENABLED` is true, since 2.211.0 (flagsmith-common 3.3,
 /// `common/gunicorn/metrics_server.py`).
@@ -51,7 +53,7 @@ pub struct ThreadUsage {
 /// What is known of each installation.
 #[derive(Clone, Default)]
 pub struct ThreadUsageSampler {
-    known: Arc<Mutex<HashMap<String, Known>>>,
+    known: Arc<PerInstallation<Known>>,
 }
 
 #[derive(Debug, Default)]
@@ -64,41 +66,30 @@ struct Known {
 
 impl fmt::Debug for ThreadUsageSampler {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Pulse").finish_non_exhaustive()
+        formatter
+            .debug_struct("ThreadUsageSampler")
+            .finish_non_exhaustive()
     }
 }
 
 impl ThreadUsageSampler {
     /// What the last two looks have shown; begins another one when it is due. A pass never waits for a pod.
-    pub fn look(&self, uid: &str, pods: &[PodSummary]) -> Option<ThreadUsage> {
+    pub(super) fn look(&self, uid: &str, pods: &[PodSummary]) -> Option<ThreadUsage> {
         let pods: Vec<(String, IpAddr)> = pods
             .iter()
             .filter(|pod| pod.component == "api" && pod.ready && !pod.terminating)
             .filter_map(|pod| Some((pod.name.clone(), pod.address?)))
             .take(PODS)
             .collect();
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.entry(uid.to_owned()).or_default();
-        if known.due.is_none_or(|due| due <= Instant::now()) {
-            known.due = Some(Instant::now() + INTERVAL);
-            if !pods.is_empty() {
-                tokio::spawn(self.clone().ask(uid.to_owned(), pods));
+        self.known.entry(&uid.to_owned(), |known| {
+            if known.due.is_none_or(|due| due <= Instant::now()) {
+                known.due = Some(Instant::now() + INTERVAL);
+                if !pods.is_empty() {
+                    tokio::spawn(self.clone().ask(uid.to_owned(), pods));
+                }
             }
-        }
-        known.busy
-    }
-
-    /// When the next look is due.
-    pub fn next_look(&self, uid: &str) -> Option<Duration> {
-        let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = all.get(uid)?.due?;
-        Some(due.saturating_duration_since(Instant::now()))
-    }
-
-    /// Forgets a deleted installation.
-    pub fn forget(&self, uid: &str) {
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(uid);
+            known.busy
+        })
     }
 
     async fn ask(self, uid: String, pods: Vec<(String, IpAddr)>) {
@@ -111,16 +102,29 @@ impl ThreadUsageSampler {
         }))
         .await;
         let answers: HashMap<String, (Instant, f64)> = answers.into_iter().flatten().collect();
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // Deleted meanwhile.
-        let Some(known) = all.get_mut(&uid) else {
-            return;
-        };
-        if answers.is_empty() {
-            known.due = Some(Instant::now() + SILENCE);
-        }
-        known.busy = between(&known.samples, &answers);
-        known.samples = answers;
+        // An installation that was deleted meanwhile is not remembered again.
+        self.known.update(&uid, |known| {
+            if answers.is_empty() {
+                known.due = Some(Instant::now() + SILENCE);
+            }
+            known.busy = between(&known.samples, &answers);
+            known.samples = answers;
+        });
+    }
+}
+
+impl Memory for ThreadUsageSampler {
+    fn forget(&self, uid: &str) {
+        self.known.forget(uid);
+    }
+
+    fn look_again(&self, uid: &str) {
+        self.forget(uid);
+    }
+
+    fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
+        let due = self.known.read(uid, |known| known.due)??;
+        Some(due.saturating_duration_since(Instant::now()))
     }
 }
 

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar};
 use secrecy::ExposeSecret as _;
 
-use super::{SecretState, secret_reader::Reader};
+use super::secrets::{reader::Reader, state::SecretState};
 use crate::{
     postgres::{Authority, TlsSettings, Variable},
     validate::{CertificatesKey, Installation, SecretKey},

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod phrases;
+pub mod sql;
 mod trust;
 mod url;
 

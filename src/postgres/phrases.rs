@@ -46,12 +46,17 @@ pub fn find(phrase: Phrase, message: &str) -> Option<&str> {
     wordings.iter().find_map(|wording| capture(wording, message))
 }
 
+/// How far behind the words before a name the words after it may begin, in bytes: a name of 63 characters, its quotation
+/// marks and a line's end. A message that repeats the words before is not searched to its end for each of them.
+const NAME_ROOM: usize = 63 * 4 + 16;
+
 fn capture<'a>(wording: &str, message: &'a str) -> Option<&'a str> {
     let Some((before, after)) = wording.split_once("%s") else {
         return message.contains(wording).then_some("");
     };
     message.match_indices(before).find_map(|(start, _)| {
         let rest = message.get(start + before.len()..)?;
+        let rest = rest.get(..rest.floor_char_boundary(NAME_ROOM + after.len()))?;
         let name = if after.is_empty() {
             rest.split(['\n', ' ']).next()?
         } else {
@@ -330,14 +335,46 @@ mod tests {
     )]
     #[case(Phrase::RoleUnknown, "FATAL:  role \"a\nb\" does not exist", None)]
     #[case(Phrase::DatabaseUnknown, "FATAL:  role \"fs\" does not exist", None)]
+    #[case(
+        Phrase::RoleUnknown,
+        "FATAL:  role \"ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé\" does not exist",
+        Some("ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé")
+    )]
     fn finds(#[case] phrase: Phrase, #[case] message: &str, #[case] name: Option<&str>) {
         assert_eq!(find(phrase, message), name);
     }
 
+    /// All phrases, one after the other: a new one does not compile until it has a successor.
+    fn successor(phrase: Phrase) -> Option<Phrase> {
+        Some(match phrase {
+            Phrase::PasswordFailed => Phrase::RoleUnknown,
+            Phrase::RoleUnknown => Phrase::LoginDenied,
+            Phrase::LoginDenied => Phrase::DatabaseUnknown,
+            Phrase::DatabaseUnknown => Phrase::ConnectDenied,
+            Phrase::ConnectDenied => Phrase::DatabaseClosed,
+            Phrase::DatabaseClosed => Phrase::TooManyClients,
+            Phrase::TooManyClients => Phrase::SlotsReserved,
+            Phrase::SlotsReserved => Phrase::TooManyForRole,
+            Phrase::TooManyForRole => Phrase::TooManyForDatabase,
+            Phrase::TooManyForDatabase => Phrase::StartingUp,
+            Phrase::StartingUp => Phrase::ShuttingDown,
+            Phrase::ShuttingDown => Phrase::NotYetAccepting,
+            Phrase::NotYetAccepting => Phrase::InRecovery,
+            Phrase::InRecovery => Phrase::AdminTerminated,
+            Phrase::AdminTerminated => return None,
+        })
+    }
+
     #[test]
     fn every_phrase_has_wordings() {
-        for (phrase, wordings) in WORDINGS {
+        let phrases: Vec<Phrase> =
+            std::iter::successors(Some(Phrase::PasswordFailed), |last| successor(*last)).collect();
+        assert_eq!(phrases.len(), WORDINGS.len());
+        for phrase in phrases {
+            let mut entries = WORDINGS.iter().filter(|(of, _)| *of == phrase);
+            let (_, wordings) = entries.next().unwrap();
             assert!(wordings.len() > 8, "{phrase:?}");
+            assert!(entries.next().is_none(), "{phrase:?} stands twice");
         }
     }
 }

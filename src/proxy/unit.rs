@@ -1,6 +1,6 @@
 //! How proxies write times.
 
-use super::Limit;
+use super::limit::Limit;
 
 /// How a time is written. What is written always names its unit where the proxy allows one: a bare number is seconds
 /// for one proxy and milliseconds for the next.

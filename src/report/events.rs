@@ -7,9 +7,11 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType};
 
+use super::condition::ConditionType;
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult},
     apply::{Applied, Repaired},
+    model::Severity,
 };
 
 /// The longest note that the Events API takes, in bytes.
@@ -23,11 +25,11 @@ pub(super) fn events(
     applied: &Applied,
 ) -> Vec<Event> {
     let mut events = Vec::new();
-    let stands = |status: &FlagsmithDeploymentStatus| {
+    let progress = |status: &FlagsmithDeploymentStatus| {
         let migration = status.migration.as_ref()?;
         Some((migration.job.clone(), migration.result))
     };
-    if stands(before) != stands(after)
+    if progress(before) != progress(after)
         && let Some(migration) = &after.migration
     {
         let version = &migration.version;
@@ -61,7 +63,7 @@ pub(super) fn events(
             .diagnoses
             .iter()
             .any(|old| old.code == diagnosis.code && old.component == diagnosis.component);
-        if !known && diagnosis.severity != "Info" {
+        if !known && diagnosis.severity != Severity::Info.as_str() {
             events.push(event(
                 EventType::Warning,
                 &diagnosis.code,
@@ -70,14 +72,8 @@ pub(super) fn events(
             ));
         }
     }
-    let ready = |status: &FlagsmithDeploymentStatus| {
-        status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == "Ready")
-            .map(|condition| condition.status.clone())
-    };
-    if ready(after).as_deref() == Some("True") && ready(before).as_deref() != Some("True") {
+    let ready = |status: &FlagsmithDeploymentStatus| ConditionType::Ready.is_true(&status.conditions);
+    if ready(after) && !ready(before) {
         events.push(event(
             EventType::Normal,
             "Available",

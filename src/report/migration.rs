@@ -3,19 +3,17 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
-use super::Context;
+use super::context::Context;
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::Gate,
     migration::is_of,
+    model::Component,
     observe::{JobOutcome, JobState, Observation, Pending, SecretState},
 };
 
 /// Migrations that are remembered: enough to go back over ten upgrades.
 const HISTORY: usize = 10;
-
-/// The component label of migration pods.
-const LABEL: &str = "migrations";
 
 /// How far a running migration is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,7 +143,10 @@ pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
     let pending: Option<&Pending> = observation
         .pods
         .iter()
-        .filter(|pod| pod.component == LABEL && pod.job.as_deref() == Some(job.name.as_str()))
+        .filter(|pod| {
+            Component::named(&pod.component) == Some(Component::Migrations)
+                && pod.job.as_deref() == Some(job.name.as_str())
+        })
         .filter_map(|pod| pod.pending.as_ref())
         // A later attempt finds less to do than the first.
         .max_by_key(|pending| pending.count);
@@ -170,7 +171,7 @@ pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
 
 /// The migration that the last failed pod was at: Django writes its name before it begins, and OK behind it.
 fn failed_at(observation: &Observation) -> Option<String> {
-    let message = crate::causes::live::last_message(observation, LABEL)?;
+    let message = crate::causes::last_message(observation, Component::Migrations)?;
     let line = message
         .lines()
         .filter_map(|line| line.split_once("Applying ").map(|(_, rest)| rest))

@@ -1,13 +1,18 @@
 //! The last step: status, Events and metrics, written only where they change.
 
+mod condition;
 mod conditions;
+mod context;
 mod events;
-mod front;
+mod managed;
 pub(crate) mod migration;
+mod mode;
 mod observed;
 mod reporter;
 mod status;
+#[cfg(test)]
+mod tests;
 
-pub use self::status::status;
-pub use conditions::{Context, conditions};
-pub use reporter::{Error, Reporter};
+pub(crate) use condition::ConditionType;
+pub(crate) use context::Context;
+pub(crate) use reporter::{Error, Reporter};

@@ -1,27 +1,65 @@
-//! Conditions of an installation that somebody else made, where they differ: nothing is asked for, so what counts is
+//! What the status says of an installation that the operator only observes: nothing is asked for, so what counts is
 //! whether it works.
 
-use super::conditions::{Context, Verdict, critical, of, verdict};
+use super::{
+    condition::{
+        ConditionStatus::{False, True, Unknown},
+        ConditionType, Verdict,
+    },
+    context::Context,
+    mode::ModeStatus,
+};
 use crate::{
-    causes::live::Running,
+    api::{MigrationStatus, TimeoutsStatus},
+    causes::Running,
     flagsmith::env,
-    model::{Code, Component, Severity},
+    model::{Code, Component},
     observe::{JobOutcome, WorkloadState},
 };
 
-/// Whether every migration is applied, as far as ready pods and Jobs tell.
-pub(super) fn migrations(context: Context<'_>) -> Verdict {
-    let observation = context.observation;
-    if let Some(diagnosis) = critical(context, Component::Migrations) {
-        return of(diagnosis);
+/// An installation that the operator only observes.
+pub(super) struct Observed<'a>(pub(super) Context<'a>);
+
+impl ModeStatus for Observed<'_> {
+    fn ready(&self, _: &[(ConditionType, Verdict)]) -> Verdict {
+        ready(self.0)
     }
+
+    fn migrations(&self) -> Verdict {
+        migrations(self.0)
+    }
+
+    fn absent(&self, component: Component) -> Verdict {
+        absent(self.0, component)
+    }
+
+    fn timeouts(&self) -> Verdict {
+        timeouts(self.0)
+    }
+
+    fn migration(&self) -> Option<MigrationStatus> {
+        None
+    }
+
+    fn migration_history(&self) -> Vec<MigrationStatus> {
+        Vec::new()
+    }
+
+    fn timeouts_status(&self) -> Option<TimeoutsStatus> {
+        Running::of(self.0.installation, self.0.observation).map(|running| running.status())
+    }
+}
+
+/// Whether every migration is applied, as far as ready pods and Jobs tell.
+fn migrations(context: Context<'_>) -> Verdict {
+    let observation = context.observation;
     if let Some(job) = observation
         .jobs
         .iter()
         .find(|job| job.outcome == JobOutcome::Active)
     {
-        return verdict(
-            "False",
+        return Verdict::new(
+            False,
             "Running",
             format!("Job {} is migrating the database", job.name),
         );
@@ -32,14 +70,14 @@ pub(super) fn migrations(context: Context<'_>) -> Verdict {
         .as_ref()
         .is_some_and(|api| api.rolled_out() && api.ready > 0);
     if current {
-        verdict(
-            "True",
+        Verdict::new(
+            True,
             "ReportedByPods",
             "ready pods of the API find every migration of their release applied",
         )
     } else {
-        verdict(
-            "Unknown",
+        Verdict::new(
+            Unknown,
             "NotKnown",
             "no pod of the newest template is ready that could tell",
         )
@@ -47,10 +85,7 @@ pub(super) fn migrations(context: Context<'_>) -> Verdict {
 }
 
 /// A component that is not there.
-pub(super) fn absent(context: Context<'_>, component: Component) -> Verdict {
-    if let Some(diagnosis) = critical(context, component) {
-        return of(diagnosis);
-    }
+fn absent(context: Context<'_>, component: Component) -> Verdict {
     let api = context
         .observation
         .api
@@ -58,29 +93,25 @@ pub(super) fn absent(context: Context<'_>, component: Component) -> Verdict {
         .and_then(WorkloadState::container);
     let queued = api.and_then(|api| api.environment.value(env::TASK_RUN_METHOD)) == Some(env::QUEUED);
     match component {
-        Component::TaskProcessor if !queued => verdict("True", "NotUsed", "the API runs its tasks itself"),
-        Component::Frontend => verdict("True", "NotUsed", "no frontend belongs to this installation"),
-        _ => verdict("False", "NotFound", "there is no such Deployment"),
+        Component::TaskProcessor if !queued => Verdict::new(True, "NotUsed", "the API runs its tasks itself"),
+        Component::Frontend => Verdict::new(True, "NotUsed", "no frontend belongs to this installation"),
+        _ => Verdict::new(False, "NotFound", "there is no such Deployment"),
     }
 }
 
 /// Whether the timeouts that run obey the rules, none of which was seen to be broken.
-pub(super) fn timeouts(context: Context<'_>) -> Verdict {
+fn timeouts(context: Context<'_>) -> Verdict {
     let Some(running) = Running::of(context.installation, context.observation) else {
-        return verdict(
-            "Unknown",
+        return Verdict::new(
+            Unknown,
             "NotKnown",
             "there is no API whose timeouts could be read",
         );
     };
     let summary = running.summary();
-    let unchecked = context
-        .diagnoses
-        .iter()
-        .find(|diagnosis| diagnosis.code == Code::ProxyNotChecked);
-    if let Some(diagnosis) = unchecked {
-        return verdict(
-            "Unknown",
+    if let Some(diagnosis) = context.diagnosed(&[Code::ProxyNotChecked]) {
+        return Verdict::new(
+            Unknown,
             diagnosis.code.as_str(),
             format!("{summary}. {}", diagnosis.message),
         );
@@ -97,24 +128,20 @@ pub(super) fn timeouts(context: Context<'_>) -> Verdict {
     .map(|(name, _)| name)
     .collect();
     if unseen.is_empty() {
-        verdict("True", "Aligned", summary)
+        Verdict::new(True, "Aligned", summary)
     } else {
         let message = format!(
             "{summary}. What a Secret or a script says is not read: {}",
             unseen.join(", ")
         );
-        verdict("Unknown", "NotSeen", message)
+        Verdict::new(Unknown, "NotSeen", message)
     }
 }
 
 /// The summary: everything that is there works.
-pub(super) fn ready(context: Context<'_>) -> Verdict {
-    let worst = context
-        .diagnoses
-        .first()
-        .filter(|first| first.severity == Severity::Critical);
-    if let Some(diagnosis) = worst {
-        return of(diagnosis);
+fn ready(context: Context<'_>) -> Verdict {
+    if let Some(diagnosis) = context.worst() {
+        return Verdict::of(diagnosis);
     }
     let observation = context.observation;
     let waiting: Vec<&str> = [
@@ -127,8 +154,8 @@ pub(super) fn ready(context: Context<'_>) -> Verdict {
     .map(|(_, name)| name)
     .collect();
     if !waiting.is_empty() {
-        return verdict(
-            "False",
+        return Verdict::new(
+            False,
             "Progressing",
             format!("pods are being replaced; waiting for: {}", waiting.join(", ")),
         );
@@ -137,8 +164,8 @@ pub(super) fn ready(context: Context<'_>) -> Verdict {
         || "Flagsmith".to_owned(),
         |release| format!("Flagsmith {release}"),
     );
-    verdict(
-        "True",
+    Verdict::new(
+        True,
         "Available",
         format!("{release} runs; it is observed, not managed"),
     )

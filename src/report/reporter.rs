@@ -7,7 +7,10 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::{
+    api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::{
     Api, Client, Resource as _,
     api::{Patch, PatchParams},
@@ -15,17 +18,22 @@ use kube::{
     runtime::events::{Recorder, Reporter as Source},
 };
 use serde_json::json;
-use tokio::sync::watch;
 
-use super::{Context, conditions, events, status::diagnoses};
+use super::{
+    condition::{ConditionStatus, ConditionType},
+    conditions,
+    context::Context,
+    events,
+    status::{diagnoses, status},
+};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     apply::Applied,
-    causes::live,
+    causes,
     model::{Code, Diagnosis, child::marks},
     observe::{Object, Observation, database::QueueProbe},
     runtime::{
-        lease::Leadership,
+        fence,
         metrics::{Exported, ExportedQueue, Metrics},
     },
     validate::{Identity, Problem},
@@ -46,12 +54,21 @@ pub enum Error {
     Kube(#[source] Box<kube::Error>),
 }
 
+impl From<kube::Error> for Error {
+    fn from(error: kube::Error) -> Self {
+        if fence::is_not_leading(&error) {
+            Self::NotLeading
+        } else {
+            Self::Kube(Box::new(error))
+        }
+    }
+}
+
 /// Writes status, Events and metrics.
 pub struct Reporter {
     client: Client,
     recorder: Recorder,
     metrics: Metrics,
-    leading: watch::Receiver<Leadership>,
     /// What was written last, by uid: the watch may still show something older.
     written: Mutex<HashMap<String, Written>>,
 }
@@ -66,14 +83,8 @@ struct Written {
 }
 
 impl Reporter {
-    /// A reporter that shows itself under this instance name in Events, and writes only while `leading` says so.
-    #[must_use]
-    pub fn new(
-        client: Client,
-        metrics: Metrics,
-        instance: Option<String>,
-        leading: watch::Receiver<Leadership>,
-    ) -> Self {
+    /// A reporter that writes with this client, which is fenced, and shows itself under this instance name in Events.
+    pub(crate) fn new(client: Client, metrics: Metrics, instance: Option<String>) -> Self {
         let source = Source {
             controller: marks::OPERATOR.to_owned(),
             instance,
@@ -84,7 +95,6 @@ impl Reporter {
             client,
             recorder,
             metrics,
-            leading,
             written: Mutex::default(),
         }
     }
@@ -132,10 +142,10 @@ impl Reporter {
             applied
                 .refused
                 .iter()
-                .map(|refused| live::refused(context.installation, refused)),
+                .map(|refused| causes::refused(context.installation, refused)),
         );
-        live::sort(&mut found);
-        let after = super::status(Context {
+        causes::sort(&mut found);
+        let after = status(Context {
             diagnoses: &found,
             ..context
         });
@@ -203,10 +213,12 @@ impl Reporter {
         };
         if wait.is_none() {
             for event in events::events(&identity.namespace, before, &after, applied) {
-                self.check_leading()?;
                 // An Event that cannot be written is no reason to repeat a pass.
-                if let Err(error) = self.recorder.publish(&event, &reference).await {
-                    tracing::warn!(%error, reason = event.reason, "an Event could not be written");
+                match self.recorder.publish(&event, &reference).await {
+                    Err(error) if !fence::is_not_leading(&error) => {
+                        tracing::warn!(%error, reason = event.reason, "an Event could not be written");
+                    }
+                    result => result?,
                 }
             }
         }
@@ -233,14 +245,6 @@ impl Reporter {
         (since < PAUSE).then(|| PAUSE.saturating_sub(since))
     }
 
-    fn check_leading(&self) -> Result<(), Error> {
-        if self.leading.borrow().leads() {
-            Ok(())
-        } else {
-            Err(Error::NotLeading)
-        }
-    }
-
     async fn patch(
         &self,
         observation: &FlagsmithDeployment,
@@ -257,7 +261,6 @@ impl Reporter {
             "status": status,
         });
         let parameters = PatchParams::apply(marks::OPERATOR).force();
-        self.check_leading()?;
         match api
             .patch_status(&identity.name, &parameters, &Patch::Apply(&body))
             .await
@@ -279,7 +282,7 @@ impl Reporter {
             }
             // Deleted in the meantime: nothing to report on.
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(Error::Kube(Box::new(error))),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -313,7 +316,7 @@ fn queues(observation: &Observation) -> BTreeMap<&'static str, ExportedQueue> {
                 ready: queue.ready,
                 oldest_ready: age(queue.oldest_ready),
                 in_flight: queue.locked,
-                stuck: i64::try_from(live::stuck(queue, observation)).unwrap_or(i64::MAX),
+                stuck: i64::try_from(causes::stuck(queue, observation)).unwrap_or(i64::MAX),
                 dead: queue.given_up.iter().map(|(_, number)| number).sum(),
                 heartbeat_age: age(queue.heartbeat()),
             },
@@ -337,23 +340,23 @@ fn urgent(before: &FlagsmithDeploymentStatus, after: &FlagsmithDeploymentStatus)
             .as_ref()
             .map(|migration| (migration.key.clone(), migration.result))
     };
-    let state = |status: &FlagsmithDeploymentStatus, kind: &str| {
-        status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == kind)
+    let state = |status: &FlagsmithDeploymentStatus, kind: ConditionType| {
+        kind.find(&status.conditions)
             .map(|condition| condition.status.clone())
     };
-    let summary = |status: &FlagsmithDeploymentStatus| {
-        ["Ready", "Reconciling", "Stalled"].map(|kind| state(status, kind))
+    let summary = |status: &FlagsmithDeploymentStatus| ConditionType::SUMMARY.map(|kind| state(status, kind));
+    let worse = |condition: &Condition| {
+        condition.status != ConditionStatus::True.as_str()
+            && !before
+                .conditions
+                .iter()
+                .any(|known| known.type_ == condition.type_ && known.status == condition.status)
     };
     before.observed_generation != after.observed_generation
         || migration(before) != migration(after)
         || before.diagnoses != after.diagnoses
         || summary(before) != summary(after)
-        || after.conditions.iter().any(|condition| {
-            condition.status != "True" && state(before, &condition.type_).as_ref() != Some(&condition.status)
-        })
+        || after.conditions.iter().any(worse)
 }
 
 fn version(text: Option<&str>) -> u64 {

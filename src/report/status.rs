@@ -2,10 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Context, conditions, migration};
+use super::{
+    conditions::conditions, context::Context, managed::Managed, mode::ModeStatus, observed::Observed,
+};
 use crate::{
     api::{ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus},
-    causes::live::Running,
+    causes::docs,
     model::Diagnosis,
     observe::WorkloadState,
 };
@@ -14,10 +16,13 @@ use crate::{
 const MOST_DIAGNOSES: usize = 10;
 
 /// The status of a valid installation after a pass.
-#[must_use]
-pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
+pub(super) fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
     let installation = context.installation;
-    let managed = installation.managed_by.is_operator();
+    let mode: &dyn ModeStatus = if installation.managed_by.is_operator() {
+        &Managed(context)
+    } else {
+        &Observed(context)
+    };
     let previous = &context.observation.previous;
     let api = context.observation.api.as_ref();
     FlagsmithDeploymentStatus {
@@ -27,28 +32,20 @@ pub fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
             .and_then(|api| api.release)
             .map(|release| release.to_string())
             .or_else(|| previous.version.clone()),
-        migration: managed.then(|| migration::migration(context)),
-        migration_history: if managed {
-            migration::history(context)
-        } else {
-            Vec::new()
-        },
+        migration: mode.migration(),
+        migration_history: mode.migration_history(),
         components: Some(ComponentsStatus {
             api: component(api),
             task_processor: component(context.observation.task_processor.as_ref()),
             frontend: component(context.observation.frontend.as_ref()),
         }),
-        timeouts: if managed {
-            Some(context.plan.timeouts.into())
-        } else {
-            Running::of(installation, context.observation).map(|running| running.status())
-        },
+        timeouts: mode.timeouts_status(),
         diagnoses: diagnoses(
             context.diagnoses,
             &previous.diagnoses,
             &Time(context.observation.now),
         ),
-        conditions: conditions(context),
+        conditions: conditions(context, mode),
     }
 }
 
@@ -90,7 +87,7 @@ pub(super) fn diagnoses(
                 evidence: diagnosis.evidence.clone(),
                 remedy: diagnosis.remedy.clone(),
                 since: Some(since),
-                docs: format!("docs/causes.md#{}", code.to_lowercase()),
+                docs: docs(diagnosis.code),
             }
         })
         .collect()

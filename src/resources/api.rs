@@ -3,17 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{
-    child,
+    child::{child, selector, workload_annotations},
     container::Django,
     pod::{Template, django_volumes},
-    selector,
 };
-use crate::model::Component;
 use crate::{
     decide::{Plan, Workload},
     flagsmith::{self, env},
-    model::child::{Child, Kind},
-    resources::workload_annotations,
+    model::{
+        Component,
+        child::{Child, Kind},
+    },
     validate::Installation,
 };
 

@@ -2,10 +2,12 @@
 
 use serde_json::{Map, json};
 
-use super::child;
-use crate::model::Component;
+use super::child::child;
 use crate::{
-    model::child::{Child, Kind},
+    model::{
+        Component,
+        child::{Child, Kind},
+    },
     validate::{Installation, Replicas},
 };
 

@@ -2,12 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{child, container::restricted, labels};
-use crate::model::Component;
+use super::{
+    child::{child, labels},
+    container::restricted,
+};
 use crate::{
     api::DumpSpec,
     decide::Backup,
-    model::child::{Child, Kind, marks},
+    model::{
+        Component,
+        child::{Child, Kind, marks},
+    },
     validate::Installation,
 };
 

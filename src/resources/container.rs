@@ -8,16 +8,15 @@ use serde_json::{Value, json};
 use super::pod::django_mounts;
 use crate::{
     api::ContainerSettings,
-    flagsmith::{self, env},
+    flagsmith::{self, env, startup},
     timeouts::{LIVENESS_PERIOD, liveness_failures},
     validate::{Database, Installation, SecretKey},
 };
 
 /// Seconds between two startup probes: a start takes 5 to 15 seconds, so this costs at most two.
 const STARTUP_PERIOD: i32 = 2;
-/// Failed startup probes before a container is replaced: 5 minutes, because a start under CPU throttling is
-/// slow and killing it only makes it start again (Flagsmith 2.248.0 raised its own limit to 120 s for that).
-const STARTUP_FAILURES: i32 = 150;
+/// Failed startup probes before a container is replaced.
+const STARTUP_FAILURES: i32 = startup::THROTTLED_SECONDS / STARTUP_PERIOD;
 /// Seconds between two readiness probes; each costs the database an insert, an update and a delete.
 const READINESS_PERIOD: i32 = 5;
 /// Failed readiness probes before a pod is taken out of its Service.

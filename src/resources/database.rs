@@ -2,11 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{child, container::restricted, pod::Template, selector};
-use crate::model::Component;
+use super::{
+    child::{child, selector},
+    container::restricted,
+    pod::Template,
+};
 use crate::{
     api::{EmbeddedDatabaseSpec, PodSettings},
-    model::child::{Child, Kind},
+    model::{
+        Component,
+        child::{Child, Kind},
+    },
     validate::{Installation, SecretKey},
 };
 

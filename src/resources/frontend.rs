@@ -3,16 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{
-    child,
+    child::{child, selector, workload_annotations},
     container::{env_from, http_probe, merge, security_context, variable},
     pod::Template,
-    selector, workload_annotations,
 };
-use crate::model::Component;
 use crate::{
     decide::{Plan, Workload},
     flagsmith::{self, env},
-    model::child::{Child, Kind},
+    model::{
+        Component,
+        child::{Child, Kind},
+    },
     validate::Installation,
 };
 

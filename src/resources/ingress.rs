@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    child,
+    child::child,
     route::{self, API_PATHS, Backend},
 };
 use crate::{

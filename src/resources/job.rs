@@ -3,16 +3,18 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    child,
+    child::child,
     container::Django,
     pod::{Template, django_volumes},
 };
-use crate::model::Component;
 use crate::{
     api::ContainerSettings,
     decide::Migrate,
     flagsmith::{self, env, failures},
-    model::child::{Child, Kind, marks},
+    model::{
+        Component,
+        child::{Child, Kind, marks},
+    },
     validate::{Database, Installation, ROLL_BACK_COMMAND},
 };
 

@@ -2,12 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::selector;
-use crate::model::Component;
+use super::child::selector;
 use crate::{
     api::PodSettings,
     flagsmith::{self, Release},
-    model::child::marks,
+    model::{Component, child::marks},
     validate::Installation,
 };
 

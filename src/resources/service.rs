@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{child, selector};
-use crate::model::Component;
+use super::child::{child, selector};
 use crate::{
     decide::Plan,
     flagsmith,
-    model::child::{Child, Kind},
+    model::{
+        Component,
+        child::{Child, Kind},
+    },
     proxy::Place,
     validate::Installation,
 };

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 
-use super::child;
+use super::child::child;
 use crate::{
     model::child::{Child, Kind},
     validate::Installation,

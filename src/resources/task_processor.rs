@@ -3,16 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{
-    child,
+    child::{child, selector, workload_annotations},
     container::Django,
     pod::{Template, django_volumes},
-    selector, workload_annotations,
 };
-use crate::model::Component;
 use crate::{
     decide::{Plan, Workload},
     flagsmith::{self, env},
-    model::child::{Child, Kind},
+    model::{
+        Component,
+        child::{Child, Kind},
+    },
     validate::Installation,
 };
 

@@ -1,7 +1,9 @@
 //! What the process runs on: the API client, the leader lease, back-off, metrics, logs of its own.
 
 pub mod backoff;
+pub mod cache;
 pub mod client;
+pub(crate) mod fence;
 pub mod heartbeat;
 pub mod lease;
 pub mod metrics;

@@ -1,15 +1,14 @@
 //! The chain of timeouts: from the longest time of a request to every value between proxy and database.
 
-use super::{Front, Values};
-use crate::flagsmith::WorkerClass;
+use super::{
+    front::{Front, PROXY_MARGIN},
+    values::Values,
+};
 use crate::{
     api::TimeoutsStatus,
+    flagsmith::WorkerClass,
     proxy::{Idle, Limit, Proxy},
 };
-
-/// What the proxy's read timeout has above the request's: the proxy must never cut first, and a proxy whose timeout
-/// covers the whole response needs time for the transfer.
-pub(super) const PROXY_MARGIN: i32 = 5;
 
 /// What Gunicorn's graceful timeout has above the request's, so that a request in flight always ends.
 const GRACEFUL_MARGIN: i32 = 5;

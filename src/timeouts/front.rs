@@ -1,7 +1,10 @@
 //! What stands in front of the pods.
 
-use super::chain::PROXY_MARGIN;
 use crate::proxy::{Idle, Limit, Place, Proxy, Read, What};
+
+/// What the proxy's read timeout has above the request's: the proxy must never cut first, and a proxy whose timeout
+/// covers the whole response needs time for the transfer.
+pub(super) const PROXY_MARGIN: i32 = 5;
 
 /// What stands in front of the pods, and what is known of its timeouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,19 +2,18 @@
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{EnvFromSource, EnvVar, SecretKeySelector},
+    api::core::v1::{EnvFromSource, EnvVar},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::Resource as _;
 
 use crate::{
     api::{
-        ApiSpec, AutoscalingSpec, CertificatesSource, DatabaseSpec, EmbeddedDatabaseSpec, ExposureSpec,
-        FlagsmithDeployment, FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec,
-        SecretValueSource, TaskProcessorSpec,
+        ApiSpec, AutoscalingSpec, DatabaseSpec, EmbeddedDatabaseSpec, ExposureSpec, FlagsmithDeployment,
+        FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, TaskProcessorSpec,
     },
     flagsmith::Release,
-    validate::ManagedBy,
+    validate::{certificates_key::CertificatesKey, managed_by::ManagedBy, secret_key::SecretKey},
 };
 
 /// Pods of the API when neither a number nor an autoscaler is given: two, so that one may be drained.
@@ -106,29 +105,6 @@ pub struct Images {
     pub pull_policy: String,
     /// Names of `imagePullSecrets`.
     pub pull_secrets: Vec<String>,
-}
-
-/// A key of a Secret in the installation's namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SecretKey {
-    /// The Secret's name.
-    pub name: String,
-    /// The key in it.
-    pub key: String,
-}
-
-/// Certificates in the installation's namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CertificatesKey {
-    /// A key of a Secret.
-    Secret(SecretKey),
-    /// A key of a `ConfigMap`.
-    ConfigMap {
-        /// The `ConfigMap`'s name.
-        name: String,
-        /// The key in it.
-        key: String,
-    },
 }
 
 /// The database of an installation.
@@ -377,24 +353,6 @@ impl Database {
     }
 }
 
-impl CertificatesKey {
-    /// What a source names, if it names one thing.
-    #[must_use]
-    pub fn of(source: &CertificatesSource) -> Option<Self> {
-        match (&source.secret_key_ref, &source.config_map_key_ref) {
-            (Some(reference), None) => Some(Self::Secret(SecretKey {
-                name: reference.name.clone(),
-                key: reference.key.clone(),
-            })),
-            (None, Some(reference)) => Some(Self::ConfigMap {
-                name: reference.name.clone(),
-                key: reference.key.clone(),
-            }),
-            _ => None,
-        }
-    }
-}
-
 impl From<&ImagesSpec> for Images {
     fn from(spec: &ImagesSpec) -> Self {
         Self {
@@ -406,16 +364,6 @@ impl From<&ImagesSpec> for Images {
                 .iter()
                 .map(|secret| secret.name.clone())
                 .collect(),
-        }
-    }
-}
-
-impl From<&SecretValueSource> for SecretKey {
-    fn from(source: &SecretValueSource) -> Self {
-        let SecretKeySelector { name, key, .. } = &source.secret_key_ref;
-        Self {
-            name: name.clone(),
-            key: key.clone(),
         }
     }
 }

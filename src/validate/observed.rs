@@ -3,7 +3,14 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 
-use super::{CertificatesKey, Identity, Problem, SecretKey, identity, release, rules::unknown_proxy};
+use super::{
+    certificates_key::CertificatesKey,
+    common::{identity, release},
+    installation::Identity,
+    problem::Problem,
+    rules::unknown_proxy,
+    secret_key::SecretKey,
+};
 use crate::{
     api::{FlagsmithDeployment, ObservedComponents, ProxySpec, WorkloadReference},
     flagsmith::Release,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
 
-use super::Problem;
+use super::problem::Problem;
 use crate::{
     api::{ContainerSettings, FlagsmithDeploymentSpec, PodSettings},
     flagsmith::{self, env},

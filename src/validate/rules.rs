@@ -1,11 +1,11 @@
 //! What the API server's rules cannot see, and what they can, again: a resource that was stored before a rule
 //! existed must be refused all the same.
 
-use super::{Problem, pods};
+use super::{pods, problem::Problem};
 use crate::{
     api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec},
     flagsmith::Release,
-    validate::{CertificatesKey, RollbackConsent},
+    validate::{certificates_key::CertificatesKey, installation::RollbackConsent},
 };
 
 /// Characters of a resource's name: with the longest suffix, that of the migration Job, it stays a DNS label.

@@ -4,7 +4,11 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixtures::{installation, minimal, resource, spec};
+use crate::{
+    fixtures::{installation, minimal, resource, spec},
+    flagsmith::{OLDEST_SUPPORTED, Release},
+    model::{Code, Diagnosis},
+};
 
 /// Field and message of every problem.
 fn problems(spec: &Value) -> Vec<(String, String)> {

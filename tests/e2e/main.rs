@@ -11,19 +11,19 @@
     reason = "a test stops where something is not as it must be, and says what it uses where it uses it"
 )]
 
+mod availability_monitor;
 mod http;
 mod kubectl;
-mod life;
+mod lifecycle;
 mod migration_trials;
 mod migrations;
+mod namespace;
 mod observed;
 mod observed_tasks;
 mod observed_trials;
 mod official_chart;
 mod operator;
-mod place;
 mod tasks;
 mod tasks_for_long;
 mod timeouts;
 mod troubles;
-mod witness;

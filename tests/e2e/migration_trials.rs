@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, thread::sleep, time::Duration};
 
 use crate::{
+    availability_monitor::{AvailabilityMonitor, Sessions, uncounted},
     kubectl::{self, pointer, try_json, wait_until},
     migrations::{applied, ready_at, resource, retry},
+    namespace::{NEW, Namespace, OLD, START, Trials, demo, step},
     operator::{self, SYSTEM},
-    place::{NEW, OLD, Place, START, Trials, demo, step},
-    witness::{Sessions, Witness, uncounted},
 };
 
 /// A failure, how it is made, and what it must be called.
@@ -63,44 +63,46 @@ const FAILURES: &[Failure] = &[
 #[ignore = "a quarter of an hour: make trial-migrations"]
 fn each_failure_has_its_name_and_its_way_out() {
     operator::installed();
-    let place = Place::new("trials");
-    place.apply(&resource(OLD, ""));
-    place.await_ready();
-    place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
-    let witness = Witness::begin(Some(&place.service("flagsmith-api")), sessions("trials"));
+    let namespace = Namespace::new("trials");
+    namespace.apply(&resource(OLD, ""));
+    namespace.await_ready();
+    namespace.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
+    let monitor = AvailabilityMonitor::begin(Some(&namespace.service("flagsmith-api")), sessions("trials"));
     let mut trials = Trials::new();
-    let mut trial = |name: &str, what: &dyn Fn()| trials.trial(name, what, || recover(&place));
+    let mut trial = |name: &str, what: &dyn Fn()| trials.trial(name, what, || recover(&namespace));
     for (attempt, failure) in FAILURES.iter().enumerate() {
-        trial(failure.name, &|| fails(&place, failure, attempt));
+        trial(failure.name, &|| fails(&namespace, failure, attempt));
     }
-    trial("an image that does not exist", &|| missing_image(&place));
-    trial("a lock that another session holds", &|| held_lock(&place));
+    trial("an image that does not exist", &|| missing_image(&namespace));
+    trial("a lock that another session holds", &|| held_lock(&namespace));
     trial("a transaction that has been open for long", &|| {
-        long_transaction(&place);
+        long_transaction(&namespace);
     });
-    trial("a full disk", &|| full_disk(&place));
-    trial("a backup that fails, and one that succeeds", &|| backup(&place));
-    witness.verdict();
+    trial("a full disk", &|| full_disk(&namespace));
+    trial("a backup that fails, and one that succeeds", &|| {
+        backup(&namespace);
+    });
+    monitor.verdict();
     // No request can be answered while the database recovers.
-    let witness = Witness::begin(None, sessions("trials"));
+    let monitor = AvailabilityMonitor::begin(None, sessions("trials"));
     trials.trial(
         "the database restarts in the middle",
-        || restart(&place),
-        || recover(&place),
+        || restart(&namespace),
+        || recover(&namespace),
     );
-    let (migrators, wrong) = witness.end();
+    let (migrators, wrong) = monitor.end();
     assert!(migrators <= 1 && wrong.is_empty(), "{wrong:#?}");
     trials.verdict();
-    place.remove();
+    namespace.remove();
 }
 
 /// To where every trial begins, from wherever one has ended.
-fn recover(place: &Place) {
-    place.sql("DELETE FROM testbed_misbehaviour");
-    retry(place, "recover");
-    place.apply(&resource(NEW, ""));
-    ready_at(place, NEW);
-    go_back(place);
+fn recover(namespace: &Namespace) {
+    namespace.sql("DELETE FROM testbed_misbehaviour");
+    retry(namespace, "recover");
+    namespace.apply(&resource(NEW, ""));
+    ready_at(namespace, NEW);
+    go_back(namespace);
 }
 
 const fn sessions(namespace: &'static str) -> Sessions {
@@ -111,13 +113,13 @@ const fn sessions(namespace: &'static str) -> Sessions {
 }
 
 /// One session by the name of a Job, and one that only takes a lock, as the official chart's init container does.
-fn sees_a_rival(place: &Place) {
-    let witness = Witness::begin(None, sessions("crowd"));
+fn sees_a_rival(namespace: &Namespace) {
+    let monitor = AvailabilityMonitor::begin(None, sessions("crowd"));
     let rival = |name: &str, statements: &str| {
         let shell = format!(
             "PGAPPNAME={name} psql -U flagsmith -d flagsmith -c \"{statements}; SELECT pg_sleep(3)\""
         );
-        place.spawn(&["exec", "flagsmith-database-0", "--", "sh", "-c", &shell])
+        namespace.spawn(&["exec", "flagsmith-database-0", "--", "sh", "-c", &shell])
     };
     let mut rivals = [
         rival("flagsmith-migrate-0123456789", "SELECT 1"),
@@ -126,7 +128,7 @@ fn sees_a_rival(place: &Place) {
     for rival in &mut rivals {
         assert!(rival.wait().unwrap().success());
     }
-    let (migrators, wrong) = witness.end();
+    let (migrators, wrong) = monitor.end();
     assert_eq!(migrators, 2);
     assert!(
         wrong.iter().any(|it| it.contains("migrate at once")),
@@ -134,139 +136,140 @@ fn sees_a_rival(place: &Place) {
     );
 }
 
-fn tell(place: &Place, instruction: &str) {
-    place.sql("DELETE FROM testbed_misbehaviour");
-    place.sql(&format!(
+fn tell(namespace: &Namespace, instruction: &str) {
+    namespace.sql("DELETE FROM testbed_misbehaviour");
+    namespace.sql(&format!(
         "INSERT INTO testbed_misbehaviour VALUES ('testbed.0007', '{instruction}')"
     ));
 }
 
-fn await_code(place: &Place, code: &str) {
+fn await_code(namespace: &Namespace, code: &str) {
     wait_until(START, code, || {
-        let codes = place.codes();
+        let codes = namespace.codes();
         (codes.first().map(String::as_str) == Some(code))
             .then_some(())
             .ok_or_else(|| format!("{codes:?}"))
     });
-    let diagnosis = pointer(&place.fsd(), "/status/diagnoses/0").clone();
+    let diagnosis = pointer(&namespace.fsd(), "/status/diagnoses/0").clone();
     println!("    {}", diagnosis["message"]);
     println!("    {}", diagnosis["evidence"]);
 }
 
 /// Fails by that name while the older release serves, and is taken back by the older version.
-fn fails(place: &Place, failure: &Failure, attempt: usize) {
-    tell(place, failure.instruction);
-    retry(place, &format!("failure-{attempt}"));
-    place.apply(&resource(NEW, failure.spec));
-    await_code(place, failure.code);
+fn fails(namespace: &Namespace, failure: &Failure, attempt: usize) {
+    tell(namespace, failure.instruction);
+    retry(namespace, &format!("failure-{attempt}"));
+    namespace.apply(&resource(NEW, failure.spec));
+    await_code(namespace, failure.code);
     // A pod is seen to be out of memory before its Job is.
     wait_until(START, "the migration has failed", || {
-        let result = pointer(&place.fsd(), "/status/migration/result").clone();
+        let result = pointer(&namespace.fsd(), "/status/migration/result").clone();
         (result == "Failed")
             .then_some(())
             .ok_or_else(|| result.to_string())
     });
-    let status = pointer(&place.fsd(), "/status").clone();
+    let status = pointer(&namespace.fsd(), "/status").clone();
     assert_eq!(status["version"], OLD);
     assert_eq!(
         status["migration"]["failedAt"], "testbed.0007_result_priority",
         "{}",
         status["migration"]
     );
-    assert_eq!(place.condition("Stalled"), "True");
-    assert_eq!(applied(place), "0");
-    place.sql("DELETE FROM testbed_misbehaviour");
-    place.apply(&resource(OLD, ""));
-    ready_at(place, OLD);
+    assert_eq!(namespace.condition("Stalled"), "True");
+    assert_eq!(applied(namespace), "0");
+    namespace.sql("DELETE FROM testbed_misbehaviour");
+    namespace.apply(&resource(OLD, ""));
+    ready_at(namespace, OLD);
 }
 
-fn missing_image(place: &Place) {
-    place.apply(&resource("2.264.0", ""));
-    await_code(place, "MigrationImagePullFailed");
-    place.apply(&resource(OLD, ""));
-    ready_at(place, OLD);
+fn missing_image(namespace: &Namespace) {
+    namespace.apply(&resource("2.264.0", ""));
+    await_code(namespace, "MigrationImagePullFailed");
+    namespace.apply(&resource(OLD, ""));
+    ready_at(namespace, OLD);
 }
 
 /// The first attempts fail of the lock timeout; when the lock is released, the next succeeds by itself.
-fn held_lock(place: &Place) {
-    retry(place, "held-lock");
+fn held_lock(namespace: &Namespace) {
+    retry(namespace, "held-lock");
     let holder = background(
-        place,
+        namespace,
         "BEGIN; LOCK TABLE testbed_result IN ACCESS SHARE MODE; SELECT pg_sleep(45); COMMIT",
     );
-    place.apply(&resource(NEW, "    lockTimeoutSeconds: 2\n"));
-    await_code(place, "MigrationLockTimeout");
-    ready_at(place, NEW);
+    namespace.apply(&resource(NEW, "    lockTimeoutSeconds: 2\n"));
+    await_code(namespace, "MigrationLockTimeout");
+    ready_at(namespace, NEW);
     drop(holder);
-    go_back(place);
+    go_back(namespace);
 }
 
 /// Not started before the transaction has ended, and then by itself.
-fn long_transaction(place: &Place) {
-    retry(place, "long-transaction");
+fn long_transaction(namespace: &Namespace) {
+    retry(namespace, "long-transaction");
     let holder = background(
-        place,
+        namespace,
         "BEGIN; LOCK TABLE testbed_result IN ACCESS SHARE MODE; SELECT pg_sleep(100); COMMIT",
     );
     sleep(Duration::from_secs(65));
-    place.apply(&resource(NEW, ""));
-    await_code(place, "LongTransactionOpen");
+    namespace.apply(&resource(NEW, ""));
+    await_code(namespace, "LongTransactionOpen");
     let active = kubectl::kubectl(&["-n", "trials", "get", "jobs", "-o", "name"]);
     println!("    jobs: {active}");
-    ready_at(place, NEW);
+    ready_at(namespace, NEW);
     drop(holder);
-    go_back(place);
+    go_back(namespace);
 }
 
 /// The attempt is lost with its connection; the next one succeeds.
-fn restart(place: &Place) {
-    retry(place, "restart");
-    tell(place, "sleep:15");
-    place.apply(&resource(NEW, ""));
+fn restart(namespace: &Namespace) {
+    retry(namespace, "restart");
+    tell(namespace, "sleep:15");
+    namespace.apply(&resource(NEW, ""));
     let sleeping = || {
-        place
+        namespace
             .sql("SELECT pid FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND application_name ~ 'migrate'")
     };
     wait_until(START, "the migration is at 0007", || {
         let pid = sleeping();
         (!pid.is_empty()).then_some(()).ok_or(pid)
     });
-    println!("    {}", pointer(&place.fsd(), "/status/migration"));
+    println!("    {}", pointer(&namespace.fsd(), "/status/migration"));
     // As fast as a failing primary: the sessions are cut, the server recovers.
     let kill = format!("kill -9 {}", sleeping());
-    place.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", &kill]);
-    ready_at(place, NEW);
-    place.sql("DELETE FROM testbed_misbehaviour");
-    go_back(place);
+    namespace.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", &kill]);
+    ready_at(namespace, NEW);
+    namespace.sql("DELETE FROM testbed_misbehaviour");
+    go_back(namespace);
 }
 
 /// On a small file system of the database's pod: the attempt fails, and works when there is room again.
-fn full_disk(place: &Place) {
-    let shell = |command: &str| place.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", command]);
+fn full_disk(namespace: &Namespace) {
+    let shell =
+        |command: &str| namespace.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", command]);
     shell("mkdir /dev/shm/small && chmod 700 /dev/shm/small");
-    place.sql("CREATE TABLESPACE small LOCATION '/dev/shm/small'");
-    place.sql("ALTER ROLE flagsmith SET default_tablespace = small");
+    namespace.sql("CREATE TABLESPACE small LOCATION '/dev/shm/small'");
+    namespace.sql("ALTER ROLE flagsmith SET default_tablespace = small");
     shell("head -c 1G /dev/zero > /dev/shm/fill || true");
-    tell(place, "unique-violation");
-    retry(place, "full-disk");
-    place.apply(&resource(NEW, ""));
-    await_code(place, "DatabaseDiskFull");
-    assert_eq!(pointer(&place.fsd(), "/status/version"), OLD);
+    tell(namespace, "unique-violation");
+    retry(namespace, "full-disk");
+    namespace.apply(&resource(NEW, ""));
+    await_code(namespace, "DatabaseDiskFull");
+    assert_eq!(pointer(&namespace.fsd(), "/status/version"), OLD);
     shell("rm /dev/shm/fill");
-    place.sql("ALTER ROLE flagsmith RESET default_tablespace");
-    place.sql("DELETE FROM testbed_misbehaviour");
-    retry(place, "room-again");
-    ready_at(place, NEW);
-    go_back(place);
+    namespace.sql("ALTER ROLE flagsmith RESET default_tablespace");
+    namespace.sql("DELETE FROM testbed_misbehaviour");
+    retry(namespace, "room-again");
+    ready_at(namespace, NEW);
+    go_back(namespace);
 }
 
 /// No migration before a backup has succeeded.
-fn backup(place: &Place) {
+fn backup(namespace: &Namespace) {
     let fails = "    backup: {podTemplate: {spec: {containers: [{name: own, image: \"docker.io/local/postgres:15\", \
         imagePullPolicy: Never, command: [sh, -c, \"echo no room for it >&2; exit 1\"]}]}}}\n";
-    retry(place, "backup-1");
-    place.apply(&resource(NEW, fails));
-    await_code(place, "BackupFailed");
+    retry(namespace, "backup-1");
+    namespace.apply(&resource(NEW, fails));
+    await_code(namespace, "BackupFailed");
     let jobs = [
         "get",
         "jobs",
@@ -275,25 +278,29 @@ fn backup(place: &Place) {
         "-l",
         "app.kubernetes.io/version=2.265.0",
     ];
-    let before = place.kubectl(&jobs);
-    assert_eq!(pointer(&place.fsd(), "/status/version"), OLD);
-    place.apply(BACKUPS);
+    let before = namespace.kubectl(&jobs);
+    assert_eq!(pointer(&namespace.fsd(), "/status/version"), OLD);
+    namespace.apply(BACKUPS);
     let dumps = "    backup: {volumeClaim: {claimName: backups, image: \"docker.io/local/postgres:15\"}}\n";
-    place.apply(&resource(NEW, dumps));
-    assert_eq!(place.kubectl(&jobs), before, "no migration without the backup");
-    retry(place, "backup-2");
-    ready_at(place, NEW);
-    let migration = pointer(&place.fsd(), "/status/migration").clone();
+    namespace.apply(&resource(NEW, dumps));
+    assert_eq!(
+        namespace.kubectl(&jobs),
+        before,
+        "no migration without the backup"
+    );
+    retry(namespace, "backup-2");
+    ready_at(namespace, NEW);
+    let migration = pointer(&namespace.fsd(), "/status/migration").clone();
     println!("    {migration}");
     let name = migration["backup"].as_str().unwrap();
-    let job = place.json(&["get", "job", name]);
+    let job = namespace.json(&["get", "job", name]);
     assert_eq!(pointer(&job, "/status/succeeded"), 1);
     assert!(
         pointer(&job, "/status/completionTime").as_str() <= migration["started"].as_str(),
         "the backup came first: {job} {migration}"
     );
-    place.apply(&resource(NEW, ""));
-    go_back(place);
+    namespace.apply(&resource(NEW, ""));
+    go_back(namespace);
 }
 
 const BACKUPS: &str = "
@@ -305,20 +312,20 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 
 /// Undoes the upgrade, as a user does. The newer pods miss the migrations that are undone and are not ready until the
 /// older ones are.
-fn go_back(place: &Place) {
+fn go_back(namespace: &Namespace) {
     let confirmed = format!("    rollback: {{from: \"{NEW}\", to: \"{OLD}\"}}\n");
     uncounted(|| {
-        place.apply(&resource(OLD, &confirmed));
-        ready_at(place, OLD);
+        namespace.apply(&resource(OLD, &confirmed));
+        ready_at(namespace, OLD);
     });
-    assert_eq!(applied(place), "0");
-    place.apply(&resource(OLD, ""));
+    assert_eq!(applied(namespace), "0");
+    namespace.apply(&resource(OLD, ""));
 }
 
 /// A session beside: psql in the database's pod.
-fn background(place: &Place, statements: &str) -> std::process::Child {
+fn background(namespace: &Namespace, statements: &str) -> std::process::Child {
     let shell = format!("psql -U flagsmith -d flagsmith -c \"{statements}\"");
-    let child = place.spawn(&["exec", "flagsmith-database-0", "--", "sh", "-c", &shell]);
+    let child = namespace.spawn(&["exec", "flagsmith-database-0", "--", "sh", "-c", &shell]);
     sleep(Duration::from_secs(2));
     child
 }
@@ -327,64 +334,64 @@ fn background(place: &Place, statements: &str) -> std::process::Child {
 #[ignore = "takes ten minutes: make trial-migrations"]
 fn never_two_migrate_at_once() {
     operator::installed();
-    let place = Place::new("crowd");
+    let namespace = Namespace::new("crowd");
     step("the first Job ends and goes while no operator looks", || {
-        unread(&place);
+        unread(&namespace);
     });
-    place.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
-    tell(&place, "sleep:8");
-    step("a witness that is shown two migrators sees them", || {
-        sees_a_rival(&place);
+    namespace.sql("CREATE TABLE testbed_misbehaviour (migration text, instruction text)");
+    tell(&namespace, "sleep:8");
+    step("a monitor that is shown two migrators sees them", || {
+        sees_a_rival(&namespace);
     });
-    let witness = Witness::begin(Some(&place.service("flagsmith-api")), sessions("crowd"));
+    let monitor = AvailabilityMonitor::begin(Some(&namespace.service("flagsmith-api")), sessions("crowd"));
     step(
         "the operator is killed again and again, the Job deleted, the version changed twice",
         || {
-            place.apply(&demo(NEW));
+            namespace.apply(&demo(NEW));
             let (mut kills, mut deleted, mut changed) = (BTreeSet::new(), false, 0);
             wait_until(KILLING, "the migration has come through", || {
-                let objects = step_of(&place);
+                let objects = step_of(&namespace);
                 if kills.len() < KILLS && kills.insert(objects.clone()) {
                     let label = "app.kubernetes.io/name=flagsmith-operator";
                     let now = ["--force", "--grace-period=0"];
                     kubectl::kubectl(&["-n", SYSTEM, "delete", "pod", "-l", label, now[0], now[1]]);
                 }
-                let jobs = place.json(&["get", "jobs", "-l", "app.kubernetes.io/version=2.265.0"]);
+                let jobs = namespace.json(&["get", "jobs", "-l", "app.kubernetes.io/version=2.265.0"]);
                 let job = pointer(&jobs, "/items/0/metadata/name")
                     .as_str()
                     .map(str::to_owned);
                 if let (Some(job), false) = (&job, deleted) {
-                    place.kubectl(&["delete", "job", job, "--wait=false"]);
+                    namespace.kubectl(&["delete", "job", job, "--wait=false"]);
                     deleted = true;
                 }
                 if deleted && changed < 2 {
                     changed += 1;
-                    place.apply(&demo(if changed == 1 { OLD } else { NEW }));
+                    namespace.apply(&demo(if changed == 1 { OLD } else { NEW }));
                 }
-                let ready =
-                    place.condition("Ready") == "True" && pointer(&place.fsd(), "/status/version") == NEW;
+                let ready = namespace.condition("Ready") == "True"
+                    && pointer(&namespace.fsd(), "/status/version") == NEW;
                 ready
                     .then_some(())
-                    .ok_or_else(|| place.kubectl(&["get", "fsd,jobs,pods"]))
+                    .ok_or_else(|| namespace.kubectl(&["get", "fsd,jobs,pods"]))
             });
             println!("    killed at {kills:#?}");
             assert!(kills.len() >= 4, "the operator was killed at each step");
             assert!(deleted, "the Job was deleted by hand");
             assert_eq!(changed, 2);
-            assert_eq!(applied(&place), "2");
+            assert_eq!(applied(&namespace), "2");
         },
     );
     step(
         "three resources share one database, and a pod of somebody else migrates it",
         || {
-            let url = place.secret("flagsmith-database", "DATABASE_URL");
-            place.apply(&format!(
+            let url = namespace.secret("flagsmith-database", "DATABASE_URL");
+            namespace.apply(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: shared}}\nstringData: {{DATABASE_URL: \"{url}\"}}\n"
         ));
-            place.apply(FOREIGN);
+            namespace.apply(FOREIGN);
             sleep(Duration::from_secs(3));
             for name in ["second", "third", "fourth"] {
-                place.apply(&shared(name));
+                namespace.apply(&shared(name));
             }
             let mut waited = false;
             for name in ["second", "third", "fourth"] {
@@ -399,12 +406,12 @@ fn never_two_migrate_at_once() {
             assert!(waited, "a resource waited for the foreign migrator");
         },
     );
-    witness.verdict();
-    place.remove();
+    monitor.verdict();
+    namespace.remove();
 }
 
 /// The result of a Job that is collected before anybody has read it is not known: the next one finds nothing to do.
-fn unread(place: &Place) {
+fn unread(namespace: &Namespace) {
     let scale = |replicas: &str| {
         kubectl::kubectl(&[
             "-n",
@@ -415,14 +422,14 @@ fn unread(place: &Place) {
             replicas,
         ]);
     };
-    place.apply(&demo(OLD));
+    namespace.apply(&demo(OLD));
     wait_until(START, "a Job has started", || {
-        let pods = place.kubectl(&["get", "pods", "-l", "app.kubernetes.io/component=migrations"]);
+        let pods = namespace.kubectl(&["get", "pods", "-l", "app.kubernetes.io/component=migrations"]);
         pods.contains("Running").then_some(()).ok_or(pods)
     });
     scale("--replicas=0");
     let label = "app.kubernetes.io/component=migrations";
-    place.kubectl(&[
+    namespace.kubectl(&[
         "wait",
         "job",
         "-l",
@@ -430,11 +437,14 @@ fn unread(place: &Place) {
         "--for=condition=Complete",
         "--timeout=180s",
     ]);
-    place.kubectl(&["delete", "job", "-l", label]);
-    assert_eq!(pointer(&place.fsd(), "/status/version"), &serde_json::Value::Null);
+    namespace.kubectl(&["delete", "job", "-l", label]);
+    assert_eq!(
+        pointer(&namespace.fsd(), "/status/version"),
+        &serde_json::Value::Null
+    );
     scale("--replicas=2");
-    place.await_ready();
-    let migration = pointer(&place.fsd(), "/status/migration").clone();
+    namespace.await_ready();
+    let migration = pointer(&namespace.fsd(), "/status/migration").clone();
     assert_eq!(migration["total"], 0, "nothing was left to do: {migration}");
 }
 
@@ -444,10 +454,10 @@ const KILLS: usize = 8;
 const KILLING: Duration = Duration::from_mins(8);
 
 /// Where the upgrade stands, as far as its objects show.
-fn step_of(place: &Place) -> String {
+fn step_of(namespace: &Namespace) -> String {
     let path = "jsonpath={range .items[*]}{.kind} {.metadata.name} {.spec.replicas} \
         {.spec.template.spec.containers[0].image} {.status.conditions[?(@.type==\"Complete\")].status}; {end}";
-    place.kubectl(&["get", "deployments,jobs", "-o", path])
+    namespace.kubectl(&["get", "deployments,jobs", "-o", path])
 }
 
 /// A pod that migrates in an init container, as the official chart's API pods do; slowly.

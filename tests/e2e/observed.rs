@@ -6,35 +6,35 @@ use std::{thread, time::Duration};
 use serde_json::Value;
 
 use crate::{
+    availability_monitor::{AvailabilityMonitor, Sessions},
     kubectl::{pointer, wait_until},
+    namespace::{NEW, Namespace, START, step},
     official_chart::{RELEASE, condition, follow, healthy, read_only_operator, trouble, upgrade, watched},
     operator,
-    place::{NEW, Place, START, step},
-    witness::{Sessions, Witness},
 };
 
 #[test]
 fn an_observed_installation_is_diagnosed_and_moved() {
     step("install an operator that may write nothing", read_only_operator);
-    let place = Place::new("observed");
+    let namespace = Namespace::new("observed");
     let since = now();
     step("an installation of the official chart is healthy", || {
-        healthy(&place);
+        healthy(&namespace);
     });
     step("one command without the operator says the same", || {
-        without_operator(&place);
+        without_operator(&namespace);
     });
     step("a risk of the chart's defaults goes by what is said", || {
-        heed(&place, "PreStopTooShort");
+        heed(&namespace, "PreStopTooShort");
     });
     step("a task processor of another release", || {
-        trouble(&place, "TaskProcessorVersionSkew", || {
-            upgrade(&place, &["--set", "taskProcessor.image.tag=2.260.0"]);
+        trouble(&namespace, "TaskProcessorVersionSkew", || {
+            upgrade(&namespace, &["--set", "taskProcessor.image.tag=2.260.0"]);
         });
     });
     step("no task processor", || {
-        trouble(&place, "TaskProcessorScaledToZero", || {
-            place.kubectl(&[
+        trouble(&namespace, "TaskProcessorScaledToZero", || {
+            namespace.kubectl(&[
                 "scale",
                 "deployment",
                 "acme-flagsmith-task-processor",
@@ -43,27 +43,27 @@ fn an_observed_installation_is_diagnosed_and_moved() {
         });
     });
     step("hosts that the probes do not have", || {
-        trouble(&place, "AllowedHostsRejected", || {
+        trouble(&namespace, "AllowedHostsRejected", || {
             let set = "DJANGO_ALLOWED_HOSTS=flags.example.com";
-            place.kubectl(&["set", "env", "deployment/acme-flagsmith-api", set]);
+            namespace.kubectl(&["set", "env", "deployment/acme-flagsmith-api", set]);
         });
     });
     step("the operator has written nothing but its status", || {
         wrote_nothing(&since);
     });
-    step("moved to the operator under load", || adopt(&place));
-    place.remove();
+    step("moved to the operator under load", || adopt(&namespace));
+    namespace.remove();
 }
 
 /// Does what is said of a risk that is no alarm.
-fn heed(place: &Place, code: &str) {
-    let fsd = watched(place);
+fn heed(namespace: &Namespace, code: &str) {
+    let fsd = watched(namespace);
     let all = pointer(&fsd, "/status/diagnoses").as_array();
     let risk = all.into_iter().flatten().find(|it| it["code"] == code).unwrap();
     assert_eq!(risk["severity"], "Info");
     follow(risk);
     wait_until(START, "the timeouts that run are aligned", || {
-        let fsd = watched(place);
+        let fsd = watched(namespace);
         let (aligned, ready) = (condition(&fsd, "TimeoutsAligned"), condition(&fsd, "Ready"));
         (aligned == "True" && ready == "True")
             .then_some(())
@@ -75,9 +75,9 @@ fn binary() -> std::path::PathBuf {
     env!("CARGO_BIN_EXE_flagsmith-operator").into()
 }
 
-fn without_operator(place: &Place) {
+fn without_operator(namespace: &Namespace) {
     let output = std::process::Command::new(binary())
-        .args(["diagnose", "--release", RELEASE, "--namespace", place.namespace()])
+        .args(["diagnose", "--release", RELEASE, "--namespace", namespace.name()])
         .output()
         .unwrap();
     let page = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
@@ -124,21 +124,21 @@ fn wrote_nothing(since: &str) {
     assert!(requests > 10, "the operator's requests are in the log");
 }
 
-fn adopt(place: &Place) {
+fn adopt(namespace: &Namespace) {
     operator::install(&[]);
     let output = std::process::Command::new(binary())
-        .args(["plan", "--adopt", RELEASE, "--namespace", place.namespace()])
+        .args(["plan", "--adopt", RELEASE, "--namespace", namespace.name()])
         .output()
         .unwrap();
     let page = String::from_utf8(output.stdout).unwrap();
     println!("{page}");
     let sessions = Sessions {
-        namespace: place.namespace(),
+        namespace: namespace.name(),
         pod: "deployment/database",
     };
-    let witness = Witness::begin(Some(&place.service("acme-flagsmith-api")), sessions);
-    place.apply(&page);
-    place.kubectl(&["wait", "fsd/acme-op", "--for=condition=Ready", "--timeout=300s"]);
+    let monitor = AvailabilityMonitor::begin(Some(&namespace.service("acme-flagsmith-api")), sessions);
+    namespace.apply(&page);
+    namespace.kubectl(&["wait", "fsd/acme-op", "--for=condition=Ready", "--timeout=300s"]);
     let steps: Vec<&str> = page
         .lines()
         .filter_map(|line| Some(line.strip_prefix("#  ")?.split_once(". ")?.1))
@@ -167,7 +167,7 @@ fn adopt(place: &Place) {
         }
     }
     wait_until(START, "the old pods are gone", || {
-        let pods = place.kubectl(&[
+        let pods = namespace.kubectl(&[
             "get",
             "pods",
             "-l",
@@ -177,12 +177,12 @@ fn adopt(place: &Place) {
         ]);
         pods.is_empty().then_some(()).ok_or(pods)
     });
-    assert!(witness.requests() > 100, "the move was under load");
-    let (migrators, wrong) = witness.end();
+    assert!(monitor.requests() > 100, "the move was under load");
+    let (migrators, wrong) = monitor.end();
     assert!(migrators <= 1 && wrong.is_empty(), "{wrong:#?}");
-    let key = place.secret("acme-flagsmith-django-secret-key", "django-secret-key");
+    let key = namespace.secret("acme-flagsmith-django-secret-key", "django-secret-key");
     assert_eq!(key, "kept-for-ever-and-ever");
-    let used = place.kubectl(&[
+    let used = namespace.kubectl(&[
         "exec",
         "deployment/acme-op-api",
         "--",
@@ -190,6 +190,6 @@ fn adopt(place: &Place) {
         "DJANGO_SECRET_KEY",
     ]);
     assert_eq!(used.trim(), key, "sessions stay valid");
-    let fsd = place.json(&["get", "fsd", "acme-op"]);
+    let fsd = namespace.json(&["get", "fsd", "acme-op"]);
     assert_eq!(pointer(&fsd, "/status/version"), NEW);
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::{
     http,
     kubectl::wait_until,
+    namespace::{NEW, Namespace, Trials, step},
     official_chart::{
         alarms, await_code, await_health, healthy, read_only_operator, recover, trouble_within, upgrade,
     },
-    place::{NEW, Place, Trials, step},
 };
 
 const PROCESSOR: &str = "deployment/acme-flagsmith-task-processor";
@@ -20,68 +20,75 @@ const READ: Duration = Duration::from_secs(130);
 #[ignore = "five minutes: make trial-observed"]
 fn every_trouble_of_an_observed_task_processor() {
     step("install an operator that may write nothing", read_only_operator);
-    let place = Place::new("observed-tasks");
+    let namespace = Namespace::new("observed-tasks");
     step("an installation of the official chart is healthy", || {
-        healthy(&place);
+        healthy(&namespace);
     });
     let mut trials = Trials::new();
-    let mut trial = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || mend(&place));
+    let mut trial =
+        |name: &str, run: fn(&Namespace)| trials.trial(name, || run(&namespace), || mend(&namespace));
     trial("a task that the processor's release does not know", unregistered);
     trial("a processor of another database", elsewhere);
     trial("a processor with a wrong URL", misspelled);
     trials.verdict();
-    place.remove();
+    namespace.remove();
 }
 
 /// The API queues what only it knows, and the older processor leaves the whole batch locked.
-fn unregistered(place: &Place) {
-    upgrade(place, &["--set", "taskProcessor.image.tag=2.260.0"]);
-    await_code(place, "TaskProcessorVersionSkew");
-    place.kubectl(&["rollout", "status", PROCESSOR, "--timeout=120s"]);
-    let api = place.service("acme-flagsmith-api");
+fn unregistered(namespace: &Namespace) {
+    upgrade(namespace, &["--set", "taskProcessor.image.tag=2.260.0"]);
+    await_code(namespace, "TaskProcessorVersionSkew");
+    namespace.kubectl(&["rollout", "status", PROCESSOR, "--timeout=120s"]);
+    let api = namespace.service("acme-flagsmith-api");
     let answer = http::post(&api, 8000, "/testbed/enqueue?task=deliver&count=3");
     assert_eq!(answer.status, 202, "{}", answer.body);
     wait_until(READ, "the unknown task is told with the skew", || {
-        let first = alarms(place).first().map(ToString::to_string).unwrap_or_default();
+        let first = alarms(namespace)
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         (first.contains("TaskProcessorVersionSkew") && first.contains("tasks.deliver"))
             .then_some(())
             .ok_or(first)
     });
-    upgrade(place, &["--set", &format!("taskProcessor.image.tag={NEW}")]);
-    let stuck = await_code(place, "TasksStuckLocked");
+    upgrade(namespace, &["--set", &format!("taskProcessor.image.tag={NEW}")]);
+    let stuck = await_code(namespace, "TasksStuckLocked");
     println!("    remedy: {}", stuck["remedy"]);
     let unlock = "UPDATE task_processor_task SET is_locked = false WHERE is_locked AND NOT completed";
-    in_database(place, &format!("psql -U flagsmith -d flagsmith -c '{unlock}'"));
-    await_health(place);
+    in_database(
+        namespace,
+        &format!("psql -U flagsmith -d flagsmith -c '{unlock}'"),
+    );
+    await_health(namespace);
 }
 
-fn elsewhere(place: &Place) {
-    in_database(place, "createdb -U flagsmith elsewhere");
+fn elsewhere(namespace: &Namespace) {
+    in_database(namespace, "createdb -U flagsmith elsewhere");
     // That nobody looks at a queue any more shows when its longest silence is over, at the look after that.
-    trouble_within(READ, place, "TaskProcessorDatabaseMismatch", || {
-        url(place, "database:5432/elsewhere");
+    trouble_within(READ, namespace, "TaskProcessorDatabaseMismatch", || {
+        url(namespace, "database:5432/elsewhere");
     });
 }
 
-fn misspelled(place: &Place) {
-    url(place, "databsae:5432/flagsmith");
-    let named = await_code(place, "DatabaseHostNotFound");
+fn misspelled(namespace: &Namespace) {
+    url(namespace, "databsae:5432/flagsmith");
+    let named = await_code(namespace, "DatabaseHostNotFound");
     assert!(named.to_string().contains("databsae"), "{named:#}");
     println!("    remedy: {}", named["remedy"]);
-    mend(place);
+    mend(namespace);
 }
 
-fn mend(place: &Place) {
-    place.kubectl(&["set", "env", PROCESSOR, "DATABASE_URL-"]);
-    recover(place);
+fn mend(namespace: &Namespace) {
+    namespace.kubectl(&["set", "env", PROCESSOR, "DATABASE_URL-"]);
+    recover(namespace);
 }
 
 /// Gives the task processor a `DATABASE_URL` of its own.
-fn url(place: &Place, database: &str) {
+fn url(namespace: &Namespace, database: &str) {
     let value = format!("DATABASE_URL=postgresql://flagsmith:flagsmith@{database}");
-    place.kubectl(&["set", "env", PROCESSOR, &value]);
+    namespace.kubectl(&["set", "env", PROCESSOR, &value]);
 }
 
-fn in_database(place: &Place, shell: &str) {
-    place.kubectl(&["exec", "deployment/database", "--", "sh", "-c", shell]);
+fn in_database(namespace: &Namespace, shell: &str) {
+    namespace.kubectl(&["exec", "deployment/database", "--", "sh", "-c", shell]);
 }

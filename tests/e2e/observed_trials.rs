@@ -4,20 +4,20 @@ use serde_json::Value;
 
 use crate::{
     kubectl::{self, pointer, wait_until},
+    namespace::{Namespace, START, Trials, step},
     official_chart::{
         alarms, await_code, await_health, condition, follow, healthy, read_only_operator, recover, trouble,
         upgrade,
     },
-    place::{Place, START, Trials, step},
 };
 
 #[test]
 #[ignore = "ten minutes: make trial-observed"]
 fn every_trouble_of_an_observed_installation() {
     step("install an operator that may write nothing", read_only_operator);
-    let place = Place::new("observed-trial");
+    let namespace = Namespace::new("observed-trial");
     step("an installation of the official chart is healthy", || {
-        healthy(&place);
+        healthy(&namespace);
     });
     let mut trials = Trials::new();
     let set: &[(&str, &[&str])] = &[
@@ -59,47 +59,51 @@ fn every_trouble_of_an_observed_installation() {
         ),
     ];
     for (expected, values) in set {
-        let make = || trouble(&place, expected, || upgrade(&place, values));
-        trials.trial(expected, make, || recover(&place));
+        let make = || trouble(&namespace, expected, || upgrade(&namespace, values));
+        trials.trial(expected, make, || recover(&namespace));
     }
     for (expected, variable) in [
         ("TaskRunMethodUnset", "TASK_RUN_METHOD-"),
         ("SecretKeyEphemeral", "DJANGO_SECRET_KEY-"),
     ] {
-        let unset = || drop(place.kubectl(&["set", "env", "deployment/acme-flagsmith-api", variable]));
-        trials.trial(expected, || trouble(&place, expected, unset), || recover(&place));
+        let unset = || drop(namespace.kubectl(&["set", "env", "deployment/acme-flagsmith-api", variable]));
+        trials.trial(
+            expected,
+            || trouble(&namespace, expected, unset),
+            || recover(&namespace),
+        );
     }
     trials.trial(
         "another release in the namespace, whose pods race each other",
-        || race(&place),
-        || recover(&place),
+        || race(&namespace),
+        || recover(&namespace),
     );
     let on_purpose = || {
         let name = "acme-flagsmith";
-        place.kubectl(&["scale", "deployment", name, "--replicas=0"]);
-        await_code(&place, "ScaledToZero");
+        namespace.kubectl(&["scale", "deployment", name, "--replicas=0"]);
+        await_code(&namespace, "ScaledToZero");
         let note = "operator.flagsmith.com/scaled-to-zero=intended";
-        place.kubectl(&["annotate", "deployment", name, note]);
-        await_health(&place);
+        namespace.kubectl(&["annotate", "deployment", name, note]);
+        await_health(&namespace);
     };
-    trials.trial("no pods on purpose", on_purpose, || recover(&place));
+    trials.trial("no pods on purpose", on_purpose, || recover(&namespace));
     trials.verdict();
-    place.remove();
+    namespace.remove();
 }
 
 /// How often three pods are let loose until one of them loses: now and then the first is done before the others begin.
 const RACES: usize = 5;
 
 /// Three pods that migrate an empty database at the same time; the losers fail, and one Job is the remedy.
-fn race(place: &Place) {
-    place.apply(BETA);
+fn race(namespace: &Namespace) {
+    namespace.apply(BETA);
     assert!(
-        (0..RACES).any(|_| has_a_loser(place)),
+        (0..RACES).any(|_| has_a_loser(namespace)),
         "{RACES} races, and nobody lost"
     );
     let mut race = Value::Null;
     wait_until(START, "the race is named with its evidence", || {
-        let fsd = place.json(&["get", "fsd", "beta"]);
+        let fsd = namespace.json(&["get", "fsd", "beta"]);
         let all = pointer(&fsd, "/status/diagnoses")
             .as_array()
             .cloned()
@@ -118,42 +122,41 @@ fn race(place: &Place) {
     );
     follow(&race);
     wait_until(START, "one Job migrates, and the race is history", || {
-        let fsd = place.json(&["get", "fsd", "beta"]);
+        let fsd = namespace.json(&["get", "fsd", "beta"]);
         let all = pointer(&fsd, "/status/diagnoses").to_string();
         let well = condition(&fsd, "Ready") == "True" && !all.contains("MigrationConcurrent");
         well.then_some(()).ok_or(all)
     });
-    let own = alarms(place);
+    let own = alarms(namespace);
     assert!(own.is_empty(), "the release beside is another matter: {own:#?}");
-    kubectl::helm(&["uninstall", "beta", "--namespace", place.namespace()]);
-    place.kubectl(&["delete", "fsd", "beta"]);
+    kubectl::helm(&["uninstall", "beta", "--namespace", namespace.name()]);
+    namespace.kubectl(&["delete", "fsd", "beta"]);
 }
 
 /// Installs a second release on an empty database; whether one of its pods failed to migrate.
-fn has_a_loser(place: &Place) -> bool {
-    let namespace = place.namespace();
+fn has_a_loser(namespace: &Namespace) -> bool {
     kubectl::helm(&[
         "uninstall",
         "beta",
         "--namespace",
-        namespace,
+        namespace.name(),
         "--ignore-not-found",
         "--wait",
     ]);
     let empty = "dropdb --force --if-exists -U flagsmith beta && createdb -U flagsmith beta";
-    place.kubectl(&["exec", "deployment/database", "--", "sh", "-c", empty]);
+    namespace.kubectl(&["exec", "deployment/database", "--", "sh", "-c", empty]);
     kubectl::helm(&[
         "install",
         "beta",
         "tests/official-chart",
         "--namespace",
-        namespace,
+        namespace.name(),
         "--set",
         "api.replicacount=3,frontend.enabled=false,databaseExternal.url=postgresql://flagsmith:flagsmith@database:5432/beta",
         "--set-string",
         "api.extraEnv.GUNICORN_WORKERS=1",
     ]);
-    place.kubectl(&[
+    namespace.kubectl(&[
         "rollout",
         "status",
         "deployment/beta-flagsmith-api",
@@ -161,7 +164,7 @@ fn has_a_loser(place: &Place) -> bool {
     ]);
     let restarts = "jsonpath={.items[*].status.initContainerStatuses[*].restartCount}";
     let label = "app.kubernetes.io/instance=beta";
-    let restarts = place.kubectl(&["get", "pods", "-l", label, "-o", restarts]);
+    let restarts = namespace.kubectl(&["get", "pods", "-l", label, "-o", restarts]);
     restarts.split_whitespace().any(|count| count != "0")
 }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{
     kubectl::{self, pointer, wait_until},
+    namespace::{NEW, Namespace, START, database},
     operator,
-    place::{NEW, Place, START, database},
 };
 
 /// What the chart is installed as; the name makes every full name differ from the release's.
@@ -56,39 +56,39 @@ pub fn read_only_operator() {
     operator::install(&["--set", "rbac.readOnly=true"]);
 }
 
-fn helm(place: &Place, command: &str, values: &[&str]) {
+fn helm(namespace: &Namespace, command: &str, values: &[&str]) {
     let fixed = [
         command,
         RELEASE,
         "tests/official-chart",
         "--namespace",
-        place.namespace(),
+        namespace.name(),
     ];
     kubectl::helm(&fixed.iter().chain(values).copied().collect::<Vec<_>>());
 }
 
-pub fn upgrade(place: &Place, values: &[&str]) {
-    helm(place, "upgrade", &[&["--reuse-values"], values].concat());
+pub fn upgrade(namespace: &Namespace, values: &[&str]) {
+    helm(namespace, "upgrade", &[&["--reuse-values"], values].concat());
 }
 
 /// To where every trial begins, from wherever one has ended.
-pub fn recover(place: &Place) {
+pub fn recover(namespace: &Namespace) {
     // Of a variable that stood there twice Helm removes both, and puts one back at the next upgrade.
     for _ in 0..2 {
-        helm(place, "upgrade", &[&["--reset-values"], VALUES].concat());
+        helm(namespace, "upgrade", &[&["--reset-values"], VALUES].concat());
     }
-    await_health(place);
+    await_health(namespace);
 }
 
-pub fn healthy(place: &Place) {
-    place.apply(AROUND);
-    place.apply(&database("flagsmith", 100));
-    place.kubectl(&["rollout", "status", "deployment/database", "--timeout=120s"]);
-    helm(place, "install", VALUES);
-    await_health(place);
+pub fn healthy(namespace: &Namespace) {
+    namespace.apply(AROUND);
+    namespace.apply(&database("flagsmith", 100));
+    namespace.kubectl(&["rollout", "status", "deployment/database", "--timeout=120s"]);
+    helm(namespace, "install", VALUES);
+    await_health(namespace);
     // The queue is looked at each minute, and may have been looked at before it was there.
     wait_until(TWO_LOOKS, "every component is said to be well", || {
-        let fsd = watched(place);
+        let fsd = watched(namespace);
         let unwell: Vec<&str> = COMPONENTS
             .iter()
             .copied()
@@ -96,8 +96,8 @@ pub fn healthy(place: &Place) {
             .collect();
         unwell.is_empty().then_some(()).ok_or_else(|| unwell.join(" "))
     });
-    println!("{}", place.kubectl(&["describe", "fsd", "watched"]));
-    let fsd = watched(place);
+    println!("{}", namespace.kubectl(&["describe", "fsd", "watched"]));
+    let fsd = watched(namespace);
     assert_eq!(pointer(&fsd, "/status/version"), NEW);
     // What the chart starts, and not what the operator would: the image's keep-alive, and no preStop.
     assert_eq!(condition(&fsd, "TimeoutsAligned"), "False");
@@ -113,8 +113,8 @@ pub fn healthy(place: &Place) {
     );
 }
 
-pub fn watched(place: &Place) -> Value {
-    place.json(&["get", "fsd", "watched"])
+pub fn watched(namespace: &Namespace) -> Value {
+    namespace.json(&["get", "fsd", "watched"])
 }
 
 pub fn condition(fsd: &Value, kind: &str) -> String {
@@ -130,8 +130,8 @@ pub fn condition(fsd: &Value, kind: &str) -> String {
 }
 
 /// The diagnoses above Info.
-pub fn alarms(place: &Place) -> Vec<Value> {
-    let fsd = watched(place);
+pub fn alarms(namespace: &Namespace) -> Vec<Value> {
+    let fsd = watched(namespace);
     let all = pointer(&fsd, "/status/diagnoses")
         .as_array()
         .cloned()
@@ -139,42 +139,42 @@ pub fn alarms(place: &Place) -> Vec<Value> {
     all.into_iter().filter(|it| it["severity"] != "Info").collect()
 }
 
-pub fn await_health(place: &Place) {
+pub fn await_health(namespace: &Namespace) {
     wait_until(START, "Ready, and nothing above Info", || {
-        let (ready, alarms) = (condition(&watched(place), "Ready"), alarms(place));
+        let (ready, alarms) = (condition(&watched(namespace), "Ready"), alarms(namespace));
         (ready == "True" && alarms.is_empty())
             .then_some(())
             .ok_or_else(|| format!("{ready} {alarms:#?}"))
     });
 }
 
-pub fn await_code(place: &Place, expected: &str) -> Value {
-    await_code_within(NAMED, place, expected)
+pub fn await_code(namespace: &Namespace, expected: &str) -> Value {
+    await_code_within(NAMED, namespace, expected)
 }
 
 /// Named first, with a remedy that can be typed: what only a log has told has another one until a Secret that has
 /// changed was read again.
-fn await_code_within(limit: Duration, place: &Place, expected: &str) -> Value {
+fn await_code_within(limit: Duration, namespace: &Namespace, expected: &str) -> Value {
     wait_until(limit, &format!("{expected} is named first"), || {
-        let alarms = alarms(place);
+        let alarms = alarms(namespace);
         let first = alarms.first().cloned().unwrap_or_default();
         let typed = first["remedy"].as_str().is_some_and(|it| !it.contains(" POD "));
         (first["code"] == expected && typed)
             .then_some(())
             .ok_or_else(|| format!("{alarms:#?}"))
     });
-    alarms(place).remove(0)
+    alarms(namespace).remove(0)
 }
 
 /// Makes a trouble, waits until it is named first, does literally what the remedy says, waits until all is well.
-pub fn trouble(place: &Place, expected: &str, make: impl FnOnce()) {
-    trouble_within(NAMED, place, expected, make);
+pub fn trouble(namespace: &Namespace, expected: &str, make: impl FnOnce()) {
+    trouble_within(NAMED, namespace, expected, make);
 }
 
-pub fn trouble_within(limit: Duration, place: &Place, expected: &str, make: impl FnOnce()) {
+pub fn trouble_within(limit: Duration, namespace: &Namespace, expected: &str, make: impl FnOnce()) {
     let start = Instant::now();
     make();
-    let diagnosis = await_code_within(limit, place, expected);
+    let diagnosis = await_code_within(limit, namespace, expected);
     println!(
         "    named after {:.0} s: {}",
         start.elapsed().as_secs_f32(),
@@ -185,9 +185,9 @@ pub fn trouble_within(limit: Duration, place: &Place, expected: &str, make: impl
     follow(&diagnosis);
     // One trouble may be several: an image that cannot be pulled for two components, and then their releases.
     wait_until(START, "healthy again by what is said", || {
-        let alarms = alarms(place);
+        let alarms = alarms(namespace);
         let Some(first) = alarms.first() else {
-            let ready = condition(&watched(place), "Ready");
+            let ready = condition(&watched(namespace), "Ready");
             return (ready == "True").then_some(()).ok_or(ready);
         };
         let command = first["remedy"].as_str().unwrap().contains("helm upgrade");

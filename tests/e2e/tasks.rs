@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::{
     http,
     kubectl::{pointer, require_cluster, wait_until},
+    namespace::{NEW, Namespace, Trials, demo},
     operator,
-    place::{NEW, Place, Trials, demo},
 };
 
 /// Seconds between two looks into a database in this story; a minute by default.
@@ -31,11 +31,12 @@ pub const RESTART: Duration = Duration::from_secs(90);
 fn every_trouble_of_the_task_processor_is_named() {
     require_cluster();
     operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
-    let place = Place::new("tasks");
+    let namespace = Namespace::new("tasks");
     let mut trials = Trials::new();
-    let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || recover(&place));
-    place.apply(&demo(NEW));
-    place.settled();
+    let mut step =
+        |name: &str, run: fn(&Namespace)| trials.trial(name, || run(&namespace), || recover(&namespace));
+    namespace.apply(&demo(NEW));
+    namespace.settled();
     step("a healthy queue has no diagnosis", healthy);
     step("tasks that raise", failing);
     step("a recurring task that fails four times in a row", disabled);
@@ -49,32 +50,32 @@ fn every_trouble_of_the_task_processor_is_named() {
     );
     step("the number of processors follows the queue", follow_the_queue);
     trials.verdict();
-    place.remove();
+    namespace.remove();
     operator::uninstall();
 }
 
 /// To where every trial begins, from wherever one has ended.
-pub fn recover(place: &Place) {
-    place.sql("DELETE FROM task_processor_task WHERE NOT completed");
-    place.apply(&resource(""));
-    place.settled();
+pub fn recover(namespace: &Namespace) {
+    namespace.sql("DELETE FROM task_processor_task WHERE NOT completed");
+    namespace.apply(&resource(""));
+    namespace.settled();
 }
 
-fn healthy(place: &Place) {
-    enqueue(place, "write_result", 50, "e2e");
+fn healthy(namespace: &Namespace) {
+    enqueue(namespace, "write_result", 50, "e2e");
     wait_until(TWO_LOOKS, "the heartbeat is told", || {
-        let message = message(place, "TaskProcessorAvailable");
+        let message = message(namespace, "TaskProcessorAvailable");
         message
             .contains("last task picked up less than 10 s ago")
             .then_some(())
             .ok_or(message)
     });
-    assert_eq!(others(place), Vec::<String>::new());
+    assert_eq!(others(namespace), Vec::<String>::new());
 }
 
-fn failing(place: &Place) {
-    enqueue(place, "fail", 3, "no such host");
-    let diagnosis = named(place, "TasksFailing", TWO_LOOKS);
+fn failing(namespace: &Namespace) {
+    enqueue(namespace, "fail", 3, "no such host");
+    let diagnosis = named(namespace, "TasksFailing", TWO_LOOKS);
     says(
         &diagnosis,
         &[
@@ -84,133 +85,133 @@ fn failing(place: &Place) {
         ],
     );
     // The reason is removed and the tasks are queued again as the remedy says.
-    place.sql("UPDATE task_processor_task SET num_failures = 0, task_identifier = 'tasks.write_result' WHERE task_identifier = 'tasks.fail'");
-    gone(place, "TasksFailing", TWO_LOOKS);
+    namespace.sql("UPDATE task_processor_task SET num_failures = 0, task_identifier = 'tasks.write_result' WHERE task_identifier = 'tasks.fail'");
+    gone(namespace, "TasksFailing", TWO_LOOKS);
 }
 
-fn disabled(place: &Place) {
-    place.apply(&resource(
+fn disabled(namespace: &Namespace) {
+    namespace.apply(&resource(
         "  taskProcessor:\n    env: [{name: TESTBED_FAILING_RECURRING_TASK, value: \"1\"}]\n",
     ));
-    let diagnosis = named(place, "RecurringTasksDisabled", RESTART);
+    let diagnosis = named(namespace, "RecurringTasksDisabled", RESTART);
     says(&diagnosis, &["tasks.push_usage", "told to fail"]);
-    place.apply(&resource(""));
-    place.settled();
-    place.sql("UPDATE task_processor_recurringtask SET is_disabled = false, num_consecutive_failures = 0 WHERE task_identifier = 'tasks.push_usage'");
-    gone(place, "RecurringTasksDisabled", TWO_LOOKS);
+    namespace.apply(&resource(""));
+    namespace.settled();
+    namespace.sql("UPDATE task_processor_recurringtask SET is_disabled = false, num_consecutive_failures = 0 WHERE task_identifier = 'tasks.push_usage'");
+    gone(namespace, "RecurringTasksDisabled", TWO_LOOKS);
 }
 
-fn scaled_to_zero(place: &Place) {
-    place.apply(&resource("  taskProcessor: {replicas: 0}\n"));
+fn scaled_to_zero(namespace: &Namespace) {
+    namespace.apply(&resource("  taskProcessor: {replicas: 0}\n"));
     wait_until(RESTART, "no processor is left", || {
-        let pods = processors(place);
+        let pods = processors(namespace);
         pods.is_empty().then_some(()).ok_or(pods.join(" "))
     });
-    enqueue(place, "write_result", 30, "waits");
+    enqueue(namespace, "write_result", 30, "waits");
     wait_until(TWO_LOOKS, "what waits is told", || {
-        let diagnosis = diagnosis(place, "TaskProcessorScaledToZero").unwrap_or_default();
+        let diagnosis = diagnosis(namespace, "TaskProcessorScaledToZero").unwrap_or_default();
         diagnosis
             .to_string()
             .contains("more than 20 tasks ready")
             .then_some(())
             .ok_or(diagnosis.to_string())
     });
-    place.apply(&resource(""));
-    gone(place, "TaskProcessorScaledToZero", TWO_LOOKS);
-    place.settled();
+    namespace.apply(&resource(""));
+    gone(namespace, "TaskProcessorScaledToZero", TWO_LOOKS);
+    namespace.settled();
 }
 
-fn stuck(place: &Place) {
-    enqueue(place, "slow", 12, "600");
+fn stuck(namespace: &Namespace) {
+    enqueue(namespace, "slow", 12, "600");
     wait_until(TWO_LOOKS, "a batch is picked up", || {
-        let locked = place.sql("SELECT count(*) FROM task_processor_task WHERE is_locked");
+        let locked = namespace.sql("SELECT count(*) FROM task_processor_task WHERE is_locked");
         (locked.parse::<i32>().unwrap() >= 10).then_some(()).ok_or(locked)
     });
     // A look meanwhile dates the locks: the processor that comes next cannot have taken them.
     sleep(LOOK);
-    kill(place);
-    let diagnosis = named(place, "TasksStuckLocked", RESTART);
+    kill(namespace);
+    let diagnosis = named(namespace, "TasksStuckLocked", RESTART);
     says(
         &diagnosis,
         &["tasks.slow", "UPDATE task_processor_task SET is_locked = false"],
     );
-    place.sql("DELETE FROM task_processor_task WHERE is_locked AND NOT completed AND num_failures < 3");
-    gone(place, "TasksStuckLocked", TWO_LOOKS);
-    place.settled();
+    namespace.sql("DELETE FROM task_processor_task WHERE is_locked AND NOT completed AND num_failures < 3");
+    gone(namespace, "TasksStuckLocked", TWO_LOOKS);
+    namespace.settled();
 }
 
-fn growing(place: &Place) {
-    enqueue(place, "slow", 50, "20");
+fn growing(namespace: &Namespace) {
+    enqueue(namespace, "slow", 50, "20");
     let start = Instant::now();
     wait_until(Duration::from_secs(45), "TaskQueueGrowing is named", || {
-        enqueue(place, "write_result", 20, "more");
-        diagnosis(place, "TaskQueueGrowing")
+        enqueue(namespace, "write_result", 20, "more");
+        diagnosis(namespace, "TaskQueueGrowing")
             .map(drop)
-            .ok_or_else(|| others(place).join(" "))
+            .ok_or_else(|| others(namespace).join(" "))
     });
     println!(
         "    TaskQueueGrowing after {:.1} s",
         start.elapsed().as_secs_f32()
     );
-    let diagnosis = diagnosis(place, "TaskQueueGrowing").unwrap_or_default();
+    let diagnosis = diagnosis(namespace, "TaskQueueGrowing").unwrap_or_default();
     println!("{diagnosis:#}");
-    place.sql("DELETE FROM task_processor_task WHERE NOT is_locked AND NOT completed");
-    gone(place, "TaskQueueGrowing", TWO_LOOKS);
+    namespace.sql("DELETE FROM task_processor_task WHERE NOT is_locked AND NOT completed");
+    gone(namespace, "TaskQueueGrowing", TWO_LOOKS);
     // Busy threads would end only with their batches.
-    place.sql("UPDATE task_processor_task SET completed = true WHERE is_locked");
-    kill(place);
-    place.settled();
-    gone(place, "TasksStuckLocked", TWO_LOOKS);
+    namespace.sql("UPDATE task_processor_task SET completed = true WHERE is_locked");
+    kill(namespace);
+    namespace.settled();
+    gone(namespace, "TasksStuckLocked", TWO_LOOKS);
 }
 
-fn stalled(place: &Place) {
+fn stalled(namespace: &Namespace) {
     // Readers go on, writers wait: as behind a forgotten transaction in somebody's terminal.
     let shell = "PGPASSWORD=\"$POSTGRES_PASSWORD\" PGAPPNAME=forgotten psql -h 127.0.0.1 -U flagsmith -d flagsmith -Atc \
         \"BEGIN; LOCK TABLE task_processor_task, task_processor_recurringtask IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(600)\" >/dev/null 2>&1 &";
-    place.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", shell]);
-    let diagnosis = named(place, "TaskQueueStalled", SILENCE);
+    namespace.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", shell]);
+    let diagnosis = named(namespace, "TaskQueueStalled", SILENCE);
     says(
         &diagnosis,
         &["application \"forgotten\"", "pg_terminate_backend("],
     );
     assert_eq!(
-        condition_reason(place, "TaskProcessorAvailable"),
+        condition_reason(namespace, "TaskProcessorAvailable"),
         "TaskQueueStalled"
     );
     let remedy = diagnosis["remedy"].as_str().unwrap();
     let pid = remedy.split(['(', ')']).nth(1).unwrap();
-    place.sql(&format!("SELECT pg_terminate_backend({pid})"));
-    gone(place, "TaskQueueStalled", TWO_LOOKS);
-    place.settled();
+    namespace.sql(&format!("SELECT pg_terminate_backend({pid})"));
+    gone(namespace, "TaskQueueStalled", TWO_LOOKS);
+    namespace.settled();
 }
 
-fn settings(place: &Place) {
-    place.apply(&resource(
+fn settings(namespace: &Namespace) {
+    namespace.apply(&resource(
         "  taskProcessor: {threads: 60, sleepIntervalMilliseconds: 60000}\n",
     ));
-    named(place, "TaskSleepIntervalHigh", RESTART);
-    let diagnosis = named(place, "ConnectionBudgetExceeded", RESTART);
+    named(namespace, "TaskSleepIntervalHigh", RESTART);
+    let diagnosis = named(namespace, "ConnectionBudgetExceeded", RESTART);
     says(&diagnosis, &["max_connections", "60 threads"]);
-    place.apply(&resource(""));
-    gone(place, "ConnectionBudgetExceeded", RESTART);
-    gone(place, "TaskSleepIntervalHigh", TWO_LOOKS);
-    place.settled();
+    namespace.apply(&resource(""));
+    gone(namespace, "ConnectionBudgetExceeded", RESTART);
+    gone(namespace, "TaskSleepIntervalHigh", TWO_LOOKS);
+    namespace.settled();
 }
 
-fn follow_the_queue(place: &Place) {
-    place.apply(&resource(
+fn follow_the_queue(namespace: &Namespace) {
+    namespace.apply(&resource(
         "  taskProcessor: {queuePopSize: 1, threads: 1, autoscaling: {maxReplicas: 3, targetAgeSeconds: 5}}\n",
     ));
-    place.settled();
-    enqueue(place, "slow", 60, "3");
+    namespace.settled();
+    enqueue(namespace, "slow", 60, "3");
     wait_until(RESTART, "a second processor is wanted", || {
-        let deployment = place.json(&["get", "deployment", "flagsmith-task-processor"]);
+        let deployment = namespace.json(&["get", "deployment", "flagsmith-task-processor"]);
         let replicas = pointer(&deployment, "/spec/replicas").as_i64().unwrap();
         (replicas >= 2).then_some(()).ok_or(replicas.to_string())
     });
-    place.sql("DELETE FROM task_processor_task WHERE NOT completed");
-    place.apply(&resource(""));
-    place.settled();
+    namespace.sql("DELETE FROM task_processor_task WHERE NOT completed");
+    namespace.apply(&resource(""));
+    namespace.settled();
 }
 
 /// The demo's resource with another task processor.
@@ -224,8 +225,8 @@ pub fn resource(task_processor: &str) -> String {
     format!("{head}{task_processor}  frontend:\n{tail}")
 }
 
-pub fn enqueue(place: &Place, task: &str, count: u32, value: &str) {
-    let api = place.service("flagsmith-api");
+pub fn enqueue(namespace: &Namespace, task: &str, count: u32, value: &str) {
+    let api = namespace.service("flagsmith-api");
     let value = value.replace(' ', "%20");
     let answer = http::post(
         &api,
@@ -235,8 +236,8 @@ pub fn enqueue(place: &Place, task: &str, count: u32, value: &str) {
     assert_eq!(answer.status, 202, "{}", answer.body);
 }
 
-pub fn diagnosis(place: &Place, code: &str) -> Option<Value> {
-    let fsd = place.fsd();
+pub fn diagnosis(namespace: &Namespace, code: &str) -> Option<Value> {
+    let fsd = namespace.fsd();
     let diagnoses = pointer(&fsd, "/status/diagnoses").as_array()?;
     diagnoses
         .iter()
@@ -245,20 +246,20 @@ pub fn diagnosis(place: &Place, code: &str) -> Option<Value> {
 }
 
 /// Every diagnosis but those of the demo: its database, and an Ingress class that nobody serves.
-pub fn others(place: &Place) -> Vec<String> {
-    let mut codes = place.codes();
+pub fn others(namespace: &Namespace) -> Vec<String> {
+    let mut codes = namespace.codes();
     codes.retain(|code| !["EmbeddedDatabaseInUse", "ProxyNotChecked"].contains(&code.as_str()));
     codes
 }
 
-pub fn named(place: &Place, code: &str, limit: Duration) -> Value {
+pub fn named(namespace: &Namespace, code: &str, limit: Duration) -> Value {
     let start = Instant::now();
     wait_until(limit, &format!("{code} is named"), || {
-        diagnosis(place, code)
+        diagnosis(namespace, code)
             .map(drop)
-            .ok_or_else(|| others(place).join(" "))
+            .ok_or_else(|| others(namespace).join(" "))
     });
-    let diagnosis = diagnosis(place, code).unwrap_or_default();
+    let diagnosis = diagnosis(namespace, code).unwrap_or_default();
     println!(
         "    {code} after {:.1} s\n{diagnosis:#}",
         start.elapsed().as_secs_f32()
@@ -266,10 +267,10 @@ pub fn named(place: &Place, code: &str, limit: Duration) -> Value {
     diagnosis
 }
 
-pub fn gone(place: &Place, code: &str, limit: Duration) {
+pub fn gone(namespace: &Namespace, code: &str, limit: Duration) {
     let start = Instant::now();
     wait_until(limit, &format!("{code} is gone"), || {
-        diagnosis(place, code).map_or(Ok(()), |diagnosis| Err(diagnosis.to_string()))
+        diagnosis(namespace, code).map_or(Ok(()), |diagnosis| Err(diagnosis.to_string()))
     });
     println!("    {code} gone after {:.1} s", start.elapsed().as_secs_f32());
 }
@@ -281,28 +282,28 @@ pub fn says(diagnosis: &Value, words: &[&str]) {
     }
 }
 
-fn message(place: &Place, kind: &str) -> String {
-    condition(place, kind, "message")
+fn message(namespace: &Namespace, kind: &str) -> String {
+    condition(namespace, kind, "message")
 }
 
-fn condition_reason(place: &Place, kind: &str) -> String {
-    condition(place, kind, "reason")
+fn condition_reason(namespace: &Namespace, kind: &str) -> String {
+    condition(namespace, kind, "reason")
 }
 
-pub fn condition(place: &Place, kind: &str, field: &str) -> String {
+pub fn condition(namespace: &Namespace, kind: &str, field: &str) -> String {
     let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].{field}}}");
-    place.kubectl(&["get", "fsd", "flagsmith", "-o", &path])
+    namespace.kubectl(&["get", "fsd", "flagsmith", "-o", &path])
 }
 
 /// SIGKILL in the middle of a batch, a second after SIGTERM; returns when the container has ended. A forced deletion
 /// would return while it goes on taking tasks.
-fn kill(place: &Place) {
-    place.kubectl(&["delete", "pod", &processors(place)[0], "--grace-period=1"]);
+fn kill(namespace: &Namespace) {
+    namespace.kubectl(&["delete", "pod", &processors(namespace)[0], "--grace-period=1"]);
 }
 
-fn processors(place: &Place) -> Vec<String> {
+fn processors(namespace: &Namespace) -> Vec<String> {
     let label = "app.kubernetes.io/component=task-processor";
-    let names = place.kubectl(&[
+    let names = namespace.kubectl(&[
         "get",
         "pods",
         "-l",

@@ -16,8 +16,8 @@ use serde_json::Value;
 use crate::{
     http,
     kubectl::{pointer, require_cluster, wait_until},
+    namespace::{NEW, Namespace, Trials, demo},
     operator,
-    place::{NEW, Place, Trials, demo},
 };
 
 /// What the pods' status, the kubelet's Events and the database show is named in this time.
@@ -32,12 +32,13 @@ const TIMEOUT: u32 = 5;
 fn every_trouble_of_the_api_is_named() {
     require_cluster();
     operator::install(&["--set", "databaseProbeIntervalSeconds=5"]);
-    let place = Place::new("timeouts");
+    let namespace = Namespace::new("timeouts");
     let mut trials = Trials::new();
-    let mut step = |name: &str, run: fn(&Place)| trials.trial(name, || run(&place), || recover(&place));
-    apply(&place, THREADED);
-    step("a healthy API has no alarm", |place| {
-        assert_eq!(alarms(place), Vec::<String>::new());
+    let mut step =
+        |name: &str, run: fn(&Namespace)| trials.trial(name, || run(&namespace), || recover(&namespace));
+    apply(&namespace, THREADED);
+    step("a healthy API has no alarm", |namespace| {
+        assert_eq!(alarms(namespace), Vec::<String>::new());
     });
     step("a request longer than a sync worker's timeout", sync_timeout);
     step("a worker that is killed", worker_killed);
@@ -48,15 +49,15 @@ fn every_trouble_of_the_api_is_named() {
     // The last: lines about it stand in the logs of every pod, and a sample of them may come minutes later.
     step("no connection is left in the database", exhausted);
     trials.verdict();
-    place.remove();
+    namespace.remove();
     operator::uninstall();
 }
 
 /// To where every trial begins, from wherever one has ended: with pods that have no past.
-fn recover(place: &Place) {
-    apply(place, FRESH);
-    apply(place, THREADED);
-    gone(place);
+fn recover(namespace: &Namespace) {
+    apply(namespace, FRESH);
+    apply(namespace, THREADED);
+    gone(namespace);
 }
 
 const THREADED: &str = "    gunicorn: {workers: 1, threads: 2}\n";
@@ -65,59 +66,59 @@ const SYNC: &str = "    gunicorn: {workers: 1, threads: 1}\n";
 const FRESH: &str = "    gunicorn: {workers: 1, threads: 2}\n    env: [{name: FRESH, value: \"1\"}]\n";
 const IMPATIENT: &str = "    gunicorn: {workers: 1, threads: 2}\n    livenessProbe: {httpGet: {path: /health/liveness/, port: 8000}, periodSeconds: 2, timeoutSeconds: 1, failureThreshold: 3}\n";
 
-fn sync_timeout(place: &Place) {
-    apply(place, SYNC);
-    ask(place, "slow?seconds=60");
-    named(place, &["GunicornWorkerTimeout"], READ);
-    apply(place, THREADED);
-    gone(place);
+fn sync_timeout(namespace: &Namespace) {
+    apply(namespace, SYNC);
+    ask(namespace, "slow?seconds=60");
+    named(namespace, &["GunicornWorkerTimeout"], READ);
+    apply(namespace, THREADED);
+    gone(namespace);
     // The same request costs a threaded worker nothing.
-    ask(place, "slow?seconds=9");
+    ask(namespace, "slow?seconds=9");
     thread::sleep(Duration::from_secs(10));
-    assert_eq!(by_command(place), None);
+    assert_eq!(by_command(namespace), None);
 }
 
 /// As the kernel does where it kills one process of a container (cgroup v1, `singleProcessOOMKill`).
-fn worker_killed(place: &Place) {
-    ask(place, "crash?signal=KILL");
-    named(place, &["GunicornWorkerOutOfMemory"], READ);
-    apply(place, FRESH);
-    gone(place);
+fn worker_killed(namespace: &Namespace) {
+    ask(namespace, "crash?signal=KILL");
+    named(namespace, &["GunicornWorkerOutOfMemory"], READ);
+    apply(namespace, FRESH);
+    gone(namespace);
 }
 
-fn out_of_memory(place: &Place) {
+fn out_of_memory(namespace: &Namespace) {
     // The pod's limit is 512Mi. Where the kernel kills the worker only, its log tells.
-    ask(place, "allocate?mb=700&seconds=5");
+    ask(namespace, "allocate?mb=700&seconds=5");
     named(
-        place,
+        namespace,
         &["ContainerOutOfMemory", "GunicornWorkerOutOfMemory"],
         READ,
     );
-    apply(place, THREADED);
-    gone(place);
+    apply(namespace, THREADED);
+    gone(namespace);
 }
 
-fn stalled(place: &Place) {
+fn stalled(namespace: &Namespace) {
     // The arbiter is process 1; its only child is the worker.
     let stop = "import glob, os, signal\n\
         for path in glob.glob('/proc/[0-9]*/stat'):\n    \
             fields = open(path).read().rsplit(')', 1)[1].split()\n    \
             pid = int(path.split('/')[2])\n    \
             if fields[1] == '1' and pid != os.getpid(): os.kill(pid, signal.SIGSTOP)\n";
-    place.kubectl(&["exec", "deployment/flagsmith-api", "--", "python3", "-c", stop]);
-    named(place, &["GunicornWorkerStalled"], READ);
-    apply(place, FRESH);
-    gone(place);
+    namespace.kubectl(&["exec", "deployment/flagsmith-api", "--", "python3", "-c", stop]);
+    named(namespace, &["GunicornWorkerStalled"], READ);
+    apply(namespace, FRESH);
+    gone(namespace);
 }
 
-fn exhausted(place: &Place) {
+fn exhausted(namespace: &Namespace) {
     let hold = "import os, time, psycopg2\n\
         held = []\n\
         try:\n    \
             while True: held.append(psycopg2.connect(os.environ['DATABASE_URL']))\n\
         except psycopg2.OperationalError: print(len(held), flush=True)\n\
         time.sleep(600)\n";
-    let mut holder = place.spawn(&[
+    let mut holder = namespace.spawn(&[
         "exec",
         "deployment/flagsmith-task-processor",
         "--",
@@ -125,13 +126,13 @@ fn exhausted(place: &Place) {
         "-c",
         hold,
     ]);
-    named(place, &["DatabaseConnectionsExhausted"], SEEN);
+    named(namespace, &["DatabaseConnectionsExhausted"], SEEN);
     // Its end in the container: kubectl's alone would leave it.
     let end = "import glob, os, signal\n\
         for path in glob.glob('/proc/[0-9]*/cmdline'):\n    \
             pid = int(path.split('/')[2])\n    \
             if b'psycopg2.connect' in open(path, 'rb').read() and pid != os.getpid(): os.kill(pid, signal.SIGKILL)\n";
-    place.kubectl(&[
+    namespace.kubectl(&[
         "exec",
         "deployment/flagsmith-task-processor",
         "--",
@@ -140,12 +141,12 @@ fn exhausted(place: &Place) {
         end,
     ]);
     let _ = holder.wait();
-    gone(place);
+    gone(namespace);
 }
 
 /// Four clients that each wait for a second, and two threads.
-fn saturated(place: &Place) {
-    let address = place.service("flagsmith-api");
+fn saturated(namespace: &Namespace) {
+    let address = namespace.service("flagsmith-api");
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..4)
         .map(|_| {
@@ -158,44 +159,44 @@ fn saturated(place: &Place) {
         })
         .collect();
     // What the command does not see: it looks once.
-    named_by_status(place, &["GunicornWorkersSaturated"], 2 * SEEN);
+    named_by_status(namespace, &["GunicornWorkersSaturated"], 2 * SEEN);
     stop.store(true, Ordering::Relaxed);
     for client in clients {
         client.join().unwrap();
     }
-    gone(place);
+    gone(namespace);
 }
 
-fn liveness(place: &Place) {
-    apply(place, IMPATIENT);
+fn liveness(namespace: &Namespace) {
+    apply(namespace, IMPATIENT);
     for _ in 0..4 {
-        ask(place, "slow?seconds=30");
+        ask(namespace, "slow?seconds=30");
     }
-    named(place, &["LivenessProbeKilling"], SEEN);
-    apply(place, THREADED);
-    gone(place);
+    named(namespace, &["LivenessProbeKilling"], SEEN);
+    apply(namespace, THREADED);
+    gone(namespace);
 }
 
 /// The demo's resource with these settings of the API, and waits until it is as asked for.
-fn apply(place: &Place, api: &str) {
+fn apply(namespace: &Namespace, api: &str) {
     let text = demo(NEW)
         .replace("    gunicorn: {workers: 1, threads: 2}\n", api)
         .replace("spec:\n", &format!("spec:\n  requestTimeoutSeconds: {TIMEOUT}\n"));
     assert!(text.contains(api) && text.contains("requestTimeoutSeconds"));
-    place.apply(&text);
-    place.settled();
+    namespace.apply(&text);
+    namespace.settled();
 }
 
 /// A request that nobody waits for.
-fn ask(place: &Place, view: &str) {
-    let address = place.service("flagsmith-api");
+fn ask(namespace: &Namespace, view: &str) {
+    let address = namespace.service("flagsmith-api");
     let path = format!("/testbed/{view}");
     thread::spawn(move || http::get(&address, 8000, &path, &[]));
 }
 
 /// The codes of the status above Info.
-fn alarms(place: &Place) -> Vec<String> {
-    alarms_of(pointer(&place.fsd(), "/status/diagnoses"))
+fn alarms(namespace: &Namespace) -> Vec<String> {
+    alarms_of(pointer(&namespace.fsd(), "/status/diagnoses"))
 }
 
 fn alarms_of(diagnoses: &Value) -> Vec<String> {
@@ -206,13 +207,13 @@ fn alarms_of(diagnoses: &Value) -> Vec<String> {
 }
 
 /// The first alarm of the command, which reads every log at once.
-fn by_command(place: &Place) -> Option<String> {
+fn by_command(namespace: &Namespace) -> Option<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_flagsmith-operator"))
         .args([
             "diagnose",
             "flagsmith",
             "--namespace",
-            place.namespace(),
+            namespace.name(),
             "--output",
             "json",
         ])
@@ -224,25 +225,25 @@ fn by_command(place: &Place) -> Option<String> {
 }
 
 /// One of these is named first, by the command within a minute, by the status within `limit`; and nothing else is.
-fn named(place: &Place, codes: &[&str], limit: Duration) {
+fn named(namespace: &Namespace, codes: &[&str], limit: Duration) {
     let expected = |code: &str| codes.contains(&code);
     let start = Instant::now();
     wait_until(SEEN, &format!("the command names {codes:?} first"), || {
-        let first = by_command(place).unwrap_or_default();
+        let first = by_command(namespace).unwrap_or_default();
         expected(&first).then_some(()).ok_or(first)
     });
     println!(
         "    {codes:?} by the command after {:.1} s",
         start.elapsed().as_secs_f32()
     );
-    named_by_status(place, codes, limit);
+    named_by_status(namespace, codes, limit);
 }
 
-fn named_by_status(place: &Place, codes: &[&str], limit: Duration) {
+fn named_by_status(namespace: &Namespace, codes: &[&str], limit: Duration) {
     let expected = |code: &str| codes.contains(&code);
     let start = Instant::now();
     wait_until(limit, &format!("{codes:?} is named first"), || {
-        let alarms = alarms(place);
+        let alarms = alarms(namespace);
         alarms
             .first()
             .is_some_and(|first| expected(first))
@@ -250,15 +251,18 @@ fn named_by_status(place: &Place, codes: &[&str], limit: Duration) {
             .ok_or_else(|| alarms.join(" "))
     });
     println!("    by the status after {:.1} s", start.elapsed().as_secs_f32());
-    let fsd = place.fsd();
+    let fsd = namespace.fsd();
     println!("{:#}", pointer(&fsd, "/status/diagnoses/0"));
-    let others: Vec<String> = alarms(place).into_iter().filter(|code| !expected(code)).collect();
+    let others: Vec<String> = alarms(namespace)
+        .into_iter()
+        .filter(|code| !expected(code))
+        .collect();
     assert_eq!(others, Vec::<String>::new(), "one trouble has one name");
 }
 
-fn gone(place: &Place) {
+fn gone(namespace: &Namespace) {
     wait_until(SEEN, "no alarm is left", || {
-        let alarms = alarms(place);
+        let alarms = alarms(namespace);
         alarms.is_empty().then_some(()).ok_or_else(|| alarms.join(" "))
     });
 }

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::{
     http,
     kubectl::{kubectl, pointer, require_cluster, wait_until},
+    namespace::{NEW, Namespace, START, Trials, database, step},
     operator,
-    place::{NEW, Place, START, Trials, database, step},
 };
 
 /// Seconds between two looks into a database in this story; a minute by default.
@@ -28,8 +28,8 @@ const PASSWORDS: [&str; 2] = ["Gr8-n0-guess", "An0ther-one"];
 struct Trouble {
     what: &'static str,
     code: &'static str,
-    make: fn(&Place),
-    mend: fn(&Place),
+    make: fn(&Namespace),
+    mend: fn(&Namespace),
 }
 
 /// A trouble of the specification, which ends when the change is taken back.
@@ -38,8 +38,8 @@ macro_rules! of_specification {
         Trouble {
             what: $what,
             code: $code,
-            make: |place| change(place, json!($($change)+)),
-            mend: |place| change(place, json!({})),
+            make: |namespace| change(namespace, json!($($change)+)),
+            mend: |namespace| change(namespace, json!({})),
         }
     };
 }
@@ -48,69 +48,69 @@ const TROUBLES: &[Trouble] = &[
     Trouble {
         what: "the database's Secret is deleted, and a pod restarts",
         code: "DatabaseSecretMissing",
-        make: |place| {
-            place.kubectl(&["delete", "secret", "db"]);
-            restart_api(place);
+        make: |namespace| {
+            namespace.kubectl(&["delete", "secret", "db"]);
+            restart_api(namespace);
         },
-        mend: |place| secret(place, PASSWORDS[0], "flagsmith"),
+        mend: |namespace| secret(namespace, PASSWORDS[0], "flagsmith"),
     },
     Trouble {
         what: "the role's password is changed",
         code: "DatabaseAuthenticationFailed",
-        make: |place| password(place, PASSWORDS[1]),
-        mend: |place| secret(place, PASSWORDS[1], "flagsmith"),
+        make: |namespace| password(namespace, PASSWORDS[1]),
+        mend: |namespace| secret(namespace, PASSWORDS[1], "flagsmith"),
     },
     Trouble {
         what: "the URL names a database that is not there",
         code: "DatabaseNotFound",
         // Pods read a Secret at their start.
-        make: |place| {
-            secret(place, PASSWORDS[1], "flagsmiht");
-            restart_api(place);
+        make: |namespace| {
+            secret(namespace, PASSWORDS[1], "flagsmiht");
+            restart_api(namespace);
         },
-        mend: |place| secret(place, PASSWORDS[1], "flagsmith"),
+        mend: |namespace| secret(namespace, PASSWORDS[1], "flagsmith"),
     },
     Trouble {
         what: "the database is stopped",
         code: "DatabaseUnreachable",
-        make: |place| scale_database(place, 0),
-        mend: |place| scale_database(place, 1),
+        make: |namespace| scale_database(namespace, 0),
+        mend: |namespace| scale_database(namespace, 1),
     },
     Trouble {
         what: "the database takes no writes",
         code: "DatabaseReadOnly",
-        make: |place| {
+        make: |namespace| {
             sql(
-                place,
+                namespace,
                 "ALTER DATABASE flagsmith SET default_transaction_read_only = on",
             );
-            end_sessions(place);
+            end_sessions(namespace);
         },
-        mend: |place| {
+        mend: |namespace| {
             let reset = "ALTER DATABASE flagsmith RESET default_transaction_read_only";
             let options = "PGOPTIONS='-c default_transaction_read_only=off'";
             in_database(
-                place,
+                namespace,
                 &format!("{options} psql -U flagsmith -d flagsmith -c '{reset}'"),
             );
-            end_sessions(place);
+            end_sessions(namespace);
         },
     },
     Trouble {
         what: "somebody holds every connection",
         code: "DatabaseConnectionsExhausted",
-        make: |place| {
+        make: |namespace| {
             // The limit of the server is 30; a pool that is too large takes what is free, and what gets free.
             in_database(
-                place,
+                namespace,
                 "for i in $(seq 40); do (while test ! -e /data/enough; do psql -U flagsmith -c 'SELECT pg_sleep(600)'; sleep 0.2; done) >/dev/null 2>&1 & done; sleep 1",
             );
-            restart_api(place);
+            restart_api(namespace);
         },
         // The server's processes: one that sleeps does not see that its client is gone.
-        mend: |place| {
+        mend: |namespace| {
             in_database(
-                place,
+                namespace,
                 "touch /data/enough; for process in /proc/[0-9]*; do \
                  if tr '\\0' ' ' < $process/cmdline | grep -q '^postgres: flagsmith .*local'; then kill ${process#/proc/}; fi; done; \
                  sleep 2; rm /data/enough",
@@ -137,44 +137,44 @@ const TROUBLES: &[Trouble] = &[
     Trouble {
         what: "a quota that has no room for a new pod",
         code: "QuotaExceeded",
-        make: |place| {
-            place.kubectl(&["create", "quota", "few", "--hard=pods=1"]);
-            restart_api(place);
+        make: |namespace| {
+            namespace.kubectl(&["create", "quota", "few", "--hard=pods=1"]);
+            restart_api(namespace);
         },
-        mend: |place| {
-            place.kubectl(&["delete", "quota", "few"]);
+        mend: |namespace| {
+            namespace.kubectl(&["delete", "quota", "few"]);
             // A ReplicaSet that was refused tries again after a growing while; a change of it at once.
-            place.kubectl(&["rollout", "restart", "deployment", "flagsmith-api"]);
+            namespace.kubectl(&["rollout", "restart", "deployment", "flagsmith-api"]);
         },
     },
     Trouble {
         what: "a LimitRange that forbids the pods",
         code: "AdmissionDenied",
-        make: |place| {
-            place.apply(
+        make: |namespace| {
+            namespace.apply(
                 "{apiVersion: v1, kind: LimitRange, metadata: {name: small}, spec: {limits: [{type: Container, max: {memory: 100Mi}}]}}",
             );
-            restart_api(place);
+            restart_api(namespace);
         },
-        mend: |place| {
-            place.kubectl(&["delete", "limitrange", "small"]);
-            place.kubectl(&["rollout", "restart", "deployment", "flagsmith-api"]);
+        mend: |namespace| {
+            namespace.kubectl(&["delete", "limitrange", "small"]);
+            namespace.kubectl(&["rollout", "restart", "deployment", "flagsmith-api"]);
         },
     },
     Trouble {
         what: "tasks that fail",
         code: "TasksFailing",
-        make: |place| {
+        make: |namespace| {
             let answer = http::post(
-                &place.service("flagsmith-api"),
+                &namespace.service("flagsmith-api"),
                 8000,
                 "/testbed/enqueue?task=fail&count=3&value=oh",
             );
             assert_eq!(answer.status, 202, "{}", answer.body);
         },
-        mend: |place| {
+        mend: |namespace| {
             sql(
-                place,
+                namespace,
                 "UPDATE task_processor_task SET num_failures = 0, task_identifier = 'tasks.write_result' WHERE task_identifier = 'tasks.fail'",
             );
         },
@@ -186,40 +186,42 @@ const TROUBLES: &[Trouble] = &[
 fn every_trouble_of_one_installation_is_named_first_and_leaves_nothing() {
     require_cluster();
     operator::install(&["--set", &format!("databaseProbeIntervalSeconds={INTERVAL}")]);
-    let place = Place::new("troubles");
+    let namespace = Namespace::new("troubles");
     step("an installation with a database of its own becomes Ready", || {
-        place.apply(&database(PASSWORDS[0], 30));
-        place.kubectl(&["rollout", "status", "deployment/database", "--timeout=120s"]);
-        secret(&place, PASSWORDS[0], "flagsmith");
-        change(&place, json!({}));
-        well(&place);
+        namespace.apply(&database(PASSWORDS[0], 30));
+        namespace.kubectl(&["rollout", "status", "deployment/database", "--timeout=120s"]);
+        secret(&namespace, PASSWORDS[0], "flagsmith");
+        change(&namespace, json!({}));
+        well(&namespace);
     });
     let mut table = String::new();
     let mut trials = Trials::new();
     for trouble in TROUBLES {
         let row = trials.trial(
             trouble.what,
-            || pass_through(&place, trouble),
-            || mended(&place, trouble),
+            || pass_through(&namespace, trouble),
+            || mended(&namespace, trouble),
         );
         table += &row.unwrap_or_default();
     }
     println!("| trouble | first cause | describe | diagnose | well again |\n|---|---|---|---|---|\n{table}");
     trials.verdict();
-    step("the report for a ticket has no secret", || report(&place));
-    step("somebody without rights is told so", || without_rights(&place));
-    place.remove();
+    step("the report for a ticket has no secret", || report(&namespace));
+    step("somebody without rights is told so", || {
+        without_rights(&namespace);
+    });
+    namespace.remove();
     operator::uninstall();
     step("a cluster without the CRD", without_crd);
 }
 
 /// Makes the trouble, waits until both tools name it first, follows the remedy, waits until all is well. One row.
-fn pass_through(place: &Place, trouble: &Trouble) -> String {
+fn pass_through(namespace: &Namespace, trouble: &Trouble) -> String {
     let start = Instant::now();
-    (trouble.make)(place);
+    (trouble.make)(namespace);
     let (mut described, mut diagnosed) = (None, None);
     wait_until(NAMED, &format!("{} is named first", trouble.code), || {
-        let (by_operator, by_command) = (described_first(place), diagnosed_first(place));
+        let (by_operator, by_command) = (described_first(namespace), diagnosed_first(namespace));
         for (seen, known) in [(&by_operator, &mut described), (&by_command, &mut diagnosed)] {
             if seen.as_deref() == Some(trouble.code) {
                 known.get_or_insert_with(|| start.elapsed().as_secs());
@@ -229,9 +231,9 @@ fn pass_through(place: &Place, trouble: &Trouble) -> String {
             format!("describe: {by_operator:?} {described:?}, diagnose: {by_command:?} {diagnosed:?}")
         })
     });
-    println!("{}", String::from_utf8_lossy(&diagnose(place, "text").stdout));
+    println!("{}", String::from_utf8_lossy(&diagnose(namespace, "text").stdout));
     let start = Instant::now();
-    mended(place, trouble);
+    mended(namespace, trouble);
     let seconds = |named: Option<u64>| named.unwrap_or_default();
     format!(
         "| {} | {} | {} s | {} s | {} s |\n",
@@ -243,14 +245,14 @@ fn pass_through(place: &Place, trouble: &Trouble) -> String {
     )
 }
 
-fn mended(place: &Place, trouble: &Trouble) {
-    (trouble.mend)(place);
-    well(place);
+fn mended(namespace: &Namespace, trouble: &Trouble) {
+    (trouble.mend)(namespace);
+    well(namespace);
 }
 
 /// The first code that `kubectl describe` shows, unless it is only worth knowing.
-fn described_first(place: &Place) -> Option<String> {
-    let page = place.kubectl(&["describe", "fsd", "flagsmith"]);
+fn described_first(namespace: &Namespace) -> Option<String> {
+    let page = namespace.kubectl(&["describe", "fsd", "flagsmith"]);
     let (_, diagnoses) = page.split_once("Diagnoses:")?;
     let field = |name: &str| {
         let line = diagnoses
@@ -262,24 +264,24 @@ fn described_first(place: &Place) -> Option<String> {
     (field("Severity:")? != "Info").then(|| field("Code:"))?
 }
 
-fn diagnosed_first(place: &Place) -> Option<String> {
-    let output = diagnose(place, "json");
+fn diagnosed_first(namespace: &Namespace) -> Option<String> {
+    let output = diagnose(namespace, "json");
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     let first = pointer(&report, "/diagnoses/0");
     (first["severity"] != "Info").then(|| first["code"].as_str().map(str::to_owned))?
 }
 
-fn diagnose(place: &Place, output: &str) -> Output {
+fn diagnose(namespace: &Namespace, output: &str) -> Output {
     flagsmith(
-        place,
+        namespace,
         &["diagnose", "flagsmith", "--connect-database", "--output", output],
     )
 }
 
 /// `kubectl flagsmith ...`: the binary under the name that makes it a plugin.
-fn flagsmith(place: &Place, arguments: &[&str]) -> Output {
-    run(&[arguments, &["--namespace", place.namespace()]].concat())
+fn flagsmith(namespace: &Namespace, arguments: &[&str]) -> Output {
+    run(&[arguments, &["--namespace", namespace.name()]].concat())
 }
 
 fn run(arguments: &[&str]) -> Output {
@@ -298,15 +300,15 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 /// Waits until what was applied last is Ready and nothing above Info is left, for the operator and for the command.
-fn well(place: &Place) {
+fn well(namespace: &Namespace) {
     wait_until(START, "Ready, and no diagnosis above Info", || {
-        let fsd = place.fsd();
+        let fsd = namespace.fsd();
         let conditions = pointer(&fsd, "/status/conditions").as_array();
         let ready = conditions.into_iter().flatten().find(|it| it["type"] == "Ready");
         let holds = ready.is_some_and(|ready| {
             ready["status"] == "True" && ready["observedGeneration"] == *pointer(&fsd, "/metadata/generation")
         });
-        let left = (described_first(place), diagnosed_first(place));
+        let left = (described_first(namespace), diagnosed_first(namespace));
         (holds && left == (None, None))
             .then_some(())
             .ok_or_else(|| format!("{left:?} {ready:?}"))
@@ -314,7 +316,7 @@ fn well(place: &Place) {
 }
 
 /// The installation with some fields changed, and no other trace of an earlier change.
-fn change(place: &Place, changes: Value) {
+fn change(namespace: &Namespace, changes: Value) {
     let mut resource = json!({
         "apiVersion": "operator.flagsmith.com/v1alpha1",
         "kind": "FlagsmithDeployment",
@@ -344,7 +346,7 @@ fn change(place: &Place, changes: Value) {
         },
     });
     merge(&mut resource["spec"], changes);
-    place.apply(&resource.to_string());
+    namespace.apply(&resource.to_string());
 }
 
 /// A JSON merge patch without deletions.
@@ -361,45 +363,45 @@ fn merge(target: &mut Value, changes: Value) {
 
 /// The Secret with `DATABASE_URL`. The host is an address that this machine reaches too, so that the command can ask
 /// the database itself.
-fn secret(place: &Place, password: &str, database: &str) {
-    let host = place.service("database");
+fn secret(namespace: &Namespace, password: &str, database: &str) {
+    let host = namespace.service("database");
     let url = format!("postgresql://flagsmith:{password}@{host}:5432/{database}");
-    place.apply(&json!({
+    namespace.apply(&json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "db" }, "stringData": { "DATABASE_URL": url },
     })
     .to_string());
 }
 
-fn in_database(place: &Place, shell: &str) -> String {
-    place.kubectl(&["exec", "deployment/database", "--", "sh", "-c", shell])
+fn in_database(namespace: &Namespace, shell: &str) -> String {
+    namespace.kubectl(&["exec", "deployment/database", "--", "sh", "-c", shell])
 }
 
 /// As the server's own user through its socket, which needs no password.
-fn sql(place: &Place, statements: &str) -> String {
+fn sql(namespace: &Namespace, statements: &str) -> String {
     in_database(
-        place,
+        namespace,
         &format!("psql -U flagsmith -d flagsmith -Atc \"{statements}\""),
     )
 }
 
-fn end_sessions(place: &Place) {
+fn end_sessions(namespace: &Namespace) {
     sql(
-        place,
+        namespace,
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'flagsmith' AND pid <> pg_backend_pid()",
     );
 }
 
-fn password(place: &Place, password: &str) {
-    sql(place, &format!("ALTER ROLE flagsmith PASSWORD '{password}'"));
-    end_sessions(place);
+fn password(namespace: &Namespace, password: &str) {
+    sql(namespace, &format!("ALTER ROLE flagsmith PASSWORD '{password}'"));
+    end_sessions(namespace);
 }
 
-fn scale_database(place: &Place, pods: u32) {
-    place.kubectl(&["scale", "deployment", "database", &format!("--replicas={pods}")]);
+fn scale_database(namespace: &Namespace, pods: u32) {
+    namespace.kubectl(&["scale", "deployment", "database", &format!("--replicas={pods}")]);
 }
 
-fn restart_api(place: &Place) {
-    place.kubectl(&[
+fn restart_api(namespace: &Namespace) {
+    namespace.kubectl(&[
         "delete",
         "pod",
         "-l",
@@ -408,18 +410,18 @@ fn restart_api(place: &Place) {
     ]);
 }
 
-fn report(place: &Place) {
+fn report(namespace: &Namespace) {
     let file = std::env::temp_dir().join(format!("report-{}.zip", std::process::id()));
     let _ = std::fs::remove_file(&file);
     let name = file.to_str().unwrap();
-    let output = flagsmith(place, &["report", "flagsmith", "--file", name]);
+    let output = flagsmith(namespace, &["report", "flagsmith", "--file", name]);
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
     let mut archive = zip::ZipArchive::new(std::fs::File::open(&file).unwrap()).unwrap();
-    let django = place.secret("flagsmith-django", "DJANGO_SECRET_KEY");
+    let django = namespace.secret("flagsmith-django", "DJANGO_SECRET_KEY");
     let mut names = Vec::new();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).unwrap();
@@ -452,7 +454,7 @@ fn report(place: &Place) {
 }
 
 /// Exit status 3, what is not allowed, and what to ask for.
-fn without_rights(place: &Place) {
+fn without_rights(namespace: &Namespace) {
     let directory = std::env::var("TESTBED_DIR").unwrap();
     let user = Command::new("testbed")
         .args(["kubeconfig", "--dir", &directory, "--user", "somebody"])
@@ -462,7 +464,7 @@ fn without_rights(place: &Place) {
     let file = std::env::temp_dir().join(format!("somebody-{}.kubeconfig", std::process::id()));
     std::fs::write(&file, &user.stdout).unwrap();
     let output = flagsmith(
-        place,
+        namespace,
         &["diagnose", "flagsmith", "--kubeconfig", file.to_str().unwrap()],
     );
     std::fs::remove_file(&file).unwrap();

@@ -10,7 +10,9 @@
 use std::time::Duration;
 
 use flagsmith_operator::runtime::lease::candidate::LEASE_DURATION;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::DeleteParams;
+use rstest::rstest;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -180,7 +182,40 @@ async fn a_deleted_lease_is_not_taken_while_its_holder_may_still_lead() {
     }
     assert!(
         first.leads() || second.leads(),
-        "nobody leads after {AFTER_KILL:?}"
+        "neither leads after {AFTER_KILL:?}"
     );
     lease.end([first, second]).await;
+}
+
+/// The times in a lease are those of another machine's clock.
+#[rstest]
+#[case::behind("behind", SignedDuration::from_hours(-1))]
+#[case::ahead("ahead", SignedDuration::from_hours(1))]
+#[tokio::test]
+async fn a_holder_whose_clock_differs_leads_as_long_as_it_renews(
+    #[case] test: &str,
+    #[case] offset: SignedDuration,
+) {
+    let lease = TestLease::new(test).await;
+    let mut first = Replica::start(client().await, &lease.name, "first");
+    first.until(true, SOON).await;
+    first.kill();
+    let renew = async || {
+        // Microseconds, as the API server stores them.
+        let now = format!("{:.6}", Timestamp::now() + offset);
+        lease
+            .edit(json!({"holderIdentity": "other", "renewTime": now}))
+            .await;
+    };
+    renew().await;
+    let mut second = Replica::start(client().await, &lease.name, "second");
+    let start = Instant::now();
+    while start.elapsed() < LEASE_DURATION + SOON {
+        renew().await;
+        assert!(!second.leads(), "taken after {:?}", start.elapsed());
+        sleep(Duration::from_secs(1)).await;
+    }
+    // It renews no more.
+    second.until(true, AFTER_KILL).await;
+    lease.end([second]).await;
 }

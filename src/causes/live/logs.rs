@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Code, Component, Diagnosis, Severity};
+use crate::model::{Code, Diagnosis, Severity};
 use crate::observe::{DatabaseProbe, LogFinding, LogReading, Observation, Run, database::QueueProbe};
 
 /// Pods that are named as showing the same; the first one's words stand for all.
@@ -35,21 +35,6 @@ pub(super) fn check(observation: &Observation) -> Vec<Diagnosis> {
     found
 }
 
-/// What the log of a migration Job's failed pod shows, the most likely cause first.
-pub(super) fn migration(observation: &Observation) -> Option<Diagnosis> {
-    observation
-        .pod_logs
-        .logs
-        .iter()
-        .filter(|reading| {
-            reading.component == Component::Migrations && matches!(reading.run, Run::Failed { .. })
-        })
-        .filter(|reading| pod_component(observation, reading) == Some("migrations"))
-        .max_by_key(|reading| reading.at)
-        .and_then(|reading| reading.found.first())
-        .map(|finding| finding.diagnosis.clone())
-}
-
 /// Logs of everything but the migration Job, which has a rule of its own. Where the present run of a container says
 /// what is wrong, what ended the run before is history.
 fn readings(observation: &Observation) -> impl Iterator<Item = &LogReading> {
@@ -76,28 +61,25 @@ fn pod_component<'a>(observation: &'a Observation, reading: &LogReading) -> Opti
 /// probes: what it said minutes ago, of an outage that the process outlived, is not the reason.
 fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
     let code = finding.diagnosis.code;
-    let comes_back = matches!(
-        code,
-        Code::DatabaseConnectionsExhausted | Code::DatabaseConnectionLost
-    );
+    let cause = code.cause();
     let long_past = observation.now.duration_since(finding.happened) >= COMES_BACK;
     let past = match reading.run {
-        Run::Sample(_) => !comes_back || long_past,
+        Run::Sample(_) => !cause.comes_and_goes || long_past,
         Run::Unready => long_past,
         Run::Failed { .. } => false,
     };
     let over = match observation.database {
-        DatabaseProbe::Reachable { read_only: false, .. } if code == Code::DatabaseReadOnly => long_past,
-        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && code.is_connection(),
+        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && cause.is_connection,
         DatabaseProbe::Failed(_) => false,
     };
+    let refuted = long_past && cause.refuted.is_some_and(|refuted| refuted(observation));
     // A batch that takes long logs the same as threads that hang, and a failed task may have been mended since; the
     // task tables tell which it is.
     let known_better = matches!(code, Code::TaskQueueStalled | Code::TasksFailing)
         && matches!(observation.queues.default, QueueProbe::Seen(_));
     // A pod is ready only when it finds every migration applied.
     let migrated = matches!(reading.run, Run::Sample(_)) && code == Code::MigrationsPending;
-    !over && !known_better && !migrated
+    !over && !refuted && !known_better && !migrated
 }
 
 /// A pod that is ready serves: what its log shows is a warning, unless it works on nothing at all.

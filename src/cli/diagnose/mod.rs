@@ -54,11 +54,11 @@ pub fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
         )?;
         return Ok(exit(!diagnoses.is_empty()));
     }
-    let (heading, diagnoses, not_seen) = super::block_on(async {
+    let (heading, diagnoses, not_seen) = super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         if let Some(release) = &args.release {
-            let (heading, sight) = Box::pin(release::look(&cluster, release, args.look)).await;
-            return Ok((heading, sight.diagnoses, sight.not_seen));
+            let (heading, scene) = Box::pin(release::look(&cluster, release, args.look)).await;
+            return Ok((heading, scene.diagnoses, scene.not_seen));
         }
         let look = Box::pin(look(&cluster, args.name.as_deref(), args.look)).await?;
         Ok((String::new(), look.diagnoses, look.not_seen))

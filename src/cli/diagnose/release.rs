@@ -7,7 +7,8 @@ use super::super::{
     look::{LookArgs, Scene, look_at},
 };
 use crate::{
-    causes::live::Running,
+    causes::Running,
+    model::Component,
     observe::{WorkloadState, discover::Found},
     validate::{Identity, ObservedInstallation, Selection},
 };
@@ -31,24 +32,24 @@ pub fn subject(cluster: &Cluster, release: &str) -> ObservedInstallation {
 
 /// Looks at a release.
 pub async fn look(cluster: &Cluster, release: &str, args: LookArgs) -> (String, Scene) {
-    let (found, sight) = Box::pin(look_at(cluster, &subject(cluster, release), args)).await;
-    let timeouts = Running::of(&found.installation, &sight.observation).map(|running| running.summary());
+    let (found, scene) = Box::pin(look_at(cluster, &subject(cluster, release), args)).await;
+    let timeouts = Running::of(&found.installation, &scene.observation).map(|running| running.summary());
     (
         heading(release, &cluster.namespace, &found, timeouts.as_deref()),
-        sight,
+        scene,
     )
 }
 
 /// What runs, in a line each.
 fn heading(release: &str, namespace: &str, found: &Found, timeouts: Option<&str>) -> String {
     let mut text = format!("Helm release {release} in namespace {namespace}\n");
-    for (name, state) in [
-        ("api", &found.api),
-        ("task-processor", &found.task_processor),
-        ("frontend", &found.frontend),
+    for (component, state) in [
+        (Component::Api, &found.api),
+        (Component::TaskProcessor, &found.task_processor),
+        (Component::Frontend, &found.frontend),
     ] {
         let line = state.as_ref().map_or_else(|| "none".to_owned(), summary);
-        let _ = writeln!(text, "  {name:<15} {line}");
+        let _ = writeln!(text, "  {:<15} {line}", component.as_str());
     }
     if let Some(timeouts) = timeouts {
         let _ = writeln!(text, "  {:<15} {timeouts}", "timeouts");

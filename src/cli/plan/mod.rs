@@ -60,7 +60,7 @@ pub struct PlanArgs {
 
 /// Prints the page: exit status 0, or 1 where something holds it back or there is nothing of that name.
 pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
-    super::block_on(async {
+    super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         if let Some(release) = &args.adopt {
             let (text, code) = Box::pin(adopt::adopt(&cluster, release)).await?;
@@ -101,7 +101,7 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
     }
     let watches = Arc::new(Watches::default());
     let previous = resource.status.clone().unwrap_or_default();
-    let sight = Box::pin(managed(
+    let scene = Box::pin(managed(
         &cluster,
         &installation,
         previous,
@@ -109,10 +109,10 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
         Arc::clone(&watches),
     ))
     .await;
-    let page = page.observation(&sight.observation, &sight.diagnoses, sight.not_seen);
-    let mut foresight = simulate(&installation, sight.observation, owned(&installation, &watches));
-    Box::pin(refuse(&cluster, &mut foresight.steps)).await;
-    Ok(page.foretold(foresight))
+    let page = page.observation(&scene.observation, &scene.diagnoses, scene.not_seen);
+    let mut simulation = simulate(&installation, scene.observation, owned(&installation, &watches));
+    Box::pin(refuse(&cluster, &mut simulation.steps)).await;
+    Ok(page.foretold(simulation))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -96,9 +96,9 @@ impl Page {
     }
 
     /// With what would happen.
-    pub fn foretold(mut self, foresight: Simulation) -> Self {
-        self.steps = foresight.steps;
-        self.unchanged = foresight.unchanged;
+    pub fn foretold(mut self, simulation: Simulation) -> Self {
+        self.steps = simulation.steps;
+        self.unchanged = simulation.unchanged;
         self
     }
 

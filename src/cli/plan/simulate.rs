@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::step::{Step, Write, steps};
 use crate::{
     apply::{covers, removable},
-    causes::live,
+    causes,
     decide::{Gate, GeneratedSecret, Plan, decide},
     model::{
         Code, Component, Diagnosis,
@@ -95,7 +95,7 @@ impl<'a> Future<'a> {
     }
 
     fn diagnose(&self) -> Vec<Diagnosis> {
-        let mut found = live::diagnose(self.installation, &self.observation);
+        let mut found = causes::diagnose(self.installation, &self.observation);
         found.retain(|diagnosis| !self.assumed.contains(&diagnosis.code));
         found
     }
@@ -147,7 +147,7 @@ impl<'a> Future<'a> {
         let Some(body) = write.body else {
             self.objects.remove(&id);
             self.observation.jobs.retain(|job| job.name != id.1);
-            if id.1 == self.installation.child("frontend") {
+            if id.1 == self.installation.child(Component::Frontend.as_str()) {
                 self.observation.frontend = None;
             }
             return;
@@ -157,7 +157,7 @@ impl<'a> Future<'a> {
             Kind::StatefulSet => {
                 self.observation.embedded_database = settled::<StatefulSet>(&body).map(|set| (&set).into());
             }
-            Kind::Job => self.complete(&body),
+            Kind::Job => self.complete(&body, write.component),
             _ => {}
         }
         self.objects.insert(id, body);
@@ -191,13 +191,12 @@ impl<'a> Future<'a> {
         }
     }
 
-    fn complete(&mut self, body: &Value) {
+    fn complete(&mut self, body: &Value, component: Option<Component>) {
         let Ok(job) = serde_json::from_value::<Job>(body.clone()) else {
             return;
         };
-        let backup = label(body, crate::model::child::marks::COMPONENT) == Some(Component::Backup.as_str());
         let state = self.completed(JobState::from(&job));
-        if backup {
+        if component == Some(Component::Backup) {
             self.observation.backups.push(state);
         } else {
             self.observation.jobs.push(state);
@@ -301,10 +300,6 @@ fn settled<T: serde::de::DeserializeOwned>(body: &Value) -> Option<T> {
     });
     body.as_object_mut()?.insert("status".to_owned(), status);
     serde_json::from_value(body).ok()
-}
-
-fn label<'a>(body: &'a Value, name: &str) -> Option<&'a str> {
-    body.pointer("/metadata/labels")?.get(name)?.as_str()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{
     decide::{GeneratedSecret, Plan},
     model::{
         Code, Component, Diagnosis, Severity,
-        child::{Child, Kind, marks},
+        child::{Child, Kind},
     },
     observe::{JobState, Observation},
     validate::Installation,
@@ -54,7 +54,7 @@ pub enum Action {
     Change,
     /// It is there, and is not wanted any more.
     Delete,
-    /// One of its name is there that belongs to somebody else: it stays as it is.
+    /// An object of that name exists that the operator does not own: it is left alone.
     Refuse,
 }
 
@@ -64,6 +64,8 @@ pub struct Write {
     pub id: Option<(Kind, String)>,
     /// The object afterwards; `None` when it is deleted.
     pub body: Option<Value>,
+    /// The component that the object belongs to.
+    pub component: Option<Component>,
     /// The Secret that is generated.
     pub generates: Option<GeneratedSecret>,
     purpose: Purpose,
@@ -95,6 +97,7 @@ impl Write {
         Self {
             id: Some(child.id()),
             body: Some(body),
+            component: child.component,
             generates: None,
             purpose,
             written: Written {
@@ -108,12 +111,10 @@ impl Write {
     /// An object that is not there.
     pub fn create(child: &Child) -> Self {
         let (purpose, changes) = match child.kind {
-            Kind::Job if component(&child.body) == Some(Component::Backup.as_str()) => {
-                (Purpose::Backup, job(&child.body))
-            }
+            Kind::Job if child.component == Some(Component::Backup) => (Purpose::Backup, job(&child.body)),
             Kind::Job => (Purpose::Migrate, job(&child.body)),
             Kind::Deployment => (
-                release(&child.body),
+                release(child),
                 image(&child.body)
                     .map(|image| format!("image {image}"))
                     .into_iter()
@@ -134,7 +135,7 @@ impl Write {
             if wanted == Some(0) && was != Some(0) {
                 purpose = Purpose::StopProcessor;
             } else if wanted != Some(0) && (image(live) != image(&body) || was == Some(0)) {
-                purpose = release(&body);
+                purpose = release(child);
             }
             if let (Some(was), Some(now)) = (image(live), image(&body))
                 && was != now
@@ -171,6 +172,7 @@ impl Write {
         Self {
             id: Some((kind, name.to_owned())),
             body: None,
+            component: None,
             generates: None,
             purpose: Purpose::Clear,
             written: Written {
@@ -190,6 +192,7 @@ impl Write {
         Self {
             id: None,
             body: None,
+            component: None,
             generates: Some(secret),
             purpose: Purpose::Generate,
             written: Written {
@@ -209,55 +212,42 @@ pub fn steps(installation: &Installation, plan: &Plan, writes: &[Write]) -> Vec<
     purposes
         .into_iter()
         .map(|purpose| {
-            let (title, because, then) = words(purpose, installation, plan);
             let of_purpose = writes.iter().filter(|write| write.purpose == purpose);
             Step {
-                title,
-                because,
                 writes: of_purpose.map(|write| write.written.clone()).collect(),
-                then,
-                held: false,
+                ..step(purpose, installation, plan)
             }
         })
         .collect()
 }
 
-fn words(purpose: Purpose, installation: &Installation, plan: &Plan) -> (String, String, Option<String>) {
+/// The step of a purpose, without its writes.
+fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
     let release = installation.release;
-    let owned = |title: String, because: &str, then: Option<&str>| {
-        (title, because.to_owned(), then.map(str::to_owned))
-    };
     match purpose {
-        Purpose::Generate => owned(
-            "Generate Secrets".to_owned(),
-            "They are made once, and never changed.",
-            None,
-        ),
-        Purpose::Clear => owned(
-            "Delete what is not wanted any more".to_owned(),
+        Purpose::Generate => Step::new("Generate Secrets", "They are made once, and never changed."),
+        Purpose::Clear => Step::new(
+            "Delete what is not wanted any more",
             "The specification does not ask for it, or it is a Job whose result is recorded or contradicted by what follows.",
-            None,
         ),
-        Purpose::Settings => owned(
-            "Make and change what needs no migration".to_owned(),
+        Purpose::Settings => Step::new(
+            "Make and change what needs no migration",
             "Settings are applied at once; pods keep the release that they run.",
-            None,
         ),
-        Purpose::Record => owned(
-            "Record on the Deployments what the database was migrated to".to_owned(),
+        Purpose::Record => Step::new(
+            "Record on the Deployments what the database was migrated to",
             "It outlives a status that is lost. No pod restarts.",
-            None,
         ),
-        Purpose::StopProcessor => owned(
-            "Stop the task processor".to_owned(),
+        Purpose::StopProcessor => Step::new(
+            "Stop the task processor",
             "No task may run on tables that change under it. Tasks wait in the database meanwhile.",
-            Some("its pods have ended"),
-        ),
-        Purpose::Backup => owned(
-            "Make the backup".to_owned(),
+        )
+        .on_when("its pods have ended"),
+        Purpose::Backup => Step::new(
+            "Make the backup",
             "spec.migrations.backup asks for one before each migration of a database that holds data.",
-            Some("it is complete; if it fails nothing is migrated"),
-        ),
+        )
+        .on_when("it is complete; if it fails nothing is migrated"),
         Purpose::Migrate => migrate(installation, plan),
         Purpose::Release(part) => {
             let (title, because) = match part {
@@ -271,49 +261,68 @@ fn words(purpose: Purpose, installation: &Installation, plan: &Plan) -> (String,
                 ),
                 Part::Frontend => ("the frontend", "After the API that it speaks to."),
             };
-            owned(
-                format!("Start {title} of {release}"),
-                because,
-                Some("its pods are ready"),
-            )
+            Step::new(format!("Start {title} of {release}"), because).on_when("its pods are ready")
         }
     }
 }
 
-fn migrate(installation: &Installation, plan: &Plan) -> (String, String, Option<String>) {
+fn migrate(installation: &Installation, plan: &Plan) -> Step {
     let release = installation.release;
     let Some(rollback) = plan
         .migrate
         .as_ref()
         .and_then(|migrate| migrate.rollback.as_ref())
     else {
-        return (
+        return Step::new(
             format!("Migrate the database to {release}"),
-            format!("No pod of {release} starts before. Which migrations are pending only its image knows: the Job lists them before it applies them."),
-            Some("it is complete; if it fails what runs keeps serving, the task processor comes back, and nothing is tried again before you ask".to_owned()),
+            format!(
+                "No pod of {release} starts before. Which migrations are pending only its image knows: the Job lists \
+                 them before it applies them."
+            ),
+        )
+        .on_when(
+            "it is complete; if it fails what runs keeps serving, the task processor comes back, and nothing is tried \
+             again before you ask",
         );
     };
     let (from, to) = (rollback.from, rollback.to);
-    (
+    Step::new(
         format!("Undo the migrations of {from}"),
         format!(
             "spec.migrations.rollback confirms it: everything applied after {} is undone in the main database, and what was stored in the tables and columns that it made is lost.",
             rollback.applied_after
         ),
-        Some(format!("it is complete; {to} migrates and starts afterwards")),
     )
+    .on_when(format!("it is complete; {to} migrates and starts afterwards"))
 }
 
 impl Step {
-    /// A Job that is running already.
-    pub fn running(job: &JobState) -> Self {
+    /// A step that writes nothing yet and that nothing waits for.
+    fn new(title: impl Into<String>, because: impl Into<String>) -> Self {
         Self {
-            title: "Wait for a Job that is running".to_owned(),
-            because: "Nothing else touches the database meanwhile.".to_owned(),
+            title: title.into(),
+            because: because.into(),
             writes: Vec::new(),
-            then: Some(format!("Job {} is complete", job.name)),
+            then: None,
             held: false,
         }
+    }
+
+    /// What must be true before the next step.
+    fn on_when(self, then: impl Into<String>) -> Self {
+        Self {
+            then: Some(then.into()),
+            ..self
+        }
+    }
+
+    /// A Job that is running already.
+    pub fn running(job: &JobState) -> Self {
+        Self::new(
+            "Wait for a Job that is running",
+            "Nothing else touches the database meanwhile.",
+        )
+        .on_when(format!("Job {} is complete", job.name))
     }
 
     /// Something that keeps the migration from starting.
@@ -357,14 +366,10 @@ impl Step {
     }
 }
 
-fn component(body: &Value) -> Option<&str> {
-    body.pointer("/metadata/labels")?.get(marks::COMPONENT)?.as_str()
-}
-
-fn release(body: &Value) -> Purpose {
-    Purpose::Release(match component(body) {
-        Some("api") => Part::Api,
-        Some("frontend") => Part::Frontend,
+fn release(child: &Child) -> Purpose {
+    Purpose::Release(match child.component {
+        Some(Component::Api) => Part::Api,
+        Some(Component::Frontend) => Part::Frontend,
         _ => Part::Processor,
     })
 }

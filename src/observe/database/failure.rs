@@ -1,4 +1,4 @@
-//! Why a look at a database failed.
+//! Makes failures of the server's words and of the socket's.
 
 use std::io;
 
@@ -6,127 +6,13 @@ use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::ErrorResponseBody;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::text::shown;
+use super::{
+    probe::{ProbeFailure, ProbeFailureKind},
+    text::shown,
+};
 
 /// Bytes of a secret's beginning that tell something of it; fewer end many a word.
 const SECRET_BEGINNING: usize = 4;
-
-/// Why a connection to the database failed, as far as the failure tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeFailure {
-    /// The class of the failure.
-    pub kind: ProbeFailureKind,
-    /// The server's or the library's own words, redacted.
-    pub message: String,
-}
-
-/// Classes of failures to connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeFailureKind {
-    /// The host name has no address.
-    HostNotFound,
-    /// Something answered that nothing listens.
-    Refused,
-    /// Nothing answered in time; a `NetworkPolicy` may keep the operator out.
-    TimedOut,
-    /// 28P01 and its kin.
-    Authentication,
-    /// 28000: `pg_hba.conf` says no.
-    AccessRejected,
-    /// 3D000.
-    NotFound,
-    /// 57P03.
-    Starting,
-    /// 53300.
-    TooManyConnections,
-    /// TLS is wanted by one side only.
-    Tls,
-    /// The server cannot prove who it is to the operator, and the URL has it proved: the operator did not go on.
-    Unverified,
-    /// The server asks for the password itself, and is not known to be the one that the password is for: the operator
-    /// did not send it.
-    PasswordWithheld,
-    /// The host leads to an address at which the operator would reach itself or its node.
-    AddressRefused,
-    /// What answers is no PostgreSQL.
-    NotPostgres,
-    /// The server sent more than a look takes.
-    LimitExceeded,
-    /// 08P01: a pooler refuses a start-up option.
-    PoolerRejectsOptions,
-    /// Other sessions of the operator took too long; nothing is known of this database.
-    NotTried,
-    /// The role may not read what was asked for.
-    Forbidden,
-    /// The table, column or function that was asked for is not there.
-    Undefined,
-    /// The question took longer than it may, or waited for a lock.
-    TooSlow,
-    /// Anything else.
-    Other,
-}
-
-impl ProbeFailureKind {
-    /// A constant label for metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::HostNotFound => "host_not_found",
-            Self::Refused => "refused",
-            Self::TimedOut => "timed_out",
-            Self::Authentication => "authentication",
-            Self::AccessRejected => "access_rejected",
-            Self::NotFound => "database_not_found",
-            Self::Starting => "starting",
-            Self::TooManyConnections => "too_many_connections",
-            Self::Tls => "tls",
-            Self::Unverified => "unverified",
-            Self::PasswordWithheld => "password_withheld",
-            Self::AddressRefused => "address_refused",
-            Self::NotPostgres => "not_postgres",
-            Self::LimitExceeded => "limit_exceeded",
-            Self::PoolerRejectsOptions => "pooler_options",
-            Self::NotTried => "not_tried",
-            Self::Forbidden => "forbidden",
-            Self::Undefined => "undefined",
-            Self::TooSlow => "too_slow",
-            Self::Other => "other",
-        }
-    }
-
-    /// Whether the way to the database may be at fault rather than the database: another machine may fare better.
-    #[must_use]
-    pub const fn may_be_local(self) -> bool {
-        matches!(
-            self,
-            Self::HostNotFound
-                | Self::Refused
-                | Self::TimedOut
-                | Self::Tls
-                | Self::NotPostgres
-                | Self::NotTried
-                | Self::Other
-        )
-    }
-
-    /// Whether nothing more can be asked in the session that it happened in.
-    pub(super) const fn ends_session(self) -> bool {
-        matches!(
-            self,
-            Self::LimitExceeded | Self::NotPostgres | Self::Refused | Self::TimedOut
-        )
-    }
-
-    /// Whether it was the operator that did not go on: nothing is known of the database, and the message says what
-    /// would let the operator in.
-    #[must_use]
-    pub const fn is_refusal(self) -> bool {
-        matches!(
-            self,
-            Self::Unverified | Self::PasswordWithheld | Self::AddressRefused | Self::LimitExceeded
-        )
-    }
-}
 
 impl ProbeFailure {
     /// A failure in words that may come from outside.

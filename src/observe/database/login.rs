@@ -16,8 +16,8 @@ use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    failure::{ProbeFailure, ProbeFailureKind},
     limits::SCRAM_ITERATIONS,
+    probe::{ProbeFailure, ProbeFailureKind},
     wire::Wire,
 };
 use crate::postgres::{DatabaseUrl, Trust};

@@ -4,7 +4,7 @@ mod failure;
 mod limits;
 mod login;
 pub(super) mod preflight;
-mod probe;
+pub(super) mod probe;
 mod queue;
 mod rows;
 mod session;
@@ -13,26 +13,21 @@ mod text;
 mod tls;
 mod wire;
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-pub use failure::{ProbeFailure, ProbeFailureKind};
 use jiff::Timestamp;
-pub use probe::{DatabaseProbe, Queues};
 pub use queue::{
-    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Recurring, Runs, Sample,
+    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Queues, Recurring, Runs, Sample,
 };
 use session::Sessions;
 
 use preflight::Preflight;
+use probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind};
 
-use super::FRESH_WHILE_FAILING;
+use super::{freshness::FRESH_WHILE_FAILING, memory::Memory};
 use crate::{
     postgres::{DatabaseIdentity, DatabaseUrl},
-    runtime::metrics::Metrics,
+    runtime::{cache::PerInstallation, metrics::Metrics},
 };
 
 /// The server's version, and whether writes would fail.
@@ -45,13 +40,12 @@ pub struct Databases {
     sessions: Sessions,
     interval: Duration,
     metrics: Metrics,
-    known: Mutex<HashMap<String, Known>>,
+    known: PerInstallation<Known>,
 }
 
 /// The last look at the databases of one installation.
 #[derive(Clone, Debug)]
 struct Known {
-    at: Instant,
     good: bool,
     cause: Cause,
     database: DatabaseProbe,
@@ -77,7 +71,7 @@ impl Databases {
             sessions: Sessions::default(),
             interval,
             metrics,
-            known: Mutex::default(),
+            known: PerInstallation::default(),
         }
     }
 
@@ -105,14 +99,13 @@ impl Databases {
                 .collect(),
             processors,
         };
-        let known = self.lock().get(uid).cloned();
-        if let Some(known) = &known
-            && known.cause == cause
-            && known.at.elapsed() < self.fresh_for(known.good)
-        {
-            return (known.database.clone(), known.queues.clone());
+        let same = |known: &Known| (known.cause == cause).then(|| self.fresh_for(known.good));
+        if let Some(known) = self.known.fresh(uid, same) {
+            return (known.database, known.queues);
         }
-        let mut history = known
+        let mut history = self
+            .known
+            .get(uid)
             .filter(|known| known.cause.databases == cause.databases)
             .map(|known| known.history)
             .unwrap_or_default();
@@ -135,8 +128,7 @@ impl Databases {
             None => None,
         };
         let queues = Queues { default, separate };
-        let observation = Known {
-            at: Instant::now(),
+        let known = Known {
             good: matches!(
                 database,
                 DatabaseProbe::Reachable { read_only: false, .. } | DatabaseProbe::NotProbed
@@ -146,7 +138,7 @@ impl Databases {
             queues: queues.clone(),
             history,
         };
-        self.lock().insert(uid.to_owned(), observation);
+        self.known.put(uid.to_owned(), known);
         (database, queues)
     }
 
@@ -166,31 +158,10 @@ impl Databases {
         })
     }
 
-    /// When another look is due.
-    #[must_use]
-    pub fn next_look(&self, uid: &str) -> Option<Duration> {
-        self.lock()
-            .get(uid)
-            .map(|known| self.fresh_for(known.good).saturating_sub(known.at.elapsed()))
-    }
-
     /// Whether the last look showed a database that cannot be used.
     #[must_use]
     pub fn failing(&self, uid: &str) -> bool {
-        self.lock().get(uid).is_some_and(|known| !known.good)
-    }
-
-    /// Forgets the last look and everything before it.
-    pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
-    }
-
-    /// Makes the next look a new one; what was seen before stays known.
-    pub fn look_again(&self, uid: &str) {
-        if let Some(known) = self.lock().get_mut(uid) {
-            known.cause.processors.clear();
-            known.good = false;
-        }
+        self.known.read(uid, |known| !known.good).unwrap_or_default()
     }
 
     async fn see(
@@ -236,8 +207,22 @@ impl Databases {
             self.interval.min(FRESH_WHILE_FAILING)
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+impl Memory for Databases {
+    fn forget(&self, uid: &str) {
+        self.known.forget(uid);
+    }
+
+    /// What was seen before stays known: a rate needs two looks.
+    fn look_again(&self, uid: &str) {
+        self.known.update(uid, |known| {
+            known.cause.processors.clear();
+            known.good = false;
+        });
+    }
+
+    fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
+        self.known.fresh_until(uid, |known| self.fresh_for(known.good))
     }
 }

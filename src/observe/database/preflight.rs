@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{failure::ProbeFailure, session::Session};
+use super::{probe::ProbeFailure, session::Session};
 
 /// What the migrating role sees of its database.
 #[expect(

@@ -13,9 +13,9 @@ use tokio::{
 };
 
 use super::{
-    failure::{ProbeFailure, ProbeFailureKind},
     limits::{ADDRESSES, CONCURRENT, DEADLINE, ROWS, TURN},
     login::Login,
+    probe::{ProbeFailure, ProbeFailureKind},
     rows::Row,
     stream::{Metered, Stream},
     tls,
@@ -204,9 +204,10 @@ async fn negotiated(
     asked.await.map_err(|_| ProbeFailure::not_postgres())?;
     match answer {
         [b'S'] => tls::encrypt(socket, host, trust).await,
+        // In libpq's words, which the cause of logs reads too.
         [b'N'] if trust.demands_tls() => Err(ProbeFailure::new(
             ProbeFailureKind::Tls,
-            "the server does not encrypt, and sslmode has it encrypted",
+            "server does not support SSL, but SSL was required",
         )),
         [b'N'] => Ok((Stream::Plain(socket), false)),
         _ => Err(ProbeFailure::not_postgres()),

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{
-    failure::{ProbeFailure, ProbeFailureKind},
+    probe::{ProbeFailure, ProbeFailureKind},
     stream::{Exceeded, Metered, Stream},
 };
 use crate::postgres::{Roots, Trust};

@@ -5,8 +5,8 @@ use postgres_protocol::message::backend::Message;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
-    failure::ProbeFailure,
     limits::{MESSAGE, MESSAGE_BEFORE_LOGIN, MESSAGES, NOTICES},
+    probe::ProbeFailure,
     stream::Exceeded,
 };
 
@@ -129,7 +129,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
-    use crate::observe::database::failure::ProbeFailureKind as Kind;
+    use crate::observe::database::probe::ProbeFailureKind as Kind;
 
     /// What becomes of these bytes, after which the server hangs up.
     fn read(bytes: &[u8]) -> Result<(), Kind> {

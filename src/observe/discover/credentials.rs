@@ -8,8 +8,10 @@ use crate::{
     flagsmith::env,
     observe::{
         ConfigMaps, ProcessorDatabases, SecretState, Secrets,
-        secret_reader::{Reader, Url as ReadUrl},
-        secrets::{Read, identity, usable},
+        secrets::{
+            credentials::{Credentials, identity, usable},
+            reader::{Reader, Url as ReadUrl},
+        },
         tls,
     },
     postgres::{DatabaseIdentity, DatabaseUrl},
@@ -99,15 +101,6 @@ impl Sources {
                 let variables = of(Some(container));
                 (variables.main(), variables.separate())
             }),
-        }
-    }
-
-    /// The key of a Secret that is taken for the one with `DATABASE_URL`.
-    #[must_use]
-    pub fn url_key(&self) -> Option<&SecretKey> {
-        match &self.url {
-            Url::Keys(keys) => keys.first(),
-            _ => None,
         }
     }
 }
@@ -207,7 +200,7 @@ impl Variables<'_> {
 }
 
 /// Looks at what the sources name.
-pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: &Sources) -> Read {
+pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: &Sources) -> Credentials {
     let mut reader = Reader::new(client, namespace);
     let url = parsed(&mut reader, &sources.url).await;
     let task_processor_url = match &sources.task_processor {
@@ -234,7 +227,7 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
         .read(&mut reader, sources.authorities.as_ref())
         .await;
     let database = identity(&url);
-    Read {
+    Credentials {
         secrets: Secrets {
             migration_database: database.clone(),
             database,

@@ -6,7 +6,7 @@ use k8s_openapi::api::{
 };
 use kube::ResourceExt as _;
 
-use super::{Found, Objects, Selected};
+use super::{found::Found, objects::Objects, select::Selected};
 use crate::{
     model::Component,
     observe::{ConfigMaps, ContainerState, JobState, MigratorRun, WorkloadState},

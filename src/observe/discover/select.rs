@@ -14,7 +14,7 @@ use kube::{
     core::{Selector, SelectorExt as _},
 };
 
-use super::Objects;
+use super::objects::Objects;
 use crate::{
     model::{Component, child::marks},
     observe::{FrontSeen, PodSummary},
@@ -31,7 +31,7 @@ const OFFICIAL: &str = "flagsmith";
 const MIGRATE_JOB: &str = "job-migrate-db";
 
 /// The label of a Job's pods.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+pub(super) const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
 /// The objects of one installation.
 #[derive(Clone, Debug, Default)]
@@ -218,7 +218,7 @@ impl<'a> Selected<'a> {
         }
         if let Some(ingress) = self.ingresses.first() {
             front.see_ingress(ingress);
-            front.by_chart = is_official(*ingress);
+            front.by_chart = is_official(ingress.labels());
             front.through_frontend = !backends(ingress).any(|backend| services.contains(&backend));
         } else if let Some(route) = self.routes.first() {
             front.see_route(route);
@@ -262,27 +262,66 @@ pub(super) fn targets(autoscaler: &HorizontalPodAutoscaler) -> Option<String> {
     (target.kind == "Deployment").then(|| target.name.clone())
 }
 
+/// Whether a Deployment may be one of an installation's, or of a release in its namespace.
+pub(super) fn may_be_deployment(
+    selection: &Selection,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+) -> bool {
+    let picked = match selection {
+        Selection::Release(_) => false,
+        Selection::Components {
+            api,
+            task_processor,
+            frontend,
+            ..
+        } => [Some(api), task_processor.as_ref(), frontend.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|selector| selector_matches(selector, name, labels)),
+    };
+    picked || is_official(labels)
+}
+
+/// Whether a Job may be one of an installation's.
+pub(super) fn may_be_job(selection: &Selection, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    match selection {
+        Selection::Release(_) => is_official(labels),
+        Selection::Components { migrations, .. } => migrations
+            .as_ref()
+            .is_some_and(|selector| selector_matches(selector, name, labels)),
+    }
+}
+
+fn selector_matches(selector: &ObjectSelector, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    match selector {
+        ObjectSelector::Name(wanted) => name == wanted,
+        ObjectSelector::Labels(selector) => selector.matches(labels),
+    }
+}
+
 fn label<'a>(object: &'a impl ResourceExt, key: &str) -> Option<&'a str> {
     object.labels().get(key).map(String::as_str)
 }
 
 /// Whether the official chart made an object: as a chart of its own or as part of another.
-fn is_official(object: &impl ResourceExt) -> bool {
-    let chart = label(object, CHART).and_then(|chart| chart.strip_prefix("flagsmith-"));
+fn is_official(labels: &BTreeMap<String, String>) -> bool {
+    let label = |key: &str| labels.get(key).map(String::as_str);
+    let chart = label(CHART).and_then(|chart| chart.strip_prefix("flagsmith-"));
     let of_chart = chart.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()));
-    label(object, marks::MANAGED_BY) != Some(marks::OPERATOR)
-        && (of_chart || (chart.is_none() && label(object, marks::NAME) == Some(OFFICIAL)))
+    label(marks::MANAGED_BY) != Some(marks::OPERATOR)
+        && (of_chart || (chart.is_none() && label(marks::NAME) == Some(OFFICIAL)))
 }
 
 fn of_release(object: &impl ResourceExt, release: &str) -> bool {
-    is_official(object) && label(object, marks::INSTANCE) == Some(release)
+    is_official(object.labels()) && label(object, marks::INSTANCE) == Some(release)
 }
 
 fn releases(objects: &Objects) -> Vec<String> {
     let mut names: Vec<String> = objects
         .deployments
         .iter()
-        .filter(|deployment| is_official(deployment.as_ref()))
+        .filter(|deployment| is_official(deployment.labels()))
         .filter_map(|deployment| label(deployment.as_ref(), marks::INSTANCE).map(str::to_owned))
         .collect();
     names.sort_unstable();
@@ -294,14 +333,9 @@ fn pick<'a, T: ResourceExt>(
     objects: &'a [Arc<T>],
     pick: Option<&ObjectSelector>,
 ) -> impl Iterator<Item = &'a T> {
-    objects
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(move |object| match pick {
-            Some(ObjectSelector::Name(name)) => object.name_any() == *name,
-            Some(ObjectSelector::Labels(selector)) => selector.matches(object.labels()),
-            None => false,
-        })
+    objects.iter().map(AsRef::as_ref).filter(move |object| {
+        pick.is_some_and(|selector| selector_matches(selector, &object.name_any(), object.labels()))
+    })
 }
 
 /// The Services that an Ingress leads to.

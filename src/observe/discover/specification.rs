@@ -9,8 +9,8 @@ use k8s_openapi::api::{
 use kube::ResourceExt as _;
 
 use super::{
-    Selected, Sources,
-    credentials::Url,
+    credentials::{Sources, Url},
+    select::Selected,
     settings::{
         certificates, desired, flagsmith, hosts, looks_secret, pods, replicas, repository, resources,
         scaling, secret, settings, source, variables, with_container,

@@ -1,14 +1,19 @@
 //! What is found among the objects that the official chart makes, and among others.
 
+use jiff::Timestamp;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::ProxySpec,
+    api::{FlagsmithDeploymentStatus, ProxySpec},
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed, subject},
-    observe::ContainerState,
-    validate::ObjectSelector,
+    model::child::Kind,
+    observe::{
+        ConfigMaps, ContainerState, WorkloadState,
+        index::{Index, Selector, Watched},
+    },
+    validate::{Database, ManagedBy, ObjectSelector, ObservedInstallation, SecretKey, Selection},
 };
 
 fn name(state: Option<&WorkloadState>) -> Option<&str> {
@@ -185,4 +190,83 @@ fn pods_are_given_their_component_by_the_selectors() {
         .map(|pod| (pod.name.as_str(), pod.component.as_str()))
         .collect();
     assert_eq!(pods, [("a", "api"), ("b", "migrations")]);
+}
+
+fn values<T: serde::Serialize>(objects: &[std::sync::Arc<T>]) -> Vec<Value> {
+    let value = |object: &std::sync::Arc<T>| serde_json::to_value(object.as_ref()).unwrap();
+    objects.iter().map(value).collect()
+}
+
+/// The objects as a watch brings them, among many others.
+fn index(objects: &Objects) -> Index {
+    let index = Index::new(Selector::Any, usize::MAX);
+    let record = |kind: Watched, mut object: Value| {
+        object["metadata"]["uid"] = object["metadata"]["name"].clone();
+        object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!("{}");
+        let object = serde_json::from_str(&object.to_string()).unwrap();
+        index.record(kind, object).unwrap();
+    };
+    let all = |kind: Kind, objects: Vec<Value>| {
+        for object in objects {
+            record(Watched::Child(kind), object);
+        }
+    };
+    all(Kind::Deployment, values(&objects.deployments));
+    all(Kind::Job, values(&objects.jobs));
+    all(Kind::Service, values(&objects.services));
+    all(Kind::Ingress, values(&objects.ingresses));
+    all(Kind::HorizontalPodAutoscaler, values(&objects.autoscalers));
+    for pod in values(&objects.pods) {
+        record(Watched::Pod, pod);
+    }
+    let other = json!({
+        "metadata": { "name": "other", "namespace": "prod", "labels": { "app": "other" } },
+        "spec": { "selector": { "matchLabels": { "app": "other" } }, "template": { "spec": { "containers": [] } } },
+    });
+    let pod = json!({
+        "metadata": { "name": "other", "namespace": "prod", "labels": { "app": "other" } },
+        "spec": { "containers": [] },
+    });
+    record(Watched::Child(Kind::Deployment), other.clone());
+    record(Watched::Child(Kind::Job), other);
+    record(Watched::Pod, pod);
+    index
+}
+
+#[rstest]
+#[case::release(Selection::Release("acme".to_owned()))]
+#[case::components(Selection::Components {
+    api: ObjectSelector::Name("acme-flagsmith-api".to_owned()),
+    task_processor: None,
+    frontend: Some(ObjectSelector::Labels([("app.kubernetes.io/component", "frontend")].into_iter().collect())),
+    migrations: Some(ObjectSelector::Labels([("app.kubernetes.io/component", "job-migrate-db")].into_iter().collect())),
+})]
+fn what_an_index_keeps_shows_the_same(#[case] selection: Selection) {
+    let mut objects = objects(CHART_WITH_PROCESSOR);
+    let job = objects.jobs.first().unwrap().metadata.name.clone().unwrap();
+    let labels = json!({ "batch.kubernetes.io/job-name": job });
+    let pod = json!({ "metadata": { "name": "b", "namespace": "prod", "labels": labels }, "spec": { "containers": [] } });
+    objects
+        .pods
+        .push(std::sync::Arc::new(serde_json::from_value(pod).unwrap()));
+    objects.services.sort_by_key(|it| it.metadata.name.clone());
+    let loaded = load::objects(&index(&objects), "prod", &selection, false);
+    let counts = |objects: &Objects| [objects.deployments.len(), objects.jobs.len(), objects.pods.len()];
+    assert_eq!(counts(&loaded), counts(&objects), "others are decoded too");
+    let subject = subject(selection);
+    let shown = |objects: &Objects| {
+        let selected = Selected::new(&subject.selection, objects);
+        let found = find(&subject, &selected, &ConfigMaps::new());
+        let observation = assemble(
+            &found,
+            &selected,
+            objects,
+            FlagsmithDeploymentStatus::default(),
+            Timestamp::UNIX_EPOCH,
+        );
+        (found, observation)
+    };
+    let (expected, shown) = (shown(&objects), shown(&loaded));
+    assert_eq!(format!("{:#?}", shown.0), format!("{:#?}", expected.0));
+    assert_eq!(format!("{:#?}", shown.1), format!("{:#?}", expected.1));
 }

@@ -1,10 +1,16 @@
 //! Whether the database answers.
 
-use super::{Context, Verdict, critical, of, verdict};
 use crate::{
-    causes::live,
+    causes,
     model::{Code, Component},
     observe::{DatabaseProbe, SecretState},
+    report::{
+        condition::{
+            ConditionStatus::{False, True, Unknown},
+            Verdict,
+        },
+        context::Context,
+    },
     validate::Database,
 };
 
@@ -13,8 +19,8 @@ const VERSION_DIVISOR: i32 = 10_000;
 
 pub(super) fn database(context: Context<'_>) -> Verdict {
     let observation = context.observation;
-    if let Some(diagnosis) = critical(context, Component::Database) {
-        return of(diagnosis);
+    if let Some(diagnosis) = context.critical(Component::Database) {
+        return Verdict::of(diagnosis);
     }
     if matches!(context.installation.database, Database::Embedded { .. })
         && observation
@@ -22,38 +28,38 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
             .as_ref()
             .is_none_or(|database| database.ready <= 0)
     {
-        return verdict(
-            "False",
+        return Verdict::new(
+            False,
             Code::DatabaseStarting.as_str(),
             "the embedded PostgreSQL is not ready yet",
         );
     }
-    let used = live::used_by_pods(observation);
+    let used = causes::used_by_pods(observation);
     if observation.secrets.database == SecretState::Unread {
         return if used {
-            verdict(
-                "True",
+            Verdict::new(
+                True,
                 "ReportedByPods",
                 "ready pods write to it; the operator has not looked itself",
             )
         } else {
-            verdict(
-                "Unknown",
+            Verdict::new(
+                Unknown,
                 "NotProbed",
                 "the operator does not look into this database; ready pods will show",
             )
         };
     }
     let SecretState::Present(identity) = &observation.secrets.database else {
-        return verdict(
-            "Unknown",
+        return Verdict::new(
+            Unknown,
             "SecretPending",
             "the Secret with DATABASE_URL is being made",
         );
     };
     match &observation.database {
-        DatabaseProbe::Reachable { version, .. } => verdict(
-            "True",
+        DatabaseProbe::Reachable { version, .. } => Verdict::new(
+            True,
             "Reachable",
             format!(
                 "PostgreSQL {}.{} answers at {identity}",
@@ -61,34 +67,32 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
                 version % VERSION_DIVISOR
             ),
         ),
-        DatabaseProbe::Failed(failure) if failure.kind.is_refusal() => verdict(
-            "Unknown",
+        DatabaseProbe::Failed(failure) if failure.kind.is_refusal() => Verdict::new(
+            Unknown,
             "ProbeRefused",
             format!("the operator does not look into {identity}: {}", failure.message),
         ),
-        DatabaseProbe::Failed(failure) if used => verdict(
-            "Unknown",
+        DatabaseProbe::Failed(failure) if used => Verdict::new(
+            Unknown,
             "ProbeBlocked",
             format!(
                 "the operator cannot reach {identity} ({}), but the pods' own readiness says that it works. A NetworkPolicy may keep the operator out; details of queue and migrations are not available until it can connect from its namespace",
                 failure.message
             ),
         ),
-        DatabaseProbe::NotProbed if used => verdict(
-            "True",
-            "ReportedByPods",
-            format!("ready pods write to {identity}"),
-        ),
-        DatabaseProbe::Failed(failure) => verdict(
-            "Unknown",
+        DatabaseProbe::NotProbed if used => {
+            Verdict::new(True, "ReportedByPods", format!("ready pods write to {identity}"))
+        }
+        DatabaseProbe::Failed(failure) => Verdict::new(
+            Unknown,
             "ProbeBlocked",
             format!(
                 "the operator cannot reach {identity} ({}); a NetworkPolicy may keep it out, pods will show",
                 failure.message
             ),
         ),
-        DatabaseProbe::NotProbed => verdict(
-            "Unknown",
+        DatabaseProbe::NotProbed => Verdict::new(
+            Unknown,
             "NotProbed",
             "database probes are switched off; ready pods will show",
         ),

@@ -17,7 +17,7 @@ fn snapshot(scenario: &str, children: &[Child]) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
-        for Child { kind, name, body } in children {
+        for Child { kind, name, body, .. } in children {
             let file = format!("{scenario}-{}-{name}", kind.as_str().to_lowercase());
             assert_yaml_snapshot!(file, body);
         }

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::BoxError;
 
-use super::guard::DeadlineExceeded;
+use super::deadline::DeadlineExceeded;
 
 /// A body that fails with [`DeadlineExceeded`] when its deadline passes before its end.
 pub struct DeadlineBody<B> {

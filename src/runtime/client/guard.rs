@@ -9,22 +9,18 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header::RETRY_AFTER};
 use kube::client::Body;
-use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout_at};
 use tower::{BoxError, Layer, Service, ServiceExt as _};
 
-use super::{body::DeadlineBody, request::Call};
+use super::{
+    body::DeadlineBody,
+    deadline::{CALL_DEADLINE, DeadlineExceeded},
+    request::Call,
+};
 use crate::runtime::{
     backoff::jittered,
-    metrics::{Code, Kind, Metrics, Verb},
+    metrics::{Code, Metrics},
 };
-
-/// How long a request may take, from the first attempt to the last byte of the answer. A healthy API server answers
-/// within a second (the service level objective of Kubernetes for writes), the slowest lists within a few.
-///
-/// Of an answer without an end (a watch, a followed log) only the head has this deadline; what follows is
-/// bounded by the watch's own timeout, which the server and the watcher enforce.
-pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How often a request is repeated at most: with the waits below for at most 1.4 s, which rides out a short
 /// overload. Longer ones are left to the back-off of the object, which does not occupy a worker meanwhile.
@@ -32,25 +28,6 @@ const RETRIES: u32 = 3;
 
 /// The wait before the first repetition; doubled for each further one, and jittered.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-
-/// The API server did not answer within [`CALL_DEADLINE`].
-#[derive(Debug, Clone, Copy, Error)]
-#[error("the API server did not answer {} {kind} within {} s", verb.as_str(), CALL_DEADLINE.as_secs())]
-pub struct DeadlineExceeded {
-    /// What was asked.
-    pub verb: Verb,
-    /// Of which resource.
-    pub kind: Kind,
-}
-
-impl Call {
-    fn exceeded(self) -> DeadlineExceeded {
-        DeadlineExceeded {
-            verb: self.verb,
-            kind: self.kind,
-        }
-    }
-}
 
 /// Makes [`Guard`]s.
 #[derive(Debug, Clone)]
@@ -111,19 +88,19 @@ where
             let copy = copy(&next);
             let response = attempt(self.inner.clone(), next, call, deadline, &self.metrics).await?;
             match (wait(&method, &response, repetition), copy) {
-                (Some(wait), Some(copy)) if Instant::now() + wait < deadline => {
+                (Some(wait), Some(copy)) if wait < deadline.saturating_duration_since(Instant::now()) => {
                     // The answer is dropped before the wait, so that its connection is free.
                     drop(response);
                     sleep(wait).await;
                     next = copy;
                 }
                 _ => {
-                    let limit = (!call.streams).then(|| (deadline, call.exceeded()));
+                    let limit = (!call.streams).then(|| (deadline, DeadlineExceeded::of(call)));
                     return Ok(response.map(|body| DeadlineBody::new(body, limit)));
                 }
             }
         }
-        Err(call.exceeded().into())
+        Err(DeadlineExceeded::of(call).into())
     }
 }
 
@@ -141,7 +118,7 @@ where
     let start = Instant::now();
     let result = match timeout_at(deadline, service.oneshot(request)).await {
         Ok(result) => result,
-        Err(_) => Err(call.exceeded().into()),
+        Err(_) => Err(DeadlineExceeded::of(call).into()),
     };
     let code = result
         .as_ref()
@@ -166,7 +143,7 @@ fn wait<B>(method: &Method, response: &Response<B>, repetition: u32) -> Option<D
     })
 }
 
-/// The `Retry-After` header in seconds, the only form that Kubernetes uses.
+/// The `Retry-After` header in seconds, the only form that Kubernetes uses. It may be longer than any clock can add.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get(RETRY_AFTER)?

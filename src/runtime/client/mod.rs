@@ -1,7 +1,7 @@
 //! The connection to the API server: the client library's own stack inside, deadlines, repetitions and metrics
 //! around it. Nothing here logs a header or a body.
 
-use std::time::Duration;
+use std::{iter::successors, time::Duration};
 
 use http::{HeaderValue, Request, Response, header::USER_AGENT};
 use kube::{
@@ -14,10 +14,11 @@ use tower::{BoxError, Layer, Service, buffer::BufferLayer, layer::util::Identity
 use crate::runtime::metrics::Metrics;
 
 mod body;
+mod deadline;
 mod guard;
 mod request;
 
-pub use guard::{CALL_DEADLINE, DeadlineExceeded};
+pub use deadline::{CALL_DEADLINE, DeadlineExceeded};
 
 use guard::GuardLayer;
 
@@ -83,7 +84,11 @@ where
 /// Whether a request failed because of [`CALL_DEADLINE`].
 #[must_use]
 pub fn is_deadline(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Service(source) if source.is::<DeadlineExceeded>())
+    // The body of an answer that came through two clients has its error wrapped twice.
+    successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+        error.source()
+    })
+    .any(<dyn std::error::Error + 'static>::is::<DeadlineExceeded>)
 }
 
 /// Makes ring the process's cryptography, unless one was chosen already. Called again, it does nothing.

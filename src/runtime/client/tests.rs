@@ -1,6 +1,7 @@
 //! The client against a real HTTP server on this machine.
 
 use std::{
+    io,
     net::Ipv4Addr,
     sync::{
         Arc, Mutex,
@@ -15,12 +16,16 @@ use axum::{
     http::StatusCode,
     response::IntoResponse as _,
 };
+use bytes::Bytes;
 use futures::{AsyncBufReadExt as _, StreamExt as _, stream};
+use http_body_util::BodyExt as _;
 use kube::core::Request as KubeRequest;
-use tokio::{net::TcpListener, time::Instant};
-use tower::layer::layer_fn;
+use rstest::rstest;
+use tokio::{net::TcpListener, sync::watch, time::Instant};
+use tower::{layer::layer_fn, service_fn};
 
 use super::*;
+use crate::runtime::{fence::fenced, lease::Leadership};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -100,7 +105,7 @@ fn write() -> Request<Vec<u8>> {
         .unwrap()
 }
 
-fn watch() -> Request<Vec<u8>> {
+fn watch_pods() -> Request<Vec<u8>> {
     KubeRequest::new("/api/v1/pods")
         .watch(&kube::api::WatchParams::default(), "0")
         .unwrap()
@@ -143,9 +148,12 @@ async fn repetitions_end() {
     assert!(start.elapsed() < 3 * SECOND);
 }
 
+#[rstest]
+#[case::an_hour("3600")]
+#[case::beyond_every_clock("18446744073709551615")]
 #[tokio::test]
-async fn a_wait_beyond_the_deadline_is_not_begun() {
-    let (client, server) = serve(|_| status(429, Some("3600"))).await;
+async fn a_wait_beyond_the_deadline_is_not_begun(#[case] asked: &'static str) {
+    let (client, server) = serve(move |_| status(429, Some(asked))).await;
     let start = Instant::now();
     let error = client.request_text(read()).await.unwrap_err();
     assert!(matches!(error, kube::Error::Api(status) if status.code == 429));
@@ -160,15 +168,45 @@ async fn a_write_that_may_have_happened_is_not_repeated() {
     assert_eq!(server.requests(), 1);
 }
 
-/// An answer whose body never ends, after `start`.
-fn endless(start: &'static str) -> Response<AxumBody> {
-    let chunks = stream::iter([Ok::<_, io::Error>(Bytes::from_static(start.as_bytes()))]);
-    AxumBody::from_stream(chunks.chain(stream::pending())).into_response()
+/// A client whose requests are all answered with this body, and how many there were. Without a socket, so that the
+/// clock can be paused: it would go on by itself while bytes are under way.
+fn answered(body: fn() -> AxumBody) -> (Client, Arc<AtomicU32>) {
+    let count = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&count);
+    let network = layer_fn(move |_: Wire| {
+        let counted = Arc::clone(&counted);
+        service_fn(move |_: Request<Body>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let body: WireBody = Box::new(body().map_err(BoxError::from));
+            async move { Ok::<_, BoxError>(Response::new(body)) }
+        })
+    });
+    let config = Config::new("http://127.0.0.1:1".parse().unwrap());
+    (connect_with(config, Metrics::new(), &network).unwrap(), count)
 }
 
-#[tokio::test]
-async fn an_answer_that_does_not_end_is_given_up() {
-    let (client, server) = serve(|_| endless("{")).await;
+/// A body that begins and never ends.
+fn endless() -> AxumBody {
+    let start = stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"{"))]);
+    AxumBody::from_stream(start.chain(stream::pending()))
+}
+
+/// A line each second, for ever.
+fn ticks() -> AxumBody {
+    AxumBody::from_stream(stream::unfold(0, |n| async move {
+        tokio::time::sleep(SECOND).await;
+        Some((Ok::<_, io::Error>(Bytes::from(format!("{n}\n"))), n + 1))
+    }))
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_does_not_end_is_given_up(#[values(false, true)] is_fenced: bool) {
+    let (mut client, count) = answered(endless);
+    let (_leadership, leading) = watch::channel(Leadership::forever());
+    if is_fenced {
+        client = fenced(client, leading);
+    }
     let start = Instant::now();
     let error = client.request_text(read()).await.unwrap_err();
     let took = start.elapsed();
@@ -180,21 +218,14 @@ async fn an_answer_that_does_not_end_is_given_up() {
             .contains("the API server did not answer get pods within 10 s"),
         "{error}"
     );
-    assert_eq!(server.requests(), 1);
+    assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_watch_outlives_the_deadline() {
-    let (client, _server) = serve(|_| {
-        let ticks = stream::unfold(0, |n| async move {
-            tokio::time::sleep(SECOND).await;
-            Some((Ok::<_, io::Error>(Bytes::from(format!("{n}\n"))), n + 1))
-        });
-        AxumBody::from_stream(ticks).into_response()
-    })
-    .await;
+    let (client, _) = answered(ticks);
     let start = Instant::now();
-    let mut lines = client.request_stream(watch()).await.unwrap().lines();
+    let mut lines = client.request_stream(watch_pods()).await.unwrap().lines();
     while start.elapsed() < CALL_DEADLINE + SECOND {
         lines.next().await.unwrap().unwrap();
     }
@@ -227,7 +258,7 @@ async fn silence_ends_at_the_deadline_even_for_a_watch() {
     let metrics = Metrics::new();
     let config = Config::new("http://127.0.0.1:1".parse().unwrap());
     let client = connect_with(config, metrics.clone(), &silent()).unwrap();
-    for request in [read(), write(), watch()] {
+    for request in [read(), write(), watch_pods()] {
         let start = Instant::now();
         let error = client.request_text(request).await.unwrap_err();
         assert!(is_deadline(&error), "{error:?}");
@@ -258,7 +289,3 @@ fn the_cryptography_can_be_installed_twice() {
     install_crypto();
     assert!(rustls::crypto::CryptoProvider::get_default().is_some());
 }
-
-use std::io;
-
-use bytes::Bytes;

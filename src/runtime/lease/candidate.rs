@@ -82,7 +82,7 @@ struct ObservedLease {
 #[derive(Debug)]
 pub struct Candidate {
     identity: String,
-    sighting: Option<ObservedLease>,
+    observed: Option<ObservedLease>,
     /// Until when this replica leads, unless it renews.
     leads_until: Option<Instant>,
 }
@@ -93,7 +93,7 @@ impl Candidate {
     pub fn new(identity: impl Into<String>) -> Self {
         Self {
             identity: identity.into(),
-            sighting: None,
+            observed: None,
             leads_until: None,
         }
     }
@@ -112,7 +112,7 @@ impl Candidate {
 
     /// Takes note of what the server had stored (`None`: no lease) in an answer that arrived at `now`.
     pub fn saw(&mut self, stored: Option<Stored>, now: Instant) {
-        let free_at = match (&self.sighting, &stored) {
+        let free_at = match (&self.observed, &stored) {
             (Some(before), _) if before.stored == stored => before.free_at,
             // Deleted while somebody held it: that holder leads on until its next renewal fails.
             (
@@ -124,7 +124,7 @@ impl Candidate {
             (_, None) => now,
             (_, Some(stored)) => now + stored.blocks_for(),
         };
-        self.sighting = Some(ObservedLease { stored, free_at });
+        self.observed = Some(ObservedLease { stored, free_at });
     }
 
     /// Takes note that the server accepted this replica's write, which was sent at `sent`.
@@ -141,10 +141,10 @@ impl Candidate {
     /// What to do at `now`, given what was seen last. Nothing was seen yet: look again, that is wait until now.
     #[must_use]
     pub fn decide(&self, now: Instant) -> Decision {
-        let Some(sighting) = &self.sighting else {
+        let Some(observed) = &self.observed else {
             return Decision::Wait(now);
         };
-        let holder = sighting
+        let holder = observed
             .stored
             .as_ref()
             .and_then(|stored| stored.holder.as_deref());
@@ -152,9 +152,9 @@ impl Candidate {
             Decision::Renew
         } else if self.leads_until.is_some() {
             Decision::Lost
-        } else if now < sighting.free_at {
-            Decision::Wait(sighting.free_at)
-        } else if sighting.stored.is_some() {
+        } else if now < observed.free_at {
+            Decision::Wait(observed.free_at)
+        } else if observed.stored.is_some() {
             Decision::TakeOver
         } else {
             Decision::Create

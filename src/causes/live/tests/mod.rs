@@ -2,14 +2,13 @@
 
 mod database;
 mod logs;
-mod migration;
 mod pods;
 
 use rstest::rstest;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-use super::diagnose;
+use crate::causes::diagnose;
 use crate::fixtures::{self, empty_observation, installation, minimal, spec};
 use crate::model::{Code, Diagnosis};
 use crate::observe::{DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, WorkloadState};

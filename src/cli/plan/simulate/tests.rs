@@ -4,8 +4,8 @@ use super::*;
 use crate::{cli::plan::step::Action, fixtures};
 
 /// The titles of the steps, with what they write.
-fn outline(foresight: &Simulation) -> Vec<String> {
-    foresight
+fn outline(simulation: &Simulation) -> Vec<String> {
+    simulation
         .steps
         .iter()
         .map(|step| {
@@ -43,9 +43,9 @@ fn a_first_start_migrates_before_anything_serves() {
     let installation = of("2.265.0", json!({}));
     let mut observation = fixtures::empty_observation();
     observation.secrets.django = SecretState::Missing;
-    let foresight = simulate(&installation, observation, Objects::new());
-    insta::assert_debug_snapshot!(outline(&foresight));
-    assert_eq!(foresight.unchanged, Vec::<String>::new());
+    let simulation = simulate(&installation, observation, Objects::new());
+    insta::assert_debug_snapshot!(outline(&simulation));
+    assert_eq!(simulation.unchanged, Vec::<String>::new());
 }
 
 #[test]
@@ -55,18 +55,18 @@ fn an_embedded_database_is_made_first() {
     observation.secrets.django = SecretState::Missing;
     observation.secrets.database = SecretState::Missing;
     observation.secrets.migration_database = SecretState::Missing;
-    let foresight = simulate(&installation, observation, Objects::new());
-    insta::assert_debug_snapshot!(outline(&foresight));
+    let simulation = simulate(&installation, observation, Objects::new());
+    insta::assert_debug_snapshot!(outline(&simulation));
 }
 
 #[test]
 fn what_is_as_it_should_be_is_left_alone() {
     let installation = of("2.265.0", json!({}));
     let (observation, objects) = installed(&installation);
-    let foresight = simulate(&installation, observation, objects);
-    assert_eq!(foresight.steps, Vec::new());
+    let simulation = simulate(&installation, observation, objects);
+    assert_eq!(simulation.steps, Vec::new());
     assert!(
-        foresight
+        simulation
             .unchanged
             .contains(&"Deployment flagsmith-api".to_owned())
     );
@@ -75,8 +75,8 @@ fn what_is_as_it_should_be_is_left_alone() {
 #[test]
 fn an_upgrade_goes_through_the_gate() {
     let (observation, objects) = installed(&of("2.260.0", json!({})));
-    let foresight = simulate(&of("2.265.0", json!({})), observation, objects);
-    insta::assert_debug_snapshot!(foresight.steps);
+    let simulation = simulate(&of("2.265.0", json!({})), observation, objects);
+    insta::assert_debug_snapshot!(simulation.steps);
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn a_setting_is_applied_at_once_and_alone() {
         "2.265.0",
         json!({ "api": { "replicas": 3 }, "requestTimeoutSeconds": 60 }),
     );
-    let foresight = simulate(&changed, observation, objects);
-    insta::assert_debug_snapshot!(foresight.steps);
+    let simulation = simulate(&changed, observation, objects);
+    insta::assert_debug_snapshot!(simulation.steps);
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn a_downgrade_is_held_until_it_is_confirmed() {
     let confirmed = json!({ "migrations": { "rollback": {
         "from": "2.265.0", "to": "2.260.0", "appliedAfter": "2026-11-24T10:00:00.000000Z",
     } } });
-    let foresight = simulate(&of("2.260.0", confirmed), upgraded, objects);
-    insta::assert_debug_snapshot!(outline(&foresight));
+    let simulation = simulate(&of("2.260.0", confirmed), upgraded, objects);
+    insta::assert_debug_snapshot!(outline(&simulation));
 }
 
 #[test]
@@ -137,14 +137,14 @@ fn an_obstacle_is_named_and_what_comes_after_it() {
     let installation = of("2.265.0", json!({}));
     let mut observation = fixtures::empty_observation();
     observation.external_migration = Some("pod prod/other (container migrate-db)".to_owned());
-    let foresight = simulate(&installation, observation, Objects::new());
-    let waits: Vec<_> = foresight
+    let simulation = simulate(&installation, observation, Objects::new());
+    let waits: Vec<_> = simulation
         .steps
         .iter()
         .filter(|step| step.because.contains("prod/other"))
         .collect();
     assert!(waits.len() == 1 && !waits[0].held, "{waits:#?}");
-    assert!(outline(&foresight).iter().any(|it| it.starts_with("Migrate")));
+    assert!(outline(&simulation).iter().any(|it| it.starts_with("Migrate")));
 }
 
 #[test]
@@ -152,21 +152,21 @@ fn nothing_is_foretold_of_a_database_that_is_not_known() {
     let mut observation = fixtures::empty_observation();
     observation.secrets.database = SecretState::Missing;
     observation.secrets.migration_database = SecretState::Missing;
-    let foresight = simulate(&of("2.265.0", json!({})), observation, Objects::new());
-    let last = foresight.steps.last().unwrap();
+    let simulation = simulate(&of("2.265.0", json!({})), observation, Objects::new());
+    let last = simulation.steps.last().unwrap();
     assert!(
         last.held && last.title.contains("DatabaseSecretMissing"),
         "{last:#?}"
     );
-    assert!(!outline(&foresight).iter().any(|it| it.contains("Job")));
+    assert!(!outline(&simulation).iter().any(|it| it.contains("Job")));
 }
 
 #[test]
 fn values_of_variables_are_not_shown() {
     let (observation, objects) = installed(&of("2.265.0", json!({})));
     let changed = of("2.265.0", json!({ "env": [{ "name": "A", "value": "s3cr3t" }] }));
-    let foresight = simulate(&changed, observation, objects);
-    let text = serde_json::to_string(&foresight.steps).unwrap();
+    let simulation = simulate(&changed, observation, objects);
+    let text = serde_json::to_string(&simulation.steps).unwrap();
     assert!(
         text.contains("spec.template.spec.containers") && !text.contains("s3cr3t"),
         "{text}"

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use jiff::SignedDuration;
 
-use super::tables::{MOST_COUNTED, Queue, Sample};
+use super::{
+    sample::Sample,
+    state::{MOST_COUNTED, Queue},
+};
 
 /// How long a sample is kept: the longest stabilisation window of scaling, and longer than a full batch may take.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(16);

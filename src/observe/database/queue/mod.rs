@@ -5,15 +5,18 @@
 
 mod history;
 mod questions;
-mod tables;
+mod sample;
+mod state;
 
-pub use history::History;
-use jiff::Timestamp;
-pub use tables::{
-    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Recurring, Runs, Sample,
+pub(super) use history::History;
+pub use sample::Sample;
+pub use state::{
+    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Queues, Recurring, Runs,
 };
 
-use super::{failure::ProbeFailure, session::Session};
+use jiff::Timestamp;
+
+use super::{probe::ProbeFailure, session::Session};
 
 /// Reads the task tables.
 pub(super) async fn read(session: &mut Session, now: Timestamp) -> Result<QueueProbe, ProbeFailure> {

@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::{
-        failure::{ProbeFailure, ProbeFailureKind},
+        probe::{ProbeFailure, ProbeFailureKind},
         rows::Raw,
         session::Session,
         text::bounded,
     },
-    tables::{Blocker, Connections, LastRun, Lock, Queue, Recurring, Runs},
+    state::{Blocker, Connections, LastRun, Lock, Queue, Recurring, Runs},
 };
 
 /// Characters of an error that are shown.

@@ -50,7 +50,7 @@ fn a_standby_acts(
     assert_eq!(candidate.decide(last + seconds(later)), expected);
 }
 
-/// As above; how many seconds after the first sighting the lease is free.
+/// As above; how many seconds after it was first seen the lease is free.
 #[rstest]
 #[case::held(&[(0, Some(held_by("b", 1)))], 14, 15)]
 #[case::renewed(&[(0, Some(held_by("b", 1))), (9, Some(held_by("b", 2)))], 14, 24)]
@@ -145,9 +145,9 @@ struct Server {
 
 impl Candidate {
     fn has_seen(&self, stored: Option<&Stored>) -> bool {
-        self.sighting
+        self.observed
             .as_ref()
-            .is_some_and(|sighting| sighting.stored.as_ref() == stored)
+            .is_some_and(|observed| observed.stored.as_ref() == stored)
     }
 }
 

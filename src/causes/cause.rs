@@ -1,0 +1,172 @@
+//! What is true of one cause: the form that every room fills in.
+
+use super::{
+    context::Context,
+    log::{
+        evidence::{LogEvidence, Occurrence},
+        finding::{Explanation, Finding},
+        rule::LogRule,
+    },
+};
+use crate::{
+    model::{Code, Component, Diagnosis, Severity},
+    observe::Observation,
+};
+
+/// What is true of one cause.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(crate) struct Cause {
+    /// How much it matters, unless the situation says otherwise.
+    pub(crate) severity: Severity,
+    /// The part of an installation that it usually concerns.
+    pub(crate) component: Component,
+    /// Whether no migration may start while it lasts: the migration would fail, or do harm.
+    pub(crate) blocks_migration: bool,
+    /// Whether a person has to change the resource, an object or an annotation before the operator can go on; otherwise
+    /// it goes on by itself once the outside world has changed.
+    pub(crate) needs_person: bool,
+    /// Whether it is a connection to the database that cannot be made, or breaks: one trouble, whatever the words.
+    pub(crate) is_connection: bool,
+    /// Whether it is what the API server answers to a write: only the status tells it to a command that reads.
+    pub(crate) is_refusal: bool,
+    /// Whether an outage of this kind passes without anything being changed, so that one that is over is history.
+    pub(crate) passes_by_itself: bool,
+    /// Whether it comes and goes within minutes, so that one connection that succeeds does not show that it is over.
+    pub(crate) comes_and_goes: bool,
+    /// Whether it only says that something failed: it gives way to any cause that says why.
+    pub(crate) is_general: bool,
+    /// What follows from it, and is evidence of it rather than a diagnosis of its own.
+    pub(crate) explains: &'static [Explains],
+    /// Whether a diagnosis only looks like a trouble of its own in this situation, and is a sign of this cause: beyond
+    /// `explains`, and without making it more severe.
+    pub(crate) explains_here: Option<fn(&Context<'_>, &Diagnosis) -> bool>,
+    /// Its documentation: `#` title, explanation, and the sections `Passes by itself`, `Confirm` and `Do`.
+    pub(crate) prose: &'static str,
+    /// How it shows itself in an exception or a single line of a log.
+    pub(crate) log: &'static [&'static dyn LogRule],
+    /// Explains as this cause what the log rule of another one recognised, where the rest of the log shows that it is
+    /// this one. The first cause that does so, in the order of the documentation, has it.
+    pub(crate) claims: Option<fn(&LogEvidence, &Occurrence) -> Option<Explanation>>,
+    /// How it shows itself in a log as a whole.
+    pub(crate) in_logs: Option<fn(&LogEvidence) -> Option<Finding>>,
+    /// In which installations its check is asked.
+    pub(crate) applies: Applies,
+    /// Whether what was observed shows the opposite of what a log said a while ago.
+    pub(crate) refuted: Option<fn(&Observation) -> bool>,
+    /// How it shows itself in what was observed in the cluster.
+    pub(crate) check: Option<fn(&Context<'_>) -> Vec<Diagnosis>>,
+}
+
+impl Cause {
+    /// A cause with this prose, of which nothing else is said yet: the base of a room's struct update.
+    pub(crate) const fn new(prose: &'static str) -> Self {
+        Self {
+            severity: Severity::Warning,
+            component: Component::Operator,
+            blocks_migration: false,
+            needs_person: false,
+            is_connection: false,
+            is_refusal: false,
+            passes_by_itself: false,
+            comes_and_goes: false,
+            is_general: false,
+            explains: &[],
+            explains_here: None,
+            prose,
+            log: &[],
+            claims: None,
+            in_logs: None,
+            applies: Applies::Everywhere,
+            refuted: None,
+            check: None,
+        }
+    }
+}
+
+/// In which installations a check is asked: the one place where it matters who made the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applies {
+    /// In all of them.
+    Everywhere,
+    /// In those that are only observed: the operator's own objects never come to this.
+    Observed,
+}
+
+/// Consequences of a cause, and where they are looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Explains {
+    /// Where a consequence counts as one.
+    pub(crate) reach: Reach,
+    /// The consequences.
+    pub(crate) codes: &'static [Code],
+    /// The least severity at which the cause has them.
+    pub(crate) least: Option<Severity>,
+}
+
+/// How far a cause reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Whatever component shows the consequence.
+    Everywhere,
+    /// Only the component that shows the cause.
+    SameComponent,
+    /// Whatever component shows the consequence, where the API shows the cause.
+    FromApi,
+    /// Only where the same log shows the cause first and the consequence later.
+    LaterInLog,
+    /// Only within logs: the observation has a better look at the two.
+    InLogs,
+}
+
+impl Explains {
+    /// Whatever component shows them.
+    pub(crate) const fn everywhere(codes: &'static [Code]) -> Self {
+        Self {
+            reach: Reach::Everywhere,
+            codes,
+            least: None,
+        }
+    }
+
+    /// Where the same component shows them.
+    pub(crate) const fn same_component(codes: &'static [Code]) -> Self {
+        Self {
+            reach: Reach::SameComponent,
+            codes,
+            least: None,
+        }
+    }
+
+    /// Whatever component shows them, where the API shows the cause.
+    pub(crate) const fn from_api(codes: &'static [Code]) -> Self {
+        Self {
+            reach: Reach::FromApi,
+            codes,
+            least: None,
+        }
+    }
+
+    /// Where the same log shows them after the cause.
+    pub(crate) const fn later_in_log(codes: &'static [Code]) -> Self {
+        Self {
+            reach: Reach::LaterInLog,
+            codes,
+            least: None,
+        }
+    }
+
+    /// The same, but only where the cause is critical.
+    pub(crate) const fn when_critical(mut self) -> Self {
+        self.least = Some(Severity::Critical);
+        self
+    }
+
+    /// Where a log shows both.
+    pub(crate) const fn in_logs(codes: &'static [Code]) -> Self {
+        Self {
+            reach: Reach::InLogs,
+            codes,
+            least: None,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What every check of an observation is given.
+
+use std::cell::OnceCell;
+
+use super::gunicorn::shared::running::Running;
+use crate::{observe::Observation, validate::Installation};
+
+/// An installation and what was observed of it.
+pub(crate) struct Context<'a> {
+    /// What is asked for, or what an observed installation amounts to.
+    pub(crate) installation: &'a Installation,
+    /// What was observed.
+    pub(crate) observation: &'a Observation,
+    running: OnceCell<Option<Running<'a>>>,
+}
+
+impl<'a> Context<'a> {
+    /// The context of one pass.
+    pub(crate) const fn new(installation: &'a Installation, observation: &'a Observation) -> Self {
+        Self {
+            installation,
+            observation,
+            running: OnceCell::new(),
+        }
+    }
+
+    /// The timeouts that run, read once; `None` before there is an API.
+    pub(crate) fn running(&self) -> Option<&Running<'a>> {
+        let running = self
+            .running
+            .get_or_init(|| Running::of(self.installation, self.observation));
+        running.as_ref()
+    }
+}

@@ -1,0 +1,36 @@
+//! The database is the embedded one.
+
+use crate::{
+    causes::{cause::Cause, context::Context},
+    model::{Code, Component, Diagnosis, Severity},
+    validate::Database,
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Info,
+    component: Component::Database,
+    check: Some(check),
+    ..Cause::new(include_str!("embedded_database_in_use.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    if !matches!(context.installation.database, Database::Embedded { .. }) {
+        return Vec::new();
+    }
+    vec![Diagnosis {
+        code: Code::EmbeddedDatabaseInUse,
+        severity: Severity::Info,
+        component: Component::Database,
+        message:
+            "The embedded PostgreSQL is for trying Flagsmith out: a single pod, no backup, and its volume is \
+                  deleted with this resource."
+                .to_owned(),
+        evidence: vec![format!(
+            "spec.database.embedded is set; StatefulSet {}-database",
+            context.installation.identity.name
+        )],
+        remedy: "For production run PostgreSQL yourself and name its URL in spec.database.urlFrom of a new \
+                 FlagsmithDeployment."
+            .to_owned(),
+    }]
+}

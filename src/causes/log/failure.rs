@@ -1,0 +1,298 @@
+//! One exception of a log as the rules read it, and the names that PostgreSQL and libpq put into their messages.
+
+use std::fmt;
+
+use crate::model::{Component, redact::redact};
+use crate::postgres::phrases::{self, Phrase};
+
+/// In which part of its life a process failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// `waitfordb` tried, and would have tried again.
+    Wait,
+    /// `migrate`.
+    Migrate,
+    /// Before it served or worked.
+    Boot,
+    /// While it served requests or ran tasks.
+    Serve,
+}
+
+/// One exception, with where it was raised.
+#[derive(Clone, Debug)]
+pub struct Failure<'a> {
+    /// The dotted class, for example `psycopg2.errors.UndefinedTable`; possibly without its module.
+    pub class: &'a str,
+    /// The message with DETAIL and HINT.
+    pub message: &'a str,
+    /// The process whose log this is.
+    pub component: Component,
+    /// What the process was doing.
+    pub stage: Stage,
+    /// The migration that was being applied.
+    pub migration: Option<&'a str>,
+}
+
+impl Failure<'_> {
+    /// The class without its module, for example `UndefinedTable`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.class.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Whether the class is one of these, without module.
+    #[must_use]
+    pub fn is(&self, kinds: &[&str]) -> bool {
+        kinds.contains(&self.kind())
+    }
+
+    /// Whether the message has this text.
+    #[must_use]
+    pub fn says(&self, text: &str) -> bool {
+        self.message.contains(text)
+    }
+
+    /// Whether the message has one of these texts.
+    #[must_use]
+    pub fn says_any(&self, texts: &[&str]) -> bool {
+        texts.iter().any(|text| self.says(text))
+    }
+
+    /// Whether it is Docker Compose's word of a container that ended with SIGKILL: 128 and the signal's number.
+    #[must_use]
+    pub fn is_killed_container(&self) -> bool {
+        self.class.is_empty() && self.message.trim().starts_with("exited with code 137")
+    }
+
+    /// What PostgreSQL said, in any language; the name in it.
+    #[must_use]
+    pub fn phrase(&self, phrase: Phrase) -> Option<&str> {
+        phrases::find(phrase, self.message)
+    }
+
+    /// Whether this comes from the PostgreSQL driver, not from an HTTP or Redis client with the same words.
+    #[must_use]
+    pub fn is_database(&self) -> bool {
+        self.class.starts_with("psycopg")
+            || self.class.starts_with("django.db")
+            || matches!(
+                self.class,
+                "OperationalError"
+                    | "InterfaceError"
+                    | "DatabaseError"
+                    | "InternalError"
+                    | "ProgrammingError"
+                    | "IntegrityError"
+                    | "NotSupportedError"
+            )
+            || self.says_any(&[
+                "connection to server ",
+                "could not connect to server",
+                "could not translate host name",
+            ])
+    }
+
+    /// The server that libpq names.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint::read(self.message)
+    }
+
+    /// What is about the server, the role and the database in the message.
+    #[must_use]
+    pub fn details(&self) -> FailureDetails {
+        FailureDetails {
+            endpoint: self.endpoint(),
+            role: quoted_after(self.message, &[", user ", " user ", "role "]).map(str::to_owned),
+            database: quoted_after(self.message, &[", database ", "database "]).map(str::to_owned),
+            ..FailureDetails::default()
+        }
+    }
+}
+
+/// What a failure speaks of. Two failures with the same code and subject are one trouble.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FailureDetails {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// The role.
+    pub role: Option<String>,
+    /// The database.
+    pub database: Option<String>,
+    /// The table, column, index, variable, … by kind and name, for example `table users_ffadminuser`.
+    pub object: Option<String>,
+    /// Which signature of its rule matched.
+    pub signature: u8,
+    /// A detail in the server's words.
+    pub detail: Option<String>,
+    /// It says that something failed and not why: it gives way to whatever tells more.
+    pub is_vague: bool,
+}
+
+impl FailureDetails {
+    /// Without secrets: what it holds comes from the log and goes into messages and commands.
+    #[must_use]
+    pub fn redacted(self) -> Self {
+        let clean = |text: Option<String>| text.map(|text| redact(&text));
+        Self {
+            endpoint: Endpoint {
+                host: clean(self.endpoint.host),
+                port: self.endpoint.port,
+            },
+            role: clean(self.role),
+            database: clean(self.database),
+            object: clean(self.object),
+            signature: self.signature,
+            detail: clean(self.detail),
+            is_vague: self.is_vague,
+        }
+    }
+
+    /// With this object.
+    #[must_use]
+    pub fn object(mut self, object: impl Into<String>) -> Self {
+        self.object = Some(object.into());
+        self
+    }
+}
+
+/// A database server as libpq names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// Host name, address, or the path of a socket.
+    pub host: Option<String>,
+    /// TCP port.
+    pub port: Option<u16>,
+}
+
+impl Endpoint {
+    /// Reads `connection to server at "H" (A), port P`, `… on socket "S"`, and the wording before PostgreSQL 14.
+    #[must_use]
+    pub fn read(message: &str) -> Self {
+        // Of several hosts the last one is what libpq gave up on.
+        let starts = [
+            "server at ",
+            "on socket ",
+            "running on host ",
+            "domain socket ",
+            "host name ",
+            "entry for host ",
+            "connection for host ",
+        ];
+        let at = starts
+            .iter()
+            .find_map(|start| Some((message.rfind(start)?, *start)));
+        let Some((position, start)) = at else {
+            return Self::default();
+        };
+        let rest = message.get(position + start.len()..).unwrap_or_default();
+        // The host that pg_hba.conf speaks of is the client's, not the server's.
+        if start.ends_with("for host ") {
+            return Self::default();
+        }
+        let host = unquote(rest).map(str::to_owned);
+        let port = rest.split_once("port ").and_then(|(_, after)| {
+            let end = after
+                .find(|digit: char| !digit.is_ascii_digit())
+                .unwrap_or(after.len());
+            after.get(..end)?.parse().ok()
+        });
+        Self { host, port }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.host, self.port) {
+            (Some(host), Some(port)) if host.contains(':') => write!(formatter, "[{host}]:{port}"),
+            (Some(host), Some(port)) => write!(formatter, "{host}:{port}"),
+            (Some(host), None) => formatter.write_str(host),
+            (None, _) => formatter.write_str("the database server"),
+        }
+    }
+}
+
+/// The quoted name at the beginning of `text`, in PostgreSQL's quotation marks of any language.
+#[must_use]
+pub fn unquote(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    let (open, close) = [
+        ('"', '"'),
+        ('»', '«'),
+        ('«', '»'),
+        ('„', '“'),
+        ('“', '”'),
+        ('\'', '\''),
+    ]
+    .into_iter()
+    .find(|(open, _)| text.starts_with(*open))?;
+    let (name, _) = text.get(open.len_utf8()..)?.split_once(close)?;
+    Some(name.trim())
+}
+
+/// The quoted name behind the first of these words that has one.
+#[must_use]
+pub fn quoted_after<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
+    words.iter().find_map(|word| {
+        text.match_indices(word)
+            .find_map(|(start, _)| unquote(text.get(start + word.len()..)?))
+    })
+}
+
+/// The first quoted name of the first line, in whatever language.
+#[must_use]
+pub fn first_quoted(text: &str) -> Option<&str> {
+    let line = text.lines().next()?;
+    let start = line.find(['"', '»', '«', '„', '“'])?;
+    unquote(line.get(start..)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(
+        "connection to server at \"127.0.0.1\", port 1 failed: Connection refused",
+        "127.0.0.1:1"
+    )]
+    #[case(
+        "connection to server at \"db.prod.svc\" (10.0.0.5), port 5432 failed: timeout expired",
+        "db.prod.svc:5432"
+    )]
+    #[case("connection to server at \"::1\", port 5432 failed: x", "[::1]:5432")]
+    #[case(
+        "connection to server on socket \"/run/pg/.s.PGSQL.5432\" failed: No such file or directory",
+        "/run/pg/.s.PGSQL.5432"
+    )]
+    #[case(
+        "could not connect to server: Connection refused\nIs the server running on host \"db\" (10.0.0.5) and accepting\nTCP/IP connections on port 5432?",
+        "db:5432"
+    )]
+    #[case(
+        "could not translate host name \"nosuch.invalid\" to address: Name or service not known",
+        "nosuch.invalid"
+    )]
+    #[case(
+        "connection to server at \"a\", port 1 failed: x\nconnection to server at \"b\", port 2 failed: y",
+        "b:2"
+    )]
+    #[case(
+        "FATAL:  no pg_hba.conf entry for host \"10.1.1.1\", user \"u\", database \"d\", no encryption",
+        "the database server"
+    )]
+    #[case("FATAL:  sorry, too many clients already", "the database server")]
+    fn endpoints(#[case] message: &str, #[case] expected: &str) {
+        assert_eq!(Endpoint::read(message).to_string(), expected);
+    }
+
+    #[rstest]
+    #[case("relation \"users_ffadminuser\" does not exist", Some("users_ffadminuser"))]
+    #[case("Relation »users« existiert nicht", Some("users"))]
+    #[case("la relation « users » existe déjà", Some("users"))]
+    #[case("nothing", None)]
+    fn quotes(#[case] message: &str, #[case] name: Option<&str>) {
+        assert_eq!(first_quoted(message), name);
+    }
+}

@@ -1,0 +1,320 @@
+//! One investigation: any number of logs of one component in, diagnoses out.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Read};
+
+use jiff::Timestamp;
+
+use super::{
+    evidence::{LogEvidence, LogLocation},
+    finding::Finding,
+    findings, rules,
+};
+use crate::flagsmith::WorkerClass;
+use crate::logs::clean::clean;
+use crate::logs::csv;
+use crate::logs::event::{Event, clip};
+use crate::logs::group::Grouper;
+use crate::logs::lines::read_lines;
+use crate::logs::order::{LOOK, is_newest_first, oldest_first};
+use crate::logs::prefilter::Prefilter;
+use crate::logs::prefix::strip;
+use crate::logs::pretty::{Feed, Pretty};
+use crate::logs::time::Moment;
+use crate::model::{Component, Diagnosis};
+
+/// The most sources (pods, Compose services, files) that are kept apart; further ones share the last place.
+const SOURCES: usize = 256;
+
+/// The longest line that is put together from those a runtime has cut, in bytes.
+const LONGEST: usize = 64 * 1024;
+/// Where a runtime's mark of a cut line ends at the latest: behind a stamp with nanoseconds and a zone.
+const STAMP: usize = 48;
+
+/// Gathers the logs of one component.
+#[derive(Debug)]
+pub struct Investigation {
+    case: LogEvidence,
+    /// Whether evidence gives line numbers: those of a running pod's log are gone at the next look.
+    numbered: bool,
+    needles: Prefilter,
+    inputs: Vec<String>,
+    /// Of inputs that were turned round, the number in the file of each line in the order of time.
+    turned: HashMap<u16, Vec<u64>>,
+    sources: HashMap<(u16, String), u16>,
+    groupers: Vec<Grouper>,
+    /// The source that was asked for last: lines of one source come in a row.
+    latest: (u16, String, usize),
+}
+
+/// Diagnoses the log of a pod's container; `name` stands for it in the evidence. Pure: the same bytes give the same
+/// answer. The log of a migration Job has component [`Component::Migrations`]. `regime` is how Gunicorn's workers handle
+/// requests, where that is known: a log that does not begin with their start does not say it. Each diagnosis comes with
+/// the time of the last line that shows it, where the lines have times.
+#[must_use]
+pub fn diagnose_log(
+    component: Component,
+    regime: Option<WorkerClass>,
+    name: &str,
+    log: &[u8],
+) -> Vec<(Option<Timestamp>, Diagnosis)> {
+    let mut investigation = Investigation {
+        numbered: false,
+        ..Investigation::new(component)
+    };
+    investigation.case.workers.regime = regime;
+    // Bytes in memory can always be read.
+    let _ = investigation.read(name, log);
+    investigation.dated()
+}
+
+/// Diagnoses one log as the command line does.
+#[cfg(test)]
+pub(crate) fn read_one(component: Component, log: impl BufRead) -> io::Result<Vec<Diagnosis>> {
+    let mut investigation = Investigation::new(component);
+    investigation.read("", log)?;
+    Ok(investigation.conclude())
+}
+
+impl Investigation {
+    /// An investigation without logs.
+    #[must_use]
+    pub fn new(component: Component) -> Self {
+        Self {
+            case: LogEvidence::new(component, rules::recognise),
+            numbered: true,
+            needles: Prefilter::new(),
+            inputs: Vec::new(),
+            turned: HashMap::new(),
+            sources: HashMap::new(),
+            groupers: Vec::new(),
+            latest: (0, String::new(), usize::MAX),
+        }
+    }
+
+    /// Reads one log to its end; `name` stands before the line numbers in evidence, unless it is empty.
+    pub fn read(&mut self, name: &str, mut log: impl BufRead) -> io::Result<()> {
+        let input = u16::try_from(self.inputs.len()).unwrap_or(u16::MAX);
+        self.inputs.push(name.to_owned());
+        // However the reader cuts the log, the same beginning is looked at.
+        let mut start = Vec::new();
+        log.by_ref().take(LOOK).read_to_end(&mut start)?;
+        let newest_first = is_newest_first(&start);
+        let mut log = start.as_slice().chain(log);
+        let lines = if newest_first {
+            let (numbers, lines): (Vec<u64>, Vec<Vec<u8>>) = oldest_first(log.by_ref())?.into_iter().unzip();
+            self.turned.insert(input, numbers);
+            Some(lines)
+        } else {
+            None
+        };
+        let mut reading = Reading {
+            investigation: self,
+            input,
+            open: 0,
+            watching: 0,
+            cut: String::new(),
+            pretty: Pretty::default(),
+            last: Vec::new(),
+            last_line: 0,
+        };
+        match lines {
+            Some(lines) => (1..)
+                .zip(lines)
+                .for_each(|(number, line)| reading.line(number, &line)),
+            None => read_lines(log, |number, bytes| reading.line(number, bytes))?,
+        }
+        reading.finish();
+        Ok(())
+    }
+
+    /// What was found, the most likely cause first; empty for healthy logs.
+    #[must_use]
+    pub fn conclude(self) -> Vec<Diagnosis> {
+        self.dated().into_iter().map(|(_, diagnosis)| diagnosis).collect()
+    }
+
+    fn dated(self) -> Vec<(Option<Timestamp>, Diagnosis)> {
+        let component = self.case.component;
+        let dated = |finding: Finding| {
+            let last = finding.evidence.iter().filter_map(|location| location.time).max();
+            let diagnosis = Diagnosis {
+                code: finding.explained.code,
+                severity: finding.severity(),
+                component,
+                evidence: self.evidence(&finding),
+                message: finding.explained.message,
+                remedy: finding.explained.remedy,
+            };
+            (last.and_then(Moment::timestamp), diagnosis)
+        };
+        findings::conclude(&self.case).into_iter().map(dated).collect()
+    }
+
+    fn evidence(&self, finding: &Finding) -> Vec<String> {
+        let name = |location: &LogLocation| {
+            self.inputs
+                .get(usize::from(location.input))
+                .filter(|name| !name.is_empty() && (self.inputs.len() > 1 || !self.numbered))
+        };
+        let line = |location: &LogLocation| {
+            let at = usize::try_from(location.line).unwrap_or_default();
+            let number = self
+                .turned
+                .get(&location.input)
+                .and_then(|numbers| numbers.get(at.checked_sub(1)?));
+            number.copied().unwrap_or(location.line)
+        };
+        finding
+            .evidence
+            .iter()
+            .map(|location| match name(location) {
+                Some(name) if self.numbered => {
+                    format!("{name} line {}: {}", line(location), location.excerpt())
+                }
+                Some(name) => format!("{name}: {}", location.excerpt()),
+                None => format!("line {}: {}", line(location), location.excerpt()),
+            })
+            .collect()
+    }
+
+    fn source(&mut self, input: u16, name: &str) -> u16 {
+        if self.latest.0 == input && self.latest.1 == name && self.latest.2 < self.groupers.len() {
+            return u16::try_from(self.latest.2).unwrap_or_default();
+        }
+        let source = self.look_up(input, name);
+        self.latest = (input, name.to_owned(), usize::from(source));
+        source
+    }
+
+    fn look_up(&mut self, input: u16, name: &str) -> u16 {
+        if let Some(source) = self.sources.get(&(input, name.to_owned())) {
+            return *source;
+        }
+        let next = self.groupers.len();
+        if next >= SOURCES {
+            return u16::try_from(SOURCES - 1).unwrap_or_default();
+        }
+        let source = u16::try_from(next).unwrap_or_default();
+        self.sources.insert((input, name.to_owned()), source);
+        self.groupers.push(Grouper::new(source));
+        self.case.add_source(input);
+        source
+    }
+}
+
+/// The state of reading one log.
+struct Reading<'a> {
+    investigation: &'a mut Investigation,
+    input: u16,
+    /// How many groupers have an unfinished event: then every line has to be looked at.
+    open: usize,
+    /// The number of troubles when a request was last seen to succeed after one.
+    watching: u64,
+    /// The beginning of a line that a container runtime has cut.
+    cut: String,
+    /// An object over several lines.
+    pretty: Pretty,
+    last: Vec<u8>,
+    last_line: u64,
+}
+
+impl Reading<'_> {
+    fn line(&mut self, number: u64, bytes: &[u8]) {
+        match self.pretty.take(number, bytes) {
+            Feed::No => self.whole(number, bytes),
+            Feed::Inside => {}
+            Feed::Whole(first, text) => self.whole(first, text.as_bytes()),
+        }
+    }
+
+    fn whole(&mut self, number: u64, bytes: &[u8]) {
+        if self.open > 0
+            || !self.cut.is_empty()
+            || self.investigation.needles.is_match(bytes)
+            || is_cut(bytes)
+        {
+            self.parse(number, bytes);
+            self.last_line = 0;
+            return;
+        }
+        let troubles = self.investigation.case.troubles;
+        if troubles != self.watching && is_success(bytes) {
+            self.watching = troubles;
+            let text = clean(bytes);
+            let source = self.investigation.source(self.input, strip(&text).source);
+            self.investigation.case.served(source, number);
+        }
+        self.last.clear();
+        self.last.extend_from_slice(bytes);
+        self.last_line = number;
+    }
+
+    fn parse(&mut self, number: u64, bytes: &[u8]) {
+        let text = clean(bytes);
+        let cell = csv::line(&text);
+        let stripped = strip(cell.as_deref().unwrap_or(&text));
+        if stripped.partial || !self.cut.is_empty() {
+            self.cut
+                .push_str(clip(stripped.text, LONGEST.saturating_sub(self.cut.len())));
+            if stripped.partial {
+                return;
+            }
+        }
+        let whole = std::mem::take(&mut self.cut);
+        let text = if whole.is_empty() { stripped.text } else { &whole };
+        let source = self.investigation.source(self.input, stripped.source);
+        let Investigation { case, groupers, .. } = &mut *self.investigation;
+        let Some(grouper) = groupers.get_mut(usize::from(source)) else {
+            return;
+        };
+        let was_open = grouper.is_open();
+        grouper.line(number, text, stripped.time, &mut |event: Event| {
+            case.observe(&event);
+        });
+        match (was_open, grouper.is_open()) {
+            (false, true) => self.open += 1,
+            (true, false) => self.open = self.open.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    fn finish(mut self) {
+        // The last line tells how long the log went on after the last trouble.
+        if self.last_line > 0 {
+            let last = std::mem::take(&mut self.last);
+            self.parse(self.last_line, &last);
+        }
+        let Investigation { case, groupers, .. } = &mut *self.investigation;
+        for grouper in groupers {
+            grouper.finish(&mut |event| case.observe(&event));
+        }
+    }
+}
+
+/// Whether a container runtime has cut the line: `STAMP stdout P `.
+fn is_cut(line: &[u8]) -> bool {
+    let begin = line.get(..line.len().min(STAMP)).unwrap_or_default();
+    begin.first().is_some_and(u8::is_ascii_digit)
+        && (memchr::memmem::find(begin, b" stdout P ").is_some()
+            || memchr::memmem::find(begin, b" stderr P ").is_some())
+}
+
+/// Whether a line is an access record of a request that needs the database and went well.
+fn is_success(line: &[u8]) -> bool {
+    let has = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
+    let answered = has(b"\" 200 ")
+        || has(b"\" 201 ")
+        || has(b"\" 204 ")
+        || has(b"\"status\": \"20")
+        || has(b"\"status\":\"20");
+    answered && !has(b"/health/liveness") && !has(b"/metrics") && !has(b"/static/")
+}
+
+#[cfg(test)]
+#[path = "investigation_tests/mod.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "investigation_properties.rs"]
+mod properties;

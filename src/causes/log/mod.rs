@@ -1,0 +1,49 @@
+//! From what the logs of one component showed to causes.
+//!
+//! [`investigation`] reads logs event by event into [`evidence`], which asks the [`rules`] of all causes what each
+//! failure is a sign of; [`findings`] then has every cause explain what was seen of it, and ranks.
+
+mod connection;
+pub(crate) mod evidence;
+pub(crate) mod failure;
+pub(crate) mod finding;
+mod findings;
+pub(crate) mod gunicorn;
+pub(crate) mod hosts;
+pub(crate) mod investigation;
+pub(crate) mod location;
+pub(crate) mod phrasing;
+pub(crate) mod rule;
+mod rules;
+pub(crate) mod tasks;
+pub(crate) mod timeline;
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::failure::{Failure, FailureDetails, Stage};
+    use super::rules;
+    use crate::model::{Code, Component};
+
+    /// What the causes make of an exception in a stage.
+    pub fn recognise(stage: Stage, class: &str, message: &str) -> Option<(Code, FailureDetails)> {
+        let component = if stage == Stage::Migrate {
+            Component::Migrations
+        } else {
+            Component::Api
+        };
+        let failure = Failure {
+            class,
+            message,
+            component,
+            stage,
+            migration: None,
+        };
+        let found = rules::recognise(&failure, false).or_else(|| rules::recognise(&failure, true))?;
+        Some((found.code, found.details))
+    }
+
+    /// The code that the causes give to an exception in a stage.
+    pub fn code(stage: Stage, class: &str, message: &str) -> Option<Code> {
+        recognise(stage, class, message).map(|(code, _)| code)
+    }
+}

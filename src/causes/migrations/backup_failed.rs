@@ -1,0 +1,55 @@
+//! The backup before the migration has failed.
+
+use crate::{
+    causes::{cause::Cause, context::Context, pods::last_words},
+    migration::Step,
+    model::{Code, Component, Diagnosis, Severity, shell},
+    observe::JobOutcome,
+    validate::backup_name,
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Migrations,
+    needs_person: true,
+    check: Some(check),
+    ..Cause::new(include_str!("backup_failed.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    failed(context).into_iter().collect()
+}
+
+fn failed(context: &Context<'_>) -> Option<Diagnosis> {
+    let (installation, observation) = (context.installation, context.observation);
+    installation.migrations.backup.as_ref()?;
+    let step = Step::of(installation, observation)?;
+    let name = backup_name(installation, &step.job);
+    let job = observation.backups.iter().find(|job| job.name == name)?;
+    let JobOutcome::Failed { reason, message } = &job.outcome else {
+        return None;
+    };
+    let namespace = &installation.identity.namespace;
+    let said = format!("Job {namespace}/{name}: {reason} {message}");
+    Some(Diagnosis {
+        code: Code::BackupFailed,
+        severity: Severity::Critical,
+        component: Component::Migrations,
+        message: format!(
+            "The backup before the migration to {} has failed, so the migration was not started.",
+            installation.release
+        ),
+        evidence: [said]
+            .into_iter()
+            .chain(last_words(observation, Component::Backup))
+            .collect(),
+        remedy: format!(
+            "Read its log: kubectl -n {} logs job/{} --tail=50. When the cause is repaired: {}",
+            shell::name(namespace, "NAMESPACE"),
+            shell::name(&name, "NAME"),
+            installation
+                .managed_by
+                .run_job_again(&installation.identity, &name)
+        ),
+    })
+}

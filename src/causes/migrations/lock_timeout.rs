@@ -1,0 +1,132 @@
+//! The migration waited for a lock and gave up.
+
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        log::{
+            evidence::{LogEvidence, Occurrence},
+            failure::{Failure, FailureDetails},
+            finding::Explanation,
+            rule::{Rule, Signature},
+        },
+        migrations::shared::snippets::{BLOCKED, MIGRATE, OLDEST_TRANSACTIONS, left, stopped},
+    },
+    model::{Code, Component, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Migrations,
+    explains: &[
+        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
+        Explains::everywhere(&[Code::MigrationsPending]),
+    ],
+    log: &[&LOG],
+    ..Cause::new(include_str!("lock_timeout.md"))
+};
+
+/// Whether it waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    /// `NOWAIT`.
+    NoWait,
+    /// As long as `lock_timeout`.
+    Timeout,
+}
+
+const UNAVAILABLE: &[&str] = &["LockNotAvailable"];
+
+static LOG: Rule<Variant> = Rule {
+    precedence: 430,
+    last_resort: false,
+    signatures: &[
+        Signature {
+            class: UNAVAILABLE,
+            stage: MIGRATE,
+            ..Signature::of_words(Variant::NoWait, &["could not obtain lock"])
+        },
+        Signature {
+            class: UNAVAILABLE,
+            stage: MIGRATE,
+            ..Signature::of(Variant::Timeout)
+        },
+        Signature {
+            stage: MIGRATE,
+            ..Signature::of_database(Variant::Timeout, &["due to lock timeout"])
+        },
+    ],
+    details,
+    explain,
+    is_over: None,
+};
+
+#[allow(clippy::unnecessary_wraps, reason = "the form of every rule: others decline")]
+fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
+    let mut lines = failure.message.lines();
+    Some(FailureDetails {
+        detail: lines
+            .find(|line| line.contains("relation") || line.starts_with("CONTEXT"))
+            .map(str::to_owned),
+        ..FailureDetails::default()
+    })
+}
+
+fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explanation {
+    let how = match variant {
+        Variant::NoWait => "needs a lock that another session holds, and does not wait for it",
+        Variant::Timeout => {
+            "waited for a lock that another session holds, for as long as lock_timeout allows, and gave up"
+        }
+    };
+    Explanation::new(
+        Code::MigrationLockTimeout,
+        stopped(evidence, occurrence, &format!("{how}; {}", left(occurrence))),
+        format!(
+            "While it waits, see who holds the lock: {BLOCKED} or the oldest transactions: {OLDEST_TRANSACTIONS} End the holder \
+             (SELECT pg_terminate_backend(PID);) or stop the task processor for the upgrade, then migrate again. lock_timeout is set in \
+             DATABASE_URL (?options=-c%20lock_timeout%3D…) or for the role."
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::{LOG, Variant};
+    use crate::{
+        causes::log::{failure::Stage, testing::recognise},
+        model::Code::MigrationLockTimeout,
+    };
+
+    #[rstest]
+    #[case(
+        "psycopg2.errors.LockNotAvailable",
+        "canceling statement due to lock timeout",
+        Variant::Timeout
+    )]
+    #[case(
+        "psycopg2.errors.LockNotAvailable",
+        "storniere Anfrage wegen Zeitüberschreitung einer Sperre",
+        Variant::Timeout
+    )]
+    #[case(
+        "django.db.utils.OperationalError",
+        "canceling statement due to lock timeout",
+        Variant::Timeout
+    )]
+    #[case(
+        "psycopg2.errors.LockNotAvailable",
+        "could not obtain lock on relation \"t\"",
+        Variant::NoWait
+    )]
+    fn recognises(#[case] class: &str, #[case] message: &str, #[case] variant: Variant) {
+        let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
+        assert_eq!(
+            (code, LOG.variant(&details)),
+            (MigrationLockTimeout, Some(variant))
+        );
+        let elsewhere = recognise(Stage::Serve, class, message);
+        assert_ne!(elsewhere.map(|(code, _)| code), Some(MigrationLockTimeout));
+    }
+}

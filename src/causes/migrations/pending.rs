@@ -1,0 +1,265 @@
+//! The database has not been migrated to this release.
+
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+        context::Context,
+        log::{
+            evidence::{LogEvidence, Occurrence},
+            failure::{Failure, FailureDetails, Stage},
+            finding::Explanation,
+            phrasing,
+            rule::{From, Rule, Signature},
+            timeline::{HEALTH_QUIET_SECONDS, ProcessTimeline},
+        },
+        migrations::shared::snippets::first_line,
+    },
+    model::{Code, Component, Diagnosis, Severity, shell},
+    observe::JobOutcome,
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Migrations,
+    explains: &[
+        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
+        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
+        Explains::same_component(consequences::WITHOUT_START),
+        Explains::from_api(&[Code::FrontendCannotReachApi]),
+    ],
+    log: &[&LOG],
+    check: Some(check),
+    ..Cause::new(include_str!("pending.md"))
+};
+
+/// Tables that `createcachetable` makes, not a migration.
+const CACHE_TABLES: &[&str] = &[
+    "environment-documents",
+    "chargebee-objects",
+    "onboarding-request-throttle",
+    "saml_requests_cache",
+];
+
+/// What a table, column or function that is missing is raised as.
+const UNDEFINED: &[&str] = &["UndefinedTable", "UndefinedColumn", "UndefinedFunction"];
+
+/// Everything but `migrate` itself, in which the same words have other causes.
+const NOT_MIGRATING: &[Stage] = &[Stage::Wait, Stage::Boot, Stage::Serve];
+
+const RUN: &str = "Run the migrations of this release once: the args \"migrate\" in a Job with the same image and DATABASE_URL (on Helm \
+     jobs.migrateDb.enabled=true or api.enableMigrateDbInitContainer=true; Compose: docker compose run --rm flagsmith migrate). \
+     If a migration Job exists, its log says why it stopped: flagsmith-operator diagnose --logs FILE --component migration";
+
+/// How a process meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    /// It waited before its start.
+    Waited,
+    /// Its health check says so.
+    Health,
+    /// A table is missing that is no migration's.
+    Cache,
+    /// A table, column or function of a migration is missing.
+    Schema,
+}
+
+static LOG: Rule<Variant> = Rule {
+    precedence: 465,
+    last_resort: false,
+    signatures: &[
+        Signature::of_words(Variant::Waited, &["Didn't detect applied migrations for "]),
+        Signature::of_words(Variant::Health, &["There are migrations to apply"]),
+        Signature {
+            from: From::Database,
+            class: UNDEFINED,
+            stage: NOT_MIGRATING,
+            any: CACHE_TABLES,
+            ..Signature::of(Variant::Cache)
+        },
+        Signature {
+            from: From::Database,
+            stage: NOT_MIGRATING,
+            any: CACHE_TABLES,
+            all: &["relation \"", "does not exist"],
+            none: &["FATAL"],
+            ..Signature::of(Variant::Cache)
+        },
+        Signature {
+            from: From::Database,
+            class: UNDEFINED,
+            stage: NOT_MIGRATING,
+            ..Signature::of(Variant::Schema)
+        },
+        Signature {
+            from: From::Database,
+            stage: NOT_MIGRATING,
+            any: &["relation \"", "column ", "function "],
+            all: &["does not exist"],
+            none: &["FATAL"],
+            ..Signature::of(Variant::Schema)
+        },
+    ],
+    details,
+    explain,
+    is_over: Some(is_over),
+};
+
+#[allow(clippy::unnecessary_wraps, reason = "the form of every rule: others decline")]
+fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
+    Some(match variant {
+        Variant::Waited => {
+            let (_, rest) = failure.message.split_once("migrations for ").unwrap_or_default();
+            FailureDetails::default().object(rest.split(' ').next().unwrap_or_default())
+        }
+        Variant::Health => FailureDetails::default(),
+        Variant::Cache | Variant::Schema => {
+            let line = failure.message.lines().next().unwrap_or_default();
+            first_line(line.trim_end_matches(" does not exist"))
+        }
+    })
+}
+
+fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explanation {
+    let who = phrasing::component(evidence.component);
+    let object = occurrence.details.object.as_deref().unwrap_or_default();
+    let (message, remedy) = match variant {
+        Variant::Waited => (
+            format!(
+                "{who} waited {object} s for the database to be migrated to its release and gave up: migrations are pending."
+            ),
+            RUN,
+        ),
+        Variant::Health => (
+            format!("{who} runs, but is not ready: the database lacks migrations of its release."),
+            RUN,
+        ),
+        Variant::Cache => (
+            format!(
+                "{who} misses a cache table: {object} does not exist. \"flagsmith migrate\" without further arguments creates it; \
+                 \"migrate APP\" does not."
+            ),
+            "python manage.py createcachetable",
+        ),
+        Variant::Schema => (
+            format!(
+                "{who} runs on a database that has not been migrated to its release: {object} does not exist. \
+                 Since Flagsmith 2.170 it does not even start then; the image is not broken."
+            ),
+            RUN,
+        ),
+    };
+    Explanation::new(Code::MigrationsPending, message, remedy)
+}
+
+/// A health check that has not failed for a while has passed. That the database answers again ends no wait for its
+/// migrations.
+fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence) -> Option<bool> {
+    if LOG.variant(&occurrence.details) == Some(Variant::Health) {
+        let quiet = timeline
+            .last_time
+            .zip(occurrence.last.time)
+            .map_or(0, |(end, last)| end.seconds_since(last));
+        return Some(quiet >= HEALTH_QUIET_SECONDS);
+    }
+    (occurrence.stage == Stage::Wait).then(|| timeline.caught_up.max(timeline.up) > occurrence.last.line)
+}
+
+/// A Job that migrates while pods of the same release start.
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    let observation = context.observation;
+    if context.installation.managed_by.migrates_first() {
+        return Vec::new();
+    }
+    let active = observation
+        .jobs
+        .iter()
+        .find(|job| job.outcome == JobOutcome::Active);
+    let beside = active
+        .zip(observation.api.as_ref())
+        .filter(|(job, api)| !api.rolled_out() && job.release == api.release);
+    let diagnosis = beside.map(|(job, api)| Diagnosis {
+        code: Code::MigrationsPending,
+        severity: Severity::Info,
+        component: Component::Migrations,
+        message: "The migration Job runs beside the rollout: new pods restart or stay unready until it has finished, old ones serve.".to_owned(),
+        evidence: vec![
+            format!("Job {}: running", job.name),
+            format!("Deployment {}: {} of {} pods of the new template", api.name, api.updated, api.desired),
+        ],
+        remedy: format!(
+            "Nothing to do while it makes progress: kubectl -n {} logs -f job/{}",
+            shell::name(&context.installation.identity.namespace, "NAMESPACE"),
+            shell::name(&job.name, "NAME")
+        ),
+    });
+    diagnosis.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        causes::log::{failure::Stage, testing::code},
+        model::Code::{self, *},
+    };
+
+    #[rstest]
+    #[case(
+        Stage::Boot,
+        "psycopg2.errors.UndefinedTable",
+        "relation \"users_ffadminuser\" does not exist\nLINE 1: SELECT 1",
+        Some(MigrationsPending)
+    )]
+    #[case(
+        Stage::Serve,
+        "psycopg2.errors.UndefinedColumn",
+        "column users_ffadminuser.onboarding_data does not exist",
+        Some(MigrationsPending)
+    )]
+    #[case(
+        Stage::Serve,
+        "psycopg2.errors.UndefinedFunction",
+        "function get_tasks_to_process(integer) does not exist",
+        Some(MigrationsPending)
+    )]
+    #[case(
+        Stage::Serve,
+        "psycopg2.errors.UndefinedTable",
+        "relation \"environment-documents\" does not exist",
+        Some(MigrationsPending)
+    )]
+    #[case(
+        Stage::Wait,
+        "CommandError",
+        "Didn't detect applied migrations for 30 seconds.",
+        Some(MigrationsPending)
+    )]
+    #[case(
+        Stage::Serve,
+        "",
+        "unavailable: There are migrations to apply",
+        Some(MigrationsPending)
+    )]
+    #[case(
+        Stage::Migrate,
+        "psycopg2.errors.UndefinedTable",
+        "relation \"x\" does not exist",
+        Some(MigrationSchemaConflict)
+    )]
+    #[case(
+        Stage::Serve,
+        "features.models.Feature.DoesNotExist",
+        "Feature matching query does not exist.",
+        None
+    )]
+    fn recognises(
+        #[case] stage: Stage,
+        #[case] class: &str,
+        #[case] message: &str,
+        #[case] expected: Option<Code>,
+    ) {
+        assert_eq!(code(stage, class, message), expected);
+    }
+}

@@ -1,0 +1,38 @@
+//! Migrations of a newer release are being undone.
+
+use crate::{
+    causes::{cause::Cause, context::Context},
+    migration::{Direction, direction},
+    model::{Code, Component, Diagnosis, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Warning,
+    component: Component::Migrations,
+    check: Some(check),
+    ..Cause::new(include_str!("rollback_loses_data.md"))
+};
+
+/// Said before the migrations are undone, and while they are.
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    let Direction::Back(plan) = direction(context.installation, context.observation) else {
+        return Vec::new();
+    };
+    let (from, to) = (plan.from, plan.to);
+    vec![Diagnosis {
+        code: Code::RollbackLosesData,
+        severity: Severity::Warning,
+        component: Component::Migrations,
+        message: format!(
+            "The migrations of {from} are being undone before {to} is started: what was stored in the tables and columns that they made \
+             is lost, and pods of {from} may fail until they are replaced."
+        ),
+        evidence: vec![format!(
+            "spec.migrations.rollback confirms it: from {from} to {to}"
+        )],
+        remedy: format!(
+            "To stay at {from} instead: remove spec.migrations.rollback and set spec.version to {from}; what was undone by then is \
+             applied again, empty."
+        ),
+    }]
+}

@@ -1,0 +1,107 @@
+//! An object that is in the database and should not be, or that is missing. The words alone do not tell another
+//! migrator at the same time, a broken history, an index that an interrupted run left, and another database than meant
+//! apart: the causes that it can be read this file.
+
+use super::snippets::MIGRATE;
+use crate::{
+    causes::log::{
+        evidence::Occurrence,
+        failure::Failure,
+        rule::{From, Signature},
+    },
+    model::Code,
+};
+
+/// What is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    /// Objects that Flagsmith did not make depend on what a migration changes.
+    Dependents,
+    /// What a migration creates exists.
+    Exists,
+    /// What a migration needs does not exist.
+    Missing,
+}
+
+/// How a log shows it. SQLSTATE 2BP01 for what is dropped; a column's type that a view reads has only the general 0A000.
+pub(crate) static SIGNATURES: &[Signature<Conflict>] = &[
+    Signature {
+        class: &["DependentObjectsStillExist"],
+        stage: MIGRATE,
+        ..Signature::of(Conflict::Dependents)
+    },
+    Signature {
+        stage: MIGRATE,
+        ..Signature::of_database(
+            Conflict::Dependents,
+            &["because other objects depend on it", "used by a view or rule"],
+        )
+    },
+    Signature {
+        class: &[
+            "DuplicateTable",
+            "DuplicateColumn",
+            "DuplicateObject",
+            "DuplicateFunction",
+            "DuplicateSchema",
+            "DuplicateAlias",
+        ],
+        stage: MIGRATE,
+        ..Signature::of(Conflict::Exists)
+    },
+    Signature {
+        stage: MIGRATE,
+        ..Signature::of_database(Conflict::Exists, &["already exists"])
+    },
+    Signature {
+        class: &[
+            "UndefinedTable",
+            "UndefinedColumn",
+            "UndefinedObject",
+            "UndefinedFunction",
+        ],
+        stage: MIGRATE,
+        ..Signature::of(Conflict::Missing)
+    },
+    Signature {
+        from: From::Database,
+        stage: MIGRATE,
+        any: &["does not exist"],
+        none: &["FATAL"],
+        ..Signature::of(Conflict::Missing)
+    },
+    Signature {
+        stage: MIGRATE,
+        ..Signature::of_words(Conflict::Missing, &["Found wrong number ("])
+    },
+];
+
+/// What is in the way, where an occurrence is such a conflict.
+pub(crate) fn of(occurrence: &Occurrence) -> Option<Conflict> {
+    if occurrence.code != Code::MigrationSchemaConflict {
+        return None;
+    }
+    let signature = SIGNATURES.get(usize::from(occurrence.details.signature))?;
+    Some(signature.variant)
+}
+
+/// The object, by kind and name.
+pub(crate) fn object(occurrence: &Occurrence) -> &str {
+    occurrence.details.object.as_deref().unwrap_or("an object")
+}
+
+/// Something is missing that belongs to a session, not to the schema: SQLSTATE 34000, 26000, 3B001. It was there on the
+/// connection before.
+pub(crate) const OF_SESSION: &[&str] = &[
+    "InvalidCursorName",
+    "InvalidSqlStatementName",
+    "InvalidSavepointSpecification",
+];
+
+/// Begins the names of Django's cursors.
+pub(crate) const CURSOR: &str = "_django_curs_";
+
+/// Whether that is what is missing.
+pub(crate) fn is_of_session(failure: &Failure<'_>) -> bool {
+    failure.is(OF_SESSION) || failure.is_database() && failure.says("does not exist") && failure.says(CURSOR)
+}

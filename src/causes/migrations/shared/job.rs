@@ -1,0 +1,256 @@
+//! A migration Job that has failed, or whose attempt is made again, and what its pods and logs say of the cause.
+
+use crate::{
+    api::{MigrationResult, MigrationStatus},
+    causes::{
+        context::Context,
+        pods::{self, PodTrouble, last_message, last_status},
+    },
+    flagsmith::failures::TRANSIENT_STATUS,
+    migration::Step,
+    model::{Code, Component, Diagnosis, Severity},
+    observe::{JobOutcome, JobState, Run},
+};
+
+/// The component label of the Job's pods.
+pub(crate) const LABEL: &str = Component::Migrations.as_str();
+
+/// A Job that has failed, and that no later one has overtaken.
+pub(crate) struct FailedJob<'a> {
+    /// The Job.
+    pub(crate) job: &'a JobState,
+    /// Why, in Kubernetes' word: `BackoffLimitExceeded`, `DeadlineExceeded`, …
+    pub(crate) reason: &'a str,
+    message: &'a str,
+}
+
+/// What is wrong with the pods of migrations, and what the log of the last Job, or the status, says of its cause: any
+/// cause there is.
+pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Diagnosis> {
+    let failed = failed(context);
+    let mut found = Vec::new();
+    if are_pods_current(context) {
+        found = pods::diagnoses(context, &[Component::Migrations], in_pod);
+    }
+    let killed = |it: &Diagnosis| it.code == Code::MigrationOutOfMemory;
+    match &failed {
+        Some(job) if found.iter().any(killed) => {
+            let explain = |it: Diagnosis| {
+                if killed(&it) {
+                    job.explained(context, it)
+                } else {
+                    it
+                }
+            };
+            found = found.into_iter().map(explain).collect();
+        }
+        Some(job) => found.extend(job.cause(context).map(|cause| job.explained(context, cause))),
+        None => {
+            found.extend(tried_again(context));
+            found.extend(recorded(context).and_then(|_| remembered(context)));
+        }
+    }
+    found
+}
+
+/// What keeps one pod of a migration from running; that it ends is what its Job says.
+fn in_pod(trouble: &PodTrouble<'_>) -> Option<Diagnosis> {
+    pods::image_pull_failed(trouble, Code::MigrationImagePullFailed)
+        .or_else(|| pods::unschedulable(trouble, Code::MigrationPodUnschedulable))
+        .or_else(|| pods::out_of_memory(trouble, Code::MigrationOutOfMemory))
+        .or_else(|| pods::config_error(trouble))
+}
+
+/// The Job that has failed, where the last one has. Of the operator's own only the attempt that is asked for counts:
+/// what an earlier one failed with must not hold back the next.
+pub(crate) fn failed<'a>(context: &Context<'a>) -> Option<FailedJob<'a>> {
+    let (installation, observation) = (context.installation, context.observation);
+    let jobs = observation.jobs.iter();
+    let last = if installation.managed_by.migrates_first() {
+        if is_active(context) || is_applied(context) {
+            return None;
+        }
+        let step = Step::of(installation, observation);
+        jobs.filter(|job| job.release == Some(installation.release))
+            .filter(|job| step.as_ref().is_none_or(|step| step.job == job.name))
+            .find(|job| matches!(job.outcome, JobOutcome::Failed { .. }))
+    } else {
+        jobs.max_by_key(|job| (job.started, job.name.as_str()))
+    };
+    let job = last?;
+    match &job.outcome {
+        JobOutcome::Failed { reason, message } => Some(FailedJob { job, reason, message }),
+        _ => None,
+    }
+}
+
+/// The record of a failed attempt whose Job is gone.
+pub(crate) fn recorded<'a>(context: &Context<'a>) -> Option<&'a MigrationStatus> {
+    let (installation, observation) = (context.installation, context.observation);
+    let of_operator = installation.managed_by.migrates_first();
+    if !of_operator || is_active(context) || is_applied(context) || failed(context).is_some() {
+        return None;
+    }
+    let step = Step::of(installation, observation);
+    observation.previous.migration.as_ref().filter(|migration| {
+        let of_step = |job: &String| step.as_ref().is_none_or(|step| step.job == *job);
+        migration.result == MigrationResult::Failed
+            && migration.version == installation.release.to_string()
+            && migration.job.as_ref().is_some_and(of_step)
+    })
+}
+
+/// What was written down of the cause while the Job was there.
+pub(crate) fn remembered(context: &Context<'_>) -> Option<Diagnosis> {
+    let known =
+        context.observation.previous.diagnoses.iter().filter(|known| {
+            known.component == Component::Migrations.as_str() && known.severity == "Critical"
+        });
+    known
+        .filter_map(|known| Some((Code::named(&known.code)?, known)))
+        .map(|(code, known)| Diagnosis {
+            code,
+            severity: Severity::Critical,
+            component: Component::Migrations,
+            message: known.message.clone(),
+            evidence: known.evidence.clone(),
+            remedy: known.remedy.clone(),
+        })
+        .next()
+}
+
+impl FailedJob<'_> {
+    /// What Kubernetes says of it.
+    pub(crate) fn evidence(&self, context: &Context<'_>) -> String {
+        let namespace = &context.installation.identity.namespace;
+        let said = format!(
+            "Job {namespace}/{}: {} {}",
+            self.job.name, self.reason, self.message
+        );
+        said.trim_end().to_owned()
+    }
+
+    /// The command that runs it again.
+    pub(crate) fn run_again(&self, context: &Context<'_>) -> String {
+        let installation = context.installation;
+        installation
+            .managed_by
+            .run_job_again(&installation.identity, &self.job.name)
+    }
+
+    /// A cause as that of the Job's failure.
+    fn explained(&self, context: &Context<'_>, cause: Diagnosis) -> Diagnosis {
+        Diagnosis {
+            severity: severity(context),
+            component: Component::Migrations,
+            message: format!("{}{}", cause.message, goes_on(context)),
+            evidence: cause
+                .evidence
+                .into_iter()
+                .chain([self.evidence(context)])
+                .collect(),
+            remedy: format!("{} Then run it again: {}", cause.remedy, self.run_again(context)),
+            code: cause.code,
+        }
+    }
+
+    /// What its log says, unless it was stopped from outside.
+    pub(crate) fn cause(&self, context: &Context<'_>) -> Option<Diagnosis> {
+        if self.reason == "DeadlineExceeded" {
+            return None;
+        }
+        from_logs(context)
+    }
+}
+
+/// How much a failed Job matters: pods of a release that the operator runs wait for it.
+pub(crate) fn severity(context: &Context<'_>) -> Severity {
+    if context.installation.managed_by.migrates_first() || !serves(context) {
+        Severity::Critical
+    } else {
+        Severity::Warning
+    }
+}
+
+/// What the failure leaves running, as a sentence to append.
+pub(crate) fn goes_on(context: &Context<'_>) -> String {
+    let release = context.observation.api.as_ref().and_then(|api| api.release);
+    match release {
+        _ if !context.installation.managed_by.migrates_first() => String::new(),
+        Some(release) => format!(" Version {release} keeps serving."),
+        None => " Nothing was started.".to_owned(),
+    }
+}
+
+fn serves(context: &Context<'_>) -> bool {
+    let api = context.observation.api.as_ref();
+    api.is_some_and(|api| api.rolled_out() && api.ready > 0)
+}
+
+fn is_active(context: &Context<'_>) -> bool {
+    let mut jobs = context.observation.jobs.iter();
+    jobs.any(|job| job.outcome == JobOutcome::Active)
+}
+
+/// Whether the wanted release is migrated to: then an old failed Job is history.
+fn is_applied(context: &Context<'_>) -> bool {
+    let wanted = Some(context.installation.release);
+    let complete = |job: &JobState| job.release == wanted && job.outcome == JobOutcome::Complete;
+    let observation = context.observation;
+    observation.jobs.iter().any(complete) || observation.api.as_ref().and_then(|api| api.migrated) == wanted
+}
+
+/// Whether the pods that are there are those of the attempt that counts.
+fn are_pods_current(context: &Context<'_>) -> bool {
+    if !context.installation.managed_by.migrates_first() || is_active(context) {
+        return true;
+    }
+    let step = Step::of(context.installation, context.observation);
+    let is_of_another = |job: &String| step.as_ref().is_some_and(|step| step.job != *job);
+    let mut pods = context.observation.pods.iter();
+    !is_applied(context) && !pods.any(|pod| pod.job.as_ref().is_some_and(is_of_another))
+}
+
+/// An attempt that failed with something that passes by itself, while the next one is on its way. Anything else ends
+/// the Job; its condition follows in a moment.
+fn tried_again(context: &Context<'_>) -> Option<Diagnosis> {
+    if !is_active(context) {
+        return None;
+    }
+    last_status(context.observation, Component::Migrations).filter(|status| *status == TRANSIENT_STATUS)?;
+    let cause = from_logs(context)?;
+    Some(Diagnosis {
+        severity: Severity::Warning,
+        component: Component::Migrations,
+        message: format!(
+            "An attempt of the migration failed, and it is tried again: {}",
+            cause.message
+        ),
+        ..cause
+    })
+}
+
+/// What the log of the last failed pod says: the whole log where it was read, else its end, which the termination
+/// message keeps.
+fn from_logs(context: &Context<'_>) -> Option<Diagnosis> {
+    let observation = context.observation;
+    let is_of_job = |name: &str| {
+        let mut pods = observation.pods.iter();
+        pods.any(|pod| pod.name == name && pod.component == LABEL)
+    };
+    let read = observation
+        .pod_logs
+        .logs
+        .iter()
+        .filter(|reading| matches!(reading.run, Run::Failed { .. }) && is_of_job(&reading.pod))
+        .max_by_key(|reading| reading.at)
+        .and_then(|reading| reading.found.first())
+        .map(|finding| finding.diagnosis.clone());
+    read.or_else(|| {
+        let message = last_message(observation, Component::Migrations)?;
+        crate::causes::diagnose_log(Component::Migrations, None, "migration log", message.as_bytes())
+            .into_iter()
+            .map(|(_, diagnosis)| diagnosis)
+            .next()
+    })
+}

@@ -1,0 +1,27 @@
+//! The look at the database before a migration.
+
+use crate::{
+    causes::context::Context,
+    observe::{JobOutcome, Preflight},
+};
+
+/// What was seen, unless a migration runs: its own locks, and what it builds, are no obstacles.
+pub(crate) fn seen<'a>(context: &Context<'a>) -> Option<&'a Preflight> {
+    let migrating = context
+        .observation
+        .jobs
+        .iter()
+        .any(|job| job.outcome == JobOutcome::Active);
+    match &context.observation.preflight {
+        Some(Ok(preflight)) if !migrating => Some(preflight),
+        _ => None,
+    }
+}
+
+/// The same, where a migration is due, so that everything was asked.
+pub(crate) fn before_migration<'a>(context: &Context<'a>) -> Option<&'a Preflight> {
+    seen(context).filter(|preflight| preflight.complete)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The upgrade goes over many releases at once.
+
+use crate::{
+    causes::{cause::Cause, context::Context, migrations::shared::preflight::before_migration},
+    flagsmith::upgrades,
+    model::{Code, Component, Diagnosis, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Info,
+    component: Component::Migrations,
+    check: Some(check),
+    ..Cause::new(include_str!("upgrade_skips_versions.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    before_migration(context)
+        .and_then(|_| skipped(context))
+        .into_iter()
+        .collect()
+}
+
+fn skipped(context: &Context<'_>) -> Option<Diagnosis> {
+    let (from, to) = (
+        context.observation.newest_migrated()?,
+        context.installation.release,
+    );
+    let changes = upgrades::skipped(from, to)?;
+    let stops = changes
+        .iter()
+        .filter(|change| change.stop && change.at < to)
+        .map(|change| change.at);
+    let path: Vec<String> = [from]
+        .into_iter()
+        .chain(stops)
+        .chain([to])
+        .map(|release| release.to_string())
+        .collect();
+    Some(Diagnosis {
+        code: Code::UpgradeSkipsVersions,
+        severity: Severity::Info,
+        component: Component::Migrations,
+        message: format!(
+            "The upgrade from {from} to {to} goes past {} minor releases at once. Flagsmith does not forbid that; every migration on \
+             the way runs in one Job.",
+            to.minors_since(from).unwrap_or_default()
+        ),
+        evidence: changes
+            .iter()
+            .map(|change| format!("{}: {}", change.at, change.what))
+            .collect(),
+        remedy: format!(
+            "Take a backup (spec.migrations.backup), and try it on a copy of the database. To see where something goes wrong, go in \
+             steps: {}.",
+            path.join(" → ")
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        causes::{
+            diagnose,
+            migrations::shared::testing::{good, with_preflight},
+        },
+        fixtures::{installation, spec},
+        model::{Code, Severity},
+        observe::WorkloadState,
+    };
+
+    #[test]
+    fn a_long_way_is_a_note_with_a_path() {
+        let mut observation = with_preflight(good());
+        observation.api = Some(WorkloadState {
+            migrated: "2.232.0".parse().ok(),
+            ..WorkloadState::default()
+        });
+        let found = diagnose(
+            &installation(&spec(json!({ "version": "2.265.0" }))),
+            &observation,
+        );
+        let note = found
+            .iter()
+            .find(|it| it.code == Code::UpgradeSkipsVersions)
+            .unwrap();
+        assert_eq!(note.severity, Severity::Info);
+        assert!(
+            note.remedy.contains("2.232.0 → 2.234.2 → 2.260.0 → 2.265.0"),
+            "{}",
+            note.remedy
+        );
+    }
+}

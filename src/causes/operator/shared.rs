@@ -1,0 +1,1 @@
+//! What several causes of this family share.

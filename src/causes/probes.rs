@@ -1,0 +1,42 @@
+//! What the kubelet's Events say of a pod's probes.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    model::Component,
+    observe::{Observation, PodSummary},
+};
+
+/// The components whose pods have probes that Flagsmith answers.
+pub(crate) const PROBED: [Component; 3] = [Component::TaskProcessor, Component::Api, Component::Frontend];
+
+/// How long after a container was started again that is still told.
+const RESTART_COUNTS: SignedDuration = SignedDuration::from_mins(10);
+
+/// The pods of a component that are not ready.
+pub(crate) fn unready(observation: &Observation, component: Component) -> impl Iterator<Item = &PodSummary> {
+    observation
+        .pods
+        .iter()
+        .filter(move |pod| pod.component == component.as_str() && !pod.terminating && !pod.ready)
+}
+
+/// What the kubelet says of a pod's probes.
+pub(crate) fn said(observation: &Observation, pod: &PodSummary) -> Vec<String> {
+    let warnings = observation.pod_logs.warnings.iter();
+    warnings
+        .filter(|warning| warning.pod == pod.name && warning.reason == "Unhealthy")
+        .map(|warning| format!("pod {}: {}", pod.name, warning.message.trim()))
+        .collect()
+}
+
+/// Whether a container was started again lately because of what was `said`: one that SIGTERM ends may do so with
+/// status 0, which its own status does not tell from an ordinary end.
+pub(crate) fn was_killed(said: &[String], pod: &PodSummary, now: Timestamp) -> bool {
+    let lately = |since: Timestamp| now.duration_since(since) < RESTART_COUNTS;
+    said.iter().any(|line| line.contains("Liveness probe failed"))
+        && pod
+            .containers
+            .iter()
+            .any(|container| container.restarts > 0 && container.running_since.is_none_or(lately))
+}

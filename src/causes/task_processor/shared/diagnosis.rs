@@ -1,0 +1,21 @@
+//! A diagnosis of the task processor.
+
+use crate::model::{Code, Component, Diagnosis, Severity};
+
+/// A diagnosis that concerns the task processor.
+pub(crate) fn diagnosis(
+    code: Code,
+    severity: Severity,
+    message: impl Into<String>,
+    evidence: Vec<String>,
+    remedy: impl Into<String>,
+) -> Diagnosis {
+    Diagnosis {
+        code,
+        severity,
+        component: Component::TaskProcessor,
+        message: message.into(),
+        evidence,
+        remedy: remedy.into(),
+    }
+}

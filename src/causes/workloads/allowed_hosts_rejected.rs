@@ -1,0 +1,248 @@
+//! Requests are refused for their Host header.
+
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+        context::Context,
+        log::{
+            evidence::LogEvidence,
+            finding::{Explanation, Finding},
+            hosts::Kind,
+            phrasing::times,
+        },
+    },
+    flagsmith::{env, hosts::allows},
+    model::{Code, Component, Diagnosis, Severity},
+    validate::Change,
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Api,
+    explains: &[
+        Explains::same_component(consequences::WITHOUT_START),
+        Explains::from_api(&[Code::FrontendCannotReachApi]),
+    ],
+    in_logs: Some(in_logs),
+    check: Some(check),
+    ..Cause::new(include_str!("allowed_hosts_rejected.md"))
+};
+
+/// Places of refused requests that are shown.
+const SHOWN: usize = 3;
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    exposed(context).into_iter().chain(probed(context)).collect()
+}
+
+/// Hosts that the exposure takes and Django refuses.
+fn exposed(context: &Context<'_>) -> Option<Diagnosis> {
+    let (installation, observation) = (context.installation, context.observation);
+    let exposure = installation.exposure.as_ref()?;
+    let managed = installation.managed_by.is_operator();
+    // The frontend asks the API by a name of its own.
+    if !managed && observation.front.through_frontend {
+        return None;
+    }
+    let allowed = if managed {
+        installation.allowed_hosts.clone()
+    } else {
+        // A value that cannot be seen may be right.
+        let container = observation.api.as_ref()?.container()?;
+        let given = container.environment.value(env::DJANGO_ALLOWED_HOSTS)?;
+        given.split(',').map(|host| host.trim().to_owned()).collect()
+    };
+    let refused: Vec<&str> = exposure
+        .hosts
+        .iter()
+        .map(String::as_str)
+        .filter(|host| !allowed.iter().any(|entry| allows(entry, host)))
+        .collect();
+    let first = refused.first()?;
+    let allowed = allowed.join(",");
+    let (evidence, remedy) = if managed {
+        (
+            format!("spec.exposure.hosts has {first:?}; spec.django.allowedHosts is {allowed}"),
+            format!("Add {first:?} to spec.django.allowedHosts, or set it to [\"*\"]."),
+        )
+    } else {
+        let wanted = format!("{allowed},{}", refused.join(","));
+        (
+            format!("{first:?} leads to the API; its DJANGO_ALLOWED_HOSTS is {allowed}"),
+            installation.managed_by.change(&[Change::Env(
+                Component::Api,
+                env::DJANGO_ALLOWED_HOSTS,
+                &wanted,
+            )]),
+        )
+    };
+    Some(Diagnosis {
+        code: Code::AllowedHostsRejected,
+        severity: Severity::Warning,
+        component: Component::Exposure,
+        message: format!(
+            "Requests for {} reach Django, which answers 400: it is not one of its allowed hosts.",
+            refused.join(", ")
+        ),
+        evidence: vec![evidence],
+        remedy,
+    })
+}
+
+/// The kubelet asks by the pod's address unless the probe has a Host header. A template that is rolled out proves that
+/// Django answers it, and the operator's own templates have the header.
+fn probed(context: &Context<'_>) -> Option<Diagnosis> {
+    let installation = context.installation;
+    let api = context.observation.api.as_ref()?;
+    let container = api.container()?;
+    let environment = &container.environment;
+    let given = environment.value(env::DJANGO_ALLOWED_HOSTS);
+    let unknown = given.is_none() && !environment.lacks(env::DJANGO_ALLOWED_HOSTS);
+    let rolling = api.desired > 0 && api.updated > 0 && !api.rolled_out();
+    if installation.managed_by.is_operator() || unknown || !rolling {
+        return None;
+    }
+    let entries: Vec<&str> = given.unwrap_or_default().split(',').map(str::trim).collect();
+    let accepts = |host: Option<&str>| {
+        entries
+            .iter()
+            .any(|entry| *entry == "*" || host.is_some_and(|host| allows(entry, host)))
+    };
+    let probe = container
+        .probe_hosts
+        .iter()
+        .find(|host| !accepts(host.as_deref()))?;
+    let asked = probe.as_deref().map_or_else(
+        || "the pod's address".to_owned(),
+        |host| format!("the Host header {host}"),
+    );
+    Some(Diagnosis {
+        code: Code::AllowedHostsRejected,
+        severity: Severity::Critical,
+        component: Component::Api,
+        message: "Django refuses the kubelet's probes for their Host header, so no new pod of the API becomes ready."
+            .to_owned(),
+        evidence: vec![
+            format!(
+                "Deployment {}: DJANGO_ALLOWED_HOSTS is {}; the probes ask by {asked}",
+                api.name,
+                given.map_or_else(
+                    || "not set, which allows no host".to_owned(),
+                    |it| format!("{it:?}")
+                ),
+            ),
+            format!(
+                "{} of {} pods have the newest template, and the rollout does not end",
+                api.updated, api.desired
+            ),
+        ],
+        remedy: installation
+            .managed_by
+            .change(&[Change::Env(Component::Api, env::DJANGO_ALLOWED_HOSTS, "*")]),
+    })
+}
+
+fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
+    let hosts = evidence.hosts.refused();
+    let first = hosts.first()?;
+    let who = match first.kind {
+        Kind::PodAddress => {
+            "That is a pod's own address, as the kubelet's probes and load balancers use it: the pod does not become ready, \
+             or is restarted."
+        }
+        Kind::Internal => {
+            "That is a name within the cluster: other components or probes reach the API by it."
+        }
+        Kind::Name => "Everybody who opens that address gets 400.",
+        Kind::PublicAddress => "Whoever uses that address gets 400.",
+    };
+    let host = first.host;
+    let explained = Explanation::new(
+        Code::AllowedHostsRejected,
+        format!(
+            "The API refused requests for host \"{host}\" {} with status 400: DJANGO_ALLOWED_HOSTS does not list it. {who}",
+            times(first.count)
+        ),
+        format!(
+            "Add it to DJANGO_ALLOWED_HOSTS (comma-separated), or set DJANGO_ALLOWED_HOSTS=* where a proxy in front checks \
+             hosts. For probes only, a Host header in httpGet.httpHeaders with a listed name ({host} is not one) does it as \
+             well."
+        ),
+    );
+    let explained = if first.kind == Kind::PodAddress {
+        explained
+    } else {
+        explained.with(Severity::Warning)
+    };
+    Some(Finding::new(
+        explained,
+        hosts.iter().take(SHOWN).map(|it| it.location.clone()).collect(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        causes::{
+            diagnose,
+            gunicorn::shared::testing::{env, observed_with},
+        },
+        fixtures::{empty_observation, installation, spec},
+    };
+
+    #[rstest]
+    #[case(json!([".example.com"]), false)]
+    #[case(json!(["flags.example.com"]), false)]
+    #[case(json!(["*"]), false)]
+    #[case(json!(["example.com", "localhost"]), true)]
+    fn hosts_that_django_refuses(#[case] allowed: Value, #[case] expected: bool) {
+        let installation = installation(&spec(json!({
+            "django": { "allowedHosts": allowed },
+            "exposure": { "hosts": ["flags.example.com"], "ingress": {}, "proxy": { "name": "traefik" } },
+        })));
+        let observation = empty_observation();
+        let context = Context::new(&installation, &observation);
+        let codes: Vec<Code> = check(&context).iter().map(|it| it.code).collect();
+        assert_eq!(
+            codes,
+            Vec::from_iter(expected.then_some(Code::AllowedHostsRejected))
+        );
+    }
+
+    #[rstest]
+    #[case::another(
+        false,
+        "api.example.com, localhost",
+        Some("DJANGO_ALLOWED_HOSTS=api.example.com")
+    )]
+    #[case::the_same(false, "flags.example.com", None)]
+    #[case::every(false, "*", None)]
+    #[case::the_frontend_asks(true, "api.example.com", None)]
+    fn hosts_of_the_ingress_that_django_refuses(
+        #[case] through_frontend: bool,
+        #[case] allowed: &'static str,
+        #[case] expected: Option<&str>,
+    ) {
+        let (installation, mut observation) =
+            observed_with(&env("DJANGO_ALLOWED_HOSTS", allowed), &|ingress| {
+                ingress["spec"]["rules"][0]["host"] = json!("flags.example.com");
+            });
+        observation.front.through_frontend = through_frontend;
+        let found = diagnose(&installation, &observation);
+        let refused = found
+            .iter()
+            .find(|it| (it.code, it.component) == (Code::AllowedHostsRejected, Component::Exposure));
+        assert_eq!(refused.is_some(), expected.is_some(), "{found:#?}");
+        if let (Some(refused), Some(expected)) = (refused, expected) {
+            assert!(
+                refused.remedy.contains(expected) && refused.remedy.contains("flags.example.com"),
+                "{refused:#?}"
+            );
+        }
+    }
+}

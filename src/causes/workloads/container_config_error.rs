@@ -1,0 +1,26 @@
+//! A container refers to something that is not there.
+
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+        context::Context,
+        pods,
+    },
+    model::{Code, Component, Diagnosis, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Api,
+    explains: &[
+        Explains::same_component(consequences::WITHOUT_START),
+        Explains::from_api(&[Code::FrontendCannotReachApi]),
+    ],
+    check: Some(check),
+    ..Cause::new(include_str!("container_config_error.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    pods::diagnoses(context, pods::SERVING, pods::config_error)
+}

@@ -1,0 +1,294 @@
+//! A container ends again and again.
+
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        context::Context,
+        log::{
+            evidence::{LogEvidence, Occurrence},
+            failure::{Failure, FailureDetails, Stage, quoted_after},
+            finding::{Explanation, Finding},
+            phrasing::component,
+            rule::{Plain, Rule, Signature},
+            timeline::ProcessTimeline,
+        },
+        pods::{self, PodTrouble},
+    },
+    model::{Code, Component, Diagnosis, Severity},
+    observe::PodProblem,
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    is_general: true,
+    component: Component::Api,
+    explains: &[
+        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::same_component(&[Code::ProbeFailing, Code::RolloutDeadlineExceeded]),
+    ],
+    log: &[&PORT, &ARCHITECTURE, &UNKNOWN],
+    in_logs: Some(in_logs),
+    check: Some(check),
+    ..Cause::new(include_str!("crash_looping.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    pods::diagnoses(context, pods::SERVING, in_pod)
+}
+
+fn in_pod(trouble: &PodTrouble<'_>) -> Option<Diagnosis> {
+    let name = &trouble.pod.name;
+    let of = trouble.component.as_str();
+    match trouble.problem {
+        PodProblem::Waiting { reason, message, .. } if !pods::is_known_reason(reason) => {
+            Some(trouble.critical(
+                Code::CrashLooping,
+                format!("A container of the {of} cannot be started: {reason}."),
+                vec![format!("pod {name}: {message}")],
+                trouble.kubectl("describe pod"),
+            ))
+        }
+        PodProblem::CrashLoop {
+            restarts,
+            exit_code,
+            reason,
+            message,
+        } => {
+            let mut evidence = vec![format!(
+                "pod {name}: restarted {}, last exit status {}{}",
+                pods::restarted(*restarts),
+                exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
+                reason
+                    .as_ref()
+                    .map(|reason| format!(" ({reason})"))
+                    .unwrap_or_default(),
+            )];
+            evidence.extend(message.as_deref().into_iter().flat_map(pods::tail));
+            Some(trouble.critical(
+                Code::CrashLooping,
+                format!("The {of} starts and ends again and again."),
+                evidence,
+                format!("{} --previous", trouble.kubectl("logs")),
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// A port that another process has.
+static PORT: Rule<()> = Rule {
+    precedence: 135,
+    last_resort: false,
+    signatures: &[Signature::of_words((), &["Connection in use: (", "EADDRINUSE"])],
+    details: |failure, ()| {
+        Some(FailureDetails::default().object(failure.message.lines().next().unwrap_or_default()))
+    },
+    explain: |evidence, occurrence, ()| {
+        Explanation::new(
+            Code::CrashLooping,
+            format!(
+                "{} cannot listen on its port, another process has it: {}.",
+                component(evidence.component),
+                occurrence.details.object.as_deref().unwrap_or_default()
+            ),
+            "Two Flagsmith processes of one pod cannot share a port (8000 and 9100 are fixed): run them in pods of \
+             their own, and without hostNetwork.",
+        )
+    },
+    // Gunicorn tries the port five times.
+    is_over: Some(|_, timeline, occurrence| Some(timeline.up > occurrence.last.line)),
+};
+
+/// The kernel's ENOEXEC, as runc, containerd and shells pass it on.
+static ARCHITECTURE: Plain = Plain {
+    precedence: 140,
+    last_resort: false,
+    recognise: |failure| {
+        let of_exec = failure.class.is_empty() && failure.says("exec ");
+        (of_exec && failure.says("exec format error")).then(FailureDetails::default)
+    },
+    explain: |evidence, _| {
+        let code = if evidence.component == Component::Migrations {
+            Code::MigrationFailed
+        } else {
+            Code::CrashLooping
+        };
+        Explanation::new(
+            code,
+            format!(
+                "{} cannot start: its image, or a binary in it, is built for another processor architecture than its \
+                 node's (exec format error).",
+                component(evidence.component)
+            ),
+            "Compare kubectl get nodes -L kubernetes.io/arch with the image's platforms (docker manifest inspect IMAGE). \
+             Flagsmith's own images are for amd64 and arm64; a mirror or an image of your own may have one of them only. \
+             Copy all platforms, or choose nodes with nodeSelector kubernetes.io/arch.",
+        )
+    },
+    is_over: None,
+};
+
+/// Exceptions that are an orderly end, or that follow from another one.
+const NOT_A_CRASH: &[&str] = &[
+    "SystemExit",
+    "KeyboardInterrupt",
+    "CommandError",
+    "HTTPError",
+    "BrokenPipeError",
+    "HaltServer",
+    "TransactionManagementError",
+    "InFailedSqlTransaction",
+];
+
+/// What ended a process at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// environs: `Environment variable "GUNICORN_WORKERS" invalid: Not a valid integer.`
+    Variable,
+    /// Anything else.
+    Exception,
+}
+
+/// A process that ended at its start with an exception that no other cause recognises.
+static UNKNOWN: Rule<End> = Rule {
+    precedence: 905,
+    last_resort: true,
+    signatures: &[
+        Signature {
+            class: &["EnvValidationError", "EnvError"],
+            stage: &[Stage::Boot],
+            ..Signature::of_words(End::Variable, &["variable "])
+        },
+        Signature {
+            stage: &[Stage::Boot],
+            ..Signature::of_words(End::Exception, &[])
+        },
+    ],
+    details,
+    explain,
+    is_over: Some(is_over),
+};
+
+fn details(failure: &Failure<'_>, end: End) -> Option<FailureDetails> {
+    if failure.class.is_empty() || failure.is(NOT_A_CRASH) {
+        return None;
+    }
+    let message = failure.message.lines().next().unwrap_or_default();
+    match end {
+        End::Variable => Some(FailureDetails {
+            object: quoted_after(message, &["variable "]).map(str::to_owned),
+            detail: message
+                .split_once("invalid: ")
+                .map(|(_, why)| why.trim_end_matches('.').to_owned()),
+            ..FailureDetails::default()
+        }),
+        End::Exception => Some(
+            FailureDetails::default().object(
+                format!("{}: {message}", failure.kind())
+                    .trim_end_matches(": ")
+                    .to_owned(),
+            ),
+        ),
+    }
+}
+
+fn explain(evidence: &LogEvidence, occurrence: &Occurrence, end: End) -> Explanation {
+    let who = component(evidence.component);
+    let what = occurrence.details.object.as_deref().unwrap_or("an error");
+    match end {
+        End::Variable => {
+            let why = occurrence.details.detail.as_ref().map_or_else(
+                || "is missing".to_owned(),
+                |why| format!("has a value that it cannot have ({why})"),
+            );
+            Explanation::new(
+                Code::CrashLooping,
+                format!("{who} cannot start: its environment variable {what} {why}."),
+                format!("Correct {what} in the container's env, or remove it where its default will do."),
+            )
+        }
+        End::Exception => Explanation::new(
+            Code::CrashLooping,
+            format!("{who} ended at its start with an error that this tool does not know: {what}."),
+            "Read the traceback in the log from the line given: its last frames name the setting or file. \
+             ImproperlyConfigured, KeyError and ImportError point at environment variables or an own image; search for \
+             the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues",
+        ),
+    }
+}
+
+/// What an exception ended whose beginning is not in the log: a process only if nothing comes after it. The same for
+/// every error of Node.js: Express prints the error of a request and goes on.
+fn is_over(evidence: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence) -> Option<bool> {
+    let last = occurrence.last.line;
+    let unknown_end = occurrence.torn || evidence.component == Component::Frontend;
+    (unknown_end && timeline.last_line > last && timeline.node_ended < last).then_some(true)
+}
+
+/// Workers end at their start: the exception before it says why, unless the log begins behind it.
+fn in_logs(logs: &LogEvidence) -> Option<Finding> {
+    let location = logs.workers.failed_to_boot.as_ref()?;
+    if logs
+        .sources
+        .iter()
+        .any(|source| source.life.served > location.line)
+    {
+        return None;
+    }
+    let explained = Explanation::new(
+        Code::CrashLooping,
+        "Gunicorn's workers end at their start; the log does not have the error that says why.",
+        "Read the whole log of the container's last run: kubectl logs POD --previous",
+    );
+    Some(Finding::new(explained, vec![location.clone()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::UNKNOWN;
+    use crate::{
+        causes::log::{
+            failure::Stage,
+            testing::{code, recognise},
+        },
+        model::Code,
+    };
+
+    #[rstest]
+    #[case("", "Connection in use: ('0.0.0.0', 8000)")]
+    #[case("", "exec ./scripts/run-docker.sh: exec format error")]
+    #[case("", "standard_init_linux.go:228: exec user process caused: exec format error")]
+    fn known_words(#[case] class: &str, #[case] message: &str) {
+        assert_eq!(code(Stage::Boot, class, message), Some(Code::CrashLooping));
+    }
+
+    #[rstest]
+    #[case(
+        "environs.exceptions.EnvValidationError",
+        "Environment variable \"GUNICORN_WORKERS\" invalid: Not a valid integer.",
+        "Variable"
+    )]
+    #[case(
+        "environs.EnvError",
+        "Environment variable \"ADMIN_EMAIL\" not set",
+        "Variable"
+    )]
+    #[case("ModuleNotFoundError", "No module named 'health_check.plugins'", "Exception")]
+    fn what_no_other_cause_recognises(#[case] class: &str, #[case] message: &str, #[case] variant: &str) {
+        let (code, details) = recognise(Stage::Boot, class, message).unwrap();
+        let found = UNKNOWN.signatures[usize::from(details.signature)].variant;
+        assert_eq!(
+            (code, format!("{found:?}").as_str()),
+            (Code::CrashLooping, variant)
+        );
+    }
+
+    #[rstest]
+    #[case("SystemExit", "1")]
+    #[case("CommandError", "something")]
+    fn an_orderly_end_is_no_crash(#[case] class: &str, #[case] message: &str) {
+        assert_eq!(code(Stage::Boot, class, message), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! The cluster has no HTTPRoute.
+
+use crate::{
+    causes::{cause::Cause, context::Context},
+    model::{Code, Component, Diagnosis, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Exposure,
+    check: Some(check),
+    ..Cause::new(include_str!("http_route_api_missing.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    let exposure = context.installation.exposure.as_ref();
+    let wanted = exposure.is_some_and(|exposure| exposure.http_route.is_some());
+    if !wanted || context.observation.http_route_api {
+        return Vec::new();
+    }
+    vec![Diagnosis {
+        code: Code::HttpRouteApiMissing,
+        severity: Severity::Critical,
+        component: Component::Exposure,
+        message: "An HTTPRoute is wanted, but the cluster does not have the Gateway API.".to_owned(),
+        evidence: vec!["the API server does not serve httproutes.gateway.networking.k8s.io/v1".to_owned()],
+        remedy: "Install the CRDs of the Gateway API (the operator finds them within half a minute), \
+                 or use spec.exposure.ingress."
+            .to_owned(),
+    }]
+}

@@ -1,0 +1,28 @@
+//! An image cannot be pulled.
+
+use crate::{
+    causes::{
+        cause::{Cause, Explains},
+        consequences,
+        context::Context,
+        pods,
+    },
+    model::{Code, Component, Diagnosis, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Api,
+    explains: &[
+        Explains::same_component(consequences::WITHOUT_START),
+        Explains::from_api(&[Code::FrontendCannotReachApi]),
+    ],
+    check: Some(check),
+    ..Cause::new(include_str!("image_pull_failed.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    pods::diagnoses(context, pods::SERVING, |trouble| {
+        pods::image_pull_failed(trouble, Code::ImagePullFailed)
+    })
+}

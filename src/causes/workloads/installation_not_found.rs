@@ -1,0 +1,48 @@
+//! The installation to observe is not there.
+
+use crate::{
+    causes::{
+        cause::{Applies, Cause},
+        context::Context,
+    },
+    model::{Code, Component, Diagnosis, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Api,
+    applies: Applies::Observed,
+    check: Some(check),
+    ..Cause::new(include_str!("installation_not_found.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    let (installation, observation) = (context.installation, context.observation);
+    // What the operator makes itself is absent only until it has made it.
+    let Some((message, remedy)) = installation
+        .managed_by
+        .not_found(&installation.identity.namespace)
+    else {
+        return Vec::new();
+    };
+    if observation.api.is_some() {
+        return Vec::new();
+    }
+    let namespace = &installation.identity.namespace;
+    let evidence = if observation.releases.is_empty() {
+        format!("no Deployment in namespace {namespace} has the labels of the official chart")
+    } else {
+        format!(
+            "releases of the official chart in namespace {namespace}: {}",
+            observation.releases.join(", ")
+        )
+    };
+    vec![Diagnosis {
+        code: Code::InstallationNotFound,
+        severity: Severity::Critical,
+        component: Component::Api,
+        message,
+        evidence: vec![evidence],
+        remedy,
+    }]
+}

@@ -1,0 +1,39 @@
+//! New pods do not become ready.
+
+use crate::{
+    causes::{cause::Cause, context::Context, workloads::shared::deployments},
+    model::{Code, Component, Diagnosis, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Api,
+    needs_person: true,
+    check: Some(check),
+    ..Cause::new(include_str!("rollout_deadline_exceeded.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    let namespace = &context.installation.identity.namespace;
+    deployments(context.observation)
+        .filter_map(|(component, state)| {
+            let words = state.stalled.as_ref()?;
+            Some(Diagnosis {
+                code: Code::RolloutDeadlineExceeded,
+                severity: Severity::Critical,
+                component,
+                message: format!(
+                    "The pods of the {} do not become ready: {} of {} are.",
+                    component.as_str(),
+                    state.ready,
+                    state.desired
+                ),
+                evidence: vec![format!("Deployment {}: {words}", state.name)],
+                remedy: format!(
+                    "See why the newest pod is not ready: kubectl -n {namespace} describe pods -l {}",
+                    state.selector,
+                ),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,37 @@
+//! A Gateway does not accept the HTTPRoute.
+
+use crate::{
+    causes::{cause::Cause, context::Context},
+    model::{Code, Component, Diagnosis, Severity},
+    observe::ExposureState,
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Exposure,
+    needs_person: true,
+    check: Some(check),
+    ..Cause::new(include_str!("route_not_accepted.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    if context.installation.exposure.is_none() {
+        return Vec::new();
+    }
+    let Some(ExposureState::Rejected(words)) = &context.observation.exposure else {
+        return Vec::new();
+    };
+    vec![Diagnosis {
+        code: Code::RouteNotAccepted,
+        severity: Severity::Critical,
+        component: Component::Exposure,
+        message: "The Gateway does not accept the HTTPRoute, so no request arrives.".to_owned(),
+        evidence: vec![format!(
+            "HTTPRoute {}: {words}",
+            context.installation.identity.name
+        )],
+        remedy: "Correct spec.exposure.httpRoute.parentRefs and spec.exposure.hosts, or the listeners' \
+                 allowedRoutes of the Gateway."
+            .to_owned(),
+    }]
+}

@@ -1,0 +1,54 @@
+//! A component has no replicas.
+
+use crate::{
+    causes::{
+        cause::{Applies, Cause},
+        context::Context,
+        workloads::shared::deployments,
+    },
+    model::{Code, Component, Diagnosis, Severity},
+    observe::WorkloadState,
+    validate::{Change, SCALED_TO_ZERO_ANNOTATION},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Critical,
+    component: Component::Api,
+    applies: Applies::Observed,
+    check: Some(check),
+    ..Cause::new(include_str!("scaled_to_zero.md"))
+};
+
+fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+    deployments(context.observation)
+        .filter_map(|(component, state)| none_wanted(context, component, state))
+        .collect()
+}
+
+/// No pods, and no annotation that says that this is intended. The task processor has a cause of its own.
+fn none_wanted(context: &Context<'_>, component: Component, state: &WorkloadState) -> Option<Diagnosis> {
+    if state.desired > 0 || state.resting || component == Component::TaskProcessor {
+        return None;
+    }
+    let installation = context.installation;
+    Some(Diagnosis {
+        code: Code::ScaledToZero,
+        severity: if component == Component::Api {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        },
+        component,
+        message: format!(
+            "No pod of the {} is wanted, so nothing serves.",
+            component.as_str()
+        ),
+        evidence: vec![format!("Deployment {}: spec.replicas is 0", state.name)],
+        remedy: format!(
+            "{}; or, if it is intended: kubectl -n {} annotate deployment {} {SCALED_TO_ZERO_ANNOTATION}=intended",
+            installation.managed_by.change(&[Change::Replicas(component, 1)]),
+            installation.identity.namespace,
+            state.name,
+        ),
+    })
+}

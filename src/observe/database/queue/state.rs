@@ -1,0 +1,176 @@
+//! What task tables show: plain data.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::sample::Sample;
+use crate::observe::ProbeFailure;
+
+/// What the task tables of one installation show.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Queues {
+    /// In the main database.
+    pub default: QueueProbe,
+    /// In a separate one (`TASK_PROCESSOR_DATABASE_URL`), where there is one.
+    pub separate: Option<QueueProbe>,
+}
+
+/// The most waiting tasks that are counted: enough to say "many", few enough to cost milliseconds.
+pub const MOST_COUNTED: i64 = 10_000;
+
+/// What one look at the task tables gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum QueueProbe {
+    /// Not tried: probes are switched off, the database cannot be reached, or there is no usable URL.
+    #[default]
+    NotProbed,
+    /// It failed, and why.
+    Failed(ProbeFailure),
+    /// The database has no task tables: it is not migrated yet.
+    NoTables,
+    /// What the tables show, and what they showed before.
+    Seen(Box<Queue>),
+}
+
+/// The task tables of one database. Ages are by the database's clock and count back from `at`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Queue {
+    /// When it was read, by the operator's clock.
+    pub at: Timestamp,
+    /// Containers of task processors that ran.
+    pub processors: i32,
+    /// The database's newest transaction id then (64 bits).
+    pub xid: i64,
+    /// Tasks that a processor would take now; at most [`MOST_COUNTED`] + 1.
+    pub ready: i64,
+    /// How long the oldest of them has been ready.
+    pub oldest_ready: Option<SignedDuration>,
+    /// Tasks that were picked up and are not finished; at most [`MOST_COUNTED`] + 1.
+    pub locked: i64,
+    /// Some of them, the oldest first.
+    pub locks: Vec<Lock>,
+    /// How long ago the newest task was queued.
+    pub last_queued: Option<SignedDuration>,
+    /// Recurring tasks; `None` when they could not be read.
+    pub recurring: Option<Vec<Recurring>>,
+    /// Kinds of tasks that ran within the last hour, as far back as the newest thousand runs.
+    pub runs: Vec<Runs>,
+    /// Tasks of the last hour that were given up after three attempts, by kind.
+    pub given_up: Vec<(String, i64)>,
+    /// Estimated rows of the task table.
+    pub rows: i64,
+    /// Bytes of the task table with its indexes.
+    pub bytes: i64,
+    /// Connections of the server; `None` when they could not be read.
+    pub connections: Option<Connections>,
+    /// Sessions that others wait for, looked for only while nobody picks up tasks.
+    pub blockers: Vec<Blocker>,
+    /// What was seen before, the newest last; this look is not among it.
+    pub before: Vec<Sample>,
+}
+
+/// A task that was picked up and is not finished. Nothing in its row says when, but the row was last written by
+/// the transaction that picked it up, so its id dates it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lock {
+    /// The task's id.
+    pub id: i64,
+    /// What kind of task it is.
+    pub identifier: String,
+    /// How long it may run; `None`: without limit.
+    pub timeout: Option<SignedDuration>,
+    /// How long it has been due.
+    pub due: SignedDuration,
+    /// The transaction that picked it up. Tasks with the same one are one batch, worked on by one thread.
+    pub xid: i64,
+}
+
+/// A recurring task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recurring {
+    /// What kind of task it is.
+    pub identifier: String,
+    /// Switched off after four failures in a row (since 2.232.0).
+    pub disabled: bool,
+    /// Failures in a row.
+    pub failures: i32,
+    /// A processor holds it.
+    pub locked: bool,
+    /// How long ago a processor last looked at it: the processor's heartbeat.
+    pub picked: Option<SignedDuration>,
+    /// Its last run, if it is among the newest thousand.
+    pub last: Option<LastRun>,
+}
+
+/// The last run of a recurring task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastRun {
+    /// `None` while it runs, or when its processor died.
+    pub succeeded: Option<bool>,
+    /// How long ago it began.
+    pub began: SignedDuration,
+    /// The end of the error, redacted.
+    pub error: Option<String>,
+}
+
+/// Runs of one kind of task within the last hour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Runs {
+    /// What kind of task it is.
+    pub identifier: String,
+    /// How many there were.
+    pub total: i64,
+    /// How many of them failed.
+    pub failed: i64,
+    /// Whether the newest failed.
+    pub last_failed: bool,
+    /// How long ago the newest success ended.
+    pub last_success: Option<SignedDuration>,
+    /// How long a success takes, on average.
+    pub takes: Option<SignedDuration>,
+    /// The end of the newest error, redacted.
+    pub error: Option<String>,
+}
+
+/// Connections of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// `max_connections`, or the limit of the role or of the database where that is lower.
+    pub limit: i64,
+    /// How many of `limit` are reserved for superusers.
+    pub reserved: i64,
+    /// Connections to every database of the server.
+    pub used: i64,
+}
+
+/// A session that others wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// Its server process.
+    pub pid: i32,
+    /// Its `application_name`.
+    pub application: String,
+    /// For example `idle in transaction`.
+    pub state: String,
+    /// How many sessions wait for it.
+    pub waiting: i64,
+}
+
+impl Queue {
+    /// How long ago any processor last looked for work. `None` when the tables cannot tell: no recurring task is
+    /// registered, or every one is disabled or being run at this moment.
+    #[must_use]
+    pub fn heartbeat(&self) -> Option<SignedDuration> {
+        let recurring = self.recurring.as_ref()?;
+        let newest = recurring.iter().filter_map(|task| task.picked).min()?;
+        recurring
+            .iter()
+            .any(|task| !task.disabled && !task.locked)
+            .then_some(newest)
+    }
+
+    /// How long ago the newest task of any kind succeeded, if it is among the newest thousand.
+    #[must_use]
+    pub fn last_success(&self) -> Option<SignedDuration> {
+        self.runs.iter().filter_map(|runs| runs.last_success).min()
+    }
+}

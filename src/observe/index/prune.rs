@@ -1,0 +1,265 @@
+//! What is kept of an object.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use kube::Resource as _;
+use serde::Serialize;
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
+
+use super::{
+    object::{Object, Parts, controller},
+    watched::Watched,
+};
+use crate::{
+    api::GROUP,
+    model::child::{Kind, marks},
+    observe::workload::sets_replicas,
+};
+
+/// Fields of a JSON object, still as text.
+type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
+
+/// The metadata that is read of an object that the operator did not make, besides annotations and managed fields.
+const METADATA: &[&str] = &[
+    "creationTimestamp",
+    "deletionTimestamp",
+    "generation",
+    "labels",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "uid",
+];
+
+/// `kubectl apply` keeps a copy of the whole object in it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Which objects a watch asks for, and what is kept of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Selector {
+    /// What the operator made, by its label, and the autoscalers of others. Its own objects are kept whole: they are
+    /// compared with what they should be.
+    #[default]
+    Managed,
+    /// Everything. Kept is what is read of an installation that the operator did not make.
+    Any,
+}
+
+impl Selector {
+    /// The kinds to watch.
+    #[must_use]
+    pub fn kinds(self) -> Vec<Watched> {
+        match self {
+            Self::Managed => Kind::ALL
+                .into_iter()
+                .map(Watched::Child)
+                .chain([Watched::Pod])
+                .collect(),
+            Self::Any => vec![
+                Watched::Child(Kind::Deployment),
+                Watched::Child(Kind::Job),
+                Watched::Pod,
+                Watched::Child(Kind::Service),
+                Watched::Child(Kind::Ingress),
+                Watched::Child(Kind::HorizontalPodAutoscaler),
+                Watched::Child(Kind::HttpRoute),
+            ],
+        }
+    }
+
+    /// The label selector to ask with.
+    #[must_use]
+    pub fn labels(self, kind: Watched) -> Option<String> {
+        // An autoscaler of the user's own has no label of ours.
+        let all = self == Self::Any || kind == Watched::Child(Kind::HorizontalPodAutoscaler);
+        (!all).then(|| format!("{}={}", marks::MANAGED_BY, marks::OPERATOR))
+    }
+
+    /// Drops what nothing reads.
+    pub(super) fn prune(self, kind: Watched, object: &mut Object) {
+        match (self, kind) {
+            (_, Watched::Pod) => {
+                prune_pod(object);
+                if self == Self::Any {
+                    prune_metadata(kind, object);
+                } else {
+                    object.fields.remove("managedFields");
+                }
+            }
+            (Self::Managed, Watched::Child(_)) if controller(object.meta()).is_none() => {
+                prune_unowned(kind, object);
+            }
+            (Self::Managed, Watched::Child(kind)) => prune_managed_fields(kind, object),
+            (Self::Any, Watched::Child(_)) => {
+                prune_metadata(kind, object);
+                prune_parts(kind, object);
+            }
+        }
+    }
+}
+
+/// An object with the operator's label that no `FlagsmithDeployment` controls, and an autoscaler of somebody else:
+/// that it is there is all that is read, what it scales, and whether a Job still runs.
+fn prune_unowned(kind: Watched, object: &mut Object) {
+    object.fields.retain(|name, _| METADATA.contains(&name.as_str()));
+    let kept = match kind {
+        Watched::Child(Kind::HorizontalPodAutoscaler) => Some(("spec", "scaleTargetRef")),
+        Watched::Child(Kind::Job) => Some(("status", "conditions")),
+        _ => None,
+    };
+    object
+        .parts
+        .retain(|name, _| kept.is_some_and(|(part, _)| part == name));
+    if let Some((part, field)) = kept {
+        reduce(&mut object.parts, part, &[field]);
+    }
+}
+
+/// Who else wrote a Service, Ingress or `HTTPRoute` is kept, to name whoever changes a timeout there; in a quiet
+/// installation that is nobody.
+fn prune_managed_fields(kind: Kind, object: &mut Object) {
+    let Some(text) = object.fields.remove("managedFields") else {
+        return;
+    };
+    if !matches!(kind, Kind::Service | Kind::Ingress | Kind::HttpRoute) {
+        return;
+    }
+    let mut entries: Vec<Fields<'_>> = serde_json::from_str(text.get()).unwrap_or_default();
+    let ours = to_raw_value(marks::OPERATOR).ok();
+    entries.retain(|entry| {
+        let manager = entry.get("manager").map(|manager| manager.get());
+        !entry.contains_key("subresource") && manager != ours.as_ref().map(|ours| ours.get())
+    });
+    if !entries.is_empty() {
+        replace(&mut object.fields, "managedFields", &entries);
+    }
+}
+
+/// Of a pod's specification only images and limits matter here; the rest is the template's.
+fn prune_pod(pod: &mut Object) {
+    let pruned = pod.parts.get("spec").and_then(|spec| {
+        let mut spec: Fields<'_> = serde_json::from_str(spec.get()).ok()?;
+        let mut containers: Vec<Fields<'_>> = serde_json::from_str(spec.get("containers")?.get()).ok()?;
+        for container in &mut containers {
+            container.retain(|key, _| matches!(*key, "name" | "image" | "resources"));
+        }
+        let containers = to_raw_value(&containers).ok()?;
+        spec.retain(|key, _| *key == "nodeName");
+        spec.insert("containers", &containers);
+        to_raw_value(&spec).ok()
+    });
+    if let Some(pruned) = pruned {
+        pod.parts.insert("spec".to_owned(), pruned);
+    }
+}
+
+/// Of annotations only those are read that say how a proxy treats a Service or an Ingress, and the operator's own;
+/// of the managed fields who sets them, and who sets the number of pods.
+fn prune_metadata(kind: Watched, object: &mut Object) {
+    let front = matches!(kind, Watched::Child(Kind::Service | Kind::Ingress));
+    let workload = matches!(kind, Watched::Child(Kind::Deployment | Kind::Job));
+    let annotations: BTreeMap<String, String> = object
+        .metadata
+        .annotations
+        .iter()
+        .flatten()
+        .filter(|(key, _)| (front && *key != LAST_APPLIED) || (workload && key.starts_with(GROUP)))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let managers = managers(kind, object);
+    object.fields.retain(|name, _| METADATA.contains(&name.as_str()));
+    if !annotations.is_empty() {
+        replace(&mut object.fields, "annotations", &annotations);
+    }
+    if !managers.is_empty() {
+        replace(&mut object.fields, "managedFields", &managers);
+    }
+}
+
+fn managers(kind: Watched, object: &Object) -> Vec<ManagedFieldsEntry> {
+    let parse = |text: &RawValue| serde_json::from_str::<Vec<ManagedFieldsEntry>>(text.get()).ok();
+    let entries = object.fields.get("managedFields").and_then(|text| parse(text));
+    let reduced = |entry: ManagedFieldsEntry| {
+        let fields = match kind {
+            Watched::Child(Kind::Deployment) if sets_replicas(&entry) => {
+                json!({ "f:spec": { "f:replicas": {} } })
+            }
+            Watched::Child(Kind::Service | Kind::Ingress) => {
+                let annotations = entry.fields_v1.as_ref()?.0.pointer("/f:metadata/f:annotations")?;
+                json!({ "f:metadata": { "f:annotations": annotations } })
+            }
+            _ => return None,
+        };
+        Some(ManagedFieldsEntry {
+            fields_v1: Some(FieldsV1(fields)),
+            ..entry
+        })
+    };
+    entries.into_iter().flatten().filter_map(reduced).collect()
+}
+
+/// Of specification and status only what is read.
+fn prune_parts(kind: Watched, object: &mut Object) {
+    match kind {
+        Watched::Child(Kind::Service) => {
+            object.parts.remove("status");
+            reduce(&mut object.parts, "spec", &["selector"]);
+        }
+        Watched::Child(Kind::HorizontalPodAutoscaler) => {
+            object.parts.remove("status");
+        }
+        Watched::Child(Kind::Job) => {
+            reduce(&mut object.parts, "status", &["conditions", "startTime"]);
+            prune_job(object);
+        }
+        _ => {}
+    }
+}
+
+/// Of a Job's pods only the images matter.
+fn prune_job(job: &mut Object) {
+    let containers = job.parts.get("spec").and_then(|spec| {
+        let spec: Fields<'_> = serde_json::from_str(spec.get()).ok()?;
+        let template: Fields<'_> = serde_json::from_str(spec.get("template")?.get()).ok()?;
+        let pods: Fields<'_> = serde_json::from_str(template.get("spec")?.get()).ok()?;
+        let mut containers: Vec<Fields<'_>> = serde_json::from_str(pods.get("containers")?.get()).ok()?;
+        for container in &mut containers {
+            container.retain(|key, _| matches!(*key, "name" | "image"));
+        }
+        to_raw_value(&containers).ok()
+    });
+    match containers {
+        Some(containers) => {
+            let spec = BTreeMap::from([("containers", containers)]);
+            let template = BTreeMap::from([("spec", spec)]);
+            replace(&mut job.parts, "spec", &BTreeMap::from([("template", template)]));
+        }
+        None => {
+            job.parts.remove("spec");
+        }
+    }
+}
+
+/// Keeps only some fields of a part.
+fn reduce(parts: &mut Parts, part: &str, kept: &[&str]) {
+    let Some(text) = parts.remove(part) else { return };
+    let Ok(mut fields) = serde_json::from_str::<Fields<'_>>(text.get()) else {
+        return;
+    };
+    fields.retain(|name, _| kept.contains(name));
+    replace(parts, part, &fields);
+}
+
+fn replace(parts: &mut Parts, name: &str, value: &impl Serialize) {
+    if let Ok(text) = to_raw_value(value) {
+        parts.insert(name.to_owned(), text);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What the objects of an installation that the operator made show. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Service};
+
+use super::{
+    children::Children,
+    exposure::{ExposureState, ingress_state, route_state},
+    front::FrontSeen,
+    job::JobState,
+    observation::Observation,
+    pod::PodSummary,
+    workload::WorkloadState,
+};
+use crate::{
+    api::FlagsmithDeploymentStatus,
+    model::{Component, child::Kind},
+    validate::Installation,
+};
+
+/// Puts together what its objects show; nothing else has been asked yet.
+pub(super) fn assemble(
+    children: &Children<'_>,
+    installation: &Installation,
+    [api, task_processor, frontend]: [Option<WorkloadState>; 3],
+    previous: FlagsmithDeploymentStatus,
+    now: Timestamp,
+) -> Observation {
+    let (backups, jobs) = children.jobs();
+    let mut pods: Vec<PodSummary> = children.pods().iter().map(PodSummary::from).collect();
+    for jobs in [&jobs, &backups] {
+        JobState::leave_history_out(jobs, &mut pods);
+    }
+    let database = installation.child(Component::Database.as_str());
+    Observation {
+        api,
+        task_processor,
+        frontend,
+        embedded_database: children
+            .owned::<StatefulSet>(Kind::StatefulSet, &database)
+            .map(|set| WorkloadState::from(&set)),
+        jobs,
+        backups,
+        pods,
+        external_autoscalers: children.external_autoscalers(),
+        exposure: exposure(children, installation),
+        front: front(children, installation),
+        ..Observation::unseen(previous, now)
+    }
+}
+
+/// How the wanted one stands; `None` where none is wanted, or it is not there yet.
+fn exposure(children: &Children<'_>, installation: &Installation) -> Option<ExposureState> {
+    let exposure = installation.exposure.as_ref()?;
+    let name = &installation.identity.name;
+    if exposure.ingress.is_some() {
+        return children
+            .owned(Kind::Ingress, name)
+            .map(|ingress| ingress_state(&ingress));
+    }
+    children
+        .owned(Kind::HttpRoute, name)
+        .map(|route| route_state(&route))
+}
+
+/// What the installation's own Service, and its Ingress or `HTTPRoute`, say.
+fn front(children: &Children<'_>, installation: &Installation) -> FrontSeen {
+    let mut front = FrontSeen::default();
+    let Some(exposure) = &installation.exposure else {
+        return front;
+    };
+    let service = installation.child(Component::Api.as_str());
+    if let Some(service) = children.owned::<Service>(Kind::Service, &service) {
+        front.see_service(&service.metadata);
+    }
+    let name = &installation.identity.name;
+    if let Some(wanted) = &exposure.ingress {
+        match children.owned(Kind::Ingress, name) {
+            Some(ingress) => front.see_ingress(&ingress),
+            None => front.class.clone_from(&wanted.class_name),
+        }
+    } else if let Some(route) = children.owned(Kind::HttpRoute, name) {
+        front.see_route(&route);
+    }
+    front
+}

@@ -1,0 +1,67 @@
+//! What logs and Events of pods showed: plain data.
+
+use jiff::Timestamp;
+
+use crate::model::{Component, Diagnosis};
+
+/// What close looks at the pods of one installation have shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodLogFindings {
+    /// Logs.
+    pub logs: Vec<LogReading>,
+    /// Warning Events of pods that are not ready.
+    pub warnings: Vec<Warning>,
+}
+
+/// What the log of one run of a container showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogReading {
+    /// The pod.
+    pub pod: String,
+    /// The container.
+    pub container: String,
+    /// Whose log it is.
+    pub component: Component,
+    /// Which run.
+    pub run: Run,
+    /// When it was read.
+    pub at: Timestamp,
+    /// What it showed, the most likely cause first.
+    pub found: Vec<LogFinding>,
+}
+
+/// What a log showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFinding {
+    /// When it was read last.
+    pub read: Timestamp,
+    /// When it happened last, by the log's own times; when it was read, where the log has none.
+    pub happened: Timestamp,
+    /// What it is.
+    pub diagnosis: Diagnosis,
+}
+
+/// A Warning Event about a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The pod.
+    pub pod: String,
+    /// For example `Unhealthy`, `BackOff`.
+    pub reason: String,
+    /// The kubelet's words.
+    pub message: String,
+}
+
+/// Which run of a container a log is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// The one that failed before this many restarts.
+    Failed {
+        /// How often the container was started again when it was read.
+        restarts: i32,
+    },
+    /// The present one, not ready.
+    Unready,
+    /// The present one, ready: new lines since this time.
+    Sample(Timestamp),
+}

@@ -1,0 +1,13 @@
+//! Logs of pods, and the Warning Events of those in trouble. Reads little, keeps only what was found, and forgets it
+//! when the pod is well again.
+
+mod diagnose_log;
+mod fetch;
+mod findings;
+mod memory;
+mod reader;
+mod request;
+
+pub use diagnose_log::DiagnoseLog;
+pub use findings::{LogFinding, LogReading, PodLogFindings, Run, Warning};
+pub use reader::{PodLogReader, ReadDepth};

@@ -1,0 +1,292 @@
+//! Which logs of an installation's pods are worth a request now. Pure.
+//!
+//! Pods in trouble first: the last run of a container that failed is read once, the present run of one that does
+//! not become ready again and again. Of pods that are well, one at a time is sampled: its new lines only.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    super::pod::{ContainerRun, PodSummary},
+    findings::{LogReading, Run},
+};
+use crate::{flagsmith::startup, model::Component};
+
+/// How often the log of a container that is not ready is read again.
+const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// How often one healthy pod of an installation is sampled: with it an installation costs about one request a
+/// minute while nothing is wrong.
+pub(super) const SAMPLE: SignedDuration = SignedDuration::from_secs(55);
+
+/// The most logs of pods in trouble that one pass reads: replicas of one template share their trouble.
+const AT_ONCE: usize = 4;
+
+/// How far back a single look reads the log of a pod that is well.
+const ONE_LOOK: SignedDuration = SignedDuration::from_mins(10);
+
+/// The most logs that a single look reads.
+const ONE_LOOK_AT: usize = 16;
+
+/// A log to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LogRequest {
+    pub pod: String,
+    pub container: String,
+    pub component: Component,
+    pub run: Run,
+    /// The kubelet has to be asked for the run before the present one.
+    pub previous: bool,
+}
+
+impl LogRequest {
+    /// What the evidence calls this log.
+    pub(super) fn name(&self) -> String {
+        match self.run {
+            Run::Failed { .. } => format!("log of pod {}, last run", self.pod),
+            Run::Unready | Run::Sample(_) => format!("log of pod {}", self.pod),
+        }
+    }
+}
+
+/// What to read now, given what was read before.
+pub(super) fn wanted(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Vec<LogRequest> {
+    let mut wanted: Vec<LogRequest> = pods
+        .iter()
+        .filter(|pod| !pod.terminating && !pod.ready)
+        .flat_map(|pod| {
+            pod.containers
+                .iter()
+                .filter_map(move |container| troubled(pod, container, known, now))
+        })
+        .take(AT_ONCE)
+        .collect();
+    wanted.extend(sample(pods, known, now));
+    wanted
+}
+
+fn troubled(
+    pod: &PodSummary,
+    container: &ContainerRun,
+    known: &[LogReading],
+    now: Timestamp,
+) -> Option<LogRequest> {
+    let read = || {
+        known
+            .iter()
+            .filter(|known| known.pod == pod.name && known.container == container.name)
+    };
+    let component = component(pod, container)?;
+    let wanted = |run, previous| LogRequest {
+        pod: pod.name.clone(),
+        container: container.name.clone(),
+        component,
+        run,
+        previous,
+    };
+    let restarts = container.restarts;
+    let failed = Run::Failed { restarts };
+    if container.failed.is_some() && !read().any(|known| known.run == failed) {
+        // While the container waits for its next start the kubelet still calls the failed run the present one.
+        return Some(wanted(failed, container.running_since.is_some()));
+    }
+    let stale = read()
+        .filter(|known| known.run == Run::Unready)
+        .all(|known| now.duration_since(known.at) >= AGAIN);
+    // An init container that runs for long is a migration, or waits for something: both say so in their log.
+    (stale && hangs(container, now)).then(|| wanted(Run::Unready, false))
+}
+
+/// Whether the present run is up for longer than a start takes, and not ready.
+fn hangs(container: &ContainerRun, now: Timestamp) -> bool {
+    let since = container.running_since;
+    !container.ready && since.is_some_and(|since| now.duration_since(since) >= startup::USUALLY)
+}
+
+/// The healthy pod that was sampled least recently, when one is due.
+fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<LogRequest> {
+    let last = |pod: &str| {
+        known
+            .iter()
+            .filter(|known| known.pod == pod && matches!(known.run, Run::Sample(_)))
+            .map(|known| known.at)
+            .max()
+    };
+    let healthy = |pod: &&PodSummary| pod.ready && !pod.terminating;
+    let due = pods
+        .iter()
+        .filter_map(|pod| last(&pod.name))
+        .max()
+        .is_none_or(|latest| now.duration_since(latest) >= SAMPLE);
+    if !due {
+        return None;
+    }
+    pods.iter()
+        .filter(healthy)
+        .filter_map(|pod| {
+            let container = pod.containers.iter().find(|container| !container.init)?;
+            let component = component(pod, container)
+                .filter(|it| matches!(it, Component::Api | Component::TaskProcessor))?;
+            let since = last(&pod.name).or(container.running_since)?;
+            Some((last(&pod.name), pod, container, component, since))
+        })
+        .min_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)))
+        .map(|(_, pod, container, component, since)| LogRequest {
+            pod: pod.name.clone(),
+            container: container.name.clone(),
+            component,
+            run: Run::Sample(since),
+            previous: false,
+        })
+}
+
+/// What a command reads that looks once: of every pod that is not well as a pass would, of all others what they
+/// logged lately.
+pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
+    let pods = || pods.iter().filter(|pod| !pod.terminating);
+    let troubled = pods().filter(|pod| !pod.ready).flat_map(|pod| {
+        pod.containers.iter().flat_map(move |container| {
+            let first = troubled(pod, container, &[], now);
+            // The run that failed may be long past: the present one says what is wrong now.
+            let present = first
+                .clone()
+                .filter(|it| it.previous && hangs(container, now))
+                .map(|it| LogRequest {
+                    run: Run::Unready,
+                    previous: false,
+                    ..it
+                });
+            [first, present].into_iter().flatten()
+        })
+    });
+    let well = pods().filter(|pod| pod.ready).filter_map(|pod| {
+        let container = pod.containers.iter().find(|container| !container.init)?;
+        Some(LogRequest {
+            pod: pod.name.clone(),
+            container: container.name.clone(),
+            component: component(pod, container)?,
+            run: Run::Sample(container.running_since?.max(now - ONE_LOOK)),
+            previous: false,
+        })
+    });
+    troubled.chain(well).take(ONE_LOOK_AT).collect()
+}
+
+/// Whose log it is. The official chart migrates in an init container of the API.
+fn component(pod: &PodSummary, container: &ContainerRun) -> Option<Component> {
+    match pod.component.as_str() {
+        "migrations" => Some(Component::Migrations),
+        _ if container.init && container.name.contains("migrat") => Some(Component::Migrations),
+        "api" => Some(Component::Api),
+        "task-processor" => Some(Component::TaskProcessor),
+        "frontend" => Some(Component::Frontend),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const NOW: &str = "2026-11-24T10:00:00Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().unwrap()
+    }
+
+    fn ago(seconds: i64) -> Timestamp {
+        now() - SignedDuration::from_secs(seconds)
+    }
+
+    fn container(restarts: i32, running: Option<i64>, failed: Option<i64>, ready: bool) -> ContainerRun {
+        ContainerRun {
+            name: "flagsmith".to_owned(),
+            init: false,
+            restarts,
+            running_since: running.map(ago),
+            failed: failed.map(ago),
+            ready,
+        }
+    }
+
+    fn pod(name: &str, container: ContainerRun) -> PodSummary {
+        PodSummary {
+            name: name.to_owned(),
+            component: "api".to_owned(),
+            phase: "Running".to_owned(),
+            ready: container.ready,
+            containers: vec![container],
+            ..PodSummary::default()
+        }
+    }
+
+    fn reading(pod: &str, run: Run, seconds: i64) -> LogReading {
+        LogReading {
+            pod: pod.to_owned(),
+            container: "flagsmith".to_owned(),
+            component: Component::Api,
+            run,
+            at: ago(seconds),
+            found: Vec::new(),
+        }
+    }
+
+    #[rstest]
+    #[case::waiting_for_its_next_start(container(2, None, Some(3), false), vec![], Some((Run::Failed { restarts: 2 }, false)))]
+    #[case::started_again(container(2, Some(3), Some(5), false), vec![], Some((Run::Failed { restarts: 2 }, true)))]
+    #[case::read_already(container(2, Some(3), Some(5), false), vec![reading("a", Run::Failed { restarts: 2 }, 1)], None)]
+    #[case::failed_once_more(container(3, None, Some(1), false), vec![reading("a", Run::Failed { restarts: 2 }, 9)], Some((Run::Failed { restarts: 3 }, false)))]
+    #[case::starting(container(0, Some(10), None, false), vec![], None)]
+    #[case::not_becoming_ready(container(0, Some(20), None, false), vec![], Some((Run::Unready, false)))]
+    #[case::read_a_moment_ago(container(0, Some(40), None, false), vec![reading("a", Run::Unready, 20)], None)]
+    #[case::read_a_while_ago(container(0, Some(60), None, false), vec![reading("a", Run::Unready, 31)], Some((Run::Unready, false)))]
+    #[case::well(container(0, Some(60), None, true), vec![reading("a", Run::Sample(ago(90)), 20)], None)]
+    #[case::well_and_due(container(0, Some(600), None, true), vec![reading("a", Run::Sample(ago(120)), 60)], Some((Run::Sample(ago(60)), false)))]
+    #[case::well_and_never_read(container(0, Some(600), None, true), vec![], Some((Run::Sample(ago(600)), false)))]
+    #[case::well_after_a_crash(container(4, Some(600), Some(700), true), vec![], Some((Run::Sample(ago(600)), false)))]
+    fn reads_what_tells_most(
+        #[case] container: ContainerRun,
+        #[case] known: Vec<LogReading>,
+        #[case] expected: Option<(Run, bool)>,
+    ) {
+        let wanted = wanted(&[pod("a", container)], &known, now());
+        let first = wanted
+            .into_iter()
+            .next()
+            .map(|wanted| (wanted.run, wanted.previous));
+        assert_eq!(first, expected);
+    }
+
+    #[rstest]
+    #[case::just_started(3, &[(Run::Failed { restarts: 1 }, true)])]
+    #[case::up_for_long(60, &[(Run::Failed { restarts: 1 }, true), (Run::Unready, false)])]
+    fn one_look_reads_what_is_wrong_now_too(#[case] since: i64, #[case] expected: &[(Run, bool)]) {
+        let wanted = all(
+            &[pod("a", container(1, Some(since), Some(since + 5), false))],
+            now(),
+        );
+        let runs: Vec<_> = wanted.into_iter().map(|it| (it.run, it.previous)).collect();
+        assert_eq!(runs, expected);
+    }
+
+    #[test]
+    fn samples_take_turns() {
+        let well = || container(0, Some(600), None, true);
+        let pods = [pod("a", well()), pod("b", well()), pod("c", well())];
+        let known = [
+            reading("a", Run::Sample(ago(300)), 120),
+            reading("b", Run::Sample(ago(300)), 60),
+        ];
+        let wanted = wanted(&pods, &known, now());
+        assert_eq!(wanted.iter().map(|it| it.pod.as_str()).collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[test]
+    fn a_thousand_pods_in_trouble_are_not_read_at_once() {
+        let pods: Vec<_> = (0..1000)
+            .map(|n| pod(&n.to_string(), container(1, None, Some(1), false)))
+            .collect();
+        assert_eq!(wanted(&pods, &[], now()).len(), AT_ONCE);
+    }
+}

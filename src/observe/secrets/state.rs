@@ -1,0 +1,78 @@
+//! What is known of Secrets, without any of their values.
+
+use crate::postgres::DatabaseIdentity;
+
+/// The Secrets that an installation refers to.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// Where `DATABASE_URL` of the running components points.
+    pub database: SecretState<DatabaseIdentity>,
+    /// Where `DATABASE_URL` of the migration Job points.
+    pub migration_database: SecretState<DatabaseIdentity>,
+    /// Where `TASK_PROCESSOR_DATABASE_URL` points, where a separate database holds the tasks.
+    pub task_processor_database: Option<SecretState<DatabaseIdentity>>,
+    /// The same of the task processor's own environment; `None` where it is the API's.
+    pub of_processor: Option<ProcessorDatabases>,
+    /// Django's secret key.
+    pub django: SecretState<()>,
+    /// A keyed hash of everything that pods read from Secrets at their start; `None` while a value is missing.
+    pub hash: Option<String>,
+}
+
+/// Where a task processor's own environment points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessorDatabases {
+    /// `DATABASE_URL`.
+    pub database: SecretState<DatabaseIdentity>,
+    /// `TASK_PROCESSOR_DATABASE_URL`, where it has one.
+    pub task_processor_database: Option<SecretState<DatabaseIdentity>>,
+}
+
+/// One key of one Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretState<T> {
+    /// It is there and makes sense.
+    Present(T),
+    /// There is no such Secret.
+    Missing,
+    /// The Secret has no such key.
+    KeyMissing {
+        /// The keys that it has.
+        keys: Vec<String>,
+    },
+    /// The value cannot be used; why, without the value.
+    Unusable(String),
+    /// The API server did not let the operator read it.
+    Unreadable(String),
+    /// Nobody looked: it is not known where it is, or it is somebody else's and no probe needs it.
+    Unread,
+}
+
+impl<T> SecretState<T> {
+    /// The same state of something else.
+    pub fn map<U>(&self, with: impl FnOnce(&T) -> U) -> SecretState<U> {
+        match self {
+            Self::Present(value) => SecretState::Present(with(value)),
+            Self::Missing => SecretState::Missing,
+            Self::KeyMissing { keys } => SecretState::KeyMissing { keys: keys.clone() },
+            Self::Unusable(why) => SecretState::Unusable(why.clone()),
+            Self::Unreadable(why) => SecretState::Unreadable(why.clone()),
+            Self::Unread => SecretState::Unread,
+        }
+    }
+}
+
+impl Secrets {
+    /// Of an installation whose Secrets nobody looked at.
+    #[must_use]
+    pub const fn unread() -> Self {
+        Self {
+            database: SecretState::Unread,
+            migration_database: SecretState::Unread,
+            task_processor_database: None,
+            of_processor: None,
+            django: SecretState::Unread,
+            hash: Some(String::new()),
+        }
+    }
+}

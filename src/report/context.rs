@@ -1,0 +1,45 @@
+//! What everything here is computed from.
+
+use crate::{
+    decide::Plan,
+    model::{Code, Component, Diagnosis, Severity},
+    observe::Observation,
+    validate::Installation,
+};
+
+/// What a pass has seen and decided, and whether it could write that.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) installation: &'a Installation,
+    pub(crate) observation: &'a Observation,
+    pub(crate) plan: &'a Plan,
+    /// The most severe first.
+    pub(crate) diagnoses: &'a [Diagnosis],
+    /// Whether everything that was decided has been written.
+    pub(crate) complete: bool,
+}
+
+impl<'a> Context<'a> {
+    /// The first critical diagnosis.
+    pub(super) fn worst(&self) -> Option<&'a Diagnosis> {
+        self.diagnoses.iter().find(|diagnosis| is_critical(diagnosis))
+    }
+
+    /// The first critical diagnosis of a component.
+    pub(super) fn critical(&self, component: Component) -> Option<&'a Diagnosis> {
+        self.diagnoses
+            .iter()
+            .find(|diagnosis| diagnosis.component == component && is_critical(diagnosis))
+    }
+
+    /// The first diagnosis of one of these causes.
+    pub(super) fn diagnosed(&self, codes: &[Code]) -> Option<&'a Diagnosis> {
+        self.diagnoses
+            .iter()
+            .find(|diagnosis| codes.contains(&diagnosis.code))
+    }
+}
+
+fn is_critical(diagnosis: &Diagnosis) -> bool {
+    diagnosis.severity == Severity::Critical
+}

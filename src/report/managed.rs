@@ -1,0 +1,231 @@
+//! What the status says of an installation that the operator makes: whether what the specification asks for is there.
+
+use super::{
+    condition::{
+        ConditionStatus::{False, True, Unknown},
+        ConditionType, Verdict,
+    },
+    context::Context,
+    migration,
+    mode::ModeStatus,
+};
+use crate::{
+    api::{MigrationOperation, MigrationStatus, TimeoutsStatus},
+    decide::Gate,
+    model::{Code, Component},
+    observe::{JobState, WorkloadState},
+};
+
+/// An installation that the operator makes.
+pub(super) struct Managed<'a>(pub(super) Context<'a>);
+
+impl ModeStatus for Managed<'_> {
+    fn ready(&self, parts: &[(ConditionType, Verdict)]) -> Verdict {
+        ready(self.0, parts)
+    }
+
+    fn migrations(&self) -> Verdict {
+        migrations(self.0)
+    }
+
+    fn absent(&self, component: Component) -> Verdict {
+        let plan = self.0.plan;
+        let workload = match component {
+            Component::Api => &plan.api,
+            Component::TaskProcessor => &plan.task_processor,
+            _ => &plan.frontend,
+        };
+        if workload.is_some() {
+            Verdict::new(False, "Creating", "the Deployment is being made")
+        } else {
+            Verdict::new(
+                False,
+                "WaitingForMigration",
+                "it starts when the migration has succeeded",
+            )
+        }
+    }
+
+    fn timeouts(&self) -> Verdict {
+        timeouts(self.0)
+    }
+
+    fn migration(&self) -> Option<MigrationStatus> {
+        Some(migration::migration(self.0))
+    }
+
+    fn migration_history(&self) -> Vec<MigrationStatus> {
+        migration::history(self.0)
+    }
+
+    fn timeouts_status(&self) -> Option<TimeoutsStatus> {
+        Some(self.0.plan.timeouts.into())
+    }
+}
+
+/// What the specification asks for is there, and nothing critical is known.
+fn ready(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
+    if context.installation.suspended {
+        return Verdict::new(
+            Unknown,
+            Code::Suspended.as_str(),
+            "nothing is changed while spec.suspend is true",
+        );
+    }
+    if let Some(diagnosis) = context.worst() {
+        return Verdict::of(diagnosis);
+    }
+    if context.plan.gate != Gate::Succeeded {
+        return migrating(parts);
+    }
+    let release = context.installation.release;
+    if !context.complete {
+        return Verdict::new(
+            False,
+            "Progressing",
+            "not every object could be written; the operator tries again",
+        );
+    }
+    let rolled = |state: &Option<WorkloadState>| {
+        state
+            .as_ref()
+            .is_some_and(|state| state.release == Some(release) && state.rolled_out())
+    };
+    let waiting: Vec<&str> = [
+        (rolled(&context.observation.task_processor), "task processor"),
+        (rolled(&context.observation.api), "API"),
+        (
+            !context.installation.frontend.enabled || rolled(&context.observation.frontend),
+            "frontend",
+        ),
+    ]
+    .iter()
+    .filter(|(done, _)| !done)
+    .map(|(_, name)| *name)
+    .collect();
+    if !waiting.is_empty() {
+        return Verdict::new(
+            False,
+            "Progressing",
+            format!(
+                "{release} is being rolled out; waiting for: {}",
+                waiting.join(", ")
+            ),
+        );
+    }
+    Verdict::new(
+        True,
+        "Available",
+        format!("Flagsmith {release} runs as asked for"),
+    )
+}
+
+/// Why the release that is asked for may not run yet.
+fn migrating(parts: &[(ConditionType, Verdict)]) -> Verdict {
+    let unmet = parts.iter().find(|(kind, verdict)| {
+        matches!(
+            kind,
+            ConditionType::DatabaseReachable | ConditionType::MigrationsApplied
+        ) && verdict.status == False
+    });
+    match unmet {
+        Some((ConditionType::MigrationsApplied, verdict)) => {
+            Verdict::new(False, "Migrating", verdict.message.clone())
+        }
+        Some((_, verdict)) => verdict.clone(),
+        None => Verdict::new(False, "Progressing", "the migration's result is being recorded"),
+    }
+}
+
+/// Whether the wanted release's migrations are applied, or how far they are.
+fn migrations(context: Context<'_>) -> Verdict {
+    let release = context.installation.release;
+    match &context.plan.gate {
+        Gate::Succeeded | Gate::Unrecorded(_) => Verdict::new(
+            True,
+            "Applied",
+            format!("every migration of {release} is applied"),
+        ),
+        Gate::Running(job) => Verdict::new(False, "Running", running(context, job)),
+        Gate::Pending if context.plan.migrate.is_some() => Verdict::new(
+            False,
+            "Pending",
+            format!("the migration to {release} is being started"),
+        ),
+        Gate::Pending => Verdict::new(
+            False,
+            "Pending",
+            format!("the migration to {release} starts when the task processor has stopped"),
+        ),
+        Gate::Failed { job, .. } => Verdict::new(
+            False,
+            Code::MigrationFailed.as_str(),
+            format!("Job {job} has failed"),
+        ),
+        Gate::Blocked(Code::MigrationConcurrent) => Verdict::new(
+            False,
+            Code::MigrationConcurrent.as_str(),
+            format!(
+                "the migration to {release} waits for another one of the same database: {}",
+                context
+                    .observation
+                    .other_migrator()
+                    .as_deref()
+                    .unwrap_or("it has just ended"),
+            ),
+        ),
+        Gate::Blocked(Code::BackupPending) => Verdict::new(
+            False,
+            Code::BackupPending.as_str(),
+            format!("the migration to {release} waits for its backup"),
+        ),
+        Gate::Blocked(code) => Verdict::new(
+            False,
+            code.as_str(),
+            format!("the migration to {release} cannot start yet: {code}"),
+        ),
+    }
+}
+
+/// What a Job is doing, and how far it is. Rounded to seconds, and only as fresh as the last look at the database.
+fn running(context: Context<'_>, job: &JobState) -> String {
+    let release = context.installation.release;
+    let name = &job.name;
+    if job.operation == MigrationOperation::RollBack {
+        return format!("Job {name} is undoing the migrations that are newer than {release}");
+    }
+    let progress = migration::progress(context.observation, job);
+    let mut text = format!(
+        "Job {name} is migrating the database to {}",
+        job.release.unwrap_or(release)
+    );
+    if let (Some(applied), Some(total)) = (progress.applied, progress.total) {
+        text = format!("{text}: {applied} of {total} migrations applied");
+    }
+    if let (Some(current), Some(since)) = (progress.current, progress.since) {
+        text = format!("{text}, {current} running since {since:.0}");
+    }
+    text
+}
+
+/// None of the rules was seen to be broken.
+fn timeouts(context: Context<'_>) -> Verdict {
+    let chain = context.plan.timeouts;
+    let ours = format!(
+        "requests may take {} s: Gunicorn's timeout is {} s, its keep-alive {} s, pods get {} s to end",
+        chain.request, chain.request, chain.keep_alive, chain.grace_period,
+    );
+    if let Some(diagnosis) = context.diagnosed(&[Code::ProxyNotChecked]) {
+        let message = format!("{ours}. {}", diagnosis.message);
+        return Verdict::new(Unknown, diagnosis.code.as_str(), message);
+    }
+    let exposed = context.installation.exposure.is_none() || context.observation.exposure.is_some();
+    if context.observation.api.is_none() || !exposed {
+        return Verdict::new(Unknown, "Creating", format!("nothing runs yet; {ours}"));
+    }
+    let proxy = chain
+        .proxy
+        .map(|proxy| format!(", {} waits {} s", proxy.name, chain.proxy_read))
+        .unwrap_or_default();
+    Verdict::new(True, "Aligned", format!("{ours}{proxy}"))
+}

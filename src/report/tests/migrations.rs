@@ -1,0 +1,156 @@
+//! `MigrationsApplied`.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::scene::{Said, Scene, job, said, starting, workload};
+use crate::{
+    api::MigrationOperation,
+    decide::Gate,
+    model::{Code, Component, Severity},
+    observe::{History, JobOutcome, JobState, Observation, Pending, PodSummary, Preflight},
+    report::ConditionType,
+};
+
+fn at(gate: Gate) -> Scene {
+    Scene::managed(json!({})).at(gate)
+}
+
+fn running() -> JobState {
+    JobState {
+        count_before: Some(200),
+        started: Some("2026-01-01T10:00:00Z".parse().unwrap()),
+        ..job(JobOutcome::Active)
+    }
+}
+
+/// The pod has found three migrations to do, and the database has so many.
+fn applied(observation: &mut Observation, count: i64) {
+    observation.pods = vec![PodSummary {
+        component: Component::Migrations.as_str().to_owned(),
+        job: Some(running().name),
+        pending: Some(Pending {
+            count: 3,
+            names: ["a.0001", "a.0002", "b.0001"].map(str::to_owned).to_vec(),
+        }),
+        ..PodSummary::default()
+    }];
+    observation.preflight = Some(Ok(Preflight {
+        complete: true,
+        history: History {
+            count,
+            ..History::default()
+        },
+        ..Preflight::default()
+    }));
+}
+
+#[rstest]
+#[case::applied(
+    at(Gate::Succeeded),
+    said("True", "Applied", "every migration of 2.265.0 is applied")
+)]
+#[case::not_recorded_yet(
+    at(Gate::Unrecorded(job(JobOutcome::Complete))),
+    said("True", "Applied", "every migration of 2.265.0 is applied")
+)]
+#[case::running(
+    at(Gate::Running(running())),
+    said(
+        "False",
+        "Running",
+        "Job flagsmith-migrate-1a2b is migrating the database to 2.265.0"
+    )
+)]
+#[case::one_of_three(
+    at(Gate::Running(running())).seeing(|observation| applied(observation, 201)),
+    said(
+        "False",
+        "Running",
+        "Job flagsmith-migrate-1a2b is migrating the database to 2.265.0: 1 of 3 migrations applied, a.0002 running since 2026-01-01T10:00:00Z"
+    )
+)]
+#[case::rolling_back(
+    at(Gate::Running(JobState { operation: MigrationOperation::RollBack, ..running() })),
+    said("False", "Running", "Job flagsmith-migrate-1a2b is undoing the migrations that are newer than 2.265.0")
+)]
+#[case::waiting_for_the_task_processor(
+    at(Gate::Pending),
+    said(
+        "False",
+        "Pending",
+        "the migration to 2.265.0 starts when the task processor has stopped"
+    )
+)]
+#[case::being_started(
+    Scene::managed(json!({})).seeing(|observation| {
+        observation.previous.migration = None;
+        observation.api = None;
+        observation.task_processor = None;
+        observation.frontend = None;
+    }),
+    said("False", "Pending", "the migration to 2.265.0 is being started")
+)]
+#[case::failed(
+    at(Gate::Failed { job: "flagsmith-migrate-1a2b".to_owned(), state: None }),
+    said("False", "MigrationFailed", "Job flagsmith-migrate-1a2b has failed")
+)]
+#[case::failed_and_it_is_known_why(
+    at(Gate::Failed { job: "flagsmith-migrate-1a2b".to_owned(), state: None })
+        .diagnosed(Code::MigrationDeadlock, Severity::Critical, Component::Migrations),
+    said("False", "MigrationDeadlock", "MigrationDeadlock is the case")
+)]
+#[case::another_one_runs(
+    at(Gate::Blocked(Code::MigrationConcurrent))
+        .seeing(|observation| observation.external_migration = Some("Job prod/other".to_owned())),
+    said(
+        "False",
+        "MigrationConcurrent",
+        "the migration to 2.265.0 waits for another one of the same database: Job prod/other"
+    )
+)]
+#[case::another_one_ran(
+    at(Gate::Blocked(Code::MigrationConcurrent)),
+    said(
+        "False",
+        "MigrationConcurrent",
+        "the migration to 2.265.0 waits for another one of the same database: it has just ended"
+    )
+)]
+#[case::backup(
+    at(Gate::Blocked(Code::BackupPending)),
+    said("False", "BackupPending", "the migration to 2.265.0 waits for its backup")
+)]
+#[case::blocked(
+    at(Gate::Blocked(Code::DatabaseReadOnly)),
+    said(
+        "False",
+        "DatabaseReadOnly",
+        "the migration to 2.265.0 cannot start yet: DatabaseReadOnly"
+    )
+)]
+#[case::observed_and_ready(
+    Scene::observed().seeing(|observation| {
+        observation.jobs.clear();
+        observation.api = Some(workload("api", 2));
+    }),
+    said("True", "ReportedByPods", "ready pods of the API find every migration of their release applied")
+)]
+#[case::observed_and_not_ready(
+    Scene::observed().seeing(|observation| {
+        observation.jobs.clear();
+        observation.api = Some(starting("api", 2));
+    }),
+    said("Unknown", "NotKnown", "no pod of the newest template is ready that could tell")
+)]
+#[case::observed_and_running(
+    Scene::observed().seeing(|observation| observation.jobs = vec![job(JobOutcome::Active)]),
+    said("False", "Running", "Job flagsmith-migrate-1a2b is migrating the database")
+)]
+#[case::observed_and_diagnosed(
+    Scene::observed().diagnosed(Code::MigrationDeadlock, Severity::Critical, Component::Migrations),
+    said("False", "MigrationDeadlock", "MigrationDeadlock is the case")
+)]
+fn migrations_applied(#[case] scene: Scene, #[case] expected: Said) {
+    assert_eq!(scene.says(ConditionType::MigrationsApplied), Some(expected));
+}
