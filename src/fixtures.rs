@@ -167,6 +167,7 @@ pub(crate) fn subject(selection: Selection) -> ObservedInstallation {
         selection,
         release: None,
         database: None,
+        authorities: None,
         proxy: None,
     }
 }

@@ -12,6 +12,7 @@ pub(super) const EMBEDDED: &[&str] = &[
     "affinity",
     "behavior",
     "conditions",
+    "configMapKeyRef",
     "containerSecurityContext",
     "env",
     "envFrom",

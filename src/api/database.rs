@@ -1,7 +1,7 @@
 //! The database of an installation.
 
 use k8s_openapi::{
-    api::core::v1::{ResourceRequirements, SecretKeySelector},
+    api::core::v1::{ConfigMapKeySelector, ResourceRequirements, SecretKeySelector},
     apimachinery::pkg::api::resource::Quantity,
 };
 use kube::KubeSchema;
@@ -16,6 +16,20 @@ pub struct SecretValueSource {
     pub secret_key_ref: SecretKeySelector,
 }
 
+/// Certificates, PEM, that are kept in a Secret or a `ConfigMap` of the same namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)").message("exactly one of secretKeyRef and configMapKeyRef is needed"))]
+pub struct CertificatesSource {
+    /// The Secret and the key in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeySelector>,
+
+    /// The `ConfigMap` and the key in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<ConfigMapKeySelector>,
+}
+
 /// Where Flagsmith keeps its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +37,7 @@ pub struct SecretValueSource {
     validation = Rule::new("has(self.urlFrom) || has(self.embedded)").message("one of urlFrom and embedded is needed: urlFrom names the Secret with DATABASE_URL, embedded: {} makes a small PostgreSQL for trying it out"),
     validation = Rule::new("!(has(self.urlFrom) && has(self.embedded))").message("urlFrom and embedded exclude each other: remove embedded to use your own database"),
     validation = Rule::new("!has(self.embedded) || (!has(self.migrationUrlFrom) && !has(self.taskProcessorUrlFrom) && !has(self.analyticsUrlFrom) && !has(self.replicaUrlsFrom))").message("migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom; the embedded database has one role and one server"),
+    validation = Rule::new("!has(self.embedded) || !has(self.caFrom)").message("caFrom goes with urlFrom; the embedded database does not encrypt"),
     validation = Rule::new("!has(self.embedded) || type(self.embedded.storage) == int || isQuantity(self.embedded.storage)").message("must be a quantity such as \"10Gi\"").field_path(".embedded.storage"),
     validation = Rule::new("!has(self.embedded) || !has(oldSelf.embedded) || (self.embedded.storage == oldSelf.embedded.storage && has(self.embedded.storageClassName) == has(oldSelf.embedded.storageClassName) && (!has(self.embedded.storageClassName) || self.embedded.storageClassName == oldSelf.embedded.storageClassName))").message("embedded.storage and embedded.storageClassName cannot change: Kubernetes does not change the volume of a StatefulSet; dump the data, then create a new FlagsmithDeployment"),
     validation = Rule::new("has(self.embedded) == has(oldSelf.embedded)").message("a database cannot be exchanged under a running installation: dump and restore the data, then create a new FlagsmithDeployment"),
@@ -32,6 +47,12 @@ pub struct DatabaseSpec {
     /// `?sslmode=require` are passed to libpq.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_from: Option<SecretValueSource>,
+
+    /// The certificate authorities (or the server's own certificate) by which the operator itself verifies the servers
+    /// of these URLs, where `sslmode` or `PGSSLMODE` has them verified; public authorities when not set. The pods verify
+    /// with the file that `sslrootcert` names, mounted by `volumes` and `volumeMounts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_from: Option<CertificatesSource>,
 
     /// A `DATABASE_URL` for the migration Job only, of the same database but with the role that owns the tables. The
     /// role of `urlFrom` then needs no permission to change the schema.

@@ -18,7 +18,7 @@ mod tests;
 
 pub use components::{ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, PodSettings};
 pub use crd::{crd, crd_yaml};
-pub use database::{DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
+pub use database::{CertificatesSource, DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
 pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
 pub use migrations::{BackupSpec, BootstrapSpec, DumpSpec, MigrationsSpec, RollbackSpec};
 pub use observe::{Mode, ObserveSpec, ObservedComponents, WorkloadReference};

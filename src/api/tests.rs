@@ -12,6 +12,7 @@ const OF_KUBERNETES: &[&str] = &[
     "affinity",
     "behavior",
     "conditions",
+    "configMapKeyRef",
     "containerSecurityContext",
     "env",
     "envFrom",

@@ -177,7 +177,7 @@ fn diagnosed(
 /// A database that this machine cannot reach may work well for the pods: then it was not seen.
 fn database(observation: &mut Observation, args: LookArgs) -> Option<String> {
     let unseen = match &observation.database {
-        DatabaseProbe::Failed(failure) if failure.kind.may_be_local() => {
+        DatabaseProbe::Failed(failure) if failure.kind.may_be_local() || failure.kind.is_refusal() => {
             format!("the database: from this machine, {}", failure.message)
         }
         DatabaseProbe::NotProbed if args.connect_database => {

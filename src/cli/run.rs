@@ -67,6 +67,11 @@ pub(super) struct Args {
     #[arg(long, env = "FLAGSMITH_OPERATOR_DATABASE_PROBE_INTERVAL", default_value_t = 60, value_parser = clap::value_parser!(u16).range(5..=3600), value_name = "5-3600")]
     database_probe_interval: u16,
 
+    /// Whether databases on the operator's own machine are looked into. For tests and development: whoever writes a
+    /// Secret with a `DATABASE_URL` could otherwise have the operator connect to what listens beside it.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_ALLOW_LOOPBACK_DATABASES", hide = true)]
+    allow_loopback_databases: bool,
+
     /// How log lines are written.
     #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -187,6 +192,7 @@ fn settings(args: &Args) -> Settings {
         database_interval: args
             .database_probe
             .then(|| Duration::from_secs(args.database_probe_interval.into())),
+        loopback_databases: args.allow_loopback_databases,
         instance: Some(args.pod_name.clone()),
     }
 }

@@ -66,6 +66,8 @@ pub struct Settings {
     pub lease: Option<LeaseSettings>,
     /// How often it looks into the databases; `None`: never.
     pub database_interval: Option<Duration>,
+    /// Whether databases on its own machine are looked into.
+    pub loopback_databases: bool,
     /// The name that it shows in Events.
     pub instance: Option<String>,
 }
@@ -135,7 +137,8 @@ async fn passes(
             metrics.clone(),
             pod_logs,
         )
-        .with_thread_usage(),
+        .with_thread_usage()
+        .with_loopback_databases(settings.loopback_databases),
         namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(writer.clone(), Arc::clone(&watched), settings.scope.clone()),
         reporter: Reporter::new(writer, metrics.clone(), settings.instance.clone()),

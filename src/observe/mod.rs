@@ -28,6 +28,7 @@ mod scope;
 mod secrets;
 mod serving;
 mod thread_usage;
+mod tls;
 mod trigger;
 pub mod watch;
 mod workload;

@@ -20,7 +20,7 @@ use super::{
     pod::PodSummary,
     pod_logs::{PodLogFindings, PodLogReader},
     preflight_cache::{Baseline, PreflightCache},
-    secrets::{cache::SecretCache, reader::Credentials},
+    secrets::{cache::SecretCache, credentials::Credentials},
     thread_usage::ThreadUsageSampler,
     watch::Watches,
     workload::WorkloadState,
@@ -94,6 +94,21 @@ impl Observer {
     pub fn with_thread_usage(self) -> Self {
         Self {
             thread_usage: Some(ThreadUsageSampler::default()),
+            ..self
+        }
+    }
+
+    /// Looks into databases on its own machine too, if told so.
+    #[must_use]
+    pub fn with_loopback_databases(self, allowed: bool) -> Self {
+        Self {
+            databases: self.databases.map(|databases| {
+                if allowed {
+                    databases.allowing_loopback()
+                } else {
+                    databases
+                }
+            }),
             ..self
         }
     }

@@ -1,7 +1,11 @@
-//! Facts about PostgreSQL: its URLs, and the words of its messages in every language.
+//! Facts about PostgreSQL: its URLs, whom they trust, where they may lead, and the words of its messages in every
+//! language.
 
+pub mod address;
 pub mod phrases;
 pub mod sql;
+mod trust;
 mod url;
 
+pub use trust::{Authority, NoTrust, Roots, SslMode, TlsSettings, Trust, Variable};
 pub use url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};

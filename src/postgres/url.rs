@@ -6,14 +6,40 @@ use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use url::Url;
 
+use super::{
+    address::{self, OutOfBounds},
+    trust::{NoTrust, TlsSettings, Trust},
+};
+
 /// The port of PostgreSQL when the URL names none.
 const DEFAULT_PORT: u16 = 5432;
 
 /// Schemes that dj-database-url maps to PostgreSQL.
 const SCHEMES: &[&str] = &["postgres", "postgresql", "pgsql"];
 
+/// Schemes of other databases, which may be named: what stands before the colon of any other value may be a secret.
+const OTHER_SCHEMES: &[&str] = &[
+    "cockroach",
+    "http",
+    "https",
+    "jdbc",
+    "mariadb",
+    "mongodb",
+    "mssql",
+    "mysql",
+    "mysql2",
+    "mysqlx",
+    "oracle",
+    "postgis",
+    "redis",
+    "rediss",
+    "redshift",
+    "sqlite",
+    "timescale",
+];
+
 /// A parsed `DATABASE_URL`. Its password can be used but not printed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DatabaseUrl {
     /// Which database it is.
     pub identity: DatabaseIdentity,
@@ -23,6 +49,10 @@ pub struct DatabaseUrl {
     pub password: Option<SecretString>,
     /// Options of the query string, for example `sslmode`.
     pub options: BTreeMap<String, String>,
+    /// The host as the URL has it: whose the server's certificate must be, wherever that is reached from.
+    pub server_name: String,
+    /// What is said about the server's certificate outside of the URL.
+    pub tls: TlsSettings,
 }
 
 /// Which database: the part of a URL that says where data lives, without credentials.
@@ -47,7 +77,10 @@ pub enum InvalidDatabaseUrl {
     Unparsable,
     /// Another kind of database.
     #[error("the scheme is {0:?}, but Flagsmith needs postgresql://")]
-    Scheme(String),
+    Scheme(&'static str),
+    /// Something else than a URL of a database.
+    #[error("the value does not begin with postgresql://")]
+    NoScheme,
     /// No host.
     #[error("the host is missing")]
     HostMissing,
@@ -73,7 +106,10 @@ impl DatabaseUrl {
         }
         let url = Url::parse(value).map_err(|_| InvalidDatabaseUrl::Unparsable)?;
         if !SCHEMES.contains(&url.scheme()) {
-            return Err(InvalidDatabaseUrl::Scheme(url.scheme().to_owned()));
+            let other = OTHER_SCHEMES.iter().find(|known| **known == url.scheme());
+            return Err(other.map_or(InvalidDatabaseUrl::NoScheme, |known| {
+                InvalidDatabaseUrl::Scheme(known)
+            }));
         }
         if url.fragment().is_some() {
             return Err(InvalidDatabaseUrl::Unparsable);
@@ -96,30 +132,57 @@ impl DatabaseUrl {
         if user.is_empty() {
             return Err(InvalidDatabaseUrl::UserMissing);
         }
+        let identity = DatabaseIdentity {
+            host,
+            port: url.port().unwrap_or(DEFAULT_PORT),
+            name,
+        };
+        let password = url
+            .password()
+            .map(|password| SecretString::from(decoded(password)));
         Ok(Self {
-            identity: DatabaseIdentity {
-                host,
-                port: url.port().unwrap_or(DEFAULT_PORT),
-                name,
-            },
-            user,
-            password: url
-                .password()
-                .map(|password| SecretString::from(decoded(password))),
             options,
+            ..Self::from_parts(identity, user, password)
         })
     }
-}
 
-impl DatabaseUrl {
+    /// The URL of a database that is given in parts, without options.
+    #[must_use]
+    pub fn from_parts(identity: DatabaseIdentity, user: String, password: Option<SecretString>) -> Self {
+        Self {
+            server_name: identity.host.clone(),
+            identity,
+            user,
+            password,
+            options: BTreeMap::new(),
+            tls: TlsSettings::default(),
+        }
+    }
+
+    /// Whom it trusts.
+    pub fn trust(&self) -> Result<Trust, NoTrust> {
+        let option = |name: &str| self.options.get(name).map(String::as_str);
+        Trust::decide(
+            option("sslmode"),
+            option("sslrootcert"),
+            option("channel_binding"),
+            &self.tls,
+        )
+    }
+
     /// The same database as a pod of another namespace reaches it: a name without a dot is a Service of the
-    /// installation's own namespace, as its pods resolve it. `None` where only the pod itself can reach it.
+    /// installation's own namespace, as its pods resolve it. `None` where only the pod itself can reach it; what a
+    /// name leads to is judged once it is resolved ([`address::out_of_bounds`]).
     #[must_use]
     pub fn from_elsewhere(mut self, namespace: &str) -> Option<Self> {
         let host = &self.identity.host;
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
         let own = host.starts_with('/')
-            || host == "localhost"
-            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+            || name == "localhost"
+            || name.ends_with(".localhost")
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address::out_of_bounds(address).is_some_and(OutOfBounds::is_own));
         if own {
             return None;
         }
@@ -127,6 +190,16 @@ impl DatabaseUrl {
             self.identity.host = format!("{host}.{namespace}.svc");
         }
         Some(self)
+    }
+}
+
+/// Neither the role nor the options, which may hold a password.
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DatabaseUrl")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +255,13 @@ mod tests {
     #[case("10.0.0.7", Some("10.0.0.7"))]
     #[case("[fd00::7]", Some("fd00::7"))]
     #[case("localhost", None)]
+    #[case("LOCALHOST.", None)]
+    #[case("db.localhost", None)]
     #[case("127.0.0.1", None)]
+    #[case("0.0.0.0", None)]
+    #[case("169.254.169.254", Some("169.254.169.254"))]
+    #[case("[::ffff:127.0.0.1]", None)]
+    #[case("2130706433", Some("2130706433.prod.svc"))]
     #[case("%2Fvar%2Frun", None)]
     fn is_reached_from_elsewhere(#[case] host: &str, #[case] expected: Option<&str>) {
         let url = DatabaseUrl::parse(&format!("postgresql://a:b@{host}/n")).unwrap();
@@ -193,7 +272,8 @@ mod tests {
     #[rstest]
     #[case("", InvalidDatabaseUrl::Empty)]
     #[case("postgresql://a:b@h/n\n", InvalidDatabaseUrl::WhiteSpace)]
-    #[case("mysql://a:b@h/n", InvalidDatabaseUrl::Scheme("mysql".to_owned()))]
+    #[case("mysql://a:b@h/n", InvalidDatabaseUrl::Scheme("mysql"))]
+    #[case("hunter2secret:rest", InvalidDatabaseUrl::NoScheme)]
     #[case("host=db user=app", InvalidDatabaseUrl::Unparsable)]
     #[case("postgresql://a:p#w@h/n", InvalidDatabaseUrl::Unparsable)]
     #[case("postgresql://a:b@h/", InvalidDatabaseUrl::NameMissing)]
@@ -207,13 +287,24 @@ mod tests {
         #[test]
         fn neither_error_nor_debug_shows_the_password(password in "[A-Z]{12}", tail in "\\PC{0,20}") {
             let value = format!("postgresql://app:{password}{tail}@db/flags");
-            let shown = match DatabaseUrl::parse(&value) {
-                Ok(url) => format!("{url:?} {}", url.identity),
-                Err(error) => format!("{error} {error:?}"),
-            };
+            let shown = shown(&value);
             // A password with "@" or "/" in it is cut there by every URL parser; what follows is the host.
             prop_assume!(!tail.contains(['@', '/', '?', '#', '\\', ':']));
             prop_assert!(!shown.contains(&password), "{}", shown);
+        }
+
+        #[test]
+        fn no_other_value_is_shown(secret in "[A-Z]{12}", head in "[a-z0-9+.-]{0,4}", tail in "(:|://|@|/)\\PC{0,20}") {
+            for value in [format!("{head}{secret}{tail}"), format!("postgresql://a:b@h/n?{secret}=1&password={secret}")] {
+                prop_assert!(!shown(&value).to_uppercase().contains(&secret), "{}", shown(&value));
+            }
+        }
+    }
+
+    fn shown(value: &str) -> String {
+        match DatabaseUrl::parse(value) {
+            Ok(url) => format!("{url:?} {}", url.identity),
+            Err(error) => format!("{error} {error:?}"),
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::{
         FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, TaskProcessorSpec,
     },
     flagsmith::Release,
-    validate::{identity::Identity, managed_by::ManagedBy, secret_key::SecretKey},
+    validate::{
+        certificates_key::CertificatesKey, identity::Identity, managed_by::ManagedBy, secret_key::SecretKey,
+    },
 };
 
 /// Pods of the API when neither a number nor an autoscaler is given: two, so that one may be drained.
@@ -109,6 +111,8 @@ pub enum Database {
         analytics_url: Option<SecretKey>,
         /// `REPLICA_DATABASE_URL_0` and so on.
         replica_urls: Vec<SecretKey>,
+        /// By what the operator verifies the servers.
+        authorities: Option<CertificatesKey>,
     },
     /// A PostgreSQL that the operator runs.
     Embedded {
@@ -277,6 +281,7 @@ impl Database {
                     .flatten()
                     .map(SecretKey::from)
                     .collect(),
+                authorities: spec.ca_from.as_ref().and_then(CertificatesKey::of),
             },
             (None, Some(settings)) => embedded(settings.clone()),
             // The API server refuses a resource with neither, and `rules` does too.
@@ -289,6 +294,15 @@ impl Database {
     pub const fn url(&self) -> &SecretKey {
         match self {
             Self::External { url, .. } | Self::Embedded { url, .. } => url,
+        }
+    }
+
+    /// By what the operator verifies the servers.
+    #[must_use]
+    pub const fn authorities(&self) -> Option<&CertificatesKey> {
+        match self {
+            Self::External { authorities, .. } => authorities.as_ref(),
+            Self::Embedded { .. } => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The first step: the raw resource becomes an [`Installation`], or a list of everything that is wrong with it.
 
+mod certificates_key;
 mod common;
 mod identity;
 mod installation;
@@ -13,6 +14,7 @@ mod secret_key;
 #[cfg(test)]
 mod tests;
 
+pub use certificates_key::CertificatesKey;
 pub use identity::Identity;
 pub use installation::{Database, Images, Installation, Replicas, RollbackConsent};
 pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollbackPlan, backup_name, database_label};

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 
 use super::{
+    certificates_key::CertificatesKey,
     common::{identity, release},
     identity::Identity,
     problem::Problem,
@@ -29,6 +30,8 @@ pub struct ObservedInstallation {
     pub release: Option<Release>,
     /// The Secret with `DATABASE_URL`, where its owner names one because what runs does not.
     pub database: Option<SecretKey>,
+    /// By what the operator verifies the database's server.
+    pub authorities: Option<CertificatesKey>,
     /// What stands in front, where its owner says it.
     pub proxy: Option<ProxySpec>,
 }
@@ -95,6 +98,11 @@ pub(super) fn parse(resource: &FlagsmithDeployment) -> Result<ObservedInstallati
                 .as_ref()
                 .and_then(|database| database.url_from.as_ref())
                 .map(SecretKey::from),
+            authorities: spec
+                .database
+                .as_ref()
+                .and_then(|database| database.ca_from.as_ref())
+                .and_then(CertificatesKey::of),
             proxy,
         }),
         _ => Err(problems),

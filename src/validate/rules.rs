@@ -5,7 +5,7 @@ use super::{pods, problem::Problem};
 use crate::{
     api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec},
     flagsmith::Release,
-    validate::installation::RollbackConsent,
+    validate::{certificates_key::CertificatesKey, installation::RollbackConsent},
 };
 
 /// Characters of a resource's name: with the longest suffix, that of the migration Job, it stays a DNS label.
@@ -114,6 +114,21 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
             (
                 "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only",
                 "Remove them; the embedded database has one role and one server.",
+            )
+        }
+        (None, Some(_)) if database.ca_from.is_some() => (
+            "caFrom goes with urlFrom only",
+            "Remove it; the embedded database does not encrypt.",
+        ),
+        (Some(_), None)
+            if database
+                .ca_from
+                .as_ref()
+                .is_some_and(|source| CertificatesKey::of(source).is_none()) =>
+        {
+            (
+                "caFrom must have exactly one of secretKeyRef and configMapKeyRef",
+                "Name the Secret or the ConfigMap with the certificates, and the key in it.",
             )
         }
         _ => return,

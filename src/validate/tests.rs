@@ -36,6 +36,8 @@ fn url() -> Value {
 #[case(json!({"requestTimeoutSeconds": 4}), "spec.requestTimeoutSeconds", "4 is not from 5 to 3600 (seconds)")]
 #[case(json!({"requestTimeoutSeconds": 3601}), "spec.requestTimeoutSeconds", "3601 is not from 5 to 3600 (seconds)")]
 #[case(json!({"database": {}}), "spec.database", "neither urlFrom nor embedded is set")]
+#[case(json!({"database": {"embedded": {}, "caFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}}), "spec.database", "caFrom goes with urlFrom only")]
+#[case(json!({"database": {"urlFrom": url(), "caFrom": {}}}), "spec.database", "caFrom must have exactly one of secretKeyRef and configMapKeyRef")]
 #[case(json!({"database": {"urlFrom": url(), "embedded": {}}}), "spec.database", "urlFrom and embedded exclude each other")]
 #[case(json!({"database": {"embedded": {}, "migrationUrlFrom": url()}}), "spec.database", "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
 #[case(json!({"database": {"embedded": {}, "replicaUrlsFrom": [url()]}}), "spec.database", "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]

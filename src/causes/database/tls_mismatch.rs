@@ -122,7 +122,7 @@ fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
 }
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    // The operator checks no certificate, so it is always the handshake itself.
+    // A certificate that the operator does not trust is `Unverified`, so it is always the handshake itself.
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::Other);
     probed(context, Code::DatabaseTlsMismatch, &LOG, variant, words)
 }

@@ -52,6 +52,8 @@ enum Variant {
     SocketDenied,
     /// Closed while connecting.
     Closed,
+    /// It answers, but not as PostgreSQL does.
+    NotPostgres,
     /// Something else, in the words of whoever said it.
     Said,
 }
@@ -167,6 +169,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
 fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |kind, read: Option<Variant>| match kind {
         ProbeFailureKind::Refused => Variant::Refused,
+        ProbeFailureKind::NotPostgres => Variant::NotPostgres,
         _ => read.unwrap_or(Variant::Said),
     };
     probed(context, Code::DatabaseUnreachable, &LOG, variant, words)
@@ -241,18 +244,8 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
                  database."
             ),
         ),
-        Variant::Said => (
-            format!(
-                "{who} cannot connect to the database{}: {}.",
-                failed.at(),
-                failed.said("no reason is given")
-            ),
-            format!(
-                "Those are the words of the server, of a pooler before it, or of the library that connects. Try from \
-                 the pod, with the same {variable}: flagsmith waitfordb; and look at the log of what listens at \
-                 {endpoint}."
-            ),
-        ),
+        Variant::NotPostgres => not_postgres(failed),
+        Variant::Said => said(failed),
     }
 }
 
@@ -278,6 +271,30 @@ fn silent(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
             "Allow TCP from the pods to {endpoint} (security group, firewall, NetworkPolicy). {}",
             failed.connect_test()
         ),
+    )
+}
+
+fn said(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
+    let (who, variable, endpoint) = (failed.who, failed.variable, failed.endpoint());
+    (
+        format!(
+            "{who} cannot connect to the database{}: {}.",
+            failed.at(),
+            failed.said("no reason is given")
+        ),
+        format!(
+            "Those are the words of the server, of a pooler before it, or of the library that connects. Try from \
+             the pod, with the same {variable}: flagsmith waitfordb; and look at the log of what listens at \
+             {endpoint}."
+        ),
+    )
+}
+
+fn not_postgres(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
+    let (who, variable, endpoint) = (failed.who, failed.variable, failed.endpoint());
+    (
+        format!("{who} reaches {endpoint}, but what listens there does not answer as PostgreSQL does."),
+        format!("Correct host and port in {variable}; PostgreSQL's own port is 5432."),
     )
 }
 
@@ -404,6 +421,11 @@ mod tests {
                 .starts_with("Start PostgreSQL there, or correct host and port in DATABASE_URL")
                 && seen.remedy.ends_with("pg_isready -h db.prod -p 5432"),
             "{seen:#?}"
+        );
+        let foreign = only(&observed(ProbeFailureKind::NotPostgres, "not PostgreSQL"));
+        assert_eq!(
+            foreign.message,
+            "The operator reaches db.prod:5432, but what listens there does not answer as PostgreSQL does."
         );
         let other = only(&observed(ProbeFailureKind::Other, "expected SSLRequest"));
         assert_eq!(

@@ -25,6 +25,7 @@ pub fn subject(cluster: &Cluster, release: &str) -> ObservedInstallation {
         selection: Selection::Release(release.to_owned()),
         release: None,
         database: None,
+        authorities: None,
         proxy: None,
     }
 }

@@ -1,9 +1,8 @@
 //! What a migration would meet: asked as the role that migrates, before its Job is created and while it runs.
 
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 
-use super::{ProbeFailure, Session};
+use super::{probe::ProbeFailure, session::Session};
 
 /// What the migrating role sees of its database.
 #[expect(
@@ -175,21 +174,21 @@ pub(super) async fn ask(session: &mut Session, due: bool) -> Result<Preflight, P
 async fn invalid_indexes(session: &mut Session) -> Result<Vec<String>, ProbeFailure> {
     // One that is being built is not valid yet either.
     let rows: Vec<(String,)> = session
-        .all(AssertSqlSafe(format!(
+        .all(&format!(
             "SELECT i.indexrelid::regclass::text FROM pg_index i JOIN ({TABLES}) t ON t.oid = i.indrelid \
              WHERE NOT i.indisvalid AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p \
              WHERE p.relid = i.indrelid) ORDER BY 1 LIMIT {NAMED}"
-        )))
+        ))
         .await?;
     Ok(rows.into_iter().map(|(name,)| name).collect())
 }
 
 async fn owners(session: &mut Session) -> Result<Vec<Owner>, ProbeFailure> {
     let rows: Vec<(String, i64, String)> = session
-        .all(AssertSqlSafe(format!(
+        .all(&format!(
             "SELECT pg_get_userbyid(t.relowner)::text, count(*), min(t.relname)::text FROM ({TABLES}) t \
              WHERE NOT pg_has_role(current_user, t.relowner, 'USAGE') GROUP BY 1 ORDER BY 2 DESC LIMIT {NAMED}"
-        )))
+        ))
         .await?;
     Ok(rows
         .into_iter()
@@ -203,7 +202,7 @@ async fn owners(session: &mut Session) -> Result<Vec<Owner>, ProbeFailure> {
 
 async fn others(session: &mut Session, condition: &str) -> Result<Vec<OtherSession>, ProbeFailure> {
     let rows: Vec<(i32, String, String, String, Option<i64>, String)> = session
-        .all(AssertSqlSafe(format!(
+        .all(&format!(
             "SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename::text, ''), coalesce(a.state, ''), \
              (extract(epoch FROM min(a.xact_start)) * 1000000)::int8, min(t.relname)::text \
              FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid JOIN ({TABLES}) t ON t.oid = l.relation \
@@ -211,7 +210,7 @@ async fn others(session: &mut Session, condition: &str) -> Result<Vec<OtherSessi
              AND coalesce(a.backend_type, 'client backend') = 'client backend' AND l.granted \
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
              AND {condition} GROUP BY 1, 2, 3, 4 ORDER BY 5, 1 LIMIT {NAMED}"
-        )))
+        ))
         .await?;
     Ok(rows
         .into_iter()

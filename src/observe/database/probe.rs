@@ -44,8 +44,19 @@ pub enum ProbeFailureKind {
     Starting,
     /// 53300.
     TooManyConnections,
-    /// TLS is wanted by one side only, or the certificate does not fit.
+    /// TLS is wanted by one side only.
     Tls,
+    /// The server cannot prove who it is to the operator, and the URL has it proved: the operator did not go on.
+    Unverified,
+    /// The server asks for the password itself, and is not known to be the one that the password is for: the operator
+    /// did not send it.
+    PasswordWithheld,
+    /// The host leads to an address at which the operator would reach itself or its node.
+    AddressRefused,
+    /// What answers is no PostgreSQL.
+    NotPostgres,
+    /// The server sent more than a look takes.
+    LimitExceeded,
     /// 08P01: a pooler refuses a start-up option.
     PoolerRejectsOptions,
     /// Other sessions of the operator took too long; nothing is known of this database.
@@ -74,6 +85,11 @@ impl ProbeFailureKind {
             Self::Starting => "starting",
             Self::TooManyConnections => "too_many_connections",
             Self::Tls => "tls",
+            Self::Unverified => "unverified",
+            Self::PasswordWithheld => "password_withheld",
+            Self::AddressRefused => "address_refused",
+            Self::NotPostgres => "not_postgres",
+            Self::LimitExceeded => "limit_exceeded",
             Self::PoolerRejectsOptions => "pooler_options",
             Self::NotTried => "not_tried",
             Self::Forbidden => "forbidden",
@@ -88,7 +104,31 @@ impl ProbeFailureKind {
     pub const fn may_be_local(self) -> bool {
         matches!(
             self,
-            Self::HostNotFound | Self::Refused | Self::TimedOut | Self::Tls | Self::NotTried | Self::Other
+            Self::HostNotFound
+                | Self::Refused
+                | Self::TimedOut
+                | Self::Tls
+                | Self::NotPostgres
+                | Self::NotTried
+                | Self::Other
+        )
+    }
+
+    /// Whether nothing more can be asked in the session that it happened in.
+    pub(super) const fn ends_session(self) -> bool {
+        matches!(
+            self,
+            Self::LimitExceeded | Self::NotPostgres | Self::Refused | Self::TimedOut
+        )
+    }
+
+    /// Whether it was the operator that did not go on: nothing is known of the database, and the message says what
+    /// would let the operator in.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::Unverified | Self::PasswordWithheld | Self::AddressRefused | Self::LimitExceeded
         )
     }
 }

@@ -1,34 +1,27 @@
-//! One short, read-only session with a database, and what its failures mean.
+//! One short, read-only session with a database.
 
-use std::{error::Error as _, io, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use secrecy::ExposeSecret as _;
-use sqlx::{
-    Connection as _, FromRow, PgConnection, SqlSafeStr,
-    postgres::{PgConnectOptions, PgDatabaseError, PgRow, PgSslMode},
-};
+use bytes::BytesMut;
+use postgres_protocol::message::{backend::Message, frontend};
+use secrecy::SecretString;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, lookup_host},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{ProbeFailure, ProbeFailureKind};
-use crate::postgres::DatabaseUrl;
-
-/// How long a whole session may take, from the first packet to the last answer: a database that does not answer
-/// within five seconds is as good as away for a request, and a pass must not hang on it.
-const DEADLINE: Duration = Duration::from_secs(5);
-
-/// How long a session waits for its turn. A healthy one takes a few milliseconds; only when many databases are
-/// silent at once do sessions wait, and then each must leave most of the pass's minute to the rest of it.
-const TURN: Duration = Duration::from_secs(10);
-
-/// How many sessions there are at once over all installations: the operator must not be the one who uses up the
-/// connections of a shared server.
-const CONCURRENT: usize = 16;
-
-/// What a session shows itself as in `pg_stat_activity`.
-const APPLICATION_NAME: &str = "flagsmith-operator";
+use super::{
+    limits::{ADDRESSES, CONCURRENT, DEADLINE, ROWS, TURN},
+    login::Login,
+    probe::{ProbeFailure, ProbeFailureKind},
+    rows::Row,
+    stream::{Metered, Stream},
+    tls,
+    wire::Wire,
+};
+use crate::postgres::{DatabaseUrl, SslMode, Trust, address::out_of_bounds};
 
 /// Begins one question. Its limits hold for this transaction only, and are no start-up options: a pooler refuses
 /// those (`unsupported startup parameter`), and a `SET` without `LOCAL` would stay behind on the pooler's
@@ -38,43 +31,186 @@ const APPLICATION_NAME: &str = "flagsmith-operator";
 /// migration that holds it, and is asked again at the next interval.
 const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '1s'";
 
+/// Start-up options as libpq sends them that finds `PGOPTIONS`.
+const OPTIONS: &str = "-c lock_timeout=1s";
+
 /// Opens sessions, a bounded number at a time.
 #[derive(Clone, Debug)]
 pub struct Sessions {
     permits: Arc<Semaphore>,
+    /// Whether a database may be where the operator itself is.
+    loopback: bool,
 }
 
 impl Default for Sessions {
     fn default() -> Self {
         Self {
             permits: Arc::new(Semaphore::new(CONCURRENT)),
+            loopback: false,
         }
     }
 }
 
 impl Sessions {
+    /// Connects to databases on this machine too.
+    pub(super) const fn allow_loopback(&mut self) {
+        self.loopback = true;
+    }
+
     /// Connects. The session counts against the limit of sessions until it is closed or dropped.
-    pub async fn open(&self, url: &DatabaseUrl) -> Result<Session, ProbeFailure> {
-        self.connect(options(url)).await
+    pub(super) async fn open(&self, url: &DatabaseUrl) -> Result<Session, ProbeFailure> {
+        self.connect(url, None).await
     }
 
-    /// Connects with a start-up option, as libpq does that finds `PGOPTIONS`: a pooler may refuse that.
-    pub async fn open_with_option(&self, url: &DatabaseUrl) -> Result<Session, ProbeFailure> {
-        self.connect(options(url).options([("lock_timeout", "1s")])).await
+    /// Connects with a start-up option: a pooler may refuse that.
+    pub(super) async fn open_with_option(&self, url: &DatabaseUrl) -> Result<Session, ProbeFailure> {
+        self.connect(url, Some(OPTIONS)).await
     }
 
-    async fn connect(&self, options: PgConnectOptions) -> Result<Session, ProbeFailure> {
+    async fn connect(
+        &self,
+        url: &DatabaseUrl,
+        options: Option<&'static str>,
+    ) -> Result<Session, ProbeFailure> {
+        let trust = url
+            .trust()
+            .map_err(|why| ProbeFailure::new(ProbeFailureKind::Unverified, &why.to_string()))?;
         let turn = timeout(TURN, Arc::clone(&self.permits).acquire_owned());
         let Ok(Ok(permit)) = turn.await else {
             return Err(busy());
         };
         let deadline = Instant::now() + DEADLINE;
-        let connection = within(deadline, PgConnection::connect_with(&options), failure).await?;
+        let opening = async {
+            let addresses = self.addresses(url).await?;
+            let mut failure = None;
+            for encrypted in ways(trust.mode) {
+                match open(&addresses, url, options, &trust, *encrypted).await {
+                    Ok(wire) => return Ok(wire),
+                    Err(first) if is_about_encryption(&first) => failure = failure.or(Some(first)),
+                    Err(other) => return Err(other),
+                }
+            }
+            Err(failure.unwrap_or_else(ProbeFailure::closed))
+        };
+        let wire = within(deadline, opening)
+            .await
+            .map_err(|failure| failure.without(url.password.as_ref()))?;
         Ok(Session {
-            connection,
+            wire,
             deadline,
+            password: url.password.clone(),
             _permit: permit,
         })
+    }
+
+    /// Where the host is. Asked once: what is connected to is what was judged.
+    async fn addresses(&self, url: &DatabaseUrl) -> Result<Vec<SocketAddr>, ProbeFailure> {
+        let identity = &url.identity;
+        if identity.host.starts_with('/') {
+            return Err(ProbeFailure::new(
+                ProbeFailureKind::AddressRefused,
+                "a Unix socket of the pods cannot be reached from elsewhere",
+            ));
+        }
+        let found = lookup_host((identity.host.as_str(), identity.port))
+            .await
+            .map_err(|error| ProbeFailure::of_io(&error))?;
+        let mut addresses = Vec::new();
+        let mut refused = None;
+        for address in found {
+            match out_of_bounds(address.ip()) {
+                Some(why) if !(self.loopback && why.is_own()) => refused = Some((address.ip(), why)),
+                _ if addresses.len() < ADDRESSES => addresses.push(address),
+                _ => {}
+            }
+        }
+        match (addresses.is_empty(), refused) {
+            (false, _) => Ok(addresses),
+            (true, Some((address, why))) => Err(ProbeFailure::new(
+                ProbeFailureKind::AddressRefused,
+                &format!(
+                    "the host is {address}, {why}: the operator would reach its own machine or network there, not what the pods reach, and does not connect"
+                ),
+            )),
+            (true, None) => Err(ProbeFailure::new(
+                ProbeFailureKind::HostNotFound,
+                "the host has no address",
+            )),
+        }
+    }
+}
+
+/// In which order encryption is tried. libpq too tries the other way where a server refuses the first.
+const fn ways(mode: SslMode) -> &'static [bool] {
+    match mode {
+        SslMode::Disable => &[false],
+        SslMode::Allow => &[false, true],
+        SslMode::Prefer => &[true, false],
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[true],
+    }
+}
+
+/// Whether the other way may do better.
+const fn is_about_encryption(failure: &ProbeFailure) -> bool {
+    matches!(
+        failure.kind,
+        ProbeFailureKind::Tls | ProbeFailureKind::AccessRejected
+    )
+}
+
+async fn open(
+    addresses: &[SocketAddr],
+    url: &DatabaseUrl,
+    options: Option<&'static str>,
+    trust: &Trust,
+    encrypted: bool,
+) -> Result<Wire<Stream>, ProbeFailure> {
+    // Tries one after the other.
+    let socket = TcpStream::connect(addresses)
+        .await
+        .map_err(|error| ProbeFailure::of_io(&error))?;
+    socket.set_nodelay(true).ok();
+    let socket = Metered::new(socket);
+    let (stream, proved) = if encrypted {
+        negotiated(socket, &url.server_name, trust).await?
+    } else {
+        (Stream::Plain(socket), false)
+    };
+    let mut wire = Wire::new(stream);
+    let login = Login {
+        url,
+        options,
+        trust,
+        proved,
+    };
+    login.run(&mut wire).await?;
+    Ok(wire)
+}
+
+/// Asks for encryption. The answer is one byte, read alone: what a man in the middle sends behind it would otherwise
+/// be taken for the server's (CVE-2021-23222).
+async fn negotiated(
+    mut socket: Metered<TcpStream>,
+    host: &str,
+    trust: &Trust,
+) -> Result<(Stream, bool), ProbeFailure> {
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    let mut answer = [0];
+    let asked = async {
+        socket.write_all(&request).await?;
+        socket.read_exact(&mut answer).await
+    };
+    asked.await.map_err(|_| ProbeFailure::not_postgres())?;
+    match answer {
+        [b'S'] => tls::encrypt(socket, host, trust).await,
+        // In libpq's words, which the cause of logs reads too.
+        [b'N'] if trust.demands_tls() => Err(ProbeFailure::new(
+            ProbeFailureKind::Tls,
+            "server does not support SSL, but SSL was required",
+        )),
+        [b'N'] => Ok((Stream::Plain(socket), false)),
+        _ => Err(ProbeFailure::not_postgres()),
     }
 }
 
@@ -82,180 +218,106 @@ impl Sessions {
 /// the role may not read, a column that a release does not have) leaves the others alone.
 #[derive(Debug)]
 pub struct Session {
-    connection: PgConnection,
+    wire: Wire<Stream>,
     deadline: Instant,
+    /// What no answer may show.
+    password: Option<SecretString>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Session {
     /// The answer of a question that has exactly one row.
-    pub async fn one<T>(&mut self, sql: impl SqlSafeStr) -> Result<T, ProbeFailure>
-    where
-        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
+    pub(super) async fn one<T: Row>(&mut self, sql: &str) -> Result<T, ProbeFailure> {
         let rows = self.all(sql).await?;
-        rows.into_iter().next().ok_or_else(|| ProbeFailure {
-            kind: ProbeFailureKind::Other,
-            message: "a question was answered with no row".to_owned(),
-        })
+        rows.into_iter()
+            .next()
+            .ok_or_else(|| ProbeFailure::new(ProbeFailureKind::Other, "a question was answered with no row"))
     }
 
-    /// All rows of a question; it must bound their number itself.
-    pub async fn all<T>(&mut self, sql: impl SqlSafeStr) -> Result<Vec<T>, ProbeFailure>
-    where
-        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
-        let deadline = self.deadline;
-        let connection = &mut self.connection;
-        within(deadline, sqlx::raw_sql(BEGIN).execute(&mut *connection), refused).await?;
-        // Not kept as a prepared statement: behind a pooler the next one may come to another server process.
-        let question = sqlx::query_as(sql).persistent(false).fetch_all(&mut *connection);
-        let answer = within(deadline, question, refused).await;
-        let end = if answer.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        within(deadline, sqlx::raw_sql(end).execute(connection), refused).await?;
-        answer
+    /// All rows of a question.
+    pub(super) async fn all<T: Row>(&mut self, sql: &str) -> Result<Vec<T>, ProbeFailure> {
+        let (deadline, password) = (self.deadline, self.password.clone());
+        let answered = within(deadline, async {
+            self.run::<(String,)>(BEGIN).await?;
+            // In PostgreSQL's simple protocol nothing is prepared: behind a pooler the next question may come to
+            // another server process.
+            let answer = self.run(sql).await;
+            let end = match &answer {
+                Ok(_) => "COMMIT",
+                // The connection is not what it was, or the server is none to go on with.
+                Err(failure) if failure.kind.ends_session() => return answer,
+                Err(_) => "ROLLBACK",
+            };
+            self.run::<(String,)>(end).await?;
+            answer
+        });
+        answered
+            .await
+            .map_err(|failure| failure.without(password.as_ref()))
+    }
+
+    /// Sends a statement and reads its answer to the end.
+    async fn run<T: Row>(&mut self, sql: &str) -> Result<Vec<T>, ProbeFailure> {
+        let mut output = BytesMut::new();
+        frontend::query(sql, &mut output)
+            .map_err(|_| ProbeFailure::new(ProbeFailureKind::Other, "a question cannot be sent"))?;
+        self.wire.send(&output).await?;
+        let (mut rows, mut failure) = (Vec::new(), None);
+        loop {
+            match self.wire.next().await? {
+                Message::DataRow(_) if rows.len() >= ROWS => {
+                    return Err(ProbeFailure::too_much(&format!("more than {ROWS} rows")));
+                }
+                Message::DataRow(row) => match T::read(&row) {
+                    Some(row) => rows.push(row),
+                    None => failure = failure.or_else(|| Some(unexpected())),
+                },
+                // The first is what happened; an honest server sends one.
+                Message::ErrorResponse(body) => {
+                    failure = failure.or_else(|| Some(ProbeFailure::of_question(&body)));
+                }
+                Message::RowDescription(_) | Message::CommandComplete(_) | Message::EmptyQueryResponse => {}
+                Message::ReadyForQuery(_) => return failure.map_or(Ok(rows), Err),
+                _ => return Err(ProbeFailure::not_postgres()),
+            }
+        }
     }
 
     /// Says good-bye. A failure to do so changes nothing about the answers.
-    pub async fn close(self) {
-        timeout_at(self.deadline, self.connection.close()).await.ok();
+    pub(super) async fn close(mut self) {
+        let mut output = BytesMut::new();
+        frontend::terminate(&mut output);
+        timeout_at(self.deadline, self.wire.send(&output)).await.ok();
     }
+}
+
+/// The columns are not those that were asked for.
+fn unexpected() -> ProbeFailure {
+    ProbeFailure::new(
+        ProbeFailureKind::Other,
+        "a question was answered with other columns than it asks for",
+    )
 }
 
 async fn within<T>(
     deadline: Instant,
-    attempt: impl Future<Output = Result<T, sqlx::Error>>,
-    why: fn(&sqlx::Error) -> ProbeFailure,
+    attempt: impl Future<Output = Result<T, ProbeFailure>>,
 ) -> Result<T, ProbeFailure> {
     match timeout_at(deadline, attempt).await {
-        Ok(result) => result.map_err(|error| why(&error)),
-        Err(_) => Err(ProbeFailure {
-            kind: ProbeFailureKind::TimedOut,
-            message: format!("no answer within {} s", DEADLINE.as_secs()),
-        }),
+        Ok(result) => result,
+        Err(_) => Err(ProbeFailure::new(
+            ProbeFailureKind::TimedOut,
+            &format!("no answer within {} s", DEADLINE.as_secs()),
+        )),
     }
 }
 
 fn busy() -> ProbeFailure {
-    ProbeFailure {
-        kind: ProbeFailureKind::NotTried,
-        message: format!(
+    ProbeFailure::new(
+        ProbeFailureKind::NotTried,
+        &format!(
             "{CONCURRENT} sessions of the operator with other databases were open for {} s",
             TURN.as_secs()
         ),
-    }
-}
-
-fn options(url: &DatabaseUrl) -> PgConnectOptions {
-    let identity = &url.identity;
-    let options = PgConnectOptions::new_without_pgpass()
-        .port(identity.port)
-        .username(&url.user)
-        .database(&identity.name)
-        .application_name(APPLICATION_NAME)
-        // PgBouncer refuses start-up parameters that it does not know.
-        .extra_float_digits(None)
-        .ssl_mode(ssl_mode(url.options.get("sslmode").map(String::as_str)));
-    let options = match &url.password {
-        Some(password) => options.password(password.expose_secret()),
-        None => options,
-    };
-    if identity.host.starts_with('/') {
-        options.socket(&identity.host)
-    } else {
-        options.host(&identity.host)
-    }
-}
-
-/// libpq's names. Certificates are not verified here even where `verify-full` is asked for: the authority's file
-/// is in the pods and not in the operator, and the probe sends nothing but a question.
-fn ssl_mode(name: Option<&str>) -> PgSslMode {
-    match name {
-        Some("disable") => PgSslMode::Disable,
-        Some("allow") => PgSslMode::Allow,
-        Some("require" | "verify-ca" | "verify-full") => PgSslMode::Require,
-        _ => PgSslMode::Prefer,
-    }
-}
-
-/// Classifies the failure of a question to a server that has let the session in.
-fn refused(error: &sqlx::Error) -> ProbeFailure {
-    use ProbeFailureKind as Kind;
-    let mut failure = failure(error);
-    let state = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    failure.kind = match state.as_deref() {
-        Some("42501") => Kind::Forbidden,
-        // A table, column or function that is not there.
-        Some("42P01" | "42703" | "42883" | "3F000") => Kind::Undefined,
-        // query_canceled by statement_timeout, lock_not_available by lock_timeout.
-        Some("57014" | "55P03") => Kind::TooSlow,
-        _ => failure.kind,
-    };
-    failure
-}
-
-/// Classifies a failure by SQLSTATE where the server spoke (PostgreSQL 17, appendix A), and by the kind of
-/// input/output error where it did not.
-fn failure(error: &sqlx::Error) -> ProbeFailure {
-    use ProbeFailureKind as Kind;
-    let (kind, message) = match error {
-        sqlx::Error::Database(error) => {
-            let message = error.message().to_owned();
-            let state = error
-                .try_downcast_ref::<PgDatabaseError>()
-                .map_or("", PgDatabaseError::code);
-            (by_state(state, &message), message)
-        }
-        sqlx::Error::Io(error) => (by_io(error), error.to_string()),
-        sqlx::Error::Tls(error) => (Kind::Tls, error.to_string()),
-        other => (
-            Kind::Other,
-            other
-                .source()
-                .map_or_else(|| other.to_string(), ToString::to_string),
-        ),
-    };
-    ProbeFailure { kind, message }
-}
-
-fn by_state(state: &str, message: &str) -> ProbeFailureKind {
-    use ProbeFailureKind as Kind;
-    match state {
-        // pg_hba.conf says no, or the role lacks CONNECT.
-        "28000" | "42501" if state == "42501" || message.contains("pg_hba.conf") => Kind::AccessRejected,
-        // 28000 is also "role … does not exist", and the failures of PAM and LDAP.
-        "28P01" | "28000" => Kind::Authentication,
-        "3D000" => Kind::NotFound,
-        "57P03" | "57P01" | "57P02" => Kind::Starting,
-        "53300" => Kind::TooManyConnections,
-        // PgBouncer answers with protocol violations of its own.
-        "08P01" if message.contains("startup parameter") => Kind::PoolerRejectsOptions,
-        "08P01" if message.contains("no more connections") => Kind::TooManyConnections,
-        "08P01" if message.contains("authentication failed") || message.contains("no such user") => {
-            Kind::Authentication
-        }
-        "08P01" if message.contains("no such database") => Kind::NotFound,
-        _ => Kind::Other,
-    }
-}
-
-fn by_io(error: &io::Error) -> ProbeFailureKind {
-    use ProbeFailureKind as Kind;
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            Kind::TimedOut
-        }
-        // A socket file that is not there: nothing listens.
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Kind::Refused,
-        // getaddrinfo's failures have no kind of their own; the standard library gives them this prefix.
-        _ if error
-            .to_string()
-            .starts_with("failed to lookup address information") =>
-        {
-            Kind::HostNotFound
-        }
-        _ => Kind::Other,
-    }
+    )
 }

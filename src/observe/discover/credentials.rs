@@ -1,6 +1,6 @@
 //! Where somebody else's installation keeps its database's URL and its secret key, and a look at them.
 
-use k8s_openapi::api::core::v1::{Container, EnvVar};
+use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar};
 use kube::Client;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -8,10 +8,14 @@ use crate::{
     flagsmith::env,
     observe::{
         ConfigMaps, ProcessorDatabases, SecretState, Secrets,
-        secrets::reader::{Credentials, Reader, Url as ReadUrl, identity, usable},
+        secrets::{
+            credentials::{Credentials, identity, usable},
+            reader::{Reader, Url as ReadUrl},
+        },
+        tls,
     },
     postgres::{DatabaseIdentity, DatabaseUrl},
-    validate::SecretKey,
+    validate::{CertificatesKey, ObservedInstallation, SecretKey},
 };
 
 /// The port of PostgreSQL when nothing else is said (`DJANGO_DB_PORT` of Flagsmith's settings).
@@ -26,6 +30,10 @@ pub struct Sources {
     pub task_processor: Option<Url>,
     /// `DJANGO_SECRET_KEY`, where it is a key of a Secret.
     pub django: Option<SecretKey>,
+    /// Variables of the API's container and what they are read from, for libpq's.
+    pub environment: (Vec<EnvVar>, Vec<EnvFromSource>),
+    /// By what the owner of the resource has the server verified.
+    pub authorities: Option<CertificatesKey>,
     /// The task processor's own `DATABASE_URL` and `TASK_PROCESSOR_DATABASE_URL`, where there is one.
     pub of_processor: Option<(Url, Option<Url>)>,
 }
@@ -61,20 +69,23 @@ pub enum Value {
 }
 
 impl Sources {
-    /// Reads the containers of two pod templates. `named` is what the owner of the resource says himself.
+    /// Reads the containers of two pod templates. The subject has what the owner of the resource says himself.
     #[must_use]
     pub fn new(
         api: Option<&Container>,
         processor: Option<&Container>,
         config_maps: &ConfigMaps,
-        named: Option<&SecretKey>,
+        subject: &ObservedInstallation,
     ) -> Self {
         let of = |container| Variables {
             container,
             config_maps,
         };
         let variables = of(api);
-        let url = named.map_or_else(|| variables.main(), |key| Url::Keys(vec![key.clone()]));
+        let url = subject
+            .database
+            .as_ref()
+            .map_or_else(|| variables.main(), |key| Url::Keys(vec![key.clone()]));
         let task_processor = variables.separate();
         let django = match variables.value(env::DJANGO_SECRET_KEY) {
             Some(Value::Key(key)) => Some(key),
@@ -84,6 +95,8 @@ impl Sources {
             url,
             task_processor,
             django,
+            environment: api.map(tls::environment).unwrap_or_default(),
+            authorities: subject.authorities.clone(),
             of_processor: processor.map(|container| {
                 let variables = of(Some(container));
                 (variables.main(), variables.separate())
@@ -209,6 +222,10 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
         Some(key) => reader.value(key).await,
         None => SecretState::Unread,
     };
+    let (variables, from) = &sources.environment;
+    let tls = tls::Environment::new(variables, from)
+        .read(&mut reader, sources.authorities.as_ref())
+        .await;
     let database = identity(&url);
     Credentials {
         secrets: Secrets {
@@ -220,9 +237,9 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
             // Nothing is started with it; that nothing is missing is what counts.
             hash: matches!(url, SecretState::Present(_)).then(String::new),
         },
-        url: usable(url, namespace),
+        url: usable(url, namespace, &tls),
         migration_url: None,
-        task_processor_url: task_processor_url.and_then(|url| usable(url, namespace)),
+        task_processor_url: task_processor_url.and_then(|url| usable(url, namespace, &tls)),
     }
 }
 
@@ -253,12 +270,11 @@ async fn parsed(reader: &mut Reader, source: &Url) -> ReadUrl {
             password,
         } => match (value(reader, user).await, value(reader, password).await) {
             (SecretState::Present(user), SecretState::Present(password)) => SecretState::Present((
-                DatabaseUrl {
-                    identity: identity.clone(),
-                    user: user.expose_secret().to_owned(),
-                    password: Some(password.clone()),
-                    options: std::collections::BTreeMap::new(),
-                },
+                DatabaseUrl::from_parts(
+                    identity.clone(),
+                    user.expose_secret().to_owned(),
+                    Some(password.clone()),
+                ),
                 password,
             )),
             _ => SecretState::Unread,

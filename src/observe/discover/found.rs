@@ -57,6 +57,7 @@ pub fn find(subject: &ObservedInstallation, selected: &Selected<'_>, config_maps
             task_processor_url: None,
             analytics_url: None,
             replica_urls: Vec::new(),
+            authorities: None,
         };
     }
     installation.managed_by = managed_by(subject, selected);

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
-    core::v1::{Container, EnvVar, PodSpec, SecretKeySelector},
+    core::v1::{ConfigMapKeySelector, Container, EnvVar, PodSpec, SecretKeySelector},
     networking::v1::Ingress,
 };
 use kube::ResourceExt as _;
 
 use super::select::targets;
 use crate::{
-    api::{AutoscalingSpec, ContainerSettings, PodSettings, SecretValueSource},
+    api::{AutoscalingSpec, CertificatesSource, ContainerSettings, PodSettings, SecretValueSource},
     flagsmith::env,
-    validate::SecretKey,
+    validate::{CertificatesKey, SecretKey},
 };
 
 pub(super) fn pods(deployment: &Deployment) -> Option<&PodSpec> {
@@ -170,6 +170,24 @@ pub(super) fn hosts(ingresses: &[&Ingress]) -> Vec<String> {
     hosts.sort_unstable();
     hosts.dedup();
     hosts
+}
+
+/// A reference to certificates.
+pub(super) fn certificates(key: &CertificatesKey) -> CertificatesSource {
+    match key {
+        CertificatesKey::Secret(key) => CertificatesSource {
+            secret_key_ref: Some(source(key).secret_key_ref),
+            config_map_key_ref: None,
+        },
+        CertificatesKey::ConfigMap { name, key } => CertificatesSource {
+            secret_key_ref: None,
+            config_map_key_ref: Some(ConfigMapKeySelector {
+                name: name.clone(),
+                key: key.clone(),
+                optional: None,
+            }),
+        },
+    }
 }
 
 pub(super) fn source(key: &SecretKey) -> SecretValueSource {

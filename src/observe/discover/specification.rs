@@ -12,8 +12,8 @@ use super::{
     credentials::{Sources, Url},
     select::Selected,
     settings::{
-        desired, flagsmith, hosts, looks_secret, pods, replicas, repository, resources, scaling, secret,
-        settings, source, variables, with_container,
+        certificates, desired, flagsmith, hosts, looks_secret, pods, replicas, repository, resources,
+        scaling, secret, settings, source, variables, with_container,
     },
 };
 use crate::{
@@ -58,14 +58,14 @@ pub fn adoption(
 ) -> Adoption {
     let api = selected.api.and_then(flagsmith);
     let processor = selected.task_processor.and_then(flagsmith);
-    let sources = Sources::new(api, processor, config_maps, subject.database.as_ref());
+    let sources = Sources::new(api, processor, config_maps, subject);
     let mut adoption = Adoption {
         spec: empty(),
         unsupported: Vec::new(),
         literals: BTreeMap::new(),
         sources,
     };
-    adoption.database(api);
+    adoption.database(subject, api);
     adoption.components(selected, config_maps);
     adoption.environment(selected);
     adoption.exposure(selected, subject.proxy.as_ref());
@@ -96,11 +96,12 @@ fn empty() -> FlagsmithDeploymentSpec {
 }
 
 impl Adoption {
-    fn database(&mut self, api: Option<&Container>) {
+    fn database(&mut self, subject: &ObservedInstallation, api: Option<&Container>) {
         match &self.sources.url {
             Url::Keys(keys) => {
                 self.spec.database = Some(DatabaseSpec {
                     url_from: keys.first().map(source),
+                    ca_from: subject.authorities.as_ref().map(certificates),
                     migration_url_from: None,
                     analytics_url_from: api.and_then(|api| secret(api, env::ANALYTICS_DATABASE_URL)),
                     replica_urls_from: api.map(replicas).filter(|urls| !urls.is_empty()),

@@ -12,7 +12,7 @@ use super::{
         freshness::{FRESH, FRESH_WHILE_FAILING},
         memory::Memory,
     },
-    reader::{self, Credentials},
+    credentials::{self, Credentials},
 };
 use crate::{
     runtime::cache::PerInstallation,
@@ -73,7 +73,7 @@ impl SecretCache {
             return known.credentials;
         }
         let credentials = match sources {
-            None => reader::read(client, installation).await,
+            None => credentials::read(client, installation).await,
             Some(_) if !probes => Credentials::unread(),
             Some(sources) => discover::read(client, &identity.namespace, sources).await,
         };

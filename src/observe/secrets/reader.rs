@@ -1,100 +1,21 @@
-//! Reads Secrets by name, judges and hashes them.
+//! Reads values of Secrets and `ConfigMaps` of one namespace by name, each object once.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+};
 use kube::{Api, Client};
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
 
-use super::state::{SecretState, Secrets};
-use crate::{
-    postgres::DatabaseUrl,
-    validate::{Database, Installation, SecretKey},
-};
+use super::state::SecretState;
+use crate::{postgres::DatabaseUrl, validate::SecretKey};
 
-/// Hexadecimal digits of the hash of Secrets.
-const HASH_DIGITS: usize = 16;
-
-/// The Secrets of one installation, with the URLs that only the probes of its databases see.
-#[derive(Clone)]
-pub(in crate::observe) struct Credentials {
-    pub(in crate::observe) secrets: Secrets,
-    pub(in crate::observe) url: Option<DatabaseUrl>,
-    pub(in crate::observe) migration_url: Option<DatabaseUrl>,
-    /// The separate database of the task processor.
-    pub(in crate::observe) task_processor_url: Option<DatabaseUrl>,
-}
-
-/// Reads every Secret that the installation's pods need, each once.
-pub(super) async fn read(client: &Client, installation: &Installation) -> Credentials {
-    let namespace = &installation.identity.namespace;
-    let mut reader = Reader::new(client, namespace);
-    let url = reader.url(installation.database.url()).await;
-    let migration_url = if installation.database.migration_url() == installation.database.url() {
-        url.clone()
-    } else {
-        reader.url(installation.database.migration_url()).await
-    };
-    let task_processor_url = match installation.database.task_processor_url() {
-        Some(key) => Some(reader.url(key).await),
-        None => None,
-    };
-    let django = reader.value(&installation.django_secret).await;
-    let mut others = Vec::new();
-    if let Database::External {
-        analytics_url,
-        replica_urls,
-        ..
-    } = &installation.database
-    {
-        for key in analytics_url
-            .iter()
-            .chain(replica_urls)
-            .chain(installation.database.task_processor_url())
-        {
-            others.push(reader.value(key).await);
-        }
-    }
-    let hash = hash(&url, &django, &others);
-    Credentials {
-        secrets: Secrets {
-            database: identity(&url),
-            migration_database: identity(&migration_url),
-            task_processor_database: task_processor_url.as_ref().map(identity),
-            of_processor: None,
-            django: django.map(|_| ()),
-            hash,
-        },
-        url: usable(url, namespace),
-        migration_url: usable(migration_url, namespace),
-        task_processor_url: task_processor_url.and_then(|url| usable(url, namespace)),
-    }
-}
-
-impl Credentials {
-    /// Of Secrets that are not read.
-    pub(in crate::observe) const fn unread() -> Self {
-        Self {
-            secrets: Secrets::unread(),
-            url: None,
-            migration_url: None,
-            task_processor_url: None,
-        }
-    }
-}
-
-/// The URL with which the operator reaches a database of an installation in this namespace.
-pub(in crate::observe) fn usable(url: Url, namespace: &str) -> Option<DatabaseUrl> {
-    match url {
-        SecretState::Present((url, _)) => url.from_elsewhere(namespace),
-        _ => None,
-    }
-}
-
-/// Reads Secrets of one namespace, each once.
+/// Reads Secrets and `ConfigMaps` of one namespace, each once.
 pub(in crate::observe) struct Reader {
     api: Api<Secret>,
     fetched: Vec<(String, Result<Option<Secret>, String>)>,
+    config_maps: Api<ConfigMap>,
+    fetched_maps: Vec<(String, Result<Option<ConfigMap>, String>)>,
 }
 
 /// A parsed URL and its text.
@@ -105,6 +26,8 @@ impl Reader {
         Self {
             api: Api::namespaced(client.clone(), namespace),
             fetched: Vec::new(),
+            config_maps: Api::namespaced(client.clone(), namespace),
+            fetched_maps: Vec::new(),
         }
     }
 
@@ -119,6 +42,28 @@ impl Reader {
             SecretState::Unusable(why) => SecretState::Unusable(why),
             SecretState::Unreadable(why) => SecretState::Unreadable(why),
             SecretState::Unread => SecretState::Unread,
+        }
+    }
+
+    /// A value of a `ConfigMap`; `Ok(None)` where there is none.
+    pub(in crate::observe) async fn setting(
+        &mut self,
+        name: &str,
+        key: &str,
+    ) -> Result<Option<String>, String> {
+        let known = self.fetched_maps.iter().position(|(known, _)| known == name);
+        let position = if let Some(position) = known {
+            position
+        } else {
+            let fetched = self.config_maps.get_opt(name).await;
+            self.fetched_maps
+                .push((name.to_owned(), fetched.map_err(|error| error.to_string())));
+            self.fetched_maps.len() - 1
+        };
+        match self.fetched_maps.get(position).map(|(_, fetched)| fetched) {
+            Some(Ok(Some(map))) => Ok(map.data.as_ref().and_then(|data| data.get(key)).cloned()),
+            Some(Err(error)) => Err(error.clone()),
+            Some(Ok(None)) | None => Ok(None),
         }
     }
 
@@ -155,36 +100,4 @@ fn text(secret: &Secret, key: &str) -> SecretState<SecretString> {
         Ok(text) => SecretState::Present(SecretString::from(text)),
         Err(_) => SecretState::Unusable("the value is not UTF-8 text".to_owned()),
     }
-}
-
-pub(in crate::observe) fn identity(url: &Url) -> SecretState<crate::postgres::DatabaseIdentity> {
-    url.map(|(url, _)| url.identity.clone())
-}
-
-/// A hash of all values, keyed with Django's secret key: it changes when one of them does, and tells nobody
-/// who lacks that key whether a guessed password is right.
-fn hash(
-    url: &Url,
-    django: &SecretState<SecretString>,
-    others: &[SecretState<SecretString>],
-) -> Option<String> {
-    let (SecretState::Present((_, url)), SecretState::Present(key)) = (url, django) else {
-        return None;
-    };
-    let mut values = vec![key, url];
-    for other in others {
-        let SecretState::Present(value) = other else {
-            return None;
-        };
-        values.push(value);
-    }
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()).ok()?;
-    for value in values {
-        mac.update(&(value.expose_secret().len() as u64).to_be_bytes());
-        mac.update(value.expose_secret().as_bytes());
-    }
-    Some(crate::model::hex::shortened(
-        &mac.finalize().into_bytes(),
-        HASH_DIGITS,
-    ))
 }

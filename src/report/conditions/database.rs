@@ -67,6 +67,11 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
                 version % VERSION_DIVISOR
             ),
         ),
+        DatabaseProbe::Failed(failure) if failure.kind.is_refusal() => Verdict::new(
+            Unknown,
+            "ProbeRefused",
+            format!("the operator does not look into {identity}: {}", failure.message),
+        ),
         DatabaseProbe::Failed(failure) if used => Verdict::new(
             Unknown,
             "ProbeBlocked",

@@ -32,6 +32,14 @@ fn unreachable(observation: &mut Observation) {
     });
 }
 
+/// The operator itself did not go on.
+fn refused(observation: &mut Observation, kind: ProbeFailureKind) {
+    observation.database = DatabaseProbe::Failed(ProbeFailure {
+        kind,
+        message: "not to a stranger".to_owned(),
+    });
+}
+
 #[rstest]
 #[case::critical(
     managed().seeing(reachable).diagnosed(Code::DatabaseReadOnly, Severity::Critical, Component::Database),
@@ -63,6 +71,17 @@ fn unreachable(observation: &mut Observation) {
         "ProbeBlocked",
         "the operator cannot reach db.prod:5432/flags (no route), but the pods' own readiness says that it works. A NetworkPolicy may keep the operator out; details of queue and migrations are not available until it can connect from its namespace"
     )
+)]
+#[case::refuses_to_look(
+    managed().seeing(|observation| refused(observation, ProbeFailureKind::PasswordWithheld)),
+    said("Unknown", "ProbeRefused", "the operator does not look into db.prod:5432/flags: not to a stranger")
+)]
+#[case::refuses_to_look_and_pods_use_it(
+    managed().seeing(|observation| {
+        refused(observation, ProbeFailureKind::LimitExceeded);
+        observation.pods = vec![ready_pod()];
+    }),
+    said("Unknown", "ProbeRefused", "the operator does not look into db.prod:5432/flags: not to a stranger")
 )]
 #[case::not_reached(
     managed().seeing(unreachable),

@@ -48,6 +48,7 @@ impl Operator {
         let client = connect_with(config, metrics.clone(), &network).unwrap();
         let (readiness, shutdown) = (Readiness::new(), CancellationToken::new());
         let settings = Settings {
+            loopback_databases: false,
             scope: Scope::Namespaces(namespaces),
             concurrency: 8,
             lease,

@@ -24,7 +24,7 @@ const fn cause_of(kind: ProbeFailureKind) -> Option<Code> {
     use ProbeFailureKind as Kind;
     match kind {
         Kind::HostNotFound => Some(Code::DatabaseHostNotFound),
-        Kind::Refused | Kind::Other => Some(Code::DatabaseUnreachable),
+        Kind::Refused | Kind::NotPostgres | Kind::Other => Some(Code::DatabaseUnreachable),
         Kind::Authentication => Some(Code::DatabaseAuthenticationFailed),
         Kind::AccessRejected => Some(Code::DatabaseAccessRejected),
         Kind::NotFound => Some(Code::DatabaseNotFound),
@@ -35,6 +35,8 @@ const fn cause_of(kind: ProbeFailureKind) -> Option<Code> {
         // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out. The last
         // three are about what the operator asked: the server has let it in.
         Kind::TimedOut | Kind::NotTried | Kind::Forbidden | Kind::Undefined | Kind::TooSlow => None,
+        // The operator did not go on: the pods may, and the DatabaseReachable condition says what it needs.
+        Kind::Unverified | Kind::PasswordWithheld | Kind::AddressRefused | Kind::LimitExceeded => None,
     }
 }
 
@@ -94,7 +96,7 @@ fn read<V: Copy + PartialEq + Sync>(
         failure.message
     );
     let logged = Failure {
-        class: "sqlx",
+        class: "postgres_protocol",
         message: &message,
         component: Component::Operator,
         stage: Stage::Boot,

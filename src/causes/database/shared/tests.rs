@@ -121,6 +121,11 @@ fn a_separate_database_of_tasks_that_cannot_be_used(
     Some(Code::DatabasePoolerRejectsOptions)
 )]
 #[case(ProbeFailureKind::Other, Some(Code::DatabaseUnreachable))]
+#[case(ProbeFailureKind::NotPostgres, Some(Code::DatabaseUnreachable))]
+#[case(ProbeFailureKind::Unverified, None)]
+#[case(ProbeFailureKind::PasswordWithheld, None)]
+#[case(ProbeFailureKind::AddressRefused, None)]
+#[case(ProbeFailureKind::LimitExceeded, None)]
 fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, #[case] code: Option<Code>) {
     let failure = ProbeFailure {
         kind,

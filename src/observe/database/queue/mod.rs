@@ -16,7 +16,7 @@ pub use state::{
 
 use jiff::Timestamp;
 
-use super::{ProbeFailure, Session};
+use super::{probe::ProbeFailure, session::Session};
 
 /// Reads the task tables.
 pub(super) async fn read(session: &mut Session, now: Timestamp) -> Result<QueueProbe, ProbeFailure> {

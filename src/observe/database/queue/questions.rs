@@ -4,12 +4,15 @@
 //! Tables and columns: `task_processor/models.py` and migrations 0001 to 0015 of flagsmith-common 3.13.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::AssertSqlSafe;
 
-use super::{Blocker, Connections, LastRun, Lock, Queue, Recurring, Runs, Session};
-use crate::{
-    model::redact::redact,
-    observe::{ProbeFailure, ProbeFailureKind},
+use super::{
+    super::{
+        probe::{ProbeFailure, ProbeFailureKind},
+        rows::Raw,
+        session::Session,
+        text::bounded,
+    },
+    state::{Blocker, Connections, LastRun, Lock, Queue, Recurring, Runs},
 };
 
 /// Characters of an error that are shown.
@@ -104,9 +107,9 @@ SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.state, 'unknown'), pi
 FROM pids JOIN pg_stat_activity a USING (pid)
 WHERE a.pid NOT IN (SELECT pid FROM waiting) ORDER BY pids.sessions DESC LIMIT 3";
 
-type RunRow = (String, i64, i64, bool, Option<f64>, Option<f64>, Option<String>);
+type RunRow = (String, i64, i64, bool, Option<f64>, Option<f64>, Option<Raw>);
 type RecurringRow = (i64, String, bool, i32, bool, Option<f64>);
-type LastRow = (i64, Option<bool>, f64, Option<String>);
+type LastRow = (i64, Option<bool>, f64, Option<Raw>);
 
 /// Asks everything. `None`: there are no task tables.
 pub(super) async fn ask(session: &mut Session, now: Timestamp) -> Result<Option<Queue>, ProbeFailure> {
@@ -190,11 +193,11 @@ async fn recurring(
         ("false", "0")
     };
     // Nothing but the constants above goes into the text.
-    let question = AssertSqlSafe(format!(
+    let question = format!(
         "SELECT id::int8, task_identifier::text, {disabled}, {failures}::int4, is_locked, \
          extract(epoch FROM now() - {picked})::float8 FROM task_processor_recurringtask ORDER BY id LIMIT 100"
-    ));
-    let tasks: Vec<RecurringRow> = session.all(question).await?;
+    );
+    let tasks: Vec<RecurringRow> = session.all(&question).await?;
     let last: Vec<LastRow> = known(session.all(RECURRING_RUNS).await)?.unwrap_or_default();
     let of = |id: i64| last.iter().find(|row| row.0 == id);
     Ok(tasks
@@ -208,7 +211,7 @@ async fn recurring(
             last: of(id).map(|(_, succeeded, began, error)| LastRun {
                 succeeded: *succeeded,
                 began: seconds(*began),
-                error: error.as_deref().map(excerpt),
+                error: error.as_ref().map(excerpt),
             }),
         })
         .collect())
@@ -222,7 +225,7 @@ fn runs((identifier, total, failed, last_failed, last_success, takes, error): Ru
         last_failed,
         last_success: last_success.map(seconds),
         takes: takes.map(seconds),
-        error: error.as_deref().map(excerpt),
+        error: error.as_ref().map(excerpt),
     }
 }
 
@@ -237,7 +240,7 @@ fn blocker((pid, application, state, waiting): (i32, String, String, i64)) -> Bl
 
 /// What a traceback raises in the end: the first line after its last frame. What follows are details (PostgreSQL
 /// adds the statement and a pointer into it).
-fn excerpt(traceback: &str) -> String {
+fn excerpt(Raw(traceback): &Raw) -> String {
     let lines: Vec<&str> = traceback.lines().filter(|line| !line.trim().is_empty()).collect();
     let frame = lines
         .iter()
@@ -247,8 +250,7 @@ fn excerpt(traceback: &str) -> String {
         .skip(frame.map_or(0, |frame| frame + 1))
         .find(|line| frame.is_none() || !line.starts_with(char::is_whitespace))
         .or(lines.last());
-    let shown = redact(raised.map_or("", |line| line.trim()));
-    shown.chars().take(ERROR_SHOWN).collect()
+    bounded(raised.map_or("", |line| line.trim()), ERROR_SHOWN)
 }
 
 fn seconds(value: f64) -> SignedDuration {
@@ -271,7 +273,7 @@ mod tests {
     #[case::cut_off("ckoff\nTaskBackoffError: later\n", "ckoff")]
     #[case::empty("", "")]
     fn a_traceback_says_what_it_raises(#[case] text: &str, #[case] expected: &str) {
-        let shown = excerpt(text);
+        let shown = excerpt(&Raw(text.to_owned()));
         assert!(shown.starts_with(expected), "{shown}");
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }
