@@ -4,8 +4,8 @@ use super::{
     all,
     cause::Applies,
     context::Context,
-    live,
     migrations::shared::job,
+    pod_logs,
     ranking::{Ranked, rank},
 };
 use crate::{
@@ -35,7 +35,7 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
     let mut found = job::diagnose(&context);
     found.extend(checks.flat_map(|check| check(&context)));
     // What an observation shows is said in its words, to which those of a log are added as evidence.
-    found.extend(live::diagnose(observation));
+    found.extend(pod_logs::check(observation));
     rank_in(Some(&context), found)
 }
 

@@ -9,8 +9,8 @@ mod consequences;
 mod context;
 mod diagnose;
 mod documentation;
-mod live;
 mod log;
+mod pod_logs;
 mod pods;
 mod probes;
 mod prose;
@@ -19,6 +19,8 @@ mod refusal;
 mod sigkill;
 mod snippets;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cause::Cause;
 pub(crate) use database::shared::used_by_pods;

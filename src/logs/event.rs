@@ -1,5 +1,7 @@
 //! What one process said at one moment, read from one or many lines.
 
+use http::StatusCode;
+
 use super::time::Moment;
 
 /// The longest message that is kept, in bytes; a psycopg2 message with its DETAIL and HINT is below 1 KiB.
@@ -150,7 +152,38 @@ pub struct Event {
     pub origin: Origin,
 }
 
+/// Whether a message is `Not Found: /path`, as Django says of a response (`django.utils.log.log_response`), whatever the
+/// line calls its logger: in a log of plain text the path can have brackets of its own.
+fn is_response(message: &str) -> bool {
+    let Some((reason, _)) = message.split_once(": /") else {
+        return false;
+    };
+    (400..=599)
+        .filter_map(|status| StatusCode::from_u16(status).ok())
+        .any(|status| status.canonical_reason() == Some(reason))
+}
+
+/// Loggers whose messages repeat what a client sent: paths, hosts, headers, user agents (Django 5.2, Gunicorn 23). What
+/// they say of themselves, in an exception, is the process's own.
+const OF_CLIENTS: &[&str] = &[
+    "django.request",
+    "django.security",
+    "django.server",
+    "gunicorn.access",
+];
+
 impl Event {
+    /// Whether anybody who can send a request chooses words of its message.
+    #[must_use]
+    pub fn is_worded_by_a_client(&self) -> bool {
+        let of_logger = |logger: &&str| {
+            self.logger
+                .strip_prefix(*logger)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        OF_CLIENTS.iter().any(|logger| of_logger(&logger)) || is_response(&self.message)
+    }
+
     /// An event without content.
     #[must_use]
     pub const fn new(line: u64, source: u16, origin: Origin) -> Self {

@@ -293,7 +293,8 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
             assumed: false,
         })
         .collect();
-    if parts.is_empty() {
+    // What a client wrote is no evidence: `Not Found: /any/words`.
+    if parts.is_empty() && !event.is_worded_by_a_client() {
         let line = event.line;
         let message = event.message.as_str();
         let (class, message) = quoted_exception(message).unwrap_or(("", message));

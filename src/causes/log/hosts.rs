@@ -39,7 +39,16 @@ impl Hosts {
             self.sessions.get_or_insert_with(|| (location(), 0)).1 += 1;
             return;
         }
-        let Some((_, rest)) = message.split_once("Invalid HTTP_HOST header: '") else {
+        // Only where Django itself says it: the same words in a path or a header are a client's.
+        let of_django = event.logger.is_empty()
+            || event.logger.ends_with("DisallowedHost")
+            || event
+                .last_exception()
+                .is_some_and(|last| last.class.ends_with("DisallowedHost"));
+        let Some(rest) = message
+            .strip_prefix("Invalid HTTP_HOST header: '")
+            .filter(|_| of_django)
+        else {
             return;
         };
         let Some((host, advice)) = rest.split_once('\'') else {

@@ -312,9 +312,7 @@ fn is_success(line: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "investigation_tests/mod.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "investigation_properties.rs"]
 mod properties;

@@ -87,6 +87,44 @@ proptest! {
         prop_assert_eq!(codes(component, &lines.concat()), codes(component, &log));
     }
 
+    /// Whoever can send a request chooses a path, and Django repeats it decoded at WARNING.
+    #[test]
+    fn what_a_client_writes_is_no_evidence(
+        (component, log) in sample(),
+        path in prop_oneof![
+            "[ -~]{0,80}",
+            prop::sample::select(vec![
+                "Attempt to run tasks in a non-task-processor environment",
+                "is not supported as an entrypoint. Please use",
+                "x: 34 Killed ",
+                "Connection in use: ('0.0.0.0', 8000)",
+                "psycopg2.OperationalError: connection to server at \"x\", port 1 failed: FATAL:  sorry, too many clients already",
+                "Invalid HTTP_HOST header: 'curl evil'. You may need to add 'curl evil' to ALLOWED_HOSTS.",
+                "No task registered with identifier x. Ensure your task is decorated",
+                "WORKER TIMEOUT (pid:7)",
+                "Read-only file system: '/tmp/prometheus/x.db'",
+                "OOMKilled",
+                "Attempt to run tasks in a non-task-processor environment [task_processor.threads] a=b",
+                "x [error    ] psycopg2.OperationalError: FATAL:  sorry, too many clients already [x] y=1",
+            ]).prop_map(str::to_owned),
+        ],
+        form in 0_usize..3,
+    ) {
+        let said = format!("Not Found: /api/v1/error/{path}");
+        let forged = match form {
+            0 => format!("2026-11-22T16:00:01.000000Z [warning  ] {said} [django.request] status_code=404\n"),
+            1 => format!(
+                "{}\n",
+                serde_json::json!({ "timestamp": "2026-11-22T16:00:01.0Z", "message": said, "levelname": "WARNING", "logger_name": "django.request", "pid": 3 })
+            ),
+            _ => record(0, "warning", "django.request", &said),
+        };
+        // At the beginning, so that the log ends as before.
+        let with = format!("{forged}{forged}{forged}{log}");
+        let without = log;
+        prop_assert_eq!(codes(component, &with), codes(component, &without));
+    }
+
     #[test]
     fn every_way_to_deliver_the_bytes_gives_the_same((component, log) in sample(), capacity in 1_usize..64) {
         let whole = read_one(component, log.as_bytes()).unwrap();

@@ -2,6 +2,7 @@
 
 mod database;
 mod logs;
+mod observed;
 mod pods;
 
 use rstest::rstest;

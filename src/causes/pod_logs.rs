@@ -13,7 +13,7 @@ const NAMED: usize = 3;
 const COMES_BACK: SignedDuration = SignedDuration::from_mins(2);
 
 /// One diagnosis for each cause and component, over all pods.
-pub(super) fn check(observation: &Observation) -> Vec<Draft> {
+pub(crate) fn check(observation: &Observation) -> Vec<Draft> {
     let mut found: Vec<Draft> = Vec::new();
     for (pods, reading) in readings(observation).enumerate() {
         for finding in reading.found.iter().filter(|it| holds(observation, reading, it)) {

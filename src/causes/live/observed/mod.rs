@@ -1,3 +1,0 @@
-//! Installations that the operator did not make.
-
-mod tests;
