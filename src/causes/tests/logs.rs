@@ -198,7 +198,7 @@ fn a_worker_that_is_killed_in_a_ready_pod_is_a_warning() {
 
 const HANGING: &str =
     "2026-11-22T15:40:56.9Z [warning  ] 3 unhealthy threads detected [task_processor.thread_monitoring]\n";
-const FAILING: &str = include_str!("../../../../tests/fixtures/logs/tp-failing.log");
+const FAILING: &str = include_str!("../../../tests/fixtures/logs/tp-failing.log");
 
 #[rstest]
 #[case::waits(HANGING, Code::TaskQueueStalled)]
