@@ -28,7 +28,7 @@ test: lint test-unit test-cluster test-images test-chart test-e2e ## Everything 
 
 .PHONY: lint
 lint: $(CARGO_DENY) $(CARGO_SHEAR) ## Formatting, clippy, rustdoc, dependencies and their licences, and which module may use which
-	cargo fmt --check
+	rustfmt --edition 2024 --check $$(find src tests -name "*.rs")
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources

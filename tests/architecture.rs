@@ -149,7 +149,7 @@ struct File {
 }
 
 /// Files and folders of tests, by name.
-const TESTS: &[&str] = &["tests", "fixtures", "properties", "main"];
+const TESTS: &[&str] = &["tests", "testing", "fixtures", "properties", "main"];
 
 fn tree() -> Tree {
     let mut tree = Tree::default();

@@ -9,7 +9,7 @@ use super::{
     },
 };
 use crate::{
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::Observation,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct Cause {
     pub(crate) explains: &'static [Explains],
     /// Whether a diagnosis only looks like a trouble of its own in this situation, and is a sign of this cause: beyond
     /// `explains`, and without making it more severe.
-    pub(crate) explains_here: Option<fn(&Context<'_>, &Diagnosis) -> bool>,
+    pub(crate) explains_here: Option<fn(&Context<'_>, &Draft) -> bool>,
     /// Its documentation: `#` title, explanation, and the sections `Passes by itself`, `Confirm` and `Do`.
     pub(crate) prose: &'static str,
     /// How it shows itself in an exception or a single line of a log.
@@ -54,7 +54,7 @@ pub(crate) struct Cause {
     /// Whether what was observed shows the opposite of what a log said a while ago.
     pub(crate) refuted: Option<fn(&Observation) -> bool>,
     /// How it shows itself in what was observed in the cluster.
-    pub(crate) check: Option<fn(&Context<'_>) -> Vec<Diagnosis>>,
+    pub(crate) check: Option<fn(&Context<'_>) -> Vec<Draft>>,
 }
 
 impl Cause {

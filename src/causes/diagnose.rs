@@ -9,7 +9,7 @@ use super::{
     ranking::{Ranked, rank},
 };
 use crate::{
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Diagnosis, Draft, Severity},
     observe::Observation,
     validate::Installation,
 };
@@ -42,15 +42,18 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
 /// Diagnoses of one installation, from whatever source, each said once and the most severe first.
 #[must_use]
 pub fn ranked(found: Vec<Diagnosis>) -> Vec<Diagnosis> {
-    rank_in(None, found)
+    rank_in(None, found.into_iter().map(Draft::from).collect())
 }
 
-fn rank_in(context: Option<&Context<'_>>, found: Vec<Diagnosis>) -> Vec<Diagnosis> {
+fn rank_in(context: Option<&Context<'_>>, found: Vec<Draft>) -> Vec<Diagnosis> {
     let found = found
         .into_iter()
         .map(|diagnosis| Observed { context, diagnosis })
         .collect();
-    let mut ranked: Vec<Diagnosis> = rank(found).into_iter().map(|it| it.diagnosis).collect();
+    let mut ranked: Vec<Diagnosis> = rank(found)
+        .into_iter()
+        .map(|it| Diagnosis::from(it.diagnosis))
+        .collect();
     sort(&mut ranked);
     ranked
 }
@@ -63,7 +66,7 @@ pub fn sort(diagnoses: &mut [Diagnosis]) {
 /// A diagnosis and the situation that it was made in.
 struct Observed<'a, 'c> {
     context: Option<&'a Context<'c>>,
-    diagnosis: Diagnosis,
+    diagnosis: Draft,
 }
 
 impl Ranked for Observed<'_, '_> {
@@ -91,7 +94,7 @@ impl Ranked for Observed<'_, '_> {
 
     fn absorb(&mut self, consequence: Self) {
         let here = self.explains_here(&consequence.diagnosis);
-        let Diagnosis {
+        let Draft {
             code,
             severity,
             component,
@@ -111,7 +114,7 @@ impl Ranked for Observed<'_, '_> {
 }
 
 impl Observed<'_, '_> {
-    fn explains_here(&self, other: &Diagnosis) -> bool {
+    fn explains_here(&self, other: &Draft) -> bool {
         let here = self.code().cause().explains_here.zip(self.context);
         here.is_some_and(|(explains, context)| explains(context, other))
     }

@@ -71,7 +71,7 @@ for_each_cause!(rooms);
 /// Kinds of objects that could not be listed: what they would have shown is not known.
 #[must_use]
 pub fn unseen(not_seen: &[String]) -> Option<crate::model::Diagnosis> {
-    operator::forbidden::unseen(not_seen)
+    operator::forbidden::unseen(not_seen).map(Into::into)
 }
 
 /// Every cause, in the order of the documentation.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use crate::{
-    model::{Code, Component, Diagnosis, Severity, redact::redact, shell},
+    model::{Code, Component, Draft, Severity, redact::redact, shell},
     observe::{Observation, PodProblem, PodSummary},
     validate::Installation,
 };
@@ -57,9 +57,9 @@ pub(crate) struct PodTrouble<'a> {
 pub(crate) fn diagnoses(
     context: &Context<'_>,
     components: &[Component],
-    of: impl Fn(&PodTrouble<'_>) -> Option<Diagnosis>,
-) -> Vec<Diagnosis> {
-    let mut found: Vec<Diagnosis> = Vec::new();
+    of: impl Fn(&PodTrouble<'_>) -> Option<Draft>,
+) -> Vec<Draft> {
+    let mut found: Vec<Draft> = Vec::new();
     for component in components {
         for new in troubles(context, *component).filter_map(|trouble| of(&trouble)) {
             match found
@@ -104,8 +104,8 @@ impl PodTrouble<'_> {
         message: String,
         evidence: Vec<String>,
         remedy: String,
-    ) -> Diagnosis {
-        Diagnosis {
+    ) -> Draft {
+        Draft {
             code,
             severity: Severity::Critical,
             component: self.component,
@@ -126,7 +126,7 @@ impl PodTrouble<'_> {
 }
 
 /// An image that cannot be pulled.
-pub(crate) fn image_pull_failed(trouble: &PodTrouble<'_>, code: Code) -> Option<Diagnosis> {
+pub(crate) fn image_pull_failed(trouble: &PodTrouble<'_>, code: Code) -> Option<Draft> {
     let PodProblem::Waiting {
         reason,
         message,
@@ -150,7 +150,7 @@ pub(crate) fn image_pull_failed(trouble: &PodTrouble<'_>, code: Code) -> Option<
 }
 
 /// A container that cannot be created because something that it refers to is not there.
-pub(crate) fn config_error(trouble: &PodTrouble<'_>) -> Option<Diagnosis> {
+pub(crate) fn config_error(trouble: &PodTrouble<'_>) -> Option<Draft> {
     let PodProblem::Waiting { reason, message, .. } = trouble.problem else {
         return None;
     };
@@ -195,7 +195,7 @@ fn missing(message: &str, namespace: &str) -> Option<String> {
 }
 
 /// A pod that no node can take.
-pub(crate) fn unschedulable(trouble: &PodTrouble<'_>, code: Code) -> Option<Diagnosis> {
+pub(crate) fn unschedulable(trouble: &PodTrouble<'_>, code: Code) -> Option<Draft> {
     let PodProblem::Unschedulable { message, since } = trouble.problem else {
         return None;
     };
@@ -211,7 +211,7 @@ pub(crate) fn unschedulable(trouble: &PodTrouble<'_>, code: Code) -> Option<Diag
 }
 
 /// A container that was killed for its memory.
-pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Diagnosis> {
+pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Draft> {
     let PodProblem::OutOfMemory { restarts, limit } = trouble.problem else {
         return None;
     };
@@ -236,7 +236,7 @@ pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Diag
             .more_memory(trouble.component, &wanted),
     );
     Some(if trouble.pod.ready {
-        Diagnosis {
+        Draft {
             severity: Severity::Warning,
             ..diagnosis
         }

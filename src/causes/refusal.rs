@@ -3,7 +3,7 @@
 use super::operator::forbidden;
 use crate::{
     api::{DiagnosisStatus, FlagsmithDeploymentStatus},
-    model::{Code, Component, Diagnosis, Refusal, Refused, Severity, child::Kind, shell},
+    model::{Code, Component, Diagnosis, Draft, Refusal, Refused, Severity, child::Kind, shell},
     validate::Installation,
 };
 
@@ -51,14 +51,14 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
                 .to_owned(),
         ),
     };
-    Diagnosis {
+    Diagnosis::from(Draft {
         code,
         severity: Severity::Critical,
         component: component(*kind, name),
         message,
         evidence: vec![evidence],
         remedy,
-    }
+    })
 }
 
 /// The refusals that the operator has written into the status: a command that only reads cannot come to know them.
@@ -66,14 +66,14 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
 pub fn refused_last(status: &FlagsmithDeploymentStatus) -> Vec<Diagnosis> {
     let refusal = |known: &DiagnosisStatus| {
         let code = Code::named(&known.code).filter(|code| code.cause().is_refusal)?;
-        Some(Diagnosis {
+        Some(Diagnosis::from(Draft {
             code,
             severity: Severity::Critical,
             component: Component::named(&known.component)?,
             message: known.message.clone(),
             evidence: known.evidence.clone(),
             remedy: known.remedy.clone(),
-        })
+        }))
     };
     status.diagnoses.iter().filter_map(refusal).collect()
 }
@@ -108,9 +108,9 @@ mod tests {
             code: diagnosis.code.as_str().to_owned(),
             severity: diagnosis.severity.as_str().to_owned(),
             component: diagnosis.component.as_str().to_owned(),
-            message: diagnosis.message.clone(),
-            evidence: diagnosis.evidence.clone(),
-            remedy: diagnosis.remedy.clone(),
+            message: diagnosis.message.to_string(),
+            evidence: diagnosis.evidence.iter().map(ToString::to_string).collect(),
+            remedy: diagnosis.remedy.to_string(),
             ..DiagnosisStatus::default()
         };
         let seen_by_anybody = Diagnosis {

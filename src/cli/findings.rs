@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     causes::docs,
-    model::{Diagnosis, Severity},
+    model::{Diagnosis, Severity, Text},
 };
 
 /// Diagnoses as programs read them, the most likely or most severe first.
@@ -25,7 +25,7 @@ struct Reported<'a> {
     severity: &'a str,
     component: &'a str,
     message: &'a str,
-    evidence: &'a [String],
+    evidence: &'a [Text],
     remedy: &'a str,
     docs: String,
 }

@@ -162,7 +162,7 @@ fn diagnosed(
     diagnoses.retain(|diagnosis| {
         let forbidden = diagnosis.code == Code::Forbidden;
         if forbidden {
-            not_seen.extend(diagnosis.evidence.iter().cloned());
+            not_seen.extend(diagnosis.evidence.iter().map(ToString::to_string));
         }
         !forbidden
     });

@@ -74,6 +74,12 @@ impl PartialEq<&str> for Text {
     }
 }
 
+impl PartialEq<String> for Text {
+    fn eq(&self, other: &String) -> bool {
+        self.0 == *other
+    }
+}
+
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
@@ -118,16 +124,14 @@ const fn is_visible(it: char) -> bool {
 /// The beginning of a text, with an ellipsis where something is left out.
 #[must_use]
 pub fn bounded(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        None => text.to_owned(),
-        Some(_) => {
-            let end = text
-                .char_indices()
-                .nth(longest.saturating_sub(1))
-                .map_or(0, |(end, _)| end);
-            format!("{}…", text.get(..end).unwrap_or_default())
-        }
+    if text.char_indices().nth(longest).is_none() {
+        return text.to_owned();
     }
+    let end = text
+        .char_indices()
+        .nth(longest.saturating_sub(1))
+        .map_or(0, |(end, _)| end);
+    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 #[cfg(test)]

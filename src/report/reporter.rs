@@ -170,7 +170,7 @@ impl Reporter {
     ) -> Result<Option<Duration>, Error> {
         let found: Vec<Diagnosis> = problems.into_iter().map(Diagnosis::from).collect();
         let (code, message) = found.first().map_or((Code::InvalidSpec, String::new()), |first| {
-            (first.code, first.message.clone())
+            (first.code, first.message.to_string())
         });
         let previous = self.previous(resource);
         let after = FlagsmithDeploymentStatus {

@@ -83,9 +83,9 @@ pub(super) fn diagnoses(
                 code: code.to_owned(),
                 severity: diagnosis.severity.as_str().to_owned(),
                 component: component.to_owned(),
-                message: diagnosis.message.clone(),
-                evidence: diagnosis.evidence.clone(),
-                remedy: diagnosis.remedy.clone(),
+                message: diagnosis.message.to_string(),
+                evidence: diagnosis.evidence.iter().map(ToString::to_string).collect(),
+                remedy: diagnosis.remedy.to_string(),
                 since: Some(since),
                 docs: docs(diagnosis.code),
             }

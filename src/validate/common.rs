@@ -1,6 +1,6 @@
 //! What a resource of either mode names: itself and its release.
 
-use super::{installation::Identity, problem::Problem, rules};
+use super::{identity::Identity, problem::Problem, rules};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentSpec},
     flagsmith::{OLDEST_SUPPORTED, Release},

@@ -13,7 +13,9 @@ use crate::{
         FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, TaskProcessorSpec,
     },
     flagsmith::Release,
-    validate::{certificates_key::CertificatesKey, managed_by::ManagedBy, secret_key::SecretKey},
+    validate::{
+        certificates_key::CertificatesKey, identity::Identity, managed_by::ManagedBy, secret_key::SecretKey,
+    },
 };
 
 /// Pods of the API when neither a number nor an autoscaler is given: two, so that one may be drained.
@@ -68,19 +70,6 @@ pub struct Installation {
     pub retry: Option<String>,
     /// The confirmation that migrations of a newer release may be undone.
     pub rollback: Option<RollbackConsent>,
-}
-
-/// Which resource an installation belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The resource's name, at most 40 characters; children are named after it.
-    pub name: String,
-    /// The namespace of the resource and of everything that it owns.
-    pub namespace: String,
-    /// The resource's uid.
-    pub uid: String,
-    /// The resource's `metadata.generation`.
-    pub generation: i64,
 }
 
 /// The user's confirmation of a rollback, for exactly these two releases.
@@ -141,19 +130,6 @@ pub enum Replicas {
     Fixed(i32),
     /// A `HorizontalPodAutoscaler` that the operator makes.
     Autoscaled(AutoscalingSpec),
-}
-
-impl Identity {
-    /// The identity of a resource that a server has stored.
-    #[must_use]
-    pub fn of(resource: &FlagsmithDeployment) -> Option<Self> {
-        Some(Self {
-            name: resource.metadata.name.clone()?,
-            namespace: resource.metadata.namespace.clone()?,
-            uid: resource.metadata.uid.clone()?,
-            generation: resource.metadata.generation.unwrap_or_default(),
-        })
-    }
 }
 
 impl Installation {

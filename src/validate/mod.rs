@@ -2,6 +2,7 @@
 
 mod certificates_key;
 mod common;
+mod identity;
 mod installation;
 mod key;
 mod managed_by;
@@ -14,7 +15,8 @@ mod secret_key;
 mod tests;
 
 pub use certificates_key::CertificatesKey;
-pub use installation::{Database, Identity, Images, Installation, Replicas, RollbackConsent};
+pub use identity::Identity;
+pub use installation::{Database, Images, Installation, Replicas, RollbackConsent};
 pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollbackPlan, backup_name, database_label};
 pub use managed_by::{Change, ManagedBy};
 pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};

@@ -6,7 +6,7 @@ use kube::core::Selector;
 use super::{
     certificates_key::CertificatesKey,
     common::{identity, release},
-    installation::Identity,
+    identity::Identity,
     problem::Problem,
     rules::unknown_proxy,
     secret_key::SecretKey,

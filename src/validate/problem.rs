@@ -1,6 +1,6 @@
 //! What is wrong with a specification.
 
-use crate::model::{Code, Component, Diagnosis, Severity};
+use crate::model::{Code, Component, Diagnosis, Draft, Severity};
 
 /// One thing in the specification that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +17,14 @@ pub struct Problem {
 
 impl From<Problem> for Diagnosis {
     fn from(problem: Problem) -> Self {
-        Self {
+        Self::from(Draft {
             code: problem.code,
             severity: Severity::Critical,
             component: Component::Operator,
             message: format!("{}: {}", problem.field, problem.message),
             evidence: Vec::new(),
             remedy: problem.remedy,
-        }
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
             rule::{From, Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     postgres::phrases::Phrase,
 };
 
@@ -119,7 +119,7 @@ fn object(message: &str) -> String {
         .unwrap_or_else(|| "an object".to_owned())
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     // Words of pg_hba.conf name that file in every language.
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::Connect);
     probed(context, Code::DatabaseAccessRejected, &LOG, variant, words)

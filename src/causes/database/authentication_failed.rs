@@ -11,7 +11,7 @@ use crate::{
             rule::{Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     postgres::phrases::Phrase,
 };
 
@@ -154,7 +154,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     })
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::Other);
     probed(context, Code::DatabaseAuthenticationFailed, &LOG, variant, words)
 }

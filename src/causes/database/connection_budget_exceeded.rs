@@ -4,7 +4,7 @@ use crate::{
     causes::{cause::Cause, context::Context},
     flagsmith::env,
     migration::ConnectionBudget,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::{
         SecretState,
         database::{Connections, QueueProbe},
@@ -26,7 +26,7 @@ const SPARE: i64 = 5;
 /// The usual port of PgBouncer: behind a pooler the server's limit is not the pods' limit.
 const POOLER_PORT: u16 = 6432;
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let observation = context.observation;
     let (queues, secrets) = (&observation.queues, &observation.secrets);
     let main = (Some(&queues.default), Some(&secrets.database));
@@ -46,14 +46,14 @@ fn exceeded(
     installation: &Installation,
     database: &DatabaseIdentity,
     connections: Connections,
-) -> Option<Diagnosis> {
+) -> Option<Draft> {
     if database.port == POOLER_PORT {
         return None;
     }
     let budget = ConnectionBudget::new(installation);
     let free = connections.limit - connections.reserved;
     let needed = budget.total();
-    (needed > free).then(|| Diagnosis {
+    (needed > free).then(|| Draft {
         code: Code::ConnectionBudgetExceeded,
         severity: Severity::Warning,
         component: Component::Database,
@@ -128,7 +128,7 @@ mod tests {
         validate::ManagedBy,
     };
 
-    fn found(changes: Value, managed_by: ManagedBy, limit: i64, port: u16) -> Vec<Diagnosis> {
+    fn found(changes: Value, managed_by: ManagedBy, limit: i64, port: u16) -> Vec<Draft> {
         let mut wanted = installation(&spec(changes));
         wanted.managed_by = managed_by;
         let queue = Queue {

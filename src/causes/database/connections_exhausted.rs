@@ -11,7 +11,7 @@ use crate::{
             rule::{From, Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     postgres::phrases::Phrase,
 };
 
@@ -107,7 +107,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     Some(details)
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::Server);
     let mut found = probed(context, Code::DatabaseConnectionsExhausted, &LOG, variant, words);
     found.extend(no_connection_to_migrate(context));
@@ -115,10 +115,10 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
 }
 
 /// A migration that is due would find no connection.
-fn no_connection_to_migrate(context: &Context<'_>) -> Option<Diagnosis> {
+fn no_connection_to_migrate(context: &Context<'_>) -> Option<Draft> {
     let preflight = before_a_migration(context)?;
     let free = preflight.connections_allowed - preflight.connections_used;
-    (free < NEEDED_TO_MIGRATE).then(|| Diagnosis {
+    (free < NEEDED_TO_MIGRATE).then(|| Draft {
         code: Code::DatabaseConnectionsExhausted,
         severity: Severity::Critical,
         component: Component::Database,

@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::Database,
 };
 
@@ -13,11 +13,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("embedded_database_in_use.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     if !matches!(context.installation.database, Database::Embedded { .. }) {
         return Vec::new();
     }
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::EmbeddedDatabaseInUse,
         severity: Severity::Info,
         component: Component::Database,

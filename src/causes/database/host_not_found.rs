@@ -8,7 +8,7 @@ use crate::{
         context::Context,
         log::rule::{Rule, Signature},
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     observe::SecretState,
 };
 
@@ -69,7 +69,7 @@ static LOG: Rule<Variant> = Rule {
 /// What the name of a Service ends with that is meant to be the official chart's PgBouncer.
 const POOLER: &str = "-pgbouncer";
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     // Certain without asking any DNS server, and more to the point than that the name has no address.
     if let Some(found) = misnamed_pooler(context) {
         return vec![found];
@@ -111,7 +111,7 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
 
 /// The official chart tells the API `<release>-pgbouncer`, while its Service has the chart's full name (`_helpers.tpl`
 /// and `service-pgbouncer.yaml` of chart 0.81.0). They agree only where the release is called flagsmith.
-fn misnamed_pooler(context: &Context<'_>) -> Option<Diagnosis> {
+fn misnamed_pooler(context: &Context<'_>) -> Option<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     let SecretState::Present(database) = &observation.secrets.database else {
         return None;
@@ -127,7 +127,7 @@ fn misnamed_pooler(context: &Context<'_>) -> Option<Diagnosis> {
     let service = observation.services.iter().find(|name| name.ends_with(POOLER))?;
     let namespace = &installation.identity.namespace;
     let host_named = shell::name(host, "HOST");
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::DatabaseHostNotFound,
         severity: Severity::Critical,
         component: Component::Database,

@@ -11,7 +11,7 @@ use crate::{
             rule::{Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     postgres::phrases::Phrase,
 };
 
@@ -69,7 +69,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     })
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::Server);
     probed(context, Code::DatabaseNotFound, &LOG, variant, words)
 }

@@ -11,7 +11,7 @@ use crate::{
             rule::{Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -67,7 +67,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     })
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::PgBouncer);
     let mut found = probed(context, Code::DatabasePoolerRejectsOptions, &LOG, variant, words);
     for diagnosis in &mut found {
@@ -107,7 +107,7 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
 }
 
 /// A migration that is due would run without its lock timeout.
-fn no_lock_timeout(context: &Context<'_>) -> Option<Diagnosis> {
+fn no_lock_timeout(context: &Context<'_>) -> Option<Draft> {
     let database = &context.installation.database;
     let preflight = before_a_migration(context)?;
     if preflight.takes_options {
@@ -118,7 +118,7 @@ fn no_lock_timeout(context: &Context<'_>) -> Option<Diagnosis> {
     } else {
         "the URL in spec.database.migrationUrlFrom to PostgreSQL itself"
     };
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::DatabasePoolerRejectsOptions,
         severity: Severity::Warning,
         component: Component::Migrations,

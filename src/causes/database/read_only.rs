@@ -14,7 +14,7 @@ use crate::{
             rule::{Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::{DatabaseProbe, Observation},
     postgres::sql,
 };
@@ -93,11 +93,11 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, _: Variant) -> Expla
     Explanation::new(Code::DatabaseReadOnly, message, remedy(None))
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let Some((identity, _, true)) = reachable(context) else {
         return Vec::new();
     };
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::DatabaseReadOnly,
         severity: Severity::Critical,
         component: Component::Database,

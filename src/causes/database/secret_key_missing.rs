@@ -7,7 +7,7 @@ use crate::{
         consequences,
         context::Context,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::SecretState,
     validate::SecretKey,
 };
@@ -24,7 +24,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("secret_key_missing.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let namespace = &context.installation.identity.namespace;
     sources(context)
         .into_iter()
@@ -33,7 +33,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
                 return None;
             };
             let SecretKey { name, key } = key;
-            Some(Diagnosis {
+            Some(Draft {
                 code: Code::DatabaseSecretKeyMissing,
                 severity: Severity::Critical,
                 component: Component::Database,
@@ -64,7 +64,7 @@ mod tests {
         observation.secrets.database = SecretState::KeyMissing {
             keys: vec!["URL".to_owned()],
         };
-        let remedy = |found: Vec<Diagnosis>| {
+        let remedy = |found: Vec<crate::model::Diagnosis>| {
             let it = found
                 .into_iter()
                 .find(|it| it.code == Code::DatabaseSecretKeyMissing);

@@ -7,7 +7,7 @@ use crate::{
         consequences,
         context::Context,
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     observe::SecretState,
     validate::SecretKey,
 };
@@ -24,14 +24,14 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("secret_missing.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let namespace = &context.installation.identity.namespace;
     sources(context)
         .into_iter()
         .filter(|source| *source.state == SecretState::Missing)
         .map(|Source { key, place, .. }| {
             let SecretKey { name, key } = key;
-            Diagnosis {
+            Draft {
                 code: Code::DatabaseSecretMissing,
                 severity: Severity::Critical,
                 component: Component::Database,

@@ -11,7 +11,7 @@ use crate::{
             rule::{From, Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     postgres::phrases::Phrase,
 };
 
@@ -69,7 +69,7 @@ static LOG: Rule<Variant> = Rule {
     is_over: None,
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     if let Some(why) = embedded_starting(context) {
         return vec![embedded(context, why)];
     }
@@ -131,9 +131,9 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
 }
 
 /// Only until it is up, and no alarm: what keeps its pod from running is told by the pod's own problems.
-fn embedded(context: &Context<'_>, why: &str) -> Diagnosis {
+fn embedded(context: &Context<'_>, why: &str) -> Draft {
     let identity = &context.installation.identity;
-    Diagnosis {
+    Draft {
         code: Code::DatabaseStarting,
         severity: Severity::Info,
         component: Component::Database,

@@ -12,7 +12,7 @@ use crate::{
             rule::{Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -121,7 +121,7 @@ fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
     })
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     // A certificate that the operator does not trust is `Unverified`, so it is always the handshake itself.
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::Other);
     probed(context, Code::DatabaseTlsMismatch, &LOG, variant, words)

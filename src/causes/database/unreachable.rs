@@ -11,7 +11,7 @@ use crate::{
             rule::{From, Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::ProbeFailureKind,
 };
 
@@ -166,7 +166,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     }
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |kind, read: Option<Variant>| match kind {
         ProbeFailureKind::Refused => Variant::Refused,
         ProbeFailureKind::NotPostgres => Variant::NotPostgres,
@@ -439,10 +439,11 @@ mod tests {
         for name in HOSTILE {
             let message = format!("connection to server at \"{name}\", port 5432 failed: Connection refused");
             let remedy = remedy(OPERATIONAL, &message);
-            assert!(
-                remedy.contains(&format!("create_connection(('{}', ", host_of(name))),
-                "{remedy}"
-            );
+            // A name over two lines ends the message, which then says too little for a command with a host.
+            let quoted = format!("create_connection(('{}', ", host_of(name));
+            let no_host = name.contains('\n') && !remedy.contains("create_connection");
+            assert!(remedy.contains(&quoted) || no_host, "{remedy}");
+            assert!(!remedy.contains(name), "{remedy}");
         }
     }
 }

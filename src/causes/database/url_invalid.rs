@@ -14,7 +14,7 @@ use crate::{
             rule::{Rule, Signature},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::SecretState,
 };
 
@@ -218,7 +218,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
     Explanation::new(Code::DatabaseUrlInvalid, message, remedy)
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let namespace = &context.installation.identity.namespace;
     sources(context)
         .into_iter()
@@ -227,7 +227,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
                 return None;
             };
             let (name, key) = (&source.key.name, &source.key.key);
-            Some(Diagnosis {
+            Some(Draft {
                 code: Code::DatabaseUrlInvalid,
                 severity: Severity::Critical,
                 component: Component::Database,

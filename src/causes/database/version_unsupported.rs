@@ -15,7 +15,7 @@ use crate::{
         },
     },
     flagsmith,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -64,7 +64,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence) -> Explanation {
     Explanation::new(Code::DatabaseVersionUnsupported, message, remedy)
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let Some((identity, version, _)) = reachable(context) else {
         return Vec::new();
     };
@@ -81,7 +81,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
         "it",
         &format!("PostgreSQL {needed}"),
     );
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::DatabaseVersionUnsupported,
         severity: Severity::Critical,
         component: Component::Database,

@@ -15,7 +15,7 @@ use crate::{
         pods, sigkill,
     },
     flagsmith::OF_A_WORKER,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -134,7 +134,7 @@ fn explain(logs: &LogEvidence, witness: Witness) -> Explanation {
     Explanation::new(Code::ContainerOutOfMemory, message, remedy)
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     pods::diagnoses(context, pods::SERVING, |trouble| {
         pods::out_of_memory(trouble, Code::ContainerOutOfMemory)
     })
@@ -145,9 +145,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{
-        causes::log::rule::LogRule,
-    };
+    use crate::causes::log::rule::LogRule;
 
     #[rstest]
     #[case::python("MemoryError", "", Some(Witness::Python))]

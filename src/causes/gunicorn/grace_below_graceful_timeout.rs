@@ -3,7 +3,7 @@
 use super::shared::running::{Running, seconds};
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     timeouts::rules::{Rule, Verdict},
     validate::Change,
 };
@@ -18,11 +18,11 @@ pub(crate) static CAUSE: Cause = Cause {
 /// What the grace period has above preStop and graceful timeout.
 const MARGIN: i32 = 5;
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     context.running().and_then(of).into_iter().collect()
 }
 
-fn of(running: &Running<'_>) -> Option<Diagnosis> {
+fn of(running: &Running<'_>) -> Option<Draft> {
     let values = &running.values;
     let killed = Rule::GraceOutlastsShutdown.check(values) == Verdict::Broken;
     let cut = Rule::GracefulOutlastsRequest.check(values) == Verdict::Broken;
@@ -52,7 +52,7 @@ fn of(running: &Running<'_>) -> Option<Diagnosis> {
     } else {
         &[]
     };
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::GraceBelowGracefulTimeout,
         severity: Severity::Warning,
         component: Component::Api,

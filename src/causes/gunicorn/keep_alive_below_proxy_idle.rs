@@ -4,7 +4,7 @@ use super::shared::running::Running;
 use crate::{
     causes::{cause::Cause, context::Context},
     flagsmith::env,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     proxy::{Idle, Limit, Proxy},
     timeouts::rules::{Rule, Verdict},
     validate::Installation,
@@ -21,14 +21,14 @@ pub(crate) static CAUSE: Cause = Cause {
 const MEASURED: &str = "measured with a keep-alive of 2 s and 150 requests a second: about 1 in 1,000 fails behind \
                         nginx and behind haproxy, whatever the release";
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let found = context
         .running()
         .and_then(|running| of(context.installation, running));
     found.into_iter().collect()
 }
 
-fn of(installation: &Installation, running: &Running<'_>) -> Option<Diagnosis> {
+fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {
     let keep_alive = running.values.keep_alive?;
     if Rule::KeepAliveOutlastsProxyIdle.check(&running.values) != Verdict::Broken {
         return None;
@@ -64,7 +64,7 @@ fn of(installation: &Installation, running: &Running<'_>) -> Option<Diagnosis> {
         evidence.push(MEASURED.to_owned());
     }
     let own = installation.api.gunicorn.keep_alive_seconds == Some(keep_alive);
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::KeepAliveBelowProxyIdle,
         severity: running.severity(&["--keep-alive"]),
         component: Component::Api,

@@ -8,7 +8,7 @@ use crate::{
         context::Context,
         probes,
     },
-    model::{Code, Component, Diagnosis, Severity, redact::redact, shell},
+    model::{Code, Component, Draft, Severity, redact::redact, shell},
     observe::{Observation, ProbeKill},
     timeouts::liveness_failures,
     validate::{Change, Installation},
@@ -51,7 +51,7 @@ struct Killed<'a> {
     kills: Vec<&'a ProbeKill>,
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     probes::PROBED
         .into_iter()
         .filter_map(|component| Killed::of(context.observation, component))
@@ -126,7 +126,7 @@ impl<'a> Killed<'a> {
         said.chain(kills).chain(patience).collect()
     }
 
-    fn explain(&self, context: &Context<'_>) -> Diagnosis {
+    fn explain(&self, context: &Context<'_>) -> Draft {
         let who = self.component.as_str();
         let pod = self.unready.as_ref().map(|(name, _)| *name);
         let pod = pod.or_else(|| self.kills.first().map(|kill| kill.pod.as_str()));
@@ -159,7 +159,7 @@ impl<'a> Killed<'a> {
                 ),
             )
         };
-        Diagnosis {
+        Draft {
             code: Code::LivenessProbeKilling,
             severity: self.severity(context.observation),
             component: self.component,

@@ -3,7 +3,7 @@
 use super::shared::running::Running;
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     timeouts::rules::{Rule, Verdict},
     validate::Change,
 };
@@ -19,11 +19,11 @@ pub(crate) static CAUSE: Cause = Cause {
 const MEASURED: &str = "measured without preStop and with 150 requests a second: in each rolling restart about one \
                         request fails behind nginx, and 16 behind haproxy";
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     context.running().and_then(of).into_iter().collect()
 }
 
-fn of(running: &Running<'_>) -> Option<Diagnosis> {
+fn of(running: &Running<'_>) -> Option<Draft> {
     let values = &running.values;
     if Rule::EndpointsLeaveFirst.check(values) != Verdict::Broken {
         return None;
@@ -48,7 +48,7 @@ fn of(running: &Running<'_>) -> Option<Diagnosis> {
     };
     let ours = running.ours();
     let reset = running.front.proxy().map_or("an error", |proxy| proxy.reset);
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::PreStopTooShort,
         severity,
         component: Component::Api,

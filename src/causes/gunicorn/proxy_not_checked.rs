@@ -3,7 +3,7 @@
 use super::shared::running::Running;
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     proxy::Read,
     timeouts::{
         Front,
@@ -25,14 +25,14 @@ const OF_THE_PROXY: [Rule; 2] = [Rule::ProxyOutlastsGunicorn, Rule::KeepAliveOut
 /// What the proxy's timeout should have above Gunicorn's: time to transfer the response.
 const MARGIN: i32 = 5;
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let found = context
         .running()
         .and_then(|running| of(context.installation, running));
     found.into_iter().collect()
 }
 
-fn of(installation: &Installation, running: &Running<'_>) -> Option<Diagnosis> {
+fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {
     let Front::Proxy { proxy, read, .. } = running.front else {
         return None;
     };
@@ -61,7 +61,7 @@ fn of(installation: &Installation, running: &Running<'_>) -> Option<Diagnosis> {
     let none = managed_by.field_or("spec.api.gunicorn.keepAliveSeconds: 0", || {
         running.set(&[("--keep-alive", 0)], &[])
     });
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::ProxyNotChecked,
         severity: Severity::Info,
         component: Component::Exposure,

@@ -3,7 +3,7 @@
 use super::shared::running::Running;
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     proxy::{Limit, Place, Read, RouteField},
     timeouts::{
         Annotation, Front,
@@ -25,12 +25,12 @@ const MARGIN: i32 = 5;
 /// The shortest timeout of requests that a specification can ask for, in seconds.
 const SHORTEST: i32 = 5;
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let found = context.running().and_then(|running| of(context, running));
     found.into_iter().collect()
 }
 
-fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Diagnosis> {
+fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
     if Rule::ProxyOutlastsGunicorn.check(&running.values) != Verdict::Broken {
         return None;
     }
@@ -49,7 +49,7 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Diagnosis> {
     } else {
         of_objects(context, running, timeout)
     };
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::ProxyTimeoutBelowGunicorn,
         severity,
         component: Component::Exposure,

@@ -15,7 +15,7 @@ use crate::{
         },
     },
     flagsmith::env,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -99,12 +99,12 @@ fn explain_refused(logs: &LogEvidence, occurrence: &Occurrence, refused: Refused
     Explanation::new(Code::GunicornSettingsIgnored, message, remedy).with(Severity::Critical)
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     context.running().and_then(not_read).into_iter().collect()
 }
 
 /// Variables that the release does not read.
-fn not_read(running: &Running<'_>) -> Option<Diagnosis> {
+fn not_read(running: &Running<'_>) -> Option<Draft> {
     let gunicorn = &running.gunicorn;
     // One whose flag says the same does no harm.
     let lost: Vec<&(&str, String)> = gunicorn
@@ -136,7 +136,7 @@ fn not_read(running: &Running<'_>) -> Option<Diagnosis> {
         count(gunicorn.workers),
         count(gunicorn.threads),
     ));
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::GunicornSettingsIgnored,
         severity: Severity::Warning,
         component: Component::Api,

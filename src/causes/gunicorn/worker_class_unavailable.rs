@@ -13,7 +13,7 @@ use crate::{
             rule::Plain,
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -54,11 +54,11 @@ fn explain_log(_: &LogEvidence, occurrence: &Occurrence) -> Explanation {
     explain(occurrence.details.object.as_deref().unwrap_or("unknown"), None)
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     context.running().and_then(unavailable).into_iter().collect()
 }
 
-fn unavailable(running: &Running<'_>) -> Option<Diagnosis> {
+fn unavailable(running: &Running<'_>) -> Option<Draft> {
     let class = running.gunicorn.worker_class.as_deref()?;
     if INCLUDED.contains(&class) {
         return None;
@@ -69,7 +69,7 @@ fn unavailable(running: &Running<'_>) -> Option<Diagnosis> {
         remedy,
         ..
     } = explain(class, Some(running));
-    Some(Diagnosis {
+    Some(Draft {
         code,
         severity: CAUSE.severity,
         component: Component::Api,

@@ -3,7 +3,7 @@
 use super::shared::running::Running;
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::Change,
 };
 
@@ -20,11 +20,11 @@ const WORKER: u64 = 200 << 20;
 /// Thousandths of a processor that Gunicorn's rule of thumb (two workers for each and one more) grants a worker.
 const CPU_WORKER: u64 = 500;
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     context.running().and_then(of).into_iter().collect()
 }
 
-fn of(running: &Running<'_>) -> Option<Diagnosis> {
+fn of(running: &Running<'_>) -> Option<Draft> {
     let workers = u64::try_from(running.gunicorn.workers?).unwrap_or_default();
     let memory = running
         .serving
@@ -64,7 +64,7 @@ fn of(running: &Running<'_>) -> Option<Diagnosis> {
             or_fewer(running, workers, limit / CPU_WORKER + 1),
         ));
     }
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::WorkersExceedLimits,
         severity: Severity::Info,
         component: Component::Api,

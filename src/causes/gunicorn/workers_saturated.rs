@@ -6,7 +6,7 @@ use crate::{
         cause::{Cause, Explains},
         context::Context,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::Change,
 };
 
@@ -33,12 +33,12 @@ const COMFORTABLE: f64 = 0.6;
 /// The most workers or pods that are advised: more is no advice that anyone can follow.
 const MOST: f64 = 10_000.0;
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let found = context.running().and_then(|running| of(context, running));
     found.into_iter().collect()
 }
 
-fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Diagnosis> {
+fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
     let observation = context.observation;
     let busy = observation.busy?;
     let api = observation.api.as_ref()?;
@@ -59,7 +59,7 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Diagnosis> {
         .installation
         .managed_by
         .change(&[Change::Replicas(Component::Api, pods)]);
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::GunicornWorkersSaturated,
         severity: Severity::Warning,
         component: Component::Api,

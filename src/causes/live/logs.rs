@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::model::{Code, Diagnosis, Severity};
+use crate::model::{Code, Draft, Severity};
 use crate::observe::{DatabaseProbe, LogFinding, LogReading, Observation, Run, database::QueueProbe};
 
 /// Pods that are named as showing the same; the first one's words stand for all.
@@ -13,11 +13,11 @@ const NAMED: usize = 3;
 const COMES_BACK: SignedDuration = SignedDuration::from_mins(2);
 
 /// One diagnosis for each cause and component, over all pods.
-pub(super) fn check(observation: &Observation) -> Vec<Diagnosis> {
-    let mut found: Vec<Diagnosis> = Vec::new();
+pub(super) fn check(observation: &Observation) -> Vec<Draft> {
+    let mut found: Vec<Draft> = Vec::new();
     for (pods, reading) in readings(observation).enumerate() {
         for finding in reading.found.iter().filter(|it| holds(observation, reading, it)) {
-            let new = weighed(reading, &finding.diagnosis);
+            let new = weighed(reading, &Draft::from(finding.diagnosis.clone()));
             match found
                 .iter_mut()
                 .find(|it| (it.code, it.component) == (new.code, new.component))
@@ -83,7 +83,7 @@ fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) 
 }
 
 /// A pod that is ready serves: what its log shows is a warning, unless it works on nothing at all.
-fn weighed(reading: &LogReading, diagnosis: &Diagnosis) -> Diagnosis {
+fn weighed(reading: &LogReading, diagnosis: &Draft) -> Draft {
     let silent = matches!(
         diagnosis.code,
         Code::TaskProcessorReleaseBroken | Code::TaskProcessorModeOff | Code::TaskQueueStalled
@@ -105,7 +105,7 @@ fn weighed(reading: &LogReading, diagnosis: &Diagnosis) -> Diagnosis {
     } else {
         diagnosis.severity
     };
-    Diagnosis {
+    Draft {
         severity,
         evidence,
         ..diagnosis.clone()

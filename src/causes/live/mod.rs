@@ -6,11 +6,11 @@ mod observed;
 #[cfg(test)]
 mod tests;
 
-use crate::model::Diagnosis;
+use crate::model::Draft;
 use crate::observe::Observation;
 
 /// What the logs of pods show.
 #[must_use]
-pub fn diagnose(observation: &Observation) -> Vec<Diagnosis> {
+pub fn diagnose(observation: &Observation) -> Vec<Draft> {
     logs::check(observation)
 }

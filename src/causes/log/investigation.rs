@@ -21,7 +21,7 @@ use crate::logs::prefilter::Prefilter;
 use crate::logs::prefix::strip;
 use crate::logs::pretty::{Feed, Pretty};
 use crate::logs::time::Moment;
-use crate::model::{Component, Diagnosis};
+use crate::model::{Component, Diagnosis, Draft};
 
 /// The most sources (pods, Compose services, files) that are kept apart; further ones share the last place.
 const SOURCES: usize = 256;
@@ -138,14 +138,14 @@ impl Investigation {
         let component = self.case.component;
         let dated = |finding: Finding| {
             let last = finding.evidence.iter().filter_map(|location| location.time).max();
-            let diagnosis = Diagnosis {
+            let diagnosis = Diagnosis::from(Draft {
                 code: finding.explained.code,
                 severity: finding.severity(),
                 component,
                 evidence: self.evidence(&finding),
                 message: finding.explained.message,
                 remedy: finding.explained.remedy,
-            };
+            });
             (last.and_then(Moment::timestamp), diagnosis)
         };
         findings::conclude(&self.case).into_iter().map(dated).collect()

@@ -3,7 +3,7 @@
 use crate::{
     causes::{cause::Cause, context::Context, pods::last_words},
     migration::Step,
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     observe::JobOutcome,
     validate::backup_name,
 };
@@ -16,11 +16,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("backup_failed.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     failed(context).into_iter().collect()
 }
 
-fn failed(context: &Context<'_>) -> Option<Diagnosis> {
+fn failed(context: &Context<'_>) -> Option<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     installation.migrations.backup.as_ref()?;
     let step = Step::of(installation, observation)?;
@@ -31,7 +31,7 @@ fn failed(context: &Context<'_>) -> Option<Diagnosis> {
     };
     let namespace = &installation.identity.namespace;
     let said = format!("Job {namespace}/{name}: {reason} {message}");
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::BackupFailed,
         severity: Severity::Critical,
         component: Component::Migrations,

@@ -17,7 +17,7 @@ use crate::{
             snippets::CHECK,
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::{ContainerState, MigratorRun, Observation, WorkloadState},
     validate::Change,
 };
@@ -145,7 +145,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, certain: bool) -> Ex
     Explanation::new(Code::MigrationConcurrent, message, remedy).with(severity)
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     if context.installation.managed_by.migrates_first() {
         return Vec::new();
     }
@@ -153,7 +153,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
 }
 
 /// Whether only the losers of a race logged that something exists already: then no schema is broken.
-fn is_of_loser(context: &Context<'_>, other: &Diagnosis) -> bool {
+fn is_of_loser(context: &Context<'_>, other: &Draft) -> bool {
     if other.code != Code::MigrationSchemaConflict {
         return false;
     }
@@ -186,12 +186,12 @@ fn racers(observation: &Observation) -> (Vec<&MigratorRun>, Vec<&MigratorRun>) {
         .partition(|run| run.exit_code != Some(0))
 }
 
-fn race(context: &Context<'_>) -> Option<Diagnosis> {
+fn race(context: &Context<'_>) -> Option<Draft> {
     let (lost, won) = racers(context.observation);
     if lost.is_empty() {
         return None;
     }
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::MigrationConcurrent,
         severity: Severity::Warning,
         component: Component::Migrations,
@@ -219,7 +219,7 @@ fn overlap(a: &MigratorRun, b: &MigratorRun) -> bool {
 }
 
 /// Several that may run at once the next time.
-fn risk(context: &Context<'_>) -> Option<Diagnosis> {
+fn risk(context: &Context<'_>) -> Option<Draft> {
     let observation = context.observation;
     let api = observation.api.as_ref().filter(|api| migrates(api))?;
     let autoscaled = observation.external_autoscalers.contains(&api.name);
@@ -236,7 +236,7 @@ fn risk(context: &Context<'_>) -> Option<Diagnosis> {
         .iter()
         .find(|init| init.migrates())
         .or_else(|| api.container());
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::MigrationConcurrent,
         severity: Severity::Info,
         component: Component::Migrations,

@@ -10,7 +10,7 @@ use crate::{
             snippets::BLOCKED,
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -25,7 +25,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("deadline_exceeded.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let installation = context.installation;
     let Some(job) = failed(context).filter(|job| job.reason == "DeadlineExceeded") else {
         return Vec::new();
@@ -45,7 +45,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
         )
     };
     let recorded = context.observation.previous.migration.as_ref();
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::MigrationDeadlineExceeded,
         severity: severity(context),
         component: Component::Migrations,

@@ -17,7 +17,7 @@ use crate::{
     },
     flagsmith::upgrades,
     migration::{Direction, Undo, direction},
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -107,7 +107,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
 }
 
 /// A wanted release that is older than the database.
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     if !context.installation.managed_by.migrates_first() {
         return Vec::new();
     }
@@ -120,7 +120,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
     diagnosis.into_iter().collect()
 }
 
-fn blocked(context: &Context<'_>, undo: &Undo) -> Diagnosis {
+fn blocked(context: &Context<'_>, undo: &Undo) -> Draft {
     let installation = context.installation;
     let (from, wanted) = (undo.from, installation.release);
     let mut evidence = vec![format!(
@@ -141,7 +141,7 @@ fn blocked(context: &Context<'_>, undo: &Undo) -> Diagnosis {
             ),
         ),
     };
-    Diagnosis {
+    Draft {
         code: Code::DowngradeBlocked,
         severity: Severity::Critical,
         component: Component::Migrations,
@@ -162,11 +162,11 @@ fn blocked(context: &Context<'_>, undo: &Undo) -> Diagnosis {
 }
 
 /// A database that was migrated further, but not by the operator.
-fn newer(context: &Context<'_>) -> Option<Diagnosis> {
+fn newer(context: &Context<'_>) -> Option<Draft> {
     let number = before_migration(context)?.history.task_processor.as_deref()?;
     let release = upgrades::at_least(number)?;
     let wanted = context.installation.release;
-    (release > wanted).then(|| Diagnosis {
+    (release > wanted).then(|| Draft {
         code: Code::DowngradeBlocked,
         severity: Severity::Critical,
         component: Component::Migrations,

@@ -14,7 +14,7 @@ use crate::{
         migrations::shared::preflight::before_migration,
     },
     flagsmith::upgrades,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     postgres::sql::identifier,
 };
 
@@ -119,12 +119,12 @@ fn remedy(extension: &str, variant: Variant) -> String {
 }
 
 /// A role that may not create what the release's migrations create.
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let release = context.installation.release;
     let refused = before_migration(context).filter(|preflight| {
         upgrades::needs_hstore(release) && !preflight.hstore && !preflight.creates_extensions
     });
-    let diagnosis = refused.map(|preflight| Diagnosis {
+    let diagnosis = refused.map(|preflight| Draft {
         code: Code::MigrationExtensionUnavailable,
         severity: Severity::Critical,
         component: Component::Migrations,

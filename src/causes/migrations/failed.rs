@@ -17,7 +17,7 @@ use crate::{
         },
         pods::last_words,
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -146,7 +146,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
 }
 
 /// A Job that has failed, where neither its log nor Kubernetes says why.
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let diagnosis = match failed(context) {
         Some(job) if job.reason == "DeadlineExceeded" || job.cause(context).is_some() => None,
         Some(job) => Some(unexplained(context, &job)),
@@ -155,9 +155,9 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
     diagnosis.into_iter().collect()
 }
 
-fn unexplained(context: &Context<'_>, job: &FailedJob<'_>) -> Diagnosis {
+fn unexplained(context: &Context<'_>, job: &FailedJob<'_>) -> Draft {
     let installation = context.installation;
-    Diagnosis {
+    Draft {
         code: Code::MigrationFailed,
         severity: severity(context),
         component: Component::Migrations,
@@ -180,11 +180,11 @@ fn unexplained(context: &Context<'_>, job: &FailedJob<'_>) -> Diagnosis {
 }
 
 /// The Job is gone, and nothing was written down but that it failed.
-fn gone(context: &Context<'_>) -> Option<Diagnosis> {
+fn gone(context: &Context<'_>) -> Option<Draft> {
     let installation = context.installation;
     let record = job::recorded(context).filter(|_| job::remembered(context).is_none())?;
     let name = record.job.as_deref().unwrap_or_default();
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::MigrationFailed,
         severity: Severity::Critical,
         component: Component::Migrations,

@@ -16,7 +16,7 @@ use crate::{
             snippets::CHECK,
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     postgres::sql::{literal, relation},
 };
 
@@ -90,12 +90,12 @@ fn remedy(index: &str, known: &Known) -> String {
     }
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let indexes = preflight::seen(context).map_or(&[][..], |preflight| &preflight.invalid_indexes);
     let Some(first) = indexes.first() else {
         return Vec::new();
     };
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::InvalidIndexLeft,
         severity: Severity::Warning,
         component: Component::Migrations,

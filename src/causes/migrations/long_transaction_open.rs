@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{cause::Cause, context::Context, migrations::shared::preflight::before_migration},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::OtherSession,
 };
 
@@ -14,7 +14,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("long_transaction_open.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let holders = before_migration(context).map_or(&[][..], |preflight| &preflight.holders);
     let Some(first) = holders.first() else {
         return Vec::new();
@@ -27,7 +27,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
         relation,
         ..
     } = first;
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::LongTransactionOpen,
         severity: Severity::Critical,
         component: Component::Migrations,

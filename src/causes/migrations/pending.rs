@@ -15,7 +15,7 @@ use crate::{
         },
         migrations::shared::snippets::first_line,
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     observe::JobOutcome,
 };
 
@@ -166,7 +166,7 @@ fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence)
 }
 
 /// A Job that migrates while pods of the same release start.
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let observation = context.observation;
     if context.installation.managed_by.migrates_first() {
         return Vec::new();
@@ -178,7 +178,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
     let beside = active
         .zip(observation.api.as_ref())
         .filter(|(job, api)| !api.rolled_out() && job.release == api.release);
-    let diagnosis = beside.map(|(job, api)| Diagnosis {
+    let diagnosis = beside.map(|(job, api)| Draft {
         code: Code::MigrationsPending,
         severity: Severity::Info,
         component: Component::Migrations,

@@ -16,7 +16,7 @@ use crate::{
             snippets::{MIGRATE, OWN_CREDENTIALS},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::{Owner, Preflight},
     postgres::sql::identifier,
 };
@@ -236,7 +236,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
 }
 
 /// What the role lacks, seen before a migration starts.
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let Some(preflight) = before_migration(context) else {
         return Vec::new();
     };
@@ -249,7 +249,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
         .iter()
         .filter_map(|lack| lack.grant(&identifier(role, "ROLE")))
         .collect();
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::MigrationPermissionDenied,
         severity: Severity::Critical,
         component: Component::Migrations,

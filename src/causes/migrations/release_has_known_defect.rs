@@ -3,7 +3,7 @@
 use crate::{
     causes::{cause::Cause, context::Context, migrations::shared::preflight::before_migration},
     flagsmith::upgrades,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -13,10 +13,10 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("release_has_known_defect.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let release = context.installation.release;
     let defect = before_migration(context).and_then(|_| upgrades::defect(release));
-    let diagnosis = defect.map(|defect| Diagnosis {
+    let diagnosis = defect.map(|defect| Draft {
         code: Code::ReleaseHasKnownDefect,
         severity: Severity::Warning,
         component: Component::Migrations,

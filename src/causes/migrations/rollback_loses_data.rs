@@ -3,7 +3,7 @@
 use crate::{
     causes::{cause::Cause, context::Context},
     migration::{Direction, direction},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -14,12 +14,12 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 /// Said before the migrations are undone, and while they are.
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let Direction::Back(plan) = direction(context.installation, context.observation) else {
         return Vec::new();
     };
     let (from, to) = (plan.from, plan.to);
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::RollbackLosesData,
         severity: Severity::Warning,
         component: Component::Migrations,

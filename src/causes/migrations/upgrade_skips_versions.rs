@@ -3,7 +3,7 @@
 use crate::{
     causes::{cause::Cause, context::Context, migrations::shared::preflight::before_migration},
     flagsmith::upgrades,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -13,14 +13,14 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("upgrade_skips_versions.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     before_migration(context)
         .and_then(|_| skipped(context))
         .into_iter()
         .collect()
 }
 
-fn skipped(context: &Context<'_>) -> Option<Diagnosis> {
+fn skipped(context: &Context<'_>) -> Option<Draft> {
     let (from, to) = (
         context.observation.newest_migrated()?,
         context.installation.release,
@@ -36,7 +36,7 @@ fn skipped(context: &Context<'_>) -> Option<Diagnosis> {
         .chain([to])
         .map(|release| release.to_string())
         .collect();
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::UpgradeSkipsVersions,
         severity: Severity::Info,
         component: Component::Migrations,

@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity, child::Kind},
+    model::{Code, Component, Draft, Severity, child::Kind},
     observe::SecretState,
     validate::{Installation, SecretKey},
 };
@@ -17,7 +17,7 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 /// Secrets that could not be read.
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let installation = context.installation;
     let secrets = &context.observation.secrets;
     let (database, migrations) = (installation.database.url(), installation.database.migration_url());
@@ -25,7 +25,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
         .database
         .task_processor_url()
         .zip(secrets.task_processor_database.as_ref());
-    let mut found: Vec<Diagnosis> = Vec::new();
+    let mut found: Vec<Draft> = Vec::new();
     found.extend(unreadable(
         installation,
         database,
@@ -55,12 +55,12 @@ fn unreadable<T>(
     key: &SecretKey,
     state: &SecretState<T>,
     component: Component,
-) -> Option<Diagnosis> {
+) -> Option<Draft> {
     let SecretState::Unreadable(error) = state else {
         return None;
     };
     let (namespace, name) = (&installation.identity.namespace, &key.name);
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::Forbidden,
         severity: Severity::Critical,
         component,
@@ -74,8 +74,8 @@ fn unreadable<T>(
 }
 
 /// Kinds that could not be listed: what they would have shown is not known.
-pub(crate) fn unseen(not_seen: &[String]) -> Option<Diagnosis> {
-    (!not_seen.is_empty()).then(|| Diagnosis {
+pub(crate) fn unseen(not_seen: &[String]) -> Option<Draft> {
+    (!not_seen.is_empty()).then(|| Draft {
         code: Code::Forbidden,
         severity: Severity::Critical,
         component: Component::Operator,

@@ -4,14 +4,14 @@ use crate::causes::ranked as rank;
 use crate::model::{Code, Component, Diagnosis, Severity};
 
 fn diagnosis(code: Code, component: Component) -> Diagnosis {
-    Diagnosis {
+    Diagnosis::from(crate::model::Draft {
         code,
         severity: Severity::Critical,
         component,
         message: format!("{code} of the {}.", component.as_str()),
         evidence: vec![format!("{code} seen at the {}", component.as_str())],
         remedy: "mend it".to_owned(),
-    }
+    })
 }
 
 fn ranked(found: &[(Code, Component)]) -> Vec<Diagnosis> {

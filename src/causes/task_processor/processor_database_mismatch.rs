@@ -30,7 +30,7 @@ use crate::{
         migrations::shared::conflict::{self, Conflict},
     },
     flagsmith::{env, startup},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::{
         ContainerState, Environment, Lookup, Observation, SecretState, Variable,
         database::{Queue, QueueProbe},
@@ -95,11 +95,11 @@ enum Mismatch<'a> {
     },
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     mismatch(context).into_iter().collect()
 }
 
-fn mismatch(context: &Context<'_>) -> Option<Diagnosis> {
+fn mismatch(context: &Context<'_>) -> Option<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     let api = observation.api.as_ref()?;
     let processor = observation.task_processor.as_ref().filter(|it| it.desired > 0)?;
@@ -368,7 +368,7 @@ mod tests {
         observation
     }
 
-    fn found(observation: &Observation) -> Option<Diagnosis> {
+    fn found(observation: &Observation) -> Option<Draft> {
         let mut installation = installation(&spec(json!({})));
         installation.managed_by = ManagedBy::Manifests {
             namespace: "prod".to_owned(),

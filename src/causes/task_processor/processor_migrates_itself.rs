@@ -13,7 +13,7 @@ use crate::{
             finding::{Explanation, Finding},
         },
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::Change,
 };
 
@@ -76,11 +76,11 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     Some(Finding::new(explained, vec![location.clone()]))
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     migrates(context).into_iter().collect()
 }
 
-fn migrates(context: &Context<'_>) -> Option<Diagnosis> {
+fn migrates(context: &Context<'_>) -> Option<Draft> {
     let Deployments { api, processor, .. } = Deployments::observed(context)?;
     let (processor, container) = processor?;
     if !container.migrates() {

@@ -8,7 +8,7 @@ use crate::{
         context::Context,
     },
     flagsmith::env,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::{Change, ManagedBy},
 };
 
@@ -20,11 +20,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("processor_missing.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     missing(context).into_iter().collect()
 }
 
-fn missing(context: &Context<'_>) -> Option<Diagnosis> {
+fn missing(context: &Context<'_>) -> Option<Draft> {
     let deployments = Deployments::observed(context)?;
     let method = deployments.run_method()?;
     if method != env::QUEUED || deployments.processor.is_some() {

@@ -10,7 +10,7 @@ use crate::{
         steps::age,
     },
     flagsmith::startup,
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     observe::{PodSummary, SecretState, database::QueueProbe},
 };
 
@@ -25,13 +25,13 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("processor_not_ready.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     not_ready(context).into_iter().collect()
 }
 
 /// What the pods themselves report is a diagnosis of its own; this is for those that run, report nothing and are
 /// not ready all the same.
-fn not_ready(context: &Context<'_>) -> Option<Diagnosis> {
+fn not_ready(context: &Context<'_>) -> Option<Draft> {
     let observation = context.observation;
     let state = observation.task_processor.as_ref()?;
     if context.installation.task_processor_replicas() == 0 || state.desired == 0 || state.ready > 0 {

@@ -14,7 +14,7 @@ use crate::{
         },
     },
     flagsmith::{self, Release, env},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::Change,
 };
 
@@ -77,11 +77,11 @@ fn explain(_: &LogEvidence, _: &Occurrence, (): ()) -> Explanation {
     )
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     broken(context).into_iter().collect()
 }
 
-fn broken(context: &Context<'_>) -> Option<Diagnosis> {
+fn broken(context: &Context<'_>) -> Option<Draft> {
     let (state, container) = Deployments::observed(context)?.processor?;
     let release = state
         .release

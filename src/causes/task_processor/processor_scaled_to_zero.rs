@@ -8,7 +8,7 @@ use crate::{
         context::Context,
         snippets::intend_no_pods,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::Change,
 };
 
@@ -20,11 +20,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("processor_scaled_to_zero.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     scaled_to_zero(context).into_iter().collect()
 }
 
-fn scaled_to_zero(context: &Context<'_>) -> Option<Diagnosis> {
+fn scaled_to_zero(context: &Context<'_>) -> Option<Draft> {
     let installation = context.installation;
     let state = context.observation.task_processor.as_ref()?;
     if installation.task_processor_replicas() > 0 || state.resting {

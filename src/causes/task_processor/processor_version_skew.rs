@@ -9,7 +9,7 @@ use crate::{
         cause::{Cause, Explains},
         context::Context,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::{Change, ManagedBy},
 };
 
@@ -24,11 +24,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("processor_version_skew.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     skew(context).into_iter().collect()
 }
 
-fn skew(context: &Context<'_>) -> Option<Diagnosis> {
+fn skew(context: &Context<'_>) -> Option<Draft> {
     let Deployments { api, processor, .. } = Deployments::observed(context)?;
     let (processor, _) = processor?;
     let (of_api, of_processor) = (api.release?, processor.release?);

@@ -17,7 +17,7 @@ use crate::{
         },
         steps,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::database::Recurring,
 };
 
@@ -81,11 +81,11 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence) -> Explanation {
     )
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     queues(context).iter().filter_map(disabled).collect()
 }
 
-fn disabled(context: &QueueContext<'_>) -> Option<Diagnosis> {
+fn disabled(context: &QueueContext<'_>) -> Option<Draft> {
     let disabled: Vec<&Recurring> = context
         .queue
         .recurring

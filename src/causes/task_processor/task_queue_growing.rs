@@ -18,7 +18,7 @@ use crate::{
         steps::{age, count, names},
     },
     flagsmith::env,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::database::{MOST_COUNTED, Queue, Sample},
     validate::Change,
 };
@@ -36,11 +36,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("task_queue_growing.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     queues(context).iter().filter_map(growing).collect()
 }
 
-fn growing(context: &QueueContext<'_>) -> Option<Diagnosis> {
+fn growing(context: &QueueContext<'_>) -> Option<Draft> {
     let queue = context.queue;
     let looks = window(queue)?;
     let first = looks.first()?;

@@ -26,7 +26,7 @@ use crate::{
     },
     flagsmith::Release,
     logs::time::Moment,
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     observe::database::{Blocker, Queue},
     validate::Change,
 };
@@ -64,12 +64,10 @@ static HEALTH_CHECK: Rule<()> = Rule {
     )],
     details: |_, ()| Some(FailureDetails::default()),
     explain: explain_health_check,
-    is_over: Some(is_over),
+    is_over: Some(|_, timeline, occurrence| {
+        Some(timeline.seconds_since(occurrence.last.time) >= HEALTH_QUIET_SECONDS)
+    }),
 };
-
-fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence) -> Option<bool> {
-    Some(timeline.seconds_since(occurrence.last.time) >= HEALTH_QUIET_SECONDS)
-}
 
 fn explain_health_check(evidence: &LogEvidence, occurrence: &Occurrence, (): ()) -> Explanation {
     if let Some(ended) = &evidence.tasks.coordinator_ended {
@@ -209,12 +207,12 @@ fn quiet(
         .map_or(0, |(end, last)| end.seconds_since(last))
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     queues(context).iter().filter_map(silent).collect()
 }
 
 /// A processor is there, and takes no tasks.
-fn silent(context: &QueueContext<'_>) -> Option<Diagnosis> {
+fn silent(context: &QueueContext<'_>) -> Option<Draft> {
     let queue = context.queue;
     let patience = context.settings.silence();
     if !ready_for(context.observation, patience) {

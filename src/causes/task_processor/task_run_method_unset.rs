@@ -11,7 +11,7 @@ use crate::{
         },
     },
     flagsmith::env,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::{Change, ManagedBy},
 };
 
@@ -87,11 +87,11 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     Some(Finding::new(explained, locations))
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     unset(context).into_iter().collect()
 }
 
-fn unset(context: &Context<'_>) -> Option<Diagnosis> {
+fn unset(context: &Context<'_>) -> Option<Draft> {
     let deployments = Deployments::observed(context)?;
     let method = deployments.run_method().filter(|method| *method != env::QUEUED)?;
     let managed_by = &context.installation.managed_by;

@@ -6,7 +6,7 @@ use super::shared::{diagnosis::diagnosis, processors::Settings};
 use crate::{
     causes::{cause::Cause, context::Context, steps::setting},
     flagsmith::env,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::WorkloadState,
     validate::Change,
 };
@@ -24,11 +24,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("task_sleep_interval_high.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     sleeps_long(context).into_iter().collect()
 }
 
-fn sleeps_long(context: &Context<'_>) -> Option<Diagnosis> {
+fn sleeps_long(context: &Context<'_>) -> Option<Draft> {
     let state = context
         .observation
         .task_processor

@@ -13,7 +13,7 @@ use crate::{
         context::Context,
         steps::{age, count},
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::database::Recurring,
 };
 
@@ -34,11 +34,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("task_table_bloated.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     queues(context).iter().filter_map(bloated).collect()
 }
 
-fn bloated(context: &QueueContext<'_>) -> Option<Diagnosis> {
+fn bloated(context: &QueueContext<'_>) -> Option<Draft> {
     let queue = context.queue;
     if queue.rows < MANY {
         return None;

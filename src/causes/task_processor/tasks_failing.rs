@@ -17,7 +17,7 @@ use crate::{
         },
         steps,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::database::{Queue, Recurring, Runs},
 };
 
@@ -103,12 +103,12 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     ))
 }
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     queues(context).iter().filter_map(failing).collect()
 }
 
 /// A kind fails while its newest run did: a later success shows that the reason is gone.
-fn failing(context: &QueueContext<'_>) -> Option<Diagnosis> {
+fn failing(context: &QueueContext<'_>) -> Option<Draft> {
     let queue = context.queue;
     let failing: Vec<&Runs> = queue
         .runs

@@ -12,7 +12,7 @@ use crate::{
         context::Context,
         steps::{age, names, tasks},
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     validate::Change,
 };
 
@@ -23,11 +23,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("tasks_stuck_locked.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     queues(context).iter().filter_map(stuck).collect()
 }
 
-fn stuck(context: &QueueContext<'_>) -> Option<Diagnosis> {
+fn stuck(context: &QueueContext<'_>) -> Option<Draft> {
     // Whose pods are not known might hold them.
     let state = context.observation.task_processor.as_ref()?;
     let locks = locks::tell(context.queue, &context.processors);

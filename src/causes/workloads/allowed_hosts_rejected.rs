@@ -13,7 +13,7 @@ use crate::{
         },
     },
     flagsmith::{env, hosts::allows},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     validate::Change,
 };
 
@@ -32,12 +32,12 @@ pub(crate) static CAUSE: Cause = Cause {
 /// Places of refused requests that are shown.
 const SHOWN: usize = 3;
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     exposed(context).into_iter().chain(probed(context)).collect()
 }
 
 /// Hosts that the exposure takes and Django refuses.
-fn exposed(context: &Context<'_>) -> Option<Diagnosis> {
+fn exposed(context: &Context<'_>) -> Option<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     let exposure = installation.exposure.as_ref()?;
     let managed = installation.managed_by.is_operator();
@@ -77,7 +77,7 @@ fn exposed(context: &Context<'_>) -> Option<Diagnosis> {
             )]),
         )
     };
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::AllowedHostsRejected,
         severity: Severity::Warning,
         component: Component::Exposure,
@@ -92,7 +92,7 @@ fn exposed(context: &Context<'_>) -> Option<Diagnosis> {
 
 /// The kubelet asks by the pod's address unless the probe has a Host header. A template that is rolled out proves that
 /// Django answers it, and the operator's own templates have the header.
-fn probed(context: &Context<'_>) -> Option<Diagnosis> {
+fn probed(context: &Context<'_>) -> Option<Draft> {
     let installation = context.installation;
     let api = context.observation.api.as_ref()?;
     let container = api.container()?;
@@ -117,7 +117,7 @@ fn probed(context: &Context<'_>) -> Option<Diagnosis> {
         || "the pod's address".to_owned(),
         |host| format!("the Host header {host}"),
     );
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::AllowedHostsRejected,
         severity: Severity::Critical,
         component: Component::Api,

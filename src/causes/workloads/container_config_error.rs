@@ -7,7 +7,7 @@ use crate::{
         context::Context,
         pods,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -21,6 +21,6 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("container_config_error.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     pods::diagnoses(context, pods::SERVING, pods::config_error)
 }

@@ -14,7 +14,7 @@ use crate::{
         },
         pods::{self, PodTrouble},
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::PodProblem,
 };
 
@@ -32,11 +32,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("crash_looping.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     pods::diagnoses(context, pods::SERVING, in_pod)
 }
 
-fn in_pod(trouble: &PodTrouble<'_>) -> Option<Diagnosis> {
+fn in_pod(trouble: &PodTrouble<'_>) -> Option<Draft> {
     let name = &trouble.pod.name;
     let of = trouble.component.as_str();
     match trouble.problem {

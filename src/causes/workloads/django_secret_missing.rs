@@ -6,7 +6,7 @@ use crate::{
         consequences,
         context::Context,
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
     observe::SecretState,
     validate::{Installation, SecretKey},
 };
@@ -23,7 +23,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("django_secret_missing.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     let state = &observation.secrets.django;
     // Before the first start the operator is about to make its own Secret.
@@ -36,7 +36,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
     };
     found
         .into_iter()
-        .map(|(message, remedy)| Diagnosis {
+        .map(|(message, remedy)| Draft {
             code: Code::DjangoSecretMissing,
             severity: Severity::Critical,
             component: Component::Api,

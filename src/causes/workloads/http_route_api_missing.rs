@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -12,13 +12,13 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("http_route_api_missing.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let exposure = context.installation.exposure.as_ref();
     let wanted = exposure.is_some_and(|exposure| exposure.http_route.is_some());
     if !wanted || context.observation.http_route_api {
         return Vec::new();
     }
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::HttpRouteApiMissing,
         severity: Severity::Critical,
         component: Component::Exposure,

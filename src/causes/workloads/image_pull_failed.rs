@@ -7,7 +7,7 @@ use crate::{
         context::Context,
         pods,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -21,7 +21,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("image_pull_failed.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     pods::diagnoses(context, pods::SERVING, |trouble| {
         pods::image_pull_failed(trouble, Code::ImagePullFailed)
     })

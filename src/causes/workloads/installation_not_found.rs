@@ -5,7 +5,7 @@ use crate::{
         cause::{Applies, Cause},
         context::Context,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -16,7 +16,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("installation_not_found.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     // What the operator makes itself is absent only until it has made it.
     let Some((message, remedy)) = installation
@@ -37,7 +37,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
             observation.releases.join(", ")
         )
     };
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::InstallationNotFound,
         severity: Severity::Critical,
         component: Component::Api,

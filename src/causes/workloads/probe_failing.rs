@@ -8,7 +8,7 @@ use crate::{
         context::Context,
         probes,
     },
-    model::{Code, Component, Diagnosis, Severity, shell},
+    model::{Code, Component, Draft, Severity, shell},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -26,7 +26,7 @@ pub(crate) static CAUSE: Cause = Cause {
 /// on a busy node.
 const STARTING_TAKES: SignedDuration = SignedDuration::from_secs(45);
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     probes::PROBED
         .into_iter()
         .filter_map(|component| of(context, component))
@@ -34,7 +34,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
 }
 
 /// The first pod of a component that fails its probes and was not killed for that.
-fn of(context: &Context<'_>, component: Component) -> Option<Diagnosis> {
+fn of(context: &Context<'_>, component: Component) -> Option<Draft> {
     let observation = context.observation;
     let (pod, evidence) = probes::unready(observation, component).find_map(|pod| {
         let said = probes::said(observation, pod);
@@ -48,7 +48,7 @@ fn of(context: &Context<'_>, component: Component) -> Option<Diagnosis> {
     })?;
     let namespace = shell::name(&context.installation.identity.namespace, "NAMESPACE");
     let name = shell::name(&pod.name, "POD");
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::ProbeFailing,
         severity: Severity::Critical,
         component,

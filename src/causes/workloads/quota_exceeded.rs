@@ -7,7 +7,7 @@ use crate::{
         context::Context,
         workloads::shared::replica_failures,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -23,7 +23,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("quota_exceeded.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     replica_failures(
         context,
         Code::QuotaExceeded,

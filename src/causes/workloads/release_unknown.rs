@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -13,7 +13,7 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 /// An image whose tag is no release, or that is named by a digest: what is known of single releases is not used then.
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let Some(api) = context
         .observation
         .api
@@ -32,7 +32,7 @@ fn check(context: &Context<'_>) -> Vec<Diagnosis> {
             identity.namespace, identity.name
         )
     };
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::ReleaseUnknown,
         severity: Severity::Info,
         component: Component::Api,

@@ -6,7 +6,7 @@ use crate::{
         context::Context,
         workloads::shared::deployments,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::WorkloadState,
     validate::Change,
 };
@@ -19,14 +19,14 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("replicas_contested.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     deployments(context.observation)
         .filter_map(|(component, state)| contested(context, component, state))
         .collect()
 }
 
 /// An autoscaler, and a manifest that sets the number too.
-fn contested(context: &Context<'_>, component: Component, state: &WorkloadState) -> Option<Diagnosis> {
+fn contested(context: &Context<'_>, component: Component, state: &WorkloadState) -> Option<Draft> {
     if !context.observation.external_autoscalers.contains(&state.name) || state.replicas_set_by.is_empty() {
         return None;
     }
@@ -40,7 +40,7 @@ fn contested(context: &Context<'_>, component: Component, state: &WorkloadState)
              decides the next time.",
         )
     };
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::ReplicasContested,
         severity,
         component,

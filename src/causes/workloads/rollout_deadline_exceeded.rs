@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{cause::Cause, context::Context, workloads::shared::deployments},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -13,12 +13,12 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("rollout_deadline_exceeded.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     let namespace = &context.installation.identity.namespace;
     deployments(context.observation)
         .filter_map(|(component, state)| {
             let words = state.stalled.as_ref()?;
-            Some(Diagnosis {
+            Some(Draft {
                 code: Code::RolloutDeadlineExceeded,
                 severity: Severity::Critical,
                 component,

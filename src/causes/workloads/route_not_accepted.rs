@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{cause::Cause, context::Context},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::ExposureState,
 };
 
@@ -14,14 +14,14 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("route_not_accepted.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     if context.installation.exposure.is_none() {
         return Vec::new();
     }
     let Some(ExposureState::Rejected(words)) = &context.observation.exposure else {
         return Vec::new();
     };
-    vec![Diagnosis {
+    vec![Draft {
         code: Code::RouteNotAccepted,
         severity: Severity::Critical,
         component: Component::Exposure,

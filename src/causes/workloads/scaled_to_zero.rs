@@ -6,7 +6,7 @@ use crate::{
         context::Context,
         workloads::shared::deployments,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::WorkloadState,
     validate::{Change, SCALED_TO_ZERO_ANNOTATION},
 };
@@ -19,19 +19,19 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("scaled_to_zero.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     deployments(context.observation)
         .filter_map(|(component, state)| none_wanted(context, component, state))
         .collect()
 }
 
 /// No pods, and no annotation that says that this is intended. The task processor has a cause of its own.
-fn none_wanted(context: &Context<'_>, component: Component, state: &WorkloadState) -> Option<Diagnosis> {
+fn none_wanted(context: &Context<'_>, component: Component, state: &WorkloadState) -> Option<Draft> {
     if state.desired > 0 || state.resting || component == Component::TaskProcessor {
         return None;
     }
     let installation = context.installation;
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::ScaledToZero,
         severity: if component == Component::Api {
             Severity::Critical

@@ -10,7 +10,7 @@ use crate::{
         },
     },
     flagsmith::env,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -22,11 +22,11 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::new(include_str!("secret_key_ephemeral.md"))
 };
 
-fn check(context: &Context<'_>) -> Vec<Diagnosis> {
+fn check(context: &Context<'_>) -> Vec<Draft> {
     unset(context).into_iter().collect()
 }
 
-fn unset(context: &Context<'_>) -> Option<Diagnosis> {
+fn unset(context: &Context<'_>) -> Option<Draft> {
     let observation = context.observation;
     let api = observation.api.as_ref()?;
     let container = api.container()?;
@@ -45,7 +45,7 @@ fn unset(context: &Context<'_>) -> Option<Diagnosis> {
             )
         })
         .collect();
-    Some(Diagnosis {
+    Some(Draft {
         code: Code::SecretKeyEphemeral,
         severity: Severity::Warning,
         component: Component::Api,

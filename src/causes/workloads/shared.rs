@@ -2,7 +2,7 @@
 
 use crate::{
     causes::context::Context,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::{Observation, WorkloadState},
 };
 
@@ -23,11 +23,11 @@ pub(crate) fn replica_failures(
     code: Code,
     is: fn(&str) -> bool,
     remedy: &str,
-) -> Vec<Diagnosis> {
+) -> Vec<Draft> {
     deployments(context.observation)
         .filter_map(|(component, state)| {
             let words = state.replica_failure.as_ref().filter(|words| is(words))?;
-            Some(Diagnosis {
+            Some(Draft {
                 code,
                 severity: Severity::Critical,
                 component,

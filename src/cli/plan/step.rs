@@ -328,7 +328,7 @@ impl Step {
     /// Something that keeps the migration from starting.
     pub fn held(code: Code, diagnoses: &[Diagnosis], observation: &Observation) -> Self {
         let cause = diagnoses.iter().find(|diagnosis| diagnosis.code == code);
-        let because = cause.map(|cause| cause.message.clone()).or_else(|| {
+        let because = cause.map(|cause| cause.message.to_string()).or_else(|| {
             observation
                 .other_migrator()
                 .map(|other| format!("Another migration of the same database is under way: {other}."))
@@ -339,7 +339,7 @@ impl Step {
             writes: Vec::new(),
             then: Some(cause.map_or_else(
                 || "that has changed; the operator looks again every few seconds".to_owned(),
-                |cause| cause.remedy.clone(),
+                |cause| cause.remedy.to_string(),
             )),
             held: code != Code::MigrationConcurrent,
         }
@@ -357,10 +357,10 @@ impl Step {
             ),
             because: cause.map_or_else(
                 || "It is not tried again before you ask.".to_owned(),
-                |cause| cause.message.clone(),
+                |cause| cause.message.to_string(),
             ),
             writes: Vec::new(),
-            then: cause.map(|cause| cause.remedy.clone()),
+            then: cause.map(|cause| cause.remedy.to_string()),
             held: true,
         }
     }

@@ -108,14 +108,14 @@ pub(super) fn failed() -> JobOutcome {
 }
 
 pub(super) fn blocked(code: Code) -> Vec<Diagnosis> {
-    vec![Diagnosis {
+    vec![Diagnosis::from(crate::model::Draft {
         code,
         severity: Severity::Critical,
         component: Component::Database,
         message: String::new(),
         evidence: Vec::new(),
         remedy: String::new(),
-    }]
+    })]
 }
 
 /// Image and number of pods of task processor, API and frontend.

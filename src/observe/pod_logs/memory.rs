@@ -113,14 +113,14 @@ mod tests {
     }
 
     fn shown(code: Code, message: &str) -> Vec<(Option<Timestamp>, Diagnosis)> {
-        let diagnosis = Diagnosis {
+        let diagnosis = Diagnosis::from(crate::model::Draft {
             code,
             severity: Severity::Warning,
             component: Component::Api,
             message: message.to_owned(),
             evidence: Vec::new(),
             remedy: String::new(),
-        };
+        });
         vec![(Some(at(1_000)), diagnosis)]
     }
 

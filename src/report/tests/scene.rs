@@ -74,14 +74,14 @@ impl Scene {
     }
 
     pub(super) fn diagnosed(mut self, code: Code, severity: Severity, component: Component) -> Self {
-        self.diagnoses.push(Diagnosis {
+        self.diagnoses.push(Diagnosis::from(crate::model::Draft {
             code,
             severity,
             component,
             message: format!("{code} is the case"),
             evidence: Vec::new(),
             remedy: REMEDY.to_owned(),
-        });
+        }));
         self
     }
 

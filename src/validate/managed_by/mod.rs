@@ -15,7 +15,7 @@ use change::key;
 use crate::{
     api::RETRY_MIGRATION_ANNOTATION,
     model::{Component, shell},
-    validate::Identity,
+    validate::identity::Identity,
 };
 
 /// What the owner of an installation changes it with.

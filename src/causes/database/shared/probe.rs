@@ -10,7 +10,7 @@ use crate::{
         },
     },
     flagsmith::env,
-    model::{Code, Component, Diagnosis},
+    model::{Code, Component, Draft},
     observe::{
         DatabaseProbe, JobOutcome, Observation, Preflight, ProbeFailure, ProbeFailureKind, SecretState,
         database::QueueProbe,
@@ -48,7 +48,7 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
     rule: &Rule<V>,
     variant: fn(ProbeFailureKind, Option<V>) -> V,
     words: fn(&ConnectionFailure<'_, V>) -> (String, String),
-) -> Vec<Diagnosis> {
+) -> Vec<Draft> {
     failures(context)
         .into_iter()
         .filter(|probe| cause_of(probe.failure.kind) == Some(code))
@@ -69,7 +69,7 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
                 namespace: Some(&context.installation.identity.namespace),
             };
             let (message, remedy) = words(&failed);
-            Diagnosis {
+            Draft {
                 code,
                 severity: code.cause().severity,
                 component: Component::Database,

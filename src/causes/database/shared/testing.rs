@@ -47,7 +47,7 @@ pub(crate) fn remedy(class: &str, message: &str) -> String {
     );
     let found = diagnose_log(Component::Api, None, "log", log.as_bytes());
     assert!(!found.is_empty(), "{log}");
-    found.into_iter().map(|(_, it)| it.remedy).collect()
+    found.into_iter().map(|(_, it)| it.remedy.to_string()).collect()
 }
 
 /// Whether a failure is one of the PostgreSQL driver for this rule.

@@ -29,6 +29,7 @@ pub(crate) fn check(installation: &Installation, observation: &Observation) -> V
         .flat_map(|family| family.causes)
         .filter_map(|(_, cause)| cause.check)
         .flat_map(|check| check(&context))
+        .map(Diagnosis::from)
         .collect()
 }
 

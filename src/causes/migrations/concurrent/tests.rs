@@ -112,14 +112,14 @@ fn a_race_has_a_loser_and_a_winner_at_the_same_time() {
 
 /// What the log of a pod's init container says when its table is there already.
 fn said(pod: &str) -> LogReading {
-    let diagnosis = Diagnosis {
+    let diagnosis = Diagnosis::from(crate::model::Draft {
         code: Code::MigrationSchemaConflict,
         severity: Severity::Critical,
         component: Component::Migrations,
         message: "Migration a.0001_x cannot be applied: relation \"t\" already exists".to_owned(),
         evidence: vec![format!("log of pod {pod}: relation \"t\" already exists")],
         remedy: String::new(),
-    };
+    });
     LogReading {
         pod: pod.to_owned(),
         container: "migrate-db".to_owned(),

@@ -200,14 +200,14 @@ fn a_failed_job_of_the_chart(#[case] shown: Option<Code>, #[case] expected: Code
             .map(|code| LogFinding {
                 read: observation.now,
                 happened: observation.now,
-                diagnosis: Diagnosis {
+                diagnosis: Diagnosis::from(crate::model::Draft {
                     code,
                     severity: Severity::Critical,
                     component: Component::Migrations,
                     message: "The log says so.".to_owned(),
                     evidence: vec![],
                     remedy: "Change it.".to_owned(),
-                },
+                }),
             })
             .into_iter()
             .collect(),

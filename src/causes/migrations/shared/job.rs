@@ -8,7 +8,7 @@ use crate::{
     },
     flagsmith::failures::TRANSIENT_STATUS,
     migration::Step,
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Draft, Severity},
     observe::{JobOutcome, JobState, Run},
 };
 
@@ -26,16 +26,16 @@ pub(crate) struct FailedJob<'a> {
 
 /// What is wrong with the pods of migrations, and what the log of the last Job, or the status, says of its cause: any
 /// cause there is.
-pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Diagnosis> {
+pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Draft> {
     let failed = failed(context);
     let mut found = Vec::new();
     if are_pods_current(context) {
         found = pods::diagnoses(context, &[Component::Migrations], in_pod);
     }
-    let killed = |it: &Diagnosis| it.code == Code::MigrationOutOfMemory;
+    let killed = |it: &Draft| it.code == Code::MigrationOutOfMemory;
     match &failed {
         Some(job) if found.iter().any(killed) => {
-            let explain = |it: Diagnosis| {
+            let explain = |it: Draft| {
                 if killed(&it) {
                     job.explained(context, it)
                 } else {
@@ -54,7 +54,7 @@ pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Diagnosis> {
 }
 
 /// What keeps one pod of a migration from running; that it ends is what its Job says.
-fn in_pod(trouble: &PodTrouble<'_>) -> Option<Diagnosis> {
+fn in_pod(trouble: &PodTrouble<'_>) -> Option<Draft> {
     pods::image_pull_failed(trouble, Code::MigrationImagePullFailed)
         .or_else(|| pods::unschedulable(trouble, Code::MigrationPodUnschedulable))
         .or_else(|| pods::out_of_memory(trouble, Code::MigrationOutOfMemory))
@@ -101,14 +101,14 @@ pub(crate) fn recorded<'a>(context: &Context<'a>) -> Option<&'a MigrationStatus>
 }
 
 /// What was written down of the cause while the Job was there.
-pub(crate) fn remembered(context: &Context<'_>) -> Option<Diagnosis> {
+pub(crate) fn remembered(context: &Context<'_>) -> Option<Draft> {
     let known =
         context.observation.previous.diagnoses.iter().filter(|known| {
             known.component == Component::Migrations.as_str() && known.severity == "Critical"
         });
     known
         .filter_map(|known| Some((Code::named(&known.code)?, known)))
-        .map(|(code, known)| Diagnosis {
+        .map(|(code, known)| Draft {
             code,
             severity: Severity::Critical,
             component: Component::Migrations,
@@ -139,8 +139,8 @@ impl FailedJob<'_> {
     }
 
     /// A cause as that of the Job's failure.
-    fn explained(&self, context: &Context<'_>, cause: Diagnosis) -> Diagnosis {
-        Diagnosis {
+    fn explained(&self, context: &Context<'_>, cause: Draft) -> Draft {
+        Draft {
             severity: severity(context),
             component: Component::Migrations,
             message: format!("{}{}", cause.message, goes_on(context)),
@@ -155,7 +155,7 @@ impl FailedJob<'_> {
     }
 
     /// What its log says, unless it was stopped from outside.
-    pub(crate) fn cause(&self, context: &Context<'_>) -> Option<Diagnosis> {
+    pub(crate) fn cause(&self, context: &Context<'_>) -> Option<Draft> {
         if self.reason == "DeadlineExceeded" {
             return None;
         }
@@ -213,13 +213,13 @@ fn are_pods_current(context: &Context<'_>) -> bool {
 
 /// An attempt that failed with something that passes by itself, while the next one is on its way. Anything else ends
 /// the Job; its condition follows in a moment.
-fn tried_again(context: &Context<'_>) -> Option<Diagnosis> {
+fn tried_again(context: &Context<'_>) -> Option<Draft> {
     if !is_active(context) {
         return None;
     }
     last_status(context.observation, Component::Migrations).filter(|status| *status == TRANSIENT_STATUS)?;
     let cause = from_logs(context)?;
-    Some(Diagnosis {
+    Some(Draft {
         severity: Severity::Warning,
         component: Component::Migrations,
         message: format!(
@@ -232,7 +232,7 @@ fn tried_again(context: &Context<'_>) -> Option<Diagnosis> {
 
 /// What the log of the last failed pod says: the whole log where it was read, else its end, which the termination
 /// message keeps.
-fn from_logs(context: &Context<'_>) -> Option<Diagnosis> {
+fn from_logs(context: &Context<'_>) -> Option<Draft> {
     let observation = context.observation;
     let is_of_job = |name: &str| {
         let mut pods = observation.pods.iter();
@@ -245,12 +245,12 @@ fn from_logs(context: &Context<'_>) -> Option<Diagnosis> {
         .filter(|reading| matches!(reading.run, Run::Failed { .. }) && is_of_job(&reading.pod))
         .max_by_key(|reading| reading.at)
         .and_then(|reading| reading.found.first())
-        .map(|finding| finding.diagnosis.clone());
+        .map(|finding| Draft::from(finding.diagnosis.clone()));
     read.or_else(|| {
         let message = last_message(observation, Component::Migrations)?;
         crate::causes::diagnose_log(Component::Migrations, None, "migration log", message.as_bytes())
             .into_iter()
-            .map(|(_, diagnosis)| diagnosis)
+            .map(|(_, diagnosis)| Draft::from(diagnosis))
             .next()
     })
 }

@@ -1,6 +1,6 @@
 //! A diagnosis of the task processor.
 
-use crate::model::{Code, Component, Diagnosis, Severity};
+use crate::model::{Code, Component, Draft, Severity};
 
 /// A diagnosis that concerns the task processor.
 pub(crate) fn diagnosis(
@@ -9,8 +9,8 @@ pub(crate) fn diagnosis(
     message: impl Into<String>,
     evidence: Vec<String>,
     remedy: impl Into<String>,
-) -> Diagnosis {
-    Diagnosis {
+) -> Draft {
+    Draft {
         code,
         severity,
         component: Component::TaskProcessor,

@@ -59,8 +59,12 @@ fn the_coordinators_end_is_told(
 /// Whatever it ended of: of a cause that lasts, restarting is the second step; of one that has passed, the only one.
 #[test]
 fn a_cause_that_lasts_is_remedied_before_the_restart() {
-    let remedy =
-        |found: Vec<crate::model::Diagnosis>| found.into_iter().map(|it| it.remedy).collect::<String>();
+    let remedy = |found: Vec<crate::model::Diagnosis>| {
+        found
+            .into_iter()
+            .map(|it| it.remedy.to_string())
+            .collect::<String>()
+    };
     let missing =
         "psycopg2.errors.UndefinedTable: relation \"task_processor_recurringtask\" does not exist\n";
     for lasting in [DENIED, missing] {

@@ -85,13 +85,15 @@ impl World {
         ]
         .into_iter()
         .filter(|(holds, _)| *holds)
-        .map(|(_, code)| Diagnosis {
-            code,
-            severity: Severity::Critical,
-            component: Component::Migrations,
-            message: String::new(),
-            evidence: Vec::new(),
-            remedy: String::new(),
+        .map(|(_, code)| {
+            Diagnosis::from(crate::model::Draft {
+                code,
+                severity: Severity::Critical,
+                component: Component::Migrations,
+                message: String::new(),
+                evidence: Vec::new(),
+                remedy: String::new(),
+            })
         })
         .collect()
     }
