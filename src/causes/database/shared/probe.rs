@@ -32,11 +32,18 @@ const fn cause_of(kind: ProbeFailureKind) -> Option<Code> {
         Kind::TooManyConnections => Some(Code::DatabaseConnectionsExhausted),
         Kind::Tls => Some(Code::DatabaseTlsMismatch),
         Kind::PoolerRejectsOptions => Some(Code::DatabasePoolerRejectsOptions),
-        // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out. The last
-        // three are about what the operator asked: the server has let it in.
-        Kind::TimedOut | Kind::NotTried | Kind::Forbidden | Kind::Undefined | Kind::TooSlow => None,
-        // The operator did not go on: the pods may, and the DatabaseReachable condition says what it needs.
-        Kind::Unverified | Kind::PasswordWithheld | Kind::AddressRefused | Kind::LimitExceeded => None,
+        // A NetworkPolicy may keep only the operator out; the Job of a first install is allowed to find out. Forbidden,
+        // Undefined and TooSlow are about what the operator asked: the server has let it in. In the rest the operator
+        // did not go on: the pods may, and the DatabaseReachable condition says what it needs.
+        Kind::TimedOut
+        | Kind::NotTried
+        | Kind::Forbidden
+        | Kind::Undefined
+        | Kind::TooSlow
+        | Kind::Unverified
+        | Kind::PasswordWithheld
+        | Kind::AddressRefused
+        | Kind::LimitExceeded => None,
     }
 }
 
