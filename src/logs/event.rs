@@ -176,12 +176,12 @@ impl Event {
     /// Whether anybody who can send a request chooses words of its message.
     #[must_use]
     pub fn is_worded_by_a_client(&self) -> bool {
-        let of_logger = |logger: &&str| {
+        let of_logger = |logger: &str| {
             self.logger
-                .strip_prefix(*logger)
+                .strip_prefix(logger)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        OF_CLIENTS.iter().any(|logger| of_logger(&logger)) || is_response(&self.message)
+        OF_CLIENTS.iter().any(|logger| of_logger(logger)) || is_response(&self.message)
     }
 
     /// An event without content.

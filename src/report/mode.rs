@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// What the status says differently of an installation that the operator makes and of one that it only observes.
-/// Which of the two it is, is asked once, in [`super::status()`].
+/// Which of the two it is, is asked once, in [`super::status`].
 pub(super) trait ModeStatus {
     /// The summary; `parts` are the other conditions.
     fn ready(&self, parts: &[(ConditionType, Verdict)]) -> Verdict;
