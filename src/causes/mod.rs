@@ -28,6 +28,7 @@ pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
 pub(crate) use gunicorn::shared::running::Running;
 pub use log::investigation::{Investigation, diagnose_log};
+pub use pod_logs::diagnose_pod_log;
 pub(crate) use pods::last_message;
 pub use refusal::{refused, refused_last};
 pub(crate) use steps::age;

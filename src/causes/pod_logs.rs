@@ -2,8 +2,12 @@
 
 use jiff::SignedDuration;
 
-use crate::model::{Code, Draft, Severity};
-use crate::observe::{DatabaseProbe, LogFinding, LogReading, Observation, Run, database::QueueProbe};
+use super::log::investigation::diagnose_log;
+use crate::{
+    flagsmith::WorkerClass,
+    model::{Code, Component, Draft, Severity},
+    observe::{DatabaseProbe, LogDiagnosis, LogFinding, LogReading, Observation, Run, database::QueueProbe},
+};
 
 /// Pods that are named as showing the same; the first one's words stand for all.
 const NAMED: usize = 3;
@@ -11,6 +15,24 @@ const NAMED: usize = 3;
 /// How long a connection that was lost, or refused for want of room, is a trouble after it was had again: those that
 /// come and go do so within minutes.
 const COMES_BACK: SignedDuration = SignedDuration::from_mins(2);
+
+/// Diagnoses the log of a pod's container, as the reader of pod logs asks for it.
+#[must_use]
+pub fn diagnose_pod_log(
+    component: Component,
+    class: Option<WorkerClass>,
+    name: &str,
+    log: &[u8],
+) -> Vec<LogDiagnosis> {
+    diagnose_log(component, class, name, log)
+        .into_iter()
+        .map(|(happened, diagnosis)| LogDiagnosis {
+            happened,
+            of_connection: diagnosis.code.cause().is_connection,
+            diagnosis,
+        })
+        .collect()
+}
 
 /// One diagnosis for each cause and component, over all pods.
 pub(crate) fn check(observation: &Observation) -> Vec<Draft> {

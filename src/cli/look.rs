@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{cluster::Cluster, failure::Failure};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
-    causes::{self, diagnose_log},
+    causes::{self, diagnose_pod_log},
     model::{Code, Diagnosis},
     observe::{
         DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
@@ -111,7 +111,7 @@ fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observe
         watches,
         args.connect_database.then_some(FRESH),
         Metrics::new(),
-        PodLogReader::new(cluster.client.clone(), depth, diagnose_log, None),
+        PodLogReader::new(cluster.client.clone(), depth, diagnose_pod_log, None),
     )
 }
 

@@ -32,7 +32,7 @@ use crate::runtime::{
 use crate::{
     api::{self, FlagsmithDeployment},
     apply::Applier,
-    causes::diagnose_log,
+    causes::diagnose_pod_log,
     observe::{
         Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches,
         watch::{self as watches, Namespaces},
@@ -118,7 +118,7 @@ async fn passes(
     let pod_logs = PodLogReader::new(
         client.clone(),
         ReadDepth::Sampled,
-        diagnose_log,
+        diagnose_pod_log,
         Some(trigger.clone()),
     );
     let watching = watches::run(

@@ -49,7 +49,7 @@ pub use observation::Observation;
 pub use observer::Observer;
 pub use pod::{ContainerRun, Pending, PodProblem, PodSummary};
 pub use pod_logs::{
-    DiagnoseLog, LogFinding, LogReading, PodLogFindings, PodLogReader, ReadDepth, Run, Warning,
+    DiagnoseLog, LogDiagnosis, LogFinding, LogReading, PodLogFindings, PodLogReader, ReadDepth, Run, Warning,
 };
 pub use recognise::recognise;
 pub use scope::Scope;

@@ -324,6 +324,6 @@ fn doubted(findings: &PodLogFindings, now: Timestamp) -> bool {
     let mut found = findings.logs.iter().flat_map(|reading| reading.found.iter());
     found.any(|finding| {
         let ago = Duration::try_from(now.duration_since(finding.read)).unwrap_or_default();
-        finding.diagnosis.code.cause().is_connection && ago < FRESH_WHILE_FAILING
+        finding.of_connection && ago < FRESH_WHILE_FAILING
     })
 }

@@ -20,6 +20,7 @@ fn reading(component: Component, pod: &str, run: Run, log: &str) -> LogReading {
         .map(|(_, diagnosis)| LogFinding {
             read: now,
             happened: now,
+            of_connection: diagnosis.code.cause().is_connection,
             diagnosis,
         });
     LogReading {

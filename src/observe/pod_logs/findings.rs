@@ -37,6 +37,8 @@ pub struct LogFinding {
     pub read: Timestamp,
     /// When it happened last, by the log's own times; when it was read, where the log has none.
     pub happened: Timestamp,
+    /// Whether it is a connection to the database that cannot be made, or breaks.
+    pub of_connection: bool,
     /// What it is.
     pub diagnosis: Diagnosis,
 }

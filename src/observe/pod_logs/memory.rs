@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::pod::PodSummary,
+    diagnose_log::LogDiagnosis,
     findings::{LogFinding, LogReading, PodLogFindings, Run},
     request::LogRequest,
 };
@@ -37,7 +38,7 @@ pub(super) fn forget_past(findings: &mut PodLogFindings, pods: &[PodSummary], no
 pub(super) fn record(
     known: &mut Vec<LogReading>,
     request: &LogRequest,
-    shown: Option<Vec<(Option<Timestamp>, Diagnosis)>>,
+    shown: Option<Vec<LogDiagnosis>>,
     now: Timestamp,
 ) {
     let same = |reading: &LogReading| {
@@ -52,7 +53,12 @@ pub(super) fn record(
     let mut old = before.map(|before| before.found).unwrap_or_default();
     let was_read = shown.is_some();
     let mut found = Vec::new();
-    for (happened, diagnosis) in shown.into_iter().flatten() {
+    for LogDiagnosis {
+        happened,
+        of_connection,
+        diagnosis,
+    } in shown.into_iter().flatten()
+    {
         let known = old
             .iter()
             .position(|known| known.diagnosis.code == diagnosis.code);
@@ -60,6 +66,7 @@ pub(super) fn record(
             read: now,
             // A clock that runs ahead cannot make it last longer.
             happened: happened.map_or(now, |it| it.min(now)),
+            of_connection,
             diagnosis: known.map_or(diagnosis, |position| old.swap_remove(position).diagnosis),
         });
     }
@@ -112,7 +119,7 @@ mod tests {
         }
     }
 
-    fn shown(code: Code, message: &str) -> Vec<(Option<Timestamp>, Diagnosis)> {
+    fn shown(code: Code, message: &str) -> Vec<LogDiagnosis> {
         let diagnosis = Diagnosis::from(crate::model::Draft {
             code,
             severity: Severity::Warning,
@@ -121,7 +128,11 @@ mod tests {
             evidence: Vec::new(),
             remedy: String::new(),
         });
-        vec![(Some(at(1_000)), diagnosis)]
+        vec![LogDiagnosis {
+            happened: Some(at(1_000)),
+            of_connection: false,
+            diagnosis,
+        }]
     }
 
     fn summary(readings: &[LogReading]) -> Vec<(Code, &str, i64, i64)> {

@@ -8,6 +8,6 @@ mod memory;
 mod reader;
 mod request;
 
-pub use diagnose_log::DiagnoseLog;
+pub use diagnose_log::{DiagnoseLog, LogDiagnosis};
 pub use findings::{LogFinding, LogReading, PodLogFindings, Run, Warning};
 pub use reader::{PodLogReader, ReadDepth};

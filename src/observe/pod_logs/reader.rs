@@ -13,7 +13,7 @@ use super::{
         pod::PodSummary,
         trigger::{Trigger, Urgency},
     },
-    diagnose_log::DiagnoseLog,
+    diagnose_log::{DiagnoseLog, LogDiagnosis},
     fetch,
     findings::{PodLogFindings, Run},
     memory,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     flagsmith::WorkerClass,
-    model::{Component, Diagnosis},
+    model::Component,
     runtime::cache::PerInstallation,
     validate::Identity,
 };
@@ -162,7 +162,7 @@ impl PodLogReader {
         namespace: &str,
         request: &LogRequest,
         worker_class: Option<WorkerClass>,
-    ) -> Option<Vec<(Option<Timestamp>, Diagnosis)>> {
+    ) -> Option<Vec<LogDiagnosis>> {
         let _permit = self.permits.acquire().await.ok()?;
         let bytes = fetch::log(&self.client, namespace, request).await?;
         let (diagnose, component, name) = (self.diagnose, request.component, request.name());

@@ -129,6 +129,7 @@ fn said(pod: &str) -> LogReading {
         found: vec![LogFinding {
             read: jiff::Timestamp::UNIX_EPOCH,
             happened: jiff::Timestamp::UNIX_EPOCH,
+            of_connection: false,
             diagnosis,
         }],
     }

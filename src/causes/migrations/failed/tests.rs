@@ -200,6 +200,7 @@ fn a_failed_job_of_the_chart(#[case] shown: Option<Code>, #[case] expected: Code
             .map(|code| LogFinding {
                 read: observation.now,
                 happened: observation.now,
+                of_connection: false,
                 diagnosis: Diagnosis::from(crate::model::Draft {
                     code,
                     severity: Severity::Critical,
