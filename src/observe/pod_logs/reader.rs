@@ -19,12 +19,7 @@ use super::{
     memory,
     request::{self, LogRequest},
 };
-use crate::{
-    flagsmith::WorkerClass,
-    model::Component,
-    runtime::cache::PerInstallation,
-    validate::Identity,
-};
+use crate::{flagsmith::WorkerClass, model::Component, runtime::cache::PerInstallation, validate::Identity};
 
 /// Logs in memory at once over all installations: the kubelets' logs go through the API server, and each may be long.
 const AT_ONCE: usize = 8;
