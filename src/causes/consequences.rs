@@ -1,5 +1,6 @@
 //! Consequences that several causes have in common.
 
+use super::cause::Explains;
 use crate::model::Code;
 
 /// What follows where nothing can work on the database.
@@ -34,4 +35,22 @@ pub(crate) const WITHOUT_PROCESSOR: &[Code] = &[
     Code::TaskQueueStalled,
     Code::TaskQueueGrowing,
     Code::TasksStuckLocked,
+];
+
+/// Of everything that keeps a client from connecting to the database.
+pub(crate) const OF_NO_CONNECTION: &[Explains] = &[
+    Explains::everywhere(WITHOUT_DATABASE),
+    Explains::everywhere(&[Code::DatabaseStarting]),
+];
+
+/// Of everything that stops a migration: the schema stays behind, wherever the migration ran.
+pub(crate) const OF_STOPPED_MIGRATION: &[Explains] = &[
+    Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
+    Explains::everywhere(&[Code::MigrationsPending]),
+];
+
+/// Of everything that keeps a component's containers from starting.
+pub(crate) const OF_NO_START: &[Explains] = &[
+    Explains::same_component(WITHOUT_START),
+    Explains::from_api(&[Code::FrontendCannotReachApi]),
 ];

@@ -3,7 +3,7 @@
 use super::shared::{ConnectionFailure, explained, probed};
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
         consequences,
         context::Context,
         log::{
@@ -20,11 +20,7 @@ pub(crate) static CAUSE: Cause = Cause {
     component: Component::Database,
     blocks_migration: true,
     is_connection: true,
-    explains: &[
-        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
-        Explains::everywhere(consequences::WITHOUT_DATABASE),
-        Explains::everywhere(&[Code::DatabaseConnectionLost, Code::DatabaseStarting]),
-    ],
+    explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
     ..Cause::new(include_str!("authentication_failed.md"))

@@ -20,8 +20,6 @@ pub(crate) static CAUSE: Cause = Cause {
     component: Component::Database,
     explains: &[
         Explains::later_in_log(&[Code::DatabaseStarting, Code::DatabaseUnreachable]),
-        Explains::in_logs(&[Code::DatabaseConnectionLost]),
-        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
         Explains::everywhere(consequences::WITHOUT_DATABASE),
     ],
     log: &[&LOG],

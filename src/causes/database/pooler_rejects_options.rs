@@ -18,10 +18,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Database,
     is_connection: true,
-    explains: &[
-        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
-        Explains::everywhere(consequences::WITHOUT_DATABASE),
-    ],
+    explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     check: Some(check),
     ..Cause::new(include_str!("pooler_rejects_options.md"))

@@ -23,11 +23,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Database,
     blocks_migration: true,
-    explains: &[
-        Explains::in_logs(&[Code::DatabaseConnectionLost]),
-        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
-        Explains::everywhere(consequences::WITHOUT_DATABASE),
-    ],
+    explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     refuted: Some(takes_writes),
     check: Some(check),

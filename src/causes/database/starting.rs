@@ -21,10 +21,7 @@ pub(crate) static CAUSE: Cause = Cause {
     blocks_migration: true,
     is_connection: true,
     passes_by_itself: true,
-    explains: &[
-        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
-        Explains::everywhere(consequences::WITHOUT_DATABASE),
-    ],
+    explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     check: Some(check),
     ..Cause::new(include_str!("starting.md"))

@@ -3,7 +3,7 @@
 use super::shared::{ConnectionFailure, explained, probed};
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
         consequences,
         context::Context,
         log::{
@@ -21,11 +21,7 @@ pub(crate) static CAUSE: Cause = Cause {
     blocks_migration: true,
     is_connection: true,
     passes_by_itself: true,
-    explains: &[
-        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
-        Explains::everywhere(consequences::WITHOUT_DATABASE),
-        Explains::everywhere(&[Code::DatabaseConnectionLost, Code::DatabaseStarting]),
-    ],
+    explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
     ..Cause::new(include_str!("unreachable.md"))

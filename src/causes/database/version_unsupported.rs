@@ -23,10 +23,7 @@ pub(crate) static CAUSE: Cause = Cause {
     component: Component::Database,
     blocks_migration: true,
     needs_person: true,
-    explains: &[
-        Explains::everywhere(consequences::WITHOUT_DATABASE),
-        Explains::same_component(consequences::WITHOUT_START),
-    ],
+    explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     check: Some(check),
     ..Cause::new(include_str!("version_unsupported.md"))

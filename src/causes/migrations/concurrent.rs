@@ -3,7 +3,8 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
+        consequences,
         context::Context,
         log::{
             evidence::{LogEvidence, Occurrence},
@@ -25,10 +26,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,
     component: Component::Migrations,
-    explains: &[
-        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
-        Explains::everywhere(&[Code::MigrationsPending]),
-    ],
+    explains: consequences::OF_STOPPED_MIGRATION,
     explains_here: Some(is_of_loser),
     log: &[&LOG],
     claims: Some(claims),

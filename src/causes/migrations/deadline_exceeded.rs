@@ -3,7 +3,8 @@
 use crate::{
     api::MigrationStatus,
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
+        consequences,
         context::Context,
         migrations::shared::{
             job::{failed, goes_on, severity},
@@ -17,10 +18,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Migrations,
     needs_person: true,
-    explains: &[
-        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
-        Explains::everywhere(&[Code::MigrationsPending]),
-    ],
+    explains: consequences::OF_STOPPED_MIGRATION,
     check: Some(check),
     ..Cause::new(include_str!("deadline_exceeded.md"))
 };

@@ -2,7 +2,8 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
+        consequences,
         context::Context,
         log::{
             evidence::{LogEvidence, Occurrence},
@@ -22,10 +23,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Migrations,
     blocks_migration: true,
-    explains: &[
-        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
-        Explains::everywhere(&[Code::MigrationsPending]),
-    ],
+    explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
     check: Some(check),
     ..Cause::new(include_str!("extension_unavailable.md"))

@@ -2,7 +2,8 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
+        consequences,
         context::Context,
         log::{
             evidence::{LogEvidence, Occurrence},
@@ -25,10 +26,7 @@ pub(crate) static CAUSE: Cause = Cause {
     is_general: true,
     component: Component::Migrations,
     needs_person: true,
-    explains: &[
-        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
-        Explains::everywhere(&[Code::MigrationsPending]),
-    ],
+    explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
     check: Some(check),
     ..Cause::new(include_str!("failed.md"))

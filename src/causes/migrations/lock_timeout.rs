@@ -2,7 +2,8 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
+        consequences,
         log::{
             evidence::{LogEvidence, Occurrence},
             failure::{Failure, FailureDetails},
@@ -17,10 +18,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Migrations,
-    explains: &[
-        Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
-        Explains::everywhere(&[Code::MigrationsPending]),
-    ],
+    explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
     ..Cause::new(include_str!("lock_timeout.md"))
 };

@@ -1,6 +1,6 @@
 use rstest::rstest;
 
-use crate::causes::ranked as rank;
+use crate::causes::{cause::Reach, ranked as rank};
 use crate::model::{Code, Component, Diagnosis, Severity};
 
 fn diagnosis(code: Code, component: Component) -> Diagnosis {
@@ -100,6 +100,22 @@ fn no_two_causes_explain_each_other() {
         for other in Code::ALL {
             let both = explains(*cause, *other) && explains(*other, *cause);
             assert!(!both, "{cause} and {other}: both would vanish");
+        }
+    }
+}
+
+#[test]
+fn what_a_cause_explains_everywhere_is_named_once() {
+    for cause in Code::ALL {
+        let explains = cause.cause().explains;
+        for (index, everywhere) in explains.iter().enumerate() {
+            if everywhere.reach != Reach::Everywhere || everywhere.least.is_some() {
+                continue;
+            }
+            for (_, other) in explains.iter().enumerate().filter(|(other, _)| *other != index) {
+                let again = other.codes.iter().find(|code| everywhere.codes.contains(code));
+                assert_eq!(again, None, "{cause} explains it everywhere already");
+            }
         }
     }
 }

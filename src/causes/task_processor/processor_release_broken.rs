@@ -25,7 +25,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::TaskProcessor,
     explains: &[
-        Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
+        Explains::in_logs(&[Code::TasksFailing]),
         Explains::everywhere(consequences::WITHOUT_PROCESSOR),
     ],
     log: &[&LOG],

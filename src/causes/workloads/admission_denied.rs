@@ -1,12 +1,7 @@
 //! The cluster's policy refuses an object.
 
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        workloads::shared::replica_failures,
-    },
+    causes::{cause::Cause, consequences, context::Context, workloads::shared::replica_failures},
     model::{Code, Component, Draft, Severity},
 };
 
@@ -14,10 +9,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Api,
     needs_person: true,
-    explains: &[
-        Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
-    ],
+    explains: consequences::OF_NO_START,
     check: Some(check),
     is_refusal: true,
     ..Cause::new(include_str!("admission_denied.md"))

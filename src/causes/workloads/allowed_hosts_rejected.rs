@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
         consequences,
         context::Context,
         log::{
@@ -20,10 +20,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Api,
-    explains: &[
-        Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
-    ],
+    explains: consequences::OF_NO_START,
     in_logs: Some(in_logs),
     check: Some(check),
     ..Cause::new(include_str!("allowed_hosts_rejected.md"))

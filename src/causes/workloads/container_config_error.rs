@@ -1,22 +1,14 @@
 //! A container refers to something that is not there.
 
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        pods,
-    },
-    model::{Code, Component, Draft, Severity},
+    causes::{cause::Cause, consequences, context::Context, pods},
+    model::{Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Api,
-    explains: &[
-        Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
-    ],
+    explains: consequences::OF_NO_START,
     check: Some(check),
     ..Cause::new(include_str!("container_config_error.md"))
 };

@@ -1,22 +1,14 @@
 //! An image cannot be pulled.
 
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        pods,
-    },
+    causes::{cause::Cause, consequences, context::Context, pods},
     model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Api,
-    explains: &[
-        Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
-    ],
+    explains: consequences::OF_NO_START,
     check: Some(check),
     ..Cause::new(include_str!("image_pull_failed.md"))
 };

@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::Cause,
         consequences,
         log::{
             evidence::{LogEvidence, Occurrence},
@@ -18,10 +18,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::Api,
-    explains: &[
-        Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
-    ],
+    explains: consequences::OF_NO_START,
     log: &[&LOG],
     ..Cause::new(include_str!("read_only_filesystem.md"))
 };
