@@ -248,7 +248,7 @@ impl Observer {
         let mut observation = Observation {
             pod_logs,
             probe_kills,
-            busy: thread_usage.and_then(|sampler| sampler.look(uid, &observation.pods)),
+            busy: thread_usage.and_then(|sampler| sampler.look(identity, &observation.pods)),
             secrets: credentials.secrets.clone(),
             database,
             queues,

@@ -1,6 +1,9 @@
 //! How many of the API's threads are busy, by the pods' own metrics: the time that requests took, summed up, grows by
 //! one second in each second for each thread that works.
 
+mod exposition;
+mod scrape;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -11,20 +14,16 @@ use std::{
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
 use super::{memory::Memory, pod::PodSummary};
-use crate::runtime::cache::PerInstallation;
+use crate::{
+    runtime::{cache::PerInstallation, client::chain, turns::Turns},
+    validate::Identity,
+};
 
 /// Where Flagsmith serves metrics while `PROMETHEUS_ENABLED` is true, since 2.211.0 (flagsmith-common 3.3,
 /// `common/gunicorn/metrics_server.py`).
 const PORT: u16 = 9100;
-
-/// The sum of the times of all requests, one line for each route, method and status.
-const SUM: &str = "flagsmith_http_server_request_duration_seconds_sum";
 
 /// How often pods are asked: twice within the minute in which a trouble should be named.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -32,14 +31,20 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// How long nobody asks after no pod has answered: a `NetworkPolicy` keeps the operator out, or there are no metrics.
 const SILENCE: Duration = Duration::from_mins(10);
 
-/// How long a pod may take to answer.
-const DEADLINE: Duration = Duration::from_secs(3);
-
-/// The longest answer that is read: a Flagsmith with all its routes has a few hundred kilobytes.
-const LONGEST: u64 = 4 << 20;
-
 /// Pods that are asked at most: the replicas of one template share the load.
 const PODS: usize = 8;
+
+/// Installations whose pods are asked at the same time, over all and of one namespace: a pod that keeps silent costs
+/// three seconds of a turn.
+const ASKED: usize = 16;
+const ASKED_OF_NAMESPACE: usize = 4;
+
+/// How long an installation waits for its turn: then the next look is near.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What all answers together may hold in memory, whatever the pods send: far below the 256 MiB of the chart.
+const TOGETHER: usize = 8 << 20;
+const _: () = assert!(ASKED * PODS * scrape::HELD <= TOGETHER);
 
 /// How many threads of a pod were busy between two looks, on average.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,9 +56,19 @@ pub struct ThreadUsage {
 }
 
 /// What is known of each installation.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ThreadUsageSampler {
     known: Arc<PerInstallation<Known>>,
+    turns: Arc<Turns>,
+}
+
+impl Default for ThreadUsageSampler {
+    fn default() -> Self {
+        Self {
+            known: Arc::default(),
+            turns: Arc::new(Turns::new(ASKED, ASKED_OF_NAMESPACE)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -74,36 +89,45 @@ impl fmt::Debug for ThreadUsageSampler {
 
 impl ThreadUsageSampler {
     /// What the last two looks have shown; begins another one when it is due. A pass never waits for a pod.
-    pub(super) fn look(&self, uid: &str, pods: &[PodSummary]) -> Option<ThreadUsage> {
+    pub(super) fn look(&self, identity: &Identity, pods: &[PodSummary]) -> Option<ThreadUsage> {
         let pods: Vec<(String, IpAddr)> = pods
             .iter()
             .filter(|pod| pod.component == "api" && pod.ready && !pod.terminating)
             .filter_map(|pod| Some((pod.name.clone(), pod.address?)))
             .take(PODS)
             .collect();
-        self.known.entry(&uid.to_owned(), |known| {
+        self.known.entry(&identity.uid, |known| {
             if known.due.is_none_or(|due| due <= Instant::now()) {
                 known.due = Some(Instant::now() + INTERVAL);
                 if !pods.is_empty() {
-                    tokio::spawn(self.clone().ask(uid.to_owned(), pods));
+                    tokio::spawn(self.clone().ask(identity.clone(), pods));
                 }
             }
             known.busy
         })
     }
 
-    async fn ask(self, uid: String, pods: Vec<(String, IpAddr)>) {
+    async fn ask(self, installation: Identity, pods: Vec<(String, IpAddr)>) {
+        let Some(_turn) = self.turns.take(&installation.namespace, PATIENCE).await else {
+            return;
+        };
         let answers = join_all(pods.into_iter().map(|(name, address)| async move {
-            let text = tokio::time::timeout(DEADLINE, metrics(address))
-                .await
-                .ok()?
-                .ok()?;
-            Some((name, (Instant::now(), total(&text)?)))
+            match scrape::request_seconds((address, PORT).into()).await {
+                Ok(seconds) => Some((name, (Instant::now(), seconds))),
+                Err(error) => {
+                    tracing::debug!(
+                        pod = name,
+                        error = chain(&error),
+                        "a pod's metrics could not be read"
+                    );
+                    None
+                }
+            }
         }))
         .await;
         let answers: HashMap<String, (Instant, f64)> = answers.into_iter().flatten().collect();
         // An installation that was deleted meanwhile is not remembered again.
-        self.known.update(&uid, |known| {
+        self.known.update(&installation.uid, |known| {
             if answers.is_empty() {
                 known.due = Some(Instant::now() + SILENCE);
             }
@@ -126,28 +150,6 @@ impl Memory for ThreadUsageSampler {
         let due = self.known.read(uid, |known| known.due)??;
         Some(due.saturating_duration_since(Instant::now()))
     }
-}
-
-/// One request over HTTP/1.0: the answer ends where the connection does.
-async fn metrics(address: IpAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect((address, PORT)).await?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        .await?;
-    let mut text = String::new();
-    stream.take(LONGEST).read_to_string(&mut text).await?;
-    Ok(text)
-}
-
-/// The seconds that all requests have taken; `None` where there is no such series.
-fn total(text: &str) -> Option<f64> {
-    let mut values = text
-        .lines()
-        .filter(|line| line.starts_with(SUM))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .peekable();
-    values.peek()?;
-    Some(values.sum())
 }
 
 /// The average of the pods that were asked twice and did not restart in between.
@@ -174,18 +176,6 @@ fn between(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const METRICS: &str = "HTTP/1.0 200 OK\r\n\r\n\
-        # TYPE flagsmith_http_server_request_duration_seconds histogram\n\
-        flagsmith_http_server_request_duration_seconds_sum{method=\"GET\",response_status=\"200\",route=\"/api/v1/flags/\"} 12.5\n\
-        flagsmith_http_server_request_duration_seconds_bucket{le=\"0.1\",method=\"GET\"} 99\n\
-        flagsmith_http_server_request_duration_seconds_sum{method=\"GET\",response_status=\"500\",route=\"/x y/\"} 1.0e+1\n";
-
-    #[test]
-    fn adds_up_every_route() {
-        assert_eq!(total(METRICS), Some(22.5));
-        assert_eq!(total("python_info 1\n"), None);
-    }
 
     #[test]
     fn a_pod_that_restarted_is_left_out() {

@@ -6,5 +6,7 @@ pub mod client;
 pub(crate) mod fence;
 pub mod heartbeat;
 pub mod lease;
+pub(crate) mod metered;
 pub mod metrics;
 pub mod telemetry;
+pub(crate) mod turns;

@@ -41,9 +41,6 @@ pub(super) const SCRAM_ITERATIONS: u32 = 100_000;
 /// Addresses of a host that are tried. More do not fit into the deadline.
 pub(super) const ADDRESSES: usize = 8;
 
-/// Bytes that are read before another task gets a turn: less than a millisecond of work.
-pub(super) const SLICE: usize = 64 * 1024;
-
 /// What all sessions together may hold, whatever the servers are: far below the 256 MiB of the chart.
 const TOGETHER: usize = 32 * 1024 * 1024;
 const _: () = assert!(CONCURRENT * SESSION <= TOGETHER);

@@ -13,15 +13,18 @@ use tokio::{
 };
 
 use super::{
-    limits::{ADDRESSES, CONCURRENT, DEADLINE, ROWS, TURN},
+    limits::{ADDRESSES, CONCURRENT, DEADLINE, ROWS, SESSION, TURN},
     login::Login,
     probe::{ProbeFailure, ProbeFailureKind},
     rows::Row,
-    stream::{Metered, Stream},
+    stream::Stream,
     tls,
     wire::Wire,
 };
-use crate::postgres::{DatabaseUrl, SslMode, Trust, address::out_of_bounds};
+use crate::{
+    postgres::{DatabaseUrl, SslMode, Trust, address::out_of_bounds},
+    runtime::metered::Metered,
+};
 
 /// Begins one question. Its limits hold for this transaction only, and are no start-up options: a pooler refuses
 /// those (`unsupported startup parameter`), and a `SET` without `LOCAL` would stay behind on the pooler's
@@ -170,7 +173,7 @@ async fn open(
         .await
         .map_err(|error| ProbeFailure::of_io(&error))?;
     socket.set_nodelay(true).ok();
-    let socket = Metered::new(socket);
+    let socket = Metered::new(socket, SESSION);
     let (stream, proved) = if encrypted {
         negotiated(socket, &url.server_name, trust).await?
     } else {

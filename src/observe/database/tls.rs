@@ -22,9 +22,12 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     probe::{ProbeFailure, ProbeFailureKind},
-    stream::{Exceeded, Metered, Stream},
+    stream::Stream,
 };
-use crate::postgres::{Roots, Trust};
+use crate::{
+    postgres::{Roots, Trust},
+    runtime::metered::{Exceeded, Metered},
+};
 
 /// Encrypts a connection. The second value is whether the server has proved who it is.
 pub(super) async fn encrypt(
@@ -62,8 +65,8 @@ pub(super) async fn encrypt(
 
 /// What a failed handshake means.
 fn refused(error: &std::io::Error) -> ProbeFailure {
-    if Exceeded::is_in(error) {
-        return ProbeFailure::too_much(&Exceeded.to_string());
+    if let Some(exceeded) = Exceeded::of(error) {
+        return ProbeFailure::too_much(&exceeded.to_string());
     }
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match inner {

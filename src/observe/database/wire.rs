@@ -7,8 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::{
     limits::{MESSAGE, MESSAGE_BEFORE_LOGIN, MESSAGES, NOTICES},
     probe::ProbeFailure,
-    stream::Exceeded,
 };
+use crate::runtime::metered::Exceeded;
 
 /// The length of a message's type and length.
 const HEADER: usize = 5;
@@ -115,9 +115,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Ok(0) if self.messages == 0 => Err(ProbeFailure::not_postgres()),
             Ok(0) => Err(ProbeFailure::closed()),
             Ok(_) => Ok(()),
-            Err(error) if Exceeded::is_in(&error) => Err(ProbeFailure::too_much(&Exceeded.to_string())),
-            Err(_) if self.messages == 0 => Err(ProbeFailure::not_postgres()),
-            Err(error) => Err(ProbeFailure::of_io(&error)),
+            Err(error) => Err(match Exceeded::of(&error) {
+                Some(exceeded) => ProbeFailure::too_much(&exceeded.to_string()),
+                None if self.messages == 0 => ProbeFailure::not_postgres(),
+                None => ProbeFailure::of_io(&error),
+            }),
         }
     }
 }
