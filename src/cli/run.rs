@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     controller::{
-        admin::{Admin, Sources},
+        admin::{Addresses, Admin, Sources},
         readiness::Readiness,
         run::{Settings, run},
     },
@@ -33,14 +33,23 @@ pub(super) struct Args {
     )]
     namespaces: Vec<String>,
 
-    /// Where probes and metrics are served.
+    /// Where `/livez` and `/readyz` are served.
     #[arg(
         long,
-        env = "FLAGSMITH_OPERATOR_ADMIN_ADDRESS",
+        env = "FLAGSMITH_OPERATOR_PROBE_ADDRESS",
+        default_value = "0.0.0.0:8081",
+        value_name = "ADDRESS:PORT"
+    )]
+    probe_address: SocketAddr,
+
+    /// Where `/metrics` is served.
+    #[arg(
+        long,
+        env = "FLAGSMITH_OPERATOR_METRICS_ADDRESS",
         default_value = "0.0.0.0:8080",
         value_name = "ADDRESS:PORT"
     )]
-    admin_address: SocketAddr,
+    metrics_address: SocketAddr,
 
     /// Whether to compete for a lease, so that several replicas can stand by for each other.
     #[arg(long, env = "FLAGSMITH_OPERATOR_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
@@ -144,14 +153,20 @@ async fn serve(args: Args) -> Result<(), Error> {
         readiness: readiness.clone(),
         metrics: metrics.clone(),
     };
-    let admin = Admin::bind(args.admin_address, sources).await?;
+    let addresses = Addresses {
+        probes: args.probe_address,
+        metrics: args.metrics_address,
+    };
+    let admin = Admin::bind(addresses, sources).await?;
+    let listening = admin.addresses();
     let shutdown = CancellationToken::new();
     let stopping = stop_on_signal(shutdown.clone())?;
     let settings = settings(&args);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         scope = ?settings.scope,
-        admin = %admin.address(),
+        probes = %listening.probes,
+        metrics = %listening.metrics,
         leader_election = args.leader_election,
         "starting"
     );

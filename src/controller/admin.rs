@@ -1,12 +1,18 @@
-//! The HTTP server for the kubelet's probes and Prometheus.
+//! What the process answers over HTTP, on two ports: one for the kubelet's probes, one for Prometheus.
 //!
-//! | path | answer |
-//! |---|---|
-//! | `/livez` | 200 while the runtime schedules tasks, 500 when it is stuck; never asks the API server |
-//! | `/readyz` | 200 when every gate holds, otherwise 503; one line for each gate |
-//! | `/metrics` | all metrics, `OpenMetrics` text format |
+//! | port | path | answer |
+//! |---|---|---|
+//! | probes | `/livez` | 200 while the runtime schedules tasks, 500 when it is stuck; never asks the API server |
+//! | probes | `/readyz` | 200 when every gate holds, otherwise 503; one line for each gate |
+//! | metrics | `/metrics` | all metrics, `OpenMetrics` text format |
+//!
+//! Two, because a probe that is not answered restarts the operator: nobody who reads metrics, or only connects, may
+//! be in its way.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod connections;
+mod listener;
+
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -15,48 +21,54 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use thiserror::Error;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::readiness::Readiness;
 use crate::runtime::{heartbeat::Heartbeat, metrics::Metrics};
+use listener::{Limits, Listener};
 
-/// How long a connection may last, from its first byte to its last: the time that a slow Prometheus takes, and the
-/// longest that a client can occupy one of [`CONNECTIONS`]. Each connection carries one request.
-pub const CONNECTION_DEADLINE: Duration = Duration::from_secs(10);
+/// A kubelet's probe sends its head at once and is answered within milliseconds; two of them, and the engineer who
+/// asks by hand, need three connections. The rest is for whoever connects and says nothing.
+const PROBES: Limits = Limits {
+    connections: 64,
+    of_peer: 16,
+    head: Duration::from_secs(1),
+    whole: Duration::from_secs(2),
+};
 
-/// How many connections are served at the same time: two probes and two scrapers need four.
-pub const CONNECTIONS: usize = 32;
-
-/// The largest head of a request in bytes (twice what a browser sends), which is all that is read of it.
-const HEAD_LIMIT: usize = 16 * 1024;
-
-/// The pause after a connection could not be accepted, mostly because the process has no file descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Two scrapers need two connections, for the time that a slow Prometheus takes.
+const METRICS: Limits = Limits {
+    connections: 32,
+    of_peer: 8,
+    head: Duration::from_secs(2),
+    whole: Duration::from_secs(10),
+};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Why the server does not run.
+/// Why the servers do not run.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The address is in use, or not one of this machine.
-    #[error("cannot listen on {address} for probes and metrics")]
+    #[error("cannot listen on {address} for {purpose}")]
     Bind {
+        /// What was to be served there.
+        purpose: &'static str,
         /// The address that was asked for.
         address: SocketAddr,
         /// What the system reports.
         source: io::Error,
     },
+}
+
+/// Where is listened; port 0 takes any free one.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// For `/livez` and `/readyz`.
+    pub probes: SocketAddr,
+    /// For `/metrics`.
+    pub metrics: SocketAddr,
 }
 
 /// What the answers are made from.
@@ -70,81 +82,57 @@ pub struct Sources {
     pub metrics: Metrics,
 }
 
-/// A server that listens, but answers only once [`Admin::run`] is awaited.
+/// Servers that listen, but answer only once [`Admin::run`] is awaited.
 #[derive(Debug)]
 pub struct Admin {
-    listener: TcpListener,
-    address: SocketAddr,
+    probes: Listener,
+    metrics: Listener,
     sources: Sources,
 }
 
 impl Admin {
-    /// Listens on `address`; port 0 takes any free one.
-    pub async fn bind(address: SocketAddr, sources: Sources) -> Result<Self, Error> {
-        let failed = |source| Error::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+    /// Listens on both addresses.
+    pub async fn bind(addresses: Addresses, sources: Sources) -> Result<Self, Error> {
         Ok(Self {
-            listener,
-            address,
+            probes: listen("probes", addresses.probes, PROBES).await?,
+            metrics: listen("metrics", addresses.metrics, METRICS).await?,
             sources,
         })
     }
 
-    /// Where it listens, with the real port.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where they listen, with the real ports.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        Addresses {
+            probes: self.probes.address(),
+            metrics: self.metrics.address(),
+        }
     }
 
-    /// Serves until `shutdown`, then lets open connections end (within [`CONNECTION_DEADLINE`]).
+    /// Serves until `shutdown`, then lets open connections end, within ten seconds.
     pub async fn run(self, shutdown: CancellationToken) {
-        let service = TowerToHyperService::new(router(self.sources));
-        let permits = Arc::new(Semaphore::new(CONNECTIONS));
-        let connections = TaskTracker::new();
-        let accept = async {
-            // The semaphore is never closed.
-            while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-                match self.listener.accept().await {
-                    Ok((stream, _)) => {
-                        let service = service.clone();
-                        connections.spawn(async move {
-                            serve(stream, service).await;
-                            drop(permit);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection for probes and metrics");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
-        };
-        shutdown.run_until_cancelled(accept).await;
-        connections.close();
-        connections.wait().await;
+        let probes = Router::new()
+            .route("/livez", get(livez))
+            .route("/readyz", get(readyz))
+            .with_state(self.sources.clone());
+        let metrics = Router::new()
+            .route("/metrics", get(metrics))
+            .with_state(self.sources);
+        futures::join!(
+            self.probes.serve(probes, shutdown.clone()),
+            self.metrics.serve(metrics, shutdown)
+        );
     }
 }
 
-async fn serve(stream: TcpStream, service: TowerToHyperService<Router>) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(CONNECTION_DEADLINE)
-        .max_buf_size(HEAD_LIMIT)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    match timeout(CONNECTION_DEADLINE, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection for probes and metrics broke"),
-        Err(_) => tracing::debug!("a connection for probes and metrics was too slow"),
-    }
-}
-
-fn router(sources: Sources) -> Router {
-    Router::new()
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(sources)
+async fn listen(purpose: &'static str, address: SocketAddr, limits: Limits) -> Result<Listener, Error> {
+    Listener::bind(address, limits)
+        .await
+        .map_err(|source| Error::Bind {
+            purpose,
+            address,
+            source,
+        })
 }
 
 async fn livez(State(sources): State<Sources>) -> Response {

@@ -9,7 +9,7 @@ use std::{
 
 use flagsmith_operator::{
     api::{self, FlagsmithDeployment},
-    controller::admin::{Admin, Sources},
+    controller::admin::{Addresses, Admin, Sources},
     runtime::heartbeat::Heartbeat,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -283,8 +283,13 @@ fn an_api_server_that_is_away_for_a_minute_is_survived() {
             readiness: operator.readiness.clone(),
             metrics: operator.metrics.clone(),
         };
-        let admin = Admin::bind(([127, 0, 0, 1], 0).into(), sources).await.unwrap();
-        let address = admin.address();
+        let anywhere = ([127, 0, 0, 1], 0).into();
+        let addresses = Addresses {
+            probes: anywhere,
+            metrics: anywhere,
+        };
+        let admin = Admin::bind(addresses, sources).await.unwrap();
+        let address = admin.addresses().probes;
         tokio::spawn(admin.run(ended.clone()));
         tokio::spawn(heartbeat.run(ended.clone()));
         sandbox.install(json!({})).await;

@@ -40,8 +40,9 @@ class Operator:
     """The release binary; a context manager."""
 
     def __init__(self, binary, kubeconfig, log, probe):
-        self.port = free_port()
-        arguments = [binary, "run", "--admin-address", f"127.0.0.1:{self.port}", f"--database-probe={probe}"]
+        self.probes, self.metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        addresses = ["--probe-address", self.probes, "--metrics-address", self.metrics]
+        arguments = [binary, "run", *addresses, f"--database-probe={probe}"]
         with open(log, "ab") as file:
             self.process = subprocess.Popen(
                 arguments, env=environment("operator", KUBECONFIG=kubeconfig), stdout=file, stderr=file
@@ -51,7 +52,7 @@ class Operator:
         until = time.monotonic() + READY_WITHIN
         while time.monotonic() < until and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                with urllib.request.urlopen(f"http://{self.probes}/readyz", timeout=5) as answer:
                     if answer.status == 200:
                         return self
             except OSError:
@@ -70,7 +71,7 @@ class Operator:
 
     def passes(self):
         """Passes over installations until now."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(PASSES))
 

@@ -1,0 +1,151 @@
+//! An HTTP server that nobody can keep others out of: each connection carries one request and has a deadline, and a
+//! new connection is always taken, in place of an old one where there are too many.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::connections::Connections;
+
+/// The largest head of a request in bytes (twice what a browser sends), which is all that is read of it.
+const HEAD: usize = 16 * 1024;
+
+/// The pause after a connection could not be accepted, mostly because the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What connections may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Connections at the same time.
+    pub(super) connections: usize,
+    /// Connections of one address at the same time.
+    pub(super) of_peer: usize,
+    /// How long the head of a request may take.
+    pub(super) head: Duration,
+    /// How long a connection may last, from its first byte to its last.
+    pub(super) whole: Duration,
+}
+
+/// A socket that listens, but answers only once [`Listener::serve`] is awaited.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    limits: Limits,
+}
+
+impl Listener {
+    /// Listens on `address`; port 0 takes any free one.
+    pub(super) async fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket,
+            address,
+            limits,
+        })
+    }
+
+    /// Where it listens, with the real port.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then lets open connections end, within their deadline.
+    pub(super) async fn serve(self, router: Router, shutdown: CancellationToken) {
+        let service = TowerToHyperService::new(router);
+        let Limits {
+            connections, of_peer, ..
+        } = self.limits;
+        let open = Arc::new(Mutex::new(Connections::new(connections, of_peer)));
+        let tasks = TaskTracker::new();
+        let accept = async {
+            loop {
+                match self.socket.accept().await {
+                    Ok((stream, peer)) => {
+                        let place = Place::take(&open, peer);
+                        let connection = serve_one(stream, service.clone(), self.limits);
+                        tasks.spawn(place.hold(connection));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, address = %self.address, "cannot accept a connection");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        shutdown.run_until_cancelled(accept).await;
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+type Open = Arc<Mutex<Connections<CancellationToken>>>;
+
+/// A connection's place among the open ones, until it is dropped.
+struct Place {
+    open: Open,
+    number: u64,
+    /// Somebody else takes the place.
+    end: CancellationToken,
+}
+
+impl Place {
+    fn take(open: &Open, peer: SocketAddr) -> Self {
+        let end = CancellationToken::new();
+        let (number, displaced) = lock(open).admit(peer.ip(), end.clone());
+        if let Some(displaced) = displaced {
+            displaced.cancel();
+        }
+        Self {
+            open: Arc::clone(open),
+            number,
+            end,
+        }
+    }
+
+    /// Serves a connection while it has its place.
+    async fn hold(self, connection: impl Future<Output = ()>) {
+        self.end.run_until_cancelled(connection).await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.open).ended(self.number);
+    }
+}
+
+/// A panic cannot leave the list half written.
+fn lock(open: &Open) -> MutexGuard<'_, Connections<CancellationToken>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>, limits: Limits) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(limits.whole, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection broke"),
+        Err(_) => tracing::debug!("a connection was too slow"),
+    }
+}
