@@ -9,7 +9,7 @@ use kube::{Client, client::Body};
 use tokio::sync::watch;
 use tower::{BoxError, Service};
 
-use super::lease::Leadership;
+use super::{client::Condition, lease::Leadership};
 
 /// A write was not sent, because this replica does not lead any more.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -42,13 +42,19 @@ impl Service<Request<Body>> for Fence {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (client, leading) = (self.client.clone(), self.leading.clone());
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let client = self.client.clone();
+        if writes(request.method()) {
+            let leading = self.leading.clone();
+            let condition = Condition::new(move || {
+                let leads = leading.borrow().leads();
+                if leads { Ok(()) } else { Err(NotLeading.into()) }
+            });
+            request.extensions_mut().insert(condition);
+        }
         async move {
-            // At the moment of sending, not of queueing.
-            if writes(request.method()) && !leading.borrow().leads() {
-                return Err(NotLeading.into());
-            }
+            // At the moment of sending, not of queueing; the client asks again before it repeats a request.
+            Condition::check(&request)?;
             client.send(request).await.map_err(Into::into)
         }
         .boxed()

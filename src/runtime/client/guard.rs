@@ -1,7 +1,9 @@
 //! The layer around every request to the API server: its deadline, its repetition, its metrics.
 
 use std::{
+    fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -28,6 +30,29 @@ const RETRIES: u32 = 3;
 
 /// The wait before the first repetition; doubled for each further one, and jittered.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// What must hold whenever a request is sent, also when it is sent again: an extension of the request.
+#[derive(Clone)]
+pub(in crate::runtime) struct Condition(Arc<dyn Fn() -> Result<(), BoxError> + Send + Sync>);
+
+impl Condition {
+    /// A condition that this function asks for; its error is that of the request.
+    pub(in crate::runtime) fn new(check: impl Fn() -> Result<(), BoxError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(check))
+    }
+
+    /// Fails where the condition of a request does not hold at this moment.
+    pub(in crate::runtime) fn check(request: &Request<Body>) -> Result<(), BoxError> {
+        let condition = request.extensions().get::<Self>();
+        condition.map_or(Ok(()), |condition| (condition.0)())
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Condition").finish_non_exhaustive()
+    }
+}
 
 /// Makes [`Guard`]s.
 #[derive(Debug, Clone)]
@@ -92,6 +117,7 @@ where
                     // The answer is dropped before the wait, so that its connection is free.
                     drop(response);
                     sleep(wait).await;
+                    Condition::check(&copy)?;
                     next = copy;
                 }
                 _ => {

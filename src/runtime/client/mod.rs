@@ -19,6 +19,7 @@ mod guard;
 mod request;
 
 pub use deadline::{CALL_DEADLINE, DeadlineExceeded};
+pub(in crate::runtime) use guard::Condition;
 
 use guard::GuardLayer;
 

@@ -25,7 +25,10 @@ use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tower::{layer::layer_fn, service_fn};
 
 use super::*;
-use crate::runtime::{fence::fenced, lease::Leadership};
+use crate::runtime::{
+    fence::{fenced, is_not_leading},
+    lease::Leadership,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -136,6 +139,33 @@ async fn an_overloaded_server_is_asked_again_after_the_time_that_it_asks_for() {
     assert!(took >= SECOND && took < 2 * SECOND, "{took:?}");
     assert!(server.has("kube_requests_total{verb=\"create\",kind=\"pods\",code=\"4xx\"} 1"));
     assert!(server.has("kube_requests_total{verb=\"create\",kind=\"pods\",code=\"2xx\"} 1"));
+}
+
+/// Leadership ends within seconds: what may be repeated a second later may not be repeated by this replica.
+#[rstest]
+#[case::write(write(), 1)]
+#[case::read(read(), 2)]
+#[tokio::test]
+async fn a_write_is_not_repeated_by_whoever_does_not_lead_any_more(
+    #[case] request: Request<Vec<u8>>,
+    #[case] sent: u32,
+) {
+    let (leadership, leading) = watch::channel(Leadership::forever());
+    let (client, server) = serve(move |n| {
+        leadership.send_replace(Leadership::default());
+        if n == 0 {
+            status(429, None)
+        } else {
+            "{}".into_response()
+        }
+    })
+    .await;
+    let answer = fenced(client, leading).request_text(request).await;
+    assert_eq!(server.requests(), sent);
+    match answer {
+        Ok(_) => assert_eq!(sent, 2),
+        Err(error) => assert!(is_not_leading(&error), "{error:?}"),
+    }
 }
 
 #[tokio::test]
