@@ -1,8 +1,13 @@
 //! What every pass works with.
 
+use kube::{
+    ResourceExt as _,
+    runtime::reflector::{ObjectRef, Store},
+};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::guarded_resource::GuardedResource;
 use crate::{
     apply::Applier,
     observe::{Observer, watch::Namespaces},
@@ -12,6 +17,8 @@ use crate::{
 
 /// What every pass works with.
 pub(super) struct Context {
+    /// Every resource as the watch shows it.
+    pub(super) resources: Store<GuardedResource>,
     pub(super) observer: Observer,
     /// The namespaces of observed installations, which are watched only while a resource asks for them.
     pub(super) namespaces: Namespaces,
@@ -26,4 +33,22 @@ pub(super) struct Context {
     /// How often each object failed in a row.
     pub(super) failures: Failures<String>,
     pub(super) metrics: Metrics,
+}
+
+impl Context {
+    /// Whether a resource is still there: the same one, not another of its name.
+    pub(super) fn has(&self, resource: &GuardedResource) -> bool {
+        let stored = self.resources.get(&ObjectRef::from_obj(resource));
+        stored.is_some_and(|stored| stored.uid() == resource.uid())
+    }
+
+    /// Forgets everything about a resource that is gone.
+    pub(super) fn forget(&self, resource: &GuardedResource) {
+        let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
+        let uid = resource.uid().unwrap_or_default();
+        self.observer.forget(&uid);
+        self.namespaces.forget(&namespace, &uid);
+        self.reporter.forget(&namespace, &name, &uid);
+        self.failures.forget(&format!("{namespace}/{name}"));
+    }
 }

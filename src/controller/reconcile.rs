@@ -54,6 +54,10 @@ pub(super) async fn reconcile_guarded(
             Err(Error::Panic)
         }
     };
+    if !context.has(&resource) {
+        // Deleted meanwhile, and forgotten: the pass has remembered it again.
+        context.forget(&resource);
+    }
     match result {
         Ok(next) => {
             pass.ended(next.outcome);
@@ -75,6 +79,9 @@ pub(super) async fn reconcile_guarded(
 /// When to try again after a failure; logs its whole chain.
 #[allow(clippy::needless_pass_by_value, reason = "the controller's interface")]
 pub(super) fn error_policy(resource: Arc<GuardedResource>, error: &Error, context: Arc<Context>) -> Action {
+    if !context.has(&resource) {
+        return Action::await_change();
+    }
     let key = key(&resource);
     let wait = context.failures.failed(&key, &mut rand::rng());
     tracing::warn!(
@@ -160,3 +167,6 @@ fn key(resource: &GuardedResource) -> String {
         resource.name_any()
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,8 +95,13 @@ impl Merge {
         match event {
             Event::Init => known.listed.clear(),
             Event::InitApply(object) | Event::Apply(object) => {
-                known.listed.insert(key(&object));
-                known.known.insert(key(&object), object.uid().unwrap_or_default());
+                let (key, uid) = (key(&object), object.uid().unwrap_or_default());
+                known.listed.insert(key.clone());
+                // Another one of the same name: its predecessor was deleted while the watch was interrupted.
+                let before = known.known.insert(key.clone(), uid.clone());
+                if let Some(before) = before.filter(|before| *before != uid) {
+                    self.deleted(tombstone(key.0, key.1, before), &mut events);
+                }
                 events.push(if self.done {
                     Event::Apply(object)
                 } else {
@@ -120,11 +125,24 @@ impl Merge {
                 if !self.done && self.sources.iter().all(|source| source.complete) {
                     self.done = true;
                     events.push(Event::InitDone);
-                    events.append(&mut self.late);
+                    events.append(&mut self.late_deletions());
                 }
             }
         }
         events
+    }
+
+    /// Of what has not come back since: a deletion is by name, and would take the new one away.
+    fn late_deletions(&mut self) -> Vec<Event<GuardedResource>> {
+        let mut late = std::mem::take(&mut self.late);
+        late.retain(|event| match event {
+            Event::Delete(object) => {
+                let key = key(object);
+                !self.sources.iter().any(|source| source.known.contains_key(&key))
+            }
+            _ => true,
+        });
+        late
     }
 
     fn deleted(&mut self, object: GuardedResource, events: &mut Vec<Event<GuardedResource>>) {
@@ -216,5 +234,35 @@ mod tests {
         events.extend(merge.step(1, Event::InitApply(object("b", "y"))));
         events.extend(merge.step(1, Event::InitDone));
         assert_eq!(names(&events), ["Apply b-y", "Delete b-x"]);
+    }
+
+    /// What is remembered goes by the uid: it would stay until the process ends.
+    #[test]
+    fn one_that_was_deleted_and_made_again_meanwhile_is_another_one() {
+        let again = || tombstone("a".to_owned(), "x".to_owned(), "a-x-again".to_owned());
+        let mut merge = Merge::new(1);
+        merge.step(0, Event::Init);
+        merge.step(0, Event::InitApply(object("a", "x")));
+        merge.step(0, Event::InitDone);
+        let mut events = merge.step(0, Event::Init);
+        events.extend(merge.step(0, Event::InitApply(again())));
+        events.extend(merge.step(0, Event::InitDone));
+        assert_eq!(names(&events), ["Delete a-x", "Apply a-x-again"]);
+        assert_eq!(names(&merge.step(0, Event::Apply(again()))), ["Apply a-x-again"]);
+    }
+
+    #[test]
+    fn one_that_came_back_before_the_end_of_the_first_lists_stays() {
+        let again = tombstone("a".to_owned(), "x".to_owned(), "a-x-again".to_owned());
+        let mut merge = Merge::new(2);
+        merge.step(0, Event::Init);
+        merge.step(0, Event::InitApply(object("a", "x")));
+        merge.step(0, Event::InitApply(object("a", "y")));
+        merge.step(0, Event::InitDone);
+        merge.step(0, Event::Delete(object("a", "x")));
+        merge.step(0, Event::Delete(object("a", "y")));
+        merge.step(0, Event::Apply(again));
+        merge.step(1, Event::Init);
+        assert_eq!(names(&merge.step(1, Event::InitDone)), ["InitDone", "Delete a-y"]);
     }
 }

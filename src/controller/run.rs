@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
-    Api, Client, CustomResourceExt as _, Resource as _, ResourceExt as _,
+    Api, Client, CustomResourceExt as _, Resource as _,
     runtime::{
         Controller, WatchStreamExt as _, controller,
         reflector::{self, ObjectRef},
@@ -128,8 +128,10 @@ async fn passes(
         metrics.clone(),
         trigger.clone(),
     );
+    let (resources, stored) = reflector::store();
     let writer = fenced(client.clone(), leading.clone());
     let context = Arc::new(Context {
+        resources,
         observer: Observer::new(
             client.clone(),
             Arc::clone(&watched),
@@ -158,7 +160,7 @@ async fn passes(
         }
         let ended = ended(Arc::clone(&context));
         tokio::select! {
-            () = control(client, &settings, context, &watched, triggers, leading) => {}
+            () = control(client, &settings, context, stored, &watched, triggers) => {}
             () = ended => {}
         }
     };
@@ -191,17 +193,16 @@ async fn control(
     client: Client,
     settings: &Settings,
     context: Arc<Context>,
+    stored: reflector::store::Writer<GuardedResource>,
     watched: &Watches,
     triggers: mpsc::Receiver<Trigger>,
-    leading: watch::Receiver<Leadership>,
 ) {
-    let (reader, writer) = reflector::store();
     let (gone, echoed) = (Arc::clone(&context), Arc::clone(&context));
     let primaries = resource_stream(&client, &settings.scope)
-        .reflect(writer)
+        .reflect(stored)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(object)) = event {
-                forget(&gone, object);
+                gone.forget(object);
             }
         })
         .applied_objects()
@@ -209,8 +210,8 @@ async fn control(
             let echo = echoed.reporter.is_echo(object.meta());
             futures::future::ready(!echo)
         });
-    let won = leadership_won(leading);
-    let controller = Controller::for_stream(primaries, reader)
+    let won = leadership_won(context.leading.clone());
+    let controller = Controller::for_stream(primaries, context.resources.clone())
         .with_config(controller::Config::default().concurrency(settings.concurrency))
         .reconcile_on(coalesce(triggers).map(|reference| {
             ObjectRef::new(&reference.name).within(reference.namespace.as_deref().unwrap_or_default())
@@ -245,15 +246,6 @@ fn leadership_won(leading: watch::Receiver<Leadership>) -> impl futures::Stream<
             leading.changed().await.ok()?;
         }
     })
-}
-
-fn forget(context: &Context, object: &GuardedResource) {
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let uid = object.uid().unwrap_or_default();
-    context.observer.forget(&uid);
-    context.namespaces.forget(&namespace, &uid);
-    context.reporter.forget(&namespace, &name, &uid);
-    context.failures.forget(&format!("{namespace}/{name}"));
 }
 
 /// Keeps the `crd` gate as the cluster has it.
