@@ -212,30 +212,50 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// PostgreSQL's quotation marks of any language, opening and closing.
+const QUOTATION_MARKS: [(char, char); 6] = [
+    ('"', '"'),
+    ('»', '«'),
+    ('«', '»'),
+    ('„', '“'),
+    ('“', '”'),
+    ('\'', '\''),
+];
+
+/// What follows a quotation mark at the beginning of `text`, and the mark that closes it.
+fn quotation(text: &str) -> Option<(&str, char)> {
+    let text = text.trim_start();
+    let mut marks = QUOTATION_MARKS.into_iter();
+    marks.find_map(|(open, close)| Some((text.strip_prefix(open)?, close)))
+}
+
 /// The quoted name at the beginning of `text`, in PostgreSQL's quotation marks of any language.
 #[must_use]
 pub fn unquote(text: &str) -> Option<&str> {
-    let text = text.trim_start();
-    let (open, close) = [
-        ('"', '"'),
-        ('»', '«'),
-        ('«', '»'),
-        ('„', '“'),
-        ('“', '”'),
-        ('\'', '\''),
-    ]
-    .into_iter()
-    .find(|(open, _)| text.starts_with(*open))?;
-    let (name, _) = text.get(open.len_utf8()..)?.split_once(close)?;
+    let (rest, close) = quotation(text)?;
+    let (name, _) = rest.split_once(close)?;
     Some(name.trim())
 }
 
 /// The quoted name behind the first of these words that has one.
 #[must_use]
 pub fn quoted_after<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
+    // A mark that does not come again after one place does not come after a later one either: asked once, so that a
+    // text of nothing but opening marks is not read to its end for each of them.
+    let mut missing = Vec::new();
     words.iter().find_map(|word| {
-        text.match_indices(word)
-            .find_map(|(start, _)| unquote(text.get(start + word.len()..)?))
+        missing.clear();
+        text.match_indices(word).find_map(|(start, _)| {
+            let (rest, close) = quotation(text.get(start + word.len()..)?)?;
+            if missing.contains(&close) {
+                return None;
+            }
+            let name = rest.split_once(close).map(|(name, _)| name.trim());
+            if name.is_none() {
+                missing.push(close);
+            }
+            name
+        })
     })
 }
 
@@ -249,8 +269,10 @@ pub fn first_quoted(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
+
+    use super::*;
 
     #[rstest]
     #[case(
@@ -285,6 +307,34 @@ mod tests {
     #[case("FATAL:  sorry, too many clients already", "the database server")]
     fn endpoints(#[case] message: &str, #[case] expected: &str) {
         assert_eq!(Endpoint::read(message).to_string(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_word_that_has_a_name_counts(text in "([ab\"'»«„“”]|role | role |database ){0,24}") {
+            let words = [" role ", "role ", "database "];
+            let plainly = words.iter().find_map(|word| {
+                let mut places = text.match_indices(word);
+                places.find_map(|(start, _)| unquote(&text[start + word.len()..]))
+            });
+            prop_assert_eq!(quoted_after(&text, &words), plainly);
+        }
+    }
+
+    /// Read to the end for each mark, this would take minutes.
+    #[rstest]
+    #[case("role „")]
+    #[case("role «")]
+    #[case("role “")]
+    fn a_text_of_opening_marks_is_read_in_time_that_grows_with_its_length(#[case] part: &str) {
+        let text = part.repeat(400_000);
+        let begun = std::time::Instant::now();
+        assert_eq!(quoted_after(&text, &["role ", " role "]), None);
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(30),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 
     #[rstest]
