@@ -33,8 +33,8 @@ pub(crate) struct Cause {
     pub(crate) passes_by_itself: bool,
     /// Whether it comes and goes within minutes, so that one connection that succeeds does not show that it is over.
     pub(crate) comes_and_goes: bool,
-    /// Whether it only says that something failed: it gives way to any cause that says why.
-    pub(crate) is_general: bool,
+    /// Whether it only says that something failed, and to which causes that say why it gives way.
+    pub(crate) gives_way: GivesWay,
     /// What follows from it, and is evidence of it rather than a diagnosis of its own.
     pub(crate) explains: &'static [Explains],
     /// Whether a diagnosis only looks like a trouble of its own in this situation, and is a sign of this cause: beyond
@@ -69,7 +69,7 @@ impl Cause {
             is_refusal: false,
             passes_by_itself: false,
             comes_and_goes: false,
-            is_general: false,
+            gives_way: GivesWay::Never,
             explains: &[],
             explains_here: None,
             prose,
@@ -90,6 +90,18 @@ pub(crate) enum Applies {
     Everywhere,
     /// In those that are only observed: the operator's own objects never come to this.
     Observed,
+}
+
+/// To which other causes one gives way that only says that something failed, whatever `explains` of those says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivesWay {
+    /// To none: it says what is wrong.
+    Never,
+    /// To every cause that the same logs show: a process has ended, and whatever else it logged says more.
+    InLogs,
+    /// To every critical cause of the database or its schema, as evidence of it: whatever needs the database fails then,
+    /// and not all of it in words that speak of the database.
+    ToDatabase,
 }
 
 /// Consequences of a cause, and where they are looked for.

@@ -3,7 +3,7 @@
 //! A database that is down makes pods crash, probes fail and queues stall. Five diagnoses of it would leave the reader to
 //! find out which one to act on; here the consequences become evidence of their cause.
 
-use super::cause::Reach;
+use super::cause::{GivesWay, Reach};
 use crate::model::{Code, Component, Severity};
 
 /// Something found that has a cause: a diagnosis, or a finding in a log.
@@ -41,8 +41,9 @@ pub(crate) trait Ranked: Sized {
 #[must_use]
 pub(crate) fn rank<T: Ranked>(found: Vec<T>) -> Vec<T> {
     let mut distinct = merged(found);
-    if T::IN_LOG && distinct.iter().any(|it| !it.code().cause().is_general) {
-        distinct.retain(|it| !it.code().cause().is_general);
+    let says_why = |it: &T| it.code().cause().gives_way != GivesWay::InLogs;
+    if T::IN_LOG && distinct.iter().any(says_why) {
+        distinct.retain(says_why);
     }
     // For each, what explains it, followed to the first cause; a circle ends at the length of the list.
     let parents: Vec<Option<usize>> = distinct
@@ -108,6 +109,9 @@ fn explains<T: Ranked>(cause: &T, earlier: bool, consequence: &T) -> bool {
     if consequence.explains(cause) {
         return false;
     }
+    if gives_way(consequence.code(), cause) {
+        return true;
+    }
     cause.code().cause().explains.iter().any(|it| {
         it.codes.contains(&consequence.code())
             && it.least.is_none_or(|least| cause.severity() <= least)
@@ -119,6 +123,18 @@ fn explains<T: Ranked>(cause: &T, earlier: bool, consequence: &T) -> bool {
                 Reach::LaterInLog => T::IN_LOG && follows(cause, consequence),
             }
     })
+}
+
+/// Whether one that only says that something failed gives way to this cause.
+fn gives_way<T: Ranked>(general: Code, cause: &T) -> bool {
+    let of_database = matches!(
+        cause.code().cause().component,
+        Component::Database | Component::Migrations
+    );
+    match general.cause().gives_way {
+        GivesWay::Never | GivesWay::InLogs => false,
+        GivesWay::ToDatabase => of_database && cause.severity() == Severity::Critical,
+    }
 }
 
 /// Whether a consequence is first seen after its cause, in the same log.

@@ -71,6 +71,62 @@ pub struct Exception {
     pub message: String,
     /// How it belongs to the exception before it.
     pub link: Link,
+    /// Where it was raised, where its traceback is in the log.
+    pub place: Option<Place>,
+}
+
+/// The frame of a traceback that says most: the innermost one of the application, or, where the traceback goes through
+/// libraries only, the innermost one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The source file, for example `/app/features/views.py`.
+    pub file: String,
+    /// The line in it.
+    pub line: u32,
+    /// The function.
+    pub function: String,
+}
+
+/// Folders of the interpreter and of installed packages.
+const LIBRARIES: &[&str] = &["/site-packages/", "/dist-packages/", "/lib/python", "<frozen "];
+/// The longest file or function name that is kept, in bytes.
+const NAME_LIMIT: usize = 200;
+
+impl Place {
+    /// Reads `  File "/app/features/views.py", line 58, in create`.
+    #[must_use]
+    pub fn read(frame: &str) -> Option<Self> {
+        let (file, rest) = frame
+            .trim_start()
+            .strip_prefix("File \"")?
+            .split_once("\", line ")?;
+        let (line, function) = rest.split_once(", in ")?;
+        Some(Self {
+            file: clip(file, NAME_LIMIT).to_owned(),
+            line: line.parse().ok()?,
+            function: clip(function.trim_end(), NAME_LIMIT).to_owned(),
+        })
+    }
+
+    /// Whether a frame further in says more than this one.
+    #[must_use]
+    pub fn gives_way_to(&self, inner: &Self) -> bool {
+        inner.is_application() || !self.is_application()
+    }
+
+    fn is_application(&self) -> bool {
+        !LIBRARIES.iter().any(|folder| self.file.contains(folder))
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{}, line {}, in {}",
+            self.file, self.line, self.function
+        )
+    }
 }
 
 /// Where a traceback went through; what a message alone does not say.
@@ -264,6 +320,7 @@ mod tests {
                 class,
                 message: String::new(),
                 link: Link::Cause,
+                place: None,
             });
         }
         assert_eq!(event.chain.len(), CHAIN_LIMIT);

@@ -1,6 +1,6 @@
 //! Lines of one source to events: which lines belong together, also when others come in between.
 
-use super::event::{Event, Exception, Level, Link, MESSAGE_LIMIT, Origin, append_line, clip};
+use super::event::{Event, Exception, Level, Link, MESSAGE_LIMIT, Origin, Place, append_line, clip};
 use super::json::{self, Json, JsonRecord};
 use super::record::{self, Record, split_logger};
 use super::time::Moment;
@@ -28,6 +28,8 @@ struct Open {
     event: Event,
     part: Part,
     link: Link,
+    /// Where the traceback that is being read has come to.
+    place: Option<Place>,
     /// How many lines have come since it began.
     lines: u32,
 }
@@ -192,6 +194,7 @@ impl Grouper {
             event,
             part,
             link: Link::First,
+            place: None,
             lines: 0,
         });
     }
@@ -208,8 +211,9 @@ impl Grouper {
         match (open.part, line) {
             (Part::Message | Part::Between, Line::Start) if open.takes_traceback() => {
                 open.part = Part::Frames;
+                open.place = None;
             }
-            (Part::Frames, Line::Frame) => open.event.frames.note(text),
+            (Part::Frames, Line::Frame) => open.frame(text),
             (Part::Frames, Line::Exception { class, message }) => open.exception(number, class, message),
             (Part::Frames, Line::Blank | Line::Other) => {
                 if line == Line::Other {
@@ -276,6 +280,7 @@ impl Grouper {
             event,
             part: Part::Frames,
             link: Link::First,
+            place: None,
             lines: 0,
         };
         match line {
@@ -302,6 +307,15 @@ impl Grouper {
 }
 
 impl Open {
+    fn frame(&mut self, text: &str) {
+        self.event.frames.note(text);
+        if let Some(inner) = Place::read(text)
+            && self.place.as_ref().is_none_or(|place| place.gives_way_to(&inner))
+        {
+            self.place = Some(inner);
+        }
+    }
+
     fn exception(&mut self, line: u64, class: &str, message: &str) {
         let after = if self.event.chain.is_empty() {
             Link::First
@@ -313,6 +327,7 @@ impl Open {
             class: clip(class, 200).to_owned(),
             message: clip(message, MESSAGE_LIMIT).to_owned(),
             link: after,
+            place: self.place.take(),
         });
         self.part = Part::Exception;
         self.link = Link::First;

@@ -7,6 +7,7 @@ use super::failure::{Failure, FailureDetails, Stage};
 use super::gunicorn::Workers;
 use super::hosts::Hosts;
 pub use super::location::LogLocation;
+use super::requests::Requests;
 use super::tasks::Tasks;
 use super::timeline::ProcessTimeline;
 use crate::logs::event::{Event, Level, Origin};
@@ -90,6 +91,8 @@ pub struct LogEvidence {
     pub tasks: Tasks,
     /// Requests refused for their `Host` header.
     pub hosts: Hosts,
+    /// Requests that failed in a way that no rule recognises.
+    pub requests: Requests,
     /// Which migration was applied by which run, by a hash of its name.
     applied: HashMap<u64, (u16, u64)>,
     recognise: Recognise,
@@ -109,6 +112,7 @@ impl LogEvidence {
             workers: Workers::default(),
             tasks: Tasks::default(),
             hosts: Hosts::default(),
+            requests: Requests::default(),
             applied: HashMap::new(),
             remembered: HashMap::new(),
         }
@@ -141,7 +145,9 @@ impl LogEvidence {
         // Records of normal work show no failure.
         if event.level.is_none_or(|level| level >= Level::Warning) {
             self.hosts.observe(event, input);
-            self.classify_event(event, input, torn);
+            if !self.classify_event(event, input, torn) {
+                self.requests.observe(event, input);
+            }
         }
     }
 
@@ -166,7 +172,8 @@ impl LogEvidence {
             .is_some_and(|(source, run)| *source != occurrence.source || Some(*run) != occurrence.run)
     }
 
-    fn classify_event(&mut self, event: &Event, input: u16, torn: bool) {
+    /// Asks the rules what an event shows, and notes it; whether one of them recognises it.
+    fn classify_event(&mut self, event: &Event, input: u16, torn: bool) -> bool {
         let source = self.sources.get(usize::from(event.source));
         let life = source.map(|source| &source.life);
         let migrating = life.is_some_and(ProcessTimeline::is_migrating);
@@ -227,8 +234,9 @@ impl LogEvidence {
                 torn,
                 others: consequence.into_iter().collect(),
             });
-            return;
+            return true;
         }
+        false
     }
 
     fn classify(&mut self, failure: &Failure<'_>, last_resort: bool) -> Option<Recognised> {

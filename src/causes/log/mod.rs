@@ -13,6 +13,7 @@ pub(crate) mod hosts;
 pub(crate) mod investigation;
 pub(crate) mod location;
 pub(crate) mod phrasing;
+pub(crate) mod requests;
 pub(crate) mod rule;
 mod rules;
 pub(crate) mod tasks;

@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{
-        cause::Cause,
+        cause::{Cause, GivesWay},
         consequences,
         context::Context,
         log::{
@@ -23,7 +23,7 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
-    is_general: true,
+    gives_way: GivesWay::InLogs,
     component: Component::Migrations,
     needs_person: true,
     explains: consequences::OF_STOPPED_MIGRATION,

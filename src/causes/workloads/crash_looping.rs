@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::{Cause, Explains, GivesWay},
         context::Context,
         log::{
             evidence::{LogEvidence, Occurrence},
@@ -20,7 +20,7 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
-    is_general: true,
+    gives_way: GivesWay::InLogs,
     component: Component::Api,
     explains: &[
         Explains::from_api(&[Code::FrontendCannotReachApi]),

@@ -142,3 +142,36 @@ fn endless_traceback_is_given_up() {
         ["ValueError"]
     );
 }
+
+#[rstest::rstest]
+#[case::innermost_of_the_application(
+    &["/x/site-packages/django/core/handlers/base.py", "/app/a/views.py", "/app/a/models.py", "/x/site-packages/redis/client.py"],
+    "/app/a/models.py"
+)]
+#[case::libraries_only(
+    &["/x/dist-packages/django/core/handlers/base.py", "/usr/lib/python3.11/socket.py"],
+    "/usr/lib/python3.11/socket.py"
+)]
+fn an_exception_has_its_place(#[case] files: &[&str], #[case] expected: &str) {
+    let frames: Vec<String> = files
+        .iter()
+        .map(|file| format!("  File \"{file}\", line 7, in run\n    go()"))
+        .collect();
+    let frames = frames.join("\n");
+    let events = events(&format!(
+        "Traceback (most recent call last):\n{frames}\nKeyError: 'x'\n\nDuring handling of the above exception, another exception occurred:\n\n\
+         Traceback (most recent call last):\n  File \"/app/b.py\", line 9, in b\nValueError: y\n"
+    ));
+    let places: Vec<String> = events[0]
+        .chain
+        .iter()
+        .map(|exception| exception.place.as_ref().unwrap().to_string())
+        .collect();
+    assert_eq!(
+        places,
+        [
+            format!("{expected}, line 7, in run"),
+            "/app/b.py, line 9, in b".to_owned()
+        ]
+    );
+}
