@@ -102,6 +102,7 @@ macro_rules! for_each_cause {
                 AdmissionDenied: admission_denied,
                 ReadOnlyFilesystem: read_only_filesystem,
                 AllowedHostsRejected: allowed_hosts_rejected,
+                RequestsFailing: requests_failing,
                 SecretKeyEphemeral: secret_key_ephemeral,
                 FrontendCannotReachApi: frontend_cannot_reach_api,
                 DjangoSecretMissing: django_secret_missing,

@@ -1,0 +1,169 @@
+//! Requests fail again and again with an exception that no other cause explains.
+
+use crate::{
+    causes::{
+        cause::{Cause, GivesWay},
+        log::{
+            evidence::LogEvidence,
+            finding::{Explanation, Finding, distinct},
+            phrasing::{component, within},
+            requests::FailedRequests,
+        },
+        steps::times,
+    },
+    model::{Code, Component, Severity},
+};
+
+pub(crate) static CAUSE: Cause = Cause {
+    severity: Severity::Warning,
+    component: Component::Api,
+    gives_way: GivesWay::ToDatabase,
+    in_logs: Some(in_logs),
+    ..Cause::new(include_str!("requests_failing.md"))
+};
+
+/// Kinds of failures whose places are shown.
+const SHOWN: usize = 3;
+
+/// What ends a request whose client has gone, or whose worker is told to stop. A reset or a broken pipe is none of these:
+/// it may be a service's, and a client's comes as `UnreadablePostError`.
+const NO_FAULT: &[&str] = &["UnreadablePostError", "SystemExit", "KeyboardInterrupt"];
+
+/// What psycopg2 says of a byte that PostgreSQL's texts cannot have. No browser sends it; scanners do, to any address.
+const NUL: &str = "A string literal cannot contain NUL (0x00) characters.";
+
+fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
+    let repeated = evidence.requests.repeated();
+    let faults: Vec<&FailedRequests> = repeated.into_iter().filter(|it| !is_of_the_client(it)).collect();
+    let worst = faults.first()?;
+    let place = worst
+        .place
+        .as_ref()
+        .map_or_else(String::new, |place| format!(" at {place}"));
+    let others = match faults.len() {
+        1 => String::new(),
+        2 => " Another error comes back as well.".to_owned(),
+        kinds => format!(" {} other errors come back as well.", kinds - 1),
+    };
+    let explained = Explanation::new(
+        Code::RequestsFailing,
+        format!(
+            "Requests to {} end with status 500: {}{place}, {} in this log.{others}",
+            within(component(evidence.component)),
+            worst.class,
+            times(i64::try_from(worst.count).unwrap_or(i64::MAX)),
+        ),
+        format!(
+            "Read the traceback in the log above the line given. Where it ends in a connection (cache, e-mail server, \
+             analytics store), reach that service from the pod and correct the setting that names it. Otherwise search \
+             Flagsmith's issues for it: https://github.com/Flagsmith/flagsmith/issues?q={}",
+            worst.class
+        ),
+    );
+    let shown = faults.iter().take(SHOWN);
+    let places = shown.flat_map(|it| [it.first.clone(), it.last.clone()]);
+    Some(Finding::new(explained, distinct(places.collect())))
+}
+
+fn is_of_the_client(failed: &FailedRequests) -> bool {
+    let class = failed.class.rsplit('.').next().unwrap_or_default();
+    NO_FAULT.contains(&class) || class == "ValueError" && failed.first.message == NUL
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        causes::diagnose_log,
+        model::{Code, Component, Diagnosis},
+    };
+
+    /// A request that fails at a minute of the log, with this last line of its traceback.
+    fn failed(minute: usize, message: &str, exception: &str) -> String {
+        format!(
+            "2026-11-24T19:{minute:02}:48.2Z [error    ] {message} [django.request] status_code=500\n\
+             Traceback (most recent call last):\n  \
+             File \"/usr/local/lib/python3.11/site-packages/django/core/handlers/base.py\", line 197, in _get_response\n    \
+             response = wrapped_callback(request)\n  \
+             File \"/app/features/views.py\", line 58, in create\n    \
+             return self.save()\n{exception}\n"
+        )
+    }
+
+    fn found(log: &str) -> Vec<Diagnosis> {
+        let found = diagnose_log(Component::Api, None, "log", log.as_bytes());
+        found.into_iter().map(|(_, diagnosis)| diagnosis).collect()
+    }
+
+    fn codes(log: &str) -> Vec<Code> {
+        found(log).iter().map(|it| it.code).collect()
+    }
+
+    const PATH: &str = "Internal Server Error: /api/v1/features/";
+    const REFUSED: &str = "django.db.utils.OperationalError: connection to server at \"db\" (10.0.0.9), port 5432 failed: Connection refused";
+
+    #[test]
+    fn exception_place_and_how_often_are_named() {
+        let log: String = (0..6)
+            .map(|minute| failed(minute, PATH, "KeyError: 'flag'"))
+            .collect();
+        let found = found(&log);
+        assert_eq!(
+            found[0].message.to_string(),
+            "Requests to the API end with status 500: KeyError at /app/features/views.py, line 58, in create, more \
+             than 5 times in this log."
+        );
+        assert_eq!(found.len(), 1, "{found:#?}");
+    }
+
+    #[rstest]
+    #[case::few(4, PATH, "KeyError: 'flag'")]
+    #[case::of_clients_that_left(
+        9,
+        PATH,
+        "django.http.request.UnreadablePostError: Connection reset by peer"
+    )]
+    #[case::of_a_worker_that_stops(9, PATH, "SystemExit: 1")]
+    #[case::of_scanners(9, PATH, "ValueError: A string literal cannot contain NUL (0x00) characters.")]
+    #[case::in_a_path(9, "Not Found: /Internal Server Error: /api/", "KeyError: 'flag'")]
+    fn silent(#[case] times: usize, #[case] message: &str, #[case] exception: &str) {
+        let log: String = (0..times)
+            .map(|minute| failed(minute, message, exception))
+            .collect();
+        assert_eq!(codes(&log), []);
+    }
+
+    #[test]
+    fn a_service_that_resets_connections_is_told() {
+        let reset = "ConnectionResetError: [Errno 104] Connection reset by peer";
+        let log: String = (0..6).map(|minute| failed(minute, PATH, reset)).collect();
+        assert_eq!(codes(&log), [Code::RequestsFailing]);
+    }
+
+    #[test]
+    fn a_database_that_is_away_explains_what_fails_meanwhile() {
+        let log: String = (0..6)
+            .map(|minute| failed(minute, PATH, REFUSED) + &failed(minute, PATH, "KeyError: 'flag'"))
+            .collect();
+        let found = found(&log);
+        let [diagnosis] = found.as_slice() else {
+            panic!("{found:#?}");
+        };
+        assert_eq!(diagnosis.code, Code::DatabaseUnreachable);
+        assert!(
+            diagnosis.evidence.iter().any(|line| line.contains("KeyError")),
+            "{diagnosis:#?}"
+        );
+    }
+
+    #[test]
+    fn a_cause_of_other_requests_hides_nothing() {
+        let refused = "2026-11-24T19:00:00.1Z [error    ] Invalid HTTP_HOST header: '10.0.0.9:8000'. You may need to add \
+                       '10.0.0.9' to ALLOWED_HOSTS. [django.security.DisallowedHost]\n";
+        let log: String = (0..6)
+            .map(|minute| refused.to_owned() + &failed(minute, PATH, "KeyError: 'flag'"))
+            .collect();
+        assert_eq!(codes(&log), [Code::AllowedHostsRejected, Code::RequestsFailing]);
+    }
+}
