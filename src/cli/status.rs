@@ -119,7 +119,7 @@ impl<'a> Pod<'a> {
             name: &pod.name,
             component: &pod.component,
             version: pod.version.as_deref(),
-            phase: &pod.phase,
+            phase: pod.phase.as_str(),
             ready: pod.ready,
             terminating: pod.terminating,
             problem: pod.problems.first().map(problem),

@@ -14,8 +14,7 @@ use crate::{
     api::MigrationResult,
     migration::{Direction, Step, direction},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
-    observe::{JobOutcome, JobState, Observation, PodSummary, SecretState, recognise},
-    timeouts::Timeouts,
+    observe::{JobOutcome, JobState, Observation, PodSummary, SecretState},
     validate::{Database, Installation, backup_name, database_label},
 };
 
@@ -46,7 +45,6 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         (Gate::Pending, Some(step)) => backup(installation, observation, step),
         (gate, _) => (gate, None),
     };
-    let front = recognise(installation, observation);
     let rollout = rollout::decide(installation, observation, &gate, step.as_ref());
     let migrate = match (&gate, &step) {
         (Gate::Pending, Some(step))
@@ -59,13 +57,6 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         _ => None,
     };
     Plan {
-        timeouts: Timeouts::chain(
-            installation.request_timeout,
-            installation.api.gunicorn.threads,
-            installation.api.gunicorn.keep_alive_seconds,
-            &front,
-        ),
-        front,
         migrate,
         backup,
         superseded_jobs: superseded(observation, step.as_ref(), &gate),
@@ -77,6 +68,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         http_route: observation.http_route_api,
         gate,
         step,
+        ..Plan::of_nothing(installation, observation)
     }
 }
 
@@ -163,9 +155,7 @@ fn superseded(observation: &Observation, step: Option<&Step>, gate: &Gate) -> Ve
                 .iter()
                 .filter(|pod| pod.component == Component::Migrations.as_str() && pod.version == release)
                 .peekable();
-            let cannot_start = |pod: &PodSummary| {
-                PodPhase::named(&pod.phase) == PodPhase::Pending && !pod.problems.is_empty()
-            };
+            let cannot_start = |pod: &PodSummary| pod.phase == PodPhase::Pending && !pod.problems.is_empty();
             let never_started = pods.peek().is_some() && pods.all(cannot_start);
             never_started.then(|| job.name.clone()).into_iter().collect()
         }

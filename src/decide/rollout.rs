@@ -5,7 +5,7 @@ use crate::{
     api::TaskAutoscalingSpec,
     flagsmith::Release,
     migration::{ConnectionBudget, Step},
-    model::{Component, PodPhase},
+    model::Component,
     observe::{Observation, PodSummary, WorkloadState, database::QueueProbe},
     validate::{Installation, Replicas},
 };
@@ -180,7 +180,7 @@ fn alive(observation: &Observation, component: Component) -> impl Iterator<Item 
     observation
         .pods
         .iter()
-        .filter(move |pod| pod.component == component.as_str() && !PodPhase::named(&pod.phase).has_ended())
+        .filter(move |pod| pod.component == component.as_str() && !pod.phase.has_ended())
 }
 
 /// Whether what comes after this component may change to the target release: it has been rolled out there, or

@@ -16,7 +16,7 @@ pub use code::Code;
 pub(crate) use code::for_each_cause;
 pub use component::Component;
 pub use diagnosis::{Diagnosis, Draft};
-pub(crate) use pod_phase::PodPhase;
+pub use pod_phase::PodPhase;
 pub use refusal::{Refusal, Refused};
 pub use severity::Severity;
 pub use text::Text;

@@ -1,6 +1,6 @@
 //! A child that the API server, or the object that is already there, did not let the operator write.
 
-use super::child::Kind;
+use super::{Component, child::Kind};
 
 /// A child that could not be written, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Refused {
     pub kind: Kind,
     /// Its name.
     pub name: String,
+    /// The component that it belongs to; `None` for what serves several.
+    pub component: Option<Component>,
     /// Why.
     pub why: Refusal,
 }

@@ -47,8 +47,7 @@ impl JobState {
         let Some(latest) = latest else { return };
         pods.retain(|pod| {
             let job = jobs.iter().find(|job| pod.job.as_ref() == Some(&job.name));
-            job.is_none_or(|job| job.name == latest.name)
-                || !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
+            job.is_none_or(|job| job.name == latest.name) || !pod.phase.has_ended()
         });
     }
 }
@@ -119,6 +118,7 @@ impl From<&Job> for JobState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PodPhase;
 
     #[test]
     fn what_earlier_attempts_ended_of_is_left_out() {
@@ -128,18 +128,18 @@ mod tests {
             started,
             ..JobState::default()
         };
-        let pod = |name: &str, job: Option<&str>, phase: &str| PodSummary {
+        let pod = |name: &str, job: Option<&str>, phase: PodPhase| PodSummary {
             name: name.to_owned(),
             job: job.map(str::to_owned),
-            phase: phase.to_owned(),
+            phase,
             ..PodSummary::default()
         };
         let all = [
-            pod("api", None, "Running"),
-            pod("first", Some("a"), "Failed"),
-            pod("still", Some("a"), "Running"),
-            pod("second", Some("b"), "Failed"),
-            pod("backup", Some("c"), "Failed"),
+            pod("api", None, PodPhase::Running),
+            pod("first", Some("a"), PodPhase::Failed),
+            pod("still", Some("a"), PodPhase::Running),
+            pod("second", Some("b"), PodPhase::Failed),
+            pod("backup", Some("c"), PodPhase::Failed),
         ];
         for (jobs, expected) in [
             (vec![], "api first still second backup"),

@@ -6,7 +6,7 @@ use kube::{Api, Client, api::ListParams};
 
 use crate::{
     flagsmith,
-    model::child::marks,
+    model::{PodPhase, child::marks},
     validate::{Installation, SecretKey},
 };
 
@@ -39,7 +39,7 @@ pub(super) async fn running(client: &Client, installation: &Installation) -> Opt
 fn migrating(pod: &Pod, secrets: &[&SecretKey]) -> Option<String> {
     let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref());
     let phase = status.and_then(|status| status.phase.as_deref());
-    if matches!(phase, Some("Succeeded" | "Failed")) {
+    if phase.is_some_and(|phase| PodPhase::named(phase).has_ended()) {
         return None;
     }
     let of = |statuses: Option<&Vec<ContainerStatus>>, name: &str| {

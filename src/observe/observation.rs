@@ -150,7 +150,7 @@ impl Observation {
     fn orphan(&self) -> Option<&PodSummary> {
         self.pods.iter().find(|pod| {
             pod.component == Component::Migrations.as_str()
-                && !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
+                && !pod.phase.has_ended()
                 && !self.jobs.iter().any(|job| pod.job.as_deref() == Some(&job.name))
         })
     }

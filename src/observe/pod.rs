@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
-use crate::model::child::marks;
+use crate::model::{PodPhase, child::marks};
 
 /// Characters of a termination message that are kept; the cause stands at its end.
 const MESSAGE_LIMIT: usize = 4096;
@@ -24,8 +24,8 @@ pub struct PodSummary {
     pub job: Option<String>,
     /// The release label.
     pub version: Option<String>,
-    /// Running, Pending, Succeeded, Failed, Unknown.
-    pub phase: String,
+    /// How far its containers have come.
+    pub phase: PodPhase,
     /// The Ready condition.
     pub ready: bool,
     /// It is being deleted.
@@ -63,7 +63,7 @@ impl PodSummary {
     /// Whether it runs without being ready.
     #[must_use]
     pub fn starting(&self) -> bool {
-        !self.ready && self.phase == "Running"
+        !self.ready && self.phase == PodPhase::Running
     }
 }
 
@@ -183,7 +183,10 @@ impl From<&Pod> for PodSummary {
             component: label(marks::COMPONENT).unwrap_or_default(),
             job: label("batch.kubernetes.io/job-name"),
             version: label(marks::VERSION),
-            phase: status.and_then(|status| status.phase.clone()).unwrap_or_default(),
+            phase: status
+                .and_then(|status| status.phase.as_deref())
+                .map(PodPhase::named)
+                .unwrap_or_default(),
             ready: condition("Ready").is_some_and(|it| it.status == "True"),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             address: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),

@@ -3,17 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{
-    child::{child, selector, workload_annotations},
     container::Django,
+    deployment,
     pod::{Template, django_volumes},
 };
 use crate::{
     decide::{Plan, Workload},
     flagsmith::{self, env},
-    model::{
-        Component,
-        child::{Child, Kind},
-    },
+    model::{Component, child::Child},
     validate::Installation,
 };
 
@@ -67,19 +64,5 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         user: flagsmith::USER,
         rest: Value::Null,
     };
-    let spec = json!({
-        "replicas": workload.replicas,
-        "selector": { "matchLabels": selector(installation, Component::Api) },
-        // No request is refused while pods are exchanged: a new one is ready before an old one goes.
-        "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } },
-        "template": template.build(installation),
-    });
-    child(
-        installation,
-        Kind::Deployment,
-        &installation.child(Component::Api.as_str()),
-        Some(Component::Api),
-        workload_annotations(plan),
-        json!({ "spec": spec }),
-    )
+    deployment::build(installation, plan, workload, template, &deployment::rolling())
 }

@@ -3,17 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{
-    child::{child, selector, workload_annotations},
     container::{env_from, http_probe, merge, security_context, variable},
+    deployment,
     pod::Template,
 };
 use crate::{
     decide::{Plan, Workload},
     flagsmith::{self, env},
-    model::{
-        Component,
-        child::{Child, Kind},
-    },
+    model::{Component, child::Child},
     validate::Installation,
 };
 
@@ -68,17 +65,5 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         user: flagsmith::USER,
         rest: Value::Null,
     };
-    child(
-        installation,
-        Kind::Deployment,
-        &installation.child(Component::Frontend.as_str()),
-        Some(Component::Frontend),
-        workload_annotations(plan),
-        json!({ "spec": {
-            "replicas": workload.replicas,
-            "selector": { "matchLabels": selector(installation, Component::Frontend) },
-            "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } },
-            "template": template.build(installation),
-        } }),
-    )
+    deployment::build(installation, plan, workload, template, &deployment::rolling())
 }

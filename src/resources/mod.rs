@@ -6,6 +6,7 @@ mod backup;
 mod child;
 mod container;
 mod database;
+mod deployment;
 mod disruption_budget;
 mod frontend;
 mod http_route;

@@ -3,23 +3,20 @@
 use serde_json::{Value, json};
 
 use super::{
-    child::{child, selector, workload_annotations},
     container::Django,
+    deployment,
     pod::{Template, django_volumes},
 };
 use crate::{
     decide::{Plan, Workload},
     flagsmith::{self, env},
-    model::{
-        Component,
-        child::{Child, Kind},
-    },
+    model::{Component, child::Child},
     validate::Installation,
 };
 
 /// Seconds that a task processor gets to end beyond its longest task. A thread ends only after the task that it
 /// runs; then the results of its batch are written, and Gunicorn's worker ends. A processor that is killed before
-/// leaves the batch locked for ever.
+/// leaves the batch locked forever.
 const ENDING: i32 = 60;
 
 pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workload) -> Child {
@@ -71,18 +68,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         user: flagsmith::USER,
         rest: Value::Null,
     };
-    child(
-        installation,
-        Kind::Deployment,
-        &installation.child(Component::TaskProcessor.as_str()),
-        Some(Component::TaskProcessor),
-        workload_annotations(plan),
-        json!({ "spec": {
-            "replicas": workload.replicas,
-            "selector": { "matchLabels": selector(installation, Component::TaskProcessor) },
-            // An old processor does not know the new release's tasks and leaves them locked.
-            "strategy": { "type": "Recreate" },
-            "template": template.build(installation),
-        } }),
-    )
+    // An old processor does not know the new release's tasks and leaves them locked.
+    let recreate = json!({ "type": "Recreate" });
+    deployment::build(installation, plan, workload, template, &recreate)
 }

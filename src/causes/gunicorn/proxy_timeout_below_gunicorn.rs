@@ -44,11 +44,10 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
     } else {
         running.severity(&["--timeout"])
     };
-    let remedy = if context.installation.managed_by.is_operator() {
-        of_resource(context.installation, running, cut, timeout)
-    } else {
-        of_objects(context, running, timeout)
-    };
+    let remedy = context.installation.managed_by.by_owner(
+        || of_resource(context.installation, running, cut, timeout),
+        || of_objects(context, running, timeout),
+    );
     Some(Draft {
         code: Code::ProxyTimeoutBelowGunicorn,
         severity,

@@ -6,7 +6,7 @@ use super::shared::{
 };
 use crate::{
     causes::{
-        cause::Cause,
+        cause::{Applies, Cause},
         context::Context,
         log::{
             evidence::LogEvidence,
@@ -24,6 +24,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,
     component: Component::TaskProcessor,
     in_logs: Some(in_logs),
+    applies: Applies::Observed,
     check: Some(check),
     ..Cause::new(include_str!("processor_migrates_itself.md"))
 };
@@ -81,7 +82,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 }
 
 fn migrates(context: &Context<'_>) -> Option<Draft> {
-    let Deployments { api, processor, .. } = Deployments::observed(context)?;
+    let Deployments { api, processor, .. } = Deployments::of(context)?;
     let (processor, container) = processor?;
     if !container.migrates() {
         return None;

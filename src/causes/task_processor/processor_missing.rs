@@ -3,7 +3,7 @@
 use super::shared::{deployments::Deployments, diagnosis::diagnosis};
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::{Applies, Cause, Explains},
         consequences,
         context::Context,
     },
@@ -16,6 +16,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Critical,
     component: Component::TaskProcessor,
     explains: &[Explains::everywhere(consequences::WITHOUT_PROCESSOR)],
+    applies: Applies::Observed,
     check: Some(check),
     ..Cause::new(include_str!("processor_missing.md"))
 };
@@ -25,7 +26,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 }
 
 fn missing(context: &Context<'_>) -> Option<Draft> {
-    let deployments = Deployments::observed(context)?;
+    let deployments = Deployments::of(context)?;
     let method = deployments.run_method()?;
     if method != env::QUEUED || deployments.processor.is_some() {
         return None;

@@ -3,7 +3,7 @@
 use super::shared::{deployments::Deployments, diagnosis::diagnosis, sql};
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::{Applies, Cause, Explains},
         consequences,
         context::Context,
         log::{
@@ -29,6 +29,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::everywhere(consequences::WITHOUT_PROCESSOR),
     ],
     log: &[&LOG],
+    applies: Applies::Observed,
     check: Some(check),
     ..Cause::new(include_str!("processor_release_broken.md"))
 };
@@ -82,7 +83,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 }
 
 fn broken(context: &Context<'_>) -> Option<Draft> {
-    let (state, container) = Deployments::observed(context)?.processor?;
+    let (state, container) = Deployments::of(context)?.processor?;
     let release = state
         .release
         .filter(|release| flagsmith::VERB_RUNS_NO_TASK.contains(release))?;

@@ -6,7 +6,7 @@ use super::shared::{
 };
 use crate::{
     causes::{
-        cause::{Cause, Explains},
+        cause::{Applies, Cause, Explains},
         context::Context,
     },
     model::{Code, Component, Draft, Severity},
@@ -20,6 +20,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Code::TaskUnregistered,
         Code::TasksStuckLocked,
     ])],
+    applies: Applies::Observed,
     check: Some(check),
     ..Cause::new(include_str!("processor_version_skew.md"))
 };
@@ -29,7 +30,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 }
 
 fn skew(context: &Context<'_>) -> Option<Draft> {
-    let Deployments { api, processor, .. } = Deployments::observed(context)?;
+    let Deployments { api, processor, .. } = Deployments::of(context)?;
     let (processor, _) = processor?;
     let (of_api, of_processor) = (api.release?, processor.release?);
     if of_api == of_processor || is_starting(context.observation) {
@@ -75,7 +76,7 @@ mod tests {
             task_processor::shared::testing::{first, lacks, of_chart, tagged},
         },
         fixtures::{objects, observed},
-        model::Code,
+        model::{Code, PodPhase},
         observe::PodSummary,
     };
 
@@ -95,7 +96,7 @@ mod tests {
         let installation = found.installation;
         observation.pods = vec![PodSummary {
             component: "task-processor".to_owned(),
-            phase: "Pending".to_owned(),
+            phase: PodPhase::Pending,
             ..PodSummary::default()
         }];
         lacks(

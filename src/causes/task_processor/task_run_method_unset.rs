@@ -3,7 +3,7 @@
 use super::shared::{deployments::Deployments, diagnosis::diagnosis};
 use crate::{
     causes::{
-        cause::Cause,
+        cause::{Applies, Cause},
         context::Context,
         log::{
             evidence::LogEvidence,
@@ -22,6 +22,7 @@ pub(crate) static CAUSE: Cause = Cause {
     severity: Severity::Warning,
     component: Component::TaskProcessor,
     in_logs: Some(in_logs),
+    applies: Applies::Observed,
     check: Some(check),
     ..Cause::new(include_str!("task_run_method_unset.md"))
 };
@@ -92,7 +93,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 }
 
 fn unset(context: &Context<'_>) -> Option<Draft> {
-    let deployments = Deployments::observed(context)?;
+    let deployments = Deployments::of(context)?;
     let method = deployments.run_method().filter(|method| *method != env::QUEUED)?;
     let managed_by = &context.installation.managed_by;
     let (severity, processor, change, evidence) = match deployments.processor {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::causes::diagnose;
 use crate::fixtures::{self, empty_observation, installation, minimal, spec};
-use crate::model::{Code, Diagnosis};
+use crate::model::{Code, Diagnosis, PodPhase};
 use crate::observe::{DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, WorkloadState};
 
 fn codes(found: &[Diagnosis]) -> Vec<Code> {
@@ -36,7 +36,7 @@ fn pod(component: &str, problems: Vec<PodProblem>) -> PodSummary {
         name: format!("flagsmith-{component}-abc"),
         component: component.to_owned(),
         version: Some("2.265.0".to_owned()),
-        phase: "Running".to_owned(),
+        phase: PodPhase::Running,
         ready: problems.is_empty(),
         problems,
         ..PodSummary::default()

@@ -37,19 +37,19 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 fn exposed(context: &Context<'_>) -> Option<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     let exposure = installation.exposure.as_ref()?;
-    let managed = installation.managed_by.is_operator();
     // The frontend asks the API by a name of its own.
-    if !managed && observation.front.through_frontend {
+    if observation.front.through_frontend {
         return None;
     }
-    let allowed = if managed {
-        installation.allowed_hosts.clone()
-    } else {
+    let allowed = installation.managed_by.by_owner(
+        || Some(installation.allowed_hosts.clone()),
         // A value that cannot be seen may be right.
-        let container = observation.api.as_ref()?.container()?;
-        let given = container.environment.value(env::DJANGO_ALLOWED_HOSTS)?;
-        given.split(',').map(|host| host.trim().to_owned()).collect()
-    };
+        || {
+            let container = observation.api.as_ref()?.container()?;
+            let given = container.environment.value(env::DJANGO_ALLOWED_HOSTS)?;
+            Some(given.split(',').map(|host| host.trim().to_owned()).collect())
+        },
+    )?;
     let refused: Vec<&str> = exposure
         .hosts
         .iter()
@@ -58,22 +58,22 @@ fn exposed(context: &Context<'_>) -> Option<Draft> {
         .collect();
     let first = refused.first()?;
     let allowed = allowed.join(",");
-    let (evidence, remedy) = if managed {
-        (
-            format!("spec.exposure.hosts has {first:?}; spec.django.allowedHosts is {allowed}"),
-            format!("Add {first:?} to spec.django.allowedHosts, or set it to [\"*\"]."),
-        )
-    } else {
-        let wanted = format!("{allowed},{}", refused.join(","));
-        (
-            format!("{first:?} leads to the API; its DJANGO_ALLOWED_HOSTS is {allowed}"),
-            installation.managed_by.change(&[Change::Env(
-                Component::Api,
-                env::DJANGO_ALLOWED_HOSTS,
-                &wanted,
-            )]),
-        )
-    };
+    let wanted = format!("{allowed},{}", refused.join(","));
+    let change = [Change::Env(Component::Api, env::DJANGO_ALLOWED_HOSTS, &wanted)];
+    let (evidence, remedy) = installation.managed_by.by_owner(
+        || {
+            (
+                format!("spec.exposure.hosts has {first:?}; spec.django.allowedHosts is {allowed}"),
+                format!("Add {first:?} to spec.django.allowedHosts, or set it to [\"*\"]."),
+            )
+        },
+        || {
+            (
+                format!("{first:?} leads to the API; its DJANGO_ALLOWED_HOSTS is {allowed}"),
+                installation.managed_by.change(&change),
+            )
+        },
+    );
     Some(Draft {
         code: Code::AllowedHostsRejected,
         severity: Severity::Warning,
@@ -88,7 +88,7 @@ fn exposed(context: &Context<'_>) -> Option<Draft> {
 }
 
 /// The kubelet asks by the pod's address unless the probe has a Host header. A template that is rolled out proves that
-/// Django answers it, and the operator's own templates have the header.
+/// Django answers it; the operator's own templates have a header with a listed name.
 fn probed(context: &Context<'_>) -> Option<Draft> {
     let installation = context.installation;
     let api = context.observation.api.as_ref()?;
@@ -97,7 +97,7 @@ fn probed(context: &Context<'_>) -> Option<Draft> {
     let given = environment.value(env::DJANGO_ALLOWED_HOSTS);
     let unknown = given.is_none() && !environment.lacks(env::DJANGO_ALLOWED_HOSTS);
     let rolling = api.desired > 0 && api.updated > 0 && !api.rolled_out();
-    if installation.managed_by.is_operator() || unknown || !rolling {
+    if unknown || !rolling {
         return None;
     }
     let entries: Vec<&str> = given.unwrap_or_default().split(',').map(str::trim).collect();

@@ -72,18 +72,13 @@ fn explain(installation: &Installation, state: &SecretState<()>) -> Option<(Stri
                 installation.identity.name
             ),
         ),
-        SecretState::Missing if !installation.managed_by.is_operator() => (
-            absent,
-            format!(
-                "Restore it from a backup, or make a new key, which ends every session: {create}=\"$(openssl rand -base64 48)\""
-            ),
-        ),
-        SecretState::Missing => (
-            absent,
-            format!(
-                "Create it, or remove spec.django.secretKeyFrom to have one made: {create}=\"$(openssl rand -base64 48)\""
-            ),
-        ),
+        SecretState::Missing => {
+            let how = installation.managed_by.by_owner(
+                || "Create it, or remove spec.django.secretKeyFrom to have one made",
+                || "Restore it from a backup, or make a new key, which ends every session",
+            );
+            (absent, format!("{how}: {create}=\"$(openssl rand -base64 48)\""))
+        }
         SecretState::KeyMissing { keys } => (
             format!(
                 "The Secret {namespace}/{name} has no key {key} for Django's secret key; it has {}.",

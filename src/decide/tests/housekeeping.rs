@@ -11,7 +11,7 @@ use super::scene::{
 use crate::{
     decide::{Gate, GeneratedSecret, decide},
     fixtures::empty_observation,
-    model::Code,
+    model::{Code, PodPhase},
     observe::{JobOutcome, JobState, Observation, PodProblem, PodSummary, SecretState, WorkloadState},
     validate::Installation,
 };
@@ -116,7 +116,7 @@ fn a_job_that_cannot_start_is_given_up_for_another_one_only() {
             message: "manifest unknown".to_owned(),
             image: String::new(),
         }],
-        ..pod("migrations", "2.999.0", "Pending")
+        ..pod("migrations", "2.999.0", PodPhase::Pending)
     };
     let deleted =
         |observation: &Observation, wanted: &Installation| decide(wanted, observation, &[]).superseded_jobs;
@@ -127,13 +127,15 @@ fn a_job_that_cannot_start_is_given_up_for_another_one_only() {
         [observation.jobs[0].name.clone()]
     );
     assert!(deleted(&observation, &typo).is_empty(), "it is the wanted one");
-    observation.pods.push(pod("migrations", "2.999.0", "Failed"));
+    observation
+        .pods
+        .push(pod("migrations", "2.999.0", PodPhase::Failed));
     assert!(
         deleted(&observation, &corrected).is_empty(),
         "an earlier pod has started"
     );
     observation.pods.pop();
-    observation.pods.push(pod("migrations", OLD, "Failed"));
+    observation.pods.push(pod("migrations", OLD, PodPhase::Failed));
     assert_eq!(
         deleted(&observation, &corrected).len(),
         1,

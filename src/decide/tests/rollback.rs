@@ -11,7 +11,7 @@ use crate::{
     decide::{Gate, decide},
     flagsmith::Release,
     migration::{Direction, Undo, direction},
-    model::Code,
+    model::{Code, PodPhase},
     observe::{JobOutcome, JobState, Observation},
     validate::{Installation, RollbackPlan, backup_name},
 };
@@ -150,7 +150,7 @@ fn it_is_gone_step_by_step() {
     assert_eq!(migrated.release, release(NEW), "pods of it run");
     assert_eq!(plan.migrate, None);
     observation.task_processor = Some(rolled_out("task-processor", NEW, 0));
-    observation.pods = vec![pod("api", NEW, "Running")];
+    observation.pods = vec![pod("api", NEW, PodPhase::Running)];
     assert_eq!(
         decide(&back, &observation, &[]).migrate,
         None,
@@ -238,7 +238,7 @@ fn turning_round_migrates_again() {
     for state in [&mut observation.api, &mut observation.task_processor] {
         state.as_mut().unwrap().migration_key = Some("undone-by-x".to_owned());
     }
-    observation.pods = vec![pod("api", NEW, "Running")];
+    observation.pods = vec![pod("api", NEW, PodPhase::Running)];
     let plan = decide(&newer, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert!(plan.migrate.is_some_and(|migrate| migrate.rollback.is_none()));

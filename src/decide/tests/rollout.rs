@@ -11,7 +11,7 @@ use crate::{
     api::MigrationStatus,
     decide::{Gate, decide},
     fixtures::empty_observation,
-    model::Code,
+    model::{Code, PodPhase},
     observe::{JobOutcome, Observation, PodSummary, SecretState},
 };
 
@@ -46,11 +46,11 @@ fn nothing_starts_and_nothing_runs_twice_while_the_first_migration_is_not_record
 }
 
 #[rstest]
-#[case::its_job_was_deleted_by_hand("Running", None, false)]
-#[case::it_has_ended("Failed", None, true)]
-#[case::its_job_is_there("Running", Some(failed()), false)]
+#[case::its_job_was_deleted_by_hand(PodPhase::Running, None, false)]
+#[case::it_has_ended(PodPhase::Failed, None, true)]
+#[case::its_job_is_there(PodPhase::Running, Some(failed()), false)]
 fn no_migration_starts_while_the_pod_of_a_deleted_one_lives(
-    #[case] phase: &str,
+    #[case] phase: PodPhase,
     #[case] known: Option<JobOutcome>,
     #[case] starts: bool,
 ) {
@@ -59,7 +59,7 @@ fn no_migration_starts_while_the_pod_of_a_deleted_one_lives(
     let old = job(&installation, NEW, known.clone().unwrap_or(JobOutcome::Active));
     observation.pods = vec![PodSummary {
         component: "migrations".to_owned(),
-        phase: phase.to_owned(),
+        phase,
         job: Some(old.name.clone()),
         ..PodSummary::default()
     }];
@@ -312,7 +312,10 @@ fn in_a_downgrade_the_older_processor_waits_until_the_newer_api_is_gone() {
         Some((OLD_IMAGE, Some(0))),
         "a newer pod is left"
     );
-    observation.pods = vec![pod("api", OLD, "Running"), pod("api", NEW, "Succeeded")];
+    observation.pods = vec![
+        pod("api", OLD, PodPhase::Running),
+        pod("api", NEW, PodPhase::Succeeded),
+    ];
     assert_eq!(
         shape(&decide(&installation, &observation, &[]))[0],
         Some((OLD_IMAGE, Some(1)))

@@ -6,7 +6,7 @@ use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::{Plan, Workload},
     fixtures::{self, database, installation, spec},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
     validate::{Installation, MigrationKey},
 };
@@ -52,13 +52,13 @@ pub(super) fn rolling(component: &str, version: &str, pods: i32) -> WorkloadStat
     }
 }
 
-pub(super) fn pod(component: &str, version: &str, phase: &str) -> PodSummary {
+pub(super) fn pod(component: &str, version: &str, phase: PodPhase) -> PodSummary {
     PodSummary {
         name: format!("flagsmith-{component}-x"),
         component: component.to_owned(),
         version: Some(version.to_owned()),
-        phase: phase.to_owned(),
-        ready: phase == "Running",
+        phase,
+        ready: phase == PodPhase::Running,
         ..PodSummary::default()
     }
 }
@@ -74,8 +74,8 @@ pub(super) fn runs(installation: &Installation, version: &str) -> Observation {
     observation.api = Some(with_key(rolled_out("api", version, 2)));
     observation.frontend = Some(with_key(rolled_out("frontend", version, 1)));
     observation.pods = vec![
-        pod("api", version, "Running"),
-        pod("task-processor", version, "Running"),
+        pod("api", version, PodPhase::Running),
+        pod("task-processor", version, PodPhase::Running),
     ];
     observation
 }

@@ -29,10 +29,9 @@ pub(super) fn significant_status(kind: Watched, body: &[u8]) -> u64 {
             .map(|it| hash(&(it.outcome, it.deleting))),
         Watched::Child(_) => None,
         Watched::Pod => parse::<Pod>(body).map(|it| PodSummary::from(&it)).map(|it| {
-            let over = matches!(it.phase.as_str(), "Succeeded" | "Failed");
             // The database is asked between the end of a processor and the next start.
             let processor = it.component == Component::TaskProcessor.as_str();
-            hash(&(over, it.problems, processor.then_some(it.started)))
+            hash(&(it.phase.has_ended(), it.problems, processor.then_some(it.started)))
         }),
     }
     .unwrap_or_default()

@@ -188,6 +188,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::model::PodPhase;
 
     const NOW: &str = "2026-11-24T10:00:00Z";
 
@@ -214,7 +215,7 @@ mod tests {
         PodSummary {
             name: name.to_owned(),
             component: "api".to_owned(),
-            phase: "Running".to_owned(),
+            phase: PodPhase::Running,
             ready: container.ready,
             containers: vec![container],
             ..PodSummary::default()

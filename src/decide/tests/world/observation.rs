@@ -1,6 +1,7 @@
 //! What the operator would see of the world.
 
 use super::*;
+use crate::model::PodPhase;
 
 impl World {
     pub(super) fn observe(&self) -> Observation {
@@ -126,7 +127,11 @@ fn summary(component: &str, release: Release, started: bool) -> PodSummary {
         name: format!("flagsmith-{component}-x"),
         component: component.to_owned(),
         version: Some(release.to_string()),
-        phase: if started { "Running" } else { "Pending" }.to_owned(),
+        phase: if started {
+            PodPhase::Running
+        } else {
+            PodPhase::Pending
+        },
         ready: started,
         problems: if started {
             Vec::new()
