@@ -92,7 +92,7 @@ impl Applier {
     /// Makes the cluster look like the plan. Returns also what was done before a failure.
     ///
     /// # Errors
-    /// The first failure that another attempt may mend. One child that cannot be written keeps none of the others
+    /// The first failure that another attempt may overcome. One child that cannot be written keeps none of the others
     /// back.
     pub async fn apply(
         &self,

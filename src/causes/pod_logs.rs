@@ -12,7 +12,7 @@ use crate::{
 /// Pods that are named as showing the same; the first one's words stand for all.
 const NAMED: usize = 3;
 
-/// How long a connection that was lost, or refused for want of room, is a trouble after it was had again: those that
+/// How long a connection that was lost, or refused for want of room, counts as a problem after it was restored: those that
 /// come and go do so within minutes.
 const COMES_BACK: SignedDuration = SignedDuration::from_mins(2);
 
@@ -95,7 +95,7 @@ fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) 
         DatabaseProbe::Failed(_) => false,
     };
     let refuted = long_past && cause.refuted.is_some_and(|refuted| refuted(observation));
-    // A batch that takes long logs the same as threads that hang, and a failed task may have been mended since; the
+    // A batch that takes long logs the same as threads that hang, and a failed task may have been fixed since; the
     // task tables tell which it is.
     let known_better = matches!(code, Code::TaskQueueStalled | Code::TasksFailing)
         && matches!(observation.queues.default, QueueProbe::Seen(_));

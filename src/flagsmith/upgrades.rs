@@ -53,7 +53,7 @@ pub const CHANGES: &[Change] = &[
     },
     Change {
         at: Release::new(2, 200, 0),
-        what: "a task that runs into its timeout no longer blocks a thread of the task processor for ever",
+        what: "a task that runs into its timeout no longer blocks a thread of the task processor forever",
         stop: true,
     },
     Change {

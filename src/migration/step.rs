@@ -67,7 +67,7 @@ impl Step {
     }
 
     /// Whether the records already say what the Job will make true: before migrations are undone no annotation and no
-    /// status may call them applied, or a user who turns round would find them "applied".
+    /// status may call them applied, or a user who changes course would find them "applied".
     #[must_use]
     pub fn announced(&self, annotated: &[&str], observation: &Observation) -> bool {
         let Some(undoing) = self.undoing() else {

@@ -37,8 +37,7 @@ pub struct JobState {
 }
 
 impl JobState {
-    /// Removes the pods that have ended of all Jobs but the latest: what an earlier attempt ended of says nothing about
-    /// this one. One that still runs may work on the database, whatever became of its Job.
+    /// Removes the finished pods of all Jobs but the latest: why an earlier attempt failed says nothing about this one. One that still runs may work on the database, whatever became of its Job.
     pub(super) fn leave_history_out(jobs: &[Self], pods: &mut Vec<PodSummary>) {
         let latest = jobs
             .iter()

@@ -1,4 +1,4 @@
-//! Istio (Envoy). Without a timeout it waits for ever; idle connections last an hour unless a `DestinationRule` says
+//! Istio (Envoy). Without a timeout it waits forever; idle connections last an hour unless a `DestinationRule` says
 //! otherwise.
 
 use super::{Idle, Limit, Proxy, Read, RouteField};

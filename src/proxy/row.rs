@@ -61,7 +61,7 @@ pub enum Read {
     Route(RouteField),
     /// In an object that is somebody else's; how it is set there, with `{}` for the seconds.
     Elsewhere(&'static str),
-    /// Nowhere: it waits for ever.
+    /// Nowhere: it waits forever.
     Nowhere,
     /// It does not serve this kind of object.
     NotServed,

@@ -38,7 +38,7 @@ pub enum DesiredState {
 /// Parses a resource. The result carries everything that later steps need; the resource itself goes no further.
 ///
 /// # Errors
-/// Every problem at once, so that one edit can mend them all.
+/// Every problem at once, so that one edit can fix them all.
 pub fn validate(resource: &FlagsmithDeployment) -> Result<DesiredState, Vec<Problem>> {
     match resource.spec.mode {
         Mode::Managed => managed(resource).map(|installation| DesiredState::Managed(Box::new(installation))),

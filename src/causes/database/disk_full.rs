@@ -96,7 +96,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
             "Enlarge the volume of PostgreSQL. What fills it: SELECT relname, \
              pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' ORDER BY \
              pg_total_relation_size(oid) DESC LIMIT 10; for pg_wal: SELECT slot_name, active FROM pg_replication_slots; \
-             (an inactive slot keeps it for ever).",
+             (an inactive slot keeps it forever).",
         ),
     };
     Explanation::new(Code::DatabaseDiskFull, message, remedy)

@@ -119,7 +119,7 @@ fn no_lock_timeout(context: &Context<'_>) -> Option<Draft> {
         code: Code::DatabasePoolerRejectsOptions,
         severity: Severity::Warning,
         component: Component::Migrations,
-        message: "A connection pooler stands between the migration and PostgreSQL and refuses start-up options, so the \
+        message: "A connection pooler sits between the migration and PostgreSQL and refuses start-up options, so the \
                   migration runs without a lock timeout; indexes that are built concurrently may not work through it \
                   at all."
             .to_owned(),

@@ -43,7 +43,7 @@ const TOO_LATE: &[&str] = &[
 ];
 
 /// The containers of a component that their liveness probe ended, from both witnesses: the Events of a pod that is not
-/// ready, and the kills of the last hour, whose pods may be well again.
+/// ready, and the kills of the last hour, whose pods may have recovered.
 struct Killed<'a> {
     component: Component,
     /// A pod that is not ready, and what the kubelet says of its probes.

@@ -80,7 +80,7 @@ fn explain_refused(logs: &LogEvidence, occurrence: &Occurrence, refused: Refused
             (
                 format!(
                     "{who} does not start: its command line has {arguments} where that is not accepted. Gunicorn's \
-                     flags stand between \"start\" and the sub-command; \"serve\" takes none."
+                     flags go between \"start\" and the sub-command; \"serve\" takes none."
                 ),
                 format!(
                     "Set the container's args to [\"start\", \"--timeout\", \"60\", \"--keep-alive\", \"75\", \

@@ -147,7 +147,7 @@ fn blocked(context: &Context<'_>, undo: &Undo) -> Draft {
         component: Component::Migrations,
         message: format!(
             "The database was migrated to {from}; {wanted} does not know those migrations, and nothing would complain until data is \
-             lost. What runs goes on running."
+             lost. Whatever is running keeps running."
         ),
         evidence,
         remedy: format!(

@@ -70,7 +70,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Conflict) -
                      another program, for example to a report. Nothing of this migration was applied."
                 ),
                 "Ask whose object it is. Keep its definition (psql: \\d+ VIEW, or pg_dump --schema-only -t VIEW), drop it, \
-                 migrate again, and create it anew on the changed table. CASCADE would drop it without keeping the definition."
+                 migrate again, and create it again on the changed table. CASCADE would drop it without keeping the definition."
                     .to_owned(),
             )
         }

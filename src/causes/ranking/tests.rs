@@ -10,7 +10,7 @@ fn diagnosis(code: Code, component: Component) -> Diagnosis {
         component,
         message: format!("{code} of the {}.", component.as_str()),
         evidence: vec![format!("{code} seen at the {}", component.as_str())],
-        remedy: "mend it".to_owned(),
+        remedy: "repair it".to_owned(),
     })
 }
 

@@ -143,7 +143,7 @@ fn mismatch(context: &Context<'_>) -> Option<Draft> {
         Code::TaskProcessorDatabaseMismatch,
         severity,
         "The API queues its tasks in a database that the task processor does not look at: webhooks, audit log and \
-         scheduled changes wait for ever, and the pods look healthy.",
+         scheduled changes wait forever, and the pods look healthy.",
         evidence,
         remedy(installation, &mismatch, queues, (&processor.name, works)),
     ))

@@ -46,7 +46,7 @@ fn skew(context: &Context<'_>) -> Option<Draft> {
     } else {
         (
             Component::TaskProcessor,
-            "a task that only the newer API knows leaves up to ten tasks locked for ever",
+            "a task that only the newer API knows leaves up to ten tasks locked forever",
         )
     };
     let managed_by = &context.installation.managed_by;

@@ -96,7 +96,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
 /// The thread that hands out tasks has ended at its start. The process goes on without it: it answers its probes
 /// and never runs a task (flagsmith-common 3.9.0 to 3.13.1, `TaskRunnerCoordinator.run`).
 ///
-/// What it ended of is the cause while it lasts, and restarting is what is left to do afterwards. What passes by itself
+/// What ended it is the cause while it lasts, and restarting is what is left to do afterwards. What passes by itself
 /// has passed for all but this thread.
 fn coordinator_ended(evidence: &LogEvidence) -> Option<Finding> {
     let ended = evidence.tasks.coordinator_ended.as_ref()?;
@@ -105,7 +105,7 @@ fn coordinator_ended(evidence: &LogEvidence) -> Option<Finding> {
         explains: connections.copied().collect(),
         aftermath: Some(Aftermath {
             passing: &[Code::DatabaseConnectionLost, Code::DatabaseStarting],
-            then: " Then restart the task processor (kubectl rollout restart): the thread that hands out tasks has ended of \
+            then: " Then restart the task processor (kubectl rollout restart): the thread that hands out tasks ended because of \
                    this, and the pod looks healthy without it.",
         }),
         ..Finding::new(explain_end(ended), vec![ended.clone()])
@@ -120,7 +120,7 @@ fn explain_end(ended: &LogLocation) -> Explanation {
              without it, so the pod looks healthy.",
             ended.excerpt()
         ),
-        "Restart the task processor (kubectl rollout restart); when the thread ends of the same error again, remove its \
+        "Restart the task processor (kubectl rollout restart); if the thread ends with the same error again, fix its \
          reason first.",
     )
     .with(Severity::Critical)
@@ -183,7 +183,7 @@ fn hanging(evidence: &LogEvidence) -> Option<Finding> {
         ),
         format!(
             "See what they wait for: {} and what is locked: {} then restart the task processor. In {THREADS_STICK_SINCE} to \
-             2.199.x one task over its time limit blocks its thread for ever: upgrade to {THREADS_STICK_UNTIL} or later.",
+             2.199.x one task over its time limit blocks its thread forever: upgrade to {THREADS_STICK_UNTIL} or later.",
             sql::SESSIONS,
             sql::LOCKED
         ),
@@ -290,7 +290,7 @@ fn remedy(context: &QueueContext<'_>) -> String {
     if sticks {
         let fixed = THREADS_STICK_UNTIL.to_string();
         format!(
-            "Restart it: {restart}. In this release a task beyond its timeout blocks its thread for ever; upgrade to {fixed} \
+            "Restart it: {restart}. In this release a task beyond its timeout blocks its thread forever; upgrade to {fixed} \
              or later: {}",
             context.installation.managed_by.change(&[
                 Change::Tag(Component::Api, &fixed),

@@ -73,7 +73,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
         } else {
             format!("{count} tasks: what was")
         };
-        ran = format!("{ran} {what} scheduled for later was dropped for ever.");
+        ran = format!("{ran} {what} scheduled for later was dropped forever.");
         locations.push(location.clone());
     }
     if locations.is_empty() {

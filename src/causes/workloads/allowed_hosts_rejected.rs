@@ -151,8 +151,8 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
         Kind::Internal => {
             "That is a name within the cluster: other components or probes reach the API by it."
         }
-        Kind::Name => "Everybody who opens that address gets 400.",
-        Kind::PublicAddress => "Whoever uses that address gets 400.",
+        Kind::Name => "Everyone who opens that address gets 400.",
+        Kind::PublicAddress => "Requests to that address get 400.",
     };
     let host = first.host;
     let explained = Explanation::new(
@@ -163,8 +163,8 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
         ),
         format!(
             "Add it to DJANGO_ALLOWED_HOSTS (comma-separated), or set DJANGO_ALLOWED_HOSTS=* where a proxy in front checks \
-             hosts. For probes only, a Host header in httpGet.httpHeaders with a listed name ({host} is not one) does it as \
-             well."
+             hosts. For probes only, a Host header in httpGet.httpHeaders with a listed name ({host} is not one) is \
+             enough."
         ),
     );
     let explained = if first.kind == Kind::PodAddress {

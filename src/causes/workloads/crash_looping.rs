@@ -87,7 +87,7 @@ static PORT: Rule<()> = Rule {
         Explanation::new(
             Code::CrashLooping,
             format!(
-                "{} cannot listen on its port, another process has it: {}.",
+                "{} cannot listen on its port because another process uses it: {}.",
                 component(evidence.component),
                 occurrence.details.object.as_deref().unwrap_or_default()
             ),
@@ -204,14 +204,14 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, end: End) -> Explana
             Explanation::new(
                 Code::CrashLooping,
                 format!("{who} cannot start: its environment variable {what} {why}."),
-                format!("Correct {what} in the container's env, or remove it where its default will do."),
+                format!("Correct {what} in the container's env, or remove it if its default is fine."),
             )
         }
         End::Exception => Explanation::new(
             Code::CrashLooping,
             format!("{who} ended at its start with an error that this tool does not know: {what}."),
             "Read the traceback in the log from the line given: its last frames name the setting or file. \
-             ImproperlyConfigured, KeyError and ImportError point at environment variables or an own image; search for \
+             ImproperlyConfigured, KeyError and ImportError point at environment variables or a custom image; search for \
              the message in Flagsmith's issues: https://github.com/Flagsmith/flagsmith/issues",
         ),
     }

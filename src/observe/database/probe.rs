@@ -34,7 +34,7 @@ pub enum ProbeFailureKind {
     Refused,
     /// Nothing answered in time; a `NetworkPolicy` may keep the operator out.
     TimedOut,
-    /// 28P01 and its kin.
+    /// The password or the role was refused (SQLSTATE class 28).
     Authentication,
     /// 28000: `pg_hba.conf` says no.
     AccessRejected,

@@ -115,7 +115,7 @@ impl Adoption {
                     "the database: {}; write its URL into a Secret and name that in spec.database.urlFrom",
                     match self.sources.url {
                         Url::Literal(_) => "DATABASE_URL is a literal in the API's pod template",
-                        Url::Parts { .. } => "it is given by DJANGO_DB_HOST and its kin",
+                        Url::Parts { .. } => "it is given by DJANGO_DB_HOST and the variables beside it",
                         _ => "what runs does not say where DATABASE_URL is kept",
                     }
                 ));

@@ -1,5 +1,5 @@
 //! Logs of pods, and the Warning Events of those in trouble. Reads little, keeps only what was found, and forgets it
-//! when the pod is well again.
+//! when the pod has recovered.
 
 mod diagnose_log;
 mod fetch;

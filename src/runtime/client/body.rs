@@ -19,7 +19,7 @@ pub struct DeadlineBody<B> {
 }
 
 impl<B> DeadlineBody<B> {
-    /// Without a limit the body may go on for ever.
+    /// Without a limit the body may go on forever.
     pub fn new(inner: B, limit: Option<(Instant, DeadlineExceeded)>) -> Self {
         Self {
             inner,

@@ -221,7 +221,7 @@ fn endless() -> AxumBody {
     AxumBody::from_stream(start.chain(stream::pending()))
 }
 
-/// A line each second, for ever.
+/// A line each second, forever.
 fn ticks() -> AxumBody {
     AxumBody::from_stream(stream::unfold(0, |n| async move {
         tokio::time::sleep(SECOND).await;

@@ -28,7 +28,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whether it changes something. The lease is not counted: it is renewed for ever.
+    /// Whether it changes something. The lease is not counted: it is renewed forever.
     pub fn is_write(&self) -> bool {
         self.method != Method::GET && !self.is_lease()
     }

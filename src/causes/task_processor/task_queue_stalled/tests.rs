@@ -56,7 +56,7 @@ fn the_coordinators_end_is_told(
     assert_eq!(codes, expected);
 }
 
-/// Whatever it ended of: of a cause that lasts, restarting is the second step; of one that has passed, the only one.
+/// Whatever ended it: of a cause that lasts, restarting is the second step; of one that has passed, the only one.
 #[test]
 fn a_cause_that_lasts_is_remedied_before_the_restart() {
     let remedy = |found: Vec<crate::model::Diagnosis>| {
