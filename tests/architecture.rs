@@ -365,7 +365,8 @@ impl<'a> Visit<'a> for Reader {
                 self.absolute(&path)
             };
             let Some(absolute) = absolute else { continue };
-            if !exported {
+            // What a file passes on of others it uses; what a folder passes on of its own files it only has.
+            if !exported || !local {
                 self.file.paths.insert(absolute.clone());
             }
             if shown == "*" {

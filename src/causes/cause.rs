@@ -58,11 +58,26 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    /// A cause with this prose, of which nothing else is said yet: the base of a room's struct update.
-    pub(crate) const fn new(prose: &'static str) -> Self {
+    /// A cause that usually is critical, of this component and with this prose. Nothing else is said of it yet: this, or
+    /// one of the next two, is the base of a room's struct update.
+    pub(crate) const fn critical(component: Component, prose: &'static str) -> Self {
+        Self::new(Severity::Critical, component, prose)
+    }
+
+    /// The same of one that usually is a warning.
+    pub(crate) const fn warning(component: Component, prose: &'static str) -> Self {
+        Self::new(Severity::Warning, component, prose)
+    }
+
+    /// The same of one that usually is for information.
+    pub(crate) const fn info(component: Component, prose: &'static str) -> Self {
+        Self::new(Severity::Info, component, prose)
+    }
+
+    const fn new(severity: Severity, component: Component, prose: &'static str) -> Self {
         Self {
-            severity: Severity::Warning,
-            component: Component::Operator,
+            severity,
+            component,
             blocks_migration: false,
             needs_person: false,
             is_connection: false,
@@ -131,40 +146,37 @@ pub(crate) enum Reach {
 }
 
 impl Explains {
-    /// Whatever component shows them.
-    pub(crate) const fn everywhere(codes: &'static [Code]) -> Self {
+    const fn within(reach: Reach, codes: &'static [Code]) -> Self {
         Self {
-            reach: Reach::Everywhere,
+            reach,
             codes,
             least: None,
         }
+    }
+
+    /// Whatever component shows them.
+    pub(crate) const fn everywhere(codes: &'static [Code]) -> Self {
+        Self::within(Reach::Everywhere, codes)
     }
 
     /// Where the same component shows them.
     pub(crate) const fn same_component(codes: &'static [Code]) -> Self {
-        Self {
-            reach: Reach::SameComponent,
-            codes,
-            least: None,
-        }
+        Self::within(Reach::SameComponent, codes)
     }
 
     /// Whatever component shows them, where the API shows the cause.
     pub(crate) const fn from_api(codes: &'static [Code]) -> Self {
-        Self {
-            reach: Reach::FromApi,
-            codes,
-            least: None,
-        }
+        Self::within(Reach::FromApi, codes)
     }
 
     /// Where the same log shows them after the cause.
     pub(crate) const fn later_in_log(codes: &'static [Code]) -> Self {
-        Self {
-            reach: Reach::LaterInLog,
-            codes,
-            least: None,
-        }
+        Self::within(Reach::LaterInLog, codes)
+    }
+
+    /// Where a log shows both.
+    pub(crate) const fn in_logs(codes: &'static [Code]) -> Self {
+        Self::within(Reach::InLogs, codes)
     }
 
     /// The same, but only where the cause is critical.
@@ -172,13 +184,19 @@ impl Explains {
         self.least = Some(Severity::Critical);
         self
     }
+}
 
-    /// Where a log shows both.
-    pub(crate) const fn in_logs(codes: &'static [Code]) -> Self {
-        Self {
-            reach: Reach::InLogs,
-            codes,
-            least: None,
+impl Code {
+    /// The base of a diagnosis of this cause: its usual severity and component, without words.
+    pub(crate) const fn draft(self) -> Draft {
+        let cause = self.cause();
+        Draft {
+            code: self,
+            severity: cause.severity,
+            component: cause.component,
+            message: String::new(),
+            evidence: Vec::new(),
+            remedy: String::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod documentation;
 mod log;
 mod pod_logs;
 mod pods;
+mod prelude;
 mod probes;
 mod prose;
 mod ranking;

@@ -3,27 +3,20 @@
 use super::shared::{ConnectionFailure, explained, probed};
 use crate::{
     causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
-        log::{
-            failure::{Failure, FailureDetails, Stage, first_quoted, quoted_after},
-            rule::{From, Rule, Signature},
-        },
+        log::failure::{first_quoted, quoted_after},
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity, shell},
+    model::shell,
     postgres::phrases::Phrase,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     is_connection: true,
     explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("access_rejected.md"))
+    ..Cause::critical(Component::Database, include_str!("access_rejected.md"))
 };
 
 /// What is refused.
@@ -48,37 +41,27 @@ const NOT_MIGRATING: &[Stage] = &[Stage::Wait, Stage::Boot, Stage::Serve];
 
 static LOG: Rule<Variant> = Rule {
     precedence: 325,
-    last_resort: false,
     signatures: &[
-        Signature {
-            all: &["pg_hba.conf"],
-            none: &["SSL encryption", "SSL on"],
-            ..Signature::of_database(Variant::Unencrypted, &["no encryption", "SSL off"])
-        },
+        Signature::of_database(Variant::Unencrypted, &["no encryption", "SSL off"])
+            .all(&["pg_hba.conf"])
+            .none(&["SSL encryption", "SSL on"]),
         Signature::of_database(Variant::Rule, &["pg_hba.conf"]),
         Signature::of_phrase(Variant::Connect, Phrase::ConnectDenied),
         Signature::of_phrase(Variant::Closed, Phrase::DatabaseClosed),
-        Signature {
-            all: &["FATAL"],
-            ..Signature::of_database(
-                Variant::Pooler,
-                &[
-                    "database does not allow connections",
-                    "database is disabled",
-                    "\" is disabled",
-                ],
-            )
-        },
-        Signature {
-            from: From::Database,
-            stage: NOT_MIGRATING,
-            class: &["InsufficientPrivilege"],
-            ..Signature::of(Variant::Object)
-        },
-        Signature {
-            stage: NOT_MIGRATING,
-            ..Signature::of_database(Variant::Object, &["permission denied for "])
-        },
+        Signature::of_database(
+            Variant::Pooler,
+            &[
+                "database does not allow connections",
+                "database is disabled",
+                "\" is disabled",
+            ],
+        )
+        .all(&["FATAL"]),
+        Signature::of(Variant::Object)
+            .only_database()
+            .stage(NOT_MIGRATING)
+            .class(&["InsufficientPrivilege"]),
+        Signature::of_database(Variant::Object, &["permission denied for "]).stage(NOT_MIGRATING),
     ],
     details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),

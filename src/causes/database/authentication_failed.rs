@@ -11,19 +11,17 @@ use crate::{
             rule::{Rule, Signature},
         },
     },
-    model::{Code, Component, Draft, Severity},
+    model::{Code, Component, Draft},
     postgres::phrases::Phrase,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     is_connection: true,
     explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("authentication_failed.md"))
+    ..Cause::critical(Component::Database, include_str!("authentication_failed.md"))
 };
 
 /// What is wrong with role or password.
@@ -80,7 +78,6 @@ const REFUSED: &[&str] = &[
 
 static LOG: Rule<Variant> = Rule {
     precedence: 330,
-    last_resort: false,
     signatures: &[
         Signature::of_database(Variant::Behind, &[BEHIND]),
         Signature::of_phrase(Variant::Password, Phrase::PasswordFailed),
@@ -91,22 +88,14 @@ static LOG: Rule<Variant> = Rule {
         Signature::of_database(Variant::NoPassword, &["no password supplied"]),
         Signature::of_database(Variant::Pooler, &[OF_POOLER]),
         Signature::of_phrase(Variant::Login, Phrase::LoginDenied),
-        Signature {
-            also: &["PAM", "IAM", "token"],
-            ..Signature::of_database(Variant::Token, REFUSED)
-        },
+        Signature::of_database(Variant::Token, REFUSED).also(&["PAM", "IAM", "token"]),
         Signature::of_database(Variant::User, &["There is no user", "user not found"]),
         Signature::of_database(Variant::Other, REFUSED),
-        Signature {
-            all: &["FATAL"],
-            ..Signature::of_phrase(Variant::Role, Phrase::RoleUnknown)
-        },
+        Signature::of_phrase(Variant::Role, Phrase::RoleUnknown).all(&["FATAL"]),
         // The same in the words of a query that names a role, but for those of a task.
-        Signature {
-            stage: &[Stage::Wait, Stage::Migrate, Stage::Boot],
-            all: &["connection to"],
-            ..Signature::of_phrase(Variant::Role, Phrase::RoleUnknown)
-        },
+        Signature::of_phrase(Variant::Role, Phrase::RoleUnknown)
+            .stage(&[Stage::Wait, Stage::Migrate, Stage::Boot])
+            .all(&["connection to"]),
     ],
     details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),

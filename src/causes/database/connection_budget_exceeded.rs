@@ -1,10 +1,9 @@
 //! The replicas need more connections than the server has.
 
 use crate::{
-    causes::{cause::Cause, context::Context},
+    causes::prelude::*,
     flagsmith::env,
     migration::ConnectionBudget,
-    model::{Code, Component, Draft, Severity},
     observe::{
         SecretState,
         database::{Connections, QueueProbe},
@@ -14,10 +13,8 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Database,
     check: Some(check),
-    ..Cause::new(include_str!("connection_budget_exceeded.md"))
+    ..Cause::warning(Component::Database, include_str!("connection_budget_exceeded.md"))
 };
 
 /// Connections for whoever else looks at the database: the operator, a backup, a person.
@@ -54,9 +51,6 @@ fn exceeded(
     let free = connections.limit - connections.reserved;
     let needed = budget.total();
     (needed > free).then(|| Draft {
-        code: Code::ConnectionBudgetExceeded,
-        severity: Severity::Warning,
-        component: Component::Database,
         message: format!(
             "Under load this installation opens up to {needed} connections, but {database} has {free} for all of its \
              clients. When they are used up, requests and tasks fail."
@@ -84,6 +78,7 @@ fn exceeded(
             ),
         ],
         remedy: remedy(installation, &budget, connections),
+        ..Code::ConnectionBudgetExceeded.draft()
     })
 }
 

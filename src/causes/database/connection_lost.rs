@@ -1,29 +1,17 @@
 //! An open database connection was closed.
 
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, Stage},
-            finding::Explanation,
-            phrasing,
-            rule::{From, Rule, Signature},
-        },
-    },
+    causes::{log::phrasing, prelude::*},
     flagsmith::WorkerClass,
-    model::{Code, Component, Severity},
     postgres::phrases::Phrase,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Database,
     is_connection: true,
     comes_and_goes: true,
     explains: &[Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing])],
     log: &[&LOG],
-    ..Cause::new(include_str!("connection_lost.md"))
+    ..Cause::warning(Component::Database, include_str!("connection_lost.md"))
 };
 
 /// Who closed the connection.
@@ -46,12 +34,10 @@ enum Variant {
 }
 
 /// A connection that was open before: not one that `waitfordb` opens each time, and none that was never made.
-const BASE: Signature<Variant> = Signature {
-    from: From::Database,
-    stage: &[Stage::Migrate, Stage::Boot, Stage::Serve],
-    none: &["connection to server ", "could not connect to server"],
-    ..Signature::of(Variant::Closed)
-};
+const BASE: Signature<Variant> = Signature::of(Variant::Closed)
+    .only_database()
+    .stage(&[Stage::Migrate, Stage::Boot, Stage::Serve])
+    .none(&["connection to server ", "could not connect to server"]);
 
 const fn of_class(variant: Variant, class: &'static [&'static str]) -> Signature<Variant> {
     Signature {
@@ -67,7 +53,6 @@ const fn of_words(variant: Variant, any: &'static [&'static str]) -> Signature<V
 
 static LOG: Rule<Variant> = Rule {
     precedence: 350,
-    last_resort: false,
     signatures: &[
         of_class(Variant::IdleInTransaction, &["IdleInTransactionSessionTimeout"]),
         of_words(Variant::IdleInTransaction, &["idle-in-transaction timeout"]),

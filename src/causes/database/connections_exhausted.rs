@@ -1,30 +1,16 @@
 //! No database connection is free.
 
 use super::shared::{ConnectionFailure, before_a_migration, explained, probed};
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
-        log::{
-            failure::{Failure, FailureDetails},
-            rule::{From, Rule, Signature},
-        },
-    },
-    model::{Code, Component, Draft, Severity},
-    postgres::phrases::Phrase,
-};
+use crate::{causes::prelude::*, postgres::phrases::Phrase};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     is_connection: true,
     comes_and_goes: true,
     explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("connections_exhausted.md"))
+    ..Cause::critical(Component::Database, include_str!("connections_exhausted.md"))
 };
 
 /// Whose connections are used up.
@@ -48,7 +34,6 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 320,
-    last_resort: false,
     signatures: &[
         Signature::of_phrase(Variant::Role, Phrase::TooManyForRole),
         Signature::of_phrase(Variant::Database, Phrase::TooManyForDatabase),
@@ -68,11 +53,9 @@ static LOG: Rule<Variant> = Rule {
         ),
         Signature::of_phrase(Variant::Server, Phrase::TooManyClients),
         Signature::of_phrase(Variant::Server, Phrase::SlotsReserved),
-        Signature {
-            from: From::Database,
-            class: &["TooManyConnections"],
-            ..Signature::of(Variant::Server)
-        },
+        Signature::of(Variant::Server)
+            .only_database()
+            .class(&["TooManyConnections"]),
     ],
     details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),

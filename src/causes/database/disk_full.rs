@@ -1,29 +1,21 @@
 //! The database server's disk is full.
 
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, Stage, quoted_after},
-            finding::Explanation,
-            phrasing::{at_migration, progress, who, within},
-            rule::{From, Rule, Signature},
-        },
+use crate::causes::{
+    log::{
+        failure::quoted_after,
+        phrasing::{at_migration, progress, who, within},
+        rule::From,
     },
-    model::{Code, Component, Severity},
+    prelude::*,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     explains: &[
         Explains::later_in_log(&[Code::DatabaseStarting, Code::DatabaseUnreachable]),
         Explains::everywhere(consequences::WITHOUT_DATABASE),
     ],
     log: &[&LOG],
-    ..Cause::new(include_str!("disk_full.md"))
+    ..Cause::critical(Component::Database, include_str!("disk_full.md"))
 };
 
 /// What is full.
@@ -40,16 +32,9 @@ const NO_SPACE: &str = "No space left on device";
 
 static LOG: Rule<Variant> = Rule {
     precedence: 365,
-    last_resort: false,
     signatures: &[
-        Signature {
-            class: &["DiskFull"],
-            ..Signature::of_words(Variant::SharedMemory, SHARED_MEMORY)
-        },
-        Signature {
-            all: &[NO_SPACE],
-            ..Signature::of_database(Variant::SharedMemory, SHARED_MEMORY)
-        },
+        Signature::of_words(Variant::SharedMemory, SHARED_MEMORY).class(&["DiskFull"]),
+        Signature::of_database(Variant::SharedMemory, SHARED_MEMORY).all(&[NO_SPACE]),
         Signature {
             from: From::Anything,
             class: &["DiskFull"],

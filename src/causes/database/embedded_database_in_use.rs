@@ -1,16 +1,10 @@
 //! The database is the embedded one.
 
-use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity},
-    validate::Database,
-};
+use crate::{causes::prelude::*, validate::Database};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Info,
-    component: Component::Database,
     check: Some(check),
-    ..Cause::new(include_str!("embedded_database_in_use.md"))
+    ..Cause::info(Component::Database, include_str!("embedded_database_in_use.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -18,9 +12,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         return Vec::new();
     }
     vec![Draft {
-        code: Code::EmbeddedDatabaseInUse,
-        severity: Severity::Info,
-        component: Component::Database,
         message:
             "The embedded PostgreSQL is for trying Flagsmith out: a single pod, no backup, and its volume is \
                   deleted with this resource."
@@ -32,5 +23,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         remedy: "For production run PostgreSQL yourself and name its URL in spec.database.urlFrom of a new \
                  FlagsmithDeployment."
             .to_owned(),
+        ..Code::EmbeddedDatabaseInUse.draft()
     }]
 }

@@ -1,27 +1,16 @@
 //! The database's host name cannot be resolved.
 
 use super::shared::{ConnectionFailure, explained, probed, with_endpoint};
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
-        log::rule::{Rule, Signature},
-    },
-    model::{Code, Component, Draft, Severity, shell},
-    observe::SecretState,
-};
+use crate::{causes::prelude::*, model::shell, observe::SecretState};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     is_connection: true,
     passes_by_itself: true,
     explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("host_not_found.md"))
+    ..Cause::critical(Component::Database, include_str!("host_not_found.md"))
 };
 
 /// Why the name has no address.
@@ -48,13 +37,9 @@ const RESOLVER: &[&str] = &[
 
 static LOG: Rule<Variant> = Rule {
     precedence: 345,
-    last_resort: false,
     signatures: &[
         Signature::of_database(Variant::Pooler, &["DNS lookup failed"]),
-        Signature {
-            also: &["Temporary failure", "Try again"],
-            ..Signature::of_database(Variant::Temporary, RESOLVER)
-        },
+        Signature::of_database(Variant::Temporary, RESOLVER).also(&["Temporary failure", "Try again"]),
         Signature::of_database(Variant::Unknown, RESOLVER),
     ],
     details: with_endpoint,
@@ -124,9 +109,6 @@ fn misnamed_pooler(context: &Context<'_>) -> Option<Draft> {
     let namespace = &installation.identity.namespace;
     let host_named = shell::name(host, "HOST");
     Some(Draft {
-        code: Code::DatabaseHostNotFound,
-        severity: Severity::Critical,
-        component: Component::Database,
         message: format!(
             "DATABASE_URL names the host {host}, which does not exist: the chart's PgBouncer is called {service}."
         ),
@@ -138,6 +120,7 @@ fn misnamed_pooler(context: &Context<'_>) -> Option<Draft> {
             "Give PgBouncer the name that the chart writes into DATABASE_URL: kubectl -n {namespace} create service \
              externalname {host_named} --external-name {service}.{namespace}.svc.cluster.local"
         ),
+        ..Code::DatabaseHostNotFound.draft()
     })
 }
 

@@ -1,29 +1,15 @@
 //! The server has no database of that name.
 
 use super::shared::{ConnectionFailure, explained, probed};
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
-        log::{
-            failure::{Failure, FailureDetails},
-            rule::{Rule, Signature},
-        },
-    },
-    model::{Code, Component, Draft, Severity, shell},
-    postgres::phrases::Phrase,
-};
+use crate::{causes::prelude::*, model::shell, postgres::phrases::Phrase};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     is_connection: true,
     explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("not_found.md"))
+    ..Cause::critical(Component::Database, include_str!("not_found.md"))
 };
 
 /// Who does not know the database.
@@ -40,7 +26,6 @@ const OF_POOLER: &str = "no such database";
 
 static LOG: Rule<Variant> = Rule {
     precedence: 335,
-    last_resort: false,
     signatures: &[
         Signature::of_phrase(Variant::Server, Phrase::DatabaseUnknown),
         Signature::of_database(Variant::Pooler, &[OF_POOLER]),

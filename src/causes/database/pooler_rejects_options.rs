@@ -1,27 +1,14 @@
 //! The connection pooler refuses a startup parameter.
 
 use super::shared::{ConnectionFailure, before_a_migration, explained, probed};
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        log::{
-            failure::{Failure, FailureDetails},
-            rule::{Rule, Signature},
-        },
-    },
-    model::{Code, Component, Draft, Severity, shell},
-};
+use crate::{causes::prelude::*, model::shell};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     is_connection: true,
     explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("pooler_rejects_options.md"))
+    ..Cause::critical(Component::Database, include_str!("pooler_rejects_options.md"))
 };
 
 /// Which pooler refuses.
@@ -37,7 +24,6 @@ const OF_PGBOUNCER: &str = "unsupported startup parameter";
 
 static LOG: Rule<Variant> = Rule {
     precedence: 310,
-    last_resort: false,
     signatures: &[
         // For the same parameter.
         Signature::of_database(Variant::RdsProxy, &["support command-line options"]),

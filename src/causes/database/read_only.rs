@@ -3,31 +3,20 @@
 use super::shared::reachable;
 use crate::{
     causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, Stage},
-            finding::Explanation,
-            phrasing::{at_migration, progress, who},
-            rule::{Rule, Signature},
-        },
+        log::phrasing::{at_migration, progress, who},
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity},
     observe::{DatabaseProbe, Observation},
     postgres::sql,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     refuted: Some(takes_writes),
     check: Some(check),
-    ..Cause::new(include_str!("read_only.md"))
+    ..Cause::critical(Component::Database, include_str!("read_only.md"))
 };
 
 /// How it shows itself.
@@ -41,19 +30,13 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 360,
-    last_resort: false,
     signatures: &[
-        Signature {
-            all: &["connection to server "],
-            ..Signature::of_words(
-                Variant::NoneTakesWrites,
-                &["session is read-only", "server is in hot standby mode"],
-            )
-        },
-        Signature {
-            class: &["ReadOnlySqlTransaction"],
-            ..Signature::of(Variant::Refused)
-        },
+        Signature::of_words(
+            Variant::NoneTakesWrites,
+            &["session is read-only", "server is in hot standby mode"],
+        )
+        .all(&["connection to server "]),
+        Signature::of(Variant::Refused).class(&["ReadOnlySqlTransaction"]),
         Signature::of_database(Variant::Refused, &["in a read-only transaction"]),
     ],
     details,
@@ -94,12 +77,10 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         return Vec::new();
     };
     vec![Draft {
-        code: Code::DatabaseReadOnly,
-        severity: Severity::Critical,
-        component: Component::Database,
         message: message(&format!("The database {identity} takes no writes"), ""),
         evidence: vec!["SQL: pg_is_in_recovery() or default_transaction_read_only is on".to_owned()],
         remedy: remedy(Some(&identity.name)),
+        ..Code::DatabaseReadOnly.draft()
     }]
 }
 

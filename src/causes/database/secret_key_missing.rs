@@ -13,15 +13,13 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     explains: &[
         Explains::everywhere(consequences::WITHOUT_DATABASE),
         Explains::everywhere(&[Code::ContainerConfigError]),
     ],
     check: Some(check),
-    ..Cause::new(include_str!("secret_key_missing.md"))
+    ..Cause::critical(Component::Database, include_str!("secret_key_missing.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

@@ -1,27 +1,16 @@
 //! The Secret with the database's credentials does not exist.
 
 use super::shared::{Source, WRITTEN_AS, sources};
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-    },
-    model::{Code, Component, Draft, Severity, shell},
-    observe::SecretState,
-    validate::SecretKey,
-};
+use crate::{causes::prelude::*, model::shell, observe::SecretState, validate::SecretKey};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     explains: &[
         Explains::everywhere(consequences::WITHOUT_DATABASE),
         Explains::everywhere(&[Code::ContainerConfigError]),
     ],
     check: Some(check),
-    ..Cause::new(include_str!("secret_missing.md"))
+    ..Cause::critical(Component::Database, include_str!("secret_missing.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -32,9 +21,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         .map(|Source { key, place, .. }| {
             let SecretKey { name, key } = key;
             Draft {
-                code: Code::DatabaseSecretMissing,
-                severity: Severity::Critical,
-                component: Component::Database,
                 message: format!(
                     "The Secret {namespace}/{name}, whose key {key} should hold DATABASE_URL, does not exist, so nothing \
                      new can be started."
@@ -49,6 +35,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
                     shell::name(name, "NAME"),
                     shell::name(key, "KEY")
                 ),
+                ..Code::DatabaseSecretMissing.draft()
             }
         })
         .collect()

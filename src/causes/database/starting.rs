@@ -1,30 +1,16 @@
 //! The database is starting up, stopping, or recovering.
 
 use super::shared::{ConnectionFailure, embedded_starting, explained, probed, with_endpoint};
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        log::{
-            failure::Stage,
-            rule::{From, Rule, Signature},
-        },
-    },
-    model::{Code, Component, Draft, Severity, shell},
-    postgres::phrases::Phrase,
-};
+use crate::{causes::prelude::*, model::shell, postgres::phrases::Phrase};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     is_connection: true,
     passes_by_itself: true,
     explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("starting.md"))
+    ..Cause::critical(Component::Database, include_str!("starting.md"))
 };
 
 /// Between which states the server is.
@@ -44,22 +30,16 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 340,
-    last_resort: false,
     signatures: &[
         Signature::of_phrase(Variant::Starting, Phrase::StartingUp),
         Signature::of_phrase(Variant::Stopping, Phrase::ShuttingDown),
-        Signature {
-            all: &["connection to server "],
-            ..Signature::of_phrase(Variant::Stopping, Phrase::AdminTerminated)
-        },
+        Signature::of_phrase(Variant::Stopping, Phrase::AdminTerminated).all(&["connection to server "]),
         Signature::of_phrase(Variant::Recovery, Phrase::InRecovery),
         Signature::of_phrase(Variant::NotYet, Phrase::NotYetAccepting),
         Signature::of_database(Variant::NotYet, &["system is not accepting connections"]),
-        Signature {
-            from: From::Database,
-            class: &["CannotConnectNow"],
-            ..Signature::of(Variant::NotYet)
-        },
+        Signature::of(Variant::NotYet)
+            .only_database()
+            .class(&["CannotConnectNow"]),
     ],
     details: with_endpoint,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),

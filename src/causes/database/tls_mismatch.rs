@@ -1,29 +1,15 @@
 //! Client and server do not agree on TLS.
 
 use super::shared::{ConnectionFailure, explained, probed};
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
-        log::{
-            failure::{Failure, FailureDetails},
-            phrasing,
-            rule::{Rule, Signature},
-        },
-    },
-    model::{Code, Component, Draft, Severity},
-};
+use crate::causes::{log::phrasing, prelude::*};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     is_connection: true,
     explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("tls_mismatch.md"))
+    ..Cause::critical(Component::Database, include_str!("tls_mismatch.md"))
 };
 
 /// What the two sides do not agree on.
@@ -49,7 +35,6 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 355,
-    last_resort: false,
     signatures: &[
         Signature::of_database(
             Variant::NotOffered,

@@ -2,29 +2,18 @@
 
 use super::shared::{ConnectionFailure, explained, probed};
 use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
-        log::{
-            failure::{Endpoint, Failure, FailureDetails, Stage},
-            rule::{From, Rule, Signature},
-        },
-    },
-    model::{Code, Component, Draft, Severity},
+    causes::{log::failure::Endpoint, prelude::*},
     observe::ProbeFailureKind,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     is_connection: true,
     passes_by_itself: true,
     explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("unreachable.md"))
+    ..Cause::critical(Component::Database, include_str!("unreachable.md"))
 };
 
 /// How the server is out of reach.
@@ -69,21 +58,15 @@ const OF_A_COMMAND: &[&str] = &["CommandError", ""];
 
 static LOG: Rule<Variant> = Rule {
     precedence: 370,
-    last_resort: false,
     signatures: &[
-        Signature {
-            class: OF_A_COMMAND,
-            ..Signature::of_words(Variant::GaveUp, &[GAVE_UP])
-        },
+        Signature::of_words(Variant::GaveUp, &[GAVE_UP]).class(OF_A_COMMAND),
         // It was accepted, and closed before it had answered once: `waitfordb` asks nothing but SELECT 1.
-        Signature {
-            stage: &[Stage::Wait],
-            none: &["connection to server "],
-            ..Signature::of_database(
-                Variant::Mute,
-                &["server closed the connection", "connection has been closed"],
-            )
-        },
+        Signature::of_database(
+            Variant::Mute,
+            &["server closed the connection", "connection has been closed"],
+        )
+        .stage(&[Stage::Wait])
+        .none(&["connection to server "]),
         Signature::of_database(
             Variant::Pooler,
             &[
@@ -105,31 +88,20 @@ static LOG: Rule<Variant> = Rule {
                 "Network unreachable",
             ],
         ),
-        Signature {
-            all: &["No such file or directory"],
-            ..Signature::of_database(Variant::Socket, &["socket"])
-        },
-        Signature {
-            all: &["Permission denied"],
-            ..Signature::of_database(Variant::SocketDenied, CONNECTING)
-        },
-        Signature {
-            also: &[
-                "server closed the connection",
-                "Connection reset",
-                "EOF detected",
-                "received invalid response",
-                "expected authentication request",
-            ],
-            ..Signature::of_database(Variant::Closed, CONNECTING)
-        },
+        Signature::of_database(Variant::Socket, &["socket"]).all(&["No such file or directory"]),
+        Signature::of_database(Variant::SocketDenied, CONNECTING).all(&["Permission denied"]),
+        Signature::of_database(Variant::Closed, CONNECTING).also(&[
+            "server closed the connection",
+            "Connection reset",
+            "EOF detected",
+            "received invalid response",
+            "expected authentication request",
+        ]),
         Signature::of_database(Variant::Said, CONNECTING),
-        Signature {
-            from: From::Database,
-            stage: &[Stage::Wait],
-            class: &["OperationalError"],
-            ..Signature::of(Variant::Said)
-        },
+        Signature::of(Variant::Said)
+            .only_database()
+            .stage(&[Stage::Wait])
+            .class(&["OperationalError"]),
     ],
     details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),

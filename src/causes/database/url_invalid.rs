@@ -3,29 +3,21 @@
 use super::shared::{WRITTEN_AS, sources};
 use crate::{
     causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
         log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, quoted_after, unquote},
-            finding::Explanation,
+            failure::{quoted_after, unquote},
             phrasing::component,
-            rule::{Rule, Signature},
         },
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity},
     observe::SecretState,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("url_invalid.md"))
+    ..Cause::critical(Component::Database, include_str!("url_invalid.md"))
 };
 
 /// What is wrong with the settings.
@@ -57,70 +49,50 @@ const PARAMETER: &[&str] = &[
 
 static LOG: Rule<Variant> = Rule {
     precedence: 305,
-    last_resort: false,
     signatures: &[
-        Signature {
-            class: &["ParseError"],
-            ..Signature::of(Variant::Syntax)
-        },
-        Signature {
-            class: &["UnknownSchemeError"],
-            ..Signature::of(Variant::Scheme)
-        },
-        Signature {
-            class: &["KeyError"],
-            ..Signature::of_words(Variant::Variable, &["DJANGO_DB_", "TASK_PROCESSOR_DATABASE_"])
-        },
-        Signature {
-            class: &["NameError"],
-            ..Signature::of_words(Variant::Missing, &["'DATABASES'"])
-        },
-        Signature {
-            class: &["ImproperlyConfigured"],
-            ..Signature::of_words(Variant::Missing, &["settings.DATABASES is improperly configured"])
-        },
+        Signature::of(Variant::Syntax).class(&["ParseError"]),
+        Signature::of(Variant::Scheme).class(&["UnknownSchemeError"]),
+        Signature::of_words(Variant::Variable, &["DJANGO_DB_", "TASK_PROCESSOR_DATABASE_"])
+            .class(&["KeyError"]),
+        Signature::of_words(Variant::Missing, &["'DATABASES'"]).class(&["NameError"]),
+        Signature::of_words(Variant::Missing, &["settings.DATABASES is improperly configured"])
+            .class(&["ImproperlyConfigured"]),
         // The driver of PostgreSQL is in every image: without it the image is broken, not the URL.
-        Signature {
-            class: &["ImproperlyConfigured"],
-            ..Signature::of_words(
-                Variant::Scheme,
-                &[
-                    "available database backend",
-                    "Error loading MySQLdb",
-                    "Error loading oracledb",
-                    "Error loading cx_Oracle",
-                ],
-            )
-        },
-        Signature {
-            class: &["ValueError"],
-            ..Signature::of_words(
-                Variant::Syntax,
-                &[
-                    "Port could not be cast",
-                    "Port out of range",
-                    "Invalid IPv6 URL",
-                    "IPv4 or IPv6 address",
-                ],
-            )
-        },
+        Signature::of_words(
+            Variant::Scheme,
+            &[
+                "available database backend",
+                "Error loading MySQLdb",
+                "Error loading oracledb",
+                "Error loading cx_Oracle",
+            ],
+        )
+        .class(&["ImproperlyConfigured"]),
+        Signature::of_words(
+            Variant::Syntax,
+            &[
+                "Port could not be cast",
+                "Port out of range",
+                "Invalid IPv6 URL",
+                "IPv4 or IPv6 address",
+            ],
+        )
+        .class(&["ValueError"]),
         Signature {
             all: &["tcp://", "option \""],
             ..Signature::of_database(Variant::ServiceLink, PARAMETER)
         },
         Signature::of_database(Variant::Option, PARAMETER),
         // An `options=` that the server does not understand is part of the URL as well.
-        Signature {
-            all: &["connection to server"],
-            ..Signature::of_database(
-                Variant::Option,
-                &[
-                    "unrecognized configuration parameter",
-                    "invalid value for parameter",
-                    "invalid command-line argument",
-                ],
-            )
-        },
+        Signature::of_database(
+            Variant::Option,
+            &[
+                "unrecognized configuration parameter",
+                "invalid value for parameter",
+                "invalid command-line argument",
+            ],
+        )
+        .all(&["connection to server"]),
     ],
     details,
     explain,
@@ -228,9 +200,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             };
             let (name, key) = (&source.key.name, &source.key.key);
             Some(Draft {
-                code: Code::DatabaseUrlInvalid,
-                severity: Severity::Critical,
-                component: Component::Database,
                 message: format!(
                     "The key {key} of Secret {namespace}/{name} is not a usable DATABASE_URL: {why}."
                 ),
@@ -241,6 +210,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
                 remedy: format!(
                     "Write it as {WRITTEN_AS}, with the password percent-encoded and without a trailing newline."
                 ),
+                ..Code::DatabaseUrlInvalid.draft()
             })
         })
         .collect()

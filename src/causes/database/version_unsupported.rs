@@ -2,31 +2,17 @@
 
 use super::shared::reachable;
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            phrasing::component,
-            rule::Plain,
-        },
-    },
+    causes::{log::phrasing::component, prelude::*},
     flagsmith,
-    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Database,
     blocks_migration: true,
     needs_person: true,
     explains: &[Explains::everywhere(consequences::WITHOUT_DATABASE)],
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("version_unsupported.md"))
+    ..Cause::critical(Component::Database, include_str!("version_unsupported.md"))
 };
 
 /// `server_version_num` is major × 10000 + minor since PostgreSQL 10.
@@ -34,7 +20,6 @@ const VERSION_DIVISOR: i32 = 10_000;
 
 static LOG: Plain = Plain {
     precedence: 315,
-    last_resort: false,
     recognise,
     explain,
     is_over: None,
@@ -79,14 +64,12 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         &format!("PostgreSQL {needed}"),
     );
     vec![Draft {
-        code: Code::DatabaseVersionUnsupported,
-        severity: Severity::Critical,
-        component: Component::Database,
         message,
         evidence: vec![format!(
             "server_version_num: {version}; the release brings a Django that refuses older servers"
         )],
         remedy,
+        ..Code::DatabaseVersionUnsupported.draft()
     }]
 }
 

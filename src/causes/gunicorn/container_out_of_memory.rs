@@ -1,26 +1,11 @@
 //! A container was killed for lack of memory.
 
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, Stage},
-            finding::Explanation,
-            phrasing,
-            rule::{Plain, Rule, Signature},
-        },
-        pods, sigkill,
-    },
+    causes::{log::phrasing, pods, prelude::*, sigkill},
     flagsmith::OF_A_WORKER,
-    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     explains: &[
         Explains::same_component(consequences::WITHOUT_START),
         Explains::from_api(&[Code::FrontendCannotReachApi]),
@@ -28,7 +13,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ],
     log: &[&EXIT_STATUS, &LOG],
     check: Some(check),
-    ..Cause::new(include_str!("container_out_of_memory.md"))
+    ..Cause::critical(Component::Api, include_str!("container_out_of_memory.md"))
 };
 
 /// Who says that there was no memory.
@@ -47,7 +32,6 @@ enum Witness {
 /// Of the exit status the timeline of the container tells whether it is one.
 static EXIT_STATUS: Plain = Plain {
     precedence: 130,
-    last_resort: false,
     recognise: |failure| {
         let killed = failure.stage != Stage::Migrate && failure.is_killed_container();
         killed.then(FailureDetails::default)
@@ -61,21 +45,12 @@ const STAGES: &[Stage] = &[Stage::Wait, Stage::Boot, Stage::Serve];
 
 static LOG: Rule<Witness> = Rule {
     precedence: 130,
-    last_resort: false,
     signatures: &[
-        Signature {
-            stage: STAGES,
-            ..Signature::of_words(Witness::Node, &["JavaScript heap out of memory"])
-        },
-        Signature {
-            stage: STAGES,
-            class: &["MemoryError"],
-            ..Signature::of(Witness::Python)
-        },
-        Signature {
-            stage: STAGES,
-            ..Signature::of_words(Witness::Killed, &["Killed"])
-        },
+        Signature::of_words(Witness::Node, &["JavaScript heap out of memory"]).stage(STAGES),
+        Signature::of(Witness::Python)
+            .stage(STAGES)
+            .class(&["MemoryError"]),
+        Signature::of_words(Witness::Killed, &["Killed"]).stage(STAGES),
     ],
     details,
     explain: |logs: &LogEvidence, _: &Occurrence, witness| explain(logs, witness),

@@ -2,17 +2,14 @@
 
 use super::shared::running::{Running, seconds};
 use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity},
+    causes::prelude::*,
     timeouts::rules::{Rule, Verdict},
     validate::Change,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     check: Some(check),
-    ..Cause::new(include_str!("grace_below_graceful_timeout.md"))
+    ..Cause::warning(Component::Api, include_str!("grace_below_graceful_timeout.md"))
 };
 
 /// What the grace period has above preStop and graceful timeout.
@@ -53,9 +50,6 @@ fn of(running: &Running<'_>) -> Option<Draft> {
         &[]
     };
     Some(Draft {
-        code: Code::GraceBelowGracefulTimeout,
-        severity: Severity::Warning,
-        component: Component::Api,
         message,
         evidence: vec![format!(
             "Deployment {}: terminationGracePeriodSeconds {}, preStop {}, --timeout {}, --graceful-timeout {graceful} s",
@@ -65,6 +59,7 @@ fn of(running: &Running<'_>) -> Option<Draft> {
             seconds(values.gunicorn_timeout),
         )],
         remedy: running.set(longer, &[Change::GracePeriod(Component::Api, grace)]),
+        ..Code::GraceBelowGracefulTimeout.draft()
     })
 }
 

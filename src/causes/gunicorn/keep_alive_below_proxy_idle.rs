@@ -2,19 +2,19 @@
 
 use super::shared::running::Running;
 use crate::{
-    causes::{cause::Cause, context::Context},
+    causes::prelude::*,
     flagsmith::env,
-    model::{Code, Component, Draft, Severity},
     proxy::{Idle, Limit, Proxy},
     timeouts::rules::{Rule, Verdict},
     validate::Installation,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Exposure,
     check: Some(check),
-    ..Cause::new(include_str!("keep_alive_below_proxy_idle.md"))
+    ..Cause::warning(
+        Component::Exposure,
+        include_str!("keep_alive_below_proxy_idle.md"),
+    )
 };
 
 /// What the default of the image was seen to cost (tests/load).

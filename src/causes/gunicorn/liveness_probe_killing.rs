@@ -3,26 +3,20 @@
 use jiff::SignedDuration;
 
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        context::Context,
-        probes,
-    },
-    model::{Code, Component, Draft, Severity, redact::redact, shell},
+    causes::{prelude::*, probes},
+    model::{redact::redact, shell},
     observe::{Observation, ProbeKill},
     timeouts::liveness_failures,
     validate::{Change, Installation},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     explains: &[
         Explains::from_api(&[Code::FrontendCannotReachApi]),
         Explains::same_component(&[Code::ProbeFailing, Code::CrashLooping]),
     ],
     check: Some(check),
-    ..Cause::new(include_str!("liveness_probe_killing.md"))
+    ..Cause::warning(Component::Api, include_str!("liveness_probe_killing.md"))
 };
 
 /// How long a container that was started again has to be up before its end may count as an incident that is over.

@@ -2,17 +2,14 @@
 
 use super::shared::running::Running;
 use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity},
+    causes::prelude::*,
     timeouts::rules::{Rule, Verdict},
     validate::Change,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     check: Some(check),
-    ..Cause::new(include_str!("pre_stop_too_short.md"))
+    ..Cause::warning(Component::Api, include_str!("pre_stop_too_short.md"))
 };
 
 /// What its lack was seen to cost (tests/load).

@@ -2,8 +2,7 @@
 
 use super::shared::running::Running;
 use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity},
+    causes::prelude::*,
     proxy::Read,
     timeouts::{
         Front,
@@ -13,10 +12,8 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Info,
-    component: Component::Exposure,
     check: Some(check),
-    ..Cause::new(include_str!("proxy_not_checked.md"))
+    ..Cause::info(Component::Exposure, include_str!("proxy_not_checked.md"))
 };
 
 /// Rules in which the proxy has a part.
@@ -62,9 +59,6 @@ fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {
         running.set(&[("--keep-alive", 0)], &[])
     });
     Some(Draft {
-        code: Code::ProxyNotChecked,
-        severity: Severity::Info,
-        component: Component::Exposure,
         message,
         evidence: if running.read.is_empty() {
             Vec::new()
@@ -77,6 +71,7 @@ fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {
             to_check(running, read, &unknown).join("; "),
             managed_by.proxy(),
         ),
+        ..Code::ProxyNotChecked.draft()
     })
 }
 

@@ -2,8 +2,8 @@
 
 use super::shared::running::Running;
 use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity, shell},
+    causes::prelude::*,
+    model::shell,
     proxy::{Limit, Place, Read, RouteField},
     timeouts::{
         Annotation, Front,
@@ -13,10 +13,11 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Exposure,
     check: Some(check),
-    ..Cause::new(include_str!("proxy_timeout_below_gunicorn.md"))
+    ..Cause::warning(
+        Component::Exposure,
+        include_str!("proxy_timeout_below_gunicorn.md"),
+    )
 };
 
 /// What the proxy's timeout should have above Gunicorn's: time to transfer the response.

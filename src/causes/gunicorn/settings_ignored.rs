@@ -2,32 +2,18 @@
 
 use super::shared::running::{Running, seconds};
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            phrasing::component,
-            rule::{Rule, Signature},
-        },
-    },
+    causes::{log::phrasing::component, prelude::*},
     flagsmith::env,
-    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     explains: &[
         // A variable that is not read hinders no start, in contrast to an unknown flag.
         Explains::same_component(consequences::WITHOUT_START).when_critical(),
     ],
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("settings_ignored.md"))
+    ..Cause::warning(Component::Api, include_str!("settings_ignored.md"))
 };
 
 /// Why a command line is refused.
@@ -41,7 +27,6 @@ enum Refused {
 
 static LOG: Rule<Refused> = Rule {
     precedence: 115,
-    last_resort: false,
     signatures: &[
         Signature::of_words(Refused::Argument, &["error: unrecognized arguments: "]),
         Signature::of_words(Refused::Value, &["error: argument "]),
@@ -137,15 +122,13 @@ fn not_read(running: &Running<'_>) -> Option<Draft> {
         count(gunicorn.threads),
     ));
     Some(Draft {
-        code: Code::GunicornSettingsIgnored,
-        severity: Severity::Warning,
-        component: Component::Api,
         message: format!(
             "{} has no effect: Flagsmith {release} does not read it.",
             names.join(" and ")
         ),
         evidence,
         remedy: running.instead(&lost),
+        ..Code::GunicornSettingsIgnored.draft()
     })
 }
 

@@ -1,28 +1,13 @@
 //! The worker class is not in the image.
 
 use super::shared::running::Running;
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, unquote},
-            finding::Explanation,
-            rule::Plain,
-        },
-    },
-    model::{Code, Component, Draft, Severity},
-};
+use crate::causes::{log::failure::unquote, prelude::*};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     explains: &[Explains::same_component(consequences::WITHOUT_START)],
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("worker_class_unavailable.md"))
+    ..Cause::critical(Component::Api, include_str!("worker_class_unavailable.md"))
 };
 
 /// What Gunicorn has without further packages; Flagsmith's images install none.
@@ -30,7 +15,6 @@ const INCLUDED: &[&str] = &["sync", "gthread"];
 
 static LOG: Plain = Plain {
     precedence: 110,
-    last_resort: false,
     recognise,
     explain: explain_log,
     is_over: None,

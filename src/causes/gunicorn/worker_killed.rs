@@ -1,24 +1,14 @@
 //! A worker was ended by a signal.
 
 use super::shared::workers::{pids, places};
-use crate::{
-    causes::{
-        cause::Cause,
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding},
-            gunicorn::Kill,
-            phrasing::times,
-        },
-    },
-    model::{Code, Component, Severity},
+use crate::causes::{
+    log::{gunicorn::Kill, phrasing::times},
+    prelude::*,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     in_logs: Some(in_logs),
-    ..Cause::new(include_str!("worker_killed.md"))
+    ..Cause::warning(Component::Api, include_str!("worker_killed.md"))
 };
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {

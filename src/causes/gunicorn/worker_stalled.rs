@@ -1,28 +1,16 @@
 //! A whole worker process stood still.
 
 use super::shared::workers::Timeouts;
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding},
-        },
-    },
-    flagsmith::WorkerClass,
-    model::{Code, Component, Severity},
-};
+use crate::{causes::prelude::*, flagsmith::WorkerClass};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     explains: &[Explains::same_component(&[
         Code::LivenessProbeKilling,
         Code::ProbeFailing,
         Code::CrashLooping,
     ])],
     in_logs: Some(in_logs),
-    ..Cause::new(include_str!("worker_stalled.md"))
+    ..Cause::warning(Component::Api, include_str!("worker_stalled.md"))
 };
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {

@@ -1,23 +1,11 @@
 //! A request took longer than the worker's timeout.
 
 use super::shared::workers::Timeouts;
-use crate::{
-    causes::{
-        cause::Cause,
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding},
-        },
-    },
-    flagsmith::WorkerClass,
-    model::{Code, Component, Severity},
-};
+use crate::{causes::prelude::*, flagsmith::WorkerClass};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     in_logs: Some(in_logs),
-    ..Cause::new(include_str!("worker_timeout.md"))
+    ..Cause::warning(Component::Api, include_str!("worker_timeout.md"))
 };
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {

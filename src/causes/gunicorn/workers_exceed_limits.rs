@@ -1,17 +1,11 @@
 //! More Gunicorn workers than the limits are enough for.
 
 use super::shared::running::Running;
-use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity},
-    validate::Change,
-};
+use crate::{causes::prelude::*, validate::Change};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Info,
-    component: Component::Api,
     check: Some(check),
-    ..Cause::new(include_str!("workers_exceed_limits.md"))
+    ..Cause::info(Component::Api, include_str!("workers_exceed_limits.md"))
 };
 
 /// Memory of one idle worker: 190 to 220 MiB were measured (Flagsmith 2.265.0).
@@ -65,14 +59,12 @@ fn of(running: &Running<'_>) -> Option<Draft> {
         ));
     }
     Some(Draft {
-        code: Code::WorkersExceedLimits,
-        severity: Severity::Info,
-        component: Component::Api,
         message: "The API has more Gunicorn workers than its limits are enough for: under load workers are killed for \
                   lack of memory, or wait for the processor."
             .to_owned(),
         evidence,
         remedy: advice.join(". "),
+        ..Code::WorkersExceedLimits.draft()
     })
 }
 

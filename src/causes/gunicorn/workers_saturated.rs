@@ -1,25 +1,16 @@
 //! All worker threads are busy.
 
 use super::shared::running::Running;
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        context::Context,
-    },
-    model::{Code, Component, Draft, Severity},
-    validate::Change,
-};
+use crate::{causes::prelude::*, validate::Change};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     explains: &[Explains::same_component(&[
         Code::LivenessProbeKilling,
         Code::ProbeFailing,
         Code::CrashLooping,
     ])],
     check: Some(check),
-    ..Cause::new(include_str!("workers_saturated.md"))
+    ..Cause::warning(Component::Api, include_str!("workers_saturated.md"))
 };
 
 /// The part of the threads from which requests wait for one another, and the part below which they do not any more:
@@ -60,9 +51,6 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
         .managed_by
         .change(&[Change::Replicas(Component::Api, pods)]);
     Some(Draft {
-        code: Code::GunicornWorkersSaturated,
-        severity: Severity::Warning,
-        component: Component::Api,
         message: "Nearly all threads of the API are busy: requests wait until one is free, and clients see latency, \
                   then 504."
             .to_owned(),
@@ -81,6 +69,7 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
             "At least {workers_needed} workers in all would do, in {pods} pods: {more}. Look at the database first: \
              if requests wait for it (pg_stat_activity), more workers make it slower."
         ),
+        ..Code::GunicornWorkersSaturated.draft()
     })
 }
 

@@ -11,6 +11,9 @@ use crate::postgres::phrases::Phrase;
 /// Whether what came later in the same log shows that a failure is over.
 pub(crate) type IsOver = fn(&LogEvidence, &ProcessTimeline, &Occurrence) -> Option<bool>;
 
+/// Rules from this precedence on are asked only of what no other rule recognises.
+const LAST_RESORT: u16 = 900;
+
 /// One way in which a log shows a cause.
 pub(crate) trait LogRule: Sync {
     /// Rules are asked in this order, and the first that recognises a failure has it: the particular before the general.
@@ -18,7 +21,7 @@ pub(crate) trait LogRule: Sync {
 
     /// Whether it is asked only of an exception that ended a process and that no other rule recognises.
     fn is_last_resort(&self) -> bool {
-        false
+        self.precedence() >= LAST_RESORT
     }
 
     /// Whether a failure shows the cause, and what it speaks of.
@@ -71,7 +74,7 @@ pub(crate) enum From {
 }
 
 impl<V> Signature<V> {
-    /// A signature of this variant that asks for nothing: the base of a struct update.
+    /// A signature of this variant that asks for nothing yet.
     pub(crate) const fn of(variant: V) -> Self {
         Self {
             variant,
@@ -88,39 +91,61 @@ impl<V> Signature<V> {
 
     /// A failure of the database driver with one of these texts.
     pub(crate) const fn of_database(variant: V, any: &'static [&'static str]) -> Self {
-        let mut signature = Self::of_words(variant, any);
-        signature.from = From::Database;
-        signature
+        Self::of_words(variant, any).only_database()
     }
 
     /// A failure or line with one of these texts.
     pub(crate) const fn of_words(variant: V, any: &'static [&'static str]) -> Self {
-        Self {
-            variant,
-            from: From::Anything,
-            class: &[],
-            stage: &[],
-            phrase: None,
-            any,
-            also: &[],
-            all: &[],
-            none: &[],
-        }
+        Self::of(variant).any(any)
     }
 
     /// PostgreSQL's own words, in any language.
     pub(crate) const fn of_phrase(variant: V, phrase: Phrase) -> Self {
-        Self {
-            variant,
-            from: From::Database,
-            class: &[],
-            stage: &[],
-            phrase: Some(phrase),
-            any: &[],
-            also: &[],
-            all: &[],
-            none: &[],
-        }
+        let mut signature = Self::of(variant).only_database();
+        signature.phrase = Some(phrase);
+        signature
+    }
+
+    /// Only of the database driver.
+    pub(crate) const fn only_database(mut self) -> Self {
+        self.from = From::Database;
+        self
+    }
+
+    /// Only exceptions of these classes.
+    pub(crate) const fn class(mut self, class: &'static [&'static str]) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// Only in these stages.
+    pub(crate) const fn stage(mut self, stage: &'static [Stage]) -> Self {
+        self.stage = stage;
+        self
+    }
+
+    /// Only with one of these texts.
+    pub(crate) const fn any(mut self, any: &'static [&'static str]) -> Self {
+        self.any = any;
+        self
+    }
+
+    /// And with one of these.
+    pub(crate) const fn also(mut self, also: &'static [&'static str]) -> Self {
+        self.also = also;
+        self
+    }
+
+    /// Only with all of these texts.
+    pub(crate) const fn all(mut self, all: &'static [&'static str]) -> Self {
+        self.all = all;
+        self
+    }
+
+    /// Only without all of these texts.
+    pub(crate) const fn none(mut self, none: &'static [&'static str]) -> Self {
+        self.none = none;
+        self
     }
 
     fn matches(&self, failure: &Failure<'_>) -> bool {
@@ -139,8 +164,6 @@ impl<V> Signature<V> {
 pub(crate) struct Rule<V: 'static> {
     /// See [`LogRule::precedence`].
     pub(crate) precedence: u16,
-    /// See [`LogRule::is_last_resort`].
-    pub(crate) last_resort: bool,
     /// The signatures, the particular before the general.
     pub(crate) signatures: &'static [Signature<V>],
     /// What the failure speaks of; `None` where a closer look shows that it is not this cause after all.
@@ -179,10 +202,6 @@ impl<V: Copy + PartialEq + Sync> LogRule for Rule<V> {
         self.precedence
     }
 
-    fn is_last_resort(&self) -> bool {
-        self.last_resort
-    }
-
     fn recognise(&self, failure: &Failure<'_>) -> Option<FailureDetails> {
         self.read(failure).map(|(_, details)| details)
     }
@@ -209,8 +228,6 @@ impl<V: Copy + PartialEq + Sync> LogRule for Rule<V> {
 pub(crate) struct Plain {
     /// See [`LogRule::precedence`].
     pub(crate) precedence: u16,
-    /// See [`LogRule::is_last_resort`].
-    pub(crate) last_resort: bool,
     /// See [`LogRule::recognise`].
     pub(crate) recognise: fn(&Failure<'_>) -> Option<FailureDetails>,
     /// See [`LogRule::explain`].
@@ -222,10 +239,6 @@ pub(crate) struct Plain {
 impl LogRule for Plain {
     fn precedence(&self) -> u16 {
         self.precedence
-    }
-
-    fn is_last_resort(&self) -> bool {
-        self.last_resort
     }
 
     fn recognise(&self, failure: &Failure<'_>) -> Option<FailureDetails> {

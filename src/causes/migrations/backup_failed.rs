@@ -1,24 +1,18 @@
 //! The backup before the migration has failed.
 
 use crate::{
-    causes::{cause::Cause, context::Context, pods::last_words},
+    causes::{pods::last_words, prelude::*},
     migration::Step,
-    model::{Code, Component, Draft, Severity, shell},
+    model::shell,
     observe::JobOutcome,
     validate::backup_name,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     needs_person: true,
-    check: Some(check),
-    ..Cause::new(include_str!("backup_failed.md"))
+    check: Some(|context| failed(context).into_iter().collect()),
+    ..Cause::critical(Component::Migrations, include_str!("backup_failed.md"))
 };
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    failed(context).into_iter().collect()
-}
 
 fn failed(context: &Context<'_>) -> Option<Draft> {
     let (installation, observation) = (context.installation, context.observation);
@@ -32,9 +26,6 @@ fn failed(context: &Context<'_>) -> Option<Draft> {
     let namespace = &installation.identity.namespace;
     let said = format!("Job {namespace}/{name}: {reason} {message}");
     Some(Draft {
-        code: Code::BackupFailed,
-        severity: Severity::Critical,
-        component: Component::Migrations,
         message: format!(
             "The backup before the migration to {} has failed, so the migration was not started.",
             installation.release
@@ -51,5 +42,6 @@ fn failed(context: &Context<'_>) -> Option<Draft> {
                 .managed_by
                 .run_job_again(&installation.identity, &name)
         ),
+        ..Code::BackupFailed.draft()
     })
 }

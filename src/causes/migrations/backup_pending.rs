@@ -1,12 +1,7 @@
 //! The backup before the migration is being made.
 
-use crate::{
-    causes::cause::Cause,
-    model::{Component, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Info,
-    component: Component::Migrations,
-    ..Cause::new(include_str!("backup_pending.md"))
+    ..Cause::info(Component::Migrations, include_str!("backup_pending.md"))
 };

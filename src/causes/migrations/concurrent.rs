@@ -3,35 +3,27 @@
 
 use crate::{
     causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
         log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, first_quoted, quoted_after},
-            finding::Explanation,
+            failure::{first_quoted, quoted_after},
             phrasing::{at_migration, migration, progress, run},
-            rule::{From, Rule, Signature},
         },
         migrations::shared::{
             conflict::{self, Conflict},
             snippets::CHECK,
         },
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity},
     observe::{ContainerState, MigratorRun, Observation, WorkloadState},
     validate::Change,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
     explains_here: Some(is_of_loser),
     log: &[&LOG],
     claims: Some(claims),
     check: Some(check),
-    ..Cause::new(include_str!("concurrent.md"))
+    ..Cause::warning(Component::Migrations, include_str!("concurrent.md"))
 };
 
 /// Runs that are shown as evidence.
@@ -54,24 +46,19 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 445,
-    last_resort: false,
     signatures: &[
         Signature::of_database(
             Variant::Tuple,
             &["tuple concurrently updated", "tuple concurrently deleted"],
         ),
-        Signature {
-            from: From::Database,
-            class: &["DuplicateTable", "ProgrammingError", "MigrationSchemaMissing"],
-            all: &["\"django_migrations\"", "already exists"],
-            ..Signature::of(Variant::History)
-        },
+        Signature::of(Variant::History)
+            .only_database()
+            .class(&["DuplicateTable", "ProgrammingError", "MigrationSchemaMissing"])
+            .all(&["\"django_migrations\"", "already exists"]),
         Signature::of_database(Variant::Row, &["unique constraint "]),
-        Signature {
-            from: From::Database,
-            class: &["UniqueViolation"],
-            ..Signature::of(Variant::Row)
-        },
+        Signature::of(Variant::Row)
+            .only_database()
+            .class(&["UniqueViolation"]),
     ],
     details,
     explain: |evidence, occurrence, _| explain(evidence, occurrence, true),
@@ -190,9 +177,6 @@ fn race(context: &Context<'_>) -> Option<Draft> {
         return None;
     }
     Some(Draft {
-        code: Code::MigrationConcurrent,
-        severity: Severity::Warning,
-        component: Component::Migrations,
         message: format!(
             "Several pods migrated the database at the same time: {} failed while {} succeeded. Flagsmith takes no lock around \
              migrations; the schema usually ends up right, but a migration of data may have run twice.",
@@ -206,6 +190,7 @@ fn race(context: &Context<'_>) -> Option<Draft> {
             .map(ToString::to_string)
             .collect(),
         remedy: remedy(context),
+        ..Code::MigrationConcurrent.draft()
     })
 }
 

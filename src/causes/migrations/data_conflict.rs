@@ -1,26 +1,15 @@
 //! Existing rows do not allow the change.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, first_quoted},
-            finding::Explanation,
-            rule::{From, Rule, Signature},
-        },
-        migrations::shared::snippets::{MIGRATE, stopped},
-    },
-    model::{Code, Component, Severity},
+use crate::causes::{
+    log::failure::first_quoted,
+    migrations::shared::snippets::{MIGRATE, stopped},
+    prelude::*,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
-    ..Cause::new(include_str!("data_conflict.md"))
+    ..Cause::critical(Component::Migrations, include_str!("data_conflict.md"))
 };
 
 /// What the rows violate.
@@ -37,17 +26,11 @@ enum Variant {
 }
 
 const fn of_class(variant: Variant, class: &'static [&'static str]) -> Signature<Variant> {
-    Signature {
-        from: From::Database,
-        class,
-        stage: MIGRATE,
-        ..Signature::of(variant)
-    }
+    Signature::of(variant).only_database().class(class).stage(MIGRATE)
 }
 
 static LOG: Rule<Variant> = Rule {
     precedence: 460,
-    last_resort: false,
     signatures: &[
         of_class(Variant::Duplicate, &["UniqueViolation"]),
         of_class(Variant::Null, &["NotNullViolation"]),

@@ -3,24 +3,19 @@
 use crate::{
     api::MigrationStatus,
     causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
         migrations::shared::{
             job::{failed, goes_on, severity},
             snippets::BLOCKED,
         },
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     needs_person: true,
     explains: consequences::OF_STOPPED_MIGRATION,
     check: Some(check),
-    ..Cause::new(include_str!("deadline_exceeded.md"))
+    ..Cause::critical(Component::Migrations, include_str!("deadline_exceeded.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

@@ -1,42 +1,22 @@
 //! The migration and another session blocked each other.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            phrasing::{progress, the_migration},
-            rule::{Rule, Signature},
-        },
-        migrations::shared::snippets::MIGRATE,
-    },
-    model::{Code, Component, Severity},
+use crate::causes::{
+    log::phrasing::{progress, the_migration},
+    migrations::shared::snippets::MIGRATE,
+    prelude::*,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
-    ..Cause::new(include_str!("deadlock.md"))
+    ..Cause::critical(Component::Migrations, include_str!("deadlock.md"))
 };
 
 static LOG: Rule<()> = Rule {
     precedence: 440,
-    last_resort: false,
     signatures: &[
-        Signature {
-            class: &["DeadlockDetected"],
-            stage: MIGRATE,
-            ..Signature::of(())
-        },
-        Signature {
-            stage: MIGRATE,
-            ..Signature::of_database((), &["deadlock detected"])
-        },
+        Signature::of(()).class(&["DeadlockDetected"]).stage(MIGRATE),
+        Signature::of_database((), &["deadlock detected"]).stage(MIGRATE),
     ],
     details,
     explain,

@@ -2,32 +2,24 @@
 
 use crate::{
     causes::{
-        cause::Cause,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            finding::Explanation,
-            phrasing::at_migration,
-            rule::{Rule, Signature},
-        },
+        log::phrasing::at_migration,
         migrations::shared::{
             preflight::before_migration,
             snippets::{NEWEST_APPLIED, ROLL_BACK, first_line},
         },
+        prelude::*,
     },
     flagsmith::upgrades,
     migration::{Direction, Undo, direction},
-    model::{Code, Component, Draft, Severity, shell},
+    model::shell,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     blocks_migration: true,
     needs_person: true,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("downgrade_blocked.md"))
+    ..Cause::critical(Component::Migrations, include_str!("downgrade_blocked.md"))
 };
 
 /// Why a rollback failed.
@@ -47,17 +39,10 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 405,
-    last_resort: false,
     signatures: &[
         Signature::of_words(Variant::Command, &["Unknown command: 'rollbackmigrationsafter'"]),
-        Signature {
-            class: &["IrreversibleError"],
-            ..Signature::of(Variant::Irreversible)
-        },
-        Signature {
-            all: &["is not reversible", "Operation <"],
-            ..Signature::of(Variant::Irreversible)
-        },
+        Signature::of(Variant::Irreversible).class(&["IrreversibleError"]),
+        Signature::of(Variant::Irreversible).all(&["is not reversible", "Operation <"]),
         Signature::of_words(Variant::App, &["No installed app with label '"]),
         Signature::of_words(Variant::Ambiguous, &["More than one migration matches '"]),
         Signature::of_words(Variant::Date, &["Date must be in ISO format"]),
@@ -142,9 +127,6 @@ fn blocked(context: &Context<'_>, undo: &Undo) -> Draft {
         ),
     };
     Draft {
-        code: Code::DowngradeBlocked,
-        severity: Severity::Critical,
-        component: Component::Migrations,
         message: format!(
             "The database was migrated to {from}; {wanted} does not know those migrations, and nothing would complain until data is \
              lost. Whatever is running keeps running."
@@ -158,6 +140,7 @@ fn blocked(context: &Context<'_>, undo: &Undo) -> Draft {
             shell::name(&installation.identity.namespace, "NAMESPACE"),
             shell::name(&installation.identity.name, "NAME"),
         ),
+        ..Code::DowngradeBlocked.draft()
     }
 }
 
@@ -167,9 +150,6 @@ fn newer(context: &Context<'_>) -> Option<Draft> {
     let release = upgrades::at_least(number)?;
     let wanted = context.installation.release;
     (release > wanted).then(|| Draft {
-        code: Code::DowngradeBlocked,
-        severity: Severity::Critical,
-        component: Component::Migrations,
         message: format!(
             "The database was migrated to {release} or later; {wanted} does not know those migrations, and nothing would complain \
              until data is lost."
@@ -178,6 +158,7 @@ fn newer(context: &Context<'_>) -> Option<Draft> {
             "database: django_migrations has task_processor.{number}…, which came with {release}"
         )],
         remedy: format!("Set spec.version to {release} or later, or restore a backup of the older database."),
+        ..Code::DowngradeBlocked.draft()
     })
 }
 

@@ -2,31 +2,23 @@
 
 use crate::{
     causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
         log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, quoted_after},
-            finding::Explanation,
+            failure::quoted_after,
             phrasing::{at_migration, progress},
-            rule::{Rule, Signature},
         },
         migrations::shared::preflight::before_migration,
+        prelude::*,
     },
     flagsmith::upgrades,
-    model::{Code, Component, Draft, Severity},
     postgres::sql::identifier,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     blocks_migration: true,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("extension_unavailable.md"))
+    ..Cause::critical(Component::Migrations, include_str!("extension_unavailable.md"))
 };
 
 /// The extension of Flagsmith's migrations, where a message names none.
@@ -45,20 +37,17 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 420,
-    last_resort: false,
     signatures: &[
         Signature::of_words(Variant::Denied, &["permission denied to create extension"]),
-        Signature {
-            any: &[
+        Signature::of(Variant::Absent)
+            .any(&[
                 "could not open extension control file",
                 "is not available",
                 "allow-listed",
                 "allowlisted",
                 "whitelisted",
-            ],
-            all: &["xtension"],
-            ..Signature::of(Variant::Absent)
-        },
+            ])
+            .all(&["xtension"]),
         Signature::of_words(
             Variant::Inactive,
             &["type \"hstore\" does not exist", "hstore type not found"],
@@ -123,9 +112,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         upgrades::needs_hstore(release) && !preflight.hstore && !preflight.creates_extensions
     });
     let diagnosis = refused.map(|preflight| Draft {
-        code: Code::MigrationExtensionUnavailable,
-        severity: Severity::Critical,
-        component: Component::Migrations,
         message: format!(
             "Flagsmith {release} creates the extension hstore, which role \"{}\" may not.",
             preflight.role
@@ -138,6 +124,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             "{} Or set spec.version to 2.224.0 or later, which does not need it.",
             remedy(HSTORE, Variant::Denied)
         ),
+        ..Code::MigrationExtensionUnavailable.draft()
     });
     diagnosis.into_iter().collect()
 }

@@ -2,34 +2,24 @@
 
 use crate::{
     causes::{
-        cause::{Cause, GivesWay},
-        consequences,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            rule::{Rule, Signature},
-        },
         migrations::shared::{
             conflict::{CURSOR, OF_SESSION},
             job::{self, FailedJob, failed, goes_on, severity},
             snippets::{ISSUES, MIGRATE, OWN_CREDENTIALS, first_line, stopped},
         },
         pods::last_words,
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity, shell},
+    model::shell,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
     gives_way: GivesWay::InLogs,
-    component: Component::Migrations,
     needs_person: true,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("failed.md"))
+    ..Cause::critical(Component::Migrations, include_str!("failed.md"))
 };
 
 /// Wrappers that only repeat what was said before, or that end a process in good order.
@@ -56,31 +46,20 @@ const REPEATED: &[&str] = &["current transaction is aborted", "Failed to connect
 
 static LOG: Rule<Variant> = Rule {
     precedence: 900,
-    last_resort: true,
     signatures: &[
-        Signature {
-            class: OF_SESSION,
-            stage: MIGRATE,
-            none: REPEATED,
-            ..Signature::of(Variant::Session)
-        },
-        Signature {
-            stage: MIGRATE,
-            all: &["does not exist"],
-            none: REPEATED,
-            ..Signature::of_database(Variant::Session, &[CURSOR])
-        },
-        Signature {
-            class: &["SystemCheckError"],
-            stage: MIGRATE,
-            none: REPEATED,
-            ..Signature::of(Variant::SystemCheck)
-        },
-        Signature {
-            stage: MIGRATE,
-            none: REPEATED,
-            ..Signature::of(Variant::Unknown)
-        },
+        Signature::of(Variant::Session)
+            .class(OF_SESSION)
+            .stage(MIGRATE)
+            .none(REPEATED),
+        Signature::of_database(Variant::Session, &[CURSOR])
+            .stage(MIGRATE)
+            .all(&["does not exist"])
+            .none(REPEATED),
+        Signature::of(Variant::SystemCheck)
+            .class(&["SystemCheckError"])
+            .stage(MIGRATE)
+            .none(REPEATED),
+        Signature::of(Variant::Unknown).stage(MIGRATE).none(REPEATED),
     ],
     details,
     explain,
@@ -183,9 +162,6 @@ fn gone(context: &Context<'_>) -> Option<Draft> {
     let record = job::recorded(context).filter(|_| job::remembered(context).is_none())?;
     let name = record.job.as_deref().unwrap_or_default();
     Some(Draft {
-        code: Code::MigrationFailed,
-        severity: Severity::Critical,
-        component: Component::Migrations,
         message: format!(
             "The migration to {} has failed.{}",
             installation.release,
@@ -200,6 +176,7 @@ fn gone(context: &Context<'_>) -> Option<Draft> {
                 .managed_by
                 .run_job_again(&installation.identity, name)
         ),
+        ..Code::MigrationFailed.draft()
     })
 }
 

@@ -1,25 +1,11 @@
 //! The image's migrations do not fit together.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            finding::Explanation,
-            rule::{Rule, Signature},
-        },
-        migrations::shared::snippets::first_line,
-    },
-    model::{Code, Component, Severity},
-};
+use crate::causes::{migrations::shared::snippets::first_line, prelude::*};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
-    ..Cause::new(include_str!("graph_broken.md"))
+    ..Cause::critical(Component::Migrations, include_str!("graph_broken.md"))
 };
 
 /// What is wrong with the files.
@@ -33,22 +19,12 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 415,
-    last_resort: false,
     signatures: &[
-        Signature {
-            class: &["NodeNotFoundError"],
-            ..Signature::of(Variant::Parent)
-        },
+        Signature::of(Variant::Parent).class(&["NodeNotFoundError"]),
         Signature::of_words(Variant::Parent, &["nonexistent parent node"]),
         Signature::of_words(Variant::Leaves, &["Conflicting migrations detected"]),
-        Signature {
-            class: &["CircularDependencyError"],
-            ..Signature::of(Variant::Circle)
-        },
-        Signature {
-            class: &["BadMigrationError"],
-            ..Signature::of(Variant::File)
-        },
+        Signature::of(Variant::Circle).class(&["CircularDependencyError"]),
+        Signature::of(Variant::File).class(&["BadMigrationError"]),
     ],
     details: |failure, _| Some(first_line(failure.message)),
     explain,

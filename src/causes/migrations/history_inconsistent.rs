@@ -1,31 +1,15 @@
 //! `django_migrations` contradicts itself.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            rule::Plain,
-        },
-    },
-    model::{Code, Component, Severity},
-    postgres::sql::literal,
-};
+use crate::{causes::prelude::*, postgres::sql::literal};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
-    ..Cause::new(include_str!("history_inconsistent.md"))
+    ..Cause::critical(Component::Migrations, include_str!("history_inconsistent.md"))
 };
 
 static LOG: Plain = Plain {
     precedence: 410,
-    last_resort: false,
     recognise,
     explain,
     is_over: None,

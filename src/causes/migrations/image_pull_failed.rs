@@ -1,13 +1,8 @@
 //! The migration's image cannot be pulled.
 
-use crate::{
-    causes::{cause::Cause, consequences},
-    model::{Component, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
-    ..Cause::new(include_str!("image_pull_failed.md"))
+    ..Cause::critical(Component::Migrations, include_str!("image_pull_failed.md"))
 };

@@ -2,12 +2,8 @@
 
 use crate::{
     causes::{
-        cause::Cause,
-        context::Context,
         log::{
-            evidence::{LogEvidence, Occurrence},
             failure::first_quoted,
-            finding::Explanation,
             phrasing::{migration, progress, the_migration},
         },
         migrations::shared::{
@@ -15,17 +11,15 @@ use crate::{
             preflight,
             snippets::CHECK,
         },
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity},
     postgres::sql::{literal, relation},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Migrations,
     claims: Some(claims),
     check: Some(check),
-    ..Cause::new(include_str!("invalid_index_left.md"))
+    ..Cause::warning(Component::Migrations, include_str!("invalid_index_left.md"))
 };
 
 /// Begins the names of migrations that build an index CONCURRENTLY and fail when it is there, whether it is valid or not.
@@ -96,9 +90,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         return Vec::new();
     };
     vec![Draft {
-        code: Code::InvalidIndexLeft,
-        severity: Severity::Warning,
-        component: Component::Migrations,
         message: format!(
             "An interrupted migration has left the index {first}, which PostgreSQL keeps up to date and never uses; a unique one \
              guards nothing."
@@ -108,6 +99,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             .map(|index| format!("database: index {index} is not valid (pg_index.indisvalid)"))
             .collect(),
         remedy: remedy(first, &Known::Invalid),
+        ..Code::InvalidIndexLeft.draft()
     }]
 }
 

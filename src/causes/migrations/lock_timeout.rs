@@ -1,26 +1,14 @@
 //! The migration waited for a lock and gave up.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            rule::{Rule, Signature},
-        },
-        migrations::shared::snippets::{BLOCKED, MIGRATE, OLDEST_TRANSACTIONS, left, stopped},
-    },
-    model::{Code, Component, Severity},
+use crate::causes::{
+    migrations::shared::snippets::{BLOCKED, MIGRATE, OLDEST_TRANSACTIONS, left, stopped},
+    prelude::*,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
-    ..Cause::new(include_str!("lock_timeout.md"))
+    ..Cause::critical(Component::Migrations, include_str!("lock_timeout.md"))
 };
 
 /// Whether it waited.
@@ -36,22 +24,12 @@ const UNAVAILABLE: &[&str] = &["LockNotAvailable"];
 
 static LOG: Rule<Variant> = Rule {
     precedence: 430,
-    last_resort: false,
     signatures: &[
-        Signature {
-            class: UNAVAILABLE,
-            stage: MIGRATE,
-            ..Signature::of_words(Variant::NoWait, &["could not obtain lock"])
-        },
-        Signature {
-            class: UNAVAILABLE,
-            stage: MIGRATE,
-            ..Signature::of(Variant::Timeout)
-        },
-        Signature {
-            stage: MIGRATE,
-            ..Signature::of_database(Variant::Timeout, &["due to lock timeout"])
-        },
+        Signature::of_words(Variant::NoWait, &["could not obtain lock"])
+            .class(UNAVAILABLE)
+            .stage(MIGRATE),
+        Signature::of(Variant::Timeout).class(UNAVAILABLE).stage(MIGRATE),
+        Signature::of_database(Variant::Timeout, &["due to lock timeout"]).stage(MIGRATE),
     ],
     details,
     explain,

@@ -1,17 +1,14 @@
 //! A long transaction would hold up the migration.
 
 use crate::{
-    causes::{cause::Cause, context::Context, migrations::shared::preflight::before_migration},
-    model::{Code, Component, Draft, Severity},
+    causes::{migrations::shared::preflight::before_migration, prelude::*},
     observe::OtherSession,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     blocks_migration: true,
     check: Some(check),
-    ..Cause::new(include_str!("long_transaction_open.md"))
+    ..Cause::critical(Component::Migrations, include_str!("long_transaction_open.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -28,9 +25,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         ..
     } = first;
     vec![Draft {
-        code: Code::LongTransactionOpen,
-        severity: Severity::Critical,
-        component: Component::Migrations,
         message: format!(
             "A transaction that has been open for more than a minute holds a lock on table {relation}; a migration would wait for it, \
              and every request on that table behind the migration. It starts when the transaction has ended."
@@ -40,6 +34,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             "Wait for it (a backup?), or end the session ({state}, application {application:?}, role \"{role}\"): \
              SELECT pg_terminate_backend({pid});"
         ),
+        ..Code::LongTransactionOpen.draft()
     }]
 }
 

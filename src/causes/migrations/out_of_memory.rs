@@ -12,19 +12,17 @@ use crate::{
         },
         migrations::shared::snippets::{MIGRATE, stopped},
     },
-    model::{Code, Component, Severity},
+    model::{Code, Component},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: &[
         Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
         Explains::everywhere(&[Code::MigrationsPending]),
         Explains::same_component(&[Code::MigrationFailed]),
     ],
     log: &[&LOG],
-    ..Cause::new(include_str!("out_of_memory.md"))
+    ..Cause::critical(Component::Migrations, include_str!("out_of_memory.md"))
 };
 
 /// Who noticed.
@@ -40,21 +38,12 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 470,
-    last_resort: false,
     signatures: &[
-        Signature {
-            stage: MIGRATE,
-            ..Signature::of_words(Variant::Container, &["exited with code 137"])
-        },
-        Signature {
-            class: &["MemoryError"],
-            stage: MIGRATE,
-            ..Signature::of(Variant::Python)
-        },
-        Signature {
-            stage: MIGRATE,
-            ..Signature::of_words(Variant::Kernel, &["Killed"])
-        },
+        Signature::of_words(Variant::Container, &["exited with code 137"]).stage(MIGRATE),
+        Signature::of(Variant::Python)
+            .class(&["MemoryError"])
+            .stage(MIGRATE),
+        Signature::of_words(Variant::Kernel, &["Killed"]).stage(MIGRATE),
     ],
     details,
     explain,

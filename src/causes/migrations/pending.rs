@@ -2,26 +2,18 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
         log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, Stage},
-            finding::Explanation,
             phrasing,
-            rule::{From, Rule, Signature},
             timeline::{HEALTH_QUIET_SECONDS, ProcessTimeline},
         },
         migrations::shared::snippets::first_line,
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity, shell},
+    model::shell,
     observe::JobOutcome,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: &[
         Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
         Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
@@ -30,7 +22,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ],
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("pending.md"))
+    ..Cause::critical(Component::Migrations, include_str!("pending.md"))
 };
 
 /// Tables that `createcachetable` makes, not a migration.
@@ -66,39 +58,30 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 465,
-    last_resort: false,
     signatures: &[
         Signature::of_words(Variant::Waited, &["Didn't detect applied migrations for "]),
         Signature::of_words(Variant::Health, &["There are migrations to apply"]),
-        Signature {
-            from: From::Database,
-            class: UNDEFINED,
-            stage: NOT_MIGRATING,
-            any: CACHE_TABLES,
-            ..Signature::of(Variant::Cache)
-        },
-        Signature {
-            from: From::Database,
-            stage: NOT_MIGRATING,
-            any: CACHE_TABLES,
-            all: &["relation \"", "does not exist"],
-            none: &["FATAL"],
-            ..Signature::of(Variant::Cache)
-        },
-        Signature {
-            from: From::Database,
-            class: UNDEFINED,
-            stage: NOT_MIGRATING,
-            ..Signature::of(Variant::Schema)
-        },
-        Signature {
-            from: From::Database,
-            stage: NOT_MIGRATING,
-            any: &["relation \"", "column ", "function "],
-            all: &["does not exist"],
-            none: &["FATAL"],
-            ..Signature::of(Variant::Schema)
-        },
+        Signature::of(Variant::Cache)
+            .only_database()
+            .class(UNDEFINED)
+            .stage(NOT_MIGRATING)
+            .any(CACHE_TABLES),
+        Signature::of(Variant::Cache)
+            .only_database()
+            .stage(NOT_MIGRATING)
+            .any(CACHE_TABLES)
+            .all(&["relation \"", "does not exist"])
+            .none(&["FATAL"]),
+        Signature::of(Variant::Schema)
+            .only_database()
+            .class(UNDEFINED)
+            .stage(NOT_MIGRATING),
+        Signature::of(Variant::Schema)
+            .only_database()
+            .stage(NOT_MIGRATING)
+            .any(&["relation \"", "column ", "function "])
+            .all(&["does not exist"])
+            .none(&["FATAL"]),
     ],
     details,
     explain,

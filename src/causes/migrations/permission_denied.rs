@@ -2,34 +2,26 @@
 
 use crate::{
     causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
         log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, first_quoted},
-            finding::Explanation,
+            failure::first_quoted,
             phrasing::{at_migration, progress},
-            rule::{Rule, Signature},
         },
         migrations::shared::{
             preflight::before_migration,
             snippets::{MIGRATE, OWN_CREDENTIALS},
         },
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity},
     observe::{Owner, Preflight},
     postgres::sql::identifier,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     blocks_migration: true,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("permission_denied.md"))
+    ..Cause::critical(Component::Migrations, include_str!("permission_denied.md"))
 };
 
 /// How PostgreSQL refuses.
@@ -46,33 +38,18 @@ const REFUSED: &[&str] = &["InsufficientPrivilege"];
 
 static LOG: Rule<Variant> = Rule {
     precedence: 425,
-    last_resort: false,
     signatures: &[
-        Signature {
-            stage: MIGRATE,
-            ..Signature::of_database(Variant::Owner, &["must be owner of "])
-        },
-        Signature {
-            stage: MIGRATE,
-            ..Signature::of_database(Variant::Object, &["permission denied for "])
-        },
-        Signature {
-            class: REFUSED,
-            stage: MIGRATE,
-            ..Signature::of_words(Variant::Action, &["permission denied to "])
-        },
+        Signature::of_database(Variant::Owner, &["must be owner of "]).stage(MIGRATE),
+        Signature::of_database(Variant::Object, &["permission denied for "]).stage(MIGRATE),
+        Signature::of_words(Variant::Action, &["permission denied to "])
+            .class(REFUSED)
+            .stage(MIGRATE),
         // In any language: for a new table only the schema's CREATE can be missing.
-        Signature {
-            class: REFUSED,
-            stage: MIGRATE,
-            all: &["CREATE TABLE ", "public"],
-            ..Signature::of(Variant::NewTable)
-        },
-        Signature {
-            class: REFUSED,
-            stage: MIGRATE,
-            ..Signature::of(Variant::Other)
-        },
+        Signature::of(Variant::NewTable)
+            .class(REFUSED)
+            .stage(MIGRATE)
+            .all(&["CREATE TABLE ", "public"]),
+        Signature::of(Variant::Other).class(REFUSED).stage(MIGRATE),
     ],
     details,
     explain,
@@ -248,9 +225,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         .filter_map(|lack| lack.grant(&identifier(role, "ROLE")))
         .collect();
     vec![Draft {
-        code: Code::MigrationPermissionDenied,
-        severity: Severity::Critical,
-        component: Component::Migrations,
         message: format!(
             "The database role \"{role}\" may not change the schema as a migration does; the migration has not been started."
         ),
@@ -259,6 +233,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             "In this database, as a superuser: {} Or let the migration connect as the role that may: spec.database.migrationUrlFrom.",
             grants.join(" ")
         ),
+        ..Code::MigrationPermissionDenied.draft()
     }]
 }
 

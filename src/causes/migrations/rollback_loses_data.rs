@@ -1,16 +1,13 @@
 //! Migrations of a newer release are being undone.
 
 use crate::{
-    causes::{cause::Cause, context::Context},
+    causes::prelude::*,
     migration::{Direction, direction},
-    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Migrations,
     check: Some(check),
-    ..Cause::new(include_str!("rollback_loses_data.md"))
+    ..Cause::warning(Component::Migrations, include_str!("rollback_loses_data.md"))
 };
 
 /// Said before the migrations are undone, and while they are.
@@ -20,9 +17,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     };
     let (from, to) = (plan.from, plan.to);
     vec![Draft {
-        code: Code::RollbackLosesData,
-        severity: Severity::Warning,
-        component: Component::Migrations,
         message: format!(
             "The migrations of {from} are being undone before {to} is started: what was stored in the tables and columns that they made \
              is lost, and pods of {from} may fail until they are replaced."
@@ -34,5 +28,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             "To stay at {from} instead: remove spec.migrations.rollback and set spec.version to {from}; what was undone by then is \
              applied again, empty."
         ),
+        ..Code::RollbackLosesData.draft()
     }]
 }

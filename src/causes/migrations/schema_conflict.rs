@@ -2,34 +2,24 @@
 
 use crate::{
     causes::{
-        cause::Cause,
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            phrasing::{migration, progress, run, the_migration},
-            rule::Rule,
-        },
+        log::phrasing::{migration, progress, run, the_migration},
         migrations::shared::{
             conflict::{self, Conflict, SIGNATURES, is_of_session},
             snippets::{CHECK, first_line},
         },
+        prelude::*,
     },
-    model::{Code, Component, Severity, shell},
+    model::shell,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
-    ..Cause::new(include_str!("schema_conflict.md"))
+    ..Cause::critical(Component::Migrations, include_str!("schema_conflict.md"))
 };
 
 static LOG: Rule<Conflict> = Rule {
     precedence: 450,
-    last_resort: false,
     signatures: SIGNATURES,
     details,
     explain,

@@ -1,26 +1,14 @@
 //! A statement of the migration took too long.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::FailureDetails,
-            finding::Explanation,
-            rule::{From, Rule, Signature},
-        },
-        migrations::shared::snippets::{MIGRATE, OLDEST_TRANSACTIONS, left, stopped},
-    },
-    model::{Code, Component, Severity},
+use crate::causes::{
+    migrations::shared::snippets::{MIGRATE, OLDEST_TRANSACTIONS, left, stopped},
+    prelude::*,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
-    ..Cause::new(include_str!("statement_timeout.md"))
+    ..Cause::critical(Component::Migrations, include_str!("statement_timeout.md"))
 };
 
 /// What ended the statement.
@@ -39,36 +27,24 @@ const RECOVERY: &[&str] = &["conflict with recovery"];
 
 static LOG: Rule<Variant> = Rule {
     precedence: 435,
-    last_resort: false,
     signatures: &[
-        Signature {
-            stage: MIGRATE,
-            ..Signature::of_database(Variant::Cancelled, &["due to user request"])
-        },
-        Signature {
-            from: From::Database,
-            class: &["TransactionTimeout"],
-            stage: MIGRATE,
-            none: RECOVERY,
-            ..Signature::of(Variant::Transaction)
-        },
-        Signature {
-            stage: MIGRATE,
-            none: RECOVERY,
-            ..Signature::of_database(Variant::Transaction, &["due to transaction timeout"])
-        },
-        Signature {
-            from: From::Database,
-            class: &["QueryCanceled"],
-            stage: MIGRATE,
-            none: RECOVERY,
-            ..Signature::of(Variant::Statement)
-        },
-        Signature {
-            stage: MIGRATE,
-            none: RECOVERY,
-            ..Signature::of_database(Variant::Statement, &["due to statement timeout"])
-        },
+        Signature::of_database(Variant::Cancelled, &["due to user request"]).stage(MIGRATE),
+        Signature::of(Variant::Transaction)
+            .only_database()
+            .class(&["TransactionTimeout"])
+            .stage(MIGRATE)
+            .none(RECOVERY),
+        Signature::of_database(Variant::Transaction, &["due to transaction timeout"])
+            .stage(MIGRATE)
+            .none(RECOVERY),
+        Signature::of(Variant::Statement)
+            .only_database()
+            .class(&["QueryCanceled"])
+            .stage(MIGRATE)
+            .none(RECOVERY),
+        Signature::of_database(Variant::Statement, &["due to statement timeout"])
+            .stage(MIGRATE)
+            .none(RECOVERY),
     ],
     details: |_, _| Some(FailureDetails::default()),
     explain,

@@ -1,24 +1,11 @@
 //! This version of Flagsmith is not supported here.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::FailureDetails,
-            finding::Explanation,
-            rule::{Rule, Signature},
-        },
-    },
-    model::{Code, Component, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Migrations,
     needs_person: true,
     log: &[&LOG],
-    ..Cause::new(include_str!("unsupported_version.md"))
+    ..Cause::critical(Component::Migrations, include_str!("unsupported_version.md"))
 };
 
 /// What the image does not know.
@@ -32,19 +19,16 @@ enum Variant {
 
 static LOG: Rule<Variant> = Rule {
     precedence: 120,
-    last_resort: false,
     signatures: &[
-        Signature {
-            all: &["flagsmith"],
-            ..Signature::of_words(
-                Variant::Cli,
-                &[
-                    "executable file not found in $PATH",
-                    "flagsmith: not found",
-                    "flagsmith: command not found",
-                ],
-            )
-        },
+        Signature::of_words(
+            Variant::Cli,
+            &[
+                "executable file not found in $PATH",
+                "flagsmith: not found",
+                "flagsmith: command not found",
+            ],
+        )
+        .all(&["flagsmith"]),
         Signature::of_words(Variant::Verb, &["ERROR: unrecognised command"]),
     ],
     details: |_, _| Some(FailureDetails::default()),

@@ -1,16 +1,13 @@
 //! The upgrade goes over many releases at once.
 
 use crate::{
-    causes::{cause::Cause, context::Context, migrations::shared::preflight::before_migration},
+    causes::{migrations::shared::preflight::before_migration, prelude::*},
     flagsmith::upgrades,
-    model::{Code, Component, Draft, Severity},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Info,
-    component: Component::Migrations,
     check: Some(check),
-    ..Cause::new(include_str!("upgrade_skips_versions.md"))
+    ..Cause::info(Component::Migrations, include_str!("upgrade_skips_versions.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -37,9 +34,6 @@ fn skipped(context: &Context<'_>) -> Option<Draft> {
         .map(|release| release.to_string())
         .collect();
     Some(Draft {
-        code: Code::UpgradeSkipsVersions,
-        severity: Severity::Info,
-        component: Component::Migrations,
         message: format!(
             "The upgrade from {from} to {to} goes past {} minor releases at once. Flagsmith does not forbid that; every migration on \
              the way runs in one Job.",
@@ -54,6 +48,7 @@ fn skipped(context: &Context<'_>) -> Option<Draft> {
              steps: {}.",
             path.join(" → ")
         ),
+        ..Code::UpgradeSkipsVersions.draft()
     })
 }
 

@@ -1,14 +1,9 @@
 //! An object of that name belongs to somebody else.
 
-use crate::{
-    causes::cause::Cause,
-    model::{Component, Severity},
-};
+use crate::{causes::cause::Cause, model::Component};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Operator,
     needs_person: true,
     is_refusal: true,
-    ..Cause::new(include_str!("child_not_owned.md"))
+    ..Cause::critical(Component::Operator, include_str!("child_not_owned.md"))
 };

@@ -1,12 +1,7 @@
 //! The installed resource definition is older than the operator.
 
-use crate::{
-    causes::cause::Cause,
-    model::{Component, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Operator,
-    ..Cause::new(include_str!("crd_outdated.md"))
+    ..Cause::warning(Component::Operator, include_str!("crd_outdated.md"))
 };

@@ -8,12 +8,10 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Operator,
     needs_person: true,
     is_refusal: true,
     check: Some(check),
-    ..Cause::new(include_str!("forbidden.md"))
+    ..Cause::critical(Component::Operator, include_str!("forbidden.md"))
 };
 
 /// Secrets that could not be read.

@@ -1,13 +1,8 @@
 //! The resource cannot be carried out as written.
 
-use crate::{
-    causes::cause::Cause,
-    model::{Component, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Operator,
     needs_person: true,
-    ..Cause::new(include_str!("invalid_spec.md"))
+    ..Cause::critical(Component::Operator, include_str!("invalid_spec.md"))
 };

@@ -1,12 +1,7 @@
 //! The operator is told to leave this installation alone.
 
-use crate::{
-    causes::cause::Cause,
-    model::{Component, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Info,
-    component: Component::Operator,
-    ..Cause::new(include_str!("suspended.md"))
+    ..Cause::info(Component::Operator, include_str!("suspended.md"))
 };

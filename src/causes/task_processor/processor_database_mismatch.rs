@@ -44,18 +44,18 @@ const DEFAULT: &str = "default";
 const SEPARATE: &str = "task_processor";
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::TaskProcessor,
     explains: &[Explains::everywhere(consequences::WITHOUT_PROCESSOR)],
     log: &[&LOG],
     check: Some(check),
     claims: Some(migrated_in_full),
-    ..Cause::new(include_str!("processor_database_mismatch.md"))
+    ..Cause::critical(
+        Component::TaskProcessor,
+        include_str!("processor_database_mismatch.md"),
+    )
 };
 
 static LOG: Rule<()> = Rule {
     precedence: 215,
-    last_resort: false,
     signatures: &[Signature {
         class: &["ImproperlyConfigured"],
         all: &["task_processor", "DATABASES"],

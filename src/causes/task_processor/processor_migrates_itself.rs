@@ -4,29 +4,19 @@ use super::shared::{
     deployments::{Deployments, is_starting},
     diagnosis::diagnosis,
 };
-use crate::{
-    causes::{
-        cause::{Applies, Cause},
-        context::Context,
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding},
-        },
-    },
-    model::{Code, Component, Draft, Severity},
-    validate::Change,
-};
+use crate::{causes::prelude::*, validate::Change};
 
 /// What starts a task processor that neither migrates nor, in any release since 2.170.0, fails to work.
 const WORK: &[&str] = &["start", "task-processor"];
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     in_logs: Some(in_logs),
     applies: Applies::Observed,
-    check: Some(check),
-    ..Cause::new(include_str!("processor_migrates_itself.md"))
+    check: Some(|context| migrates(context).into_iter().collect()),
+    ..Cause::warning(
+        Component::TaskProcessor,
+        include_str!("processor_migrates_itself.md"),
+    )
 };
 
 /// What makes it a risk.
@@ -75,10 +65,6 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
          migrate in one Job before.",
     );
     Some(Finding::new(explained, vec![location.clone()]))
-}
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    migrates(context).into_iter().collect()
 }
 
 fn migrates(context: &Context<'_>) -> Option<Draft> {

@@ -2,28 +2,17 @@
 
 use super::shared::{deployments::Deployments, diagnosis::diagnosis};
 use crate::{
-    causes::{
-        cause::{Applies, Cause, Explains},
-        consequences,
-        context::Context,
-    },
+    causes::prelude::*,
     flagsmith::env,
-    model::{Code, Component, Draft, Severity},
     validate::{Change, ManagedBy},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::TaskProcessor,
     explains: &[Explains::everywhere(consequences::WITHOUT_PROCESSOR)],
     applies: Applies::Observed,
-    check: Some(check),
-    ..Cause::new(include_str!("processor_missing.md"))
+    check: Some(|context| missing(context).into_iter().collect()),
+    ..Cause::critical(Component::TaskProcessor, include_str!("processor_missing.md"))
 };
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    missing(context).into_iter().collect()
-}
 
 fn missing(context: &Context<'_>) -> Option<Draft> {
     let deployments = Deployments::of(context)?;

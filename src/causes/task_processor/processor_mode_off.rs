@@ -1,30 +1,15 @@
 //! The process is told that it is no task processor.
 
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::FailureDetails,
-            finding::Explanation,
-            rule::{Rule, Signature},
-        },
-    },
-    model::{Code, Component, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::TaskProcessor,
     explains: &[Explains::everywhere(consequences::WITHOUT_PROCESSOR)],
     log: &[&LOG],
-    ..Cause::new(include_str!("processor_mode_off.md"))
+    ..Cause::critical(Component::TaskProcessor, include_str!("processor_mode_off.md"))
 };
 
 static LOG: Rule<()> = Rule {
     precedence: 210,
-    last_resort: false,
     signatures: &[Signature::of_words(
         (),
         &["is not supported as an entrypoint. Please use"],

@@ -2,32 +2,20 @@
 
 use super::shared::{diagnosis::diagnosis, processors::processors, queue::waiting_anywhere};
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        probes::said,
-        steps::age,
-    },
+    causes::{prelude::*, probes::said, steps::age},
     flagsmith::startup,
-    model::{Code, Component, Draft, Severity, shell},
+    model::shell,
     observe::{PodSummary, SecretState, database::QueueProbe},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::TaskProcessor,
     explains: &[
         Explains::everywhere(consequences::WITHOUT_PROCESSOR),
         Explains::same_component(&[Code::ProbeFailing, Code::RolloutDeadlineExceeded]),
     ],
-    check: Some(check),
-    ..Cause::new(include_str!("processor_not_ready.md"))
+    check: Some(|context| not_ready(context).into_iter().collect()),
+    ..Cause::critical(Component::TaskProcessor, include_str!("processor_not_ready.md"))
 };
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    not_ready(context).into_iter().collect()
-}
 
 /// What the pods themselves report is a diagnosis of its own; this is for those that run, report nothing and are
 /// not ready all the same.

@@ -2,19 +2,8 @@
 
 use super::shared::{deployments::Deployments, diagnosis::diagnosis, sql};
 use crate::{
-    causes::{
-        cause::{Applies, Cause, Explains},
-        consequences,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::FailureDetails,
-            finding::Explanation,
-            rule::{Rule, Signature},
-        },
-    },
+    causes::prelude::*,
     flagsmith::{self, Release, env},
-    model::{Code, Component, Draft, Severity},
     validate::Change,
 };
 
@@ -22,21 +11,21 @@ use crate::{
 const VERB: &str = "run-task-processor";
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::TaskProcessor,
     explains: &[
         Explains::in_logs(&[Code::TasksFailing]),
         Explains::everywhere(consequences::WITHOUT_PROCESSOR),
     ],
     log: &[&LOG],
     applies: Applies::Observed,
-    check: Some(check),
-    ..Cause::new(include_str!("processor_release_broken.md"))
+    check: Some(|context| broken(context).into_iter().collect()),
+    ..Cause::critical(
+        Component::TaskProcessor,
+        include_str!("processor_release_broken.md"),
+    )
 };
 
 static LOG: Rule<()> = Rule {
     precedence: 205,
-    last_resort: false,
     signatures: &[Signature::of_words(
         (),
         &["Attempt to run tasks in a non-task-processor environment"],
@@ -76,10 +65,6 @@ fn explain(_: &LogEvidence, _: &Occurrence, (): ()) -> Explanation {
             None,
         ),
     )
-}
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    broken(context).into_iter().collect()
 }
 
 fn broken(context: &Context<'_>) -> Option<Draft> {

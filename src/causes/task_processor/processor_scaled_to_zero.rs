@@ -2,27 +2,18 @@
 
 use super::shared::{diagnosis::diagnosis, queue::waiting_anywhere};
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        consequences,
-        context::Context,
-        snippets::intend_no_pods,
-    },
-    model::{Code, Component, Draft, Severity},
+    causes::{prelude::*, snippets::intend_no_pods},
     validate::Change,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::TaskProcessor,
     explains: &[Explains::everywhere(consequences::WITHOUT_PROCESSOR)],
-    check: Some(check),
-    ..Cause::new(include_str!("processor_scaled_to_zero.md"))
+    check: Some(|context| scaled_to_zero(context).into_iter().collect()),
+    ..Cause::critical(
+        Component::TaskProcessor,
+        include_str!("processor_scaled_to_zero.md"),
+    )
 };
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    scaled_to_zero(context).into_iter().collect()
-}
 
 fn scaled_to_zero(context: &Context<'_>) -> Option<Draft> {
     let installation = context.installation;

@@ -5,29 +5,22 @@ use super::shared::{
     diagnosis::diagnosis,
 };
 use crate::{
-    causes::{
-        cause::{Applies, Cause, Explains},
-        context::Context,
-    },
-    model::{Code, Component, Draft, Severity},
+    causes::prelude::*,
     validate::{Change, ManagedBy},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     explains: &[Explains::everywhere(&[
         Code::TaskUnregistered,
         Code::TasksStuckLocked,
     ])],
     applies: Applies::Observed,
-    check: Some(check),
-    ..Cause::new(include_str!("processor_version_skew.md"))
+    check: Some(|context| skew(context).into_iter().collect()),
+    ..Cause::warning(
+        Component::TaskProcessor,
+        include_str!("processor_version_skew.md"),
+    )
 };
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    skew(context).into_iter().collect()
-}
 
 fn skew(context: &Context<'_>) -> Option<Draft> {
     let Deployments { api, processor, .. } = Deployments::of(context)?;

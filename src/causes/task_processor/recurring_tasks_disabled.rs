@@ -6,18 +6,7 @@ use super::shared::{
     runs, sql,
 };
 use crate::{
-    causes::{
-        cause::Cause,
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            rule::Plain,
-        },
-        steps,
-    },
-    model::{Code, Component, Draft, Severity},
+    causes::{prelude::*, steps},
     observe::database::Recurring,
 };
 
@@ -25,16 +14,16 @@ use crate::{
 const IN_A_ROW: &str = "4";
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     log: &[&LOG],
     check: Some(check),
-    ..Cause::new(include_str!("recurring_tasks_disabled.md"))
+    ..Cause::warning(
+        Component::TaskProcessor,
+        include_str!("recurring_tasks_disabled.md"),
+    )
 };
 
 static LOG: Plain = Plain {
     precedence: 225,
-    last_resort: false,
     recognise,
     explain,
     is_over: None,

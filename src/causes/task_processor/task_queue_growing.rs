@@ -30,10 +30,8 @@ const LEAST: i64 = 20;
 const SHORTEST: SignedDuration = SignedDuration::from_secs(15);
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     check: Some(check),
-    ..Cause::new(include_str!("task_queue_growing.md"))
+    ..Cause::warning(Component::TaskProcessor, include_str!("task_queue_growing.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

@@ -45,19 +45,16 @@ const THREADS_STICK_SINCE: Release = Release::new(2, 160, 0);
 const THREADS_STICK_UNTIL: Release = Release::new(2, 200, 0);
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::TaskProcessor,
     explains: &[Explains::everywhere(&[Code::TaskQueueGrowing])],
     log: &[&HEALTH_CHECK],
     in_logs: Some(in_logs),
     check: Some(check),
-    ..Cause::new(include_str!("task_queue_stalled.md"))
+    ..Cause::critical(Component::TaskProcessor, include_str!("task_queue_stalled.md"))
 };
 
 /// Flagsmith's own health check queues a task and waits for it.
 static HEALTH_CHECK: Rule<()> = Rule {
     precedence: 230,
-    last_resort: false,
     signatures: &[Signature::of_words(
         (),
         &["Task processor is unable to process tasks"],

@@ -2,16 +2,8 @@
 
 use super::shared::{deployments::Deployments, diagnosis::diagnosis};
 use crate::{
-    causes::{
-        cause::{Applies, Cause},
-        context::Context,
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding},
-        },
-    },
+    causes::prelude::*,
     flagsmith::env,
-    model::{Code, Component, Draft, Severity},
     validate::{Change, ManagedBy},
 };
 
@@ -19,12 +11,10 @@ use crate::{
 const NAMED: usize = 3;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     in_logs: Some(in_logs),
     applies: Applies::Observed,
-    check: Some(check),
-    ..Cause::new(include_str!("task_run_method_unset.md"))
+    check: Some(|context| unset(context).into_iter().collect()),
+    ..Cause::warning(Component::TaskProcessor, include_str!("task_run_method_unset.md"))
 };
 
 /// Who else could run the tasks.
@@ -86,10 +76,6 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
          processor with the same database and release.",
     );
     Some(Finding::new(explained, locations))
-}
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    unset(context).into_iter().collect()
 }
 
 fn unset(context: &Context<'_>) -> Option<Draft> {

@@ -4,9 +4,8 @@ use jiff::SignedDuration;
 
 use super::shared::{diagnosis::diagnosis, processors::Settings};
 use crate::{
-    causes::{cause::Cause, context::Context, steps::setting},
+    causes::{prelude::*, steps::setting},
     flagsmith::env,
-    model::{Code, Component, Draft, Severity},
     observe::WorkloadState,
     validate::Change,
 };
@@ -18,15 +17,12 @@ const DEFAULT: &str = "500";
 const SLOW: SignedDuration = SignedDuration::from_secs(5);
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Info,
-    component: Component::TaskProcessor,
-    check: Some(check),
-    ..Cause::new(include_str!("task_sleep_interval_high.md"))
+    check: Some(|context| sleeps_long(context).into_iter().collect()),
+    ..Cause::info(
+        Component::TaskProcessor,
+        include_str!("task_sleep_interval_high.md"),
+    )
 };
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    sleeps_long(context).into_iter().collect()
-}
 
 fn sleeps_long(context: &Context<'_>) -> Option<Draft> {
     let state = context

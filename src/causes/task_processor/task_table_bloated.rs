@@ -9,11 +9,9 @@ use super::shared::{
 };
 use crate::{
     causes::{
-        cause::Cause,
-        context::Context,
+        prelude::*,
         steps::{age, count},
     },
-    model::{Code, Component, Draft, Severity},
     observe::database::Recurring,
 };
 
@@ -28,10 +26,8 @@ const OVERDUE: SignedDuration = SignedDuration::from_hours(72);
 const CLEAN_UP: &str = "clean_up_old_tasks";
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     check: Some(check),
-    ..Cause::new(include_str!("task_table_bloated.md"))
+    ..Cause::warning(Component::TaskProcessor, include_str!("task_table_bloated.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

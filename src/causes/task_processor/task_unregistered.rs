@@ -1,34 +1,22 @@
 //! A task is unknown to the task processor's release.
 
 use super::shared::sql;
-use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, quoted_after},
-            finding::Explanation,
-            phrasing,
-            rule::Plain,
-        },
-    },
-    model::{Code, Component, Severity},
+use crate::causes::{
+    log::{failure::quoted_after, phrasing},
+    prelude::*,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::TaskProcessor,
     explains: &[
         Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
         Explains::everywhere(&[Code::TasksStuckLocked]),
     ],
     log: &[&LOG],
-    ..Cause::new(include_str!("task_unregistered.md"))
+    ..Cause::critical(Component::TaskProcessor, include_str!("task_unregistered.md"))
 };
 
 static LOG: Plain = Plain {
     precedence: 220,
-    last_resort: false,
     recognise,
     explain,
     is_over: None,

@@ -7,17 +7,10 @@ use super::shared::{
 };
 use crate::{
     causes::{
-        cause::Cause,
-        context::Context,
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding},
-            phrasing,
-            tasks::Failing,
-        },
+        log::{phrasing, tasks::Failing},
+        prelude::*,
         steps,
     },
-    model::{Code, Component, Draft, Severity},
     observe::database::{Queue, Recurring, Runs},
 };
 
@@ -34,11 +27,9 @@ const FAILURES: i64 = 3;
 const IN_A_ROW: i32 = 2;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     in_logs: Some(in_logs),
     check: Some(check),
-    ..Cause::new(include_str!("tasks_failing.md"))
+    ..Cause::warning(Component::TaskProcessor, include_str!("tasks_failing.md"))
 };
 
 fn message(names: &[&str]) -> String {

@@ -8,19 +8,16 @@ use super::shared::{
 };
 use crate::{
     causes::{
-        cause::Cause,
-        context::Context,
+        prelude::*,
         steps::{age, names, tasks},
     },
-    model::{Code, Component, Draft, Severity, shell},
+    model::shell,
     validate::Change,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     check: Some(check),
-    ..Cause::new(include_str!("tasks_stuck_locked.md"))
+    ..Cause::warning(Component::TaskProcessor, include_str!("tasks_stuck_locked.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

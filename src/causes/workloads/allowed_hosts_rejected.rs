@@ -2,28 +2,18 @@
 
 use crate::{
     causes::{
-        cause::Cause,
-        consequences,
-        context::Context,
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding},
-            hosts::Kind,
-            phrasing::times,
-        },
+        log::{hosts::Kind, phrasing::times},
+        prelude::*,
     },
     flagsmith::{env, hosts::allows},
-    model::{Code, Component, Draft, Severity},
     validate::Change,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     explains: consequences::OF_NO_START,
     in_logs: Some(in_logs),
     check: Some(check),
-    ..Cause::new(include_str!("allowed_hosts_rejected.md"))
+    ..Cause::critical(Component::Api, include_str!("allowed_hosts_rejected.md"))
 };
 
 /// Places of refused requests that are shown.
@@ -115,9 +105,6 @@ fn probed(context: &Context<'_>) -> Option<Draft> {
         |host| format!("the Host header {host}"),
     );
     Some(Draft {
-        code: Code::AllowedHostsRejected,
-        severity: Severity::Critical,
-        component: Component::Api,
         message: "Django refuses the kubelet's probes for their Host header, so no new pod of the API becomes ready."
             .to_owned(),
         evidence: vec![
@@ -137,6 +124,7 @@ fn probed(context: &Context<'_>) -> Option<Draft> {
         remedy: installation
             .managed_by
             .change(&[Change::Env(Component::Api, env::DJANGO_ALLOWED_HOSTS, "*")]),
+        ..Code::AllowedHostsRejected.draft()
     })
 }
 

@@ -2,26 +2,15 @@
 
 use crate::{
     causes::{
-        cause::{Cause, Explains, GivesWay},
-        context::Context,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, Stage, quoted_after},
-            finding::{Explanation, Finding},
-            phrasing::component,
-            rule::{Plain, Rule, Signature},
-            timeline::ProcessTimeline,
-        },
+        log::{failure::quoted_after, phrasing::component, timeline::ProcessTimeline},
         pods::{self, PodTrouble},
+        prelude::*,
     },
-    model::{Code, Component, Draft, Severity},
     observe::PodProblem,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
     gives_way: GivesWay::InLogs,
-    component: Component::Api,
     explains: &[
         Explains::from_api(&[Code::FrontendCannotReachApi]),
         Explains::same_component(&[Code::ProbeFailing, Code::RolloutDeadlineExceeded]),
@@ -29,7 +18,7 @@ pub(crate) static CAUSE: Cause = Cause {
     log: &[&PORT, &ARCHITECTURE, &UNKNOWN],
     in_logs: Some(in_logs),
     check: Some(check),
-    ..Cause::new(include_str!("crash_looping.md"))
+    ..Cause::critical(Component::Api, include_str!("crash_looping.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -78,7 +67,6 @@ fn in_pod(trouble: &PodTrouble<'_>) -> Option<Draft> {
 /// A port that another process has.
 static PORT: Rule<()> = Rule {
     precedence: 135,
-    last_resort: false,
     signatures: &[Signature::of_words((), &["Connection in use: (", "EADDRINUSE"])],
     details: |failure, ()| {
         Some(FailureDetails::default().object(failure.message.lines().next().unwrap_or_default()))
@@ -102,7 +90,6 @@ static PORT: Rule<()> = Rule {
 /// The kernel's ENOEXEC, as runc, containerd and shells pass it on.
 static ARCHITECTURE: Plain = Plain {
     precedence: 140,
-    last_resort: false,
     recognise: |failure| {
         let of_exec = failure.class.is_empty() && failure.says("exec ");
         (of_exec && failure.says("exec format error")).then(FailureDetails::default)
@@ -152,17 +139,11 @@ enum End {
 /// A process that ended at its start with an exception that no other cause recognises.
 static UNKNOWN: Rule<End> = Rule {
     precedence: 905,
-    last_resort: true,
     signatures: &[
-        Signature {
-            class: &["EnvValidationError", "EnvError"],
-            stage: &[Stage::Boot],
-            ..Signature::of_words(End::Variable, &["variable "])
-        },
-        Signature {
-            stage: &[Stage::Boot],
-            ..Signature::of_words(End::Exception, &[])
-        },
+        Signature::of_words(End::Variable, &["variable "])
+            .class(&["EnvValidationError", "EnvError"])
+            .stage(&[Stage::Boot]),
+        Signature::of_words(End::Exception, &[]).stage(&[Stage::Boot]),
     ],
     details,
     explain,

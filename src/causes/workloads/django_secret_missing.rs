@@ -12,15 +12,13 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     blocks_migration: true,
     explains: &[
         Explains::everywhere(&[Code::ContainerConfigError]),
         Explains::same_component(consequences::WITHOUT_START),
     ],
     check: Some(check),
-    ..Cause::new(include_str!("django_secret_missing.md"))
+    ..Cause::critical(Component::Api, include_str!("django_secret_missing.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

@@ -1,23 +1,10 @@
 //! The frontend cannot pass requests on to the API.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        log::{
-            evidence::Occurrence,
-            failure::{Failure, FailureDetails},
-            finding::Explanation,
-            rule::{Rule, Signature},
-        },
-    },
-    model::{Code, Component, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Frontend,
     log: &[&LOG],
-    ..Cause::new(include_str!("frontend_cannot_reach_api.md"))
+    ..Cause::warning(Component::Frontend, include_str!("frontend_cannot_reach_api.md"))
 };
 
 /// Node.js' code of the error, and what it means.
@@ -34,7 +21,6 @@ const fn signature(code: &'static [&'static str; 1], why: &'static str) -> Signa
 
 static LOG: Rule<Variant> = Rule {
     precedence: 125,
-    last_resort: false,
     signatures: &[
         signature(&["ECONNREFUSED"], "nothing accepts connections there"),
         signature(&["ENOTFOUND"], "its name cannot be resolved"),

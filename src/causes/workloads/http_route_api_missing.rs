@@ -1,15 +1,10 @@
 //! The cluster has no HTTPRoute.
 
-use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Exposure,
     check: Some(check),
-    ..Cause::new(include_str!("http_route_api_missing.md"))
+    ..Cause::critical(Component::Exposure, include_str!("http_route_api_missing.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -19,13 +14,11 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         return Vec::new();
     }
     vec![Draft {
-        code: Code::HttpRouteApiMissing,
-        severity: Severity::Critical,
-        component: Component::Exposure,
         message: "An HTTPRoute is wanted, but the cluster does not have the Gateway API.".to_owned(),
         evidence: vec!["the API server does not serve httproutes.gateway.networking.k8s.io/v1".to_owned()],
         remedy: "Install the CRDs of the Gateway API (the operator finds them within half a minute), \
                  or use spec.exposure.ingress."
             .to_owned(),
+        ..Code::HttpRouteApiMissing.draft()
     }]
 }

@@ -1,19 +1,11 @@
 //! The installation to observe is not there.
 
-use crate::{
-    causes::{
-        cause::{Applies, Cause},
-        context::Context,
-    },
-    model::{Code, Component, Draft, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     applies: Applies::Observed,
     check: Some(check),
-    ..Cause::new(include_str!("installation_not_found.md"))
+    ..Cause::critical(Component::Api, include_str!("installation_not_found.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -38,11 +30,9 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         )
     };
     vec![Draft {
-        code: Code::InstallationNotFound,
-        severity: Severity::Critical,
-        component: Component::Api,
         message,
         evidence: vec![evidence],
         remedy,
+        ..Code::InstallationNotFound.draft()
     }]
 }

@@ -1,16 +1,11 @@
 //! A pod finds no node.
 
-use crate::{
-    causes::{cause::Cause, consequences, context::Context, pods},
-    model::{Code, Component, Draft, Severity},
-};
+use crate::causes::{pods, prelude::*};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     explains: consequences::OF_NO_START,
     check: Some(check),
-    ..Cause::new(include_str!("pod_unschedulable.md"))
+    ..Cause::critical(Component::Api, include_str!("pod_unschedulable.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

@@ -3,23 +3,17 @@
 use jiff::SignedDuration;
 
 use crate::{
-    causes::{
-        cause::{Cause, Explains},
-        context::Context,
-        probes,
-    },
-    model::{Code, Component, Draft, Severity, shell},
+    causes::{prelude::*, probes},
+    model::shell,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     explains: &[
         Explains::from_api(&[Code::FrontendCannotReachApi]),
         Explains::same_component(&[Code::RolloutDeadlineExceeded]),
     ],
     check: Some(check),
-    ..Cause::new(include_str!("probe_failing.md"))
+    ..Cause::warning(Component::Api, include_str!("probe_failing.md"))
 };
 
 /// How long a container may fail its probes after it began: Flagsmith needs ten seconds to listen, three times that

@@ -2,17 +2,15 @@
 
 use crate::{
     causes::{cause::Cause, consequences, context::Context, workloads::shared::replica_failures},
-    model::{Code, Component, Draft, Severity},
+    model::{Code, Component, Draft},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     needs_person: true,
     explains: consequences::OF_NO_START,
     check: Some(check),
     is_refusal: true,
-    ..Cause::new(include_str!("quota_exceeded.md"))
+    ..Cause::critical(Component::Api, include_str!("quota_exceeded.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

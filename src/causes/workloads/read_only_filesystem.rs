@@ -1,26 +1,14 @@
 //! The container cannot write the files that it needs.
 
-use crate::{
-    causes::{
-        cause::Cause,
-        consequences,
-        log::{
-            evidence::{LogEvidence, Occurrence},
-            failure::{Failure, FailureDetails, quoted_after},
-            finding::Explanation,
-            phrasing::component,
-            rule::{Rule, Signature},
-        },
-    },
-    model::{Code, Component, Severity},
+use crate::causes::{
+    log::{failure::quoted_after, phrasing::component},
+    prelude::*,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     explains: consequences::OF_NO_START,
     log: &[&LOG],
-    ..Cause::new(include_str!("read_only_filesystem.md"))
+    ..Cause::critical(Component::Api, include_str!("read_only_filesystem.md"))
 };
 
 /// Why a file cannot be written.
@@ -41,23 +29,18 @@ const METRICS: &[&str] = &["prometheus", ".db'"];
 
 static LOG: Rule<Variant> = Rule {
     precedence: 105,
-    last_resort: false,
     signatures: &[
         Signature::of_words(Variant::ReadOnly, &["Read-only file system"]),
         Signature::of_words(
             Variant::NoTemporaryDirectory,
             &["No usable temporary directory found"],
         ),
-        Signature {
-            class: &["PermissionError"],
-            all: &["Permission denied: '/"],
-            ..Signature::of_words(Variant::Denied, METRICS)
-        },
-        Signature {
-            class: &["FileNotFoundError"],
-            all: &["No such file or directory: '/"],
-            ..Signature::of_words(Variant::Absent, METRICS)
-        },
+        Signature::of_words(Variant::Denied, METRICS)
+            .class(&["PermissionError"])
+            .all(&["Permission denied: '/"]),
+        Signature::of_words(Variant::Absent, METRICS)
+            .class(&["FileNotFoundError"])
+            .all(&["No such file or directory: '/"]),
     ],
     details,
     explain,

@@ -1,15 +1,10 @@
 //! The release of an observed installation is not known.
 
-use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity},
-};
+use crate::causes::prelude::*;
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Info,
-    component: Component::Api,
     check: Some(check),
-    ..Cause::new(include_str!("release_unknown.md"))
+    ..Cause::info(Component::Api, include_str!("release_unknown.md"))
 };
 
 /// An image whose tag is no release, or that is named by a digest: what is known of single releases is not used then.
@@ -33,9 +28,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         )
     };
     vec![Draft {
-        code: Code::ReleaseUnknown,
-        severity: Severity::Info,
-        component: Component::Api,
         message: format!(
             "Which release of Flagsmith runs is not known, so it is taken for {}, the oldest that the operator knows: \
              what goes wrong in later releases only is not named.",
@@ -52,5 +44,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
              that names it.",
             identity.namespace, api.name
         ),
+        ..Code::ReleaseUnknown.draft()
     }]
 }

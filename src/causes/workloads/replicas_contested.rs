@@ -1,22 +1,15 @@
 //! An autoscaler and the manifest both set the number of pods.
 
 use crate::{
-    causes::{
-        cause::{Applies, Cause},
-        context::Context,
-        workloads::shared::deployments,
-    },
-    model::{Code, Component, Draft, Severity},
+    causes::{prelude::*, workloads::shared::deployments},
     observe::WorkloadState,
     validate::Change,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     applies: Applies::Observed,
     check: Some(check),
-    ..Cause::new(include_str!("replicas_contested.md"))
+    ..Cause::warning(Component::Api, include_str!("replicas_contested.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

@@ -1,25 +1,19 @@
 //! Requests fail again and again with an exception that no other cause explains.
 
-use crate::{
-    causes::{
-        cause::{Cause, GivesWay},
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding, distinct},
-            phrasing::{component, within},
-            requests::FailedRequests,
-        },
-        steps::times,
+use crate::causes::{
+    log::{
+        finding::distinct,
+        phrasing::{component, within},
+        requests::FailedRequests,
     },
-    model::{Code, Component, Severity},
+    prelude::*,
+    steps::times,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     gives_way: GivesWay::ToDatabase,
     in_logs: Some(in_logs),
-    ..Cause::new(include_str!("requests_failing.md"))
+    ..Cause::warning(Component::Api, include_str!("requests_failing.md"))
 };
 
 /// Kinds of failures whose places are shown.

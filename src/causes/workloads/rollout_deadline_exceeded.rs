@@ -1,16 +1,11 @@
 //! New pods do not become ready.
 
-use crate::{
-    causes::{cause::Cause, context::Context, workloads::shared::deployments},
-    model::{Code, Component, Draft, Severity},
-};
+use crate::causes::{prelude::*, workloads::shared::deployments};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     needs_person: true,
     check: Some(check),
-    ..Cause::new(include_str!("rollout_deadline_exceeded.md"))
+    ..Cause::critical(Component::Api, include_str!("rollout_deadline_exceeded.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

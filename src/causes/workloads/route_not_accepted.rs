@@ -1,17 +1,11 @@
 //! A Gateway does not accept the HTTPRoute.
 
-use crate::{
-    causes::{cause::Cause, context::Context},
-    model::{Code, Component, Draft, Severity},
-    observe::ExposureState,
-};
+use crate::{causes::prelude::*, observe::ExposureState};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Exposure,
     needs_person: true,
     check: Some(check),
-    ..Cause::new(include_str!("route_not_accepted.md"))
+    ..Cause::critical(Component::Exposure, include_str!("route_not_accepted.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -22,9 +16,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         return Vec::new();
     };
     vec![Draft {
-        code: Code::RouteNotAccepted,
-        severity: Severity::Critical,
-        component: Component::Exposure,
         message: "The Gateway does not accept the HTTPRoute, so no request arrives.".to_owned(),
         evidence: vec![format!(
             "HTTPRoute {}: {words}",
@@ -33,5 +24,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         remedy: "Correct spec.exposure.httpRoute.parentRefs and spec.exposure.hosts, or the listeners' \
                  allowedRoutes of the Gateway."
             .to_owned(),
+        ..Code::RouteNotAccepted.draft()
     }]
 }

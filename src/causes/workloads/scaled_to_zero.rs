@@ -1,22 +1,15 @@
 //! A component has no replicas.
 
 use crate::{
-    causes::{
-        cause::{Applies, Cause},
-        context::Context,
-        workloads::shared::deployments,
-    },
-    model::{Code, Component, Draft, Severity},
+    causes::{prelude::*, workloads::shared::deployments},
     observe::WorkloadState,
     validate::{Change, SCALED_TO_ZERO_ANNOTATION},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Critical,
-    component: Component::Api,
     applies: Applies::Observed,
     check: Some(check),
-    ..Cause::new(include_str!("scaled_to_zero.md"))
+    ..Cause::critical(Component::Api, include_str!("scaled_to_zero.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {

@@ -1,30 +1,13 @@
 //! Django's secret key changes.
 
-use crate::{
-    causes::{
-        cause::{Applies, Cause},
-        context::Context,
-        log::{
-            evidence::LogEvidence,
-            finding::{Explanation, Finding},
-        },
-    },
-    flagsmith::env,
-    model::{Code, Component, Draft, Severity},
-};
+use crate::{causes::prelude::*, flagsmith::env};
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::Api,
     in_logs: Some(in_logs),
     applies: Applies::Observed,
-    check: Some(check),
-    ..Cause::new(include_str!("secret_key_ephemeral.md"))
+    check: Some(|context| unset(context).into_iter().collect()),
+    ..Cause::warning(Component::Api, include_str!("secret_key_ephemeral.md"))
 };
-
-fn check(context: &Context<'_>) -> Vec<Draft> {
-    unset(context).into_iter().collect()
-}
 
 fn unset(context: &Context<'_>) -> Option<Draft> {
     let observation = context.observation;
@@ -46,9 +29,6 @@ fn unset(context: &Context<'_>) -> Option<Draft> {
         })
         .collect();
     Some(Draft {
-        code: Code::SecretKeyEphemeral,
-        severity: Severity::Warning,
-        component: Component::Api,
         message: "Every process of the API makes a secret key of its own at its start: sessions and signed links break at \
                   every restart and between pods."
             .to_owned(),
@@ -61,6 +41,7 @@ fn unset(context: &Context<'_>) -> Option<Draft> {
              --from-literal=DJANGO_SECRET_KEY=\"$(openssl rand -base64 48)\" && {}",
             set.join(" && ")
         ),
+        ..Code::SecretKeyEphemeral.draft()
     })
 }
 

@@ -4,11 +4,7 @@
 
 use super::snippets::MIGRATE;
 use crate::{
-    causes::log::{
-        evidence::Occurrence,
-        failure::Failure,
-        rule::{From, Signature},
-    },
+    causes::log::{evidence::Occurrence, failure::Failure, rule::Signature},
     model::Code,
 };
 
@@ -25,55 +21,39 @@ pub(crate) enum Conflict {
 
 /// How a log shows it. SQLSTATE 2BP01 for what is dropped; a column's type that a view reads has only the general 0A000.
 pub(crate) static SIGNATURES: &[Signature<Conflict>] = &[
-    Signature {
-        class: &["DependentObjectsStillExist"],
-        stage: MIGRATE,
-        ..Signature::of(Conflict::Dependents)
-    },
-    Signature {
-        stage: MIGRATE,
-        ..Signature::of_database(
-            Conflict::Dependents,
-            &["because other objects depend on it", "used by a view or rule"],
-        )
-    },
-    Signature {
-        class: &[
+    Signature::of(Conflict::Dependents)
+        .class(&["DependentObjectsStillExist"])
+        .stage(MIGRATE),
+    Signature::of_database(
+        Conflict::Dependents,
+        &["because other objects depend on it", "used by a view or rule"],
+    )
+    .stage(MIGRATE),
+    Signature::of(Conflict::Exists)
+        .class(&[
             "DuplicateTable",
             "DuplicateColumn",
             "DuplicateObject",
             "DuplicateFunction",
             "DuplicateSchema",
             "DuplicateAlias",
-        ],
-        stage: MIGRATE,
-        ..Signature::of(Conflict::Exists)
-    },
-    Signature {
-        stage: MIGRATE,
-        ..Signature::of_database(Conflict::Exists, &["already exists"])
-    },
-    Signature {
-        class: &[
+        ])
+        .stage(MIGRATE),
+    Signature::of_database(Conflict::Exists, &["already exists"]).stage(MIGRATE),
+    Signature::of(Conflict::Missing)
+        .class(&[
             "UndefinedTable",
             "UndefinedColumn",
             "UndefinedObject",
             "UndefinedFunction",
-        ],
-        stage: MIGRATE,
-        ..Signature::of(Conflict::Missing)
-    },
-    Signature {
-        from: From::Database,
-        stage: MIGRATE,
-        any: &["does not exist"],
-        none: &["FATAL"],
-        ..Signature::of(Conflict::Missing)
-    },
-    Signature {
-        stage: MIGRATE,
-        ..Signature::of_words(Conflict::Missing, &["Found wrong number ("])
-    },
+        ])
+        .stage(MIGRATE),
+    Signature::of(Conflict::Missing)
+        .only_database()
+        .stage(MIGRATE)
+        .any(&["does not exist"])
+        .none(&["FATAL"]),
+    Signature::of_words(Conflict::Missing, &["Found wrong number ("]).stage(MIGRATE),
 ];
 
 /// What is in the way, where an occurrence is such a conflict.
