@@ -23,7 +23,7 @@ demo-down: ## Remove what `make demo` started
 	tests/demo down
 
 .PHONY: test
-test: lint test-unit test-cluster test-images test-chart test-e2e ## Everything that decides whether a change may land (needs root on Debian 12, Rust and Go)
+test: lint test-unit test-postgres test-cluster test-images test-chart test-e2e ## Everything that decides whether a change may land (needs root on Debian 12, Rust and Go)
 	@echo "all checks passed"
 
 .PHONY: lint
@@ -50,11 +50,20 @@ $(CACHE)/lint/%:
 test-unit: ## Tests that need nothing but Rust
 	cargo test --locked --lib $(UNIT_TESTS)
 
+.PHONY: test-postgres
+test-postgres: ## Looks at a real PostgreSQL, compared with libpq's
+	tests/postgres/install
+	cargo test --locked --test postgres
+
 .PHONY: test-cluster
 test-cluster: ## The test cluster itself, then the operator against a real API server with simulated nodes
 	tests/cluster/selftest
 	cargo test --locked --no-run $(API_TESTS)
 	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS) -- --test-threads 4
+
+.PHONY: fuzz
+fuzz: ## Random input for logs, URLs and PostgreSQL's messages, ten minutes each (FUZZ_SECONDS)
+	cargo test --locked --test fuzz -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-images
 test-images: ## The images that the end-to-end test runs

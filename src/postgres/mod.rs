@@ -7,5 +7,5 @@ pub mod sql;
 mod trust;
 mod url;
 
-pub use trust::{Authority, NoTrust, Roots, SslMode, TlsSettings, Trust, Variable};
+pub use trust::{Authority, ChannelBinding, NoTrust, Roots, SslMode, TlsSettings, Trust, Variable};
 pub use url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};

@@ -79,6 +79,29 @@ pub enum Roots {
     Pem(Arc<str>),
 }
 
+/// `channel_binding`: whether SCRAM's proofs hold for this encrypted connection only, so that nobody in the middle can
+/// pass them on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// Where the server can do it; a server that can finds out when somebody has kept that from the client.
+    #[default]
+    Prefer,
+    /// Always: there is no other way to log in.
+    Require,
+}
+
+impl From<Option<&str>> for ChannelBinding {
+    fn from(option: Option<&str>) -> Self {
+        match option {
+            Some("disable") => Self::Disable,
+            Some("require") => Self::Require,
+            _ => Self::Prefer,
+        }
+    }
+}
+
 /// Whom to trust, decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trust {
@@ -86,8 +109,8 @@ pub struct Trust {
     pub mode: SslMode,
     /// Who vouches for the certificate.
     pub roots: Roots,
-    /// `channel_binding=require`: no way to authenticate but SCRAM proves who the server is.
-    pub scram_only: bool,
+    /// Whether a login is tied to the encryption that it is made over.
+    pub binding: ChannelBinding,
 }
 
 /// Why nothing can be trusted: the operator then does not connect.
@@ -126,12 +149,8 @@ impl Trust {
         let mode = either(mode, &settings.mode, "PGSSLMODE")?;
         let mode = mode.map(|name| name.parse().map_err(|()| NoTrust::UnknownMode));
         let mode = mode.transpose()?;
-        let scram_only = channel_binding == Some("require");
-        let decided = |mode, roots| Self {
-            mode,
-            roots,
-            scram_only,
-        };
+        let binding = ChannelBinding::from(channel_binding);
+        let decided = |mode, roots| Self { mode, roots, binding };
         // No verification: a root certificate makes no difference to whom libpq would talk.
         if let Some(mode @ (SslMode::Disable | SslMode::Allow | SslMode::Prefer)) = mode {
             return Ok(decided(mode, settings.opportunistic()));
@@ -184,7 +203,7 @@ impl Trust {
     /// proved who it is, or where the owner has said that there is nothing to prove.
     #[must_use]
     pub const fn gives_password(&self, proved: bool) -> bool {
-        !self.scram_only && (proved || matches!(self.mode, SslMode::Disable))
+        !matches!(self.binding, ChannelBinding::Require) && (proved || matches!(self.mode, SslMode::Disable))
     }
 }
 

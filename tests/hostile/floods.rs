@@ -9,7 +9,7 @@ use flagsmith_operator::{
 use rstest::rstest;
 
 use crate::{
-    passwords::certificate,
+    certificates::certificate,
     server::{Peer, Server, message, report, row},
     support::{look, look_with, url},
 };

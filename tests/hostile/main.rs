@@ -10,6 +10,7 @@
 )]
 
 mod addresses;
+mod certificates;
 mod floods;
 mod passwords;
 mod server;

@@ -12,51 +12,17 @@ use flagsmith_operator::{
     observe::ProbeFailureKind as Kind,
     postgres::{Authority, DatabaseUrl, Variable},
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rstest::rstest;
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-};
+use rustls::ServerConfig;
 
 use crate::{
+    certificates::{certificate, signed},
     server::{Peer, Server},
     support::{PASSWORD, look, url},
 };
 
 const CLEAR_TEXT: i32 = 3;
 const MD5: i32 = 5;
-
-/// A self-signed certificate, and its text.
-pub fn certificate(name: &str) -> (Arc<ServerConfig>, String) {
-    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let config = config(&made.signing_key, made.cert.der().clone());
-    (config, made.cert.pem())
-}
-
-/// A certificate that is signed by an authority, and the authority's.
-fn signed(name: &str) -> (Arc<ServerConfig>, String) {
-    let mut authority = CertificateParams::new([]).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let own = CertificateParams::new([name.to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
-    (config(&key, own.der().clone()), authority.pem())
-}
-
-fn config(key: &KeyPair, certificate: CertificateDer<'static>) -> Arc<ServerConfig> {
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    Arc::new(config)
-}
 
 fn asking(tls: Option<Arc<ServerConfig>>, method: i32) -> Server {
     Server::start(tls, move |peer| {

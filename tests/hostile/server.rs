@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -23,7 +23,7 @@ pub struct Peer {
 trait Duplex: Read + Write + Send {}
 impl<T: Read + Write + Send> Duplex for T {}
 
-/// Listens on loopback until the test ends.
+/// Listens on this machine until the test ends.
 pub struct Server {
     /// Where.
     pub address: SocketAddr,
@@ -31,12 +31,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Runs a script for each client. Without a certificate the server answers that it has no TLS.
+    /// Runs a script for each client on loopback. Without a certificate the server answers that it has no TLS.
     pub fn start<S>(tls: Option<Arc<ServerConfig>>, script: S) -> Self
     where
         S: Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
     {
-        Self::raw(move |stream, passwords| {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), tls, script)
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at<S>(host: IpAddr, tls: Option<Arc<ServerConfig>>, script: S) -> Self
+    where
+        S: Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    {
+        Self::raw_at(host, move |stream, passwords| {
             let Some(mut peer) = Peer::accept(stream, tls.clone(), passwords)? else {
                 return Ok(());
             };
@@ -44,12 +52,19 @@ impl Server {
         })
     }
 
-    /// Runs a script on the bare socket.
+    /// Runs a script on the bare socket on loopback.
     pub fn raw<S>(script: S) -> Self
     where
         S: Fn(TcpStream, Arc<Mutex<Vec<String>>>) -> io::Result<()> + Send + Sync + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::raw_at(Ipv4Addr::LOCALHOST.into(), script)
+    }
+
+    fn raw_at<S>(host: IpAddr, script: S) -> Self
+    where
+        S: Fn(TcpStream, Arc<Mutex<Vec<String>>>) -> io::Result<()> + Send + Sync + 'static,
+    {
+        let listener = TcpListener::bind((host, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let passwords = Arc::<Mutex<Vec<String>>>::default();
         let (script, seen) = (Arc::new(script), Arc::clone(&passwords));

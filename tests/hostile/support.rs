@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(2);
 
 /// Processor time for which other work may have to wait: it is 10 ms in a release build, and this one is not
 /// optimised.
-const LONGEST_HOLD: Duration = Duration::from_millis(50);
+pub const LONGEST_HOLD: Duration = Duration::from_millis(50);
 
 /// The deadline of a session, and a second for a machine with other work.
 const LONGEST: Duration = Duration::from_secs(6);
@@ -111,7 +111,7 @@ pub fn look_with(databases: &Databases, url: &DatabaseUrl) -> Outcome {
 }
 
 /// Processor time of this thread: what others on the machine do does not count.
-fn busy() -> Duration {
+pub fn busy() -> Duration {
     let status = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(status.split_whitespace().next().unwrap().parse().unwrap())
 }

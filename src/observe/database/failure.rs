@@ -50,6 +50,21 @@ impl ProbeFailure {
         Self::new(by_state(&state, &message), &message)
     }
 
+    /// An error of the server to a login by SCRAM that is tied to the encryption. 28000 is then no word about the role:
+    /// the server sees another encryption than the operator.
+    pub(super) fn of_scram(body: &ErrorResponseBody) -> Self {
+        let (state, message) = words(body);
+        if state == "28000" {
+            return Self::new(
+                ProbeFailureKind::Unverified,
+                &format!(
+                    "the server says that the operator did not log in over the connection that the server has encrypted ({message}): something between them decrypts what they say; write the address of the server itself, or channel_binding=disable if it is a proxy of yours that does it"
+                ),
+            );
+        }
+        Self::new(by_state(&state, &message), &message)
+    }
+
     /// An error of the server that answers a question.
     pub(super) fn of_question(body: &ErrorResponseBody) -> Self {
         use ProbeFailureKind as Kind;

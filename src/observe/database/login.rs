@@ -5,7 +5,7 @@ use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::{
     authentication::{
         md5_hash,
-        sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+        sasl::{self, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256},
     },
     message::{
         backend::{AuthenticationSaslBody, Message},
@@ -18,9 +18,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     limits::SCRAM_ITERATIONS,
     probe::{ProbeFailure, ProbeFailureKind},
+    tls::Peer,
     wire::Wire,
 };
-use crate::postgres::{DatabaseUrl, Trust};
+use crate::postgres::{ChannelBinding, DatabaseUrl, Trust};
 
 /// What a session shows itself as in `pg_stat_activity`.
 const APPLICATION_NAME: &str = "flagsmith-operator";
@@ -32,8 +33,8 @@ pub(super) struct Login<'a> {
     /// Start-up options, as in `PGOPTIONS`.
     pub(super) options: Option<&'static str>,
     pub(super) trust: &'a Trust,
-    /// Whether the server has proved who it is.
-    pub(super) proved: bool,
+    /// Who that is at the other end.
+    pub(super) peer: &'a Peer,
 }
 
 /// A conversation that proves both that the client knows the password and that the server does.
@@ -101,9 +102,9 @@ impl Login<'_> {
                     Scram::None
                 }
                 (Message::AuthenticationSasl(body), Scram::None) => {
-                    let scram = self.begin(&body)?;
+                    let (mechanism, scram) = self.begin(&body)?;
                     written(frontend::sasl_initial_response(
-                        SCRAM_SHA_256,
+                        mechanism,
                         scram.message(),
                         &mut output,
                     ))?;
@@ -117,6 +118,9 @@ impl Login<'_> {
                 (Message::AuthenticationSaslFinal(body), Scram::Answered(mut scram)) => {
                     scram.finish(body.data()).map_err(|_| not_the_server())?;
                     Scram::Done
+                }
+                (Message::ErrorResponse(body), Scram::Begun(_) | Scram::Answered(_)) => {
+                    return Err(ProbeFailure::of_scram(&body));
                 }
                 (Message::ErrorResponse(body), _) => return Err(ProbeFailure::of_login(&body)),
                 (
@@ -140,7 +144,7 @@ impl Login<'_> {
 
     /// The password, for a server that may have it.
     fn password(&self, how: &str) -> Result<&[u8], ProbeFailure> {
-        if !self.trust.gives_password(self.proved) {
+        if !self.trust.gives_password(self.peer.proved) {
             return Err(ProbeFailure::new(
                 ProbeFailureKind::PasswordWithheld,
                 &format!(
@@ -163,17 +167,44 @@ impl Login<'_> {
             })
     }
 
-    fn begin(&self, body: &AuthenticationSaslBody) -> Result<ScramSha256, ProbeFailure> {
+    /// The mechanism, and the beginning of the conversation, as libpq chooses them (RFC 5802, section 6).
+    fn begin(&self, body: &AuthenticationSaslBody) -> Result<(&'static str, ScramSha256), ProbeFailure> {
+        let (mut plain, mut tied) = (false, false);
         let mut mechanisms = body.mechanisms();
         while let Ok(Some(mechanism)) = mechanisms.next() {
-            if mechanism == SCRAM_SHA_256 {
-                let password = self.known_password()?;
-                return Ok(ScramSha256::new(password, ChannelBinding::unsupported()));
-            }
+            plain |= mechanism == SCRAM_SHA_256;
+            tied |= mechanism == SCRAM_SHA_256_PLUS;
         }
-        Err(impossible(
-            "the server asks for a way to log in that the operator does not have (it has scram-sha-256)",
-        ))
+        // A server offers that only where it has encrypted the connection, and this end has not.
+        if tied && !self.peer.encrypted {
+            return Err(ProbeFailure::new(
+                ProbeFailureKind::Unverified,
+                "the server takes the connection for an encrypted one, and it is not: something between the operator and the server decrypts what they say",
+            ));
+        }
+        let wanted = self.trust.binding != ChannelBinding::Disable;
+        let (mechanism, binding) = match &self.peer.end_point {
+            Some(end_point) if wanted && tied => (
+                SCRAM_SHA_256_PLUS,
+                sasl::ChannelBinding::tls_server_end_point(end_point.clone()),
+            ),
+            _ if self.trust.binding == ChannelBinding::Require => {
+                return Err(ProbeFailure::new(
+                    ProbeFailureKind::PasswordWithheld,
+                    "the URL has channel_binding=require, and the server does not offer SCRAM-SHA-256-PLUS over an encrypted connection; PgBouncer has no such thing",
+                ));
+            }
+            // "The client can do it, but thinks that the server cannot": a server that can, and whose offer was taken
+            // out on the way, ends the login.
+            Some(_) if wanted && plain => (SCRAM_SHA_256, sasl::ChannelBinding::unrequested()),
+            _ if plain => (SCRAM_SHA_256, sasl::ChannelBinding::unsupported()),
+            _ => {
+                return Err(impossible(
+                    "the server asks for a way to log in that the operator does not have (it has scram-sha-256)",
+                ));
+            }
+        };
+        Ok((mechanism, ScramSha256::new(self.known_password()?, binding)))
     }
 }
 

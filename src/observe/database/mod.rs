@@ -1,5 +1,6 @@
 //! Short, read-only looks at databases, each at an interval, and what was seen in them before.
 
+mod end_point;
 mod failure;
 mod limits;
 mod login;

@@ -18,7 +18,7 @@ use super::{
     probe::{ProbeFailure, ProbeFailureKind},
     rows::Row,
     stream::Stream,
-    tls,
+    tls::{self, Peer},
     wire::Wire,
 };
 use crate::{
@@ -174,17 +174,17 @@ async fn open(
         .map_err(|error| ProbeFailure::of_io(&error))?;
     socket.set_nodelay(true).ok();
     let socket = Metered::new(socket, SESSION);
-    let (stream, proved) = if encrypted {
+    let (stream, peer) = if encrypted {
         negotiated(socket, &url.server_name, trust).await?
     } else {
-        (Stream::Plain(socket), false)
+        (Stream::Plain(socket), Peer::default())
     };
     let mut wire = Wire::new(stream);
     let login = Login {
         url,
         options,
         trust,
-        proved,
+        peer: &peer,
     };
     login.run(&mut wire).await?;
     Ok(wire)
@@ -196,7 +196,7 @@ async fn negotiated(
     mut socket: Metered<TcpStream>,
     host: &str,
     trust: &Trust,
-) -> Result<(Stream, bool), ProbeFailure> {
+) -> Result<(Stream, Peer), ProbeFailure> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     let mut answer = [0];
@@ -212,7 +212,7 @@ async fn negotiated(
             ProbeFailureKind::Tls,
             "server does not support SSL, but SSL was required",
         )),
-        [b'N'] => Ok((Stream::Plain(socket), false)),
+        [b'N'] => Ok((Stream::Plain(socket), Peer::default())),
         _ => Err(ProbeFailure::not_postgres()),
     }
 }

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{
+    end_point::end_point,
     probe::{ProbeFailure, ProbeFailureKind},
     stream::Stream,
 };
@@ -29,12 +30,24 @@ use crate::{
     runtime::metered::{Exceeded, Metered},
 };
 
-/// Encrypts a connection. The second value is whether the server has proved who it is.
+/// What is known of the server at the other end of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// Whether it has proved who it is.
+    pub(super) proved: bool,
+    /// Whether the connection is encrypted.
+    pub(super) encrypted: bool,
+    /// What ties a login to this encryption: the hash of the server's certificate, `tls-server-end-point` of RFC 5929.
+    /// `None` where the certificate does not say which hash.
+    pub(super) end_point: Option<Vec<u8>>,
+}
+
+/// Encrypts a connection.
 pub(super) async fn encrypt(
     socket: Metered<TcpStream>,
     host: &str,
     trust: &Trust,
-) -> Result<(Stream, bool), ProbeFailure> {
+) -> Result<(Stream, Peer), ProbeFailure> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
         ProbeFailure::new(
             ProbeFailureKind::Unverified,
@@ -59,8 +72,13 @@ pub(super) async fn encrypt(
         .connect(name, socket)
         .await
         .map_err(|error| refused(&error))?;
-    let proved = verifier.proved.load(Ordering::Relaxed);
-    Ok((Stream::Tls(Box::new(stream)), proved))
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let peer = Peer {
+        proved: verifier.proved.load(Ordering::Relaxed),
+        encrypted: true,
+        end_point: certificates.first().and_then(|own| end_point(own)),
+    };
+    Ok((Stream::Tls(Box::new(stream)), peer))
 }
 
 /// What a failed handshake means.
