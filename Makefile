@@ -58,8 +58,15 @@ test-postgres: ## Looks at a real PostgreSQL, compared with libpq's
 .PHONY: test-cluster
 test-cluster: ## The test cluster itself, then the operator against a real API server with simulated nodes
 	tests/cluster/selftest
+	tests/postgres/install
 	cargo test --locked --no-run $(API_TESTS)
 	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS) -- --test-threads 4
+
+.PHONY: test-hostile
+test-hostile: test-postgres ## Every attack on the running operator: databases, pods, logs, requests, crowds (twenty minutes, needs root)
+	cargo test --locked --test hostile
+	cargo test --locked --no-run --test hostile_cluster
+	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 -- cargo test --locked --test hostile_cluster -- --include-ignored --nocapture --test-threads 1
 
 .PHONY: fuzz
 fuzz: ## Random input for logs, URLs and PostgreSQL's messages, ten minutes each (FUZZ_SECONDS)
@@ -128,4 +135,4 @@ test-load: ## Count failed requests behind a real nginx and haproxy while pods c
 
 # Integration tests that need nothing, and those that need a cluster in KUBECONFIG.
 UNIT_TESTS := --test generated --test diagnose --test hostile
-API_TESTS := --test crd --test lease --test reconcile
+API_TESTS := --test crd --test lease --test reconcile --test hostile_cluster

@@ -70,7 +70,11 @@ pub fn changed(samples: Vec<Vec<u8>>, words: &'static [&'static [u8]]) -> impl S
         (any::<Index>(), prop::collection::vec(any::<u8>(), 1..16))
             .prop_map(|(at, bytes)| Change::Insert(at, bytes)),
         (any::<Index>(), 1..256_usize).prop_map(|(at, length)| Change::Delete(at, length)),
-        (any::<Index>(), 1..64_usize, 2..REPEATED)
+        (
+            any::<Index>(),
+            1..64_usize,
+            prop_oneof![9 => 2..16_usize, 1 => 16..REPEATED]
+        )
             .prop_map(|(at, length, times)| Change::Repeat(at, length, times)),
         (any::<Index>(), any::<Index>(), any::<Index>(), 1..512_usize)
             .prop_map(|(at, sample, from, length)| Change::Splice(at, sample, from, length)),

@@ -30,13 +30,14 @@ host all hashed all md5
 host all all all scram-sha-256
 ";
 
-/// The roles of [`ACCESS`], all with one password, and the database.
+/// The roles of [`ACCESS`], all with one password, and the databases.
 const ROLES: &str = "SET password_encryption = 'scram-sha-256';
 CREATE ROLE flagsmith LOGIN PASSWORD '@';
 CREATE ROLE clear LOGIN PASSWORD '@';
 SET password_encryption = 'md5';
 CREATE ROLE hashed LOGIN PASSWORD '@';
 CREATE DATABASE flags OWNER flagsmith;
+CREATE DATABASE others OWNER flagsmith;
 ";
 
 /// A server that ends with the test.
