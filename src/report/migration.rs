@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Migrations that are remembered: enough to go back over ten upgrades.
-const HISTORY: usize = 10;
+pub(super) const HISTORY: usize = 10;
 
 /// How far a running migration is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

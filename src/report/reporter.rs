@@ -20,6 +20,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
+    bounds,
     condition::{ConditionStatus, ConditionType},
     conditions,
     context::Context,
@@ -199,12 +200,13 @@ impl Reporter {
         queues: BTreeMap<&'static str, ExportedQueue>,
         applied: &Applied,
     ) -> Result<Option<Duration>, Error> {
+        let after = bounds::fitting(after);
         self.export(identity, &after, queues);
         let mut wait = None;
         if *before != after {
             wait = self.held_back(identity, before, &after, applied);
             if wait.is_none() {
-                self.patch(resource, identity, &after).await?;
+                self.write_status(resource, identity, &after).await?;
             }
         }
         let reference = ObjectReference {
@@ -243,6 +245,21 @@ impl Reporter {
             return Some(PAUSE);
         }
         (since < PAUSE).then(|| PAUSE.saturating_sub(since))
+    }
+
+    /// Where the resource itself is so large that the server takes no more, a shorter status is better than none.
+    async fn write_status(
+        &self,
+        observation: &FlagsmithDeployment,
+        identity: &Identity,
+        status: &FlagsmithDeploymentStatus,
+    ) -> Result<(), Error> {
+        match self.patch(observation, identity, status).await {
+            Err(Error::Kube(error)) if is_too_large(&error) => {
+                self.patch(observation, identity, &bounds::least(status)).await
+            }
+            result => result,
+        }
     }
 
     async fn patch(
@@ -359,6 +376,83 @@ fn urgent(before: &FlagsmithDeploymentStatus, after: &FlagsmithDeploymentStatus)
         || after.conditions.iter().any(worse)
 }
 
+/// Whether an object has become too large for the API server (413), or for etcd behind it, which has no code of its own.
+fn is_too_large(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 413 || status.message.contains("too large"))
+}
+
 fn version(text: Option<&str>) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{Request, Response, StatusCode};
+    use http_body_util::BodyExt as _;
+    use kube::client::Body;
+    use tower::{BoxError, service_fn};
+
+    use super::*;
+    use crate::fixtures;
+
+    /// How large the statuses were that were written to a server which takes objects of so many bytes.
+    async fn written(most: usize) -> Vec<usize> {
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&sizes);
+        let server = service_fn(move |request: Request<Body>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let is_status = request.uri().path().ends_with("/status");
+                let body = request.into_body().collect().await?.to_bytes();
+                let answer = if is_status {
+                    seen.lock().unwrap().push(body.len());
+                    json!({ "apiVersion": "v1", "kind": "A", "metadata": { "name": "flagsmith", "resourceVersion": "2" } })
+                } else {
+                    json!({})
+                };
+                let refused = json!({
+                    "kind": "Status", "status": "Failure", "code": 500, "message": "etcdserver: request is too large",
+                });
+                let (status, answer) = if body.len() > most {
+                    (StatusCode::INTERNAL_SERVER_ERROR, refused)
+                } else {
+                    (StatusCode::OK, answer)
+                };
+                let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+                *response.status_mut() = status;
+                Ok::<_, BoxError>(response)
+            }
+        });
+        let reporter = Reporter::new(Client::new(server, "prod"), Metrics::new(), None);
+        let resource = fixtures::resource(&fixtures::minimal());
+        let identity = Identity::of(&resource).unwrap();
+        let problem = |number: usize| Problem {
+            code: Code::InvalidSpec,
+            field: format!("spec.field{number}"),
+            message: "m".repeat(900),
+            remedy: "r".repeat(3_000),
+        };
+        let problems = (0..8).map(problem).collect();
+        reporter
+            .report_invalid(&resource, &identity, problems, Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap();
+        sizes.lock().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn a_status_for_which_there_is_no_room_is_written_shorter() {
+        let [whole] = written(100_000).await[..] else {
+            panic!("written once");
+        };
+        let [refused, shorter] = written(whole - 1).await[..] else {
+            panic!("written twice");
+        };
+        assert!(
+            refused == whole && shorter * 3 < whole,
+            "{whole} {refused} {shorter}"
+        );
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The most diagnoses that a status carries: more than ten at once have one cause among the first.
-const MOST_DIAGNOSES: usize = 10;
+pub(super) const MOST_DIAGNOSES: usize = 10;
 
 /// The status of a valid installation after a pass.
 pub(super) fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
