@@ -51,9 +51,9 @@ test-unit: ## Tests that need nothing but Rust
 	cargo test --locked --lib $(UNIT_TESTS)
 
 .PHONY: test-postgres
-test-postgres: ## Looks at a real PostgreSQL, compared with libpq's
+test-postgres: ## Looks at a real PostgreSQL, compared with libpq's, and the backup's script with a real pg_dump
 	tests/postgres/install
-	cargo test --locked --test postgres
+	cargo test --locked --test postgres --test backup
 
 .PHONY: test-cluster
 test-cluster: ## The test cluster itself, then the operator against a real API server with simulated nodes

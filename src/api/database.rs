@@ -82,7 +82,7 @@ pub struct DatabaseSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EmbeddedDatabaseSpec {
-    /// The image, with a tag. It must accept the environment variables of the official `postgres` image.
+    /// The image, with a tag or a digest (`postgres:17@sha256:…`). It must accept the environment variables of the official `postgres` image.
     #[schemars(length(min = 1, max = 255))]
     pub image: String,
 

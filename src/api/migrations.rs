@@ -101,10 +101,10 @@ pub struct BackupSpec {
 #[serde(rename_all = "camelCase")]
 pub struct DumpSpec {
     /// An existing `PersistentVolumeClaim`. The file is named after the Job, with the suffix `.dump` (custom format, for
-    /// `pg_restore`). Old files are not removed.
+    /// `pg_restore`); only its owner, uid 999, may read it. It is not encrypted, and old files are not removed.
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: String,
-    /// An image whose `pg_dump` is at least as new as the server.
+    /// An image whose `pg_dump` is at least as new as the server, with a tag or a digest.
     #[serde(default = "default_dump_image")]
     #[schemars(length(min = 1, max = 255))]
     pub image: String,

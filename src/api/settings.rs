@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::SecretValueSource;
 
-/// Image repositories, without a tag.
+/// Image repositories, without a tag. With a digest (`repository@sha256:…`) exactly that image is pulled, whatever the tag
+/// means by then; the digest belongs to `spec.version` and changes with it. An older or newer release that a rollback
+/// needs is pulled by its tag.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImagesSpec {

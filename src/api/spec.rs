@@ -46,6 +46,8 @@ use super::{
     validation = Rule::new("self.mode != 'Observed' || !has(self.database) || has(self.database.urlFrom)").message("with mode Observed database can only name a urlFrom: nothing is made")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.version) || !has(oldSelf.version) || self.version == oldSelf.version || !self.images.api.contains('@') || self.images.api != oldSelf.images.api").message("the digest is that of the version before: change it together with version, or remove it").field_path(".images.api"))]
+#[x_kube(validation = Rule::new("!has(self.version) || !has(oldSelf.version) || self.version == oldSelf.version || !self.images.frontend.contains('@') || self.images.frontend != oldSelf.images.frontend").message("the digest is that of the version before: change it together with version, or remove it").field_path(".images.frontend"))]
 #[x_kube(validation = Rule::new("!has(self.migrations) || !has(self.migrations.rollback) || self.migrations.rollback.to == self.version").message("migrations.rollback.to must be the version: the confirmation belongs to one downgrade; remove it before another upgrade"))]
 pub struct FlagsmithDeploymentSpec {
     /// Managed: the operator creates and maintains every object. Observed: the installation is managed in another way
@@ -77,10 +79,10 @@ pub struct FlagsmithDeploymentSpec {
     #[x_kube(validation = Rule::new("self >= 5 && self <= 3600").message("must be from 5 to 3600 (seconds): below 5 ordinary requests are cut, above 3600 no proxy keeps a connection"))]
     pub request_timeout_seconds: i32,
 
-    /// The image repositories. The tag is always `version`.
+    /// The image repositories, each alone or with the digest of its image of `version`. The tag is always `version`.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self.api.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?$')").message("must be a repository without tag or digest, such as \"docker.io/flagsmith/flagsmith-api\": the tag is spec.version").field_path(".api"))]
-    #[x_kube(validation = Rule::new("self.frontend.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?$')").message("must be a repository without tag or digest, such as \"docker.io/flagsmith/flagsmith-frontend\": the tag is spec.version").field_path(".frontend"))]
+    #[x_kube(validation = Rule::new("self.api.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?$')").message("must be a repository without tag, such as \"docker.io/flagsmith/flagsmith-api\" (the tag is spec.version), or repository@sha256:DIGEST").field_path(".api"))]
+    #[x_kube(validation = Rule::new("self.frontend.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?$')").message("must be a repository without tag, such as \"docker.io/flagsmith/flagsmith-frontend\" (the tag is spec.version), or repository@sha256:DIGEST").field_path(".frontend"))]
     #[x_kube(validation = Rule::new("self.pullPolicy in ['Always', 'IfNotPresent', 'Never']").message("must be Always, IfNotPresent or Never").field_path(".pullPolicy"))]
     pub images: ImagesSpec,
 

@@ -16,9 +16,8 @@ use crate::{
     validate::Installation,
 };
 
-/// Dumps into a file that has its name only when it is whole.
-const SCRIPT: &str =
-    "pg_dump --format=custom --file=\"$0.partial\" --dbname=\"$DATABASE_URL\" && mv \"$0.partial\" \"$0\"";
+/// Dumps into a file, with the password on no command line.
+const SCRIPT: &str = include_str!("backup.sh");
 
 /// Where the volume claim is mounted.
 const DIRECTORY: &str = "/backup";

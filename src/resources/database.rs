@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     child::{child, selector},
     container::restricted,
-    pod::Template,
+    pod::{Template, scratch},
 };
 use crate::{
     api::{EmbeddedDatabaseSpec, PodSettings},
@@ -61,10 +61,7 @@ pub(super) fn build(
         secret_hash: None,
         grace_period: Some(GRACE_PERIOD),
         containers: vec![postgres(installation, settings, url)],
-        volumes: vec![
-            json!({ "name": "tmp", "emptyDir": {} }),
-            json!({ "name": "run", "emptyDir": {} }),
-        ],
+        volumes: vec![scratch("tmp"), scratch("run")],
         user: USER,
         rest: Value::Null,
     };

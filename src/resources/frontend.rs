@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     container::{env_from, http_probe, merge, security_context, variable},
     deployment,
-    pod::Template,
+    pod::{Template, scratch},
 };
 use crate::{
     decide::{Plan, Workload},
@@ -61,7 +61,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         secret_hash: None,
         grace_period: Some(GRACE_PERIOD),
         containers: vec![container],
-        volumes: vec![json!({ "name": "tmp", "emptyDir": {} })],
+        volumes: vec![scratch("tmp")],
         user: flagsmith::USER,
         rest: Value::Null,
     };

@@ -1,7 +1,8 @@
 # Runs one migration: "$@" is the command. Tells Kubernetes by its status whether another attempt may succeed, and
 # leaves the lines that explain a failure in the termination message.
 log=/tmp/migrate.log
-{ { { "$@" 3>&-; echo $? >&3; } 2>&1 | tee "$log" >&4; } 3>&1 | { read -r status; exit "$status"; }; } 4>&1
+# Of the output only the end is kept beside the pod's log: 256 KiB hold the longest traceback.
+{ { { { "$@" 3>&- 5>&-; echo $? >&3; } 2>&1 | tee /dev/fd/5 >&4; } 5>&1 | tail -c 262144 >"$log"; } 3>&1 | { read -r status; exit "$status"; }; } 4>&1
 status=$?
 [ "$status" = 0 ] && exit 0
 end=$(tail -n 60 "$log")

@@ -95,13 +95,20 @@ fn security_context(user: i64) -> Value {
     })
 }
 
+/// How much a container may write into a directory that goes with its pod. A pod that exceeds it is evicted and
+/// replaced, instead of filling its node's disk for all others. Uploads, the files of Gunicorn's metrics (some hundred
+/// KiB for each worker process that ever ran) and the logs of a migration's own steps stay far below.
+const SCRATCH: &str = "1Gi";
+
+/// A writable directory that goes with its pod.
+pub(super) fn scratch(name: &str) -> Value {
+    json!({ "name": name, "emptyDir": { "sizeLimit": SCRATCH } })
+}
+
 /// Writable directories of a Django container whose root is read-only. The images make `/tmp/prometheus` at
 /// build time, so a volume on `/tmp` alone would hide it (`FileNotFoundError` at the first metric).
 pub(super) fn django_volumes() -> Vec<Value> {
-    vec![
-        json!({ "name": "tmp", "emptyDir": {} }),
-        json!({ "name": "prometheus", "emptyDir": {} }),
-    ]
+    vec![scratch("tmp"), scratch("prometheus")]
 }
 
 /// The mounts of [`django_volumes`].

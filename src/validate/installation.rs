@@ -212,13 +212,25 @@ impl Installation {
     /// The API's image of a release.
     #[must_use]
     pub fn api_image(&self, release: Release) -> String {
-        format!("{}:{release}", self.images.api)
+        self.image(&self.images.api, release)
     }
 
     /// The frontend's image of a release.
     #[must_use]
     pub fn frontend_image(&self, release: Release) -> String {
-        format!("{}:{release}", self.images.frontend)
+        self.image(&self.images.frontend, release)
+    }
+
+    /// A digest is one release's, the wanted one's; any other is pulled by its tag. With a digest the tag decides
+    /// nothing, but says to people and to the operator which release it is.
+    fn image(&self, source: &str, release: Release) -> String {
+        match source.split_once('@') {
+            Some((repository, digest)) if release == self.release => {
+                format!("{repository}:{release}@{digest}")
+            }
+            Some((repository, _)) => format!("{repository}:{release}"),
+            None => format!("{source}:{release}"),
+        }
     }
 
     /// Who decides the number of API pods.

@@ -36,11 +36,12 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
         ("spec.images.api", &spec.images.api),
         ("spec.images.frontend", &spec.images.frontend),
     ] {
-        if !is_repository(repository) {
+        if !is_image_source(repository) {
             problems.push(Problem::invalid(
                 field,
-                &format!("{repository:?} is not a repository without tag or digest"),
-                "Remove the tag or digest; spec.version is the tag of every image.",
+                &format!("{repository:?} is neither a repository nor repository@sha256:DIGEST"),
+                "Remove the tag, spec.version is the tag of every image; a digest is sha256: and 64 hexadecimal digits \
+                 in lower case.",
             ));
         }
     }
@@ -308,7 +309,19 @@ fn is_dns_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// A colon may stand before a port only, which a path follows; "@" never.
+/// A repository, or one with the digest of its image of `spec.version`.
+fn is_image_source(source: &str) -> bool {
+    /// Hexadecimal digits of a SHA-256.
+    const DIGITS: usize = 64;
+    let Some((repository, digest)) = source.split_once('@') else {
+        return is_repository(source);
+    };
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let digits = digest.strip_prefix("sha256:");
+    is_repository(repository) && digits.is_some_and(|it| it.len() == DIGITS && it.bytes().all(is_digit))
+}
+
+/// A colon may stand before a port only, which a path follows.
 fn is_repository(repository: &str) -> bool {
     let last = repository.rsplit('/').next().unwrap_or_default();
     let edge = |edge: Option<char>| edge.is_some_and(|edge| edge.is_ascii_alphanumeric());

@@ -41,9 +41,10 @@ fn url() -> Value {
 #[case(json!({"database": {"urlFrom": url(), "embedded": {}}}), "spec.database", "urlFrom and embedded exclude each other")]
 #[case(json!({"database": {"embedded": {}, "migrationUrlFrom": url()}}), "spec.database", "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
 #[case(json!({"database": {"embedded": {}, "replicaUrlsFrom": [url()]}}), "spec.database", "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
-#[case(json!({"images": {"api": "flagsmith-api:2.265.0"}}), "spec.images.api", r#""flagsmith-api:2.265.0" is not a repository without tag or digest"#)]
-#[case(json!({"images": {"frontend": "r.io/f@sha256:ab"}}), "spec.images.frontend", r#""r.io/f@sha256:ab" is not a repository without tag or digest"#)]
-#[case(json!({"images": {"api": ""}}), "spec.images.api", r#""" is not a repository without tag or digest"#)]
+#[case(json!({"images": {"api": "flagsmith-api:2.265.0"}}), "spec.images.api", r#""flagsmith-api:2.265.0" is neither a repository nor repository@sha256:DIGEST"#)]
+#[case(json!({"images": {"frontend": "r.io/f@sha256:ab"}}), "spec.images.frontend", r#""r.io/f@sha256:ab" is neither a repository nor repository@sha256:DIGEST"#)]
+#[case(json!({"images": {"api": ""}}), "spec.images.api", r#""" is neither a repository nor repository@sha256:DIGEST"#)]
+#[case(json!({"images": {"api": "f:2.265.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}), "spec.images.api", r#""f:2.265.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" is neither a repository nor repository@sha256:DIGEST"#)]
 #[case(json!({"api": {"replicas": 2, "autoscaling": {"maxReplicas": 3}}}), "spec.api", "replicas and autoscaling exclude each other")]
 #[case(json!({"frontend": {"autoscaling": {"minReplicas": 4, "maxReplicas": 3}}}), "spec.frontend.autoscaling", "minReplicas 4 is above maxReplicas 3")]
 #[case(json!({"exposure": {"hosts": ["a.b"]}}), "spec.exposure", "neither ingress nor httpRoute is set")]
@@ -131,6 +132,26 @@ fn accepts_repositories(#[case] repository: &str) {
         installation.api_image(installation.release),
         format!("{repository}:2.265.0")
     );
+}
+
+/// A digest is pulled for the release that it belongs to, and for no other.
+#[test]
+fn a_digest_is_that_of_the_wanted_release() {
+    let digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let source = format!("r.io:5000/api@{digest}");
+    let images = json!({"images": {"api": source, "frontend": format!("front@{digest}")}});
+    let installation = installation(&spec(images));
+    let (wanted, other) = (installation.release, Release::new(2, 260, 0));
+    assert_eq!(
+        installation.api_image(wanted),
+        format!("r.io:5000/api:2.265.0@{digest}")
+    );
+    assert_eq!(
+        installation.frontend_image(wanted),
+        format!("front:2.265.0@{digest}")
+    );
+    assert_eq!(installation.api_image(other), "r.io:5000/api:2.260.0");
+    assert_eq!(Release::of_image(&installation.api_image(wanted)), Some(wanted));
 }
 
 #[rstest]

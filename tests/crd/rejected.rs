@@ -40,8 +40,8 @@ fn dry_run() -> PostParams {
 #[case(json!({"database": {"embedded": {}, "caFrom": {"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}}}), r#"spec.database: Invalid value: "object": caFrom goes with urlFrom; the embedded database does not encrypt"#)]
 #[case(json!({"database": {"urlFrom": source("db"), "caFrom": {}}}), r#"spec.database.caFrom: Invalid value: "object": exactly one of secretKeyRef and configMapKeyRef is needed"#)]
 #[case(json!({"database": {"embedded": {"storage": "much"}}}), r#"spec.database.embedded.storage: Invalid value: "object": must be a quantity such as "10Gi""#)]
-#[case(json!({"images": {"api": "flagsmith/flagsmith-api:2.265.0"}}), r#"spec.images.api: Invalid value: "object": must be a repository without tag or digest, such as "docker.io/flagsmith/flagsmith-api": the tag is spec.version"#)]
-#[case(json!({"images": {"frontend": "flagsmith/flagsmith-frontend@sha256:0123"}}), r#"spec.images.frontend: Invalid value: "object": must be a repository without tag or digest, such as "docker.io/flagsmith/flagsmith-frontend": the tag is spec.version"#)]
+#[case(json!({"images": {"api": "flagsmith/flagsmith-api:2.265.0"}}), r#"spec.images.api: Invalid value: "object": must be a repository without tag, such as "docker.io/flagsmith/flagsmith-api" (the tag is spec.version), or repository@sha256:DIGEST"#)]
+#[case(json!({"images": {"frontend": "flagsmith/flagsmith-frontend@sha256:0123"}}), r#"spec.images.frontend: Invalid value: "object": must be a repository without tag, such as "docker.io/flagsmith/flagsmith-frontend" (the tag is spec.version), or repository@sha256:DIGEST"#)]
 #[case(json!({"images": {"pullPolicy": "Sometimes"}}), r#"spec.images.pullPolicy: Invalid value: "object": must be Always, IfNotPresent or Never"#)]
 #[case(json!({"api": {"replicas": 2, "autoscaling": {"maxReplicas": 4}}}), r#"spec.api: Invalid value: "object": replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"#)]
 #[case(json!({"api": {"replicas": -1}}), "[spec.api.replicas: Invalid value: -1: spec.api.replicas in body should be greater than or equal to 0, .spec.api.replicas: Invalid value: -1: should be a non-negative integer]")]
@@ -110,6 +110,7 @@ async fn a_misspelt_field_is_refused_when_the_client_is_strict_as_kubectl_is() {
 #[case(json!({"database": {"embedded": {"storage": 1_073_741_824, "storageClassName": "fast"}}}))]
 #[case(json!({"database": {"urlFrom": source("db"), "migrationUrlFrom": source("owner"), "analyticsUrlFrom": source("a"), "replicaUrlsFrom": [source("r")]}}))]
 #[case(json!({"images": {"api": "localhost:5000/team/flagsmith-api"}}))]
+#[case(json!({"images": {"api": "r.io/api@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}))]
 #[case(json!({"images": {"api": "flagsmith", "pullSecrets": [{"name": "registry"}]}}))]
 #[case(json!({"api": {"autoscaling": {"minReplicas": 4, "maxReplicas": 4}}}))]
 #[case(json!({"api": {"replicas": 0}, "taskProcessor": {"replicas": 0}, "frontend": {"enabled": false}}))]
@@ -162,4 +163,32 @@ async fn a_database_is_not_exchanged(
 async fn create(api: &Api<DynamicObject>, name: &str, database: &Value) -> DynamicObject {
     let object = object(name, &spec(&json!({ "database": database })));
     api.create(&PostParams::default(), &object).await.unwrap()
+}
+
+/// The old digest under a new version would run the old image and call its migrations the new release's.
+#[tokio::test]
+async fn a_version_does_not_change_under_a_digest() {
+    let api = resources(&client().await);
+    let image = |digit: &str| format!("r.io/api@sha256:{}", digit.repeat(64));
+    let before = spec(&json!({ "version": "2.264.0", "images": { "api": image("a") } }));
+    let stored = api
+        .create(&PostParams::default(), &object("digest", &before))
+        .await
+        .unwrap();
+    let changed = |image: &str| {
+        let mut changed = stored.clone();
+        changed.data["spec"]["version"] = json!("2.265.0");
+        changed.data["spec"]["images"]["api"] = json!(image);
+        changed
+    };
+    let refused = api.replace("digest", &dry_run(), &changed(&image("a"))).await;
+    let both = api.replace("digest", &dry_run(), &changed(&image("b"))).await;
+    let removed = api.replace("digest", &dry_run(), &changed("r.io/api")).await;
+    api.delete("digest", &DeleteParams::default()).await.unwrap();
+    assert_eq!(
+        sentence(refused.unwrap_err()),
+        r#"spec.images.api: Invalid value: "object": the digest is that of the version before: change it together with version, or remove it"#
+    );
+    both.unwrap();
+    removed.unwrap();
 }

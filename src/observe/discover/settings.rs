@@ -37,14 +37,17 @@ pub(super) fn with_container(deployment: Option<&Deployment>) -> Option<(&Deploy
     deployment.and_then(|deployment| Some((deployment, flagsmith(deployment)?)))
 }
 
+/// The repository of the container's image, with its digest where it has one.
 pub(super) fn repository(container: &Container) -> Option<String> {
-    let image = container.image.as_deref()?.split('@').next()?;
+    let whole = container.image.as_deref()?;
+    let image = whole.split('@').next()?;
+    let digest = whole.get(image.len()..).unwrap_or_default();
     let tag = image
         .rsplit('/')
         .next()?
         .find(':')
         .map(|position| image.len() - image.rsplit('/').next().unwrap_or_default().len() + position);
-    Some(image.get(..tag.unwrap_or(image.len()))?.to_owned())
+    Some(format!("{}{digest}", image.get(..tag.unwrap_or(image.len()))?))
 }
 
 pub(super) fn desired(deployment: &Deployment) -> i32 {

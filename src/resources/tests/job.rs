@@ -113,8 +113,8 @@ fn what_the_database_was_like_is_written_on_the_job() {
 }
 
 /// Runs the Job's script in a directory of its own, with a command in place of the migration and one in place of
-/// `flagsmith`. Returns exit status, termination message and output.
-fn run(name: &str, migration: &str, flagsmith: &str) -> (i32, String, String) {
+/// `flagsmith`. Returns exit status, termination message, output, and the size of what it kept of that.
+fn run(name: &str, migration: &str, flagsmith: &str) -> (i32, String, String, u64) {
     let directory = std::env::temp_dir().join(format!("flagsmith-operator-{name}-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
     let path = |file: &str| directory.join(file).to_str().unwrap().to_owned();
@@ -136,9 +136,10 @@ fn run(name: &str, migration: &str, flagsmith: &str) -> (i32, String, String) {
         .output()
         .unwrap();
     let message = fs::read_to_string(directory.join("message")).unwrap_or_default();
+    let kept = fs::metadata(directory.join("log")).unwrap().len();
     fs::remove_dir_all(&directory).unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    (output.status.code().unwrap(), message, text)
+    (output.status.code().unwrap(), message, text, kept)
 }
 
 #[rstest]
@@ -166,7 +167,7 @@ fn the_script_tells_failures_apart(
 #[test]
 fn the_script_keeps_the_migration_that_failed_before_the_traceback() {
     let traceback = "for i in $(seq 1 400); do echo \"  File x.py, line $i, in frame\"; done";
-    let (status, message, output) = run(
+    let (status, message, output, _) = run(
         "traceback",
         &format!(
             "echo '  Applying users.0041_x...'; {traceback}; echo 'must be owner of table x' >&2; exit 1"
@@ -185,6 +186,22 @@ fn the_script_keeps_the_migration_that_failed_before_the_traceback() {
         message.len()
     );
     assert!(output.contains("line 1,"), "the whole log is in the pod's log");
+}
+
+/// A migration that prints without end must not fill the disk of its node.
+#[test]
+fn the_script_keeps_the_end_of_a_long_output_and_prints_all_of_it() {
+    const LINES: usize = 100_000;
+    let (status, message, output, kept) = run(
+        "long",
+        &format!("seq 1 {LINES}; echo '  Applying users.0041_x...'; echo 'deadlock detected'; exit 1"),
+        "false",
+    );
+    assert_eq!(status, 75);
+    assert!(kept <= 256 << 10, "{kept} bytes");
+    assert_eq!(output.lines().count(), LINES + 2);
+    assert!(message.starts_with("  Applying users.0041_x..."), "{message}");
+    assert!(message.trim_end().ends_with("deadlock detected"), "{message}");
 }
 
 /// Whether the next attempt may succeed is decided by the same words that the diagnosis reads.

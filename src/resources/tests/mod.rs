@@ -1,5 +1,6 @@
 //! Tests of what is built: snapshots of typical installations, the types of Kubernetes, and properties.
 
+mod backup;
 mod fronts;
 mod job;
 mod properties;

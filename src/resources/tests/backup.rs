@@ -1,0 +1,136 @@
+//! What the backup's script makes of a URL. With a real `pg_dump`: tests/backup.rs.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Output},
+};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+use rstest::rstest;
+
+/// In place of `pg_dump`: writes its arguments and the password where the test finds them, and the file.
+const PG_DUMP: &str = r#"#!/bin/sh
+printf '%s\n' "$@" >"${0%/*}/arguments"
+[ -z "${PGPASSWORD+set}" ] || printf %s "$PGPASSWORD" >"${0%/*}/password"
+: >"${2#--file=}"
+"#;
+
+/// What `pg_dump` was called with.
+#[derive(Debug, PartialEq, Eq)]
+struct Called {
+    url: String,
+    /// `None`: no variable.
+    password: Option<Vec<u8>>,
+}
+
+/// Runs the script for this URL. Fails with what it says.
+fn dump(url: &str) -> Result<Called, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("pg_dump"), PG_DUMP).unwrap();
+    fs::set_permissions(path("pg_dump"), fs::Permissions::from_mode(0o700)).unwrap();
+    let search = format!(
+        "{}:{}",
+        directory.path().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let Output { status, stderr, .. } = Command::new("sh")
+        .args(["-c", include_str!("../backup.sh")])
+        .arg(path("flagsmith.dump"))
+        .env("PATH", search)
+        .env("DATABASE_URL", url)
+        .env("PGPASSWORD", "of somebody else")
+        .output()
+        .unwrap();
+    let words = String::from_utf8(stderr).unwrap();
+    if !status.success() {
+        assert!(!path("arguments").exists(), "pg_dump was called");
+        return Err(words);
+    }
+    let dump = fs::metadata(path("flagsmith.dump")).unwrap();
+    assert_eq!(
+        dump.permissions().mode() & 0o777,
+        0o600,
+        "nobody else reads the dump"
+    );
+    let arguments = fs::read_to_string(path("arguments")).unwrap();
+    let url = arguments.lines().find_map(|it| it.strip_prefix("--dbname="));
+    Ok(Called {
+        url: url.unwrap().to_owned(),
+        password: fs::read(path("password")).ok(),
+    })
+}
+
+#[rstest]
+#[case("postgresql://u:p@h:5432/db", "postgresql://u@h:5432/db", Some("p"))]
+#[case("postgres://u:p%40s%2Fs%0A@h/db", "postgresql://u@h/db", Some("p@s/s\n"))]
+#[case::colon("pgsql://u:a:b@h/db", "postgresql://u@h/db", Some("a:b"))]
+#[case::shell(
+    "postgres://u:$(id)`id`'\"\\n*@h/db",
+    "postgresql://u@h/db",
+    Some("$(id)`id`'\"\\n*")
+)]
+#[case::no_encoding("postgres://u:100%&%zz@h/db", "postgresql://u@h/db", Some("100%&%zz"))]
+#[case::at("postgres://u:a@b@h/db", "postgresql://u@h/db", Some("a@b"))]
+#[case::role("postgres://u%40x@y:p@h/db", "postgresql://u%40x%40y@h/db", Some("p"))]
+#[case::empty("postgres://u:@h/db", "postgresql://u@h/db", Some(""))]
+#[case::none("postgres://u@h/db", "postgresql://u@h/db", None)]
+#[case::address("postgres://u:p@[::1]:6432/db", "postgresql://u@[::1]:6432/db", Some("p"))]
+#[case::options(
+    "postgres://u:p@h/db?sslmode=require&options=-c+a%3Db&x=%26",
+    "postgresql://u@h/db?sslmode=require&options=-c%20a%3Db&x=%26",
+    Some("p")
+)]
+#[case::as_an_option(
+    "postgres://u@h/db?p%61ssword=a+b&sslmode=prefer",
+    "postgresql://u@h/db?sslmode=prefer",
+    Some("a b")
+)]
+#[case::twice("postgres://u:p@h/db?password=q", "postgresql://u@h/db", Some("p"))]
+fn pg_dump_gets(#[case] url: &str, #[case] argument: &str, #[case] password: Option<&str>) {
+    let expected = Called {
+        url: argument.to_owned(),
+        password: password.map(|it| it.as_bytes().to_vec()),
+    };
+    assert_eq!(dump(url), Ok(expected));
+}
+
+#[rstest]
+#[case::slash("postgres://u:a/b@h/db", r#"an "@" after the host"#)]
+#[case::question("postgres://u:1?a=b@h/db", r#"an "@" after the host"#)]
+#[case::hash("postgres://u:1#b@h/db", r#"an "@" after the host"#)]
+#[case::key("postgres://u:p@h/db?sslpassword=q", "sslpassword")]
+#[case::no_url("host=h password=p", "no URL")]
+fn refuses(#[case] url: &str, #[case] words: &str) {
+    let refused = dump(url).unwrap_err();
+    assert!(refused.contains(words), "{refused}");
+    assert!(
+        !refused.contains("a=b") && !refused.contains("password=p"),
+        "{refused}"
+    );
+}
+
+proptest! {
+    // Each case starts a shell.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_password_arrives_and_is_in_no_argument(password in "[^\0]{1,24}", role in "[^\0]{1,8}") {
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let url = format!("postgresql://{}:{}@h/db?sslmode=disable", encode(&role), encode(&password));
+        let called = dump(&url).unwrap();
+        prop_assert_eq!(called.password, Some(password.into_bytes()));
+        prop_assert_eq!(called.url, format!("postgresql://{}@h/db?sslmode=disable", encode(&role)));
+    }
+
+    /// Whether or not it is encoded as it should be.
+    #[test]
+    fn no_raw_password_is_in_an_argument(password in "[!-~]{6,24}") {
+        let marked = format!("Zq{password}qZ");
+        if let Ok(called) = dump(&format!("postgresql://u:{marked}@h/db?a=b")) {
+            prop_assert!(!called.url.contains("Zq") && !called.url.contains("qZ"), "{}", called.url);
+        }
+    }
+}
