@@ -1,4 +1,4 @@
-//! Files that `make generate` writes must be what the source says.
+//! Files that `make generate` writes must be what the source says, and what docs/security.md refers to must be there.
 
 use std::{fs, process::Command};
 
@@ -36,5 +36,31 @@ fn generated_files_are_up_to_date() {
                 "{path} is not what the source says: run \"make generate\" and commit it"
             );
         }
+    }
+}
+
+/// Each promise of docs/security.md names what shows it, as `` `file::test` ``; a check of tests/chart/check by its name.
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let text = fs::read_to_string("docs/security.md").unwrap();
+    let named: Vec<(&str, &str)> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|quoted| quoted.split_once("::"))
+        .filter(|(_, test)| !test.is_empty())
+        .collect();
+    assert!(named.len() > 40, "{} promises are read", named.len());
+    for (file, test) in named {
+        let source = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let found = if std::path::Path::new(file)
+            .extension()
+            .is_some_and(|it| it == "rs")
+        {
+            source.contains(&format!("fn {test}("))
+        } else {
+            source.contains(&format!("'{test}'"))
+        };
+        assert!(found, "docs/security.md names {file}::{test}, which is not there");
     }
 }

@@ -113,9 +113,20 @@ impl Applier {
         applied: &mut Applied,
     ) -> Result<(), Error> {
         for secret in &plan.generate {
-            secrets::create(&self.client, installation, *secret).await?;
-            applied.written += 1;
-            applied.again = true;
+            match secrets::create(&self.client, installation, *secret).await {
+                Ok(()) => {
+                    applied.written += 1;
+                    applied.again = true;
+                }
+                // No pod can start without it.
+                Err(Error::Refused(why)) => {
+                    let name = secrets::key(installation, *secret).name.clone();
+                    let kind = Kind::Secret;
+                    applied.refused.push(Refused { kind, name, why });
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
         }
         let mut failed = None;
         let names: BTreeSet<(Kind, String)> = children.iter().map(Child::id).collect();
@@ -370,7 +381,7 @@ impl Applier {
 #[must_use]
 pub fn removable(installation: &Installation, plan: &Plan, kind: Kind, name: &str) -> bool {
     match kind {
-        Kind::StatefulSet => false,
+        Kind::StatefulSet | Kind::Secret => false,
         Kind::Job => plan.superseded_jobs.iter().any(|job| job == name),
         Kind::Deployment => {
             name == installation.child(Component::Frontend.as_str()) && !installation.frontend.enabled

@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use super::Error;
 use crate::{
     decide::GeneratedSecret,
-    model::{Component, Refusal, child::marks},
+    model::{Component, child::marks},
     resources::{EMBEDDED_PASSWORD_KEY, EMBEDDED_PORT, EMBEDDED_ROLE},
     validate::{Installation, SecretKey},
 };
@@ -20,6 +20,14 @@ const DJANGO_KEY_LENGTH: usize = 64;
 /// Characters of the embedded database's password: more than 140 bits.
 const PASSWORD_LENGTH: usize = 24;
 
+/// Where a generated Secret is, and the key in it that pods read.
+pub(super) fn key(installation: &Installation, which: GeneratedSecret) -> &SecretKey {
+    match which {
+        GeneratedSecret::Django => &installation.django_secret,
+        GeneratedSecret::EmbeddedDatabase => installation.database.url(),
+    }
+}
+
 /// Creates a Secret. One that exists already is left as it is, whoever made it.
 pub(super) async fn create(
     client: &Client,
@@ -27,16 +35,10 @@ pub(super) async fn create(
     which: GeneratedSecret,
 ) -> Result<(), Error> {
     let identity = &installation.identity;
-    let (SecretKey { name, key }, data) = match which {
-        GeneratedSecret::Django => {
-            let key = &installation.django_secret;
-            (
-                key,
-                BTreeMap::from([(key.key.clone(), random(DJANGO_KEY_LENGTH))]),
-            )
-        }
+    let SecretKey { name, key } = key(installation, which);
+    let data = match which {
+        GeneratedSecret::Django => BTreeMap::from([(key.clone(), random(DJANGO_KEY_LENGTH))]),
         GeneratedSecret::EmbeddedDatabase => {
-            let key = installation.database.url();
             let password = random(PASSWORD_LENGTH);
             let host = format!(
                 "{}.{}.svc",
@@ -45,13 +47,7 @@ pub(super) async fn create(
             );
             let url =
                 format!("postgresql://{EMBEDDED_ROLE}:{password}@{host}:{EMBEDDED_PORT}/{EMBEDDED_ROLE}");
-            (
-                key,
-                BTreeMap::from([
-                    (key.key.clone(), url),
-                    (EMBEDDED_PASSWORD_KEY.to_owned(), password),
-                ]),
-            )
+            BTreeMap::from([(key.clone(), url), (EMBEDDED_PASSWORD_KEY.to_owned(), password)])
         }
     };
     let secret = Secret {
@@ -84,18 +80,7 @@ pub(super) async fn create(
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(error) => match Error::from(error) {
-            Error::Refused(Refusal::Rejected(words) | Refusal::Forbidden(words)) => {
-                tracing::warn!(
-                    secret = name,
-                    namespace = identity.namespace,
-                    words,
-                    "a Secret could not be generated"
-                );
-                Err(Error::Refused(Refusal::Forbidden(words)))
-            }
-            other => Err(other),
-        },
+        Err(error) => Err(error.into()),
     }
 }
 

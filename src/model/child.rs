@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::component::Component;
 
-/// The kinds of objects that the operator makes, in the order in which they are applied: what others refer to
-/// comes first, so that a pod never starts before its `ServiceAccount` or Service exists.
+/// The kinds of objects that the operator makes. All but Secrets are in the order in which they are applied: what others
+/// refer to comes first, so that a pod never starts before its `ServiceAccount` or Service exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// core/v1
@@ -27,6 +27,8 @@ pub enum Kind {
     Ingress,
     /// gateway.networking.k8s.io/v1
     HttpRoute,
+    /// core/v1. Created once and never written again; nobody may watch them.
+    Secret,
 }
 
 /// One object as it should be.
@@ -81,7 +83,7 @@ impl Child {
 }
 
 impl Kind {
-    /// Every kind, in the order in which they are applied.
+    /// Every kind that is applied and watched, in the order in which they are applied.
     pub const ALL: [Self; 9] = [
         Self::ServiceAccount,
         Self::Service,
@@ -110,6 +112,7 @@ impl Kind {
             ),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Self::Secret => ("", "v1", "Secret", "secrets"),
         }
     }
 

@@ -1,11 +1,7 @@
 //! What cannot share a cluster with other tests: definitions that change for everybody, and an API server that is
 //! away. Each test here has a cluster of its own, made with `testbed` from the PATH.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
 use flagsmith_operator::{
     api::{self, FlagsmithDeployment},
@@ -14,9 +10,8 @@ use flagsmith_operator::{
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
-    Api, Client, Config, ResourceExt as _,
+    Api, Client, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use serde_json::json;
@@ -27,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Network, Operator, SOON, Sandbox, condition, converged, install_crd, run};
+use crate::support::{Cluster, Network, Operator, SOON, Sandbox, condition, converged, install_crd, run};
 
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_secs(60);
@@ -37,60 +32,6 @@ const DISCOVERED: Duration = Duration::from_secs(60);
 
 /// Kinds that are watched where there is no Gateway API.
 const KINDS: usize = 10;
-
-/// A cluster that is taken down when the test ends, however it ends.
-struct Cluster {
-    dir: PathBuf,
-}
-
-impl Cluster {
-    fn up(test: &str) -> Self {
-        let dir =
-            std::env::temp_dir().join(format!("flagsmith-operator-{test}-{:08x}", rand::random::<u32>()));
-        let cluster = Self { dir };
-        cluster.testbed(&["up", "--level", "control-plane", "--kwok", "1"]);
-        cluster
-    }
-
-    fn testbed(&self, arguments: &[&str]) {
-        let output = Command::new("testbed")
-            .args(arguments)
-            .arg("--dir")
-            .arg(&self.dir)
-            .output()
-            .expect("testbed is in the PATH, see tests/cluster/README.md");
-        succeeded(&output);
-    }
-
-    async fn config(&self) -> Config {
-        let kubeconfig = Kubeconfig::read_from(self.dir.join("kubeconfig")).unwrap();
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap()
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let down = Command::new("testbed")
-            .arg("down")
-            .arg("--dir")
-            .arg(&self.dir)
-            .output();
-        if !down.is_ok_and(|output| output.status.success()) {
-            eprintln!("the cluster in {} could not be taken down", self.dir.display());
-        }
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
-fn succeeded(output: &Output) {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
 
 async fn start(cluster: &Cluster, sandbox: &Sandbox) -> Operator {
     let namespaces = vec![sandbox.namespace.clone()];
@@ -113,7 +54,7 @@ fn an_operator_without_its_definition_waits_and_ends_soon() {
         sandbox.ready().await;
 
         unparsable(&sandbox).await;
-        http_routes(&sandbox).await;
+        http_routes(&cluster, &sandbox).await;
         operator.stop().await;
     });
 }
@@ -189,7 +130,7 @@ async fn unparsable(sandbox: &Sandbox) {
 }
 
 /// An HTTPRoute is made once the cluster has that API.
-async fn http_routes(sandbox: &Sandbox) {
+async fn http_routes(cluster: &Cluster, sandbox: &Sandbox) {
     let exposure =
         json!({ "hosts": ["flags.example.com"], "httpRoute": { "parentRefs": [{ "name": "public" }] } });
     sandbox.patch(json!({ "spec": { "exposure": exposure } })).await;
@@ -200,22 +141,7 @@ async fn http_routes(sandbox: &Sandbox) {
                 .is_some_and(|status| status.diagnoses.iter().any(|it| it.code == "HttpRouteApiMissing"))
         })
         .await;
-    let definitions: Api<CustomResourceDefinition> = Api::all(sandbox.client.clone());
-    for document in serde_json::Deserializer::from_str(&gateway_api()).into_iter::<serde_json::Value>() {
-        let document = document.unwrap();
-        if document["kind"] != "CustomResourceDefinition" {
-            continue;
-        }
-        let name = document["metadata"]["name"].as_str().unwrap().to_owned();
-        definitions
-            .patch(
-                &name,
-                &PatchParams::apply("tests").force(),
-                &Patch::Apply(&document),
-            )
-            .await
-            .unwrap();
-    }
+    cluster.gateway_api();
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
         "gateway.networking.k8s.io",
         "v1",
@@ -244,29 +170,6 @@ async fn http_routes(sandbox: &Sandbox) {
                     .is_some_and(|status| status.diagnoses.iter().all(|it| it.code == "ProxyNotChecked"))
         })
         .await;
-}
-
-/// The definitions of the Gateway API that lie beside `testbed`, as JSON documents.
-fn gateway_api() -> String {
-    let path = std::env::var("PATH").unwrap();
-    let file = std::env::split_paths(&path)
-        .map(|directory| directory.join("gateway-api.yaml"))
-        .find(|file| file.exists())
-        .expect("gateway-api.yaml lies beside testbed");
-    let output = Command::new("kubectl")
-        .args([
-            "create",
-            "--dry-run=client",
-            "--validate=false",
-            "-o",
-            "json",
-            "-f",
-        ])
-        .arg(file)
-        .output()
-        .unwrap();
-    succeeded(&output);
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

@@ -21,4 +21,5 @@ mod idempotence;
 mod ownership;
 mod plan;
 mod replicas;
+mod rights;
 mod support;

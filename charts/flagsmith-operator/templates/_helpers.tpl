@@ -20,6 +20,17 @@
 {{- printf "%s:%s" .Release.Namespace (include "operator.fullname" .) -}}
 {{- end -}}
 
+{{/* The same for kinds whose names are DNS names. */}}
+{{- define "operator.policyName" -}}
+{{- printf "%s.%s" .Release.Namespace (include "operator.fullname" .) -}}
+{{- end -}}
+
+{{/* With a digest the tag decides nothing; it says to people what it is. */}}
+{{- define "operator.image" -}}
+{{- $image := printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- ternary (printf "%s@%s" $image .Values.image.digest) $image (ne .Values.image.digest "") -}}
+{{- end -}}
+
 {{- define "operator.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "operator.fullname" .) .Values.serviceAccount.name -}}

@@ -1,13 +1,14 @@
-{{/* What the operator does in the namespaces that it watches, verb by verb. Server-side apply needs create and
-     patch; update is nowhere needed. */}}
+{{/* What the operator does in the namespaces that it watches, verb by verb; tests/reconcile/rights.rs shows that each of
+     them is used and none is missing. Server-side apply needs create and patch; get tells whose an object is that
+     already has the name; update is nowhere needed. */}}
 {{- define "operator.rules" -}}
-{{- $own := ternary "[get, list, watch]" "[get, list, watch, create, patch, delete]" .Values.rbac.readOnly -}}
+{{- $own := ternary "[list, watch]" "[get, list, watch, create, patch, delete]" .Values.rbac.readOnly -}}
 - apiGroups: [operator.flagsmith.com]
   resources: [flagsmithdeployments]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [operator.flagsmith.com]
   resources: [flagsmithdeployments/status]
-  verbs: [get, patch]
+  verbs: [patch]
 {{- if not .Values.rbac.readOnly }}
 # Children carry blockOwnerDeletion; clusters with the OwnerReferencesPermissionEnforcement admission plugin let
 # only those set it who may update the owner's finalizers. The operator sets no finalizer.
@@ -35,7 +36,7 @@
   verbs: [get]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
@@ -45,11 +46,16 @@
   resources: [events]
   verbs: [list]
 - apiGroups: [apps]
-  resources: [deployments, statefulsets]
+  resources: [deployments]
   verbs: {{ $own }}
+# It holds data: Kubernetes deletes it with its FlagsmithDeployment, the operator never.
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: {{ ternary $own "[get, list, watch, create, patch]" .Values.rbac.readOnly }}
+# Created once, and never changed.
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: {{ $own }}
+  verbs: {{ ternary $own "[get, list, watch, create, delete]" .Values.rbac.readOnly }}
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: {{ $own }}

@@ -79,7 +79,7 @@ pub(crate) fn unseen(not_seen: &[String]) -> Option<Draft> {
         component: Component::Operator,
         message: "The operator cannot see everything that this installation consists of.".to_owned(),
         evidence: not_seen.to_vec(),
-        remedy: "Let the operator's ServiceAccount get, list and watch these kinds (the Helm chart does), or check that the \
+        remedy: "Let the operator's ServiceAccount list and watch these kinds (the Helm chart does), or check that the \
                  API server answers."
             .to_owned(),
     })
@@ -87,8 +87,14 @@ pub(crate) fn unseen(not_seen: &[String]) -> Option<Draft> {
 
 /// What to do about an object that the operator may not write.
 pub(crate) fn remedy(kind: Kind, namespace: &str) -> String {
+    let verbs = match kind {
+        Kind::Secret => "get and create",
+        Kind::StatefulSet => "get, create and patch",
+        Kind::Job => "get, create and delete",
+        _ => "get, create, patch and delete",
+    };
     format!(
-        "Grant its ServiceAccount the verbs create, patch and delete on {} in {namespace}; the Helm chart does.",
+        "Grant its ServiceAccount the verbs {verbs} on {} in {namespace}; the Helm chart does.",
         kind.plural()
     )
 }

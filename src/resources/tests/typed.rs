@@ -35,7 +35,7 @@ pub(super) fn loses_nothing(child: &Child) {
         Kind::PodDisruptionBudget => through::<PodDisruptionBudget>(body),
         Kind::HorizontalPodAutoscaler => through::<HorizontalPodAutoscaler>(body),
         Kind::Ingress => through::<Ingress>(body),
-        Kind::HttpRoute => return,
+        Kind::HttpRoute | Kind::Secret => return,
     };
     assert_eq!(typed, *body);
 }

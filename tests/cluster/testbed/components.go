@@ -88,7 +88,8 @@ func (c *Cluster) apiserverArgs(etcdURL string) []string {
 		"--cert-dir=" + c.path("pki"), // it makes its certificate there, once
 		"--token-auth-file=" + c.path("pki", "tokens.csv"),
 		"--authorization-mode=Node,RBAC",
-		"--enable-admission-plugins=NodeRestriction",
+		// The second one is what OpenShift adds: an owner reference that blocks deletion needs rights on its owner.
+		"--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + c.path("pki", "sa.pub"),
 		"--service-account-signing-key-file=" + c.path("pki", "sa.key"),

@@ -1,5 +1,6 @@
 //! What the tests share: the cluster, a namespace for each test, the operator with a network that a test controls.
 
+mod cluster;
 mod network;
 mod operator;
 mod recorder;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use kube::{Client, Config, config::KubeConfigOptions};
 use tokio::sync::OnceCell;
 
+pub use cluster::Cluster;
 pub use network::{Call, Fate, Network};
 pub use operator::Operator;
 pub use recorder::Recorder;

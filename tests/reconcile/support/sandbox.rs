@@ -69,8 +69,17 @@ impl Sandbox {
 
     /// The Secret with the URL of another database. Nothing listens there.
     pub async fn database_secret_of(&self, database: &str) {
+        self.url_secret("db", database).await;
+    }
+
+    /// A Secret of this name, with the URL of a database of the same name.
+    pub async fn database_secret_as(&self, name: &str) {
+        self.url_secret(name, name).await;
+    }
+
+    async fn url_secret(&self, name: &str, database: &str) {
         let url = format!("postgresql://flagsmith:secret@127.0.0.1:1/{database}");
-        self.create::<Secret>(json!({ "metadata": { "name": "db" }, "stringData": { "DATABASE_URL": url } }))
+        self.create::<Secret>(json!({ "metadata": { "name": name }, "stringData": { "DATABASE_URL": url } }))
             .await;
     }
 
