@@ -34,27 +34,60 @@ pub fn diagnose_pod_log(
         .collect()
 }
 
-/// One diagnosis for each cause and component, over all pods.
+/// One diagnosis for each cause and component, over all pods: what lasts before what is over, and else in the order of
+/// the pods' names, so that it reads the same whichever pod was read last.
 pub(crate) fn check(observation: &Observation) -> Vec<Draft> {
-    let mut found: Vec<Draft> = Vec::new();
-    for (pods, reading) in readings(observation).enumerate() {
-        for finding in reading.found.iter().filter(|it| holds(observation, reading, it)) {
-            let new = weighed(reading, &Draft::from(finding.diagnosis.clone()));
-            match found
-                .iter_mut()
-                .find(|it| (it.code, it.component) == (new.code, new.component))
-            {
-                Some(known) => {
-                    known.severity = known.severity.min(new.severity);
-                    if pods < NAMED {
-                        known.evidence.extend(new.evidence.into_iter().take(1));
-                    }
-                }
-                None => found.push(new),
+    let mut shown: Vec<(&LogReading, &LogFinding)> = readings(observation)
+        .flat_map(|reading| reading.found.iter().map(move |finding| (reading, finding)))
+        .filter(|(reading, finding)| holds(observation, reading, finding))
+        .collect();
+    let over = |(reading, finding): (&LogReading, &LogFinding)| is_over(observation, reading, finding);
+    shown.sort_by_key(|(reading, finding)| {
+        (
+            over((reading, finding)),
+            reading.component.as_str(),
+            reading.pod.as_str(),
+        )
+    });
+    let mut found: Vec<(Draft, usize)> = Vec::new();
+    for (reading, finding) in shown {
+        let mut new = weighed(reading, &Draft::from(finding.diagnosis.clone()));
+        let known = found
+            .iter_mut()
+            .find(|(it, _)| (it.code, it.component) == (new.code, new.component));
+        if let Some((known, pods)) = known {
+            known.severity = known.severity.min(new.severity);
+            if *pods < NAMED {
+                known.evidence.extend(new.evidence.into_iter().take(1));
             }
+            *pods += 1;
+        } else {
+            if over((reading, finding)) {
+                let last = finding.happened.strftime("%H:%M:%SZ");
+                new.message = format!("Last seen at {last}: {}", new.message);
+            }
+            found.push((new, 1));
         }
     }
-    found
+    found.into_iter().map(|(draft, _)| draft).collect()
+}
+
+/// Whether a process that goes on has not shown it again: its log has been read since, or should have been.
+fn is_over(observation: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
+    matches!(reading.run, Run::Sample(_))
+        && !is_state(finding.diagnosis.code)
+        && (finding.read < reading.at || observation.now.duration_since(finding.happened) >= COMES_BACK)
+}
+
+/// What a process logs once and is from then on.
+const fn is_state(code: Code) -> bool {
+    matches!(
+        code,
+        Code::TaskProcessorReleaseBroken
+            | Code::TaskProcessorModeOff
+            | Code::TaskQueueStalled
+            | Code::TaskProcessorMigratesItself
+    )
 }
 
 /// Logs of everything but the migration Job, which has a rule of its own. Where the present run of a container says
@@ -80,7 +113,8 @@ fn pod_component<'a>(observation: &'a Observation, reading: &LogReading) -> Opti
 
 /// Whether it still holds. The log of a ready pod says what was, and its own readiness check and the operator's
 /// connection say that the database works now. A pod that is not ready for the database's sake says so at each of its
-/// probes: what it said minutes ago, of an outage that the process outlived, is not the reason.
+/// probes: what it said minutes ago, of an outage that the process outlived, is not the reason, whatever is wrong with
+/// the database now.
 fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
     let code = finding.diagnosis.code;
     let cause = code.cause();
@@ -91,9 +125,10 @@ fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) 
         Run::Failed { .. } => false,
     };
     let over = match observation.database {
-        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past && cause.is_connection,
-        DatabaseProbe::Failed(_) => false,
+        DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past,
+        DatabaseProbe::Failed(_) => long_past && !matches!(reading.run, Run::Failed { .. }),
     };
+    let over = over && cause.is_connection;
     let refuted = long_past && cause.refuted.is_some_and(|refuted| refuted(observation));
     // A batch that takes long logs the same as threads that hang, and a failed task may have been fixed since; the
     // task tables tell which it is.
@@ -122,13 +157,22 @@ fn weighed(reading: &LogReading, diagnosis: &Draft) -> Draft {
             evidence.push(line.clone());
         }
     }
-    let severity = if matches!(reading.run, Run::Sample(_)) && !silent {
+    let sampled = matches!(reading.run, Run::Sample(_));
+    let severity = if sampled && !silent {
         diagnosis.severity.max(least)
     } else {
         diagnosis.severity
     };
+    // Pods that are ready take turns in showing a trouble of the database, which is one, whoever meets it.
+    let of_database = sampled && diagnosis.code.cause().component == Component::Database;
+    let component = if of_database {
+        Component::Database
+    } else {
+        diagnosis.component
+    };
     Draft {
         severity,
+        component,
         evidence,
         ..diagnosis.clone()
     }

@@ -6,7 +6,10 @@ use rstest::rstest;
 use super::{codes, of, pod, running};
 use crate::fixtures::empty_observation;
 use crate::observe::database::QueueProbe;
-use crate::observe::{LogFinding, LogReading, Observation, PodLogFindings, PodProblem, Run};
+use crate::observe::{
+    DatabaseProbe, LogFinding, LogReading, Observation, PodLogFindings, PodProblem, ProbeFailure,
+    ProbeFailureKind, Run,
+};
 use crate::{
     causes::diagnose_log,
     model::{Code, Component, Severity},
@@ -259,4 +262,105 @@ fn a_processor_that_has_migrated_and_serves_is_a_note() {
     let found = of(&observation);
     assert_eq!(codes(&found), [Code::TaskProcessorMigratesItself]);
     assert_eq!(found[0].severity, Severity::Info);
+}
+
+/// What an earlier outage left in a log is not said beside a new one of another kind.
+#[test]
+fn an_earlier_outage_is_not_said_beside_a_new_one() {
+    let mut unready = pod("api", Vec::new());
+    unready.ready = false;
+    for run in [Run::Unready, Run::Sample(empty_observation().now)] {
+        let mut read = reading(Component::Api, "flagsmith-api-abc", run, REFUSED);
+        for finding in &mut read.found {
+            finding.happened = empty_observation().now - SignedDuration::from_mins(5);
+        }
+        let found = of(&Observation {
+            pod_logs: PodLogFindings {
+                logs: vec![read],
+                warnings: Vec::new(),
+            },
+            pods: vec![unready.clone()],
+            database: DatabaseProbe::Failed(ProbeFailure {
+                kind: ProbeFailureKind::Starting,
+                message: "the database system is starting up".to_owned(),
+            }),
+            ..running()
+        });
+        assert_eq!(codes(&found), [Code::DatabaseStarting], "{found:#?}");
+        assert!(!format!("{found:?}").contains("10.0.0.9"), "{found:#?}");
+    }
+}
+
+const FULL: &str = "2026-11-22T15:40:56.9Z [error    ] Internal Server Error: /api/v1/flags/ [django.request]\nTraceback (most recent call last):\n  File \"/x/y.py\", line 1, in f\npsycopg2.OperationalError: connection to server at \"10.0.0.9\", port 5432 failed: FATAL:  sorry, too many clients already\n";
+
+/// Whichever pod is sampled last, and whichever shows it at the moment.
+#[test]
+fn one_trouble_of_the_database_is_one_diagnosis_over_all_pods() {
+    let sample = |component, pod: &str| reading(component, pod, Run::Sample(empty_observation().now), FULL);
+    let api = || sample(Component::Api, "flagsmith-api-abc");
+    let processor = || sample(Component::TaskProcessor, "flagsmith-task-processor-abc");
+    let other = || sample(Component::Api, "flagsmith-api-xyz");
+    let told = |logs: Vec<LogReading>| {
+        let found = of(&Observation {
+            pod_logs: PodLogFindings {
+                logs,
+                warnings: Vec::new(),
+            },
+            ..running()
+        });
+        let told: Vec<_> = found
+            .iter()
+            .map(|it| (it.code, it.severity, it.component))
+            .collect();
+        assert_eq!(
+            told,
+            [(
+                Code::DatabaseConnectionsExhausted,
+                Severity::Warning,
+                Component::Database
+            )],
+            "{found:#?}"
+        );
+        found
+    };
+    told(vec![api()]);
+    told(vec![processor()]);
+    let ordered = told(vec![api(), other(), processor()]);
+    assert_eq!(ordered, told(vec![processor(), other(), api()]));
+    assert_eq!(ordered[0].evidence.len(), 3, "{ordered:#?}");
+}
+
+/// The next sample of the same pod shows it no more.
+#[test]
+fn what_is_over_is_told_with_its_time() {
+    let now = empty_observation().now;
+    let slow = "2026-11-22T15:40:56.9Z [critical ] WORKER TIMEOUT (pid:24526) [gunicorn.error]\n";
+    let told = |read: i64, happened: i64| {
+        let mut log = reading(Component::Api, "flagsmith-api-abc", Run::Sample(now), slow);
+        for finding in &mut log.found {
+            finding.read = now - SignedDuration::from_secs(read);
+            finding.happened = now - SignedDuration::from_secs(happened);
+        }
+        let found = of(&Observation {
+            pod_logs: PodLogFindings {
+                logs: vec![log],
+                warnings: Vec::new(),
+            },
+            ..running()
+        });
+        assert_eq!(found.len(), 1, "{found:#?}");
+        found[0].message.to_string()
+    };
+    let present = told(0, 20);
+    assert!(!present.contains("last seen"), "{present}");
+    let time = (now - SignedDuration::from_secs(70))
+        .strftime("%H:%M:%SZ")
+        .to_string();
+    for over in [told(55, 70), told(0, 130)] {
+        assert!(
+            over.ends_with(&present) && over.starts_with("Last seen at "),
+            "{over}"
+        );
+    }
+    assert!(told(55, 70).contains(&time), "{time}");
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::model::Diagnosis;
 
 /// How long what a sample showed counts: troubles of a running process come back within minutes, or are over.
-const REMEMBERED: SignedDuration = SignedDuration::from_mins(3);
+pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_mins(3);
 
 /// Drops what was read of pods that are gone or have recovered, and what has not been seen for long.
 pub(super) fn forget_past(findings: &mut PodLogFindings, pods: &[PodSummary], now: Timestamp) {

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     super::pod::{ContainerRun, PodSummary},
     findings::{LogReading, Run},
+    memory::REMEMBERED,
 };
 use crate::{flagsmith::startup, model::Component};
 
@@ -126,7 +127,10 @@ fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<L
             let container = pod.containers.iter().find(|container| !container.init)?;
             let component = component(pod, container)
                 .filter(|it| matches!(it, Component::Api | Component::TaskProcessor))?;
-            let since = last(&pod.name).or(container.running_since)?;
+            // What was logged before is forgotten in a process that has sampled all along: one that begins, as after a
+            // restart of the operator, does not raise it anew.
+            let began = container.running_since.map(|since| since.max(now - REMEMBERED));
+            let since = last(&pod.name).or(began)?;
             Some((last(&pod.name), pod, container, component, since))
         })
         .min_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)))
@@ -244,8 +248,9 @@ mod tests {
     #[case::read_a_while_ago(container(0, Some(60), None, false), vec![reading("a", Run::Unready, 31)], Some((Run::Unready, false)))]
     #[case::well(container(0, Some(60), None, true), vec![reading("a", Run::Sample(ago(90)), 20)], None)]
     #[case::well_and_due(container(0, Some(600), None, true), vec![reading("a", Run::Sample(ago(120)), 60)], Some((Run::Sample(ago(60)), false)))]
-    #[case::well_and_never_read(container(0, Some(600), None, true), vec![], Some((Run::Sample(ago(600)), false)))]
-    #[case::well_after_a_crash(container(4, Some(600), Some(700), true), vec![], Some((Run::Sample(ago(600)), false)))]
+    #[case::well_and_never_read(container(0, Some(600), None, true), vec![], Some((Run::Sample(ago(180)), false)))]
+    #[case::well_after_a_crash(container(4, Some(600), Some(700), true), vec![], Some((Run::Sample(ago(180)), false)))]
+    #[case::well_since_a_moment(container(0, Some(60), None, true), vec![], Some((Run::Sample(ago(60)), false)))]
     fn reads_what_tells_most(
         #[case] container: ContainerRun,
         #[case] known: Vec<LogReading>,
