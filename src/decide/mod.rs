@@ -14,7 +14,7 @@ use crate::{
     api::MigrationResult,
     migration::{Direction, Step, direction},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
-    observe::{JobOutcome, JobState, Observation, PodSummary, SecretState},
+    observe::{DatabaseProbe, JobOutcome, JobState, Observation, PodSummary, SecretState},
     validate::{Database, Installation, backup_name, database_label},
 };
 
@@ -79,9 +79,16 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
     if matches!(direction(installation, observation), Direction::Blocked(_)) {
         return Some(Code::DowngradeBlocked);
     }
+    // A Job meets what the operator's own connection has met, although pods that run may still work.
+    let refused = matches!(observation.database, DatabaseProbe::Failed(_));
+    let holds = |diagnosis: &&Diagnosis| match diagnosis.severity {
+        Severity::Critical => true,
+        Severity::Warning => refused && diagnosis.component == Component::Database,
+        Severity::Info => false,
+    };
     diagnoses
         .iter()
-        .filter(|diagnosis| diagnosis.severity == Severity::Critical)
+        .filter(holds)
         .map(|diagnosis| diagnosis.code)
         .find(|code| code.cause().blocks_migration)
 }

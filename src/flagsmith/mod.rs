@@ -4,11 +4,13 @@ pub mod env;
 pub mod failures;
 pub mod gunicorn;
 pub mod hosts;
+mod processor;
 mod release;
 pub mod startup;
 pub mod upgrades;
 mod worker_class;
 
+pub use processor::ProcessorPace;
 pub use release::{InvalidRelease, Release};
 pub use worker_class::WorkerClass;
 

@@ -74,6 +74,7 @@ macro_rules! for_each_cause {
                 TaskSleepIntervalHigh: task_sleep_interval_high,
                 TaskTableBloated: task_table_bloated,
                 TaskProcessorModeOff: processor_mode_off,
+                TaskProcessorLeaksConnections: processor_leaks_connections,
             }
             gunicorn "502s and timeouts" {
                 GunicornWorkerTimeout: worker_timeout,

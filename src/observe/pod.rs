@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, EnvVar, Pod, PodSpec};
 
-use crate::model::{PodPhase, child::marks};
+use crate::{
+    flagsmith::ProcessorPace,
+    model::{PodPhase, child::marks},
+};
 
 /// Characters of a termination message that are kept; the cause stands at its end.
 const MESSAGE_LIMIT: usize = 4096;
@@ -28,6 +31,10 @@ pub struct PodSummary {
     pub phase: PodPhase,
     /// The Ready condition.
     pub ready: bool,
+    /// Since when the Ready condition says what it says.
+    pub ready_since: Option<Timestamp>,
+    /// What its containers tell a task processor of its pace.
+    pub pace: ProcessorPace,
     /// It is being deleted.
     pub terminating: bool,
     /// Its address.
@@ -188,6 +195,10 @@ impl From<&Pod> for PodSummary {
                 .map(PodPhase::named)
                 .unwrap_or_default(),
             ready: condition("Ready").is_some_and(|it| it.status == "True"),
+            ready_since: condition("Ready")
+                .and_then(|it| it.last_transition_time.as_ref())
+                .map(|time| time.0),
+            pace: pod.spec.as_ref().map(paces).unwrap_or_default(),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             address: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
             started: started(pod),
@@ -211,6 +222,30 @@ impl From<&Pod> for PodSummary {
             }),
         }
     }
+}
+
+/// What its containers are told of a task processor's pace.
+fn paces(pod: &PodSpec) -> ProcessorPace {
+    let of = |container: &Container| {
+        pace(
+            container.args.as_deref().unwrap_or_default(),
+            container.env.as_deref().unwrap_or_default(),
+        )
+    };
+    let told = pod
+        .containers
+        .iter()
+        .map(of)
+        .find(|pace| *pace != ProcessorPace::default());
+    told.unwrap_or_default()
+}
+
+/// What a container is told of a task processor's pace.
+pub(super) fn pace(args: &[String], env: &[EnvVar]) -> ProcessorPace {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    // Of two entries with one name the last counts.
+    let value = |name: &str| env.iter().rfind(|it| it.name == name)?.value.as_deref();
+    ProcessorPace::of(&args, value)
 }
 
 /// When the first container, which is Flagsmith, was started.

@@ -138,6 +138,7 @@ mod tests {
             queues: Queues {
                 default: QueueProbe::Seen(Box::new(queue)),
                 separate: None,
+                held: None,
             },
             ..empty_observation()
         };

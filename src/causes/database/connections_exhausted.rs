@@ -1,6 +1,6 @@
 //! No database connection is free.
 
-use super::shared::{ConnectionFailure, before_a_migration, explained, probed};
+use super::shared::{ConnectionFailure, before_a_migration, explained, holders, probed};
 use crate::{causes::prelude::*, postgres::phrases::Phrase};
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -90,6 +90,9 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::Server);
     let mut found = probed(context, Code::DatabaseConnectionsExhausted, &LOG, variant, words);
     found.extend(no_connection_to_migrate(context));
+    for draft in &mut found {
+        draft.evidence.extend(holders(context.observation));
+    }
     found
 }
 
@@ -203,7 +206,10 @@ mod tests {
         database::shared::testing::{HOSTILE, OPERATIONAL, observed, only, read, remedy},
         log::failure::Stage,
     };
-    use crate::observe::ProbeFailureKind;
+    use crate::observe::{
+        PodSummary, ProbeFailureKind,
+        database::{Connections, Held, Holder},
+    };
 
     #[rstest]
     #[case("FATAL:  sorry, too many clients already", Variant::Server)]
@@ -236,6 +242,47 @@ mod tests {
     fn the_operator_reads_the_servers_words(#[case] said: &str, #[case] message: &str) {
         let seen = only(&observed(ProbeFailureKind::TooManyConnections, said));
         assert!(seen.message.contains(message), "{seen:#?}");
+    }
+
+    /// While the server takes no connection nobody can ask it; it was asked a moment before.
+    #[rstest]
+    #[case::nearly_full(95, &["held 95 of 97 connections: 70 by role \"billing\" in database \"billing\", application \"psql\"; 20 by pod flagsmith-api-abc"])]
+    #[case::there_was_room(30, &[])]
+    fn who_held_the_connections_is_told(#[case] used: i64, #[case] expected: &[&str]) {
+        let mut full = observed(
+            ProbeFailureKind::TooManyConnections,
+            "sorry, too many clients already",
+        );
+        let holder = |user: &str, application: &str, address: Option<&str>, connections| Holder {
+            user: user.to_owned(),
+            database: user.to_owned(),
+            application: application.to_owned(),
+            address: address.map(|address| address.parse().unwrap()),
+            connections,
+        };
+        full.pods = vec![PodSummary {
+            name: "flagsmith-api-abc".to_owned(),
+            component: "api".to_owned(),
+            address: "10.0.0.7".parse().ok(),
+            ..PodSummary::default()
+        }];
+        full.queues.held = Some(Held {
+            at: full.now,
+            connections: Connections {
+                limit: 100,
+                reserved: 3,
+                used,
+            },
+            holders: vec![
+                holder("billing", "psql", None, 70),
+                holder("flagsmith", "", Some("10.0.0.7"), 20),
+            ],
+        });
+        let evidence = only(&full).evidence;
+        assert_eq!(evidence.len(), 1 + expected.len(), "{evidence:?}");
+        for words in expected {
+            assert!(evidence.iter().any(|line| line.contains(words)), "{evidence:?}");
+        }
     }
 
     #[test]

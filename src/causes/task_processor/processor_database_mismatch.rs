@@ -119,14 +119,14 @@ fn mismatch(context: &Context<'_>) -> Option<Draft> {
         Some(QueueProbe::Seen(queue)) => Some(queue.as_ref()),
         _ => None,
     };
-    let settings = Settings::of(installation);
+    let settings = Settings::running(installation, observation);
     if queue.is_some_and(|queue| looked_at(observation, queue, settings.silence())) {
         return None;
     }
     // Names are certain to differ in effect only when the queue says so.
     let by_name = matches!(mismatch, Mismatch::Other { .. });
     let patience = startup::ON_A_BUSY_NODE.saturating_add(settings.sleep.saturating_mul(2));
-    if by_name && queue.is_some() && !ready_for(observation, patience) {
+    if by_name && queue.is_some_and(|queue| !ready_for(observation, queue.at, patience)) {
         return None;
     }
     let severity = if by_name && queue.is_none() {

@@ -44,7 +44,7 @@ fn growing(context: &QueueContext<'_>) -> Option<Draft> {
     let first = looks.first()?;
     let span = queue.at.duration_since(first.at);
     let oldest = queue.oldest_ready?;
-    if !ready_for(context.observation, span) || !rises(queue, looks, oldest) {
+    if !ready_for(context.observation, queue.at, span) || !rises(queue, looks, oldest) {
         return None;
     }
     let half = SignedDuration::from_millis_i128(span.as_millis() / 2);

@@ -1,11 +1,11 @@
 //! No processor works on the queue.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::shared::{
     diagnosis::diagnosis,
     locks,
-    processors::ready_for,
+    processors::{Settings, ready_since},
     queue::{QueueContext, queues, waiting},
     sql,
 };
@@ -27,7 +27,7 @@ use crate::{
     flagsmith::Release,
     logs::time::Moment,
     model::{Code, Component, Draft, Severity, shell},
-    observe::database::{Blocker, Queue},
+    observe::database::{Blocker, Queue, Sample},
     validate::Change,
 };
 
@@ -38,6 +38,10 @@ const UNHEALTHY_WARNINGS: u64 = 10;
 const CANCELLED: u64 = 5;
 /// Seconds without one after which the queue counts as readable again; a processor asks every half second.
 const CANCELLED_QUIET_SECONDS: i64 = 60;
+
+/// What two looks may differ in of the same time: the operator's clock is read before the database's, and a question
+/// may take two seconds.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 
 /// Releases in which a task that ran into its timeout blocked its thread for ever (fixed in flagsmith-common 2.2.3,
 /// Flagsmith 2.200.0).
@@ -211,8 +215,12 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 /// A processor is there, and takes no tasks.
 fn silent(context: &QueueContext<'_>) -> Option<Draft> {
     let queue = context.queue;
-    let patience = context.settings.silence();
-    if !ready_for(context.observation, patience) {
+    let settings = Settings::running(context.installation, context.observation);
+    let patience = settings.silence();
+    // At the time of the look: a look may be a minute old, and what it saw soon after the start of a processor was left
+    // behind by the one before.
+    let since = ready_since(context.observation)?.max(restored(queue));
+    if queue.at.duration_since(since) <= patience {
         return None;
     }
     let locks = locks::tell(queue, &context.processors);
@@ -221,7 +229,7 @@ fn silent(context: &QueueContext<'_>) -> Option<Draft> {
         return None;
     }
     let source = context.source();
-    let sign = sign(queue, locks.live, patience, context.settings.sleep)?;
+    let sign = sign(queue, locks.live, patience, settings.sleep)?;
     let mut evidence = vec![format!("{source}: {sign}")];
     evidence.extend(waiting(queue).map(|waiting| format!("{source}: {waiting}")));
     evidence.extend(queue.blockers.iter().map(|blocker| told(&source, blocker)));
@@ -233,6 +241,23 @@ fn silent(context: &QueueContext<'_>) -> Option<Draft> {
         evidence,
         remedy(context),
     ))
+}
+
+/// The last look that found a newer sign of a processor than this one: the tables have been replaced by older ones since
+/// (a restored backup), and every age in them was inherited.
+fn restored(queue: &Queue) -> Timestamp {
+    let picked = queue.picked();
+    let newer = |sample: &&Sample| {
+        let before = sample.picked;
+        before
+            .zip(picked)
+            .is_some_and(|(before, now)| before.duration_since(now) > CLOCKS_DIFFER)
+    };
+    queue
+        .before
+        .iter()
+        .rfind(newer)
+        .map_or(Timestamp::MIN, |sample| sample.at)
 }
 
 /// What shows that no processor looks at the queue; `None` where one does.
@@ -262,9 +287,12 @@ fn told(source: &str, blocker: &Blocker) -> String {
     } else {
         format!("{} sessions wait", count(blocker.waiting))
     };
+    let open = blocker.open.map_or_else(String::new, |open| {
+        format!(", in a transaction open for {}", age(open))
+    });
     format!(
-        "{source}: {sessions} for a lock held by pid {}, application \"{}\", {}",
-        blocker.pid, blocker.application, blocker.state,
+        "{source}: {sessions} for a lock held by pid {}, application \"{}\", {}, role \"{}\"{open}",
+        blocker.pid, blocker.application, blocker.state, blocker.user,
     )
 }
 

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 pub use queue::{
-    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Queues, Recurring, Runs, Sample,
+    Blocker, Connections, Held, Holder, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Queues, Recurring,
+    Runs, Sample, Written,
 };
 use session::Sessions;
 
@@ -35,6 +36,10 @@ use crate::{
 const QUERY: &str = "SELECT current_setting('server_version_num')::int4, \
      pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'";
 
+/// How long after a look that failed the next decides: longer than a server takes to accept one connection more, short
+/// enough that an outage is named within seconds.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
+
 /// Looks at databases, each at its interval.
 #[derive(Debug)]
 pub struct Databases {
@@ -49,8 +54,7 @@ pub struct Databases {
 struct Known {
     good: bool,
     cause: Cause,
-    database: DatabaseProbe,
-    queues: Queues,
+    seen: (DatabaseProbe, Queues),
     history: [queue::History; 2],
 }
 
@@ -102,45 +106,73 @@ impl Databases {
         };
         let same = |known: &Known| (known.cause == cause).then(|| self.fresh_for(known.good));
         if let Some(known) = self.known.fresh(uid, same) {
-            return (known.database, known.queues);
+            return known.seen;
         }
-        let mut history = self
-            .known
-            .get(uid)
-            .filter(|known| known.cause.databases == cause.databases)
-            .map(|known| known.history)
-            .unwrap_or_default();
         let running = cause
             .processors
             .iter()
             .filter(|(_, started)| started.is_some())
             .count();
         let running = i32::try_from(running).unwrap_or(i32::MAX);
+        let before = self
+            .known
+            .get(uid)
+            .filter(|known| known.cause.databases == cause.databases);
+        // Where nothing was seen before, as after a restart of the operator, processors that run say that it worked.
+        let trusted = before.as_ref().map_or(running > 0, |known| !fails(&known.seen));
+        let (held, history) = before
+            .map(|known| (known.seen.1.held, known.history))
+            .unwrap_or_default();
+        let once = |history| Box::pin(self.look_once(main, separate, running, history));
+        let (mut seen, history) = confirmed(trusted, once(history.clone()), once(history), |(seen, _)| {
+            fails(seen)
+        })
+        .await;
+        if seen.1.held.is_none() {
+            seen.1.held = held;
+        }
+        let known = Known {
+            good: matches!(
+                seen.0,
+                DatabaseProbe::Reachable { read_only: false, .. } | DatabaseProbe::NotProbed
+            ) && !matches!(seen.1.separate, Some(QueueProbe::Failed(_))),
+            cause,
+            seen: seen.clone(),
+            history,
+        };
+        self.known.put(uid.to_owned(), known);
+        seen
+    }
+
+    async fn look_once(
+        &self,
+        main: Option<&DatabaseUrl>,
+        separate: Option<&DatabaseUrl>,
+        processors: i32,
+        mut history: [queue::History; 2],
+    ) -> ((DatabaseProbe, Queues), [queue::History; 2]) {
         let [main_history, separate_history] = &mut history;
         let (database, default) = match main {
-            Some(url) => self.see(url, running, main_history).await,
+            Some(url) => self.see(url, processors, main_history).await,
             None => (DatabaseProbe::NotProbed, QueueProbe::NotProbed),
         };
         let separate = match separate {
-            Some(url) => Some(match self.see(url, running, separate_history).await {
+            Some(url) => Some(match self.see(url, processors, separate_history).await {
                 (DatabaseProbe::Failed(failure), _) => QueueProbe::Failed(failure),
                 (_, queue) => queue,
             }),
             None => None,
         };
-        let queues = Queues { default, separate };
-        let known = Known {
-            good: matches!(
-                database,
-                DatabaseProbe::Reachable { read_only: false, .. } | DatabaseProbe::NotProbed
-            ) && !matches!(queues.separate, Some(QueueProbe::Failed(_))),
-            cause,
-            database: database.clone(),
-            queues: queues.clone(),
-            history,
+        let held = match &default {
+            QueueProbe::Seen(queue) => queue.held(),
+            _ => None,
         };
-        self.known.put(uid.to_owned(), known);
-        (database, queues)
+        let queues = Queues {
+            default,
+            separate,
+            held,
+        };
+        ((database, queues), history)
     }
 
     /// Looks at a database as the role that migrates it; in depth when a migration is due.
@@ -225,5 +257,64 @@ impl Memory for Databases {
 
     fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
         self.known.fresh_until(uid, |known| self.fresh_for(known.good))
+    }
+}
+
+/// Whether a look failed of something that may be gone a moment later.
+fn fails((database, queues): &(DatabaseProbe, Queues)) -> bool {
+    let of_queue =
+        |queue: &QueueProbe| matches!(queue, QueueProbe::Failed(failure) if failure.kind.may_pass());
+    matches!(database, DatabaseProbe::Failed(failure) if failure.kind.may_pass())
+        || of_queue(&queues.default)
+        || queues.separate.as_ref().is_some_and(of_queue)
+}
+
+/// What a look says, where one that failed of something that may pass is followed by another: of a healthy database one
+/// look in many is lost or slow. Where the look before failed too it is not `trusted`, and one is enough.
+async fn confirmed<T>(
+    trusted: bool,
+    look: impl Future<Output = T>,
+    again: impl Future<Output = T>,
+    is_doubtful: impl Fn(&T) -> bool,
+) -> T {
+    let first = look.await;
+    if !trusted || !is_doubtful(&first) {
+        return first;
+    }
+    tokio::time::sleep(SECOND_LOOK).await;
+    again.await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A look that gives what the next of these says.
+    async fn told(raw: impl IntoIterator<Item = bool>, trusted: bool) -> bool {
+        let raw = RefCell::new(raw.into_iter());
+        let look = || async { raw.borrow_mut().next().unwrap_or(true) };
+        confirmed(trusted, look(), look(), |good| !good).await
+    }
+
+    proptest! {
+        /// Whatever looks are lost, as long as no two in a row are, nothing is said of the database; and an outage is
+        /// said by the first look of it.
+        #[test]
+        fn one_lost_look_is_no_verdict(lost in prop::collection::vec(0_usize..5, 0..20)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let mut raw = lost.iter().flat_map(|good| std::iter::repeat_n(true, good + 1).chain([false]));
+                for _ in 0..lost.len() {
+                    assert!(told(&mut raw, true).await);
+                }
+                assert!(!told(std::iter::repeat(false), true).await);
+                assert!(!told(std::iter::repeat(false), false).await);
+                assert!(told([true], false).await);
+            });
+        }
     }
 }

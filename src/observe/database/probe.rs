@@ -99,7 +99,8 @@ impl ProbeFailureKind {
         }
     }
 
-    /// Whether the way to the database may be at fault rather than the database: another machine may fare better.
+    /// Whether the way to the database may be at fault rather than the database, or the server may treat the operator
+    /// otherwise than the pods: another machine may fare better.
     #[must_use]
     pub const fn may_be_local(self) -> bool {
         matches!(
@@ -110,6 +111,22 @@ impl ProbeFailureKind {
                 | Self::Tls
                 | Self::NotPostgres
                 | Self::NotTried
+                | Self::AccessRejected
+                | Self::PoolerRejectsOptions
+                | Self::Other
+        )
+    }
+
+    /// Whether it may be gone a moment later without anything having been mended.
+    pub(super) const fn may_pass(self) -> bool {
+        matches!(
+            self,
+            Self::HostNotFound
+                | Self::Refused
+                | Self::TimedOut
+                | Self::Starting
+                | Self::TooManyConnections
+                | Self::TooSlow
                 | Self::Other
         )
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use k8s_openapi::{
+    api::core::v1::EnvVar,
+    apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry},
+};
 use kube::Resource as _;
 use serde::Serialize;
 use serde_json::{
@@ -16,8 +19,9 @@ use super::{
 };
 use crate::{
     api::GROUP,
+    flagsmith::ProcessorPace,
     model::child::{Kind, marks},
-    observe::workload::sets_replicas,
+    observe::{pod, workload::sets_replicas},
 };
 
 /// Fields of a JSON object, still as text.
@@ -140,13 +144,18 @@ fn prune_managed_fields(kind: Kind, object: &mut Object) {
     }
 }
 
-/// Of a pod's specification only images and limits matter here; the rest is the template's.
+/// Of a pod's specification only images, limits and the pace of a task processor matter here; the rest is the
+/// template's.
 fn prune_pod(pod: &mut Object) {
     let pruned = pod.parts.get("spec").and_then(|spec| {
         let mut spec: Fields<'_> = serde_json::from_str(spec.get()).ok()?;
         let mut containers: Vec<Fields<'_>> = serde_json::from_str(spec.get("containers")?.get()).ok()?;
-        for container in &mut containers {
+        let paces: Vec<Option<Box<RawValue>>> = containers.iter().map(pace).collect();
+        for (container, pace) in containers.iter_mut().zip(&paces) {
             container.retain(|key, _| matches!(*key, "name" | "image" | "resources"));
+            if let Some(pace) = pace {
+                container.insert("args", pace);
+            }
         }
         let containers = to_raw_value(&containers).ok()?;
         spec.retain(|key, _| *key == "nodeName");
@@ -156,6 +165,25 @@ fn prune_pod(pod: &mut Object) {
     if let Some(pruned) = pruned {
         pod.parts.insert("spec".to_owned(), pruned);
     }
+}
+
+/// What a container is told of a task processor's pace, as arguments: a pod keeps it while its template has another.
+fn pace(container: &Fields<'_>) -> Option<Box<RawValue>> {
+    let told = |key: &str| {
+        let text = container.get(key)?.get();
+        ProcessorPace::may_be_in(text).then_some(text)
+    };
+    let (args, env) = (told("args"), told("env"));
+    if args.is_none() && env.is_none() {
+        return None;
+    }
+    let args: Vec<String> = args
+        .and_then(|args| serde_json::from_str(args).ok())
+        .unwrap_or_default();
+    let env: Vec<EnvVar> = env
+        .and_then(|env| serde_json::from_str(env).ok())
+        .unwrap_or_default();
+    to_raw_value(&pod::pace(&args, &env).arguments()).ok()
 }
 
 /// Of annotations only those are read that say how a proxy treats a Service or an Ingress, and the operator's own;

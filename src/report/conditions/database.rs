@@ -3,7 +3,7 @@
 use crate::{
     causes,
     model::{Code, Component},
-    observe::{DatabaseProbe, SecretState},
+    observe::{DatabaseProbe, ProbeFailureKind, SecretState},
     report::{
         condition::{
             ConditionStatus::{False, True, Unknown},
@@ -76,8 +76,9 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
             Unknown,
             "ProbeBlocked",
             format!(
-                "the operator cannot reach {identity} ({}), but the pods' own readiness says that it works. A NetworkPolicy may keep the operator out; details of queue and migrations are not available until it can connect from its namespace",
-                failure.message
+                "the operator cannot reach {identity} ({}), but the pods' own readiness says that it works. {}Details of queue and migrations are not available until it can connect from its namespace",
+                failure.message,
+                kept_out(failure.kind)
             ),
         ),
         DatabaseProbe::NotProbed if used => {
@@ -96,5 +97,18 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
             "NotProbed",
             "database probes are switched off; ready pods will show",
         ),
+    }
+}
+
+/// What may keep the operator out and not the pods, as a sentence; nothing where it is so for everybody.
+const fn kept_out(kind: ProbeFailureKind) -> &'static str {
+    match kind {
+        ProbeFailureKind::AccessRejected => {
+            "pg_hba.conf may let in the pods' addresses and not the operator's. "
+        }
+        ProbeFailureKind::PoolerRejectsOptions => "The pooler may refuse only how the operator connects. ",
+        ProbeFailureKind::Tls => "What the operator trusts may differ from what the pods trust. ",
+        kind if kind.may_be_local() => "A NetworkPolicy may keep the operator out. ",
+        _ => "",
     }
 }

@@ -69,7 +69,29 @@ fn refused(observation: &mut Observation, kind: ProbeFailureKind) {
     said(
         "Unknown",
         "ProbeBlocked",
-        "the operator cannot reach db.prod:5432/flags (no route), but the pods' own readiness says that it works. A NetworkPolicy may keep the operator out; details of queue and migrations are not available until it can connect from its namespace"
+        "the operator cannot reach db.prod:5432/flags (no route), but the pods' own readiness says that it works. A NetworkPolicy may keep the operator out. Details of queue and migrations are not available until it can connect from its namespace"
+    )
+)]
+#[case::only_pods_are_let_in(
+    managed().seeing(|observation| {
+        refused(observation, ProbeFailureKind::AccessRejected);
+        observation.pods = vec![ready_pod()];
+    }),
+    said(
+        "Unknown",
+        "ProbeBlocked",
+        "the operator cannot reach db.prod:5432/flags (not to a stranger), but the pods' own readiness says that it works. pg_hba.conf may let in the pods' addresses and not the operator's. Details of queue and migrations are not available until it can connect from its namespace"
+    )
+)]
+#[case::full_and_pods_use_it(
+    managed().seeing(|observation| {
+        refused(observation, ProbeFailureKind::TooManyConnections);
+        observation.pods = vec![ready_pod()];
+    }),
+    said(
+        "Unknown",
+        "ProbeBlocked",
+        "the operator cannot reach db.prod:5432/flags (not to a stranger), but the pods' own readiness says that it works. Details of queue and migrations are not available until it can connect from its namespace"
     )
 )]
 #[case::refuses_to_look(

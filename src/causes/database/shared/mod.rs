@@ -1,6 +1,7 @@
 //! What several causes of this family share.
 
 mod connection;
+mod holders;
 mod probe;
 mod secret;
 #[cfg(test)]
@@ -9,5 +10,6 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use connection::{ConnectionFailure, explained, with_endpoint};
+pub(crate) use holders::holders;
 pub(crate) use probe::{before_a_migration, embedded_starting, probed, reachable, used_by_pods};
 pub(crate) use secret::{Source, WRITTEN_AS, keys, sources};

@@ -10,7 +10,7 @@ use crate::{
         },
     },
     flagsmith::env,
-    model::{Code, Component, Draft},
+    model::{Code, Component, Draft, Severity},
     observe::{
         DatabaseProbe, JobOutcome, Observation, Preflight, ProbeFailure, ProbeFailureKind, SecretState,
         database::QueueProbe,
@@ -64,6 +64,7 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
                 failure,
                 identity,
                 variable,
+                in_use,
             } = probe;
             let (read, details) = read(rule, identity, failure);
             let failed = ConnectionFailure {
@@ -76,9 +77,15 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
                 namespace: Some(&context.installation.identity.namespace),
             };
             let (message, remedy) = words(&failed);
+            // Nobody is without a database whose pods write to it; what is so for everybody reaches them soon.
+            let severity = if in_use {
+                Severity::Warning
+            } else {
+                Severity::Critical
+            };
             Draft {
                 code,
-                severity: code.cause().severity,
+                severity: code.cause().severity.max(severity),
                 component: Component::Database,
                 message,
                 evidence: vec![format!(
@@ -128,6 +135,8 @@ struct Probe<'a> {
     failure: &'a ProbeFailure,
     identity: &'a DatabaseIdentity,
     variable: &'static str,
+    /// Pods that are ready use this database.
+    in_use: bool,
 }
 
 fn failures<'a>(context: &Context<'a>) -> Vec<Probe<'a>> {
@@ -146,6 +155,7 @@ fn failures<'a>(context: &Context<'a>) -> Vec<Probe<'a>> {
             failure,
             identity,
             variable: env::DATABASE_URL,
+            in_use: used_by_pods(observation),
         }),
         DatabaseProbe::NotProbed | DatabaseProbe::Reachable { .. } => None,
     };
@@ -166,6 +176,7 @@ fn separate(observation: &Observation) -> Option<Probe<'_>> {
             failure,
             identity,
             variable: env::TASK_PROCESSOR_DATABASE_URL,
+            in_use: false,
         }),
         _ => None,
     }

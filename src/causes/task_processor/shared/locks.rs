@@ -4,7 +4,8 @@
 //! again, so a slow task that is being run looks like one whose processor was killed. Three facts tell them apart:
 //!
 //! - The row was last written by the transaction that picked it up. A look that found a newer transaction id was
-//!   later, which dates the lock to within one interval.
+//!   later, which dates the lock to within one interval; so does a newer transaction that wrote the result of a run,
+//!   which an operator knows that has just been started.
 //! - Tasks with the same transaction are one batch. One thread runs it, a task after the other, each for at most
 //!   its timeout, and writes the result of all when the last has ended (`processor.py`).
 //! - A processor that was started after the lock was taken cannot be who holds it.
@@ -25,6 +26,9 @@ use crate::{
 /// What a batch may take beyond the timeouts of its tasks: a thread that is told to stop waits for nothing, and
 /// two updates follow.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long after the end of a run its result is written, at most: two statements by their keys.
+const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// The locked tasks of a queue, told apart.
 #[derive(Debug, Default)]
@@ -51,11 +55,19 @@ pub(crate) fn tell<'a>(queue: &'a Queue, processors: &[&PodSummary]) -> Locks<'a
     }
     let mut locks = Locks::default();
     for (xid, batch) in batches {
-        let before = queue
-            .before
-            .iter()
-            .find(|sample| sample.xid > xid)
-            .map_or(queue.at, |sample| sample.at);
+        let looks = queue.before.iter().filter(|it| it.xid > xid).map(|it| it.at);
+        let written = queue.written.iter().filter(|it| it.xid > xid).filter_map(|it| {
+            queue
+                .at
+                .checked_sub(it.ago)
+                .ok()?
+                .checked_add(WRITTEN_WITHIN)
+                .ok()
+        });
+        let before = looks
+            .chain(written)
+            .min()
+            .map_or(queue.at, |before| before.min(queue.at));
         let held = queue.at.duration_since(before);
         let orphaned = processors.iter().filter_map(|pod| pod.started).all(|started| {
             started
@@ -82,11 +94,12 @@ fn longest(batch: &[&Lock]) -> Option<SignedDuration> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
     use rstest::rstest;
 
     use super::super::testing::{lock, processor, queue, sample};
     use super::tell;
-    use crate::observe::database::Lock;
+    use crate::observe::database::{Lock, Written};
 
     /// Seconds since the start of the story, at which a look is taken.
     const NOW: i64 = 600;
@@ -116,6 +129,32 @@ mod tests {
         #[case] expected: usize,
     ) {
         assert_eq!(stuck(locks, samples, started), expected);
+    }
+
+    /// As after a restart of the operator: it has not looked before.
+    #[rstest]
+    #[case::beyond_its_timeout(9_000, 100, Some(0), 1)]
+    #[case::within_it(9_000, 60, Some(0), 0)]
+    #[case::older_than_the_processor(9_000, 100, Some(550), 1)]
+    #[case::written_by_an_older_transaction(7_000, 100, Some(550), 0)]
+    fn the_tables_date_a_lock_too(
+        #[case] xid: i64,
+        #[case] ago: i64,
+        #[case] started: Option<i64>,
+        #[case] expected: usize,
+    ) {
+        let mut queue = queue(NOW, 10_000);
+        queue.locks = vec![lock(1, 8_000, 60)];
+        queue.before = Vec::new();
+        queue.written = vec![Written {
+            xid,
+            ago: SignedDuration::from_secs(ago),
+        }];
+        let pods: Vec<_> = started.map(processor).into_iter().collect();
+        assert_eq!(
+            tell(&queue, &pods.iter().collect::<Vec<_>>()).stuck.len(),
+            expected
+        );
     }
 
     #[test]

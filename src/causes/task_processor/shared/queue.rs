@@ -26,7 +26,7 @@ pub(crate) struct QueueContext<'a> {
     pub(crate) database: Option<&'a DatabaseIdentity>,
     /// Every pod of the task processor.
     pub(crate) processors: Vec<&'a PodSummary>,
-    /// How they work.
+    /// How the next of them will work; those that run may have been started with other settings.
     pub(crate) settings: Settings,
 }
 
@@ -98,6 +98,9 @@ impl QueueContext<'_> {
 
     /// Threads of all processors that run.
     pub(crate) fn threads(&self) -> usize {
-        self.running() * usize::try_from(self.settings.threads).unwrap_or_default()
+        let running = self.processors.iter().filter(|pod| pod.started.is_some());
+        running
+            .map(|pod| usize::try_from(self.settings.of_pod(pod).threads).unwrap_or_default())
+            .sum()
     }
 }

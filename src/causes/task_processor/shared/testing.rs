@@ -132,6 +132,7 @@ pub(crate) fn with_queue(change: impl FnOnce(&mut Queue)) -> Observation {
         queues: Queues {
             default: QueueProbe::Seen(Box::new(queue)),
             separate: None,
+            held: None,
         },
         ..fixtures::empty_observation()
     }

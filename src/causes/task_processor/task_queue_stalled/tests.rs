@@ -97,6 +97,8 @@ fn a_silent_processor_is_one_diagnosis_with_who_blocks_it() {
             pid: 4711,
             application: "psql".to_owned(),
             state: "idle in transaction".to_owned(),
+            user: "deploy".to_owned(),
+            open: Some(seconds(400)),
             waiting: 5,
         }];
     });
@@ -115,7 +117,7 @@ fn a_silent_processor_is_one_diagnosis_with_who_blocks_it() {
         first
             .evidence
             .iter()
-            .any(|line| line.contains("pid 4711, application \"psql\", idle in transaction")),
+            .any(|line| line.contains("pid 4711, application \"psql\", idle in transaction, role \"deploy\", in a transaction open for more than 5 minutes")),
         "{first:?}"
     );
 }
@@ -134,6 +136,130 @@ fn a_silent_processor_is_one_diagnosis_with_who_blocks_it() {
 #[case::it_sleeps_for_long(with_queue(|queue| queue.recurring = Some(vec![recurring("tasks.refresh", 59)])), 0)]
 fn a_silence_that_is_none(#[case] mut observation: Observation, #[case] started: i64) {
     observation.pods = vec![processor(started)];
+    assert_eq!(found(&observation), []);
+}
+
+/// One second after the other, looks once a minute, each used until the next: an outage of the processor, however long
+/// it was and whenever the looks fall, and a database that was restored from a dump of yesterday under a processor that
+/// runs. What is left behind is nobody's silence; a real one is named within a minute and the interval of the looks.
+mod over_time {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        causes::task_processor::shared::testing::{at, queue},
+        observe::database::{QueueProbe, Queues, Sample},
+    };
+
+    /// Seconds between two looks of the operator.
+    const INTERVAL: i64 = 60;
+    /// Seconds that a processor takes from its start to its first look at the queue.
+    const STARTS_IN: i64 = 10;
+
+    /// What is told at each second of five minutes after a processor was started, of which the last pick-up is told by
+    /// `picked` at each second.
+    fn told(first_look: i64, ready_after: i64, picked: impl Fn(i64) -> i64) -> Vec<(i64, Vec<Code>)> {
+        let mut pod = processor(NOW);
+        pod.ready_since = Some(at(NOW + ready_after));
+        let mut look = None;
+        let mut before: Vec<Sample> = Vec::new();
+        (NOW..NOW + 300)
+            .map(|now| {
+                pod.ready = now >= NOW + ready_after;
+                if now >= NOW + first_look && (now - NOW - first_look) % INTERVAL == 0 {
+                    let mut seen = queue(now, 100_000 + now);
+                    seen.recurring = Some(vec![recurring("tasks.refresh", now - picked(now))]);
+                    seen.before = before.clone();
+                    before.push(Sample {
+                        at: seen.at,
+                        xid: seen.xid,
+                        picked: seen.picked(),
+                        ..Sample::default()
+                    });
+                    look = Some(seen);
+                }
+                let observation = Observation {
+                    now: at(now),
+                    pods: vec![pod.clone()],
+                    queues: Queues {
+                        default: look
+                            .clone()
+                            .map_or(QueueProbe::NotProbed, |seen| QueueProbe::Seen(Box::new(seen))),
+                        separate: None,
+                        held: None,
+                    },
+                    ..with_queue(|_| {})
+                };
+                (now - NOW, codes(&observation))
+            })
+            .collect()
+    }
+
+    proptest! {
+        // Each case is five minutes of looks.
+        #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_outage_before_the_start_is_not_its_silence(
+            down in 0_i64..100_000,
+            first_look in 0_i64..INTERVAL,
+            ready_after in STARTS_IN..120,
+        ) {
+            let picked = |now: i64| if now < NOW + ready_after { NOW - down } else { now };
+            for (second, codes) in told(first_look, ready_after, picked) {
+                prop_assert_eq!(codes, [], "{} s after the start", second);
+            }
+        }
+
+        #[test]
+        fn what_was_restored_is_not_its_silence(age in 100_i64..1_000_000, first_look in 0_i64..INTERVAL) {
+            // It looks for work again one second after the tables are those of the dump, where a look falls between.
+            let restored = NOW + first_look + 3 * INTERVAL;
+            let picked = |now: i64| if now == restored { now - age } else { now };
+            for (second, codes) in told(first_look, STARTS_IN, picked) {
+                prop_assert_eq!(codes, [], "{} s after the start", second);
+            }
+        }
+
+        #[test]
+        fn a_processor_that_never_looks_is_named(first_look in 0_i64..INTERVAL) {
+            let named = told(first_look, STARTS_IN, |_| NOW - 840);
+            let first = named.iter().find(|(_, codes)| !codes.is_empty());
+            prop_assert!(
+                first.is_some_and(|(second, _)| *second <= STARTS_IN + 62 + INTERVAL),
+                "{:?}", first
+            );
+        }
+    }
+}
+
+/// The setting has been changed and the pod has not been replaced yet: it works as it was told to at its start.
+#[rstest]
+#[case::slept_for_long(Some(60_000), 100, &[])]
+#[case::slept_for_long_and_is_silent(Some(60_000), 200, &[Code::TaskQueueStalled])]
+#[case::as_it_is_set_now(None, 100, &[Code::TaskQueueStalled])]
+fn a_pod_is_held_to_what_it_was_started_with(
+    #[case] sleep: Option<i32>,
+    #[case] heartbeat: i64,
+    #[case] expected: &[Code],
+) {
+    let mut observation =
+        with_queue(|queue| queue.recurring = Some(vec![recurring("tasks.refresh", heartbeat)]));
+    observation.pods = vec![processor(0)];
+    observation.pods[0].pace.sleep = sleep;
+    assert_eq!(codes(&observation), expected);
+}
+
+/// Both threads of the old pod are busy; that the next will have more does not make it silent.
+#[test]
+fn a_pod_is_held_to_the_threads_that_it_has() {
+    let mut observation = with_queue(|queue| {
+        silent(queue);
+        queue.locked = 2;
+        queue.locks = vec![lock(1, 99_900, 60), lock(2, 99_901, 60)];
+    });
+    observation.pods = vec![processor(0)];
+    observation.pods[0].pace.threads = Some(2);
     assert_eq!(found(&observation), []);
 }
 

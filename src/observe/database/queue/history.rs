@@ -43,6 +43,7 @@ impl History {
             ready: queue.ready,
             capped: queue.ready > MOST_COUNTED,
             oldest_ready: queue.oldest_ready,
+            picked: queue.picked(),
         });
     }
 }

@@ -11,7 +11,8 @@ mod state;
 pub(super) use history::History;
 pub use sample::Sample;
 pub use state::{
-    Blocker, Connections, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Queues, Recurring, Runs,
+    Blocker, Connections, Held, Holder, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Queues, Recurring,
+    Runs, Written,
 };
 
 use jiff::Timestamp;

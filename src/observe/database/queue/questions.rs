@@ -12,7 +12,7 @@ use super::{
         session::Session,
         text::bounded,
     },
-    state::{Blocker, Connections, LastRun, Lock, Queue, Recurring, Runs},
+    state::{Blocker, Connections, Holder, LastRun, Lock, Queue, Recurring, Runs, Written},
 };
 
 /// Characters of an error that are shown.
@@ -48,6 +48,17 @@ WITH due AS MATERIALIZED (
 SELECT id::int8, task_identifier::text, extract(epoch FROM timeout)::float8,
        extract(epoch FROM now() - scheduled_for)::float8, written::int8
 FROM due WHERE is_locked ORDER BY scheduled_for LIMIT 500";
+
+/// The transactions that wrote the newest results, in steps of fifteen seconds: of each step the newest transaction and
+/// the latest time. One writes the results of a whole batch, of which the last had just ended.
+const WRITTEN: &str = "\
+WITH written AS MATERIALIZED (
+    (SELECT age(xmin) AS age, finished_at FROM task_processor_taskrun ORDER BY id DESC LIMIT 1000)
+    UNION ALL
+    (SELECT age(xmin), finished_at FROM task_processor_recurringtaskrun ORDER BY id DESC LIMIT 1000)),
+transactions AS (SELECT age, max(finished_at) AS ended FROM written WHERE finished_at IS NOT NULL GROUP BY age)
+SELECT min(age)::int8, extract(epoch FROM now() - max(ended))::float8 FROM transactions
+GROUP BY floor(extract(epoch FROM ended) / 15) ORDER BY 1 DESC LIMIT 500";
 
 /// The newest runs, by kind of task; the text of an error is read for one run of each kind only.
 const RUNS: &str = "\
@@ -97,18 +108,28 @@ SELECT least(current_setting('max_connections')::int8,
            + coalesce(current_setting('reserved_connections', true)::int8, 0),
        (SELECT sum(numbackends)::int8 FROM pg_stat_database)";
 
+/// Who has most connections. Other roles' applications and addresses are NULL for a role without `pg_read_all_stats`.
+const HOLDERS: &str = "\
+SELECT coalesce(usename::text, ''), coalesce(datname::text, ''), application_name, host(client_addr), count(*)
+FROM pg_stat_activity
+WHERE datid IS NOT NULL AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend'
+GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC LIMIT 20";
+
 /// Sessions of this database that others wait for, themselves waiting for nobody.
 const BLOCKERS: &str = "\
 WITH waiting AS (
     SELECT pid, pg_blocking_pids(pid) AS blocking FROM pg_stat_activity
     WHERE wait_event_type = 'Lock' AND datname = current_database() LIMIT 100),
 pids AS (SELECT unnest(blocking) AS pid, count(*) AS sessions FROM waiting GROUP BY 1)
-SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.state, 'unknown'), pids.sessions
+SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.state, 'unknown'), coalesce(a.usename::text, ''),
+       extract(epoch FROM now() - a.xact_start)::float8, pids.sessions
 FROM pids JOIN pg_stat_activity a USING (pid)
 WHERE a.pid NOT IN (SELECT pid FROM waiting) ORDER BY pids.sessions DESC LIMIT 3";
 
 type RunRow = (String, i64, i64, bool, Option<f64>, Option<f64>, Option<Raw>);
 type RecurringRow = (i64, String, bool, i32, bool, Option<f64>);
+type BlockerRow = (i32, String, String, String, Option<f64>, i64);
+type HolderRow = (String, String, Option<String>, Option<String>, i64);
 type LastRow = (i64, Option<bool>, f64, Option<Raw>);
 
 /// Asks everything. `None`: there are no task tables.
@@ -129,6 +150,14 @@ pub(super) async fn ask(session: &mut Session, now: Timestamp) -> Result<Option<
     };
     if locked > 0 {
         queue.locks = known(locks(session, xid).await)?.unwrap_or_default();
+        let written: Vec<(i64, f64)> = known(session.all(WRITTEN).await)?.unwrap_or_default();
+        queue.written = written
+            .into_iter()
+            .map(|(age, ago)| Written {
+                xid: xid - age,
+                ago: seconds(ago),
+            })
+            .collect();
     }
     queue.recurring = known(recurring(session, has_heartbeat, has_disabled).await)?;
     queue.runs = known(session.all::<RunRow>(RUNS).await)?
@@ -143,8 +172,10 @@ pub(super) async fn ask(session: &mut Session, now: Timestamp) -> Result<Option<
         reserved,
         used,
     });
+    let holders: Vec<HolderRow> = known(session.all(HOLDERS).await)?.unwrap_or_default();
+    queue.holders = holders.into_iter().map(holder).collect();
     if queue.heartbeat().is_none_or(|age| age > SILENT) {
-        let rows: Vec<(i32, String, String, i64)> = known(session.all(BLOCKERS).await)?.unwrap_or_default();
+        let rows: Vec<BlockerRow> = known(session.all(BLOCKERS).await)?.unwrap_or_default();
         queue.blockers = rows.into_iter().map(blocker).collect();
     }
     Ok(Some(queue))
@@ -229,11 +260,23 @@ fn runs((identifier, total, failed, last_failed, last_success, takes, error): Ru
     }
 }
 
-fn blocker((pid, application, state, waiting): (i32, String, String, i64)) -> Blocker {
+fn holder((user, database, application, address, connections): HolderRow) -> Holder {
+    Holder {
+        user,
+        database,
+        application: application.unwrap_or_default(),
+        address: address.and_then(|address| address.parse().ok()),
+        connections,
+    }
+}
+
+fn blocker((pid, application, state, user, open, waiting): BlockerRow) -> Blocker {
     Blocker {
         pid,
         application,
         state,
+        user,
+        open: open.map(seconds),
         waiting,
     }
 }

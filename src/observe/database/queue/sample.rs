@@ -17,4 +17,6 @@ pub struct Sample {
     pub capped: bool,
     /// How long the oldest had been ready.
     pub oldest_ready: Option<SignedDuration>,
+    /// When a processor had last looked for work, by the operator's clock.
+    pub picked: Option<Timestamp>,
 }

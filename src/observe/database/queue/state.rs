@@ -1,5 +1,7 @@
 //! What task tables show: plain data.
 
+use std::net::IpAddr;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::sample::Sample;
@@ -12,6 +14,35 @@ pub struct Queues {
     pub default: QueueProbe,
     /// In a separate one (`TASK_PROCESSOR_DATABASE_URL`), where there is one.
     pub separate: Option<QueueProbe>,
+    /// Who held connections at the server of the main one when it was last asked: while it takes no other connection
+    /// nobody can ask.
+    pub held: Option<Held>,
+}
+
+/// Who held connections at a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// When that was asked, by the operator's clock.
+    pub at: Timestamp,
+    /// How many there were.
+    pub connections: Connections,
+    /// The clients with most of them, the first with the most.
+    pub holders: Vec<Holder>,
+}
+
+/// Connections of one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its role.
+    pub user: String,
+    /// Its database.
+    pub database: String,
+    /// Its `application_name`; empty where it gives none, or the operator's role may not see it.
+    pub application: String,
+    /// Where it connects from; `None` where the operator's role may not see it.
+    pub address: Option<IpAddr>,
+    /// How many connections.
+    pub connections: i64,
 }
 
 /// The most waiting tasks that are counted: enough to say "many", few enough to cost milliseconds.
@@ -48,6 +79,8 @@ pub struct Queue {
     pub locked: i64,
     /// Some of them, the oldest first.
     pub locks: Vec<Lock>,
+    /// Transactions whose time the tables tell, read only while tasks are locked.
+    pub written: Vec<Written>,
     /// How long ago the newest task was queued.
     pub last_queued: Option<SignedDuration>,
     /// Recurring tasks; `None` when they could not be read.
@@ -62,6 +95,8 @@ pub struct Queue {
     pub bytes: i64,
     /// Connections of the server; `None` when they could not be read.
     pub connections: Option<Connections>,
+    /// Who has most of them, the first with the most.
+    pub holders: Vec<Holder>,
     /// Sessions that others wait for, looked for only while nobody picks up tasks.
     pub blockers: Vec<Blocker>,
     /// What was seen before, the newest last; this look is not among it.
@@ -82,6 +117,15 @@ pub struct Lock {
     pub due: SignedDuration,
     /// The transaction that picked it up. Tasks with the same one are one batch, worked on by one thread.
     pub xid: i64,
+}
+
+/// A transaction that wrote the result of a run, which tells when that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its id (64 bits).
+    pub xid: i64,
+    /// How long ago the last of its runs ended, just before it was written.
+    pub ago: SignedDuration,
 }
 
 /// A recurring task.
@@ -151,6 +195,10 @@ pub struct Blocker {
     pub application: String,
     /// For example `idle in transaction`.
     pub state: String,
+    /// Its role.
+    pub user: String,
+    /// How long its transaction has been open, where the operator's role may see that.
+    pub open: Option<SignedDuration>,
     /// How many sessions wait for it.
     pub waiting: i64,
 }
@@ -166,6 +214,22 @@ impl Queue {
             .iter()
             .any(|task| !task.disabled && !task.locked)
             .then_some(newest)
+    }
+
+    /// When any processor last looked for work, by the operator's clock, as far as the tables tell.
+    #[must_use]
+    pub fn picked(&self) -> Option<Timestamp> {
+        self.at.checked_sub(self.heartbeat()?).ok()
+    }
+
+    /// Who holds connections at its server, as of this look.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        Some(Held {
+            at: self.at,
+            connections: self.connections?,
+            holders: self.holders.clone(),
+        })
     }
 
     /// How long ago the newest task of any kind succeeded, if it is among the newest thousand.

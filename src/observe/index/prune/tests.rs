@@ -29,6 +29,32 @@ fn of_a_pod_only_images_and_limits_are_kept() {
     }
 }
 
+/// What it was started with stays when its Deployment has been changed.
+#[test]
+fn of_a_task_processor_its_pace_is_kept() {
+    let expected = json!(["--numthreads", "5", "--sleepintervalms", "60000"]);
+    let told = [
+        json!({ "args": ["start", "task-processor", "--numthreads", "5", "--sleepintervalms", "60000"] }),
+        json!({ "env": [
+            { "name": "DATABASE_URL", "value": "postgresql://u:s3cr3t@db/flags" },
+            { "name": "TASK_PROCESSOR_NUM_THREADS", "value": "5" },
+            { "name": "TASK_PROCESSOR_SLEEP_INTERVAL", "value": "60000" },
+        ] }),
+    ];
+    for mut container in told {
+        container["name"] = json!("c");
+        let pod = json!({ "metadata": { "name": "a", "uid": "u" }, "spec": { "containers": [container] } });
+        for selector in [Selector::Managed, Selector::Any] {
+            let kept = kept(selector, Watched::Pod, &pod);
+            assert_eq!(
+                kept["spec"]["containers"],
+                json!([{ "name": "c", "args": expected }]),
+                "{kept}"
+            );
+        }
+    }
+}
+
 #[test]
 fn of_a_job_somebody_else_made_only_images_and_outcome_are_kept() {
     let job = json!({
