@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    decide::Plan,
+    decide::{GeneratedSecret, Plan},
     model::{
         Component, Refusal, Refused,
         child::{Child, Kind, marks},
@@ -120,9 +120,15 @@ impl Applier {
                 }
                 // No pod can start without it.
                 Err(Error::Refused(why)) => {
-                    let name = secrets::key(installation, *secret).name.clone();
-                    let kind = Kind::Secret;
-                    applied.refused.push(Refused { kind, name, why });
+                    applied.refused.push(Refused {
+                        kind: Kind::Secret,
+                        name: secrets::key(installation, *secret).name.clone(),
+                        component: match secret {
+                            GeneratedSecret::Django => None,
+                            GeneratedSecret::EmbeddedDatabase => Some(Component::Database),
+                        },
+                        why,
+                    });
                     return Ok(());
                 }
                 Err(error) => return Err(error),

@@ -399,7 +399,7 @@ fn finds(child: &Child, children: &[Child]) {
                 }
             }
         }
-        Kind::ServiceAccount | Kind::Job | Kind::Deployment => {}
+        Kind::ServiceAccount | Kind::Job | Kind::Deployment | Kind::Secret => {}
     }
 }
 
