@@ -11,10 +11,11 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    severity: Severity::Warning,
-    component: Component::TaskProcessor,
     check: Some(check),
-    ..Cause::new(include_str!("processor_leaks_connections.md"))
+    ..Cause::warning(
+        Component::TaskProcessor,
+        include_str!("processor_leaks_connections.md"),
+    )
 };
 
 /// Connections that a thread can need: its own, and that of the task which it runs, each to the main database, to a
