@@ -53,11 +53,15 @@ fn shorten(value: &mut Value, longest: usize, most: usize) {
             if entries.iter().all(Value::is_string) {
                 entries.truncate(most);
             }
-            entries.iter_mut().for_each(|entry| shorten(entry, longest, most));
+            for entry in entries {
+                shorten(entry, longest, most);
+            }
         }
-        Value::Object(fields) => fields
-            .values_mut()
-            .for_each(|field| shorten(field, longest, most)),
+        Value::Object(fields) => {
+            for field in fields.values_mut() {
+                shorten(field, longest, most);
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -444,10 +444,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_status_for_which_there_is_no_room_is_written_shorter() {
-        let [whole] = written(100_000).await[..] else {
+        let [whole] = Box::pin(written(100_000)).await[..] else {
             panic!("written once");
         };
-        let [refused, shorter] = written(whole - 1).await[..] else {
+        let [refused, shorter] = Box::pin(written(whole - 1)).await[..] else {
             panic!("written twice");
         };
         assert!(
