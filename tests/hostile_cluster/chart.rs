@@ -24,6 +24,8 @@ const APPLIED: &[&str] = &[
     "RoleBinding",
     "ClusterRole",
     "ClusterRoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
 ];
 
 /// The chart as it is rendered with its default values.
