@@ -1,17 +1,14 @@
 //! What is remembered of logs and Events from one pass to the next. Pure.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     super::pod::PodSummary,
     diagnose_log::LogDiagnosis,
     findings::{LogFinding, LogReading, PodLogFindings, Run},
-    request::LogRequest,
+    request::{LogRequest, REMEMBERED},
 };
 use crate::model::Diagnosis;
-
-/// How long what a sample showed counts: troubles of a running process come back within minutes, or are over.
-pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_mins(3);
 
 /// Drops what was read of pods that are gone or have recovered, and what has not been seen for long.
 pub(super) fn forget_past(findings: &mut PodLogFindings, pods: &[PodSummary], now: Timestamp) {

@@ -8,9 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     super::pod::{ContainerRun, PodSummary},
     findings::{LogReading, Run},
-    memory::REMEMBERED,
 };
 use crate::{flagsmith::startup, model::Component};
+
+/// How long what a sample showed counts: troubles of a running process come back within minutes, or are over.
+pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_mins(3);
 
 /// How often the log of a container that is not ready is read again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
