@@ -5,7 +5,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
-use super::FlagsmithDeployment;
+use super::{
+    FlagsmithDeployment,
+    object_name::{KEY_PATTERN, LONGEST_NAME, NAME_PATTERN},
+};
 
 /// Types of Kubernetes that are embedded in the specification; their own fields are documented by Kubernetes.
 pub(super) const EMBEDDED: &[&str] = &[
@@ -45,6 +48,7 @@ pub fn crd() -> CustomResourceDefinition {
             .and_then(|schema| schema.open_api_v3_schema.as_mut())
         {
             trim(root);
+            name_references(root);
         }
     }
     crd
@@ -65,6 +69,31 @@ fn trim(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
         trim(items);
+    }
+}
+
+/// Names and keys are checked where a field refers to an object: Kubernetes' own types only say that they are text.
+fn name_references(schema: &mut JSONSchemaProps) {
+    for (field, property) in schema.properties.iter_mut().flatten() {
+        let keyed = matches!(field.as_str(), "secretKeyRef" | "configMapKeyRef");
+        if keyed || matches!(field.as_str(), "secretRef" | "configMapRef") {
+            for (name, property) in property.properties.iter_mut().flatten() {
+                let pattern = match name.as_str() {
+                    "name" => NAME_PATTERN,
+                    "key" if keyed => KEY_PATTERN,
+                    _ => continue,
+                };
+                property.pattern = Some(pattern.to_owned());
+                property.max_length = i64::try_from(LONGEST_NAME).ok();
+            }
+        }
+        if field == "className" {
+            property.pattern = Some(NAME_PATTERN.to_owned());
+        }
+        name_references(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
+        name_references(items);
     }
 }
 

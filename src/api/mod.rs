@@ -7,6 +7,7 @@ mod crd;
 mod database;
 mod exposure;
 mod migrations;
+pub mod object_name;
 mod observe;
 mod reference;
 mod settings;

@@ -136,6 +136,7 @@ impl Applier {
         }
         let mut failed = None;
         let names: BTreeSet<(Kind, String)> = children.iter().map(Child::id).collect();
+        let mut foreign_account = false;
         // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
         for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
             match self.delete(installation, kind, &name, &snapshot).await {
@@ -155,6 +156,11 @@ impl Applier {
         for child in children {
             let (kind, name) = child.id();
             let component = child.component;
+            // Pods get their rights from their account by its name alone: whoever made the account has not given them
+            // to this installation.
+            if foreign_account && kind.has_pods() {
+                continue;
+            }
             let result = if kind == Kind::Job {
                 self.create_job(installation, child).await.map(|created| {
                     applied.job_created = created.then(|| name.clone());
@@ -175,12 +181,16 @@ impl Applier {
                     let object = format!("{} {name}", kind.as_str());
                     applied.repaired.push(Repaired { object, changes });
                 }
-                Err(Error::Refused(why)) => applied.refused.push(Refused {
-                    kind,
-                    name,
-                    component,
-                    why,
-                }),
+                Err(Error::Refused(why)) => {
+                    foreign_account |=
+                        kind == Kind::ServiceAccount && matches!(why, Refusal::NotOwned { .. });
+                    applied.refused.push(Refused {
+                        kind,
+                        name,
+                        component,
+                        why,
+                    });
+                }
                 Err(Error::NotLeading) => return Err(Error::NotLeading),
                 Err(error) => failed = failed.or(Some(error)),
             }

@@ -19,6 +19,20 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
     } = refused;
     let object = format!("{} {namespace}/{name}", kind.as_str());
     let (code, message, evidence, remedy) = match why {
+        Refusal::NotOwned { owner } if *kind == Kind::ServiceAccount => (
+            Code::ChildNotOwned,
+            format!(
+                "{object} exists already and does not belong to this FlagsmithDeployment, so it was left as it is, and \
+                 no pod is started or changed: pods would run with its rights."
+            ),
+            format!("{object}: {owner}"),
+            format!(
+                "To have the pods run as it, say so: spec.serviceAccountName: {}. Otherwise delete it if it is not \
+                 needed: kubectl -n {namespace} delete serviceaccounts {}; or give this FlagsmithDeployment another name.",
+                shell::name(name, "NAME"),
+                shell::name(name, "NAME")
+            ),
+        ),
         Refusal::NotOwned { owner } => (
             if *kind == Kind::Job {
                 Code::MigrationJobNotOwned

@@ -96,6 +96,12 @@ impl Kind {
         Self::HttpRoute,
     ];
 
+    /// Whether pods are made of it.
+    #[must_use]
+    pub const fn has_pods(self) -> bool {
+        matches!(self, Self::StatefulSet | Self::Job | Self::Deployment)
+    }
+
     const fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
             Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::networking::v1::IngressClass;
 use kube::{Api, Client};
 
-use crate::runtime::cache::Cache;
+use crate::{api::object_name::is_object_name, runtime::cache::Cache};
 
 /// How long an answer is used: one request in ten minutes for each class of the cluster.
 const FRESH: Duration = Duration::from_mins(10);
@@ -44,6 +44,9 @@ impl Classes {
                 None => FRESH_WHILE_MISSING,
             })
         };
+        if !is_object_name(class) {
+            return None;
+        }
         if let Some(controller) = self.known.fresh(class, fresh_for) {
             return controller;
         }

@@ -15,7 +15,7 @@ use super::{
     memory::Memory,
     workload::WorkloadState,
 };
-use crate::{runtime::cache::PerInstallation, validate::Identity};
+use crate::{api::object_name::is_object_name, runtime::cache::PerInstallation, validate::Identity};
 
 /// `ConfigMaps` of one installation that are read: more than anybody has, and few enough for one pass. What the others
 /// hold is as unknown as what cannot be read.
@@ -103,6 +103,10 @@ async fn read_all(client: &Client, namespace: &str, names: &[String]) -> ConfigM
 
 /// One, with its name; `None` where it cannot be read.
 async fn read_one(api: Api<ConfigMap>, name: String) -> Option<(String, BTreeMap<String, String>)> {
+    // Of a variable's source the API server checks only that there is a name: what can be none does not exist.
+    if !is_object_name(&name) {
+        return Some((name, BTreeMap::default()));
+    }
     match api.get_opt(&name).await {
         Ok(map) => Some((name, map.and_then(|map| map.data).unwrap_or_default())),
         Err(error) => {

@@ -122,7 +122,7 @@ async fn of_secret(reader: &mut Reader, name: &str, key: &str) -> Variable {
     };
     match reader.value(&key).await {
         SecretState::Present(value) => Variable::Value(value.expose_secret().to_owned()),
-        SecretState::Missing | SecretState::KeyMissing { .. } => Variable::Unset,
+        SecretState::Missing | SecretState::KeyMissing => Variable::Unset,
         SecretState::Unusable(_) | SecretState::Unreadable(_) | SecretState::Unread => Variable::Hidden,
     }
 }
@@ -133,7 +133,7 @@ async fn authority(reader: &mut Reader, key: &CertificatesKey) -> Authority {
             let read = match reader.value(key).await {
                 SecretState::Present(value) => Ok(value.expose_secret().to_owned()),
                 SecretState::Missing => Err("it does not exist".to_owned()),
-                SecretState::KeyMissing { .. } => Err(format!("it has no key {}", key.key)),
+                SecretState::KeyMissing => Err(format!("it has no key {}", key.key)),
                 SecretState::Unusable(why) | SecretState::Unreadable(why) => Err(why),
                 SecretState::Unread => Err("it was not read".to_owned()),
             };

@@ -9,6 +9,7 @@ mod managed_by;
 mod observed;
 mod pods;
 mod problem;
+mod references;
 mod rules;
 mod secret_key;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
     common::{identity, release},
     identity::Identity,
     problem::Problem,
+    references,
     rules::unknown_proxy,
     secret_key::SecretKey,
 };
@@ -69,6 +70,7 @@ pub(super) fn parse(resource: &FlagsmithDeployment) -> Result<ObservedInstallati
     let mut problems = Vec::new();
     let identity = identity(resource, &mut problems);
     let release = spec.version.as_ref().and_then(|_| release(spec, &mut problems));
+    references::check(spec, &mut problems);
     let observe = spec.observe.as_ref();
     let proxy = observe.and_then(|observe| observe.proxy.clone());
     problems.extend(

@@ -1,7 +1,7 @@
 //! What the API server's rules cannot see, and what they can, again: a resource that was stored before a rule
 //! existed must be refused all the same.
 
-use super::{pods, problem::Problem};
+use super::{pods, problem::Problem, references};
 use crate::{
     api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec},
     flagsmith::Release,
@@ -71,6 +71,7 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
     }
     backup(spec, &mut problems);
     pods::check(spec, &mut problems);
+    references::check(spec, &mut problems);
     problems
 }
 

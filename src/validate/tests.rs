@@ -25,6 +25,10 @@ fn problems(spec: &Value) -> Vec<(String, String)> {
 
 const URL: &str = r#"{"secretKeyRef": {"name": "db", "key": "DATABASE_URL"}}"#;
 
+fn source(name: &str, key: &str) -> Value {
+    json!({ "secretKeyRef": { "name": name, "key": key } })
+}
+
 fn url() -> Value {
     serde_json::from_str(URL).unwrap()
 }
@@ -69,6 +73,15 @@ fn url() -> Value {
 #[case(json!({"frontend": {"volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}}), "spec.frontend.volumeMounts", r#"there is no volume "ca" in spec.frontend.pod.volumes"#)]
 #[case(json!({"migrations": {"volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}}), "spec.migrations.volumeMounts", r#"there is no volume "ca" in spec.migrations.pod.volumes"#)]
 #[case(json!({"api": {"volumeMounts": [{"name": "ca", "mountPath": "/tmp/"}], "pod": {"volumes": [{"name": "ca"}]}}}), "spec.api.volumeMounts", r#"something else is mounted at "/tmp/" already"#)]
+#[case(json!({"database": {"urlFrom": source("g-db?x=/../..#", "URL")}}), "spec.database.urlFrom.secretKeyRef.name", r#""g-db?x=/../..#" cannot be the name of a Secret"#)]
+#[case(json!({"database": {"urlFrom": url(), "migrationUrlFrom": source("db", "a/b")}}), "spec.database.migrationUrlFrom.secretKeyRef.key", r#""a/b" cannot be a key of a Secret"#)]
+#[case(json!({"database": {"urlFrom": url(), "replicaUrlsFrom": [url(), source("../x", "URL")]}}), "spec.database.replicaUrlsFrom[1].secretKeyRef.name", r#""../x" cannot be the name of a Secret"#)]
+#[case(json!({"database": {"urlFrom": url(), "caFrom": {"configMapKeyRef": {"name": "A", "key": "b"}}}}), "spec.database.caFrom.configMapKeyRef.name", r#""A" cannot be the name of a ConfigMap"#)]
+#[case(json!({"mode": "Observed", "observe": {"release": "r"}, "database": {"urlFrom": source("a b", "URL")}}), "spec.database.urlFrom.secretKeyRef.name", r#""a b" cannot be the name of a Secret"#)]
+#[case(json!({"django": {"secretKeyFrom": source("", "KEY")}}), "spec.django.secretKeyFrom.secretKeyRef.name", r#""" cannot be the name of a Secret"#)]
+#[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {"className": "../x"}}}), "spec.exposure.ingress.className", r#""../x" cannot be the name of an IngressClass"#)]
+#[case(json!({"env": [{"name": "A", "valueFrom": source("x/y", "URL")}]}), "spec.env[0].valueFrom.secretKeyRef.name", r#""x/y" cannot be the name of a Secret"#)]
+#[case(json!({"api": {"envFrom": [{"configMapRef": {"name": "x?y"}}]}}), "spec.api.envFrom[0].configMapRef.name", r#""x?y" cannot be the name of a ConfigMap"#)]
 fn refuses(#[case] changes: Value, #[case] field: &str, #[case] message: &str) {
     assert_eq!(problems(&spec(changes)), [(field.to_owned(), message.to_owned())]);
 }

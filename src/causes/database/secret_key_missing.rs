@@ -1,13 +1,13 @@
 //! The Secret exists but lacks the key.
 
-use super::shared::{Source, keys, sources};
+use super::shared::{Source, sources};
 use crate::{
     causes::{
         cause::{Cause, Explains},
         consequences,
         context::Context,
     },
-    model::{Code, Component, Draft, Severity},
+    model::{Code, Component, Draft, Severity, shell},
     observe::SecretState,
     validate::SecretKey,
 };
@@ -27,9 +27,9 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     sources(context)
         .into_iter()
         .filter_map(|Source { state, key, place }| {
-            let SecretState::KeyMissing { keys: present } = state else {
+            if *state != SecretState::KeyMissing {
                 return None;
-            };
+            }
             let SecretKey { name, key } = key;
             Some(Draft {
                 code: Code::DatabaseSecretKeyMissing,
@@ -39,8 +39,12 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
                     "The Secret {namespace}/{name} has no key {key}, which should hold DATABASE_URL, so nothing new can \
                      be started."
                 ),
-                evidence: vec![format!("{place} names key {key}; the Secret has {}", keys(present))],
-                remedy: format!("Add the key to the Secret, or name the right one in {place}."),
+                evidence: vec![format!("{place} names Secret {namespace}/{name}, key {key}")],
+                remedy: format!(
+                    "Look which keys it has: kubectl -n {namespace} describe secret {}. Add the key to the Secret, or name \
+                     the right one in {place}.",
+                    shell::name(name, "SECRET")
+                ),
             })
         })
         .collect()
@@ -59,9 +63,7 @@ mod tests {
     fn whoever_made_the_installation_is_told_where_the_key_is_named() {
         let mut wanted = installation(&spec(json!({})));
         let mut observation = empty_observation();
-        observation.secrets.database = SecretState::KeyMissing {
-            keys: vec!["URL".to_owned()],
-        };
+        observation.secrets.database = SecretState::KeyMissing;
         let remedy = |found: Vec<crate::model::Diagnosis>| {
             let it = found
                 .into_iter()

@@ -77,13 +77,11 @@ fn explain(installation: &Installation, state: &SecretState<()>) -> Option<(Stri
             );
             (absent, format!("{how}: {create}=\"$(openssl rand -base64 48)\""))
         }
-        SecretState::KeyMissing { keys } => (
+        SecretState::KeyMissing => (
+            format!("The Secret {namespace}/{name} has no key {key} for Django's secret key."),
             format!(
-                "The Secret {namespace}/{name} has no key {key} for Django's secret key; it has {}.",
-                list(keys)
-            ),
-            format!(
-                "Add the key to the Secret, or name the right one in {}.",
+                "Look which keys it has: kubectl -n {namespace} describe secret {secret}. Add the key to the Secret, or \
+                 name the right one in {}.",
                 installation.managed_by.django_secret_key()
             ),
         ),
@@ -92,12 +90,4 @@ fn explain(installation: &Installation, state: &SecretState<()>) -> Option<(Stri
             "Write a long random text into it.".to_owned(),
         ),
     })
-}
-
-fn list(keys: &[String]) -> String {
-    if keys.is_empty() {
-        "no key at all".to_owned()
-    } else {
-        format!("only {}", keys.join(", "))
-    }
 }

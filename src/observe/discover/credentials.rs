@@ -254,7 +254,7 @@ async fn parsed(reader: &mut Reader, source: &Url) -> ReadUrl {
             let mut first = None;
             for key in keys {
                 let state = reader.url(key).await;
-                let absent = matches!(state, SecretState::Missing | SecretState::KeyMissing { .. });
+                let absent = matches!(state, SecretState::Missing | SecretState::KeyMissing);
                 if !absent || first.is_none() {
                     first = Some(state);
                 }

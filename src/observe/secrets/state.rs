@@ -35,11 +35,8 @@ pub enum SecretState<T> {
     Present(T),
     /// There is no such Secret.
     Missing,
-    /// The Secret has no such key.
-    KeyMissing {
-        /// The keys that it has.
-        keys: Vec<String>,
-    },
+    /// The Secret has no such key. Which others it has is nobody's business who may only name it.
+    KeyMissing,
     /// The value cannot be used; why, without the value.
     Unusable(String),
     /// The API server did not let the operator read it.
@@ -54,7 +51,7 @@ impl<T> SecretState<T> {
         match self {
             Self::Present(value) => SecretState::Present(with(value)),
             Self::Missing => SecretState::Missing,
-            Self::KeyMissing { keys } => SecretState::KeyMissing { keys: keys.clone() },
+            Self::KeyMissing => SecretState::KeyMissing,
             Self::Unusable(why) => SecretState::Unusable(why.clone()),
             Self::Unreadable(why) => SecretState::Unreadable(why.clone()),
             Self::Unread => SecretState::Unread,

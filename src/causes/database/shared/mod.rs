@@ -12,4 +12,4 @@ mod tests;
 pub(crate) use connection::{ConnectionFailure, explained, with_endpoint};
 pub(crate) use holders::holders;
 pub(crate) use probe::{before_a_migration, embedded_starting, probed, reachable, used_by_pods};
-pub(crate) use secret::{Source, WRITTEN_AS, keys, sources};
+pub(crate) use secret::{Source, WRITTEN_AS, sources};

@@ -57,12 +57,3 @@ pub(crate) fn sources<'a>(context: &Context<'a>) -> Vec<Source<'a>> {
     }
     sources
 }
-
-/// `only a, b`, or that there is none.
-pub(crate) fn keys(keys: &[String]) -> String {
-    if keys.is_empty() {
-        "no key at all".to_owned()
-    } else {
-        format!("only {}", keys.join(", "))
-    }
-}

@@ -56,7 +56,7 @@ fn running() -> Observation {
     Code::DatabaseSecretMissing,
     "kubectl -n prod create secret generic db"
 )]
-#[case(SecretState::KeyMissing { keys: vec!["URL".to_owned()] }, Code::DatabaseSecretKeyMissing, "spec.database.urlFrom")]
+#[case(SecretState::KeyMissing, Code::DatabaseSecretKeyMissing, "spec.database.urlFrom")]
 #[case(SecretState::Unusable("the value is empty".to_owned()), Code::DatabaseUrlInvalid, "postgresql://")]
 #[case(SecretState::Unreadable("secrets \"db\" is forbidden".to_owned()), Code::Forbidden, "the verb get on Secrets")]
 fn a_database_secret_that_cannot_be_used(
