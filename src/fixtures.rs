@@ -10,6 +10,7 @@ use crate::{
         discover::{self, Found, Objects, Selected},
     },
     postgres::DatabaseIdentity,
+    runtime::lock_key::LockKey,
     validate::{Identity, Installation, ObservedInstallation, Selection, validate},
 };
 
@@ -63,6 +64,7 @@ pub(crate) fn empty_observation() -> Observation {
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),
         },
+        migration_lock: Some(LockKey::new(b"fixtures").label(&database(), "prod")),
         http_route_api: true,
         ..Observation::unseen(FlagsmithDeploymentStatus::default(), Timestamp::UNIX_EPOCH)
     }

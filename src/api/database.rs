@@ -73,7 +73,8 @@ pub struct DatabaseSpec {
     #[schemars(length(max = 16))]
     pub replica_urls_from: Option<Vec<SecretValueSource>>,
 
-    /// A single PostgreSQL without backups, for evaluation only. Deleted together with the `FlagsmithDeployment`.
+    /// A single PostgreSQL without backups, for evaluation only. Its volume is kept when the `FlagsmithDeployment` is
+    /// deleted, unless `deletionPolicy` is Delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedded: Option<EmbeddedDatabaseSpec>,
 }

@@ -24,7 +24,7 @@ pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, Pr
 pub use migrations::{BackupSpec, BootstrapSpec, DumpSpec, MigrationsSpec, RollbackSpec};
 pub use observe::{Mode, ObserveSpec, ObservedComponents, WorkloadReference};
 pub use reference::api_markdown;
-pub use settings::{DjangoSpec, ImagesSpec};
+pub use settings::{DeletionPolicy, DjangoSpec, ImagesSpec};
 pub use spec::{FlagsmithDeployment, FlagsmithDeploymentSpec};
 pub use status::{
     ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationOperation,

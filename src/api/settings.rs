@@ -63,3 +63,13 @@ impl Default for DjangoSpec {
         }
     }
 }
+
+/// What becomes of what cannot be made again when a `FlagsmithDeployment` is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// It is kept.
+    #[default]
+    Retain,
+    /// It is deleted too.
+    Delete,
+}

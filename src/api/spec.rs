@@ -5,8 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiSpec, DatabaseSpec, DjangoSpec, ExposureSpec, FlagsmithDeploymentStatus, FrontendSpec, ImagesSpec,
-    MigrationsSpec, Mode, ObserveSpec, TaskProcessorSpec,
+    ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, ExposureSpec, FlagsmithDeploymentStatus, FrontendSpec,
+    ImagesSpec, MigrationsSpec, Mode, ObserveSpec, TaskProcessorSpec,
 };
 
 /// The desired state of one Flagsmith installation.
@@ -71,6 +71,13 @@ pub struct FlagsmithDeploymentSpec {
     /// While true, the operator changes nothing and says so in the status. Running pods keep running.
     #[serde(default)]
     pub suspend: bool,
+
+    /// What becomes of what cannot be made again when this resource is deleted: the generated Secrets with Django's secret
+    /// key and with the embedded database's password, and that database's volume. Retain keeps them, and the next resource
+    /// of this name in this namespace uses them; Delete deletes them with it. Everything else is deleted in any case.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("deletionPolicy cannot change: it decided how the Secrets were made; to delete what is kept, use kubectl delete secret and kubectl delete pvc"))]
+    pub deletion_policy: DeletionPolicy,
 
     /// The longest time that a request may take, in seconds, from 5 to 3600. Gunicorn's timeout, keep-alive and
     /// graceful timeout, the preStop hook and grace period of the pods, and the timeouts of the Ingress or HTTPRoute

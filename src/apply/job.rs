@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt as _,
-    api::{ListParams, PostParams},
+    api::{ListParams, ObjectMeta, PostParams},
 };
 use serde_json::Value;
 
@@ -15,25 +15,50 @@ use crate::{
         PodPhase, Refusal,
         child::{Child, Kind, marks},
     },
-    observe::{JobOutcome, JobState, Object, Watched},
+    observe::{
+        Object, Watched,
+        external_migration::{describe, is_active},
+    },
     validate::Installation,
 };
 
+/// What came of a Job that is to be created.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Creation {
+    /// It was.
+    Created,
+    /// It is there already.
+    Exists,
+    /// Something else works on the database; what, for the owner of this installation.
+    Held(String),
+}
+
 impl Applier {
-    /// Creates the Job unless a migration is active on its database; returns whether it did. Jobs are listed from
-    /// the server and not from the watches, which may be behind.
-    pub(super) async fn create_job(&self, installation: &Installation, child: Child) -> Result<bool, Error> {
+    /// Creates the Job unless a migration is active on its database. Jobs are listed from the server and not from the
+    /// watches, which may be behind.
+    pub(super) async fn create_job(
+        &self,
+        installation: &Installation,
+        child: Child,
+    ) -> Result<Creation, Error> {
         let label = child
             .body
             .pointer("/metadata/labels")
             .and_then(|labels| labels.get(marks::DATABASE));
         let Some(database) = label.and_then(Value::as_str).map(str::to_owned) else {
-            return Ok(false);
+            return Ok(Creation::Exists);
         };
         let lock = self.lock_of(&database);
         let _guard = lock.lock().await;
-        if self.migration_active(&database).await? {
-            return Ok(false);
+        if let Some(holder) = self.active(&database).await? {
+            tracing::info!(
+                job = child.name,
+                namespace = installation.identity.namespace,
+                holder = holder.name,
+                holder_namespace = holder.namespace,
+                "a Job waits for what works on its database"
+            );
+            return Ok(Creation::Held(describe(&holder, &installation.identity)));
         }
         let api = self.api(installation, Kind::Job);
         let object: Object = serde_json::from_str(&child.body.to_string())
@@ -50,7 +75,7 @@ impl Applier {
                     "started a migration's Job"
                 );
                 self.watches.index.record(Watched::Child(Kind::Job), created);
-                Ok(true)
+                Ok(Creation::Created)
             }
             // The response to an earlier attempt may have been lost, or somebody else has a Job of that name.
             Err(kube::Error::Api(status)) if status.code == 409 => {
@@ -70,9 +95,9 @@ impl Applier {
                     }
                     Some(found) => {
                         self.watches.index.record(Watched::Child(Kind::Job), found);
-                        Ok(false)
+                        Ok(Creation::Exists)
                     }
-                    None => Ok(false),
+                    None => Ok(Creation::Exists),
                 }
             }
             Err(error) => Err(error.into()),
@@ -91,20 +116,23 @@ impl Applier {
         lock
     }
 
-    /// Whether any migration is active on a database, in every namespace that the operator sees: a Job, or a pod that
-    /// has outlived its own.
-    async fn migration_active(&self, database: &str) -> Result<bool, Error> {
-        let selector = ListParams::default().labels(&format!("{}={database}", marks::DATABASE));
+    /// What works on the database with this label, in every namespace that the operator sees: a Job, or a pod that has
+    /// outlived its own.
+    async fn active(&self, label: &str) -> Result<Option<ObjectMeta>, Error> {
+        let selector = ListParams::default().labels(&format!("{}={label}", marks::DATABASE));
         for namespace in self.scope.each() {
             let jobs: Api<Job> = self.api_in(namespace);
             let jobs = jobs.list(&selector).await.map_err(Error::from)?;
+            if let Some(job) = jobs.items.into_iter().find(|job| is_active(job, label)) {
+                return Ok(Some(job.metadata));
+            }
             let pods: Api<Pod> = self.api_in(namespace);
             let pods = pods.list(&selector).await.map_err(Error::from)?;
-            if jobs.iter().any(is_active) || pods.iter().any(has_not_ended) {
-                return Ok(true);
+            if let Some(pod) = pods.items.into_iter().find(has_not_ended) {
+                return Ok(Some(pod.metadata));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn api_in<T>(&self, namespace: Option<&str>) -> Api<T>
@@ -117,10 +145,6 @@ impl Applier {
             |namespace| Api::namespaced(self.client.clone(), namespace),
         )
     }
-}
-
-fn is_active(job: &Job) -> bool {
-    JobState::from(job).outcome == JobOutcome::Active
 }
 
 fn has_not_ended(pod: &Pod) -> bool {

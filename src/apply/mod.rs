@@ -14,6 +14,7 @@ use std::{
 pub use diff::covers;
 pub use drift::describe as differences;
 pub use error::Error;
+use job::Creation;
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -58,6 +59,8 @@ pub struct Applied {
     pub refused: Vec<Refused>,
     /// A migration Job that was created, by name.
     pub job_created: Option<String>,
+    /// What else works on the database, so that a Job was not created.
+    pub held: Option<String>,
     /// Another pass can go on at once: a Secret was generated that this one did not know.
     pub again: bool,
 }
@@ -136,7 +139,7 @@ impl Applier {
         }
         let mut failed = None;
         let names: BTreeSet<(Kind, String)> = children.iter().map(Child::id).collect();
-        let mut foreign_account = false;
+        let mut pods_held = plan.pods_held;
         // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
         for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
             match self.delete(installation, kind, &name, &snapshot).await {
@@ -156,20 +159,25 @@ impl Applier {
         for child in children {
             let (kind, name) = child.id();
             let component = child.component;
-            // Pods get their rights from their account by its name alone: whoever made the account has not given them
-            // to this installation.
-            if foreign_account && kind.has_pods() {
+            // Pods find their account and their Secrets by names alone: whoever made one of these has not given it to
+            // this installation.
+            if pods_held && kind.has_pods() {
                 continue;
             }
             let result = if kind == Kind::Job {
-                self.create_job(installation, child).await.map(|created| {
-                    applied.job_created = created.then(|| name.clone());
-                    if created {
-                        Outcome::Written
-                    } else {
-                        Outcome::Unchanged
-                    }
-                })
+                self.create_job(installation, child)
+                    .await
+                    .map(|creation| match creation {
+                        Creation::Created => {
+                            applied.job_created = Some(name.clone());
+                            Outcome::Written
+                        }
+                        Creation::Exists => Outcome::Unchanged,
+                        Creation::Held(holder) => {
+                            applied.held = Some(holder);
+                            Outcome::Unchanged
+                        }
+                    })
             } else {
                 self.apply_child(installation, child).await
             };
@@ -182,8 +190,7 @@ impl Applier {
                     applied.repaired.push(Repaired { object, changes });
                 }
                 Err(Error::Refused(why)) => {
-                    foreign_account |=
-                        kind == Kind::ServiceAccount && matches!(why, Refusal::NotOwned { .. });
+                    pods_held |= kind == Kind::ServiceAccount && matches!(why, Refusal::NotOwned { .. });
                     applied.refused.push(Refused {
                         kind,
                         name,

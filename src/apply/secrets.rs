@@ -9,6 +9,7 @@ use rand::RngExt as _;
 
 use super::Error;
 use crate::{
+    api::DeletionPolicy,
     decide::GeneratedSecret,
     model::{Component, child::marks},
     resources::{EMBEDDED_PASSWORD_KEY, EMBEDDED_PORT, EMBEDDED_ROLE},
@@ -58,7 +59,15 @@ pub(super) async fn create(
                 (marks::MANAGED_BY.to_owned(), marks::OPERATOR.to_owned()),
                 (marks::INSTANCE.to_owned(), identity.name.clone()),
             ])),
-            owner_references: Some(vec![installation.owner()]),
+            annotations: Some(BTreeMap::from([(
+                marks::GENERATED_FOR.to_owned(),
+                identity.name.clone(),
+            )])),
+            // With an owner Kubernetes deletes it together with that.
+            owner_references: match installation.deletion_policy {
+                DeletionPolicy::Delete => Some(vec![installation.owner()]),
+                DeletionPolicy::Retain => None,
+            },
             ..ObjectMeta::default()
         },
         string_data: Some(data),

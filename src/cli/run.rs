@@ -16,6 +16,7 @@ use crate::{
         client,
         heartbeat::Heartbeat,
         lease::LeaseSettings,
+        lock_key::{LockKey, LockKeySource},
         metrics::Metrics,
         telemetry::{self, LogFormat},
     },
@@ -63,6 +64,12 @@ pub(super) struct Args {
         value_name = "NAME"
     )]
     lease_name: String,
+
+    /// The Secret in the operator's own namespace that keeps the key of migration locks, by which migrations of one
+    /// database find each other; made when it is not there. Without it a new process does not see migrations that the
+    /// one before has started in other namespaces.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_LOCK_KEY_SECRET", value_name = "NAME")]
+    lock_key_secret: Option<String>,
 
     /// How many installations are worked on at once.
     #[arg(long, env = "FLAGSMITH_OPERATOR_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "1-64")]
@@ -207,6 +214,13 @@ fn settings(args: &Args) -> Settings {
         database_interval: args
             .database_probe
             .then(|| Duration::from_secs(args.database_probe_interval.into())),
+        lock_key: match &args.lock_key_secret {
+            Some(name) => LockKeySource::Kept {
+                namespace: args.pod_namespace.clone(),
+                name: name.clone(),
+            },
+            None => LockKeySource::Given(LockKey::random()),
+        },
         loopback_databases: args.allow_loopback_databases,
         instance: Some(args.pod_name.clone()),
     }

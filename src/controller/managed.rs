@@ -45,6 +45,13 @@ pub(super) async fn reconcile(
         let observation = context.observer.observe(installation, previous, now).await;
         view = View::of(installation, observation);
     }
+    // Only the writer has seen it: the watches may be behind, and do not show pods that have outlived their Job.
+    if let Some(held) = &applied.held {
+        view.observation
+            .external_migration
+            .get_or_insert_with(|| held.clone());
+        view = View::of(installation, view.observation);
+    }
     let report = view.report(installation, result.is_ok());
     let held_back = context.reporter.report(resource, report, &applied).await?;
     result?;

@@ -27,6 +27,7 @@ use crate::runtime::{
     backoff::Failures,
     fence::fenced,
     lease::{Leadership, Lease, LeaseSettings},
+    lock_key::{LockKey, LockKeySource},
     metrics::Metrics,
 };
 use crate::{
@@ -44,6 +45,9 @@ use crate::{
 /// the chart may bring it later.
 const CRD_RETRY: Duration = Duration::from_secs(5);
 const CRD_INTERVAL: Duration = Duration::from_mins(5);
+
+/// How often the key of migration locks is looked for while it can be neither read nor made.
+const LOCK_KEY_RETRY: Duration = Duration::from_secs(5);
 
 /// How often the state of the caches is passed on to `/readyz`.
 const CACHE_CHECK: Duration = Duration::from_millis(100);
@@ -68,6 +72,8 @@ pub struct Settings {
     pub database_interval: Option<Duration>,
     /// Whether databases on its own machine are looked into.
     pub loopback_databases: bool,
+    /// Where the key of migration locks is.
+    pub lock_key: LockKeySource,
     /// The name that it shows in Events.
     pub instance: Option<String>,
 }
@@ -98,16 +104,47 @@ pub async fn run(
         }
     };
     let work = async {
-        passes(client.clone(), settings, &readiness, metrics, leading, &shutdown).await;
+        let key = lock_key(&client, &settings.lock_key, &readiness);
+        if let Some(key) = shutdown.run_until_cancelled(key).await {
+            passes(
+                client.clone(),
+                settings,
+                key,
+                &readiness,
+                metrics,
+                leading,
+                &shutdown,
+            )
+            .await;
+        }
         drained.cancel();
     };
     let crd = shutdown.run_until_cancelled(check_crd(client.clone(), &readiness));
     futures::join!(election, work, crd);
 }
 
+/// The key of migration locks, once there is one. Nothing begins without: a migration whose label the next process
+/// cannot compute would not be seen by it.
+async fn lock_key(client: &Client, source: &LockKeySource, readiness: &Readiness) -> LockKey {
+    loop {
+        match source.load(client).await {
+            Ok(key) => {
+                readiness.open(Gate::LockKey);
+                return key;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the operator is not ready");
+                readiness.close(Gate::LockKey, error.to_string());
+                tokio::time::sleep(LOCK_KEY_RETRY).await;
+            }
+        }
+    }
+}
+
 async fn passes(
     client: Client,
     settings: Settings,
+    lock_key: LockKey,
     readiness: &Readiness,
     metrics: Metrics,
     leading: watch::Receiver<Leadership>,
@@ -140,6 +177,7 @@ async fn passes(
             pod_logs,
         )
         .with_thread_usage()
+        .with_lock_key(lock_key)
         .with_loopback_databases(settings.loopback_databases),
         namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(writer.clone(), Arc::clone(&watched), settings.scope.clone()),

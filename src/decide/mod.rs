@@ -15,7 +15,7 @@ use crate::{
     migration::{Direction, Step, direction},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{DatabaseProbe, JobOutcome, JobState, Observation, PodSummary, SecretState},
-    validate::{Database, Installation, backup_name, database_label},
+    validate::{Database, Installation, backup_name},
 };
 
 /// How many failed Jobs are kept for their logs.
@@ -46,13 +46,13 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         (gate, _) => (gate, None),
     };
     let rollout = rollout::decide(installation, observation, &gate, step.as_ref());
-    let migrate = match (&gate, &step) {
-        (Gate::Pending, Some(step))
+    let migrate = match (&gate, &step, &observation.migration_lock) {
+        (Gate::Pending, Some(step), Some(lock))
             if rollout.processor_stopped
                 && step.announced(&annotated, observation)
                 && step.contradicted(&observation.jobs).next().is_none() =>
         {
-            Some(Migrate::new(installation, observation, step))
+            Some(Migrate::new(installation, observation, step, lock))
         }
         _ => None,
     };
@@ -65,6 +65,8 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         task_processor: rollout.task_processor,
         api: rollout.api,
         frontend: rollout.frontend,
+        pods_held: matches!(observation.secrets.django, SecretState::NotOwned(_))
+            || matches!(observation.secrets.database, SecretState::NotOwned(_)),
         http_route: observation.http_route_api,
         gate,
         step,
@@ -108,6 +110,9 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
         return (Gate::Pending, None);
     }
     let name = backup_name(installation, &step.job);
+    let Some(database) = observation.migration_lock.clone() else {
+        return (Gate::Blocked(Code::BackupPending), None);
+    };
     let made = observation.backups.iter().find(|job| job.name == name);
     match made.map(|job| &job.outcome) {
         Some(JobOutcome::Complete) => (Gate::Pending, None),
@@ -115,10 +120,7 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
         Some(JobOutcome::Failed { .. }) => (Gate::Blocked(Code::BackupFailed), None),
         None => (
             Gate::Blocked(Code::BackupPending),
-            Some(Backup {
-                name,
-                database: database_label(&step.database),
-            }),
+            Some(Backup { name, database }),
         ),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use crate::{
     migration::Step,
-    validate::{MigrationKey, RollbackPlan, database_label},
+    validate::{MigrationKey, RollbackPlan},
 };
 
 /// What should be true after this pass, decided from one observation.
@@ -42,6 +42,8 @@ pub struct Plan {
     pub api: Option<Workload>,
     /// The frontend, once it may exist.
     pub frontend: Option<Workload>,
+    /// A Secret that pods read, and that the operator generates, is somebody else's: nothing with pods is made or changed.
+    pub pods_held: bool,
     /// Whether an HTTPRoute can be made.
     pub http_route: bool,
 }
@@ -69,6 +71,7 @@ impl Plan {
             task_processor: None,
             api: None,
             frontend: None,
+            pods_held: false,
             http_route: false,
         }
     }
@@ -114,13 +117,18 @@ pub struct Backup {
 }
 
 impl Migrate {
-    pub(super) fn new(installation: &Installation, observation: &Observation, step: &Step) -> Self {
+    pub(super) fn new(
+        installation: &Installation,
+        observation: &Observation,
+        step: &Step,
+        lock: &str,
+    ) -> Self {
         let preflight = observation.preflight();
         Self {
             name: step.job.clone(),
             key: step.key.clone(),
             release: installation.release,
-            database: database_label(&step.database),
+            database: lock.to_owned(),
             rollback: step.rollback.clone(),
             before: SchemaBaseline {
                 release: observation.newest_migrated(),

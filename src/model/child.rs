@@ -166,6 +166,8 @@ pub mod marks {
     pub const MIGRATED_VERSION: &str = "operator.flagsmith.com/migrated-version";
     /// Annotation of a pod template: keyed hash of the Secrets' values that its pods read at their start.
     pub const SECRET_HASH: &str = "operator.flagsmith.com/secret-hash";
+    /// Annotation of a generated Secret: the name of the `FlagsmithDeployment` that it was generated for.
+    pub const GENERATED_FOR: &str = "operator.flagsmith.com/generated-for";
     /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations.
     pub const OPERATION: &str = "operator.flagsmith.com/operation";
     /// The value of [`OPERATION`] of a Job that undoes migrations.
@@ -178,6 +180,6 @@ pub mod marks {
     pub const LAST_APPLIED_BEFORE: &str = "operator.flagsmith.com/last-applied-before";
     /// The init container of a migration Job whose termination message is the list of what is to be done.
     pub const PLAN_CONTAINER: &str = "plan";
-    /// Label of a migration Job: hash of host, port and name of its database.
+    /// Label of what works on a database, and of its pods: a keyed hash of host, port and name of the database.
     pub const DATABASE: &str = "operator.flagsmith.com/database";
 }

@@ -24,6 +24,7 @@ macro_rules! for_each_cause {
                 DatabaseReadOnly: read_only,
                 DatabaseDiskFull: disk_full,
                 DatabaseVersionUnsupported: version_unsupported,
+                MigrationDatabaseMismatch: migration_database_mismatch,
                 DatabasePoolerRejectsOptions: pooler_rejects_options,
                 ConnectionBudgetExceeded: connection_budget_exceeded,
                 EmbeddedDatabaseInUse: embedded_database_in_use,

@@ -7,17 +7,16 @@ use serde::de::DeserializeOwned;
 
 use super::{
     autoscaler,
+    external_migration::external_migration,
     index::{Index, Snapshot, Watched},
-    job::{JobOutcome, JobState},
-    secrets::state::SecretState,
+    job::JobState,
 };
 use crate::{
     model::{
         Component,
         child::{Kind, marks},
     },
-    postgres::DatabaseIdentity,
-    validate::{Identity, Installation, database_label},
+    validate::{Identity, Installation},
 };
 
 /// The children of one installation.
@@ -68,23 +67,11 @@ impl<'a> Children<'a> {
             .filter(move |snapshot| snapshot.instance.as_ref() == Some(&name))
     }
 
-    /// A running migration of another installation on the same database, as `namespace/name`.
-    pub(super) fn external_migration(&self, database: &SecretState<DatabaseIdentity>) -> Option<String> {
-        let SecretState::Present(database) = database else {
-            return None;
-        };
-        self.index
-            .jobs_on(&database_label(database))
-            .into_iter()
-            .find_map(|(key, snapshot)| {
-                let external = !snapshot.owned_by(&self.identity.uid);
-                let active = || {
-                    snapshot
-                        .parse::<Job>()
-                        .is_some_and(|job| JobState::from(&job).outcome == JobOutcome::Active)
-                };
-                (external && active()).then(|| format!("{}/{}", key.namespace, key.name))
-            })
+    /// A migration of another installation that runs on the database with this label.
+    pub(super) fn external_migration(&self, label: &str) -> Option<String> {
+        let jobs = self.index.jobs_on(label);
+        let jobs: Vec<Job> = jobs.iter().filter_map(|(_, snapshot)| snapshot.parse()).collect();
+        external_migration(&jobs, label, self.identity)
     }
 
     /// What the autoscalers of others in the namespace scale.

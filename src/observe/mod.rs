@@ -8,6 +8,7 @@ mod container;
 pub mod database;
 pub mod discover;
 mod exposure;
+pub mod external_migration;
 mod freshness;
 mod front;
 pub mod index;

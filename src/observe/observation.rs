@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     database::{
-        Queues,
+        Comparison, Queues,
         preflight::Preflight,
         probe::{DatabaseProbe, ProbeFailure},
     },
@@ -44,6 +44,8 @@ pub struct Observation {
     pub embedded_database: Option<WorkloadState>,
     /// Migration Jobs of this installation.
     pub jobs: Vec<JobState>,
+    /// The label by which migrations of the migration database find each other; `None` while its URL is not known.
+    pub migration_lock: Option<String>,
     /// Another migrator on the same database: a Job of another installation, or a pod that is not the operator's.
     pub external_migration: Option<String>,
     /// Pods of this installation.
@@ -58,6 +60,8 @@ pub struct Observation {
     pub queues: Queues,
     /// What a migration meets there, asked with its own credentials; `None` when there was nobody to ask.
     pub preflight: Option<Result<Preflight, ProbeFailure>>,
+    /// Whether the migrations' URL leads to the database of the pods; `None` where that is plain, or none is due.
+    pub migration_database: Option<Comparison>,
     /// Jobs that make a backup before a migration.
     pub backups: Vec<JobState>,
     /// Deployments of this installation whose pods are counted by somebody else's autoscaler.
@@ -94,6 +98,7 @@ impl Observation {
             frontend: None,
             embedded_database: None,
             jobs: Vec::new(),
+            migration_lock: None,
             external_migration: None,
             pods: Vec::new(),
             pod_logs: PodLogFindings::default(),
@@ -101,6 +106,7 @@ impl Observation {
             database: DatabaseProbe::NotProbed,
             queues: Queues::default(),
             preflight: None,
+            migration_database: None,
             backups: Vec::new(),
             external_autoscalers: BTreeSet::new(),
             migrators: Vec::new(),
@@ -139,9 +145,14 @@ impl Observation {
             ));
         }
         let session = self.preflight()?.migrators.first()?;
+        let since = session.since().map(|since| format!(", since {since:.0}"));
         Some(format!(
-            "PostgreSQL session {} of role {} (application {:?}), which changes table {}",
-            session.pid, session.role, session.application, session.relation,
+            "PostgreSQL session {} of role {} (application {:?}), which changes table {}{}",
+            session.pid,
+            session.role,
+            session.application,
+            session.relation,
+            since.unwrap_or_default(),
         ))
     }
 

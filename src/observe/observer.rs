@@ -20,7 +20,7 @@ use super::{
     pod::PodSummary,
     pod_logs::{PodLogFindings, PodLogReader},
     preflight_cache::{Baseline, PreflightCache},
-    secrets::{cache::SecretCache, credentials::Credentials},
+    secrets::{cache::SecretCache, credentials::Credentials, state::SecretState},
     thread_usage::ThreadUsageSampler,
     watch::Watches,
     workload::WorkloadState,
@@ -32,7 +32,7 @@ use crate::{
         Component,
         child::{Kind, marks},
     },
-    runtime::metrics::Metrics,
+    runtime::{lock_key::LockKey, metrics::Metrics},
     validate::{Installation, ObservedInstallation},
 };
 
@@ -50,6 +50,7 @@ pub struct Observer {
     thread_usage: Option<ThreadUsageSampler>,
     classes: Classes,
     kills: Kills,
+    lock_key: LockKey,
 }
 
 /// What the requests about one installation depend on besides its objects.
@@ -86,7 +87,14 @@ impl Observer {
             thread_usage: None,
             classes: Classes::default(),
             kills: Kills::default(),
+            lock_key: LockKey::random(),
         }
+    }
+
+    /// Knows the migrations of others on the same database by this key, instead of one that nobody else has.
+    #[must_use]
+    pub fn with_lock_key(self, lock_key: LockKey) -> Self {
+        Self { lock_key, ..self }
     }
 
     /// Asks pods for their metrics too: only repeated looks learn from them.
@@ -172,6 +180,7 @@ impl Observer {
             previous: &observation.previous,
             workloads: [observation.api.as_ref(), observation.task_processor.as_ref()],
             secrets: &observation.secrets,
+            url: credentials.url.as_ref(),
             migration_url: credentials.migration_url.as_ref(),
             database: &observation.database,
         };
@@ -180,9 +189,12 @@ impl Observer {
             .look(&self.client, self.databases.as_ref(), installation, baseline);
         let ahead = Box::pin(looking).await;
         observation.preflight = ahead.preflight;
-        observation.external_migration = children
-            .external_migration(&observation.secrets.migration_database)
-            .or(ahead.external_pod);
+        observation.migration_database = ahead.comparison;
+        if let SecretState::Present(database) = &observation.secrets.migration_database {
+            let label = self.lock_key.label(database, &installation.identity.namespace);
+            observation.external_migration = children.external_migration(&label).or(ahead.external_pod);
+            observation.migration_lock = Some(label);
+        }
         observation
     }
 

@@ -7,7 +7,7 @@ use kube::Client;
 
 use super::{
     database::{
-        Databases,
+        Comparison, Databases,
         preflight::Preflight,
         probe::{DatabaseProbe, ProbeFailure},
     },
@@ -29,6 +29,8 @@ use crate::{
 pub(super) struct PreflightResult {
     /// What the role that migrates sees; `None` when there was nobody to ask.
     pub(super) preflight: Option<Result<Preflight, ProbeFailure>>,
+    /// Whether `migrationUrlFrom` names the same database; `None` where that is plain, or no migration is due.
+    pub(super) comparison: Option<Comparison>,
     /// A pod that is not the operator's and migrates the same database.
     pub(super) external_pod: Option<String>,
 }
@@ -55,6 +57,7 @@ pub(super) struct Baseline<'a> {
     pub(super) previous: &'a FlagsmithDeploymentStatus,
     pub(super) workloads: [Option<&'a WorkloadState>; 2],
     pub(super) secrets: &'a Secrets,
+    pub(super) url: Option<&'a DatabaseUrl>,
     pub(super) migration_url: Option<&'a DatabaseUrl>,
     pub(super) database: &'a DatabaseProbe,
 }
@@ -88,6 +91,11 @@ impl PreflightCache {
             }
             _ => None,
         };
+        let comparison = if due && own_role {
+            compare(databases, installation, before).await
+        } else {
+            None
+        };
         let external_pod = if due && matches!(installation.database, Database::External { .. }) {
             migrators::running(client, installation).await
         } else {
@@ -95,6 +103,7 @@ impl PreflightCache {
         };
         let result = PreflightResult {
             preflight,
+            comparison,
             external_pod,
         };
         // A failed migration waits for a person, who changes what was looked at for.
@@ -126,6 +135,28 @@ impl Memory for PreflightCache {
     fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
         self.known.fresh_until(uid, |known| known.fresh_for)
     }
+}
+
+/// Compares the database of the migrations with that of the pods, where their URLs name two.
+async fn compare(
+    databases: Option<&Databases>,
+    installation: &Installation,
+    before: Baseline<'_>,
+) -> Option<Comparison> {
+    let (SecretState::Present(one), SecretState::Present(other)) =
+        (&before.secrets.database, &before.secrets.migration_database)
+    else {
+        return None;
+    };
+    let namespace = &installation.identity.namespace;
+    if one.within(namespace) == other.within(namespace) {
+        return None;
+    }
+    Some(match (databases, before.url, before.migration_url) {
+        (Some(databases), Some(url), Some(migration_url)) => databases.compare(url, migration_url).await,
+        (None, ..) => Comparison::Unknown("the operator does not look into databases".to_owned()),
+        (Some(_), ..) => Comparison::Unknown("only the pods reach one of them".to_owned()),
+    })
 }
 
 /// Whether status or annotations say that this migration has been applied.

@@ -123,7 +123,10 @@ async fn of_secret(reader: &mut Reader, name: &str, key: &str) -> Variable {
     match reader.value(&key).await {
         SecretState::Present(value) => Variable::Value(value.expose_secret().to_owned()),
         SecretState::Missing | SecretState::KeyMissing => Variable::Unset,
-        SecretState::Unusable(_) | SecretState::Unreadable(_) | SecretState::Unread => Variable::Hidden,
+        SecretState::NotOwned(_)
+        | SecretState::Unusable(_)
+        | SecretState::Unreadable(_)
+        | SecretState::Unread => Variable::Hidden,
     }
 }
 
@@ -134,7 +137,9 @@ async fn authority(reader: &mut Reader, key: &CertificatesKey) -> Authority {
                 SecretState::Present(value) => Ok(value.expose_secret().to_owned()),
                 SecretState::Missing => Err("it does not exist".to_owned()),
                 SecretState::KeyMissing => Err(format!("it has no key {}", key.key)),
-                SecretState::Unusable(why) | SecretState::Unreadable(why) => Err(why),
+                SecretState::NotOwned(why) | SecretState::Unusable(why) | SecretState::Unreadable(why) => {
+                    Err(why)
+                }
                 SecretState::Unread => Err("it was not read".to_owned()),
             };
             (format!("Secret {}", key.name), read)

@@ -2,10 +2,12 @@
 //! language.
 
 pub mod address;
+mod identity;
 pub mod phrases;
 pub mod sql;
 mod trust;
 mod url;
 
+pub use identity::DatabaseIdentity;
 pub use trust::{Authority, ChannelBinding, NoTrust, Roots, SslMode, TlsSettings, Trust, Variable};
-pub use url::{DatabaseIdentity, DatabaseUrl, InvalidDatabaseUrl};
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};

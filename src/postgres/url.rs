@@ -1,13 +1,13 @@
 //! `DATABASE_URL`, as Flagsmith reads it (dj-database-url) and as the operator needs it.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt};
 
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    address::{self, OutOfBounds},
+    identity::DatabaseIdentity,
     trust::{NoTrust, TlsSettings, Trust},
 };
 
@@ -53,17 +53,6 @@ pub struct DatabaseUrl {
     pub server_name: String,
     /// What is said about the server's certificate outside of the URL.
     pub tls: TlsSettings,
-}
-
-/// Which database: the part of a URL that says where data lives, without credentials.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DatabaseIdentity {
-    /// Host name, address, or the directory of a Unix socket.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Name of the database.
-    pub name: String,
 }
 
 /// Why a value is no usable `DATABASE_URL`. Never contains the value.
@@ -172,20 +161,13 @@ impl DatabaseUrl {
 
     /// The same database as a pod of another namespace reaches it: a name without a dot is a Service of the
     /// installation's own namespace, as its pods resolve it. `None` where only the pod itself can reach it; what a
-    /// name leads to is judged once it is resolved ([`address::out_of_bounds`]).
+    /// name leads to is judged once it is resolved ([`super::address::out_of_bounds`]).
     #[must_use]
     pub fn from_elsewhere(mut self, namespace: &str) -> Option<Self> {
-        let host = &self.identity.host;
-        let name = host.trim_end_matches('.').to_ascii_lowercase();
-        let own = host.starts_with('/')
-            || name == "localhost"
-            || name.ends_with(".localhost")
-            || host
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address::out_of_bounds(address).is_some_and(OutOfBounds::is_own));
-        if own {
+        if self.identity.is_of_pod() {
             return None;
         }
+        let host = &self.identity.host;
         if !host.contains(['.', ':']) {
             self.identity.host = format!("{host}.{namespace}.svc");
         }
@@ -200,12 +182,6 @@ impl fmt::Debug for DatabaseUrl {
             .debug_struct("DatabaseUrl")
             .field("identity", &self.identity)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for DatabaseIdentity {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}/{}", self.host, self.port, self.name)
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) fn build(
             "replicas": 1,
             "serviceName": name,
             "selector": { "matchLabels": selector(installation, Component::Database) },
-            "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Delete", "whenScaled": "Retain" },
+            "persistentVolumeClaimRetentionPolicy": { "whenDeleted": installation.deletion_policy, "whenScaled": "Retain" },
             "template": template.build(installation),
             "volumeClaimTemplates": [{
                 "apiVersion": "v1",

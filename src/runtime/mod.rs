@@ -6,6 +6,7 @@ pub mod client;
 pub(crate) mod fence;
 pub mod heartbeat;
 pub mod lease;
+pub mod lock_key;
 pub(crate) mod metered;
 pub mod metrics;
 pub mod telemetry;

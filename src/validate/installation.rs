@@ -9,8 +9,9 @@ use kube::Resource as _;
 
 use crate::{
     api::{
-        ApiSpec, AutoscalingSpec, DatabaseSpec, EmbeddedDatabaseSpec, ExposureSpec, FlagsmithDeployment,
-        FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, TaskProcessorSpec,
+        ApiSpec, AutoscalingSpec, DatabaseSpec, DeletionPolicy, EmbeddedDatabaseSpec, ExposureSpec,
+        FlagsmithDeployment, FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec,
+        TaskProcessorSpec,
     },
     flagsmith::Release,
     validate::{
@@ -48,6 +49,8 @@ pub struct Installation {
     pub django_secret: SecretKey,
     /// Whether the operator makes the Secret with Django's key.
     pub generates_django_secret: bool,
+    /// What becomes of generated Secrets and volumes when the resource is deleted.
+    pub deletion_policy: DeletionPolicy,
     /// Hosts that Django answers.
     pub allowed_hosts: Vec<String>,
     /// Environment of every Django container.
@@ -155,6 +158,7 @@ impl Installation {
                 name: format!("{}-django", identity.name),
                 key: DJANGO_KEY.to_owned(),
             }),
+            deletion_policy: spec.deletion_policy,
             allowed_hosts: spec.django.allowed_hosts.clone(),
             env: spec.env.clone(),
             env_from: spec.env_from.clone(),

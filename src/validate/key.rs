@@ -42,7 +42,7 @@ impl MigrationKey {
     pub fn migrate(installation: &Installation, release: Release, database: &DatabaseIdentity) -> Self {
         let mut parts = vec![installation.api_image(release)];
         parts.extend(MIGRATE_COMMAND.iter().map(ToString::to_string));
-        parts.push(database.to_string());
+        parts.push(database.within(&installation.identity.namespace).to_string());
         Self(digest(&parts))
     }
 
@@ -58,7 +58,7 @@ impl MigrationKey {
             ROLL_BACK_COMMAND.to_owned(),
             rollback.applied_after.to_string(),
             rollback.to.to_string(),
-            database.to_string(),
+            database.within(&installation.identity.namespace).to_string(),
         ]))
     }
 
@@ -87,12 +87,6 @@ impl fmt::Display for MigrationKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
-}
-
-/// A label value that is the same for every installation on one database.
-#[must_use]
-pub fn database_label(database: &DatabaseIdentity) -> String {
-    digest(&[database.to_string()])
 }
 
 /// The name of the Job that makes the backup for one attempt of a migration.

@@ -50,10 +50,7 @@ impl References<'_> {
             self.value(&format!("spec.database.{field}"), source.as_ref());
         }
         for (index, source) in database.replica_urls_from.iter().flatten().enumerate() {
-            self.value(
-                &format!("spec.database.replicaUrlsFrom[{index}]"),
-                Some(source),
-            );
+            self.value(&format!("spec.database.replicaUrlsFrom[{index}]"), Some(source));
         }
         if let Some(CertificatesSource {
             secret_key_ref,
@@ -95,7 +92,11 @@ impl References<'_> {
                 self.name(&format!("{field}.secretRef.name"), "a Secret", &reference.name);
             }
             if let Some(reference) = &source.config_map_ref {
-                self.name(&format!("{field}.configMapRef.name"), "a ConfigMap", &reference.name);
+                self.name(
+                    &format!("{field}.configMapRef.name"),
+                    "a ConfigMap",
+                    &reference.name,
+                );
             }
         }
     }

@@ -18,6 +18,7 @@ mod changes;
 mod crash;
 mod faults;
 mod idempotence;
+mod locks;
 mod ownership;
 mod plan;
 mod replicas;

@@ -1,6 +1,6 @@
 //! The database is the embedded one.
 
-use crate::{causes::prelude::*, validate::Database};
+use crate::{api::DeletionPolicy, causes::prelude::*, validate::Database};
 
 pub(crate) static CAUSE: Cause = Cause {
     check: Some(check),
@@ -12,10 +12,14 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         return Vec::new();
     }
     vec![Draft {
-        message:
-            "The embedded PostgreSQL is for trying Flagsmith out: a single pod, no backup, and its volume is \
-                  deleted with this resource."
-                .to_owned(),
+        message: format!(
+            "The embedded PostgreSQL is for trying Flagsmith out: a single pod and no backup. Its volume is {} when this \
+             resource is deleted.",
+            match context.installation.deletion_policy {
+                DeletionPolicy::Retain => "kept",
+                DeletionPolicy::Delete => "deleted",
+            }
+        ),
         evidence: vec![format!(
             "spec.database.embedded is set; StatefulSet {}-database",
             context.installation.identity.name

@@ -58,7 +58,11 @@ fn explain(installation: &Installation, state: &SecretState<()>) -> Option<(Stri
         "The Secret {namespace}/{name}, whose key {key} should hold Django's secret key, does not exist, so no pod can start."
     );
     Some(match state {
-        SecretState::Present(()) | SecretState::Unread | SecretState::Unreadable(_) => return None,
+        // Who it belongs to is another cause's.
+        SecretState::Present(())
+        | SecretState::Unread
+        | SecretState::Unreadable(_)
+        | SecretState::NotOwned(_) => return None,
         SecretState::Missing if installation.generates_django_secret => (
             format!(
                 "The Secret {namespace}/{name} with Django's secret key is gone. Running pods still have the key, new ones \
@@ -66,7 +70,8 @@ fn explain(installation: &Installation, state: &SecretState<()>) -> Option<(Stri
             ),
             format!(
                 "Restore it from a backup, or from a running pod: {create}=\"$(kubectl -n {namespace} exec deploy/{}-api -- \
-                 printenv DJANGO_SECRET_KEY)\"",
+                 printenv DJANGO_SECRET_KEY)\". Then say that it is to be used: spec.django.secretKeyFrom.secretKeyRef: {{name: \
+                 {name}, key: {key}}}",
                 installation.identity.name
             ),
         ),

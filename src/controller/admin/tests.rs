@@ -90,7 +90,10 @@ async fn ready_when_every_gate_is_open() {
         server.sources.readiness.open(gate);
     }
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
-    assert_eq!((status, body.as_str()), (200, "[+] crd: ok\n[+] caches: ok\n"));
+    assert_eq!(
+        (status, body.as_str()),
+        (200, "[+] crd: ok\n[+] lock-key: ok\n[+] caches: ok\n")
+    );
     server
         .sources
         .readiness
@@ -98,7 +101,10 @@ async fn ready_when_every_gate_is_open() {
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
     assert_eq!(
         (status, body.as_str()),
-        (503, "[+] crd: ok\n[-] caches: pods are not listed yet\n")
+        (
+            503,
+            "[+] crd: ok\n[+] lock-key: ok\n[-] caches: pods are not listed yet\n"
+        )
     );
 }
 

@@ -15,19 +15,22 @@ pub use crd::{CrdProblem, crd_freshness};
 pub enum Gate {
     /// The CRD exists in the cluster and has every field that this release reads or writes.
     Crd,
+    /// The key of migration locks is known.
+    LockKey,
     /// Every watch has delivered its first list.
     Caches,
 }
 
 impl Gate {
     /// Every gate, in the order in which `/readyz` lists them.
-    pub const ALL: [Self; 2] = [Self::Crd, Self::Caches];
+    pub const ALL: [Self; 3] = [Self::Crd, Self::LockKey, Self::Caches];
 
     /// The name that `/readyz` shows.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Crd => "crd",
+            Self::LockKey => "lock-key",
             Self::Caches => "caches",
         }
     }
@@ -120,7 +123,11 @@ mod tests {
         assert!(!readiness.is_ready());
         assert_eq!(
             lines(&readiness),
-            ["[-] crd: not checked yet", "[-] caches: not checked yet"]
+            [
+                "[-] crd: not checked yet",
+                "[-] lock-key: not checked yet",
+                "[-] caches: not checked yet"
+            ]
         );
     }
 
@@ -130,12 +137,18 @@ mod tests {
         readiness.open(Gate::Crd);
         assert!(!readiness.is_ready());
         readiness.clone().open(Gate::Caches);
+        assert!(!readiness.is_ready());
+        readiness.open(Gate::LockKey);
         assert!(readiness.is_ready());
         readiness.close(Gate::Crd, "the CRD is not installed");
         assert!(!readiness.is_ready());
         assert_eq!(
             lines(&readiness),
-            ["[-] crd: the CRD is not installed", "[+] caches: ok"]
+            [
+                "[-] crd: the CRD is not installed",
+                "[+] lock-key: ok",
+                "[+] caches: ok"
+            ]
         );
     }
 }

@@ -33,6 +33,7 @@ enum Event {
     StatusWiped,
     AnnotationsLost,
     Foreign(bool),
+    Forged(bool),
     Unreachable(bool),
     SecretMissing(bool),
 }
@@ -60,6 +61,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::StatusWiped),
         1 => Just(Event::AnnotationsLost),
         1 => any::<bool>().prop_map(Event::Foreign),
+        1 => any::<bool>().prop_map(Event::Forged),
         1 => any::<bool>().prop_map(Event::Unreachable),
         1 => any::<bool>().prop_map(Event::SecretMissing),
     ]
@@ -116,12 +118,13 @@ impl World {
             Event::StatusWiped => self.wipe_status(),
             Event::AnnotationsLost => self.lose_annotations(),
             Event::Foreign(active) => self.external = active,
+            Event::Forged(there) => self.forged = there,
             Event::Unreachable(unreachable) => self.unreachable = unreachable,
             Event::SecretMissing(missing) => self.secret_missing = missing,
         }
     }
 
-    /// All trouble ends, the user asks for what a failure or a downgrade needs, and time passes.
+    /// All trouble ends but Jobs that somebody has forged, the user asks for what a failure or a downgrade needs, and time passes.
     fn settles(&mut self) {
         self.external = false;
         self.unreachable = false;

@@ -39,6 +39,21 @@ const QUERY: &str = "SELECT current_setting('server_version_num')::int4, \
 /// How long after a look that failed the next decides: longer than a server takes to accept one connection more, short
 /// enough that an outage is named within seconds.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
+/// What tells a database from all others: the number that its server drew when it was made, and its own there. Any role
+/// may ask for them unless that was revoked.
+const IDENTITY: &str = "SELECT (SELECT system_identifier FROM pg_control_system())::text, \
+     (SELECT oid FROM pg_database WHERE datname = current_database())::text";
+
+/// Whether two URLs lead to one database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// The servers say so.
+    Same,
+    /// They are two.
+    Different,
+    /// The servers could not be asked, and why.
+    Unknown(String),
+}
 
 /// Looks at databases, each at its interval.
 #[derive(Debug)]
@@ -189,6 +204,35 @@ impl Databases {
             takes_options,
             ..preflight
         })
+    }
+
+    /// Whether two URLs lead to one database, by what its server says of itself: behind a pooler the hosts differ. A
+    /// server that was copied as a whole, file by file, says the same as its original.
+    pub async fn compare(&self, one: &DatabaseUrl, other: &DatabaseUrl) -> Comparison {
+        let mut said = Vec::new();
+        for url in [one, other] {
+            match self.server_identity(url).await {
+                Ok(identity) => said.push(identity),
+                Err(failure) => {
+                    let identity = &url.identity;
+                    return Comparison::Unknown(format!(
+                        "{identity} does not say which one it is: {}",
+                        failure.message
+                    ));
+                }
+            }
+        }
+        match said.as_slice() {
+            [one, other] if one == other => Comparison::Same,
+            _ => Comparison::Different,
+        }
+    }
+
+    async fn server_identity(&self, url: &DatabaseUrl) -> Result<(String, String), ProbeFailure> {
+        let mut session = self.sessions.open(url).await?;
+        let identity = session.one(IDENTITY).await?;
+        session.close().await;
+        Ok(identity)
     }
 
     /// Whether the last look showed a database that cannot be used.

@@ -9,7 +9,7 @@ use crate::{
     observe::{
         ConfigMaps, ProcessorDatabases, SecretState, Secrets,
         secrets::{
-            credentials::{Credentials, identity, usable},
+            credentials::{Credentials, identity_of, usable},
             reader::{Reader, Url as ReadUrl},
         },
         tls,
@@ -210,9 +210,9 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
     // Each Secret is read once, so this costs a read only where the two differ.
     let of_processor = match &sources.of_processor {
         Some((main, separate)) => Some(ProcessorDatabases {
-            database: identity(&parsed(&mut reader, main).await),
+            database: identity_of(&parsed(&mut reader, main).await),
             task_processor_database: match separate {
-                Some(source) => Some(identity(&parsed(&mut reader, source).await)),
+                Some(source) => Some(identity_of(&parsed(&mut reader, source).await)),
                 None => None,
             },
         }),
@@ -226,12 +226,12 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
     let tls = tls::Environment::new(variables, from)
         .read(&mut reader, sources.authorities.as_ref())
         .await;
-    let database = identity(&url);
+    let database = identity_of(&url);
     Credentials {
         secrets: Secrets {
             migration_database: database.clone(),
             database,
-            task_processor_database: task_processor_url.as_ref().map(identity),
+            task_processor_database: task_processor_url.as_ref().map(identity_of),
             of_processor,
             django: django.map(|_| ()),
             // Nothing is started with it; that nothing is missing is what counts.

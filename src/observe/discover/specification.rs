@@ -18,8 +18,9 @@ use super::{
 };
 use crate::{
     api::{
-        ApiSpec, DatabaseSpec, DjangoSpec, ExposureSpec, FlagsmithDeploymentSpec, FrontendSpec,
-        HttpRouteSpec, ImagesSpec, IngressSpec, MigrationsSpec, Mode, ProxySpec, TaskProcessorSpec,
+        ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, ExposureSpec, FlagsmithDeploymentSpec,
+        FrontendSpec, HttpRouteSpec, ImagesSpec, IngressSpec, MigrationsSpec, Mode, ProxySpec,
+        TaskProcessorSpec,
     },
     flagsmith::{Release, env},
     observe::{ConfigMaps, ContainerState},
@@ -80,6 +81,7 @@ fn empty() -> FlagsmithDeploymentSpec {
         observe: None,
         version: None,
         suspend: false,
+        deletion_policy: DeletionPolicy::default(),
         request_timeout_seconds: GUNICORN_TIMEOUT,
         images: ImagesSpec::default(),
         database: None,

@@ -12,6 +12,7 @@ mod store;
 mod watched;
 
 pub use object::Object;
+pub(super) use object::controller;
 pub use prune::Selector;
 pub use snapshot::{Key, Snapshot};
 pub use store::{Change, Index};

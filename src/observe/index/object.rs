@@ -130,7 +130,7 @@ impl Resource for Object {
 }
 
 /// The uid of the `FlagsmithDeployment` that controls an object.
-pub(super) fn controller(metadata: &ObjectMeta) -> Option<&str> {
+pub(in crate::observe) fn controller(metadata: &ObjectMeta) -> Option<&str> {
     let owners = metadata.owner_references.iter().flatten();
     let ours = |owner: &&OwnerReference| {
         owner.controller == Some(true) && owner.api_version.starts_with(crate::api::GROUP)

@@ -32,7 +32,11 @@ pub(in crate::observe) struct Credentials {
 pub(super) async fn read(client: &Client, installation: &Installation) -> Credentials {
     let namespace = &installation.identity.namespace;
     let mut reader = Reader::new(client, namespace);
-    let url = reader.url(installation.database.url()).await;
+    let identity = &installation.identity;
+    let url = match &installation.database {
+        Database::Embedded { url, .. } => reader.generated_url(url, identity).await,
+        Database::External { url, .. } => reader.url(url).await,
+    };
     let migration_url = if installation.database.migration_url() == installation.database.url() {
         url.clone()
     } else {
@@ -42,7 +46,13 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
         Some(key) => Some(reader.url(key).await),
         None => None,
     };
-    let django = reader.value(&installation.django_secret).await;
+    let django = if installation.generates_django_secret {
+        reader
+            .generated_value(&installation.django_secret, identity)
+            .await
+    } else {
+        reader.value(&installation.django_secret).await
+    };
     let mut others = Vec::new();
     if let Database::External {
         analytics_url,
@@ -68,9 +78,9 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
     let hash = hash(&url, &django, &others);
     Credentials {
         secrets: Secrets {
-            database: identity(&url),
-            migration_database: identity(&migration_url),
-            task_processor_database: task_processor_url.as_ref().map(identity),
+            database: identity_of(&url),
+            migration_database: identity_of(&migration_url),
+            task_processor_database: task_processor_url.as_ref().map(identity_of),
             of_processor: None,
             django: django.map(|_| ()),
             hash,
@@ -105,7 +115,7 @@ pub(in crate::observe) fn usable(url: Url, namespace: &str, tls: &TlsSettings) -
     }
 }
 
-pub(in crate::observe) fn identity(url: &Url) -> SecretState<crate::postgres::DatabaseIdentity> {
+pub(in crate::observe) fn identity_of(url: &Url) -> SecretState<crate::postgres::DatabaseIdentity> {
     url.map(|(url, _)| url.identity.clone())
 }
 

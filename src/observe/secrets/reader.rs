@@ -1,17 +1,20 @@
 //! Reads values of Secrets and `ConfigMaps` of one namespace by name, each object once.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     ByteString,
     api::core::v1::{ConfigMap, Secret},
 };
-use kube::{Api, Client};
+use kube::{Api, Client, api::ObjectMeta};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::state::SecretState;
 use crate::{
     api::object_name::is_object_name,
+    model::child::marks,
     postgres::DatabaseUrl,
-    validate::SecretKey,
+    validate::{Identity, SecretKey},
 };
 
 /// Reads Secrets and `ConfigMaps` of one namespace, each once.
@@ -36,16 +39,31 @@ impl Reader {
     }
 
     pub(in crate::observe) async fn url(&mut self, key: &SecretKey) -> Url {
-        match self.value(key).await {
-            SecretState::Present(value) => match DatabaseUrl::parse(value.expose_secret()) {
-                Ok(url) => SecretState::Present((url, value)),
-                Err(error) => SecretState::Unusable(error.to_string()),
-            },
-            SecretState::Missing => SecretState::Missing,
-            SecretState::KeyMissing => SecretState::KeyMissing,
-            SecretState::Unusable(why) => SecretState::Unusable(why),
-            SecretState::Unreadable(why) => SecretState::Unreadable(why),
-            SecretState::Unread => SecretState::Unread,
+        as_url(self.value(key).await)
+    }
+
+    /// The same of a Secret that the operator generates.
+    pub(in crate::observe) async fn generated_url(&mut self, key: &SecretKey, own: &Identity) -> Url {
+        as_url(self.generated_value(key, own).await)
+    }
+
+    /// A value of a Secret that the operator generates: one that somebody else made is not used, whatever it holds.
+    ///
+    /// It is the operator's if this resource owns it, or if it says that it was generated for a resource of this name
+    /// and belongs to none: so one is found again that was kept when an earlier resource was deleted. Whoever can write
+    /// that into a Secret of this namespace can read and change the generated one as well.
+    pub(in crate::observe) async fn generated_value(
+        &mut self,
+        key: &SecretKey,
+        own: &Identity,
+    ) -> SecretState<SecretString> {
+        let value = self.value(key).await;
+        let fetched = self.fetched.iter().find(|(name, _)| *name == key.name);
+        match fetched {
+            Some((_, Ok(Some(secret)))) if !is_own(&secret.metadata, own) => {
+                SecretState::NotOwned(owner(&secret.metadata))
+            }
+            _ => value,
         }
     }
 
@@ -100,6 +118,42 @@ impl Reader {
     }
 }
 
+fn is_own(secret: &ObjectMeta, own: &Identity) -> bool {
+    let mut owners = secret.owner_references.iter().flatten().peekable();
+    if owners.peek().is_some() {
+        return owners.any(|owner| owner.uid == own.uid);
+    }
+    let says =
+        |all: Option<&BTreeMap<String, String>>, name: &str| all.and_then(|all| all.get(name)).cloned();
+    says(secret.labels.as_ref(), marks::MANAGED_BY).as_deref() == Some(marks::OPERATOR)
+        && says(secret.annotations.as_ref(), marks::GENERATED_FOR).as_ref() == Some(&own.name)
+}
+
+fn owner(secret: &ObjectMeta) -> String {
+    match secret.owner_references.iter().flatten().next() {
+        Some(owner) => format!("it belongs to {} {} (uid {})", owner.kind, owner.name, owner.uid),
+        None => format!(
+            "it has no owner, and no annotation {} with this name",
+            marks::GENERATED_FOR
+        ),
+    }
+}
+
+fn as_url(value: SecretState<SecretString>) -> Url {
+    match value {
+        SecretState::Present(value) => match DatabaseUrl::parse(value.expose_secret()) {
+            Ok(url) => SecretState::Present((url, value)),
+            Err(error) => SecretState::Unusable(error.to_string()),
+        },
+        SecretState::Missing => SecretState::Missing,
+        SecretState::KeyMissing => SecretState::KeyMissing,
+        SecretState::NotOwned(owner) => SecretState::NotOwned(owner),
+        SecretState::Unusable(why) => SecretState::Unusable(why),
+        SecretState::Unreadable(why) => SecretState::Unreadable(why),
+        SecretState::Unread => SecretState::Unread,
+    }
+}
+
 fn text(secret: &Secret, key: &str) -> SecretState<SecretString> {
     let data = secret.data.as_ref();
     let Some(ByteString(bytes)) = data.and_then(|data| data.get(key)) else {
@@ -122,8 +176,10 @@ mod tests {
     use http::{Request, Response};
     use kube::client::Body;
     use rstest::rstest;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::fixtures::{installation, minimal};
 
     /// A client whose server knows a Secret and a `ConfigMap` of every name, and the paths that it was asked for.
     fn client() -> (Client, Arc<Mutex<Vec<String>>>) {
@@ -153,6 +209,40 @@ mod tests {
         assert!(matches!(reader.value(&key).await, SecretState::Missing));
         assert_eq!(reader.setting(name, "URL").await, Ok(None));
         assert_eq!(*asked.lock().unwrap(), [""; 0]);
+    }
+
+    #[rstest]
+    #[case::own(json!({ "ownerReferences": [owner("b9b0b7a6")] }), true)]
+    #[case::kept(json!({ "labels": ours(), "annotations": { marks::GENERATED_FOR: "flagsmith" } }), true)]
+    #[case::of_somebody_else(json!({ "ownerReferences": [owner("other")], "labels": ours(), "annotations": { marks::GENERATED_FOR: "flagsmith" } }), false)]
+    #[case::kept_for_another(json!({ "labels": ours(), "annotations": { marks::GENERATED_FOR: "other" } }), false)]
+    #[case::not_said_by_the_operator(json!({ "annotations": { marks::GENERATED_FOR: "flagsmith" } }), false)]
+    #[case::of_nobody(json!({ "labels": ours() }), false)]
+    fn generated_secrets_are_known(#[case] metadata: Value, #[case] expected: bool) {
+        let metadata: ObjectMeta = serde_json::from_value(metadata).unwrap();
+        assert_eq!(is_own(&metadata, &installation(&minimal()).identity), expected);
+    }
+
+    fn owner(uid: &str) -> Value {
+        json!({ "apiVersion": "operator.flagsmith.com/v1alpha1", "kind": "FlagsmithDeployment", "name": "flagsmith", "uid": uid })
+    }
+
+    fn ours() -> Value {
+        json!({ marks::MANAGED_BY: marks::OPERATOR })
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_did_not_generate_is_not_used() {
+        let (client, _) = client();
+        let mut reader = Reader::new(&client, "prod");
+        let key = SecretKey {
+            name: "flagsmith-django".to_owned(),
+            key: "A".to_owned(),
+        };
+        let own = installation(&minimal()).identity;
+        let state = reader.generated_value(&key, &own).await;
+        assert!(matches!(state, SecretState::NotOwned(_)));
+        assert!(matches!(reader.value(&key).await, SecretState::KeyMissing));
     }
 
     #[tokio::test]

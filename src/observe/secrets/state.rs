@@ -37,6 +37,9 @@ pub enum SecretState<T> {
     Missing,
     /// The Secret has no such key. Which others it has is nobody's business who may only name it.
     KeyMissing,
+    /// The operator would generate it, and one of that name is there which it did not make; whose it is, as far as it
+    /// says. What is in it is not looked at.
+    NotOwned(String),
     /// The value cannot be used; why, without the value.
     Unusable(String),
     /// The API server did not let the operator read it.
@@ -52,6 +55,7 @@ impl<T> SecretState<T> {
             Self::Present(value) => SecretState::Present(with(value)),
             Self::Missing => SecretState::Missing,
             Self::KeyMissing => SecretState::KeyMissing,
+            Self::NotOwned(owner) => SecretState::NotOwned(owner.clone()),
             Self::Unusable(why) => SecretState::Unusable(why.clone()),
             Self::Unreadable(why) => SecretState::Unreadable(why.clone()),
             Self::Unread => SecretState::Unread,

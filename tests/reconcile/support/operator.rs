@@ -8,7 +8,12 @@ use flagsmith_operator::{
         run::{Settings, run},
     },
     observe::Scope,
-    runtime::{client::connect_with, lease::LeaseSettings, metrics::Metrics},
+    runtime::{
+        client::connect_with,
+        lease::LeaseSettings,
+        lock_key::{LockKey, LockKeySource},
+        metrics::Metrics,
+    },
 };
 use kube::Config;
 use tokio::{
@@ -52,6 +57,8 @@ impl Operator {
             scope: Scope::Namespaces(namespaces),
             concurrency: 8,
             lease,
+            // A process that follows another one knows its labels.
+            lock_key: LockKeySource::Given(LockKey::new(b"tests")),
             // Simulated nodes run no database.
             database_interval: None,
             instance: Some("test".to_owned()),

@@ -67,18 +67,24 @@ impl Sandbox {
         self.database_secret_of("flagsmith").await;
     }
 
-    /// The Secret with the URL of another database. Nothing listens there.
+    /// The Secret with the URL of another database. Nobody connects to it.
     pub async fn database_secret_of(&self, database: &str) {
-        self.url_secret("db", database).await;
+        // An address of documentation: what only a pod reaches would be another database in each namespace.
+        self.url_secret("db", "192.0.2.1", database).await;
     }
 
     /// A Secret of this name, with the URL of a database of the same name.
     pub async fn database_secret_as(&self, name: &str) {
-        self.url_secret(name, name).await;
+        self.url_secret(name, "192.0.2.1", name).await;
     }
 
-    async fn url_secret(&self, name: &str, database: &str) {
-        let url = format!("postgresql://flagsmith:secret@127.0.0.1:1/{database}");
+    /// The Secret with the URL of a database on another host.
+    pub async fn database_secret_at(&self, host: &str, database: &str) {
+        self.url_secret("db", host, database).await;
+    }
+
+    async fn url_secret(&self, name: &str, host: &str, database: &str) {
+        let url = format!("postgresql://flagsmith:secret@{host}:5432/{database}");
         self.create::<Secret>(json!({ "metadata": { "name": name }, "stringData": { "DATABASE_URL": url } }))
             .await;
     }

@@ -159,8 +159,31 @@ fn failures<'a>(context: &Context<'a>) -> Vec<Probe<'a>> {
         }),
         DatabaseProbe::NotProbed | DatabaseProbe::Reachable { .. } => None,
     };
-    main.into_iter().chain(separate(observation)).collect()
+    main.into_iter()
+        .chain(separate(observation))
+        .chain(migrating(context))
+        .collect()
 }
+
+/// The role of its own that migrates, asked while a migration is due: a Job with these credentials would fail.
+fn migrating<'a>(context: &Context<'a>) -> Option<Probe<'a>> {
+    let (installation, observation) = (context.installation, context.observation);
+    let database = &installation.database;
+    if database.migration_url() == database.url() {
+        return None;
+    }
+    match (&observation.preflight, &observation.secrets.migration_database) {
+        (Some(Err(failure)), SecretState::Present(identity)) => Some(Probe {
+            failure,
+            identity,
+            variable: OF_MIGRATIONS,
+        }),
+        _ => None,
+    }
+}
+
+/// What the URL of `spec.database.migrationUrlFrom` is called, where it becomes the Job's.
+const OF_MIGRATIONS: &str = "the migration Job's DATABASE_URL";
 
 /// The separate database of tasks, of which no readiness check speaks. That the operator reaches the main one shows
 /// that it is not kept out altogether.

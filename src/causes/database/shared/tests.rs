@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::causes::diagnose;
-use crate::fixtures::{database, empty_observation, installation, minimal, rolled_out};
+use crate::fixtures::{database, empty_observation, installation, minimal, rolled_out, spec};
 use crate::model::{Code, Diagnosis, PodPhase, Severity};
 use crate::observe::database::QueueProbe;
 use crate::observe::{
@@ -56,7 +56,11 @@ fn running() -> Observation {
     Code::DatabaseSecretMissing,
     "kubectl -n prod create secret generic db"
 )]
-#[case(SecretState::KeyMissing, Code::DatabaseSecretKeyMissing, "spec.database.urlFrom")]
+#[case(
+    SecretState::KeyMissing,
+    Code::DatabaseSecretKeyMissing,
+    "spec.database.urlFrom"
+)]
 #[case(SecretState::Unusable("the value is empty".to_owned()), Code::DatabaseUrlInvalid, "postgresql://")]
 #[case(SecretState::Unreadable("secrets \"db\" is forbidden".to_owned()), Code::Forbidden, "the verb get on Secrets")]
 fn a_database_secret_that_cannot_be_used(
@@ -100,6 +104,33 @@ fn a_separate_database_of_tasks_that_cannot_be_used(
     );
     // While the main one cannot be reached either, the operator may be the one who is kept out.
     observation.database = DatabaseProbe::NotProbed;
+    assert_eq!(codes(&of(&observation)), []);
+}
+
+/// Whoever names somebody else's database for migrations, without its password, starts no Job there.
+#[rstest]
+#[case::wrong_password(ProbeFailureKind::Authentication, Some(Code::DatabaseAuthenticationFailed))]
+#[case::kept_out(ProbeFailureKind::TimedOut, None)]
+fn a_role_for_migrations_that_cannot_connect(#[case] kind: ProbeFailureKind, #[case] expected: Option<Code>) {
+    let source = |name: &str| json!({ "secretKeyRef": { "name": name, "key": "DATABASE_URL" } });
+    let database = json!({ "urlFrom": source("db"), "migrationUrlFrom": source("owner") });
+    let mut observation = running();
+    observation.preflight = Some(Err(ProbeFailure {
+        kind,
+        message: "password authentication failed for user \"x\"".to_owned(),
+    }));
+    let found = diagnose(
+        &installation(&spec(json!({ "database": database }))),
+        &observation,
+    );
+    assert_eq!(codes(&found), expected.into_iter().collect::<Vec<_>>());
+    assert!(
+        found
+            .iter()
+            .all(|it| it.remedy.contains("the migration Job's DATABASE_URL")),
+        "{found:?}"
+    );
+    // The role of the pods has a probe of its own.
     assert_eq!(codes(&of(&observation)), []);
 }
 

@@ -7,6 +7,7 @@ mod pass;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1 as batch;
 
 use crate::{
     api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult},
@@ -14,12 +15,14 @@ use crate::{
     fixtures,
     flagsmith::Release,
     migration::{Direction, direction},
-    model::{Code, Component, Diagnosis, Severity},
+    model::{Code, Component, Diagnosis, Severity, child::marks},
     observe::{
         JobOutcome, JobState, Observation, Pending, PodProblem, PodSummary, SecretState, WorkloadState,
+        external_migration::external_migration,
     },
     postgres::DatabaseIdentity,
     report::{self, migration},
+    runtime::lock_key::LockKey,
     validate::{Installation, MigrationKey, RollbackConsent, backup_name},
 };
 
@@ -83,7 +86,10 @@ pub(super) struct World {
     pub(super) jobs: BTreeMap<String, Job>,
     pub(super) backups: BTreeMap<String, JobOutcome>,
     pub(super) status: FlagsmithDeploymentStatus,
+    /// A migration of another installation that the operator has started on the same database.
     pub(super) external: bool,
+    /// Jobs that somebody has made to look like one.
+    pub(super) forged: bool,
     pub(super) unreachable: bool,
     pub(super) secret_missing: bool,
     clock: i64,
@@ -118,6 +124,7 @@ impl World {
             backups: BTreeMap::new(),
             status: FlagsmithDeploymentStatus::default(),
             external: false,
+            forged: false,
             unreachable: false,
             secret_missing: false,
             clock: 0,
@@ -147,6 +154,43 @@ impl World {
             });
         installation.migrations.backup = wanted.backup.then(fixtures::backup);
         installation
+    }
+
+    /// The label of the wanted database, which only the operator can compute.
+    fn lock(&self) -> String {
+        let namespace = &self.base.identity.namespace;
+        LockKey::new(b"world").label(&self.identity(), namespace)
+    }
+
+    /// Active Jobs of others, as the index shows them.
+    fn foreign_jobs(&self) -> Vec<batch::Job> {
+        let job = |namespace: &str, label: &str, owner: Option<(&str, &str)>| {
+            let owners = owner.map(|(api_version, uid)| {
+                serde_json::json!([{
+                    "apiVersion": api_version, "kind": "FlagsmithDeployment", "name": "other", "uid": uid,
+                    "controller": true,
+                }])
+            });
+            serde_json::from_value(serde_json::json!({
+                "metadata": {
+                    "name": "flagsmith-migrate-1", "namespace": namespace, "ownerReferences": owners,
+                    "labels": { marks::DATABASE: label, marks::MANAGED_BY: marks::OPERATOR },
+                },
+                "spec": { "suspend": true, "template": {} },
+            }))
+            .unwrap()
+        };
+        let (ours, lock) = ("operator.flagsmith.com/v1alpha1", self.lock());
+        // What whoever may make Jobs can write: any label but the one, and the one on Jobs that are nobody's.
+        let unkeyed = LockKey::new(b"guessed").label(&self.identity(), &self.base.identity.namespace);
+        let forged = [
+            job("elsewhere", &unkeyed, Some((ours, "u-2"))),
+            job("elsewhere", &lock, None),
+            job("elsewhere", &lock, Some(("apps/v1", "u-2"))),
+        ];
+        let genuine = job("elsewhere", &lock, Some((ours, "u-2")));
+        let forged = forged.into_iter().filter(|_| self.forged);
+        forged.chain(self.external.then_some(genuine)).collect()
     }
 
     fn identity(&self) -> DatabaseIdentity {

@@ -44,7 +44,9 @@ impl World {
                 ..JobState::default()
             })
             .collect();
-        observation.external_migration = self.external.then(|| "elsewhere/flagsmith-migrate-1".to_owned());
+        let lock = self.lock();
+        observation.external_migration = external_migration(&self.foreign_jobs(), &lock, &self.base.identity);
+        observation.migration_lock = Some(lock);
         observation.secrets.migration_database = if self.secret_missing {
             SecretState::Missing
         } else {
