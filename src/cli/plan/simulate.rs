@@ -171,6 +171,8 @@ impl<'a> Future<'a> {
                 let identity = embedded(self.installation);
                 secrets.database = SecretState::Present(identity.clone());
                 secrets.migration_database = SecretState::Present(identity);
+                // Whatever it is: nobody compares the label of a Job that is only foreseen.
+                self.observation.migration_lock.get_or_insert_default();
             }
         }
     }

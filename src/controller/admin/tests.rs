@@ -79,7 +79,10 @@ async fn alive_and_not_ready_at_first() {
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
     assert_eq!(
         (status, body.as_str()),
-        (503, "[-] crd: not checked yet\n[-] caches: not checked yet\n")
+        (
+            503,
+            "[-] crd: not checked yet\n[-] lock-key: not checked yet\n[-] caches: not checked yet\n"
+        )
     );
 }
 

@@ -55,6 +55,7 @@ fn an_embedded_database_is_made_first() {
     observation.secrets.django = SecretState::Missing;
     observation.secrets.database = SecretState::Missing;
     observation.secrets.migration_database = SecretState::Missing;
+    observation.migration_lock = None;
     let simulation = simulate(&installation, observation, Objects::new());
     insta::assert_debug_snapshot!(outline(&simulation));
 }
