@@ -177,6 +177,8 @@ fn migrating<'a>(context: &Context<'a>) -> Option<Probe<'a>> {
             failure,
             identity,
             variable: OF_MIGRATIONS,
+            // The pods have another role.
+            in_use: false,
         }),
         _ => None,
     }
