@@ -94,6 +94,12 @@ impl Postgresql {
         }
         let log = fs::File::create(home.join("log")).unwrap();
         process.stderr(log).stdout(Stdio::null());
+        // One that is kept for several tests is nobody's to drop: the test cluster ends what carries its directory.
+        if let Some(cluster) = std::env::var_os("TESTBED_DIR") {
+            process
+                .env("TESTBED_PROCESS_OF", cluster)
+                .env("TESTBED_PROCESS_COMPONENT", "postgres");
+        }
         let server = Self {
             address,
             process: process.spawn().unwrap(),
