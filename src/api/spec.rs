@@ -36,6 +36,8 @@ use super::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "API", type_ = "string", json_path = ".status.components.api.summary", priority = 1, description = "Ready and desired pods of the API"),
     printcolumn(name = "Processor", type_ = "string", json_path = ".status.components.taskProcessor.summary", priority = 1, description = "Ready and desired pods of the task processor"),
+    printcolumn(name = "Generation", type_ = "integer", json_path = ".metadata.generation", priority = 1, description = "How often the specification was changed"),
+    printcolumn(name = "Observed", type_ = "integer", json_path = ".status.observedGeneration", priority = 1, description = "The generation that the other columns are of; one below Generation is of the past"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
 #[x_kube(

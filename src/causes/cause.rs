@@ -27,8 +27,6 @@ pub(crate) struct Cause {
     pub(crate) needs_person: bool,
     /// Whether it is a connection to the database that cannot be made, or breaks: one trouble, whatever the words.
     pub(crate) is_connection: bool,
-    /// Whether it is what the API server answers to a write: only the status tells it to a command that reads.
-    pub(crate) is_refusal: bool,
     /// Whether an outage of this kind passes without anything being changed, so that one that is over is history.
     pub(crate) passes_by_itself: bool,
     /// Whether it comes and goes within minutes, so that one connection that succeeds does not show that it is over.
@@ -49,6 +47,9 @@ pub(crate) struct Cause {
     pub(crate) claims: Option<fn(&LogEvidence, &Occurrence) -> Option<Explanation>>,
     /// How it shows itself in a log as a whole.
     pub(crate) in_logs: Option<fn(&LogEvidence) -> Option<Finding>>,
+    /// What to do about what a log has shown, where it is known whose installation it is, and the log's own remedy with
+    /// the names of its owner's settings would not do.
+    pub(crate) remedy_here: Option<fn(&Context<'_>, &Draft) -> Option<String>>,
     /// In which installations its check is asked.
     pub(crate) applies: Applies,
     /// Whether what was observed shows the opposite of what a log said a while ago.
@@ -81,7 +82,6 @@ impl Cause {
             blocks_migration: false,
             needs_person: false,
             is_connection: false,
-            is_refusal: false,
             passes_by_itself: false,
             comes_and_goes: false,
             gives_way: GivesWay::Never,
@@ -91,6 +91,7 @@ impl Cause {
             log: &[],
             claims: None,
             in_logs: None,
+            remedy_here: None,
             applies: Applies::Everywhere,
             refuted: None,
             check: None,

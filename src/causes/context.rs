@@ -3,7 +3,11 @@
 use std::cell::OnceCell;
 
 use super::gunicorn::shared::running::Running;
-use crate::{observe::Observation, validate::Installation};
+use crate::{
+    model::{Component, Draft},
+    observe::Observation,
+    validate::Installation,
+};
 
 /// An installation and what was observed of it.
 pub(crate) struct Context<'a> {
@@ -22,6 +26,21 @@ impl<'a> Context<'a> {
             observation,
             running: OnceCell::new(),
         }
+    }
+
+    /// What a log has shown, with what to do about it in the words of whose installation it is: a log is read without
+    /// knowing that.
+    pub(crate) fn owned(&self, found: Draft) -> Draft {
+        let installation = self.installation;
+        let here = found.code.cause().remedy_here;
+        let remedy = here.and_then(|here| here(self, &found)).unwrap_or_else(|| {
+            let database = match found.component {
+                Component::Migrations => installation.database.migration_url(),
+                _ => installation.database.url(),
+            };
+            installation.managed_by.spelled(&found.remedy, Some(database))
+        });
+        Draft { remedy, ..found }
     }
 
     /// The timeouts that run, read once; `None` before there is an API.

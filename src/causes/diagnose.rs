@@ -35,8 +35,11 @@ pub fn diagnose(installation: &Installation, observation: &Observation) -> Vec<D
     let mut found = job::diagnose(&context);
     found.extend(checks.flat_map(|check| check(&context)));
     // What an observation shows is said in its words, to which those of a log are added as evidence.
-    found.extend(pod_logs::check(observation));
-    rank_in(Some(&context), found)
+    found.extend(pod_logs::check(&context));
+    let ranked = rank_in(Some(&context), found);
+    #[cfg(test)]
+    super::tests::remedies::hold(installation, &ranked);
+    ranked
 }
 
 /// Diagnoses of one installation, from whatever source, each said once and the most severe first.

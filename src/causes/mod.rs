@@ -16,6 +16,7 @@ mod prelude;
 mod probes;
 mod prose;
 mod ranking;
+mod recorded;
 mod refusal;
 mod sigkill;
 mod snippets;
@@ -29,11 +30,17 @@ pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
 pub(crate) use gunicorn::shared::running::Running;
 pub use log::investigation::{Investigation, diagnose_log};
+pub use operator::{
+    namespace_not_watched::namespace_not_watched,
+    not_running::{Unrenewed, not_running},
+};
 pub use pod_logs::diagnose_pod_log;
 pub(crate) use pods::last_message;
-pub use refusal::{refused, refused_last};
-pub(crate) use steps::age;
+pub use recorded::recorded;
+pub use refusal::refused;
+pub(crate) use steps::{age, names, tasks};
 pub(crate) use task_processor::shared::locks::stuck;
+pub use workloads::deployment_missing::missing_deployments;
 
 use crate::model::{Code, for_each_cause};
 

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::log::investigation::diagnose_log;
+use super::{context::Context, log::investigation::diagnose_log};
 use crate::{
     flagsmith::WorkerClass,
     model::{Code, Component, Draft, Severity},
@@ -36,7 +36,8 @@ pub fn diagnose_pod_log(
 
 /// One diagnosis for each cause and component, over all pods: what lasts before what is over, and else in the order of
 /// the pods' names, so that it reads the same whichever pod was read last.
-pub(crate) fn check(observation: &Observation) -> Vec<Draft> {
+pub(crate) fn check(context: &Context<'_>) -> Vec<Draft> {
+    let observation = context.observation;
     let mut shown: Vec<(&LogReading, &LogFinding)> = readings(observation)
         .flat_map(|reading| reading.found.iter().map(move |finding| (reading, finding)))
         .filter(|(reading, finding)| holds(observation, reading, finding))
@@ -66,7 +67,7 @@ pub(crate) fn check(observation: &Observation) -> Vec<Draft> {
                 let last = finding.happened.strftime("%H:%M:%SZ");
                 new.message = format!("Last seen at {last}: {}", new.message);
             }
-            found.push((new, 1));
+            found.push((context.owned(new), 1));
         }
     }
     found.into_iter().map(|(draft, _)| draft).collect()

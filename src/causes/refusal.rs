@@ -2,7 +2,6 @@
 
 use super::operator::forbidden;
 use crate::{
-    api::{DiagnosisStatus, FlagsmithDeploymentStatus},
     model::{Code, Component, Diagnosis, Draft, Refusal, Refused, Severity, child::Kind, shell},
     validate::Installation,
 };
@@ -80,23 +79,6 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
     })
 }
 
-/// The refusals that the operator has written into the status: a command that only reads cannot come to know them.
-#[must_use]
-pub fn refused_last(status: &FlagsmithDeploymentStatus) -> Vec<Diagnosis> {
-    let refusal = |known: &DiagnosisStatus| {
-        let code = Code::named(&known.code).filter(|code| code.cause().is_refusal)?;
-        Some(Diagnosis::from(Draft {
-            code,
-            severity: Severity::Critical,
-            component: Component::named(&known.component)?,
-            message: known.message.clone(),
-            evidence: known.evidence.clone(),
-            remedy: known.remedy.clone(),
-        }))
-    };
-    status.diagnoses.iter().filter_map(refusal).collect()
-}
-
 /// The component of an object that serves several.
 const fn of_several(kind: Kind) -> Component {
     match kind {
@@ -111,35 +93,6 @@ mod tests {
 
     use super::*;
     use crate::fixtures::{installation, minimal};
-
-    #[test]
-    fn what_a_write_was_answered_is_read_back_from_the_status() {
-        let rejected = Refused {
-            kind: Kind::Deployment,
-            name: "flagsmith-task-processor".to_owned(),
-            component: Some(Component::TaskProcessor),
-            why: Refusal::Rejected("must be less than or equal to memory limit".to_owned()),
-        };
-        let written = refused(&installation(&minimal()), &rejected);
-        let of = |diagnosis: &Diagnosis| DiagnosisStatus {
-            code: diagnosis.code.as_str().to_owned(),
-            severity: diagnosis.severity.as_str().to_owned(),
-            component: diagnosis.component.as_str().to_owned(),
-            message: diagnosis.message.to_string(),
-            evidence: diagnosis.evidence.iter().map(ToString::to_string).collect(),
-            remedy: diagnosis.remedy.to_string(),
-            ..DiagnosisStatus::default()
-        };
-        let seen_by_anybody = Diagnosis {
-            code: Code::CrashLooping,
-            ..written.clone()
-        };
-        let status = FlagsmithDeploymentStatus {
-            diagnoses: vec![of(&seen_by_anybody), of(&written)],
-            ..FlagsmithDeploymentStatus::default()
-        };
-        assert_eq!(refused_last(&status), [written]);
-    }
 
     /// An installation may be called like a component, so that a name tells nothing.
     #[rstest]

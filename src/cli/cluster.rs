@@ -43,6 +43,18 @@ pub struct Cluster {
 }
 
 impl ClusterArgs {
+    /// Takes from those what these do not say.
+    pub(super) fn fill(&mut self, before: Self) {
+        self.namespace = self.namespace.take().or(before.namespace);
+        self.context = self.context.take().or(before.context);
+        self.kubeconfig = self.kubeconfig.take().or(before.kubeconfig);
+    }
+
+    /// Whether any was given.
+    pub(super) const fn is_given(&self) -> bool {
+        self.namespace.is_some() || self.context.is_some() || self.kubeconfig.is_some()
+    }
+
     /// Sets up the connection. Nothing is sent yet.
     pub async fn connect(&self) -> Result<Cluster, Failure> {
         let config = self.config().await?;

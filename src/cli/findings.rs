@@ -3,20 +3,35 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::standing::{OperatorReport, Standing};
 use crate::{
     causes::docs,
     model::{Diagnosis, Severity, Text},
 };
 
-/// Diagnoses as programs read them, the most likely or most severe first.
+/// What was found, by whom, and what could not be seen.
+#[derive(Clone, Copy)]
+pub(super) struct Findings<'a> {
+    /// The most likely or most severe first.
+    pub(super) diagnoses: &'a [Diagnosis],
+    /// What could not be seen, and how it can be; empty for logs, which are all that was asked for.
+    pub(super) not_seen: &'a [String],
+    /// What the operator's part in it is worth; absent where there is no resource.
+    pub(super) standing: Option<&'a Standing>,
+}
+
+/// The same as programs read it.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report<'a> {
     diagnoses: Vec<Reported<'a>>,
-    /// What could not be seen, and how it can be; absent for logs, which are all that was asked for.
-    #[serde(rename = "notSeen", skip_serializing_if = "<[String]>::is_empty")]
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
     not_seen: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator: Option<OperatorReport>,
 }
 
 #[derive(Serialize)]
@@ -28,20 +43,76 @@ struct Reported<'a> {
     evidence: &'a [Text],
     remedy: &'a str,
     docs: String,
+    /// Since when the operator has seen it; absent where only this look has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
 }
 
-impl<'a> Report<'a> {
-    /// A report of these diagnoses, with what could not be seen.
-    pub fn new(diagnoses: &'a [Diagnosis], not_seen: &'a [String]) -> Self {
-        Self {
-            diagnoses: diagnoses.iter().map(Reported::of).collect(),
-            not_seen,
+impl<'a> Findings<'a> {
+    /// As programs read them.
+    pub(super) fn report(self) -> Report<'a> {
+        let since = |it: &Diagnosis| self.standing?.known(it)?.since;
+        Report {
+            diagnoses: self
+                .diagnoses
+                .iter()
+                .map(|it| Reported::of(it, since(it)))
+                .collect(),
+            not_seen: self.not_seen,
+            operator: self.standing.map(Standing::report),
         }
+    }
+
+    /// As a person reads them; `nothing` is said where all that was asked for was seen, and nothing is wrong.
+    pub(super) fn text(self, nothing: &str) -> String {
+        let mut text = if !self.diagnoses.is_empty() {
+            let blocks: Vec<String> = self.diagnoses.iter().map(|it| self.block(it)).collect();
+            blocks.join("\n")
+        } else if self.not_seen.is_empty() {
+            format!("{nothing}\n")
+        } else {
+            "Nothing wrong was found in what could be looked at, which is not everything.\n".to_owned()
+        };
+        for (index, line) in self.not_seen.iter().enumerate() {
+            let label = if index == 0 { "\nnot seen" } else { "        " };
+            let _ = writeln!(text, "{label}   {line}");
+        }
+        if let Some(standing) = self.standing {
+            let _ = writeln!(text, "\n{}", standing.line());
+        }
+        text
+    }
+
+    fn block(self, diagnosis: &Diagnosis) -> String {
+        let severity = diagnosis.severity.as_str().to_lowercase();
+        let style = style(diagnosis.severity);
+        let mut block = format!(
+            "{style}{}{style:#} ({severity})\n  {}\n",
+            diagnosis.code, diagnosis.message
+        );
+        for (index, evidence) in diagnosis.evidence.iter().enumerate() {
+            let label = if index == 0 { "seen" } else { "    " };
+            let _ = writeln!(block, "  {label}   {evidence}");
+        }
+        if let Some(known) = self.standing.and_then(|standing| standing.known(diagnosis)) {
+            let since = known
+                .since
+                .map_or_else(String::new, |since| format!(", since {since:.0}"));
+            let _ = writeln!(block, "  by     the operator{since}");
+        }
+        let _ = writeln!(
+            block,
+            "  do     {}\n  more   {} explain {}",
+            diagnosis.remedy,
+            super::context::program(),
+            diagnosis.code
+        );
+        block
     }
 }
 
 impl<'a> Reported<'a> {
-    fn of(diagnosis: &'a Diagnosis) -> Self {
+    fn of(diagnosis: &'a Diagnosis, since: Option<Timestamp>) -> Self {
         Self {
             code: diagnosis.code.as_str(),
             severity: diagnosis.severity.as_str(),
@@ -50,28 +121,14 @@ impl<'a> Reported<'a> {
             evidence: &diagnosis.evidence,
             remedy: &diagnosis.remedy,
             docs: docs(diagnosis.code),
+            since,
         }
     }
 }
 
 /// Diagnoses as programs read them, as a field of something larger.
 pub fn serialize<S: Serializer>(diagnoses: &[Diagnosis], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(diagnoses.iter().map(Reported::of))
-}
-
-/// Diagnoses as blocks of text, and what could not be seen.
-pub fn text(diagnoses: &[Diagnosis], not_seen: &[String], nothing: &str) -> String {
-    let mut text = if diagnoses.is_empty() {
-        format!("{nothing}\n")
-    } else {
-        let blocks: Vec<String> = diagnoses.iter().map(block).collect();
-        blocks.join("\n")
-    };
-    for (index, line) in not_seen.iter().enumerate() {
-        let label = if index == 0 { "\nnot seen" } else { "        " };
-        let _ = writeln!(text, "{label}   {line}");
-    }
-    text
+    serializer.collect_seq(diagnoses.iter().map(|it| Reported::of(it, None)))
 }
 
 /// The colour of a severity.
@@ -82,29 +139,4 @@ pub fn style(severity: Severity) -> Style {
         Severity::Info => AnsiColor::Cyan,
     };
     Style::new().bold().fg_color(Some(colour.into()))
-}
-
-fn block(diagnosis: &Diagnosis) -> String {
-    let severity = match diagnosis.severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    };
-    let style = style(diagnosis.severity);
-    let mut block = format!(
-        "{style}{}{style:#} ({severity})\n  {}\n",
-        diagnosis.code, diagnosis.message
-    );
-    for (index, evidence) in diagnosis.evidence.iter().enumerate() {
-        let label = if index == 0 { "seen" } else { "    " };
-        let _ = writeln!(block, "  {label}   {evidence}");
-    }
-    let _ = writeln!(
-        block,
-        "  do     {}\n  more   {} explain {}",
-        diagnosis.remedy,
-        super::context::program(),
-        diagnosis.code
-    );
-    block
 }

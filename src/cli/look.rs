@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview};
+use kube::{Api, api::PostParams};
 
-use super::{cluster::Cluster, failure::Failure};
+use super::{attendance::Attendance, cluster::Cluster, failure::Failure, standing::Standing};
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     causes::{self, diagnose_pod_log},
@@ -42,6 +44,8 @@ pub struct Inspection {
     pub diagnoses: Vec<Diagnosis>,
     /// What could not be seen, in a sentence each.
     pub not_seen: Vec<String>,
+    /// What the resource's status is worth.
+    pub(super) standing: Standing,
 }
 
 /// What one look showed of something that exists.
@@ -52,45 +56,89 @@ pub struct Scene {
     pub diagnoses: Vec<Diagnosis>,
     /// What could not be seen, in a sentence each.
     pub not_seen: Vec<String>,
+    /// Why the database could not be seen.
+    pub database_not_seen: Option<String>,
+    /// Whether every kind of object could be listed.
+    pub is_listed: bool,
+}
+
+impl Scene {
+    /// Everything that could not be seen, in a sentence each.
+    pub fn all_not_seen(self) -> Vec<String> {
+        self.not_seen.into_iter().chain(self.database_not_seen).collect()
+    }
 }
 
 /// Looks at one installation.
 pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Result<Inspection, Failure> {
     let resource = Box::pin(cluster.installation(name)).await?;
     let now = Timestamp::now();
+    let standing = Standing::of(&resource, Attendance::of(cluster).await);
     let installation = match validate(&resource) {
         Ok(installation) => installation,
         Err(problems) => {
-            let diagnoses = problems.into_iter().map(Diagnosis::from).collect();
+            let found = problems.into_iter().map(Diagnosis::from).collect();
             return Ok(Inspection {
-                resource,
                 observation: None,
-                diagnoses,
-                not_seen: Vec::new(),
+                diagnoses: standing.complete(&resource, found),
+                not_seen: standing.not_seen(&resource).into_iter().collect(),
+                standing,
+                resource,
             });
         }
     };
     let previous = resource.status.clone().unwrap_or_default();
     let scene = match installation {
         DesiredState::Managed(installation) => {
-            Box::pin(managed(cluster, &installation, previous, args, Arc::default())).await
+            let mut scene = Box::pin(managed(cluster, &installation, previous, args, Arc::default())).await;
+            // An operator that works makes them again, or says why it cannot; what could not be listed is not known to be
+            // gone.
+            if scene.is_listed && standing.attendance.attended() != Some(true) {
+                scene
+                    .diagnoses
+                    .extend(causes::missing_deployments(&installation, &scene.observation));
+            }
+            scene
         }
         DesiredState::Observed(subject) => Box::pin(observed(cluster, &subject, previous, args, now)).await.1,
     };
-    let Scene {
-        observation,
-        mut diagnoses,
-        not_seen,
-    } = scene;
-    if observation.previous.observed_generation == resource.metadata.generation {
-        diagnoses.extend(causes::refused_last(&observation.previous));
-        diagnoses = causes::ranked(diagnoses);
+    let mut not_seen = scene.not_seen;
+    if !standing.tells_of_database(&resource) {
+        not_seen.extend(scene.database_not_seen);
     }
+    not_seen.extend(logs(cluster, args, &standing).await);
+    not_seen.extend(standing.not_seen(&resource));
     Ok(Inspection {
-        resource,
-        observation: Some(observation),
-        diagnoses,
+        diagnoses: standing.complete(&resource, scene.diagnoses),
+        observation: Some(scene.observation),
         not_seen,
+        standing,
+        resource,
+    })
+}
+
+/// Why pods' logs were not seen, by this look or by the operator's.
+async fn logs(cluster: &Cluster, args: LookArgs, standing: &Standing) -> Option<String> {
+    if !args.read_logs {
+        return (!standing.is_current()).then(|| "pods' logs; diagnose reads them".to_owned());
+    }
+    let mut review = SelfSubjectAccessReview::default();
+    review.spec.resource_attributes = Some(ResourceAttributes {
+        namespace: Some(cluster.namespace.clone()),
+        verb: Some("get".to_owned()),
+        resource: Some("pods".to_owned()),
+        subresource: Some("log".to_owned()),
+        ..ResourceAttributes::default()
+    });
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    // Where the question itself fails, nothing is known to be forbidden.
+    let answer = api.create(&PostParams::default(), &review).await.ok()?;
+    let allowed = answer.status.is_none_or(|status| status.allowed);
+    (!allowed).then(|| {
+        format!(
+            "pods' logs: you may not read them in namespace {}",
+            cluster.namespace
+        )
     })
 }
 
@@ -156,7 +204,8 @@ fn diagnosed(
     mut not_seen: Vec<String>,
     args: LookArgs,
 ) -> Scene {
-    not_seen.extend(database(&mut observation, args));
+    let is_listed = not_seen.is_empty();
+    let database_not_seen = database(&mut observation, args);
     let mut diagnoses = causes::diagnose(installation, &observation);
     // What the user may not read is no fault of the installation.
     diagnoses.retain(|diagnosis| {
@@ -171,6 +220,8 @@ fn diagnosed(
         observation,
         diagnoses,
         not_seen,
+        database_not_seen,
+        is_listed,
     }
 }
 

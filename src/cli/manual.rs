@@ -17,10 +17,16 @@ pub fn markdown(mut program: Command) -> String {
          kubectl flagsmith status\n\
          ```\n\n\
          Commands that ask a cluster use the kubeconfig and rights of whoever calls them, and need no operator in the \
-         cluster. What those rights or this machine's network do not show is said under \"not seen\".\n\n\
+         cluster. `--namespace`, `--context` and `--kubeconfig` may stand before the command or behind it.\n\n\
+         Where an operator looks after the namespace and its status is of the resource as it is, `diagnose` and `status` show \
+         what it has found too, with the time since when. Whether it does is told by its Lease: the label \
+         `app.kubernetes.io/name=flagsmith-operator` finds it, its annotation `operator.flagsmith.com/namespaces` says what \
+         its holder looks after, and a holder that has not renewed it for a minute counts as gone. Then the status is one of \
+         the past, and OperatorNotRunning or NamespaceNotWatched says so. What neither the operator nor your rights and this \
+         machine's network show is said under \"not seen\".\n\n\
          | exit status | means |\n\
          |---|---|\n\
-         | {HEALTHY} | nothing is wrong (`diagnose`); Ready is True (`status`); nothing holds the steps back (`plan`) |\n\
+         | {HEALTHY} | nothing was found in what could be looked at (`diagnose`); Ready is True, in a status of the present (`status`); nothing holds the steps back (`plan`) |\n\
          | {UNHEALTHY} | something was diagnosed; Ready is not True; a person is needed before all steps happen |\n\
          | {UNUSABLE} | the call, a file or a name is wrong |\n\
          | {NO_ANSWER} | the cluster did not answer, or did not allow it |\n"

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod attendance;
 mod cluster;
 mod completions;
 mod context;
@@ -14,6 +15,7 @@ mod output;
 mod plan;
 mod report;
 mod run;
+mod standing;
 mod status;
 mod tree;
 
@@ -21,12 +23,16 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use cluster::ClusterArgs;
 use context::program;
+use failure::Failure;
 
 /// Operates self-hosted Flagsmith on Kubernetes, and says why something is wrong and what to do.
 #[derive(Debug, Parser)]
 #[command(name = "flagsmith-operator", version, arg_required_else_help = true)]
 struct Cli {
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -52,12 +58,40 @@ enum Command {
     Generate(generate::Args),
 }
 
+impl Cli {
+    /// The command, with the options that stood before it: as with kubectl, they may stand on either side.
+    fn chosen(self) -> Result<Command, Failure> {
+        let (before, mut command) = (self.cluster, self.command);
+        match &mut command {
+            Command::Diagnose(args) => args.cluster.fill(before),
+            Command::Status(args) => args.cluster.fill(before),
+            Command::Plan(args) => args.cluster.fill(before),
+            Command::Report(args) => args.cluster.fill(before),
+            Command::Run(_) if before.is_given() => {
+                return Err(Failure::usage(
+                    "--namespace, --context and --kubeconfig say which cluster is asked, and \"run\" asks none",
+                    "run --namespaces NAMESPACE,… says what the operator looks after; its cluster is that of $KUBECONFIG, or the one that it runs in",
+                ));
+            }
+            // They ask no cluster, and are used with an alias that names one.
+            Command::Run(_) | Command::Explain(_) | Command::Completions(_) | Command::Generate(_) => {}
+        }
+        Ok(command)
+    }
+}
+
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
     let matches = Cli::command().bin_name(program()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let result = match cli.command {
+    cli.chosen()
+        .and_then(carry_out)
+        .unwrap_or_else(|failure| failure.report())
+}
+
+fn carry_out(command: Command) -> Result<ExitCode, Failure> {
+    match command {
         Command::Diagnose(args) => diagnose::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Plan(args) => plan::run(&args),
@@ -66,6 +100,35 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
         Command::Run(args) => Ok(run::main(args)),
         Command::Generate(args) => Ok(generate::main(&args, Cli::command())),
-    };
-    result.unwrap_or_else(|failure| failure.report())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::before(&["-n", "prod", "--context", "c", "status"])]
+    #[case::after(&["status", "-n", "prod", "--context", "c"])]
+    #[case::on_both_sides(&["--context", "c", "status", "--namespace", "prod"])]
+    #[case::the_nearer_one_counts(&["-n", "other", "--context", "c", "status", "-n", "prod"])]
+    fn options_of_the_cluster_stand_on_either_side_of_the_command(#[case] arguments: &[&str]) {
+        let all = ["flagsmith-operator"].iter().chain(arguments);
+        let command = Cli::try_parse_from(all).unwrap().chosen().unwrap();
+        let Command::Status(args) = command else {
+            panic!("{command:?}");
+        };
+        assert_eq!(
+            (args.cluster.namespace.as_deref(), args.cluster.context.as_deref()),
+            (Some("prod"), Some("c"))
+        );
+    }
+
+    #[test]
+    fn the_operator_itself_takes_no_namespace_to_ask_about() {
+        let cli = Cli::try_parse_from(["flagsmith-operator", "-n", "prod", "run"]).unwrap();
+        assert!(cli.chosen().is_err());
+    }
 }

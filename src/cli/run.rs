@@ -201,6 +201,8 @@ fn settings(args: &Args) -> Settings {
         .filter(|name| !name.is_empty())
         .cloned()
         .collect();
+    let lease = LeaseSettings::new(&args.pod_namespace, &args.lease_name, &args.pod_name)
+        .watching(namespaces.clone());
     Settings {
         scope: if namespaces.is_empty() {
             Scope::Cluster
@@ -208,9 +210,7 @@ fn settings(args: &Args) -> Settings {
             Scope::Namespaces(namespaces)
         },
         concurrency: args.concurrency,
-        lease: args
-            .leader_election
-            .then(|| LeaseSettings::new(&args.pod_namespace, &args.lease_name, &args.pod_name)),
+        lease: args.leader_election.then_some(lease),
         database_interval: args
             .database_probe
             .then(|| Duration::from_secs(args.database_probe_interval.into())),

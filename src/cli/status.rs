@@ -14,6 +14,7 @@ use super::{
     findings,
     look::{Inspection, LookArgs, look},
     output::{Output, at_terminal, print},
+    standing::{OperatorReport, Standing},
     tree::Node,
 };
 use crate::{
@@ -42,7 +43,7 @@ pub struct StatusArgs {
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
 }
 
 /// Prints the tree: exit status 0 when `Ready` is True, 1 when it is not.
@@ -68,7 +69,8 @@ async fn once(cluster: &Cluster, args: &StatusArgs) -> Result<bool, Failure> {
     }
     args.output
         .write(&Glance::of(&look, &status), |glance| tree(glance).draw())?;
-    Ok(ready)
+    // A status of the past tells nothing of now.
+    Ok(ready && look.standing.is_current())
 }
 
 /// What programs read.
@@ -77,11 +79,17 @@ async fn once(cluster: &Cluster, args: &StatusArgs) -> Result<bool, Failure> {
 struct Glance<'a> {
     namespace: String,
     name: String,
-    wanted: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wanted: Option<&'a str>,
+    operator: OperatorReport,
     status: &'a FlagsmithDeploymentStatus,
     pods: Vec<Pod<'a>>,
     #[serde(skip)]
     diagnoses: &'a [Diagnosis],
+    #[serde(skip)]
+    not_seen: &'a [String],
+    #[serde(skip)]
+    standing: &'a Standing,
 }
 
 #[derive(Serialize)]
@@ -105,10 +113,14 @@ impl<'a> Glance<'a> {
         Self {
             namespace: look.resource.namespace().unwrap_or_default(),
             name: look.resource.name_any(),
-            wanted: look.resource.spec.version.as_deref().unwrap_or_default(),
+            // One that is only observed asks for no release.
+            wanted: look.resource.spec.version.as_deref(),
+            operator: look.standing.report(),
             status,
             pods: pods.collect(),
             diagnoses: &look.diagnoses,
+            not_seen: &look.not_seen,
+            standing: &look.standing,
         }
     }
 }
@@ -154,10 +166,9 @@ fn tree(glance: &Glance<'_>) -> Node {
     let condition = |kind: ConditionType| kind.find(&status.conditions);
     let ready = condition(ConditionType::Ready);
     let running = status.version.as_deref().unwrap_or("nothing yet");
-    let version = if running == glance.wanted {
-        running.to_owned()
-    } else {
-        format!("{running}, {} is wanted", glance.wanted)
+    let version = match glance.wanted {
+        Some(wanted) if wanted != running => format!("{running}, {wanted} is wanted"),
+        _ => running.to_owned(),
     };
     let summary = ready.map_or_else(
         || painted(AnsiColor::Yellow, "no operator has reported on it yet"),
@@ -168,7 +179,12 @@ fn tree(glance: &Glance<'_>) -> Node {
             )
         },
     );
-    let mut branches = Vec::new();
+    let colour_of_line = if glance.standing.is_current() {
+        AnsiColor::Green
+    } else {
+        AnsiColor::Red
+    };
+    let mut branches = vec![Node::new(painted(colour_of_line, &glance.standing.line()))];
     branches.extend(condition(ConditionType::DatabaseReachable).map(|it| line("database", it)));
     branches.push(migration(status));
     for (component, title, kind) in [
@@ -189,7 +205,7 @@ fn tree(glance: &Glance<'_>) -> Node {
             .as_ref()
             .map(|it| timeouts(it, condition(ConditionType::TimeoutsAligned))),
     );
-    branches.push(diagnoses(glance.diagnoses));
+    branches.push(diagnoses(glance));
     Node::new(format!(
         "{bold}{}/{}{bold:#}  {version}  {summary}",
         glance.namespace,
@@ -279,18 +295,27 @@ fn timeouts(timeouts: &TimeoutsStatus, aligned: Option<&Condition>) -> Node {
     ))
 }
 
-fn diagnoses(diagnoses: &[Diagnosis]) -> Node {
-    if diagnoses.is_empty() {
+fn diagnoses(glance: &Glance<'_>) -> Node {
+    let program = super::context::program();
+    let not_seen = glance
+        .not_seen
+        .iter()
+        .map(|line| Node::new(format!("not seen: {line}")));
+    if glance.diagnoses.is_empty() && glance.not_seen.is_empty() {
         return Node::new(format!("diagnoses: {}", painted(AnsiColor::Green, "none")));
     }
-    let lines = diagnoses.iter().map(|diagnosis| {
+    if glance.diagnoses.is_empty() {
+        let none = painted(AnsiColor::Yellow, "none in what could be looked at");
+        return Node::new(format!("diagnoses: {none}")).with(not_seen);
+    }
+    let lines = glance.diagnoses.iter().map(|diagnosis| {
         let style = findings::style(diagnosis.severity);
         Node::new(format!(
             "{style}{}{style:#} {}",
             diagnosis.code, diagnosis.message
         ))
     });
-    Node::new(format!("diagnoses: see {} diagnose", super::context::program())).with(lines)
+    Node::new(format!("diagnoses: see {program} diagnose")).with(lines.chain(not_seen))
 }
 
 fn colour(status: &str) -> AnsiColor {

@@ -114,6 +114,7 @@ macro_rules! for_each_cause {
                 ReplicasContested: replicas_contested,
                 ScaledToZero: scaled_to_zero,
                 InstallationNotFound: installation_not_found,
+                DeploymentMissing: deployment_missing,
                 ReleaseUnknown: release_unknown,
             }
             operator "Operator" {
@@ -122,6 +123,8 @@ macro_rules! for_each_cause {
                 CrdOutdated: crd_outdated,
                 Suspended: suspended,
                 InvalidSpec: invalid_spec,
+                OperatorNotRunning: not_running,
+                NamespaceNotWatched: namespace_not_watched,
             }
         }
     };

@@ -14,6 +14,14 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// The severity of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Critical, Self::Warning, Self::Info]
+            .into_iter()
+            .find(|severity| severity.as_str() == name)
+    }
+
     /// The name that users read, for example `Critical`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -37,7 +37,7 @@ mod workload;
 pub use container::{ConfigMaps, ContainerState, Environment, Lookup, Variable};
 pub use database::{
     preflight::{History, OtherSession, Owner, Preflight},
-    probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind},
+    probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind, ReadOnly},
 };
 pub use exposure::ExposureState;
 pub use freshness::{FRESH, FRESH_WHILE_FAILING};

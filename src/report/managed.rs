@@ -35,7 +35,13 @@ impl ModeStatus for Managed<'_> {
             Component::TaskProcessor => &plan.task_processor,
             _ => &plan.frontend,
         };
-        if workload.is_some() {
+        if self.0.installation.suspended {
+            Verdict::new(
+                False,
+                Code::Suspended.as_str(),
+                "there is no Deployment, and none is made while spec.suspend is true",
+            )
+        } else if workload.is_some() {
             Verdict::new(False, "Creating", "the Deployment is being made")
         } else {
             Verdict::new(

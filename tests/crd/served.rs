@@ -77,6 +77,7 @@ async fn the_list_shows_what_matters() {
         .await
         .unwrap();
     let status = json!({"status": {
+        "observedGeneration": 1,
         "version": "2.265.0",
         "migration": {"version": "2.265.0", "result": "Applied"},
         "components": {
@@ -123,6 +124,8 @@ async fn the_list_shows_what_matters() {
             ("Migrations", 0, json!("Applied")),
             ("API", 1, json!("1/2")),
             ("Processor", 1, json!("1/1")),
+            ("Generation", 1, json!(1)),
+            ("Observed", 1, json!(1)),
             ("Message", 1, json!("1 of 2 pods")),
         ]
     );

@@ -14,6 +14,7 @@
 )]
 
 mod alone;
+mod asked;
 mod changes;
 mod crash;
 mod faults;

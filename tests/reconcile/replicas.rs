@@ -18,7 +18,7 @@ const AFTER_KILL: Duration = Duration::from_secs(20);
 const STEPS_DOWN: Duration = Duration::from_secs(8);
 
 async fn replica(sandbox: &Sandbox, pod: &str) -> Operator {
-    let lease = LeaseSettings::new(&sandbox.namespace, LEASE, pod);
+    let lease = LeaseSettings::new(&sandbox.namespace, LEASE, pod).watching(vec![sandbox.namespace.clone()]);
     Operator::start_with(
         config().await,
         vec![sandbox.namespace.clone()],

@@ -156,8 +156,8 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
                  none."
             ),
             format!(
-                "Set {variable} to postgresql://USER:PASSWORD@HOST:5432/NAME, or DJANGO_DB_PASSWORD where the parts are \
-                 given one by one."
+                "Set {variable} to postgresql://USER:PASSWORD@HOST:5432/NAME (or DJANGO_DB_PASSWORD, where the parts are \
+                 given one by one)."
             ),
         ),
         Variant::Role => (

@@ -239,7 +239,7 @@ fn inherited(ends: usize, occurrence: &Occurrence) -> Explanation {
             phrasing::times(occurrence.count)
         ),
         "Set GUNICORN_THREADS=2 or more: threads open connections of their own. With --max-requests \
-         (GUNICORN_CMD_ARGS) workers end all the time.",
+         workers end all the time.",
     )
     .with(Severity::Warning);
     // Gunicorn ended the worker for a slow request.

@@ -89,7 +89,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
 fn check(context: &Context<'_>) -> Vec<Draft> {
     let variant = |_, read: Option<Variant>| read.unwrap_or(Variant::Server);
     let mut found = probed(context, Code::DatabaseConnectionsExhausted, &LOG, variant, words);
-    found.extend(no_connection_to_migrate(context));
+    found.extend(no_connection_to_migrate(context).map(|found| context.owned(found)));
     for draft in &mut found {
         draft.evidence.extend(holders(context.observation));
     }

@@ -117,7 +117,7 @@ fn misnamed_pooler(context: &Context<'_>) -> Option<Draft> {
             format!("Services in namespace {namespace}: {service}, and no {host}"),
         ],
         remedy: format!(
-            "Give PgBouncer the name that the chart writes into DATABASE_URL: kubectl -n {namespace} create service \
+            "Give PgBouncer the name that the chart writes into the URL: kubectl -n {namespace} create service \
              externalname {host_named} --external-name {service}.{namespace}.svc.cluster.local"
         ),
         ..Code::DatabaseHostNotFound.draft()
@@ -225,7 +225,7 @@ mod tests {
         };
         assert_eq!(
             of(&observation).unwrap().remedy,
-            "Give PgBouncer the name that the chart writes into DATABASE_URL: kubectl -n prod create service externalname acme-pgbouncer --external-name acme-flagsmith-pgbouncer.prod.svc.cluster.local"
+            "Give PgBouncer the name that the chart writes into the URL: kubectl -n prod create service externalname acme-pgbouncer --external-name acme-flagsmith-pgbouncer.prod.svc.cluster.local"
         );
         observation.services.push("acme-pgbouncer".to_owned());
         observation.database = DatabaseProbe::NotProbed;

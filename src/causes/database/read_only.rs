@@ -6,7 +6,8 @@ use crate::{
         log::phrasing::{at_migration, progress, who},
         prelude::*,
     },
-    observe::{DatabaseProbe, Observation},
+    flagsmith::env,
+    observe::{DatabaseProbe, Observation, ReadOnly},
     postgres::sql,
 };
 
@@ -69,19 +70,65 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, _: Variant) -> Expla
     if occurrence.stage == Stage::Migrate {
         message.push_str(&progress(evidence, occurrence));
     }
-    Explanation::new(Code::DatabaseReadOnly, message, remedy(None))
+    Explanation::new(Code::DatabaseReadOnly, message, ASK)
 }
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let Some((identity, _, true)) = reachable(context) else {
+    let Some((identity, _, Some(why))) = reachable(context) else {
         return Vec::new();
     };
+    let (because, evidence, remedy) = match why {
+        ReadOnly::Standby => (
+            "the server is a standby or read replica",
+            "SQL: pg_is_in_recovery() is true".to_owned(),
+            format!(
+                "Point {} at the primary (after a failover: at the new one). Where this server is to take writes itself: \
+                 SELECT pg_promote();",
+                context
+                    .installation
+                    .managed_by
+                    .spelled(env::DATABASE_URL, Some(context.installation.database.url()),)
+            ),
+        ),
+        ReadOnly::Setting { source, role } => (
+            "default_transaction_read_only is on",
+            format!("SQL: default_transaction_read_only is on, pg_settings.source is \"{source}\""),
+            switched_off(source, role, &identity.name),
+        ),
+    };
     vec![Draft {
-        message: message(&format!("The database {identity} takes no writes"), ""),
-        evidence: vec!["SQL: pg_is_in_recovery() or default_transaction_read_only is on".to_owned()],
-        remedy: remedy(Some(&identity.name)),
+        message: format!("The database {identity} takes no writes: {because}."),
+        evidence: vec![evidence],
+        remedy,
         ..Code::DatabaseReadOnly.draft()
     }]
+}
+
+/// Who set it unsets it; a session that is open keeps it.
+fn switched_off(source: &str, role: &str, database: &str) -> String {
+    let (role, database) = (sql::identifier(role, "ROLE"), sql::identifier(database, "NAME"));
+    let unset = match source {
+        "user" => format!("ALTER ROLE {role} RESET default_transaction_read_only;"),
+        "database" => format!("ALTER DATABASE {database} RESET default_transaction_read_only;"),
+        "database user" => {
+            format!("ALTER ROLE {role} IN DATABASE {database} RESET default_transaction_read_only;")
+        }
+        "global" => "ALTER ROLE ALL RESET default_transaction_read_only;".to_owned(),
+        "client" => {
+            return "Remove default_transaction_read_only from the options of the URL, or from PGOPTIONS."
+                .to_owned();
+        }
+        // A managed server's own watchdog writes it there.
+        _ => {
+            return "Managed servers switch it on when their disk is nearly full: enlarge the disk. Otherwise, as a \
+                    superuser: ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf(); or take it out of \
+                    postgresql.conf."
+                .to_owned();
+        }
+    };
+    format!(
+        "Switch it off where it is set: {unset} New connections obey it; those of the pods are a minute old at most (DJANGO_DB_CONN_MAX_AGE, 60 s unless set)."
+    )
 }
 
 fn message(what: &str, refused: &str) -> String {
@@ -90,25 +137,25 @@ fn message(what: &str, refused: &str) -> String {
     )
 }
 
-fn remedy(database: Option<&str>) -> String {
-    format!(
-        "Ask the server: SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only'); when the first \
-         is true, point DATABASE_URL at the primary (after a failover: at the new one); when the second is on: ALTER \
-         DATABASE {} RESET default_transaction_read_only; and the same for the role.",
-        sql::identifier(database.unwrap_or_default(), "NAME")
-    )
-}
+/// A log does not tell the two apart.
+const ASK: &str = "Ask the server, as Flagsmith's role: SELECT pg_is_in_recovery(), (SELECT source FROM pg_settings WHERE name = \
+     'default_transaction_read_only' AND setting = 'on'); When the first is true, point DATABASE_URL at the primary (after a \
+     failover: at the new one). The second says who has set it: user: ALTER ROLE ROLE RESET default_transaction_read_only; \
+     database: ALTER DATABASE NAME RESET default_transaction_read_only; configuration file: often a server whose disk is \
+     nearly full.";
 
 /// Whether the operator has seen that writes are taken.
 const fn takes_writes(observation: &Observation) -> bool {
     matches!(
         observation.database,
-        DatabaseProbe::Reachable { read_only: false, .. }
+        DatabaseProbe::Reachable { read_only: None, .. }
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::causes::{database::shared::testing::only, log::testing::recognise};
     use crate::fixtures::{database, empty_observation};
@@ -130,12 +177,41 @@ mod tests {
         );
     }
 
+    fn read_only(why: ReadOnly) -> Observation {
+        Observation {
+            database: DatabaseProbe::Reachable {
+                version: 150_018,
+                read_only: Some(why),
+            },
+            ..empty_observation()
+        }
+    }
+
+    fn set_by(source: &str) -> ReadOnly {
+        ReadOnly::Setting {
+            source: source.to_owned(),
+            role: "app".to_owned(),
+        }
+    }
+
+    #[rstest]
+    #[case::standby(ReadOnly::Standby, "Point the key DATABASE_URL of Secret db at the primary")]
+    #[case::role(set_by("user"), "ALTER ROLE app RESET")]
+    #[case::database(set_by("database"), "ALTER DATABASE flags RESET")]
+    #[case::role_in_database(set_by("database user"), "ALTER ROLE app IN DATABASE flags RESET")]
+    #[case::url(set_by("client"), "Remove default_transaction_read_only from the options")]
+    #[case::server(set_by("configuration file"), "ALTER SYSTEM RESET")]
+    fn what_forbids_writes_is_lifted_where_it_is(#[case] why: ReadOnly, #[case] expected: &str) {
+        let remedy = only(&read_only(why)).remedy;
+        assert!(remedy.contains(expected), "{remedy}");
+    }
+
     #[test]
     fn a_hostile_name_is_quoted() {
         let mut observation = Observation {
             database: DatabaseProbe::Reachable {
                 version: 150_018,
-                read_only: true,
+                read_only: Some(set_by("database")),
             },
             ..empty_observation()
         };

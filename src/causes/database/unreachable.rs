@@ -385,9 +385,9 @@ mod tests {
             "The operator cannot reach the database: nothing accepts connections at db.prod:5432 (connection refused)."
         );
         assert!(
-            seen.remedy
-                .starts_with("Start PostgreSQL there, or correct host and port in DATABASE_URL")
-                && seen.remedy.ends_with("pg_isready -h db.prod -p 5432"),
+            seen.remedy.starts_with(
+                "Start PostgreSQL there, or correct host and port in the key DATABASE_URL of Secret db"
+            ) && seen.remedy.ends_with("pg_isready -h db.prod -p 5432"),
             "{seen:#?}"
         );
         let foreign = only(&observed(ProbeFailureKind::NotPostgres, "not PostgreSQL"));

@@ -134,8 +134,8 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
                 "{who} cannot start: the environment variable {object} is not set, and there is no DATABASE_URL either."
             ),
             format!(
-                "Set DATABASE_URL to {WRITTEN_AS}, or all five of DJANGO_DB_HOST, DJANGO_DB_PORT, DJANGO_DB_NAME, \
-                 DJANGO_DB_USER and DJANGO_DB_PASSWORD."
+                "Set DATABASE_URL to {WRITTEN_AS} (or DJANGO_DB_HOST, DJANGO_DB_PORT, DJANGO_DB_NAME, DJANGO_DB_USER and \
+                 DJANGO_DB_PASSWORD, all five)."
             ),
         ),
         Variant::Missing => (

@@ -12,6 +12,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::same_component(&[Code::GunicornWorkerOutOfMemory, Code::GunicornWorkerKilled]),
     ],
     log: &[&EXIT_STATUS, &LOG],
+    remedy_here: Some(|context, found| context.installation.managed_by.raise_memory(found.component)),
     check: Some(check),
     ..Cause::critical(Component::Api, include_str!("container_out_of_memory.md"))
 };
@@ -69,7 +70,7 @@ fn explain(logs: &LogEvidence, witness: Witness) -> Explanation {
     let who = phrasing::component(logs.component);
     let more = |raise: &str| {
         format!(
-            "{raise} the memory limit of its container, or lower GUNICORN_WORKERS: each process needs {OF_A_WORKER}."
+            "{raise} the memory limit of its container, or lower GUNICORN_WORKERS (each process needs {OF_A_WORKER})."
         )
     };
     let (message, remedy) = match witness {

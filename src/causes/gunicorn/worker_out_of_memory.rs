@@ -8,8 +8,15 @@ use crate::causes::{
 
 pub(crate) static CAUSE: Cause = Cause {
     in_logs: Some(in_logs),
+    remedy_here: Some(|context, found| {
+        let raise = context.installation.managed_by.raise_memory(found.component)?;
+        Some(format!("{raise} Confirm on the node: {CONFIRM}."))
+    }),
     ..Cause::warning(Component::Api, include_str!("worker_out_of_memory.md"))
 };
+
+/// What shows it on the node.
+const CONFIRM: &str = "dmesg | grep -i 'killed process', or container_oom_events_total";
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {
     let kills: Vec<&Kill> = logs
@@ -28,8 +35,10 @@ fn in_logs(logs: &LogEvidence) -> Option<Finding> {
             times(kills.len() as u64),
             pids(kills.iter().map(|kill| kill.pid))
         ),
-        "Raise the container's memory limit, or lower GUNICORN_WORKERS: each worker needs 190 to 220 MiB idle. \
-         Confirm on the node: dmesg | grep -i 'killed process', or container_oom_events_total.",
+        format!(
+            "Raise the container's memory limit, or lower GUNICORN_WORKERS (each worker needs 190 to 220 MiB idle). Confirm \
+             on the node: {CONFIRM}."
+        ),
     );
     Some(Finding::new(explained, places(&kills)))
 }

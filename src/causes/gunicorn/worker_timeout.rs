@@ -5,6 +5,7 @@ use crate::{causes::prelude::*, flagsmith::WorkerClass};
 
 pub(crate) static CAUSE: Cause = Cause {
     in_logs: Some(in_logs),
+    remedy_here: Some(remedy_here),
     ..Cause::warning(Component::Api, include_str!("worker_timeout.md"))
 };
 
@@ -41,6 +42,16 @@ fn in_logs(logs: &LogEvidence) -> Option<Finding> {
         Explanation::new(Code::GunicornWorkerTimeout, message, remedy),
         places,
     ))
+}
+
+/// The operator sets Gunicorn's timeout and the proxy's from one field.
+fn remedy_here(context: &Context<'_>, _: &Draft) -> Option<String> {
+    context.installation.managed_by.is_operator().then(|| {
+        "Find what is slow (spec.api.env: [{name: ACCESS_LOG_LOCATION, value: \"-\"}] logs every request; often the \
+         database: pg_stat_activity). Set spec.api.gunicorn.threads: 2 or more, so that one slow request does not cost the \
+         worker, or raise spec.requestTimeoutSeconds, from which the proxy's timeout follows."
+            .to_owned()
+    })
 }
 
 #[cfg(test)]

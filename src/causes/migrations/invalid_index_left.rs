@@ -12,6 +12,7 @@ use crate::{
             snippets::CHECK,
         },
         prelude::*,
+        steps::names,
     },
     postgres::sql::{literal, relation},
 };
@@ -56,49 +57,53 @@ fn claims(evidence: &LogEvidence, occurrence: &Occurrence) -> Option<Explanation
             the_migration(evidence, occurrence),
             progress(evidence, occurrence)
         ),
-        remedy(name.unwrap_or(INDEX), &Known::Exists),
+        remedy_of_existing(name.unwrap_or(INDEX)),
     );
     Some(explanation.with(Severity::Critical))
 }
 
-/// What is known of an index.
-enum Known {
-    /// It exists, and its migration has still to run.
-    Exists,
-    /// It is not valid.
-    Invalid,
+/// What to do about an index that exists while its migration has still to run.
+fn remedy_of_existing(index: &str) -> String {
+    let name = relation(index, INDEX);
+    format!(
+        "Look: SELECT indisvalid FROM pg_index WHERE indexrelid = {}::regclass; when it is false: DROP INDEX CONCURRENTLY {name}; \
+         and migrate again. When it is true, another migrator has built it: {CHECK}",
+        literal(&name, INDEX)
+    )
 }
 
-fn remedy(index: &str, known: &Known) -> String {
-    let name = relation(index, INDEX);
-    let drop = format!("DROP INDEX CONCURRENTLY {name};");
-    match known {
-        Known::Exists => format!(
-            "Look: SELECT indisvalid FROM pg_index WHERE indexrelid = {}::regclass; when it is false: {drop} and migrate again. When it \
-             is true, another migrator has built it: {CHECK}",
-            literal(&name, INDEX)
-        ),
-        Known::Invalid => format!(
-            "If its migration has still to run: {drop} if django_migrations has it as applied: REINDEX INDEX CONCURRENTLY {name};"
-        ),
-    }
+/// What to do about indexes that are not valid: each statement takes one.
+fn remedy_of_invalid(indexes: &[String]) -> String {
+    let each = |verb: &str| {
+        let statements: Vec<String> = indexes
+            .iter()
+            .map(|index| format!("{verb} INDEX CONCURRENTLY {};", relation(index, INDEX)))
+            .collect();
+        statements.join(" ")
+    };
+    format!(
+        "If its migration has still to run: {} if django_migrations has it as applied: {}",
+        each("DROP"),
+        each("REINDEX")
+    )
 }
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
     let indexes = preflight::seen(context).map_or(&[][..], |preflight| &preflight.invalid_indexes);
-    let Some(first) = indexes.first() else {
+    if indexes.is_empty() {
         return Vec::new();
-    };
+    }
     vec![Draft {
         message: format!(
-            "An interrupted migration has left the index {first}, which PostgreSQL keeps up to date and never uses; a unique one \
-             guards nothing."
+            "An interrupted migration has left an index that PostgreSQL keeps up to date and never uses ({}); a unique one guards \
+             nothing.",
+            names(indexes.iter().map(String::as_str)),
         ),
         evidence: indexes
             .iter()
             .map(|index| format!("database: index {index} is not valid (pg_index.indisvalid)"))
             .collect(),
-        remedy: remedy(first, &Known::Invalid),
+        remedy: remedy_of_invalid(indexes),
         ..Code::InvalidIndexLeft.draft()
     }]
 }

@@ -8,8 +8,13 @@ use crate::causes::{
 pub(crate) static CAUSE: Cause = Cause {
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
+    remedy_here: Some(remedy_here),
     ..Cause::critical(Component::Migrations, include_str!("lock_timeout.md"))
 };
+
+/// How many times longer the migration is told to wait: enough for a statement that takes half a minute, and requests that
+/// queue behind the migration's lock still get an answer within a proxy's timeout.
+const LONGER: i32 = 5;
 
 /// Whether it waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,20 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
              DATABASE_URL (?options=-c%20lock_timeout%3D…) or for the role."
         ),
     )
+}
+
+/// The operator has stopped the task processor already, and sets the limit itself.
+fn remedy_here(context: &Context<'_>, _: &Draft) -> Option<String> {
+    let installation = context.installation;
+    installation.managed_by.is_operator().then(|| {
+        format!(
+            "While it waits, see who holds the lock: {BLOCKED} or the oldest transactions: {OLDEST_TRANSACTIONS} End the \
+             holder (SELECT pg_terminate_backend(PID);), or let the migration wait longer than {} s: set \
+             spec.migrations.lockTimeoutSeconds: {}.",
+            installation.migrations.lock_timeout_seconds,
+            installation.migrations.lock_timeout_seconds.max(1).saturating_mul(LONGER),
+        )
+    })
 }
 
 #[cfg(test)]

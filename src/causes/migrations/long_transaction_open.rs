@@ -16,26 +16,38 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     let Some(first) = holders.first() else {
         return Vec::new();
     };
-    let OtherSession {
-        pid,
-        application,
-        role,
-        state,
-        relation,
-        ..
-    } = first;
+    let relation = &first.relation;
     vec![Draft {
         message: format!(
             "A transaction that has been open for more than a minute holds a lock on table {relation}; a migration would wait for it, \
              and every request on that table behind the migration. It starts when the transaction has ended."
         ),
         evidence: holders.iter().map(witnessed).collect(),
-        remedy: format!(
-            "Wait for it (a backup?), or end the session ({state}, application {application:?}, role \"{role}\"): \
-             SELECT pg_terminate_backend({pid});"
-        ),
+        remedy: remedy(holders),
         ..Code::LongTransactionOpen.draft()
     }]
+}
+
+fn remedy(holders: &[OtherSession]) -> String {
+    let sessions: Vec<String> = holders
+        .iter()
+        .map(|it| {
+            format!(
+                "{}, application {:?}, role \"{}\"",
+                it.state, it.application, it.role
+            )
+        })
+        .collect();
+    let ends: Vec<String> = holders
+        .iter()
+        .map(|it| format!("pg_terminate_backend({})", it.pid))
+        .collect();
+    let session = if holders.len() == 1 { "session" } else { "sessions" };
+    format!(
+        "Wait for it (a backup?), or end the {session} ({}): SELECT {};",
+        sessions.join("; "),
+        ends.join(", ")
+    )
 }
 
 fn witnessed(holder: &OtherSession) -> String {

@@ -21,6 +21,13 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::from_api(&[Code::FrontendCannotReachApi]),
     ],
     log: &[&LOG],
+    remedy_here: Some(|context, _| {
+        context
+            .installation
+            .managed_by
+            .is_operator()
+            .then(|| OPERATOR_RUNS.to_owned())
+    }),
     check: Some(check),
     ..Cause::critical(Component::Migrations, include_str!("pending.md"))
 };
@@ -38,6 +45,10 @@ const UNDEFINED: &[&str] = &["UndefinedTable", "UndefinedColumn", "UndefinedFunc
 
 /// Everything but `migrate` itself, in which the same words have other causes.
 const NOT_MIGRATING: &[Stage] = &[Stage::Wait, Stage::Boot, Stage::Serve];
+
+/// What is left to do where the operator runs the migrations.
+const OPERATOR_RUNS: &str = "The operator applies them before it starts pods of a release: see the condition \
+     MigrationsApplied, and that spec.suspend is false. Pods that were there before wait until it has.";
 
 const RUN: &str = "Run the migrations of this release once: the args \"migrate\" in a Job with the same image and DATABASE_URL (on Helm \
      jobs.migrateDb.enabled=true or api.enableMigrateDbInitContainer=true; Compose: docker compose run --rm flagsmith migrate). \

@@ -8,6 +8,7 @@ use crate::causes::{
 pub(crate) static CAUSE: Cause = Cause {
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
+    remedy_here: Some(remedy_here),
     ..Cause::critical(Component::Migrations, include_str!("statement_timeout.md"))
 };
 
@@ -63,19 +64,33 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
     );
     let remedy = parameter.map_or_else(
         || "Find out who cancels long statements on this server, then migrate again.".to_owned(),
-        |parameter| {
-            format!(
-                "Migrate with a longer limit, for the migration only: append ?options=-c%20{parameter}%3D0 to its DATABASE_URL; where it \
-                 is set: SELECT source, sourcefile, setting FROM pg_settings WHERE name = '{parameter}'; If it did not compute but wait \
-                 for a lock: {OLDEST_TRANSACTIONS}"
-            )
-        },
+        |parameter| longer(parameter, "its DATABASE_URL"),
     );
     Explanation::new(
         Code::MigrationStatementTimeout,
         stopped(evidence, occurrence, &format!("{how}; {}", left(occurrence))),
         remedy,
     )
+}
+
+/// `whither`: to which URL the option is to be appended.
+fn longer(parameter: &str, whither: &str) -> String {
+    format!(
+        "Migrate with a longer limit, for the migration only: append ?options=-c%20{parameter}%3D0 to {whither}; where it is \
+         set: SELECT source, sourcefile, setting FROM pg_settings WHERE name = '{parameter}'; If it did not compute but wait \
+         for a lock: {OLDEST_TRANSACTIONS}"
+    )
+}
+
+fn remedy_here(context: &Context<'_>, found: &Draft) -> Option<String> {
+    let mut limits = ["statement_timeout", "transaction_timeout"].into_iter();
+    let parameter = limits.find(|limit| found.remedy.contains(limit))?;
+    context.installation.managed_by.is_operator().then(|| {
+        longer(
+            parameter,
+            "a URL of its own, in a Secret that spec.database.migrationUrlFrom names",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! The upgrade goes over many releases at once.
 
-use crate::{
-    causes::{migrations::shared::preflight::before_migration, prelude::*},
-    flagsmith::upgrades,
-};
+use crate::{causes::prelude::*, flagsmith::upgrades};
 
 pub(crate) static CAUSE: Cause = Cause {
     check: Some(check),
@@ -11,10 +8,11 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    before_migration(context)
-        .and_then(|_| skipped(context))
-        .into_iter()
-        .collect()
+    // For as long as the way is not behind it, also while the Job runs and after it has failed.
+    if !context.installation.managed_by.migrates_first() {
+        return Vec::new();
+    }
+    skipped(context).into_iter().collect()
 }
 
 fn skipped(context: &Context<'_>) -> Option<Draft> {
@@ -54,6 +52,7 @@ fn skipped(context: &Context<'_>) -> Option<Draft> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
     use serde_json::json;
 
     use crate::{
@@ -61,14 +60,18 @@ mod tests {
             diagnose,
             migrations::shared::testing::{good, with_preflight},
         },
-        fixtures::{installation, spec},
+        fixtures::{empty_observation, installation, spec},
         model::{Code, Severity},
-        observe::WorkloadState,
+        observe::{JobOutcome, JobState, Observation, WorkloadState},
     };
 
-    #[test]
-    fn a_long_way_is_a_note_with_a_path() {
-        let mut observation = with_preflight(good());
+    #[rstest]
+    #[case::before_it_starts(with_preflight(good()))]
+    #[case::while_it_runs(Observation {
+        jobs: vec![JobState { outcome: JobOutcome::Active, ..JobState::default() }],
+        ..empty_observation()
+    })]
+    fn a_long_way_is_a_note_with_a_path(#[case] mut observation: Observation) {
         observation.api = Some(WorkloadState {
             migrated: "2.232.0".parse().ok(),
             ..WorkloadState::default()

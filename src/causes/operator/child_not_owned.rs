@@ -4,7 +4,6 @@ use crate::{causes::prelude::*, model::shell, observe::SecretState, validate::Se
 
 pub(crate) static CAUSE: Cause = Cause {
     needs_person: true,
-    is_refusal: true,
     // Only a Secret that would be generated is known before anything is written.
     blocks_migration: true,
     check: Some(check),

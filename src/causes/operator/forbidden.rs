@@ -9,7 +9,6 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     needs_person: true,
-    is_refusal: true,
     check: Some(check),
     ..Cause::critical(Component::Operator, include_str!("forbidden.md"))
 };

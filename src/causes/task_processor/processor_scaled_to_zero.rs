@@ -9,7 +9,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     explains: &[Explains::everywhere(consequences::WITHOUT_PROCESSOR)],
     check: Some(|context| scaled_to_zero(context).into_iter().collect()),
-    ..Cause::critical(
+    ..Cause::warning(
         Component::TaskProcessor,
         include_str!("processor_scaled_to_zero.md"),
     )

@@ -37,11 +37,11 @@ fn message(tasks: &str, failures: &str) -> String {
     )
 }
 
-fn remedy(task: &str) -> String {
+fn remedy(tasks: &[&str]) -> String {
     format!(
         "Find the reason: {} remove it, then: {}",
-        sql::recurring_error(task),
-        sql::enable(task)
+        sql::RECURRING_ERRORS,
+        sql::enable(tasks)
     )
 }
 
@@ -66,7 +66,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence) -> Explanation {
     Explanation::new(
         Code::RecurringTasksDisabled,
         format!("{}{reason}", message(&format!("task {task}"), failures)),
-        remedy(task),
+        remedy(&[task]),
     )
 }
 
@@ -82,8 +82,11 @@ fn disabled(context: &QueueContext<'_>) -> Option<Draft> {
         .flatten()
         .filter(|task| task.disabled)
         .collect();
-    let first = disabled.first()?;
-    let names = steps::names(disabled.iter().map(|task| task.identifier.as_str()));
+    let identifiers: Vec<&str> = disabled.iter().map(|task| task.identifier.as_str()).collect();
+    if identifiers.is_empty() {
+        return None;
+    }
+    let names = steps::names(identifiers.iter().copied());
     let tasks = if disabled.len() == 1 { "task" } else { "tasks" };
     Some(diagnosis(
         Code::RecurringTasksDisabled,
@@ -94,7 +97,7 @@ fn disabled(context: &QueueContext<'_>) -> Option<Draft> {
             .take(runs::SHOWN)
             .map(|task| runs::of_recurring(context, task))
             .collect(),
-        remedy(&first.identifier),
+        remedy(&identifiers),
     ))
 }
 
@@ -135,7 +138,7 @@ mod tests {
     #[test]
     fn a_hostile_name_is_a_text_in_sql() {
         for hostile in HOSTILE {
-            assert_harmless(&remedy(hostile), &literal(hostile));
+            assert_harmless(&remedy(&[hostile]), &literal(hostile));
         }
     }
 }

@@ -106,7 +106,7 @@ fn coordinator_ended(evidence: &LogEvidence) -> Option<Finding> {
         explains: connections.copied().collect(),
         aftermath: Some(Aftermath {
             passing: &[Code::DatabaseConnectionLost, Code::DatabaseStarting],
-            then: " Then restart the task processor (kubectl rollout restart): the thread that hands out tasks ended because of \
+            then: " Then restart the task processor (kubectl rollout restart deployment/TASK_PROCESSOR): the thread that hands out tasks ended because of \
                    this, and the pod looks healthy without it.",
         }),
         ..Finding::new(explain_end(ended), vec![ended.clone()])
@@ -121,7 +121,7 @@ fn explain_end(ended: &LogLocation) -> Explanation {
              without it, so the pod looks healthy.",
             ended.excerpt()
         ),
-        "Restart the task processor (kubectl rollout restart); if the thread ends with the same error again, fix its \
+        "Restart the task processor (kubectl rollout restart deployment/TASK_PROCESSOR); if the thread ends with the same error again, fix its \
          reason first.",
     )
     .with(Severity::Critical)

@@ -70,7 +70,7 @@ fn reason(clean_up: Option<&Recurring>) -> Option<(String, &'static str)> {
         return Some((
             format!("no recurring task {CLEAN_UP} is registered"),
             "Remove ENABLE_CLEAN_UP_OLD_TASKS=false from the environment of the task processor, or start it as one \
-             (RUN_BY_PROCESSOR).",
+             (args: start task-processor).",
         ));
     };
     if task.disabled {

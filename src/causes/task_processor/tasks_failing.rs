@@ -42,14 +42,16 @@ fn message(names: &[&str]) -> String {
     }
 }
 
-/// `given_up`: the kind of task of which some were given up.
-fn remedy(given_up: Option<&str>) -> String {
-    let requeue = given_up.map_or_else(String::new, |task| {
+/// `given_up`: the kinds of tasks of which some were given up.
+fn remedy(given_up: &[&str]) -> String {
+    let requeue = if given_up.is_empty() {
+        String::new()
+    } else {
         format!(
             " Those that were given up stay in the table; to queue them again: {}",
-            sql::requeue(task)
+            sql::requeue(given_up)
         )
-    });
+    };
     format!("Remove the reason that the error names.{requeue}")
 }
 
@@ -85,7 +87,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
             message(&[task.as_str()]),
             phrasing::times(first.count)
         ),
-        format!("Read why: {} {}", sql::error(task), remedy(Some(task))),
+        format!("Read why: {} {}", sql::error(task), remedy(&[task.as_str()])),
     );
     let locations = worst.iter().take(runs::SHOWN);
     Some(Finding::new(
@@ -120,7 +122,11 @@ fn failing(context: &QueueContext<'_>) -> Option<Draft> {
     if names.is_empty() {
         return None;
     }
-    let lost = failing.iter().find(|runs| given_up(queue, runs) > 0);
+    let lost: Vec<&str> = failing
+        .iter()
+        .filter(|runs| given_up(queue, runs) > 0)
+        .map(|runs| runs.identifier.as_str())
+        .collect();
     let mut evidence: Vec<String> = failing
         .iter()
         .map(|runs| told(context, runs))
@@ -132,7 +138,7 @@ fn failing(context: &QueueContext<'_>) -> Option<Draft> {
         Severity::Warning,
         message(&names),
         evidence,
-        remedy(lost.map(|runs| runs.identifier.as_str())),
+        remedy(&lost),
     ))
 }
 
@@ -219,7 +225,7 @@ mod tests {
     #[test]
     fn a_hostile_name_is_a_text_in_sql() {
         for hostile in HOSTILE {
-            assert_harmless(&remedy(Some(hostile)), &literal(hostile));
+            assert_harmless(&remedy(&[hostile]), &literal(hostile));
             assert_harmless(&super::sql::error(hostile), &literal(hostile));
         }
     }

@@ -4,6 +4,8 @@ mod database;
 mod logs;
 mod observed;
 mod pods;
+pub(super) mod remedies;
+mod remedy_language;
 
 use rstest::rstest;
 use serde_json::json;
@@ -27,6 +29,7 @@ fn healthy(name: &str, pods: i32) -> WorkloadState {
     WorkloadState {
         release: "2.265.0".parse().ok(),
         migrated: "2.265.0".parse().ok(),
+        selector: "app.kubernetes.io/instance=flagsmith".to_owned(),
         ..fixtures::rolled_out(name.to_owned(), pods)
     }
 }
@@ -53,7 +56,7 @@ fn running() -> Observation {
             .to_vec(),
         database: DatabaseProbe::Reachable {
             version: 150_018,
-            read_only: false,
+            read_only: None,
         },
         ..empty_observation()
     }

@@ -9,7 +9,6 @@ pub(crate) static CAUSE: Cause = Cause {
     needs_person: true,
     explains: consequences::OF_NO_START,
     check: Some(check),
-    is_refusal: true,
     ..Cause::critical(Component::Api, include_str!("admission_denied.md"))
 };
 

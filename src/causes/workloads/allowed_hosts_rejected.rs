@@ -12,6 +12,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     explains: consequences::OF_NO_START,
     in_logs: Some(in_logs),
+    remedy_here: Some(remedy_here),
     check: Some(check),
     ..Cause::critical(Component::Api, include_str!("allowed_hosts_rejected.md"))
 };
@@ -125,6 +126,14 @@ fn probed(context: &Context<'_>) -> Option<Draft> {
             .managed_by
             .change(&[Change::Env(Component::Api, env::DJANGO_ALLOWED_HOSTS, "*")]),
         ..Code::AllowedHostsRejected.draft()
+    })
+}
+
+/// The field is a list, and the operator's probes ask by a name that it allows itself.
+fn remedy_here(context: &Context<'_>, _: &Draft) -> Option<String> {
+    context.installation.managed_by.is_operator().then(|| {
+        "Add it to spec.django.allowedHosts, or set spec.django.allowedHosts: [\"*\"] where a proxy in front checks hosts."
+            .to_owned()
     })
 }
 

@@ -4,6 +4,11 @@ use crate::{causes::prelude::*, flagsmith::env};
 
 pub(crate) static CAUSE: Cause = Cause {
     in_logs: Some(in_logs),
+    remedy_here: Some(|context, _| {
+        context.installation.managed_by.is_operator().then(|| {
+            "Keep one long random value in the Secret that spec.django.secretKeyFrom names, the same for ever.".to_owned()
+        })
+    }),
     applies: Applies::Observed,
     check: Some(|context| unset(context).into_iter().collect()),
     ..Cause::warning(Component::Api, include_str!("secret_key_ephemeral.md"))

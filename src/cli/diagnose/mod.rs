@@ -10,11 +10,11 @@ use clap::Args;
 use super::{
     cluster::ClusterArgs,
     failure::{Failure, HEALTHY, UNHEALTHY},
-    findings,
+    findings::Findings,
     look::{LookArgs, look},
     output::Output,
 };
-use crate::model::{Diagnosis, Severity};
+use crate::model::Severity;
 use logs::LogComponent;
 
 /// The arguments of `diagnose`.
@@ -38,52 +38,49 @@ pub struct DiagnoseArgs {
     #[command(flatten)]
     look: LookArgs,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
 }
 
 /// Writes what was found: exit status 0 when nothing was, 1 when something was.
 pub fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
     if let Some(component) = args.component {
         let diagnoses = logs::read(&args.logs, component)?;
+        let findings = Findings {
+            diagnoses: &diagnoses,
+            not_seen: &[],
+            standing: None,
+        };
         write(
             args.output,
             "",
-            &diagnoses,
-            &[],
+            findings,
             "Nothing wrong was found in these logs.",
         )?;
         return Ok(exit(!diagnoses.is_empty()));
     }
-    let (heading, diagnoses, not_seen) = super::context::block_on(async {
+    let (heading, diagnoses, not_seen, standing) = super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         if let Some(release) = &args.release {
             let (heading, scene) = Box::pin(release::look(&cluster, release, args.look)).await;
-            return Ok((heading, scene.diagnoses, scene.not_seen));
+            let diagnoses = scene.diagnoses.clone();
+            return Ok((heading, diagnoses, scene.all_not_seen(), None));
         }
         let look = Box::pin(look(&cluster, args.name.as_deref(), args.look)).await?;
-        Ok((String::new(), look.diagnoses, look.not_seen))
+        Ok((String::new(), look.diagnoses, look.not_seen, Some(look.standing)))
     })?;
-    write(
-        args.output,
-        &heading,
-        &diagnoses,
-        &not_seen,
-        "Nothing wrong was found.",
-    )?;
+    let findings = Findings {
+        diagnoses: &diagnoses,
+        not_seen: &not_seen,
+        standing: standing.as_ref(),
+    };
+    write(args.output, &heading, findings, "Nothing wrong was found.")?;
     // Something worth knowing is no trouble.
     Ok(exit(diagnoses.iter().any(|it| it.severity != Severity::Info)))
 }
 
-fn write(
-    output: Output,
-    heading: &str,
-    diagnoses: &[Diagnosis],
-    not_seen: &[String],
-    nothing: &str,
-) -> Result<(), Failure> {
-    let report = findings::Report::new(diagnoses, not_seen);
-    output.write(&report, |_| {
-        heading.to_owned() + &findings::text(diagnoses, not_seen, nothing)
+fn write(output: Output, heading: &str, findings: Findings<'_>, nothing: &str) -> Result<(), Failure> {
+    output.write(&findings.report(), |_| {
+        heading.to_owned() + &findings.text(nothing)
     })
 }
 

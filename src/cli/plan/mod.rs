@@ -55,7 +55,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     look: LookArgs,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
 }
 
 /// Prints the page: exit status 0, or 1 where something holds it back or there is nothing of that name.
@@ -109,7 +109,13 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
         Arc::clone(&watches),
     ))
     .await;
-    let page = page.observation(&scene.observation, &scene.diagnoses, scene.not_seen);
+    let not_seen = scene
+        .not_seen
+        .iter()
+        .chain(&scene.database_not_seen)
+        .cloned()
+        .collect();
+    let page = page.observation(&scene.observation, &scene.diagnoses, not_seen);
     let mut simulation = simulate(&installation, scene.observation, owned(&installation, &watches));
     Box::pin(refuse(&cluster, &mut simulation.steps)).await;
     Ok(page.foretold(simulation))

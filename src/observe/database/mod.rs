@@ -24,7 +24,7 @@ pub use queue::{
 use session::Sessions;
 
 use preflight::Preflight;
-use probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind};
+use probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind, ReadOnly};
 
 use super::{freshness::FRESH_WHILE_FAILING, memory::Memory};
 use crate::{
@@ -32,9 +32,9 @@ use crate::{
     runtime::{cache::PerInstallation, metrics::Metrics},
 };
 
-/// The server's version, and whether writes would fail.
-const QUERY: &str = "SELECT current_setting('server_version_num')::int4, \
-     pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on'";
+/// The server's version, whether it follows another one, and where a setting comes from by which writes would fail.
+const QUERY: &str = "SELECT current_setting('server_version_num')::int4, pg_is_in_recovery(), current_user::text, \
+     (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on')";
 
 /// How long after a look that failed the next decides: longer than a server takes to accept one connection more, short
 /// enough that an outage is named within seconds.
@@ -149,7 +149,7 @@ impl Databases {
         let known = Known {
             good: matches!(
                 seen.0,
-                DatabaseProbe::Reachable { read_only: false, .. } | DatabaseProbe::NotProbed
+                DatabaseProbe::Reachable { read_only: None, .. } | DatabaseProbe::NotProbed
             ) && !matches!(seen.1.separate, Some(QueueProbe::Failed(_))),
             cause,
             seen: seen.clone(),
@@ -251,7 +251,13 @@ impl Databases {
         let mut database = DatabaseProbe::NotProbed;
         let looked = async {
             let mut session = self.sessions.open(url).await?;
-            let (version, read_only): (i32, bool) = session.one(QUERY).await?;
+            let (version, standby, role, setting): (i32, bool, String, Option<String>) =
+                session.one(QUERY).await?;
+            let read_only = if standby {
+                Some(ReadOnly::Standby)
+            } else {
+                setting.map(|source| ReadOnly::Setting { source, role })
+            };
             database = DatabaseProbe::Reachable { version, read_only };
             let queue = queue::read(&mut session, Timestamp::now()).await?;
             session.close().await;

@@ -9,11 +9,25 @@ pub enum DatabaseProbe {
     Reachable {
         /// `server_version_num`, for example 150018.
         version: i32,
-        /// Whether it is a standby or refuses writes.
-        read_only: bool,
+        /// Why it takes no writes; `None`: it does.
+        read_only: Option<ReadOnly>,
     },
     /// It does not, and why.
     Failed(ProbeFailure),
+}
+
+/// Why a server takes no writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadOnly {
+    /// It follows another server.
+    Standby,
+    /// The session's `default_transaction_read_only` is on.
+    Setting {
+        /// Where the setting comes from, in the word of `pg_settings.source`: `user`, `database`, `configuration file`, ….
+        source: String,
+        /// The role of the session.
+        role: String,
+    },
 }
 
 /// Why a connection to the database failed, as far as the failure tells.

@@ -4,7 +4,10 @@ use crate::{
     causes,
     decide::Gate,
     model::Component,
-    observe::{DatabaseProbe, WorkloadState, database::QueueProbe},
+    observe::{
+        DatabaseProbe, WorkloadState,
+        database::{Queue, QueueProbe},
+    },
     report::{
         condition::{
             ConditionStatus::{False, True, Unknown},
@@ -72,7 +75,8 @@ fn processor(context: Context<'_>, counts: &str) -> Verdict {
                 || "whether tasks are picked up cannot be told".to_owned(),
                 |age| format!("last task picked up {} ago", causes::age(age)),
             );
-            Verdict::new(True, "Available", format!("{counts}, {picked}"))
+            let lost = given_up(queue);
+            Verdict::new(True, "Available", format!("{counts}, {picked}{lost}"))
         }
         QueueProbe::Failed(failure) => blocked(counts, &failure.message),
         QueueProbe::NoTables => Verdict::new(True, "Available", counts),
@@ -81,6 +85,19 @@ fn processor(context: Context<'_>, counts: &str) -> Verdict {
             _ => Verdict::new(True, "Available", counts),
         },
     }
+}
+
+/// A webhook to a target that is gone is no trouble of the processor, and still nobody else says that it was not called.
+fn given_up(queue: &Queue) -> String {
+    let number = queue.given_up.iter().map(|(_, number)| number).sum();
+    if number == 0 {
+        return String::new();
+    }
+    let kinds = causes::names(queue.given_up.iter().map(|(kind, _)| kind.as_str()));
+    format!(
+        "; {} of the last hour given up after three attempts ({kinds})",
+        causes::tasks(number)
+    )
 }
 
 fn blocked(counts: &str, why: &str) -> Verdict {

@@ -86,6 +86,10 @@ fn migrating(observation: &mut Observation) {
     }),
     said("False", "WaitingForMigration", "it starts when the migration has succeeded")
 )]
+#[case::absent_and_nothing_is_made(
+    Scene::managed(json!({ "suspend": true })).seeing(|observation| observation.api = None),
+    said("False", "Suspended", "there is no Deployment, and none is made while spec.suspend is true")
+)]
 #[case::absent_and_it_is_known_why(
     managed()
         .seeing(|observation| observation.api = None)
@@ -135,6 +139,19 @@ fn queue(heartbeat: Option<SignedDuration>) -> QueueProbe {
 #[case::works(
     managed().seeing(|observation| observation.queues.default = queue(Some(SignedDuration::from_secs(4)))),
     said("True", "Available", "1 of 1 pod ready, version 2.265.0, last task picked up less than 10 s ago")
+)]
+#[case::some_were_given_up(
+    managed().seeing(|observation| {
+        observation.queues.default = QueueProbe::Seen(Box::new(Queue {
+            given_up: vec![("tasks.call_webhook".to_owned(), 2), ("audit.create".to_owned(), 1)],
+            ..Queue::default()
+        }));
+    }),
+    said(
+        "True",
+        "Available",
+        "1 of 1 pod ready, version 2.265.0, whether tasks are picked up cannot be told; 3 tasks of the last hour given up after three attempts (tasks.call_webhook, audit.create)"
+    )
 )]
 #[case::nothing_to_tell_by(
     managed().seeing(|observation| observation.queues.default = queue(None)),

@@ -21,7 +21,7 @@ fn embedded() -> Scene {
 fn reachable(observation: &mut Observation) {
     observation.database = DatabaseProbe::Reachable {
         version: 160_004,
-        read_only: false,
+        read_only: None,
     };
 }
 

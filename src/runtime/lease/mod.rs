@@ -18,7 +18,7 @@ pub mod candidate;
 mod settings;
 mod store;
 
-pub use settings::LeaseSettings;
+pub use settings::{LABEL, LeaseSettings, NAMESPACES_ANNOTATION};
 
 use candidate::{CALL_DEADLINE, Candidate, Decision, RENEW_PERIOD, RETRY_PERIOD, STANDBY_PERIOD};
 use store::{Error, Store};

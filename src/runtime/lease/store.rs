@@ -66,11 +66,13 @@ impl Store {
     /// Creates the lease. `None` when there is one already.
     pub async fn create(&self, deadline: Instant) -> Result<Option<LeaseObject>, Error> {
         let now = MicroTime(Timestamp::now());
+        let mut metadata = ObjectMeta {
+            name: Some(self.settings.name.clone()),
+            ..ObjectMeta::default()
+        };
+        self.settings.mark(&mut metadata);
         let lease = LeaseObject {
-            metadata: ObjectMeta {
-                name: Some(self.settings.name.clone()),
-                ..ObjectMeta::default()
-            },
+            metadata,
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.settings.identity.clone()),
                 lease_duration_seconds: duration_seconds(),
@@ -108,6 +110,7 @@ impl Store {
         }
         spec.lease_duration_seconds = duration_seconds();
         spec.renew_time = Some(now);
+        self.settings.mark(&mut base.metadata);
         self.replace("update", &base, deadline).await
     }
 

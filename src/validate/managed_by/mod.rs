@@ -6,6 +6,7 @@ mod helm;
 mod kubectl;
 mod phrase;
 mod resource;
+mod spelling;
 
 use std::fmt::Write as _;
 
@@ -295,7 +296,7 @@ mod tests {
         let unknown = [Change::Env(Component::Api, "ENVIRONMENT", "prod")];
         assert_eq!(
             ManagedBy::Operator.change(&unknown),
-            "Set spec.api.env: ENVIRONMENT=\"prod\""
+            "Set spec.api.env: [{name: ENVIRONMENT, value: \"prod\"}]"
         );
     }
 

@@ -54,9 +54,21 @@ impl ManagedBy {
             _ => None,
         };
         let fewer = fewer.map_or_else(String::new, |setting| {
-            format!(", or lower {setting}: each process needs {OF_A_WORKER}")
+            format!(", or lower {setting} (each process needs {OF_A_WORKER})")
         });
         format!("{more}{fewer}.")
+    }
+
+    /// The same where the present limit is not known, for a component of a managed installation.
+    #[must_use]
+    pub fn raise_memory(&self, component: Component) -> Option<String> {
+        let field = self.field(component, "resources.limits.memory")?;
+        let fewer = self
+            .setting(component, env::GUNICORN_WORKERS)
+            .map_or_else(String::new, |setting| {
+                format!(", or lower {setting} (each process needs {OF_A_WORKER})")
+            });
+        Some(format!("Raise {field}{fewer}."))
     }
 
     /// Where the key of the Secret with Django's secret key is named.
@@ -108,7 +120,7 @@ mod tests {
         };
         assert_eq!(
             ManagedBy::Operator.more_memory(Component::Api, "1024Mi"),
-            "Set spec.api.resources.limits.memory: 1024Mi, or lower spec.api.gunicorn.workers: each process needs 190 to 220 MiB idle."
+            "Set spec.api.resources.limits.memory: 1024Mi, or lower spec.api.gunicorn.workers (each process needs 190 to 220 MiB idle)."
         );
         assert_eq!(
             ManagedBy::Operator.more_memory(Component::TaskProcessor, "2Gi"),
@@ -117,7 +129,7 @@ mod tests {
         );
         assert_eq!(
             chart.more_memory(Component::TaskProcessor, "2Gi"),
-            "helm upgrade acme flagsmith/flagsmith --namespace prod --reuse-values --set taskProcessor.resources.limits.memory=2Gi, or lower GUNICORN_WORKERS: each process needs 190 to 220 MiB idle."
+            "helm upgrade acme flagsmith/flagsmith --namespace prod --reuse-values --set taskProcessor.resources.limits.memory=2Gi, or lower GUNICORN_WORKERS (each process needs 190 to 220 MiB idle)."
         );
     }
 }

@@ -12,8 +12,18 @@ pub(super) fn field(change: &Change<'_>) -> String {
         }
         // What the operator computes is refused in env.
         Change::Env(component, name, value) => own_field(name).map_or_else(
-            || format!("spec.{}.env: {name}=\"{value}\"", key(*component)),
-            |field| format!("{field}: {value}"),
+            || {
+                format!(
+                    "spec.{}.env: [{{name: {name}, value: {}}}]",
+                    key(*component),
+                    quoted(value)
+                )
+            },
+            |field| match *name {
+                // A list, which the variable has in one text.
+                env::DJANGO_ALLOWED_HOSTS => format!("{field}: {}", list(value)),
+                _ => format!("{field}: {value}"),
+            },
         ),
         Change::NoEnv(component, name) => own_field(name).map_or_else(
             || format!("spec.{}.env without {name}", key(*component)),
@@ -25,7 +35,11 @@ pub(super) fn field(change: &Change<'_>) -> String {
         ),
         Change::NoCpuLimit(component) => format!("spec.{}.resources.limits without cpu", key(*component)),
         Change::Annotation { key, value, .. } => {
-            format!("spec.exposure.ingress.annotations: {key}: \"{value}\"")
+            format!(
+                "spec.exposure.ingress.annotations: {{{}: {}}}",
+                quoted(key),
+                quoted(value)
+            )
         }
         Change::LeaveReplicas(component) => format!(
             "spec.{0}.autoscaling instead of spec.{0}.replicas",
@@ -41,6 +55,16 @@ pub(super) fn field(change: &Change<'_>) -> String {
             "spec.suspend: false, so that the operator restores its own settings".to_owned()
         }
     }
+}
+
+/// A text as YAML takes it whatever is in it.
+fn quoted(value: &str) -> String {
+    serde_json::Value::from(value).to_string()
+}
+
+fn list(value: &str) -> String {
+    let items: Vec<String> = value.split(',').map(|item| quoted(item.trim())).collect();
+    format!("[{}]", items.join(", "))
 }
 
 /// The field that decides a variable, where it is one field.

@@ -12,8 +12,8 @@ use crate::{
     flagsmith::env,
     model::{Code, Component, Draft, Severity},
     observe::{
-        DatabaseProbe, JobOutcome, Observation, Preflight, ProbeFailure, ProbeFailureKind, SecretState,
-        database::QueueProbe,
+        DatabaseProbe, JobOutcome, Observation, Preflight, ProbeFailure, ProbeFailureKind, ReadOnly,
+        SecretState, database::QueueProbe,
     },
     postgres::DatabaseIdentity,
     validate::Database,
@@ -95,6 +95,7 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
                 remedy,
             }
         })
+        .map(|found| context.owned(found))
         .collect()
 }
 
@@ -207,14 +208,16 @@ fn separate(observation: &Observation) -> Option<Probe<'_>> {
     }
 }
 
-/// The database that the operator reached, its version, and whether it takes no writes.
-pub(crate) fn reachable<'a>(context: &Context<'a>) -> Option<(&'a DatabaseIdentity, i32, bool)> {
+/// The database that the operator reached, its version, and why it takes no writes, where it does not.
+pub(crate) fn reachable<'a>(
+    context: &Context<'a>,
+) -> Option<(&'a DatabaseIdentity, i32, Option<&'a ReadOnly>)> {
     let observation = context.observation;
     match (&observation.secrets.database, &observation.database) {
         (SecretState::Present(identity), DatabaseProbe::Reachable { version, read_only })
             if embedded_starting(context).is_none() =>
         {
-            Some((identity, *version, *read_only))
+            Some((identity, *version, read_only.as_ref()))
         }
         _ => None,
     }

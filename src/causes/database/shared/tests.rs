@@ -8,7 +8,8 @@ use crate::fixtures::{database, empty_observation, installation, minimal, rolled
 use crate::model::{Code, Diagnosis, PodPhase, Severity};
 use crate::observe::database::QueueProbe;
 use crate::observe::{
-    DatabaseProbe, Observation, PodSummary, ProbeFailure, ProbeFailureKind, SecretState, WorkloadState,
+    DatabaseProbe, Observation, PodSummary, ProbeFailure, ProbeFailureKind, ReadOnly, SecretState,
+    WorkloadState,
 };
 
 fn codes(found: &[Diagnosis]) -> Vec<Code> {
@@ -44,7 +45,7 @@ fn running() -> Observation {
         pods: ["api", "task-processor", "frontend"].map(pod).to_vec(),
         database: DatabaseProbe::Reachable {
             version: 150_018,
-            read_only: false,
+            read_only: None,
         },
         ..empty_observation()
     }
@@ -99,7 +100,7 @@ fn a_separate_database_of_tasks_that_cannot_be_used(
     assert!(
         found
             .iter()
-            .all(|it| it.remedy.contains("TASK_PROCESSOR_DATABASE_URL")),
+            .all(|it| it.remedy.contains("spec.database.taskProcessorUrlFrom")),
         "{found:?}"
     );
     // While the main one cannot be reached either, the operator may be the one who is kept out.
@@ -201,10 +202,14 @@ fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, 
 }
 
 #[rstest]
-#[case(130_014, false, &[Code::DatabaseVersionUnsupported])]
-#[case(140_000, false, &[])]
-#[case(150_018, true, &[Code::DatabaseReadOnly])]
-fn a_database_that_answers(#[case] version: i32, #[case] read_only: bool, #[case] expected: &[Code]) {
+#[case(130_014, None, &[Code::DatabaseVersionUnsupported])]
+#[case(140_000, None, &[])]
+#[case(150_018, Some(ReadOnly::Standby), &[Code::DatabaseReadOnly])]
+fn a_database_that_answers(
+    #[case] version: i32,
+    #[case] read_only: Option<ReadOnly>,
+    #[case] expected: &[Code],
+) {
     let observation = Observation {
         database: DatabaseProbe::Reachable { version, read_only },
         ..empty_observation()

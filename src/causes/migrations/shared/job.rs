@@ -246,11 +246,12 @@ fn from_logs(context: &Context<'_>) -> Option<Draft> {
         .max_by_key(|reading| reading.at)
         .and_then(|reading| reading.found.first())
         .map(|finding| Draft::from(finding.diagnosis.clone()));
-    read.or_else(|| {
+    let found = read.or_else(|| {
         let message = last_message(observation, Component::Migrations)?;
         crate::causes::diagnose_log(Component::Migrations, None, "migration log", message.as_bytes())
             .into_iter()
             .map(|(_, diagnosis)| Draft::from(diagnosis))
             .next()
-    })
+    });
+    found.map(|found| context.owned(found))
 }

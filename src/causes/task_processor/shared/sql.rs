@@ -24,13 +24,21 @@ pub(crate) const SIZES: &str = "SELECT n_live_tup, n_dead_tup, last_autovacuum, 
 /// The placeholder for the name of a task that cannot be shown.
 const TASK: &str = "TASK";
 
-/// Queues tasks of this kind again that were given up.
-pub(crate) fn requeue(task: &str) -> String {
+/// Queues tasks of these kinds again that were given up.
+pub(crate) fn requeue(tasks: &[&str]) -> String {
     format!(
-        "UPDATE task_processor_task SET num_failures = 0 WHERE task_identifier = {} AND NOT completed \
-         AND num_failures >= 3;",
-        literal(task, TASK)
+        "UPDATE task_processor_task SET num_failures = 0 WHERE {} AND NOT completed AND num_failures >= 3;",
+        is_one_of(tasks)
     )
+}
+
+/// `task_identifier = 'a'`, or `task_identifier IN ('a', 'b')`.
+fn is_one_of(tasks: &[&str]) -> String {
+    let names: Vec<String> = tasks.iter().map(|task| literal(task, TASK)).collect();
+    match names.as_slice() {
+        [one] => format!("task_identifier = {one}"),
+        all => format!("task_identifier IN ({})", all.join(", ")),
+    }
 }
 
 /// Drops the tasks of this kind.
@@ -41,12 +49,11 @@ pub(crate) fn delete(task: &str) -> String {
     )
 }
 
-/// Enables a recurring task that was switched off.
-pub(crate) fn enable(task: &str) -> String {
+/// Enables recurring tasks that were switched off.
+pub(crate) fn enable(tasks: &[&str]) -> String {
     format!(
-        "UPDATE task_processor_recurringtask SET is_disabled = false, num_consecutive_failures = 0 \
-         WHERE task_identifier = {};",
-        literal(task, TASK)
+        "UPDATE task_processor_recurringtask SET is_disabled = false, num_consecutive_failures = 0 WHERE {};",
+        is_one_of(tasks)
     )
 }
 
@@ -59,11 +66,7 @@ pub(crate) fn error(task: &str) -> String {
     )
 }
 
-/// The newest error of a recurring task.
-pub(crate) fn recurring_error(task: &str) -> String {
-    format!(
-        "SELECT error_details FROM task_processor_recurringtaskrun r JOIN task_processor_recurringtask t \
-         ON t.id = r.task_id WHERE t.task_identifier = {} AND r.result = 'FAILURE' ORDER BY r.id DESC LIMIT 1;",
-        literal(task, TASK)
-    )
-}
+/// The newest error of each recurring task that was switched off.
+pub(crate) const RECURRING_ERRORS: &str = "SELECT DISTINCT ON (t.id) t.task_identifier, r.error_details FROM \
+    task_processor_recurringtaskrun r JOIN task_processor_recurringtask t ON t.id = r.task_id WHERE t.is_disabled AND \
+    r.result = 'FAILURE' ORDER BY t.id, r.id DESC;";

@@ -127,7 +127,7 @@ pub(crate) fn with_queue(change: impl FnOnce(&mut Queue)) -> Observation {
         pods: vec![processor(0)],
         database: DatabaseProbe::Reachable {
             version: 150_018,
-            read_only: false,
+            read_only: None,
         },
         queues: Queues {
             default: QueueProbe::Seen(Box::new(queue)),

@@ -1,5 +1,7 @@
 //! `report`: one archive for a support ticket, everything in it redacted.
 
+mod redaction;
+
 use std::{
     collections::BTreeSet,
     fs::OpenOptions,
@@ -19,24 +21,17 @@ use kube::{
     api::{ListParams, LogParams},
     core::DynamicObject,
 };
-use serde::Serialize;
-use serde_json::Value;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use super::{
     cluster::{Cluster, ClusterArgs},
     failure::{Failure, HEALTHY},
-    findings,
+    findings::Findings,
     look::{Inspection, LookArgs, look},
     output::print,
 };
-use crate::{
-    flagsmith::env,
-    model::{
-        child::{Kind, marks},
-        redact::redact,
-    },
-};
+use crate::model::child::{Kind, marks};
+use redaction::{Entry, Redaction};
 
 /// The longest log of one container: the end of it, where troubles stand.
 const LOG_BYTES: i64 = 2 << 20;
@@ -52,8 +47,6 @@ const EVENTS: u32 = 500;
 
 /// Only its owner may read the archive.
 const MODE: u32 = 0o600;
-/// The shortest value of a Secret that is looked for elsewhere: a shorter one is found in any text.
-const SHORTEST_SECRET: usize = 6;
 /// The most Secrets whose values are looked for.
 const SECRETS: usize = 50;
 
@@ -69,16 +62,15 @@ pub struct ReportArgs {
     #[command(flatten)]
     look: LookArgs,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    pub(super) cluster: ClusterArgs,
 }
 
 /// Writes the archive and says where it is.
 pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
-    let (name, entries) = super::context::block_on(async {
+    let (name, Gathered { entries, absent }) = super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         let look = Box::pin(look(&cluster, args.name.as_deref(), args.look)).await?;
-        let name = look.resource.name_any();
-        Ok((name.clone(), Box::pin(gather(&cluster, &name, &look)).await))
+        Ok((look.resource.name_any(), Box::pin(gather(&cluster, &look)).await))
     })?;
     let path = args.file.clone().unwrap_or_else(|| {
         let now = Timestamp::now().strftime("%Y%m%d-%H%M%S");
@@ -95,112 +87,17 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         path.display(),
         entries.len()
     ));
-    if !entries.iter().any(|entry| entry.path.starts_with("pods/")) {
-        print(&format!(
-            "No pod of {name} was found, so it has no log: there is none, or you may not list pods in this namespace.\n"
-        ));
+    if !absent.is_empty() {
+        print(&format!("It does not hold:\n  {}\n", absent.join("\n  ")));
     }
     Ok(ExitCode::from(HEALTHY))
 }
 
-/// A file of the archive.
-struct Entry {
-    path: String,
-    text: String,
-}
-
-/// Takes secrets out of what goes into the archive: what looks like one, and the exact values of the installation's
-/// Secrets that the caller may read.
-#[derive(Default)]
-struct Redaction {
-    known: BTreeSet<String>,
-}
-
-impl Redaction {
-    /// Knows the values of these Secrets, as they are and as they stand in a URL.
-    fn of(secrets: &[Secret]) -> Self {
-        let mut known = BTreeSet::new();
-        for value in secrets.iter().flat_map(|secret| secret.data.iter().flatten()) {
-            let text = String::from_utf8_lossy(&value.1.0).trim().to_owned();
-            let password = url::Url::parse(&text)
-                .ok()
-                .and_then(|url| url.password().map(str::to_owned));
-            for part in [Some(text), password].into_iter().flatten() {
-                let decoded = percent_encoding::percent_decode_str(&part)
-                    .decode_utf8_lossy()
-                    .into_owned();
-                known.extend(
-                    [part, decoded]
-                        .into_iter()
-                        .filter(|it| it.len() >= SHORTEST_SECRET),
-                );
-            }
-        }
-        Self { known }
-    }
-
-    fn text(&self, text: &str) -> String {
-        let mut text = redact(text);
-        // The longest first: a URL before the password in it.
-        let mut known: Vec<&String> = self.known.iter().collect();
-        known.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        for value in known {
-            if text.contains(value.as_str()) {
-                text = text.replace(value.as_str(), "***");
-            }
-        }
-        text
-    }
-
-    fn entry(&self, path: impl Into<String>, text: &str) -> Entry {
-        Entry {
-            path: path.into(),
-            text: self.text(text).trim_end().to_owned() + "\n",
-        }
-    }
-
-    fn yaml(&self, path: impl Into<String>, object: &impl Serialize) -> Entry {
-        let text = serde_json::to_value(object).map_or_else(
-            |error| error.to_string(),
-            |mut object| {
-                mask(&mut object);
-                serde_saphyr::to_string(&object).unwrap_or_else(|error| error.to_string())
-            },
-        );
-        self.entry(path, &text)
-    }
-}
-
-/// Masks the literal values of environment variables but those that are known to be harmless (`name: X, value: Y`), and
-/// what follows a flag that names a secret; drops what repeats a whole object as text.
-fn mask(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.remove("managedFields");
-            fields.remove("kubectl.kubernetes.io/last-applied-configuration");
-            let variable = fields.get("name").and_then(Value::as_str).map(env::is_harmless);
-            if variable == Some(false) && fields.get("value").is_some_and(Value::is_string) {
-                fields.insert("value".to_owned(), Value::String("***".to_owned()));
-            }
-            fields.values_mut().for_each(mask);
-        }
-        Value::Array(items) => {
-            let mut after_secret_flag = false;
-            for item in items {
-                let flag = item
-                    .as_str()
-                    .is_some_and(|it| it.starts_with('-') && redact(&format!("{it} x")) != format!("{it} x"));
-                if after_secret_flag && item.is_string() {
-                    *item = Value::String("***".to_owned());
-                } else {
-                    mask(item);
-                }
-                after_secret_flag = flag;
-            }
-        }
-        Value::String(text) => *text = redact(text),
-        _ => {}
-    }
+/// What goes into the archive.
+struct Gathered {
+    entries: Vec<Entry>,
+    /// What an installation has and the archive has not, with the reason, in a line each.
+    absent: Vec<String>,
 }
 
 /// The Secrets that these pods refer to, as far as the caller may read them.
@@ -230,10 +127,29 @@ async fn secrets(cluster: &Cluster, pods: &[Pod]) -> Vec<Secret> {
         .await
 }
 
-async fn gather(cluster: &Cluster, name: &str, look: &Inspection) -> Vec<Entry> {
-    let pods = pods(cluster, name, look).await;
+/// What every installation that runs has.
+const EXPECTED: [Kind; 2] = [Kind::Deployment, Kind::Service];
+
+async fn gather(cluster: &Cluster, look: &Inspection) -> Gathered {
+    let instance = instance(look);
+    let mut absent = Vec::new();
+    let pods = match pods(cluster, &instance, look).await {
+        Ok(pods) => pods,
+        Err(error) => {
+            absent.push(format!("pods and their logs: {error}"));
+            Vec::new()
+        }
+    };
+    if pods.is_empty() && absent.is_empty() {
+        absent.push(format!("pods and their logs: {}", none(&instance, cluster)));
+    }
     let redaction = Redaction::of(&secrets(cluster, &pods).await);
-    let findings = findings::text(&look.diagnoses, &look.not_seen, "Nothing wrong was found.");
+    let findings = Findings {
+        diagnoses: &look.diagnoses,
+        not_seen: &look.not_seen,
+        standing: Some(&look.standing),
+    };
+    let findings = findings.text("Nothing wrong was found.");
     let mut entries = vec![
         redaction.entry(
             "diagnoses.txt",
@@ -243,8 +159,16 @@ async fn gather(cluster: &Cluster, name: &str, look: &Inspection) -> Vec<Entry> 
         redaction.entry("events.txt", &events(cluster).await),
     ];
     for kind in Kind::ALL {
-        for (path, object) in children(cluster, name, look, kind).await {
-            entries.push(redaction.yaml(path, &object));
+        match children(cluster, &instance, look, kind).await {
+            Ok(found) => {
+                if found.is_empty() && EXPECTED.contains(&kind) {
+                    absent.push(format!("{}: {}", kind.plural(), none(&instance, cluster)));
+                }
+                entries.extend(found.iter().map(|(path, object)| redaction.yaml(path, object)));
+            }
+            // Of a kind that the cluster does not have there is none.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => absent.push(format!("{}: {error}", kind.plural())),
         }
     }
     entries.extend(
@@ -259,27 +183,42 @@ async fn gather(cluster: &Cluster, name: &str, look: &Inspection) -> Vec<Entry> 
         .collect()
         .await;
     entries.extend(logs.iter().map(|(path, text)| redaction.entry(path, text)));
-    entries
+    if !absent.is_empty() {
+        entries.push(redaction.entry("not-in-here.txt", &absent.join("\n")));
+    }
+    Gathered { entries, absent }
 }
 
-fn selector(name: &str) -> ListParams {
-    ListParams::default().labels(&format!("{}={name}", marks::INSTANCE))
+/// The value of the instance label: the Helm release of an installation that is only observed, otherwise the name.
+fn instance(look: &Inspection) -> String {
+    let observed = look.resource.spec.observe.as_ref();
+    observed
+        .and_then(|observed| observed.release.clone())
+        .unwrap_or_else(|| look.resource.name_any())
+}
+
+fn none(instance: &str, cluster: &Cluster) -> String {
+    format!(
+        "none in namespace {} has the label {}={instance}, or was found otherwise",
+        cluster.namespace,
+        marks::INSTANCE
+    )
+}
+
+fn selector(instance: &str) -> ListParams {
+    ListParams::default().labels(&format!("{}={instance}", marks::INSTANCE))
 }
 
 /// Objects of one kind: by the instance label, or by the names of what was observed, where another tool chose the labels.
 async fn children(
     cluster: &Cluster,
-    name: &str,
+    instance: &str,
     look: &Inspection,
     kind: Kind,
-) -> Vec<(String, DynamicObject)> {
+) -> Result<Vec<(String, DynamicObject)>, kube::Error> {
     let resource = kind.api_resource();
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &resource);
-    let mut found = api
-        .list(&selector(name))
-        .await
-        .map(|list| list.items)
-        .unwrap_or_default();
+    let mut found = api.list(&selector(instance)).await?.items;
     let observed = look
         .observation
         .as_ref()
@@ -290,24 +229,20 @@ async fn children(
     for workload in workloads {
         found.extend(api.get(&workload.name).await.ok());
     }
-    found
+    Ok(found
         .into_iter()
         .map(|object| (format!("{}/{}.yaml", kind.plural(), object.name_any()), object))
-        .collect()
+        .collect())
 }
 
-async fn pods(cluster: &Cluster, name: &str, look: &Inspection) -> Vec<Pod> {
+async fn pods(cluster: &Cluster, instance: &str, look: &Inspection) -> Result<Vec<Pod>, kube::Error> {
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let mut found = api
-        .list(&selector(name))
-        .await
-        .map(|list| list.items)
-        .unwrap_or_default();
+    let mut found = api.list(&selector(instance)).await?.items;
     let observed = look.observation.as_ref().filter(|_| found.is_empty());
     for pod in observed.into_iter().flat_map(|it| &it.pods).take(PODS) {
         found.extend(api.get(&pod.name).await.ok());
     }
-    found
+    Ok(found)
 }
 
 async fn events(cluster: &Cluster) -> String {

@@ -1,0 +1,271 @@
+//! The command line against a real API server: what it says of an installation that the operator looks after, looks after
+//! no more, or never did.
+
+use std::process::Output;
+
+use flagsmith_operator::{api::FlagsmithDeployment, runtime::lease};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease};
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::support::{NAME, Network, Operator, SOON, Sandbox, condition, run};
+
+/// Calls the program with the namespace in front of the command, as kubectl's users do.
+async fn ask(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_flagsmith-operator"));
+    command.args(["-n", &sandbox.namespace]).args(arguments);
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+/// What it prints, and its exit status.
+async fn text(sandbox: &Sandbox, arguments: &[&str]) -> (String, Option<i32>) {
+    let output = ask(sandbox, arguments).await;
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (said, output.status.code())
+}
+
+async fn json_of(sandbox: &Sandbox, arguments: &[&str]) -> (Value, Option<i32>) {
+    let output = ask(sandbox, &[arguments, &["--output", "json"]].concat()).await;
+    let page = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (page, output.status.code())
+}
+
+fn codes(page: &Value) -> Vec<&str> {
+    let diagnoses = page["diagnoses"].as_array().unwrap();
+    diagnoses.iter().map(|it| it["code"].as_str().unwrap()).collect()
+}
+
+/// The Lease of an operator for these namespaces, renewed so long ago.
+async fn lease(sandbox: &Sandbox, namespaces: &str, renewed: SignedDuration) {
+    let (label, value) = lease::LABEL;
+    let renewed = Timestamp::now() - renewed;
+    sandbox
+        .create::<Lease>(json!({
+            "metadata": {
+                "name": "flagsmith-operator",
+                "labels": { label: value },
+                "annotations": { lease::NAMESPACES_ANNOTATION: namespaces },
+            },
+            "spec": {
+                "holderIdentity": "operator-0_1",
+                "leaseDurationSeconds": 15,
+                "renewTime": format!("{renewed:.6}"),
+            },
+        }))
+        .await;
+}
+
+/// A status as an operator writes it that cannot reach the database.
+async fn status(sandbox: &Sandbox, generation: Option<i64>) {
+    let condition = |kind: &str, status: &str, reason: &str| {
+        json!({
+            "type": kind, "status": status, "reason": reason, "message": "as it was", "observedGeneration": generation,
+            "lastTransitionTime": "2026-11-28T10:00:00Z",
+        })
+    };
+    let status = json!({
+        "observedGeneration": generation,
+        "diagnoses": [{
+            "code": "DatabaseUnreachable", "severity": "Critical", "component": "database",
+            "message": "Nothing listens at db.prod:5432.", "evidence": ["database: connection refused"],
+            "remedy": "Start PostgreSQL there.", "since": "2026-11-28T10:00:00Z",
+            "docs": "docs/causes.md#databaseunreachable",
+        }],
+        "conditions": [
+            condition("Ready", "False", "DatabaseUnreachable"),
+            condition("DatabaseReachable", "False", "DatabaseUnreachable"),
+        ],
+    });
+    sandbox
+        .api::<FlagsmithDeployment>()
+        .patch_status(
+            NAME,
+            &PatchParams::default(),
+            &Patch::Merge(json!({ "status": status })),
+        )
+        .await
+        .unwrap();
+}
+
+#[test]
+fn what_the_operator_has_found_is_said_with_its_age() {
+    run(async {
+        let sandbox = Sandbox::new("asked").await;
+        let resource = sandbox.install(json!({})).await;
+        lease(&sandbox, &sandbox.namespace, SignedDuration::ZERO).await;
+        status(&sandbox, resource.metadata.generation).await;
+
+        let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
+        assert_eq!(
+            (codes(&page), exit),
+            (vec!["DatabaseUnreachable"], Some(1)),
+            "{page:#}"
+        );
+        assert_eq!(page["diagnoses"][0]["since"], "2026-11-28T10:00:00Z");
+        assert_eq!(page["operator"]["statusIsCurrent"], true, "{page:#}");
+
+        let (said, exit) = text(&sandbox, &["diagnose"]).await;
+        assert_eq!(exit, Some(1), "{said}");
+        assert!(
+            said.contains("by     the operator, since 2026-11-28T10:00:00Z"),
+            "{said}"
+        );
+        assert!(
+            said.contains("looks, heard ") && said.contains("written "),
+            "{said}"
+        );
+        assert!(!said.contains("Nothing wrong"), "{said}");
+
+        let (said, exit) = text(&sandbox, &["status"]).await;
+        assert_eq!(exit, Some(1), "{said}");
+        assert!(said.contains("DatabaseUnreachable Nothing listens"), "{said}");
+        sandbox.end().await;
+    });
+}
+
+#[test]
+fn a_status_that_nobody_keeps_is_not_taken_for_the_present() {
+    run(async {
+        let sandbox = Sandbox::new("left").await;
+        let resource = sandbox.install(json!({})).await;
+        lease(&sandbox, "", SignedDuration::from_hours(3)).await;
+        status(&sandbox, resource.metadata.generation.map(|it| it - 1)).await;
+
+        let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
+        assert_eq!(
+            (codes(&page), exit),
+            (vec!["OperatorNotRunning"], Some(1)),
+            "{page:#}"
+        );
+        assert_eq!(page["operator"]["attended"], false);
+        let not_seen = page["notSeen"].to_string();
+        assert!(
+            not_seen.contains("the status is of generation 0, the resource is at 1"),
+            "{not_seen}"
+        );
+        assert!(not_seen.contains("the database itself"), "{not_seen}");
+
+        let (said, exit) = text(&sandbox, &["status"]).await;
+        assert_eq!(exit, Some(1), "{said}");
+        assert!(said.contains("none runs") && said.contains("3 h ago"), "{said}");
+        assert!(
+            said.contains("the status is of generation 0, the resource is at 1"),
+            "{said}"
+        );
+        sandbox.end().await;
+    });
+}
+
+#[test]
+fn a_namespace_that_the_operator_does_not_look_after_is_told() {
+    run(async {
+        let sandbox = Sandbox::new("elsewhere").await;
+        let resource = sandbox.install(json!({})).await;
+        lease(&sandbox, "team-a,team-b", SignedDuration::ZERO).await;
+        status(&sandbox, resource.metadata.generation).await;
+        sandbox
+            .patch(json!({ "spec": { "requestTimeoutSeconds": 20 } }))
+            .await;
+
+        let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
+        assert_eq!(
+            (codes(&page), exit),
+            (vec!["NamespaceNotWatched"], Some(1)),
+            "{page:#}"
+        );
+        let evidence = page["diagnoses"][0]["evidence"].to_string();
+        assert!(evidence.contains("team-a, team-b only"), "{page:#}");
+        let (said, _) = text(&sandbox, &["status"]).await;
+        assert!(
+            said.contains("the status is of generation 1, the resource is at 2"),
+            "{said}"
+        );
+        sandbox.end().await;
+    });
+}
+
+#[test]
+fn a_deployment_that_is_gone_while_nobody_acts_is_told() {
+    run(async {
+        let sandbox = Sandbox::new("gone").await;
+        let operator = Operator::start(&sandbox.namespace, Network::default()).await;
+        sandbox.install(json!({})).await;
+        sandbox.ready().await;
+        let suspended = sandbox.patch(json!({ "spec": { "suspend": true } })).await;
+        sandbox
+            .until(SOON, "suspended", |it| {
+                it.status.as_ref().and_then(|status| status.observed_generation)
+                    == suspended.metadata.generation
+            })
+            .await;
+        sandbox.delete::<Deployment>("flagsmith-api").await;
+        let seen = sandbox
+            .until(SOON, "seen to be gone", |it| {
+                condition(it, "ApiAvailable").0 == "False"
+            })
+            .await;
+        assert_eq!(condition(&seen, "ApiAvailable").1, "DeploymentMissing");
+        let message = &seen.status.unwrap().diagnoses[0].message;
+        assert!(
+            message.contains("none is made while spec.suspend is true"),
+            "{message}"
+        );
+        operator.stop().await;
+
+        let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
+        assert_eq!(
+            (codes(&page), exit),
+            (vec!["DeploymentMissing"], Some(1)),
+            "{page:#}"
+        );
+        sandbox.end().await;
+    });
+}
+
+#[test]
+fn what_is_only_observed_wants_no_release() {
+    run(async {
+        let sandbox = Sandbox::empty("observed").await;
+        sandbox
+            .create::<FlagsmithDeployment>(json!({
+                "metadata": { "name": NAME },
+                "spec": { "mode": "Observed", "observe": { "release": "acme" } },
+            }))
+            .await;
+        let (said, _) = text(&sandbox, &["status"]).await;
+        assert!(
+            said.contains("nothing yet  ") && !said.contains("wanted"),
+            "{said}"
+        );
+        sandbox.end().await;
+    });
+}
+
+#[test]
+fn a_report_says_what_it_does_not_hold() {
+    run(async {
+        let sandbox = Sandbox::empty("report").await;
+        sandbox
+            .create::<FlagsmithDeployment>(json!({
+                "metadata": { "name": NAME },
+                "spec": { "mode": "Observed", "observe": { "release": "acme" } },
+            }))
+            .await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report.zip");
+        let (said, exit) = text(&sandbox, &["report", "--file", file.to_str().unwrap()]).await;
+        assert_eq!(exit, Some(0), "{said}");
+        assert!(said.contains("It does not hold:"), "{said}");
+        let label = "app.kubernetes.io/instance=acme";
+        assert!(
+            said.contains("deployments: none") && said.contains(label),
+            "{said}"
+        );
+        sandbox.end().await;
+    });
+}
