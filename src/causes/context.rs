@@ -6,7 +6,7 @@ use super::gunicorn::shared::running::Running;
 use crate::{
     model::{Component, Draft},
     observe::Observation,
-    validate::Installation,
+    validate::{Installation, SecretKey},
 };
 
 /// An installation and what was observed of it.
@@ -31,15 +31,20 @@ impl<'a> Context<'a> {
     /// What a log has shown, with what to do about it in the words of whose installation it is: a log is read without
     /// knowing that.
     pub(crate) fn owned(&self, found: Draft) -> Draft {
-        let installation = self.installation;
+        let database = &self.installation.database;
+        let url = match found.component {
+            Component::Migrations => database.migration_url(),
+            _ => database.url(),
+        };
+        self.owned_of(found, url)
+    }
+
+    /// The same, where `DATABASE_URL` comes from this key.
+    pub(crate) fn owned_of(&self, found: Draft, url: &SecretKey) -> Draft {
         let here = found.code.cause().remedy_here;
-        let remedy = here.and_then(|here| here(self, &found)).unwrap_or_else(|| {
-            let database = match found.component {
-                Component::Migrations => installation.database.migration_url(),
-                _ => installation.database.url(),
-            };
-            installation.managed_by.spelled(&found.remedy, Some(database))
-        });
+        let remedy = here
+            .and_then(|here| here(self, &found))
+            .unwrap_or_else(|| self.installation.managed_by.spelled(&found.remedy, Some(url)));
         Draft { remedy, ..found }
     }
 

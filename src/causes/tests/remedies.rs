@@ -91,7 +91,7 @@ fn refused_variables(prose: &str) -> Vec<String> {
     let mut found = Vec::new();
     for word in prose.split_whitespace() {
         for name in word.split(|it| !is_of_name(it)) {
-            if env::decided_by(name).is_some() && before != "key" && !word.contains('/') {
+            if env::decided_by(name).is_some() && !matches!(before, "key" | "key:") && !word.contains('/') {
                 found.push(format!("{name} is refused in env"));
             }
         }

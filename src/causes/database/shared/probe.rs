@@ -77,13 +77,22 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
                 namespace: Some(&context.installation.identity.namespace),
             };
             let (message, remedy) = words(&failed);
+            let database = &context.installation.database;
+            let (url, remedy) = if variable == OF_MIGRATIONS {
+                (
+                    database.migration_url(),
+                    remedy.replace(OF_MIGRATIONS, env::DATABASE_URL),
+                )
+            } else {
+                (database.url(), remedy)
+            };
             // Nobody is without a database whose pods write to it; what is so for everybody reaches them soon.
             let severity = if in_use {
                 Severity::Warning
             } else {
                 Severity::Critical
             };
-            Draft {
+            let found = Draft {
                 code,
                 severity: code.cause().severity.max(severity),
                 component: Component::Database,
@@ -93,9 +102,9 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
                     failure.message
                 )],
                 remedy,
-            }
+            };
+            context.owned_of(found, url)
         })
-        .map(|found| context.owned(found))
         .collect()
 }
 

@@ -128,7 +128,7 @@ fn a_role_for_migrations_that_cannot_connect(#[case] kind: ProbeFailureKind, #[c
     assert!(
         found
             .iter()
-            .all(|it| it.remedy.contains("the migration Job's DATABASE_URL")),
+            .all(|it| it.remedy.contains("the key DATABASE_URL of Secret owner")),
         "{found:?}"
     );
     // The role of the pods has a probe of its own.
