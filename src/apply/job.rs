@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{Applier, Error, describe_owner};
+use super::{Applier, Error, creation::Creation, describe_owner};
 use crate::{
     model::{
         PodPhase, Refusal,
@@ -21,17 +21,6 @@ use crate::{
     },
     validate::Installation,
 };
-
-/// What came of a Job that is to be created.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Creation {
-    /// It was.
-    Created,
-    /// It is there already.
-    Exists,
-    /// Something else works on the database; what, for the owner of this installation.
-    Held(String),
-}
 
 impl Applier {
     /// Creates the Job unless a migration is active on its database. Jobs are listed from the server and not from the

@@ -1,5 +1,6 @@
 //! The sixth step: writes what differs, and nothing else.
 
+mod creation;
 mod diff;
 mod drift;
 mod error;
@@ -11,10 +12,10 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
+use creation::Creation;
 pub use diff::covers;
 pub use drift::describe as differences;
 pub use error::Error;
-use job::Creation;
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions},

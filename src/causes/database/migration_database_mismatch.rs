@@ -101,8 +101,8 @@ mod tests {
         postgres::DatabaseIdentity,
     };
 
-    fn unknown() -> Option<Comparison> {
-        Some(Comparison::Unknown("refused".to_owned()))
+    fn unknown() -> Comparison {
+        Comparison::Unknown("refused".to_owned())
     }
 
     #[rstest]
@@ -110,8 +110,8 @@ mod tests {
     #[case::behind_a_pooler(Some(Comparison::Same), "flags", None)]
     #[case::an_alias_of_a_pooler(Some(Comparison::Same), "alias", None)]
     #[case::of_somebody_else(Some(Comparison::Different), "flags", Some(Severity::Critical))]
-    #[case::not_compared(unknown(), "flags", Some(Severity::Info))]
-    #[case::another_name(unknown(), "other", Some(Severity::Critical))]
+    #[case::not_compared(Some(unknown()), "flags", Some(Severity::Info))]
+    #[case::another_name(Some(unknown()), "other", Some(Severity::Critical))]
     fn one_database(
         #[case] comparison: Option<Comparison>,
         #[case] name: &str,
