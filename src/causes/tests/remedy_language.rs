@@ -55,7 +55,7 @@ fn read(text: &str) -> (Vec<String>, usize) {
     while let Some((at, it)) = characters.next() {
         match (quote, it) {
             (Some(open), _) if it == open => quote = None,
-            (Some('"'), '\\') | (None, '\\') => {
+            (Some('"') | None, '\\') => {
                 if let Some((_, escaped)) = characters.next() {
                     word.push(escaped);
                     begun = true;
@@ -77,13 +77,13 @@ fn read(text: &str) -> (Vec<String>, usize) {
                 depth -= 1;
             }
             (None, _) if depth > 0 => word.push(it),
-            (None, '|' | ';' | '&' | ')') => return (finish(words, word, begun), at),
+            (None, '|' | ';' | '&' | ')') => return (finish(words, &word, begun), at),
             (None, ' ') => {
                 if begun {
                     let ends = word.ends_with([',', ':'])
                         || (word.ends_with('.')
                             && characters.peek().is_none_or(|(_, next)| next.is_uppercase()));
-                    words = finish(words, std::mem::take(&mut word), true);
+                    words = finish(words, &std::mem::take(&mut word), true);
                     begun = false;
                     if ends {
                         return (words, at);
@@ -96,10 +96,10 @@ fn read(text: &str) -> (Vec<String>, usize) {
             }
         }
     }
-    (finish(words, word, begun), text.len())
+    (finish(words, &word, begun), text.len())
 }
 
-fn finish(mut words: Vec<String>, word: String, begun: bool) -> Vec<String> {
+fn finish(mut words: Vec<String>, word: &str, begun: bool) -> Vec<String> {
     if begun {
         words.push(word.trim_end_matches(['.', ',', ':']).to_owned());
     }
