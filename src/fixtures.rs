@@ -63,6 +63,7 @@ pub(crate) fn empty_observation() -> Observation {
             of_processor: None,
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),
+            migration_hash: Some("migration-hash".to_owned()),
         },
         migration_lock: Some(LockKey::new(b"fixtures").label(&database(), "prod")),
         http_route_api: true,

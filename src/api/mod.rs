@@ -27,8 +27,8 @@ pub use reference::api_markdown;
 pub use settings::{DeletionPolicy, DjangoSpec, ImagesSpec};
 pub use spec::{FlagsmithDeployment, FlagsmithDeploymentSpec};
 pub use status::{
-    ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationOperation,
-    MigrationResult, MigrationStatus, TimeoutsStatus,
+    AwaitedChange, Circumstance, ComponentStatus, ComponentsStatus, DiagnosisStatus,
+    FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus, TimeoutsStatus,
 };
 pub use task_processor::{TaskAutoscalingSpec, TaskProcessorSpec};
 

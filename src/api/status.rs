@@ -84,6 +84,9 @@ pub struct MigrationStatus {
     /// The migration that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<String>,
+    /// What has to change before a failed migration is attempted again by itself. Not set where a person decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<AwaitedChange>,
     /// When the newest of the earlier migrations was applied. Undoing this upgrade means undoing every migration applied
     /// after that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,25 @@ pub struct MigrationStatus {
     /// The backup Job that succeeded before this migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
+}
+
+/// What a failed migration was given too little or wrongly of. Another value starts another attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwaitedChange {
+    /// What it is.
+    pub what: Circumstance,
+    /// What the failed Job was given: the memory limit, empty if it had none, or a keyed hash of the credentials.
+    pub given: String,
+}
+
+/// What a migration Job is given and may fail of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Circumstance {
+    /// The database URL in its Secret.
+    Credentials,
+    /// The memory limit of its containers.
+    MemoryLimit,
 }
 
 /// What a migration does.

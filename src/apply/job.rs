@@ -22,6 +22,9 @@ use crate::{
     validate::Installation,
 };
 
+/// The label by which Kubernetes marks the pods of a Job.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+
 impl Applier {
     /// Creates the Job unless a migration is active on its database. Jobs are listed from the server and not from the
     /// watches, which may be behind.
@@ -93,6 +96,16 @@ impl Applier {
         }
     }
 
+    /// Whether a Job migrates at this moment. Asked of the server: the watches may be behind, and what has begun is left
+    /// to end by itself.
+    pub(super) async fn has_begun(&self, installation: &Installation, name: &str) -> Result<bool, Error> {
+        let selector = ListParams::default().labels(&format!("{JOB_NAME}={name}"));
+        let pods: Api<Pod> = self.api_in(Some(&installation.identity.namespace));
+        let pods = pods.list(&selector).await.map_err(Error::from)?;
+        let works = |pod: &Pod| has_not_ended(pod) && !is_pending(pod);
+        Ok(pods.iter().any(works))
+    }
+
     /// The lock of a database; one that nobody holds or waits for is forgotten.
     fn lock_of(&self, database: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.migrating.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,6 +150,15 @@ impl Applier {
 }
 
 fn has_not_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    !phase.is_some_and(|phase| PodPhase::named(phase).has_ended())
+    !phase(pod).is_some_and(PodPhase::has_ended)
+}
+
+/// Whether none of its containers has been started but those that initialise it.
+fn is_pending(pod: &Pod) -> bool {
+    phase(pod).is_none_or(|phase| phase == PodPhase::Pending)
+}
+
+fn phase(pod: &Pod) -> Option<PodPhase> {
+    let phase = pod.status.as_ref()?.phase.as_deref()?;
+    Some(PodPhase::named(phase))
 }

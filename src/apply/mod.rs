@@ -143,6 +143,9 @@ impl Applier {
         let mut pods_held = plan.pods_held;
         // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
         for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
+            if kind == Kind::Job && self.has_begun(installation, &name).await? {
+                continue;
+            }
             match self.delete(installation, kind, &name, &snapshot).await {
                 Ok(()) => applied.written += 1,
                 Err(Error::Refused(why)) => {

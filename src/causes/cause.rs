@@ -9,6 +9,7 @@ use super::{
     },
 };
 use crate::{
+    api::Circumstance,
     model::{Code, Component, Draft, Severity},
     observe::Observation,
 };
@@ -25,6 +26,8 @@ pub(crate) struct Cause {
     /// Whether a person has to change the resource, an object or an annotation before the operator can go on; otherwise
     /// it goes on by itself once the outside world has changed.
     pub(crate) needs_person: bool,
+    /// What a migration Job was given that makes it fail of this: with another value it is worth another attempt.
+    pub(crate) cured_by: Option<Circumstance>,
     /// Whether it is a connection to the database that cannot be made, or breaks: one trouble, whatever the words.
     pub(crate) is_connection: bool,
     /// Whether an outage of this kind passes without anything being changed, so that one that is over is history.
@@ -81,6 +84,7 @@ impl Cause {
             component,
             blocks_migration: false,
             needs_person: false,
+            cured_by: None,
             is_connection: false,
             passes_by_itself: false,
             comes_and_goes: false,

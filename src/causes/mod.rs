@@ -30,6 +30,7 @@ pub use diagnose::{diagnose, ranked, sort};
 pub use documentation::{causes_markdown, docs};
 pub(crate) use gunicorn::shared::running::Running;
 pub use log::investigation::{Investigation, diagnose_log};
+pub(crate) use migrations::shared::job::cured_by;
 pub use operator::{
     namespace_not_watched::namespace_not_watched,
     not_running::{Unrenewed, not_running},

@@ -4,9 +4,12 @@ use jiff::SignedDuration;
 
 use super::{context::Context, log::investigation::diagnose_log};
 use crate::{
-    flagsmith::WorkerClass,
+    api::MigrationOperation,
+    flagsmith::{Release, WorkerClass},
     model::{Code, Component, Draft, Severity},
-    observe::{DatabaseProbe, LogDiagnosis, LogFinding, LogReading, Observation, Run, database::QueueProbe},
+    observe::{
+        DatabaseProbe, JobState, LogDiagnosis, LogFinding, LogReading, Observation, Run, database::QueueProbe,
+    },
 };
 
 /// Pods that are named as showing the same; the first one's words stand for all.
@@ -137,7 +140,17 @@ fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) 
         && matches!(observation.queues.default, QueueProbe::Seen(_));
     // A pod is ready only when it finds every migration applied.
     let migrated = matches!(reading.run, Run::Sample(_)) && code == Code::MigrationsPending;
-    !over && !refuted && !known_better && !migrated
+    let undone = code == Code::MigrationsPending && is_undone(observation, reading);
+    !over && !refuted && !known_better && !migrated && !undone
+}
+
+/// Whether a log is that of a release whose migrations the operator itself undoes, or has undone: its pods miss them
+/// until those of the older release take their place.
+fn is_undone(observation: &Observation, reading: &LogReading) -> bool {
+    let pod = observation.pods.iter().find(|pod| pod.name == reading.pod);
+    let release: Option<Release> = pod.and_then(|pod| pod.version.as_ref()?.parse().ok());
+    let undoes = |job: &JobState| job.operation == MigrationOperation::RollBack && job.release < release;
+    observation.jobs.iter().any(undoes)
 }
 
 /// A pod that is ready serves: what its log shows is a warning, unless it works on nothing at all.

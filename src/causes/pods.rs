@@ -212,7 +212,12 @@ pub(crate) fn unschedulable(trouble: &PodTrouble<'_>, code: Code) -> Option<Draf
 
 /// A container that was killed for its memory.
 pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Draft> {
-    let PodProblem::OutOfMemory { restarts, limit } = trouble.problem else {
+    let PodProblem::OutOfMemory {
+        container,
+        restarts,
+        limit,
+    } = trouble.problem
+    else {
         return None;
     };
     let wanted = doubled(limit.as_deref());
@@ -223,7 +228,7 @@ pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Draf
             trouble.component.as_str()
         ),
         vec![format!(
-            "pod {}: OOMKilled, restarted {}, limit {}",
+            "pod {}, container {container}: OOMKilled, restarted {}, limit {}",
             trouble.pod.name,
             restarted(*restarts),
             limit

@@ -11,7 +11,7 @@ pub use gate::{Gate, GateInput};
 pub use plan::{Backup, GeneratedSecret, Migrate, Migrated, Plan, SchemaBaseline, Workload};
 
 use crate::{
-    api::MigrationResult,
+    api::{MigrationOperation, MigrationResult, MigrationStatus},
     migration::{Direction, Step, direction},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{DatabaseProbe, JobOutcome, JobState, Observation, PodSummary, SecretState},
@@ -32,10 +32,18 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         .flatten()
         .filter_map(|workload| workload.migration_key.as_deref())
         .collect();
+    let restored = step
+        .as_ref()
+        .filter(|step| is_restored(installation, observation, step));
+    let proofs: Vec<&str> = annotated
+        .iter()
+        .copied()
+        .chain(restored.map(|step| step.key.as_str()))
+        .collect();
     let gate = gate::decide(GateInput {
         key,
         job_name,
-        annotated: &annotated,
+        annotated: &proofs,
         recorded: observation.previous.migration.as_ref(),
         jobs: &observation.jobs,
         blocked: obstacle(installation, observation, diagnoses),
@@ -72,6 +80,31 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         step,
         ..Plan::of_nothing(installation, observation)
     }
+}
+
+/// Whether undoing a newer release has brought the database back to where the wanted one had left it: the newest
+/// migration there is the one that was the newest before the upgrade from it. Then there is nothing to apply.
+fn is_restored(installation: &Installation, observation: &Observation, step: &Step) -> bool {
+    let wanted = installation.release.to_string();
+    let history = &observation.previous.migration_history;
+    let applied = |record: &&MigrationStatus| record.result == MigrationResult::Applied;
+    let mut records = history.iter().filter(applied);
+    let undone = records
+        .next()
+        .is_some_and(|last| last.operation == MigrationOperation::RollBack && last.version == wanted);
+    let same_key = |record: &&MigrationStatus| record.key.as_deref() == Some(step.key.as_str());
+    let was_applied = history
+        .iter()
+        .filter(applied)
+        .any(|record| record.operation == MigrationOperation::Migrate && same_key(&record));
+    let left = records.find(|record| record.from.as_deref() == Some(&wanted) && record.version != wanted);
+    let left = left
+        .and_then(|record| record.last_applied_before.as_ref())
+        .map(|time| time.0);
+    let now = observation
+        .preflight()
+        .and_then(|preflight| preflight.history.last_applied());
+    step.rollback.is_none() && undone && was_applied && left.is_some() && left == now
 }
 
 /// What forbids a migration now. A blocked downgrade comes before everything else, whatever was diagnosed first:
@@ -131,8 +164,9 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
 /// - Once the wanted migration is recorded: Jobs of other migrations that are complete, because after a
 ///   downgrade they prove nothing any more, and failed ones except the newest few. Not earlier, so that no result
 ///   is lost that was not written down.
-/// - A Job of another attempt that cannot start, for example for a release that does not exist: it would hold up
-///   everything until its deadline. One whose pods have ever started is left to end by itself.
+/// - A Job of another attempt that has changed nothing yet: its image cannot be pulled, or it still lists what there is
+///   to do. It would hold up everything until its end, and be in the way afterwards. One that has begun to migrate is
+///   left to end by itself.
 fn superseded(observation: &Observation, step: Option<&Step>, gate: &Gate) -> Vec<String> {
     let key = step.map(|step| &step.key);
     match gate {
@@ -158,15 +192,15 @@ fn superseded(observation: &Observation, step: Option<&Step>, gate: &Gate) -> Ve
                 .collect()
         }
         Gate::Running(job) if !job.deleting && step.is_some_and(|step| step.job != job.name) => {
-            let release = job.release.map(|release| release.to_string());
             let mut pods = observation
                 .pods
                 .iter()
-                .filter(|pod| pod.component == Component::Migrations.as_str() && pod.version == release)
+                .filter(|pod| pod.job.as_deref() == Some(&job.name))
                 .peekable();
-            let cannot_start = |pod: &PodSummary| pod.phase == PodPhase::Pending && !pod.problems.is_empty();
-            let never_started = pods.peek().is_some() && pods.all(cannot_start);
-            never_started.then(|| job.name.clone()).into_iter().collect()
+            // A pod is pending until the last of its init containers has ended.
+            let waits = |pod: &PodSummary| pod.phase == PodPhase::Pending;
+            let has_not_begun = pods.peek().is_some() && pods.all(waits);
+            has_not_begun.then(|| job.name.clone()).into_iter().collect()
         }
         _ => Vec::new(),
     }

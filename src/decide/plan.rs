@@ -29,8 +29,8 @@ pub struct Plan {
     pub migrate: Option<Migrate>,
     /// The backup Job to create now.
     pub backup: Option<Backup>,
-    /// Jobs to delete: finished ones that newer ones have superseded, and one that is not wanted any more and
-    /// cannot start. Foreground deletion: the Job must stay visible until its pods are gone.
+    /// Jobs to delete: finished ones that newer ones have superseded, and one that is not wanted any more and has not
+    /// begun to migrate. Foreground deletion: the Job must stay visible until its pods are gone.
     pub superseded_jobs: Vec<String>,
     /// Generated Secrets to create now.
     pub generate: Vec<GeneratedSecret>,
@@ -88,6 +88,8 @@ pub struct Migrate {
     pub release: Release,
     /// The label value of its database.
     pub database: String,
+    /// The keyed hash of the URL that it reads.
+    pub credentials: Option<String>,
     /// What is undone, when it is not the release that is migrated to.
     pub rollback: Option<RollbackPlan>,
     /// What the database was like before.
@@ -129,6 +131,7 @@ impl Migrate {
             key: step.key.clone(),
             release: installation.release,
             database: lock.to_owned(),
+            credentials: observation.secrets.migration_hash.clone(),
             rollback: step.rollback.clone(),
             before: SchemaBaseline {
                 release: observation.newest_migrated(),

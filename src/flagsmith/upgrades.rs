@@ -25,6 +25,25 @@ pub struct Change {
     pub stop: bool,
 }
 
+/// What pods of an older release cannot do on tables that a newer one has migrated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incompatibility {
+    /// The newest release that is known to lack the migration.
+    pub before: Release,
+    /// The oldest release that is known to have it.
+    pub since: Release,
+    /// What older pods cannot do, as the end of a sentence.
+    pub what: &'static str,
+}
+
+/// Migrations that the release before them does not get along with.
+pub const INCOMPATIBLE: &[Incompatibility] = &[Incompatibility {
+    before: Release::new(2, 260, 0),
+    since: Release::new(2, 265, 0),
+    what: "store new identities: requests that make one are answered with 500 (identities.0007 makes the column system_traits NOT \
+           NULL); everything else works",
+}];
+
 /// Releases with defects in their migrations.
 pub const DEFECTS: &[Defect] = &[
     Defect {
@@ -111,6 +130,14 @@ pub fn defect(release: Release) -> Option<&'static Defect> {
         .find(|defect| defect.since <= release && release < defect.corrected)
 }
 
+/// What pods of a release cannot do once the database is migrated to a newer one, as far as it is known.
+#[must_use]
+pub fn incompatible(serving: Release, migrated: Release) -> Option<&'static Incompatibility> {
+    INCOMPATIBLE
+        .iter()
+        .find(|change| serving <= change.before && change.since <= migrated)
+}
+
 /// What an upgrade goes past, when it skips many releases.
 #[must_use]
 pub fn skipped(from: Release, to: Release) -> Option<Vec<&'static Change>> {
@@ -152,6 +179,18 @@ mod tests {
     #[case("2.265.0", false)]
     fn knows_defects(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(defect(release(text)).is_some(), expected);
+    }
+
+    #[rstest]
+    #[case("2.260.0", "2.265.0", true)]
+    #[case("2.232.0", "2.266.0", true)]
+    #[case("2.250.0", "2.260.0", false)]
+    #[case("2.265.0", "2.266.0", false)]
+    // Which release between the two brought it is not known.
+    #[case("2.261.0", "2.265.0", false)]
+    fn knows_what_old_pods_cannot_do(#[case] serving: &str, #[case] migrated: &str, #[case] expected: bool) {
+        let known = incompatible(release(serving), release(migrated));
+        assert_eq!(known.is_some(), expected);
     }
 
     #[rstest]

@@ -7,7 +7,7 @@ use crate::{
     validate::Installation,
 };
 use crate::{
-    migration::{Direction, direction},
+    migration::{Direction, attempt, direction},
     validate::{MigrationKey, RollbackPlan},
 };
 
@@ -20,7 +20,7 @@ pub struct Step {
     pub database: DatabaseIdentity,
     /// What identifies it.
     pub key: MigrationKey,
-    /// The name of its Job in the attempt that the user asks for.
+    /// The name of its Job in the attempt that is due.
     pub job: String,
 }
 
@@ -41,7 +41,7 @@ impl Step {
         );
         let operation = operation(rollback.as_ref());
         Some(Self {
-            job: key.job_name(installation, operation),
+            job: attempt::due(installation, observation, &key.job_name(installation, operation)),
             database: database.clone(),
             rollback,
             key,

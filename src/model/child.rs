@@ -168,6 +168,8 @@ pub mod marks {
     pub const SECRET_HASH: &str = "operator.flagsmith.com/secret-hash";
     /// Annotation of a generated Secret: the name of the `FlagsmithDeployment` that it was generated for.
     pub const GENERATED_FOR: &str = "operator.flagsmith.com/generated-for";
+    /// Annotation of a migration Job: keyed hash of the URL that it reads from its Secret.
+    pub const CREDENTIALS_HASH: &str = "operator.flagsmith.com/credentials-hash";
     /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations.
     pub const OPERATION: &str = "operator.flagsmith.com/operation";
     /// The value of [`OPERATION`] of a Job that undoes migrations.

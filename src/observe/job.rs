@@ -26,6 +26,10 @@ pub struct JobState {
     pub count_before: Option<i64>,
     /// When the newest of them was.
     pub last_applied_before: Option<Timestamp>,
+    /// The keyed hash of the URL that it was given.
+    pub credentials: Option<String>,
+    /// The memory limit of its container.
+    pub memory_limit: Option<String>,
     /// How it stands, by its conditions.
     pub outcome: JobOutcome,
     /// When it started.
@@ -104,6 +108,8 @@ impl From<&Job> for JobState {
                 .and_then(|count| count.parse().ok()),
             last_applied_before: annotation(Some(&job.metadata), marks::LAST_APPLIED_BEFORE)
                 .and_then(|time| time.parse().ok()),
+            credentials: annotation(Some(&job.metadata), marks::CREDENTIALS_HASH).map(str::to_owned),
+            memory_limit: memory_limit(job),
             outcome,
             started: status
                 .and_then(|status| status.start_time.as_ref())
@@ -112,6 +118,12 @@ impl From<&Job> for JobState {
             deleting: job.metadata.deletion_timestamp.is_some(),
         }
     }
+}
+
+fn memory_limit(job: &Job) -> Option<String> {
+    let pod = job.spec.as_ref()?.template.spec.as_ref()?;
+    let limits = pod.containers.first()?.resources.as_ref()?.limits.as_ref()?;
+    limits.get("memory").map(|quantity| quantity.0.clone())
 }
 
 #[cfg(test)]

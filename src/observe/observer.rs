@@ -26,7 +26,7 @@ use super::{
     workload::WorkloadState,
 };
 use crate::{
-    api::FlagsmithDeploymentStatus,
+    api::{Circumstance, FlagsmithDeploymentStatus},
     flagsmith::WorkerClass,
     model::{
         Component,
@@ -170,7 +170,8 @@ impl Observer {
         let pods = children.pods();
         let circumstances = Circumstances {
             sources: None,
-            hurry: observation.pods.iter().any(PodSummary::misses_something),
+            hurry: observation.pods.iter().any(PodSummary::misses_something)
+                || waits_for_secret(&observation),
             worker_class: Some(WorkerClass::of(installation.api.gunicorn.threads)),
             pods: pods.iter().map(|pod| (component(pod), pod)).collect(),
         };
@@ -321,6 +322,16 @@ fn component(pod: &Pod) -> &str {
     labels
         .and_then(|labels| labels.get(marks::COMPONENT))
         .map_or("", String::as_str)
+}
+
+/// Whether a failed migration is tried again as soon as its credentials are other ones.
+fn waits_for_secret(observation: &Observation) -> bool {
+    let awaited = observation
+        .previous
+        .migration
+        .as_ref()
+        .and_then(|it| it.waits_for.as_ref());
+    awaited.is_some_and(|awaited| awaited.what == Circumstance::Credentials)
 }
 
 /// Which containers of task processors run.

@@ -54,8 +54,31 @@ pub struct PodSummary {
 pub struct Pending {
     /// How many migrations.
     pub count: i32,
+    /// Which of them, by their place, stand for several in `django_migrations`, and for how many: squashed ones.
+    pub squashed: Vec<(i32, i32)>,
     /// The first of them, as `app.name`; as many as a termination message holds.
     pub names: Vec<String>,
+}
+
+impl Pending {
+    /// How many of them are applied when `django_migrations` has so many rows more. Django writes a row for each
+    /// migration that a squashed one replaces, and one for itself when everything is done.
+    #[must_use]
+    pub fn applied(&self, rows: i64) -> i32 {
+        let mut beyond = 0;
+        for (place, stands_for) in &self.squashed {
+            let reached = rows.saturating_sub(beyond);
+            if reached <= i64::from(*place) {
+                break;
+            }
+            if reached < i64::from(*place).saturating_add(i64::from(*stands_for)) {
+                return *place;
+            }
+            beyond = beyond.saturating_add(i64::from(*stands_for).saturating_sub(1));
+        }
+        let applied = rows.saturating_sub(beyond).clamp(0, i64::from(self.count.max(0)));
+        i32::try_from(applied).unwrap_or(self.count)
+    }
 }
 
 impl PodSummary {
@@ -132,9 +155,11 @@ pub enum PodProblem {
     },
     /// A container ended for lack of memory, now or the last time.
     OutOfMemory {
+        /// The container.
+        container: String,
         /// How often it was started again.
         restarts: i32,
-        /// The memory limit.
+        /// The container's memory limit; `None` when it has none.
         limit: Option<String>,
     },
 }
@@ -257,10 +282,17 @@ fn started(pod: &Pod) -> Option<Timestamp> {
     running.started_at.as_ref().map(|time| time.0)
 }
 
-/// The termination message of the container that lists the plan: the number of migrations, then their names.
+/// The termination message of the container that lists the plan: the number of migrations and which of them are
+/// squashed, then their names. `12 3:2` and twelve names: the fourth stands for two.
 fn pending(message: &str) -> Option<Pending> {
     let mut lines = message.lines().map(str::trim);
-    let count: i32 = lines.next()?.parse().ok()?;
+    let mut first = lines.next()?.split(' ');
+    let count: i32 = first.next()?.parse().ok()?;
+    let squashed = first.filter_map(|word| {
+        let (place, stands_for) = word.split_once(':')?;
+        Some((place.parse().ok()?, stands_for.parse().ok()?))
+    });
+    let squashed = squashed.collect();
     // The last name may have been cut.
     let whole = usize::from(!message.ends_with('\n'));
     let names: Vec<String> = lines
@@ -270,6 +302,7 @@ fn pending(message: &str) -> Option<Pending> {
     let kept = names.len().saturating_sub(whole);
     Some(Pending {
         count,
+        squashed,
         names: names.into_iter().take(kept).collect(),
     })
 }
@@ -303,6 +336,7 @@ fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec
         .is_some_and(|ended| ended.reason.as_deref() == Some("OOMKilled"))
     {
         problems.push(PodProblem::OutOfMemory {
+            container: container.name.clone(),
             restarts: container.restart_count,
             limit,
         });
@@ -342,9 +376,12 @@ fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec
 }
 
 fn limit(pod: &Pod, container: &str) -> Option<String> {
-    let containers = &pod.spec.as_ref()?.containers;
-    let limits = containers
+    let spec = pod.spec.as_ref()?;
+    let limits = spec
+        .init_containers
         .iter()
+        .flatten()
+        .chain(&spec.containers)
         .find(|it| it.name == container)?
         .resources
         .as_ref()?
@@ -360,4 +397,62 @@ fn tail(message: &str) -> String {
         .nth(MESSAGE_LIMIT)
         .map_or(0, |(index, _)| index);
     message.get(skip..).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// Three rows for the second of four migrations, two for the last, and one each for those two at the end.
+    #[rstest]
+    #[case(0, 0)]
+    #[case(1, 1)]
+    #[case::within_the_squashed_one(3, 1)]
+    #[case(4, 2)]
+    #[case(5, 3)]
+    #[case(6, 3)]
+    #[case(7, 4)]
+    #[case::with_the_rows_of_the_squashed_themselves(9, 4)]
+    #[case::nonsense(-3, 0)]
+    fn counts_migrations_and_not_rows(#[case] rows: i64, #[case] expected: i32) {
+        let plan = pending("4 1:3 3:2\na.0001\na.0002_squashed\nb.0001\nb.0002_squashed\n").unwrap();
+        assert_eq!(plan.names.len(), 4);
+        assert_eq!(plan.applied(rows), expected);
+    }
+
+    #[rstest]
+    #[case("0\n", 0, &[])]
+    #[case("2\nusers.0001_initial\nusers.0002_x\n", 2, &["users.0001_initial", "users.0002_x"])]
+    #[case::cut("3\nusers.0001_initial\nusers.00", 3, &["users.0001_initial"])]
+    fn reads_the_list(#[case] message: &str, #[case] count: i32, #[case] names: &[&str]) {
+        let plan = pending(message).unwrap();
+        assert_eq!(
+            (plan.count, plan.names),
+            (count, names.iter().map(ToString::to_string).collect())
+        );
+    }
+
+    /// The limit is that of the container that was killed, whichever it is.
+    #[test]
+    fn names_the_limit_of_an_init_container() {
+        let pod: Pod = serde_json::from_value(serde_json::json!({
+            "spec": {
+                "initContainers": [{ "name": "plan", "resources": { "limits": { "memory": "64Mi" } } }],
+                "containers": [{ "name": "migrate", "resources": { "limits": { "memory": "1Gi" } } }],
+            },
+            "status": { "phase": "Pending", "initContainerStatuses": [{
+                "name": "plan", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+                "state": { "terminated": { "exitCode": 137, "reason": "OOMKilled" } },
+            }] },
+        }))
+        .unwrap();
+        let killed = PodProblem::OutOfMemory {
+            container: "plan".to_owned(),
+            restarts: 0,
+            limit: Some("64Mi".to_owned()),
+        };
+        assert!(PodSummary::from(&pod).problems.contains(&killed));
+    }
 }

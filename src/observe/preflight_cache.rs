@@ -48,8 +48,18 @@ struct Known {
     result: PreflightResult,
 }
 
-/// What was looked at for: a migration, the attempt that the user asked for, and whether it was due.
-type CacheKey = (MigrationKey, Option<String>, bool);
+/// What was looked at for, and with what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct CacheKey {
+    migration: MigrationKey,
+    /// The attempt that the user asked for.
+    retry: Option<String>,
+    due: bool,
+    /// The hash of the credentials.
+    credentials: Option<String>,
+    /// Whether there was somebody to ask.
+    reachable: bool,
+}
 
 /// What is known before the look.
 #[derive(Clone, Copy)]
@@ -76,7 +86,13 @@ impl PreflightCache {
         };
         let key = MigrationKey::migrate(installation, installation.release, identity);
         let due = !recorded(&key, before);
-        let wanted = (key, installation.retry.clone(), due);
+        let wanted = CacheKey {
+            migration: key,
+            retry: installation.retry.clone(),
+            due,
+            credentials: before.secrets.migration_hash.clone(),
+            reachable: matches!(before.database, DatabaseProbe::Reachable { .. }),
+        };
         let uid = &installation.identity.uid;
         let same = |known: &Known| (known.wanted == wanted).then_some(known.fresh_for);
         if let Some(known) = self.known.fresh(uid, same) {

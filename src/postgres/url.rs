@@ -1,9 +1,13 @@
 //! `DATABASE_URL`, as Flagsmith reads it (dj-database-url) and as the operator needs it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use percent_encoding::percent_decode_str;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
@@ -85,6 +89,20 @@ pub enum InvalidDatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// Tells this URL from another one, or from the same with another role or password, within this process.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.identity.hash(&mut hasher);
+        self.user.hash(&mut hasher);
+        self.password
+            .as_ref()
+            .map(ExposeSecret::expose_secret)
+            .hash(&mut hasher);
+        self.options.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Parses the value of a Secret.
     pub fn parse(value: &str) -> Result<Self, InvalidDatabaseUrl> {
         if value.trim().is_empty() {
@@ -219,10 +237,7 @@ mod tests {
         let url = DatabaseUrl::parse(value).unwrap();
         assert_eq!(url.identity.to_string(), identity);
         assert_eq!(url.user, user);
-        assert_eq!(
-            url.password.as_ref().map(secrecy::ExposeSecret::expose_secret),
-            password
-        );
+        assert_eq!(url.password.as_ref().map(ExposeSecret::expose_secret), password);
     }
 
     #[rstest]

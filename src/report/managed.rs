@@ -12,6 +12,7 @@ use super::{
 use crate::{
     api::{MigrationOperation, MigrationStatus, TimeoutsStatus},
     decide::Gate,
+    flagsmith::upgrades,
     model::{Code, Component},
     observe::{JobState, WorkloadState},
 };
@@ -210,6 +211,16 @@ fn running(context: Context<'_>, job: &JobState) -> String {
     }
     if let (Some(current), Some(since)) = (progress.current, progress.since) {
         text = format!("{text}, {current} running since {since:.0}");
+    }
+    let serving = context.observation.api.as_ref().and_then(|api| api.release);
+    let incompatible = serving
+        .zip(job.release)
+        .and_then(|(serving, migrated)| Some((serving, upgrades::incompatible(serving, migrated)?)));
+    if let Some((serving, change)) = incompatible {
+        text = format!(
+            "{text}. Until its new pods are ready, {serving} cannot {}",
+            change.what
+        );
     }
     text
 }

@@ -6,8 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use super::context::Context;
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
+    causes::cured_by,
     decide::Gate,
-    migration::is_of,
+    migration::{given, is_of},
     model::Component,
     observe::{JobOutcome, JobState, Observation, Pending, SecretState},
 };
@@ -47,7 +48,7 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
     let of_job = |job: &JobState| MigrationStatus {
         key: key.clone(),
         version: context.installation.release.to_string(),
-        ..record(observation, job)
+        ..record(context, job)
     };
     match &context.plan.gate {
         // Without the database's URL nothing new is known; a recorded failure must not be forgotten over it.
@@ -74,7 +75,7 @@ pub(crate) fn history(context: Context<'_>) -> Vec<MigrationStatus> {
         .jobs
         .iter()
         .filter(|job| job.outcome != JobOutcome::Active && !known.iter().any(|record| is_of(record, job)))
-        .map(|job| record(observation, job))
+        .map(|job| record(context, job))
         .collect();
     new.sort_by_key(|record| std::cmp::Reverse(record.finished.as_ref().map(|time| time.0)));
     new.into_iter()
@@ -84,7 +85,8 @@ pub(crate) fn history(context: Context<'_>) -> Vec<MigrationStatus> {
 }
 
 /// What there is to say of a Job.
-fn record(observation: &Observation, job: &JobState) -> MigrationStatus {
+fn record(context: Context<'_>, job: &JobState) -> MigrationStatus {
+    let observation = context.observation;
     let previous = [&observation.previous.migration]
         .into_iter()
         .flatten()
@@ -97,7 +99,12 @@ fn record(observation: &Observation, job: &JobState) -> MigrationStatus {
         JobOutcome::Active => (
             MigrationResult::Running,
             progress.applied.or(previous.applied),
-            progress.current.or(previous.current),
+            // The list of names is cut after some hundred: rather none than one of long ago.
+            if progress.total.is_some() && progress.applied.is_some() {
+                progress.current
+            } else {
+                previous.current
+            },
             None,
         ),
         JobOutcome::Complete => (MigrationResult::Applied, total, None, None),
@@ -120,6 +127,12 @@ fn record(observation: &Observation, job: &JobState) -> MigrationStatus {
         applied,
         current,
         failed_at,
+        waits_for: match &job.outcome {
+            JobOutcome::Failed { .. } => cured_by(context.installation, observation, job)
+                .and_then(|what| given(what, job))
+                .or(previous.waits_for),
+            JobOutcome::Active | JobOutcome::Complete => None,
+        },
         last_applied_before: job.last_applied_before.map(MicroTime),
         database: match &observation.secrets.migration_database {
             SecretState::Present(identity) => Some(identity.to_string()),
@@ -151,10 +164,14 @@ pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
         // A later attempt finds less to do than the first.
         .max_by_key(|pending| pending.count);
     let history = observation.preflight().map(|preflight| &preflight.history);
-    let applied = history
+    let rows = history
         .zip(job.count_before)
-        .and_then(|(history, before)| i32::try_from(history.count - before).ok())
-        .filter(|applied| *applied >= 0);
+        .map(|(history, before)| history.count.saturating_sub(before))
+        .filter(|rows| *rows >= 0);
+    let applied = rows.and_then(|rows| match pending {
+        Some(pending) => Some(pending.applied(rows)),
+        None => i32::try_from(rows).ok(),
+    });
     let current = pending
         .zip(applied)
         .and_then(|(pending, applied)| pending.names.get(usize::try_from(applied).ok()?).cloned());

@@ -87,9 +87,9 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
             "podFailurePolicy": { "rules": [
                 // A drained node is no failed migration.
                 { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
-                // Missing rights, a broken history or too little memory are the same the next time.
+                // Missing rights, a broken history or too little memory are the same the next time, in whichever container.
                 { "action": "FailJob", "onExitCodes": {
-                    "containerName": "migrate", "operator": "NotIn", "values": [failures::TRANSIENT_STATUS, TERMINATED],
+                    "operator": "NotIn", "values": [failures::TRANSIENT_STATUS, TERMINATED],
                 } },
             ] },
             // A second pod must not start while the first may still hold its locks.
@@ -195,6 +195,7 @@ fn annotations(migrate: &Migrate) -> Map<String, Value> {
     let operation = migrate.rollback.as_ref().map(|_| marks::ROLL_BACK.to_owned());
     [
         (marks::MIGRATION_KEY, Some(migrate.key.to_string())),
+        (marks::CREDENTIALS_HASH, migrate.credentials.clone()),
         (marks::OPERATION, operation),
         (
             marks::MIGRATED_FROM,

@@ -51,6 +51,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
             migration_database: SecretState::Present(database.clone()),
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),
+            migration_hash: Some("other".to_owned()),
         },
         queues: Queues::default(),
         database: DatabaseProbe::NotProbed,

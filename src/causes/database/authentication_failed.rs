@@ -2,6 +2,7 @@
 
 use super::shared::{ConnectionFailure, explained, probed};
 use crate::{
+    api::Circumstance,
     causes::{
         cause::Cause,
         consequences,
@@ -17,6 +18,7 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     blocks_migration: true,
+    cured_by: Some(Circumstance::Credentials),
     is_connection: true,
     explains: consequences::OF_NO_CONNECTION,
     log: &[&LOG],

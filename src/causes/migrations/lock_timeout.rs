@@ -1,14 +1,21 @@
 //! The migration waited for a lock and gave up.
 
-use crate::causes::{
-    migrations::shared::snippets::{BLOCKED, MIGRATE, OLDEST_TRANSACTIONS, left, stopped},
-    prelude::*,
+use crate::{
+    causes::{
+        migrations::shared::{
+            preflight::witnessed,
+            snippets::{BLOCKED, MIGRATE, OLDEST_TRANSACTIONS, left, stopped},
+        },
+        prelude::*,
+    },
+    observe::{JobOutcome, OtherSession},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
     explains: consequences::OF_STOPPED_MIGRATION,
     log: &[&LOG],
     remedy_here: Some(remedy_here),
+    check: Some(check),
     ..Cause::critical(Component::Migrations, include_str!("lock_timeout.md"))
 };
 
@@ -82,6 +89,39 @@ fn remedy_here(context: &Context<'_>, _: &Draft) -> Option<String> {
             installation.migrations.lock_timeout_seconds.max(1).saturating_mul(LONGER),
         )
     })
+}
+
+/// The operator's own migration waits for somebody at this moment.
+fn check(context: &Context<'_>) -> Vec<Draft> {
+    let observation = context.observation;
+    let active = observation
+        .jobs
+        .iter()
+        .find(|job| job.outcome == JobOutcome::Active);
+    let blockers = observation
+        .preflight()
+        .map_or(&[][..], |preflight| &preflight.blockers);
+    let (Some(job), Some(first)) = (active, blockers.first()) else {
+        return Vec::new();
+    };
+    let OtherSession {
+        pid, role, relation, ..
+    } = first;
+    let ends: Vec<String> = blockers
+        .iter()
+        .map(|it| format!("pg_terminate_backend({})", it.pid))
+        .collect();
+    vec![Draft {
+        severity: Severity::Warning,
+        message: format!(
+            "The migration of Job {} waits for a lock that session {pid} of role \"{role}\" holds on table {relation}; requests on what \
+             it wants to change wait behind it. Where lock_timeout ends the wait, it is tried again.",
+            job.name
+        ),
+        evidence: blockers.iter().map(witnessed).collect(),
+        remedy: format!("Wait for it, or end it: SELECT {};", ends.join(", ")),
+        ..Code::MigrationLockTimeout.draft()
+    }]
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! A long transaction would hold up the migration.
 
 use crate::{
-    causes::{migrations::shared::preflight::before_migration, prelude::*},
+    causes::{
+        migrations::shared::preflight::{before_migration, witnessed},
+        prelude::*,
+    },
     observe::OtherSession,
 };
 
@@ -47,15 +50,5 @@ fn remedy(holders: &[OtherSession]) -> String {
         "Wait for it (a backup?), or end the {session} ({}): SELECT {};",
         sessions.join("; "),
         ends.join(", ")
-    )
-}
-
-fn witnessed(holder: &OtherSession) -> String {
-    let since = holder.since().map_or_else(String::new, |since| {
-        format!(", transaction open since {since:.0}")
-    });
-    format!(
-        "database: pid {}, application {:?}, role \"{}\", {}{since}, lock on {}",
-        holder.pid, holder.application, holder.role, holder.state, holder.relation
     )
 }

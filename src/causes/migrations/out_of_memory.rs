@@ -1,6 +1,7 @@
 //! The migration was killed for lack of memory.
 
 use crate::{
+    api::Circumstance,
     causes::{
         cause::{Cause, Explains},
         log::{
@@ -16,6 +17,7 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
+    cured_by: Some(Circumstance::MemoryLimit),
     explains: &[
         Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
         Explains::everywhere(&[Code::MigrationsPending]),

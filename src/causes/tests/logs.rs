@@ -4,11 +4,12 @@ use jiff::SignedDuration;
 use rstest::rstest;
 
 use super::{codes, of, pod, running};
+use crate::api::MigrationOperation;
 use crate::fixtures::empty_observation;
 use crate::observe::database::QueueProbe;
 use crate::observe::{
-    DatabaseProbe, LogFinding, LogReading, Observation, PodLogFindings, PodProblem, ProbeFailure,
-    ProbeFailureKind, Run,
+    DatabaseProbe, JobOutcome, JobState, LogFinding, LogReading, Observation, PodLogFindings, PodProblem,
+    ProbeFailure, ProbeFailureKind, Run,
 };
 use crate::{
     causes::diagnose_log,
@@ -363,4 +364,39 @@ fn what_is_over_is_told_with_its_time() {
         );
     }
     assert!(told(55, 70).contains(&time), "{time}");
+}
+
+/// While the operator undoes a release's migrations its pods miss them, and are about to go.
+#[rstest]
+#[case::of_a_rollback(MigrationOperation::RollBack, &[])]
+#[case::of_an_upgrade(MigrationOperation::Migrate, &[Code::MigrationsPending])]
+fn what_the_operator_undoes_is_no_trouble_of_its_pods(
+    #[case] operation: MigrationOperation,
+    #[case] expected: &[Code],
+) {
+    let mut unready = pod("api", Vec::new());
+    unready.ready = false;
+    unready.version = Some("2.265.0".to_owned());
+    let missing =
+        "2026-11-22T15:40:56.9Z [error    ] unavailable: There are migrations to apply [health-check]\n";
+    let read = reading(Component::Api, &unready.name, Run::Unready, missing);
+    assert!(!read.found.is_empty());
+    let observation = Observation {
+        pod_logs: PodLogFindings {
+            logs: vec![read],
+            warnings: Vec::new(),
+        },
+        pods: vec![unready],
+        jobs: vec![JobState {
+            operation,
+            release: "2.260.0".parse().ok(),
+            outcome: JobOutcome::Complete,
+            ..JobState::default()
+        }],
+        ..running()
+    };
+    let pending = of(&observation)
+        .into_iter()
+        .filter(|it| it.code == Code::MigrationsPending);
+    assert_eq!(codes(&pending.collect::<Vec<_>>()), expected);
 }

@@ -15,8 +15,8 @@ use crate::observe::{ContainerRun, JobState, Observation, PodLogFindings, PodPro
 #[case("migrations", waiting("ErrImagePull"), Code::MigrationImagePullFailed)]
 #[case("api", waiting("CreateContainerConfigError"), Code::ContainerConfigError)]
 #[case("api", waiting("CreateContainerError"), Code::CrashLooping)]
-#[case("task-processor", PodProblem::OutOfMemory { restarts: 2, limit: Some("1Gi".to_owned()) }, Code::ContainerOutOfMemory)]
-#[case("migrations", PodProblem::OutOfMemory { restarts: 0, limit: None }, Code::MigrationOutOfMemory)]
+#[case("task-processor", PodProblem::OutOfMemory { container: "c".to_owned(), restarts: 2, limit: Some("1Gi".to_owned()) }, Code::ContainerOutOfMemory)]
+#[case("migrations", PodProblem::OutOfMemory { container: "c".to_owned(), restarts: 0, limit: None }, Code::MigrationOutOfMemory)]
 #[case("api", PodProblem::CrashLoop { restarts: 7, exit_code: Some(3), reason: None, message: None }, Code::CrashLooping)]
 fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case] code: Code) {
     let observation = Observation {

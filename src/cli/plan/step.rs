@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::{
     apply::{covers, differences},
     decide::{GeneratedSecret, Plan},
+    flagsmith::upgrades,
     model::{
         Code, Component, Diagnosis, Severity,
         child::{Child, Kind},
@@ -273,11 +274,20 @@ fn migrate(installation: &Installation, plan: &Plan) -> Step {
         .as_ref()
         .and_then(|migrate| migrate.rollback.as_ref())
     else {
+        let from = plan.migrate.as_ref().and_then(|migrate| migrate.before.release);
+        let meanwhile = from
+            .and_then(|from| Some((from, upgrades::incompatible(from, release)?)))
+            .map_or_else(String::new, |(from, change)| {
+                format!(
+                    " From then until its own pods are ready, those of {from} cannot {}.",
+                    change.what
+                )
+            });
         return Step::new(
             format!("Migrate the database to {release}"),
             format!(
                 "No pod of {release} starts before. Which migrations are pending only its image knows: the Job lists \
-                 them before it applies them."
+                 them before it applies them.{meanwhile}"
             ),
         )
         .on_when(

@@ -110,13 +110,18 @@ fn a_job_that_cannot_start_is_given_up_for_another_one_only() {
     let corrected = wanted(json!({}));
     let mut observation = runs(&corrected, OLD);
     observation.jobs = vec![job(&typo, "2.999.0", JobOutcome::Active)];
+    let name = observation.jobs[0].name.clone();
+    let of = |job: &str, phase: PodPhase| PodSummary {
+        job: Some(job.to_owned()),
+        ..pod("migrations", "2.999.0", phase)
+    };
     let waiting = PodSummary {
         problems: vec![PodProblem::Waiting {
             reason: "ImagePullBackOff".to_owned(),
             message: "manifest unknown".to_owned(),
             image: String::new(),
         }],
-        ..pod("migrations", "2.999.0", PodPhase::Pending)
+        ..of(&name, PodPhase::Pending)
     };
     let deleted =
         |observation: &Observation, wanted: &Installation| decide(wanted, observation, &[]).superseded_jobs;
@@ -127,15 +132,13 @@ fn a_job_that_cannot_start_is_given_up_for_another_one_only() {
         [observation.jobs[0].name.clone()]
     );
     assert!(deleted(&observation, &typo).is_empty(), "it is the wanted one");
-    observation
-        .pods
-        .push(pod("migrations", "2.999.0", PodPhase::Failed));
+    observation.pods.push(of(&name, PodPhase::Failed));
     assert!(
         deleted(&observation, &corrected).is_empty(),
         "an earlier pod has started"
     );
     observation.pods.pop();
-    observation.pods.push(pod("migrations", OLD, PodPhase::Failed));
+    observation.pods.push(of("another", PodPhase::Failed));
     assert_eq!(
         deleted(&observation, &corrected).len(),
         1,

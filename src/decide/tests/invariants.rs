@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::world::{VERSIONS, World};
-use crate::{decide::Gate, migration::Direction, model::Code, observe::JobOutcome};
+use crate::{api::Circumstance, decide::Gate, migration::Direction, model::Code, observe::JobOutcome};
 
 /// Passes and steps of Kubernetes after which everything has settled: the longest way is a failed migration, a
 /// retry, a downgrade and three components to roll.
@@ -23,9 +23,13 @@ enum Event {
     Retry,
     Processors(i32),
     Frontend(bool),
+    JobPlans,
     JobStarts,
     JobCompletes,
     JobFails,
+    JobFailsOf(Circumstance),
+    Credentials,
+    Memory,
     JobLost,
     JobsCollected,
     Roll,
@@ -52,9 +56,13 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Retry),
         1 => (0..3).prop_map(Event::Processors),
         1 => any::<bool>().prop_map(Event::Frontend),
+        3 => Just(Event::JobPlans),
         6 => Just(Event::JobStarts),
         6 => Just(Event::JobCompletes),
         3 => Just(Event::JobFails),
+        3 => prop_oneof![Just(Circumstance::Credentials), Just(Circumstance::MemoryLimit)].prop_map(Event::JobFailsOf),
+        2 => Just(Event::Credentials),
+        2 => Just(Event::Memory),
         1 => Just(Event::JobLost),
         3 => Just(Event::JobsCollected),
         1 => prop::sample::select(vec!["api", "task-processor", "frontend"]).prop_map(Event::DeploymentLost),
@@ -98,6 +106,11 @@ impl World {
             Event::Retry => self.user(|wanted| wanted.retry += 1),
             Event::Processors(count) => self.user(|wanted| wanted.processors = count),
             Event::Frontend(enabled) => self.user(|wanted| wanted.frontend = enabled),
+            Event::JobPlans => {
+                if let Some((_, job)) = self.active_job() {
+                    job.planning = true;
+                }
+            }
             Event::JobStarts => {
                 if let Some((_, job)) = self.active_job() {
                     job.started = true;
@@ -105,6 +118,9 @@ impl World {
             }
             Event::JobCompletes => self.finish_job(JobOutcome::Complete),
             Event::JobFails => self.finish_job(failure()),
+            Event::JobFailsOf(what) => self.fail_job_of(what),
+            Event::Credentials => self.given.credentials += 1,
+            Event::Memory => self.given.memory += 1,
             Event::JobLost => {
                 self.jobs.pop_first();
                 self.forgotten = true;
@@ -213,4 +229,84 @@ fn a_release_that_the_database_has_left_behind_does_not_start() {
         world.happens(&event);
     }
     assert_eq!(world.plan().gate, Gate::Blocked(Code::DowngradeBlocked));
+}
+
+/// What a Job failed of is put right: another one is made by itself, once, and never for a change of anything else.
+#[test]
+fn a_failure_of_what_was_given_is_tried_again_when_that_has_changed() {
+    for (what, other, cure) in [
+        (Circumstance::Credentials, Event::Memory, Event::Credentials),
+        (Circumstance::MemoryLimit, Event::Credentials, Event::Memory),
+    ] {
+        let mut world = World::new();
+        let fails = [
+            Event::Pass(usize::MAX),
+            Event::JobStarts,
+            Event::JobFailsOf(what),
+            Event::Pass(usize::MAX),
+        ];
+        for attempt in 1..=3 {
+            for event in &fails {
+                world.happens(event);
+            }
+            world.happens(&other);
+            world.happens(&Event::Pass(usize::MAX));
+            assert!(
+                matches!(world.plan().gate, Gate::Failed { .. }),
+                "{what:?}: {:?}",
+                world.plan().gate
+            );
+            assert_eq!(world.jobs.len(), attempt, "{what:?}");
+            world.happens(&cure);
+            assert_eq!(world.plan().gate, Gate::Pending, "{what:?}");
+        }
+        // A failure that nobody understands stays one, whatever changes.
+        for event in [
+            Event::Pass(usize::MAX),
+            Event::JobStarts,
+            Event::JobFails,
+            Event::Pass(usize::MAX),
+            Event::Memory,
+            Event::Credentials,
+            Event::Pass(usize::MAX),
+        ] {
+            world.happens(&event);
+        }
+        assert!(
+            matches!(world.plan().gate, Gate::Failed { .. }),
+            "{:?}",
+            world.plan().gate
+        );
+    }
+}
+
+/// Raised, and lowered back while the Job still lists what there is to do.
+#[test]
+fn a_migration_that_has_changed_nothing_is_withdrawn() {
+    let mut world = World::new();
+    world.settles();
+    for event in [
+        Event::Version(2),
+        Event::Pass(usize::MAX),
+        Event::Roll,
+        Event::Roll,
+        Event::Pass(usize::MAX),
+    ] {
+        world.happens(&event);
+    }
+    world.happens(&Event::JobPlans);
+    assert!(matches!(world.plan().gate, Gate::Running(_)));
+    for event in [
+        Event::Version(0),
+        Event::Pass(usize::MAX),
+        Event::JobCompletes,
+        Event::JobsCollected,
+    ] {
+        world.happens(&event);
+    }
+    assert_eq!(
+        world.plan().gate,
+        Gate::Succeeded,
+        "the release that runs is the one that is wanted"
+    );
 }

@@ -12,7 +12,7 @@ use crate::{
     flagsmith::Release,
     migration::{Direction, Undo, direction},
     model::{Code, PodPhase},
-    observe::{JobOutcome, JobState, Observation},
+    observe::{History, JobOutcome, JobState, Observation, Preflight},
     validate::{Installation, RollbackPlan, backup_name},
 };
 
@@ -228,6 +228,37 @@ fn it_is_gone_step_by_step() {
         shape(&decide(&back, &observation, &[]))[..2],
         [Some((OLD_IMAGE, Some(0))), Some((NEW_IMAGE, Some(2)))]
     );
+}
+
+/// The newest migration in the database is the one that was the newest before the upgrade: nothing is left to apply.
+#[rstest]
+#[case::as_it_was(100, true)]
+#[case::somebody_has_migrated_since(101, false)]
+#[case::more_was_undone(99, false)]
+fn what_was_undone_completely_needs_no_migration(#[case] newest: i64, #[case] expected: bool) {
+    let back = confirmed();
+    let of_old = MigrationStatus {
+        key: Some(key(&back, OLD)),
+        ..record(None, OLD, Some(9), 50)
+    };
+    let mut observation = going_back(vec![
+        undone(NEW, OLD),
+        record(Some(OLD), NEW, Some(3), 100),
+        of_old,
+    ]);
+    observation.preflight = Some(Ok(Preflight {
+        complete: true,
+        history: History {
+            last_applied: Some(at(newest).as_microsecond()),
+            ..History::default()
+        },
+        ..Preflight::default()
+    }));
+    let gate = |observation: &Observation| decide(&back, observation, &[]).gate;
+    assert_eq!(gate(&observation) == Gate::Succeeded, expected);
+    // Without the record of the older release nobody knows that it was applied.
+    observation.previous.migration_history.pop();
+    assert_eq!(gate(&observation), Gate::Pending);
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub struct Databases {
 #[derive(Clone, Debug)]
 struct Known {
     good: bool,
+    /// With what the main database was looked at.
+    login: Option<u64>,
     cause: Cause,
     seen: (DatabaseProbe, Queues),
     history: [queue::History; 2],
@@ -119,7 +121,10 @@ impl Databases {
                 .collect(),
             processors,
         };
-        let same = |known: &Known| (known.cause == cause).then(|| self.fresh_for(known.good));
+        let login = main.map(DatabaseUrl::fingerprint);
+        let same = |known: &Known| {
+            (known.cause == cause && known.login == login).then(|| self.fresh_for(known.good))
+        };
         if let Some(known) = self.known.fresh(uid, same) {
             return known.seen;
         }
@@ -135,6 +140,10 @@ impl Databases {
             .filter(|known| known.cause.databases == cause.databases);
         // Where nothing was seen before, as after a restart of the operator, processors that run say that it worked.
         let trusted = before.as_ref().map_or(running > 0, |known| !fails(&known.seen));
+        let known = before
+            .as_ref()
+            .filter(|known| known.login == login)
+            .map(|known| known.seen.0.clone());
         let (held, history) = before
             .map(|known| (known.seen.1.held, known.history))
             .unwrap_or_default();
@@ -146,11 +155,15 @@ impl Databases {
         if seen.1.held.is_none() {
             seen.1.held = held;
         }
+        if let Some(known) = known {
+            seen.0 = seen.0.or_known(&known);
+        }
         let known = Known {
             good: matches!(
                 seen.0,
                 DatabaseProbe::Reachable { read_only: None, .. } | DatabaseProbe::NotProbed
             ) && !matches!(seen.1.separate, Some(QueueProbe::Failed(_))),
+            login,
             cause,
             seen: seen.clone(),
             history,

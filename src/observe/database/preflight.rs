@@ -35,6 +35,8 @@ pub struct Preflight {
     pub connections_used: i32,
     /// Other sessions whose transactions hold locks on Flagsmith's tables for long, the oldest first.
     pub holders: Vec<OtherSession>,
+    /// Other sessions that a running migration of the operator waits for.
+    pub blockers: Vec<OtherSession>,
     /// Other sessions that change the schema at this moment.
     pub migrators: Vec<OtherSession>,
     /// Indexes on Flagsmith's tables that an interrupted `CREATE INDEX CONCURRENTLY` has left.
@@ -167,6 +169,7 @@ pub(super) async fn ask(session: &mut Session, due: bool) -> Result<Preflight, P
         preflight.owners = owners(session).await?;
         preflight.holders = others(session, HOLDERS).await?;
         preflight.migrators = others(session, MIGRATORS).await?;
+        preflight.blockers = others(session, BLOCKERS).await?;
     }
     Ok(preflight)
 }
@@ -234,3 +237,8 @@ const HOLDERS: &str = "a.xact_start < now() - interval '60 s'";
 /// are not.
 const MIGRATORS: &str = "(l.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock') \
      OR l.mode = 'ShareUpdateExclusiveLock' AND a.query ~* '^\\s*(CREATE|DROP|ALTER)')";
+
+/// Who holds up a session of a migration Job, by the name that the operator has it give to PostgreSQL.
+const BLOCKERS: &str = "a.pid IN (SELECT unnest(pg_blocking_pids(w.pid)) FROM pg_stat_activity w \
+     WHERE w.datname = current_database() AND w.wait_event_type = 'Lock' \
+     AND w.application_name ~ '-(migrate|rollback)-[0-9a-f]{10}')";

@@ -39,6 +39,19 @@ pub struct ProbeFailure {
     pub message: String,
 }
 
+impl DatabaseProbe {
+    /// What is known after another look with the same URL: one that learnt nothing does not refute what the server said
+    /// before.
+    pub(super) fn or_known(self, before: &Self) -> Self {
+        match (&self, before) {
+            (Self::Failed(now), Self::Failed(known)) if now.kind.is_silence() && known.kind.is_final() => {
+                before.clone()
+            }
+            _ => self,
+        }
+    }
+}
+
 /// Classes of failures to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeFailureKind {
@@ -145,6 +158,17 @@ impl ProbeFailureKind {
         )
     }
 
+    /// Whether nothing was learnt of the database.
+    const fn is_silence(self) -> bool {
+        matches!(self, Self::TimedOut | Self::NotTried)
+    }
+
+    /// Whether the server itself has said that it lets nobody in with this URL. It stays so until the server says
+    /// something else.
+    const fn is_final(self) -> bool {
+        matches!(self, Self::Authentication | Self::AccessRejected | Self::NotFound)
+    }
+
     /// Whether nothing more can be asked in the session that it happened in.
     pub(super) const fn ends_session(self) -> bool {
         matches!(
@@ -161,5 +185,41 @@ impl ProbeFailureKind {
             self,
             Self::Unverified | Self::PasswordWithheld | Self::AddressRefused | Self::LimitExceeded
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::{DatabaseProbe, ProbeFailure, ProbeFailureKind::*, *};
+
+    fn failed(kind: ProbeFailureKind) -> DatabaseProbe {
+        DatabaseProbe::Failed(ProbeFailure {
+            kind,
+            message: kind.as_str().to_owned(),
+        })
+    }
+
+    const REACHABLE: DatabaseProbe = DatabaseProbe::Reachable {
+        version: 150_018,
+        read_only: None,
+    };
+
+    #[rstest]
+    #[case::a_slow_look_refutes_nothing(failed(TimedOut), failed(Authentication), failed(Authentication))]
+    #[case::nor_one_that_was_not_made(failed(NotTried), failed(AccessRejected), failed(AccessRejected))]
+    #[case::an_answer_does(REACHABLE, failed(Authentication), REACHABLE)]
+    #[case::another_answer_too(failed(NotFound), failed(Authentication), failed(NotFound))]
+    #[case::a_server_that_is_gone_is_news(failed(Refused), failed(Authentication), failed(Refused))]
+    // A NetworkPolicy may have come after the first look.
+    #[case::what_no_server_said_is_not_kept(failed(TimedOut), failed(Refused), failed(TimedOut))]
+    #[case::what_worked_is_not_kept(failed(TimedOut), REACHABLE, failed(TimedOut))]
+    fn what_is_known_stays_known_until_it_is_refuted(
+        #[case] now: DatabaseProbe,
+        #[case] before: DatabaseProbe,
+        #[case] expected: DatabaseProbe,
+    ) {
+        assert_eq!(now.or_known(&before), expected);
     }
 }

@@ -236,6 +236,7 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
             django: django.map(|_| ()),
             // Nothing is started with it; that nothing is missing is what counts.
             hash: matches!(url, SecretState::Present(_)).then(String::new),
+            migration_hash: None,
         },
         url: usable(url, namespace, &tls),
         migration_url: None,

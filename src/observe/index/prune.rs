@@ -149,17 +149,23 @@ fn prune_managed_fields(kind: Kind, object: &mut Object) {
 fn prune_pod(pod: &mut Object) {
     let pruned = pod.parts.get("spec").and_then(|spec| {
         let mut spec: Fields<'_> = serde_json::from_str(spec.get()).ok()?;
-        let mut containers: Vec<Fields<'_>> = serde_json::from_str(spec.get("containers")?.get()).ok()?;
-        let paces: Vec<Option<Box<RawValue>>> = containers.iter().map(pace).collect();
-        for (container, pace) in containers.iter_mut().zip(&paces) {
-            container.retain(|key, _| matches!(*key, "name" | "image" | "resources"));
-            if let Some(pace) = pace {
-                container.insert("args", pace);
+        let reduced = |list: &str| {
+            let mut containers: Vec<Fields<'_>> = serde_json::from_str(spec.get(list)?.get()).ok()?;
+            let paces: Vec<Option<Box<RawValue>>> = containers.iter().map(pace).collect();
+            for (container, pace) in containers.iter_mut().zip(&paces) {
+                container.retain(|key, _| matches!(*key, "name" | "image" | "resources"));
+                if let Some(pace) = pace {
+                    container.insert("args", pace);
+                }
             }
-        }
-        let containers = to_raw_value(&containers).ok()?;
+            to_raw_value(&containers).ok()
+        };
+        let (containers, initial) = (reduced("containers")?, reduced("initContainers"));
         spec.retain(|key, _| *key == "nodeName");
         spec.insert("containers", &containers);
+        if let Some(initial) = &initial {
+            spec.insert("initContainers", initial);
+        }
         to_raw_value(&spec).ok()
     });
     if let Some(pruned) = pruned {

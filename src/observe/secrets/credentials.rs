@@ -75,6 +75,7 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
     let migrations = Environment::of_migrations(installation)
         .read(&mut reader, authorities)
         .await;
+    let migration_hash = hash(&migration_url, &django, &[]);
     let hash = hash(&url, &django, &others);
     Credentials {
         secrets: Secrets {
@@ -84,6 +85,7 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
             of_processor: None,
             django: django.map(|_| ()),
             hash,
+            migration_hash,
         },
         url: usable(url, namespace, &api),
         migration_url: usable(migration_url, namespace, &migrations),

@@ -17,6 +17,8 @@ pub struct Secrets {
     pub django: SecretState<()>,
     /// A keyed hash of everything that pods read from Secrets at their start; `None` while a value is missing.
     pub hash: Option<String>,
+    /// A keyed hash of `DATABASE_URL` of the migration Job; `None` while it or the key is missing.
+    pub migration_hash: Option<String>,
 }
 
 /// Where a task processor's own environment points.
@@ -74,6 +76,7 @@ impl Secrets {
             of_processor: None,
             django: SecretState::Unread,
             hash: Some(String::new()),
+            migration_hash: None,
         }
     }
 }

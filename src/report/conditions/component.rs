@@ -43,11 +43,17 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
                 Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_)
             );
         return if stopped {
-            Verdict::new(
-                False,
-                "StoppedForMigration",
-                "no task runs while the database is migrated",
-            )
+            let held_up = context.critical(Component::Migrations);
+            let why = held_up.map_or_else(
+                || "no task runs while the database is migrated".to_owned(),
+                |diagnosis| {
+                    format!(
+                        "no task runs until the database is migrated, which is held up: {}",
+                        diagnosis.code
+                    )
+                },
+            );
+            Verdict::new(False, "StoppedForMigration", why)
         } else {
             Verdict::new(False, "ScaledToZero", "no pod is wanted")
         };

@@ -188,6 +188,17 @@ fn queue(heartbeat: Option<SignedDuration>) -> QueueProbe {
     managed().seeing(migrating).at(Gate::Running(job(JobOutcome::Active))),
     said("False", "StoppedForMigration", "no task runs while the database is migrated")
 )]
+#[case::stopped_for_a_migration_that_does_not_begin(
+    managed()
+        .seeing(migrating)
+        .at(Gate::Running(job(JobOutcome::Active)))
+        .diagnosed(Code::MigrationImagePullFailed, Severity::Critical, Component::Migrations),
+    said(
+        "False",
+        "StoppedForMigration",
+        "no task runs until the database is migrated, which is held up: MigrationImagePullFailed"
+    )
+)]
 #[case::none_wanted(managed().seeing(migrating), said("False", "ScaledToZero", "no pod is wanted"))]
 #[case::absent(
     managed().seeing(|observation| observation.task_processor = None),

@@ -31,6 +31,7 @@ fn applied(observation: &mut Observation, count: i64) {
         job: Some(running().name),
         pending: Some(Pending {
             count: 3,
+            squashed: Vec::new(),
             names: ["a.0001", "a.0002", "b.0001"].map(str::to_owned).to_vec(),
         }),
         ..PodSummary::default()

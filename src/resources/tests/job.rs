@@ -142,6 +142,63 @@ fn run(name: &str, migration: &str, flagsmith: &str) -> (i32, String, String, u6
     (output.status.code().unwrap(), message, text, kept)
 }
 
+/// Runs the script that lists what is to be done, with a command in place of `flagsmith`. Returns exit status and
+/// termination message.
+fn list(name: &str, flagsmith: &str, killed: u32) -> (i32, String) {
+    let directory = std::env::temp_dir().join(format!("flagsmith-operator-{name}-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let path = |file: &str| directory.join(file).to_str().unwrap().to_owned();
+    fs::write(
+        path("events"),
+        format!("oom 1\noom_kill {killed}\noom_group_kill 0\n"),
+    )
+    .unwrap();
+    let script = include_str!("../plan.sh")
+        .replace("/tmp/", &format!("{}/", directory.to_str().unwrap()))
+        .replace("/dev/termination-log", &path("message"))
+        .replace("/sys/fs/cgroup/memory.events", &path("events"));
+    let output = Command::new("sh")
+        .args(["-c", &format!("flagsmith() {{ {flagsmith}; }}\n{script}"), "plan"])
+        .output()
+        .unwrap();
+    let message = fs::read_to_string(directory.join("message")).unwrap_or_default();
+    fs::remove_dir_all(&directory).unwrap();
+    (output.status.code().unwrap(), message)
+}
+
+/// A pod whose list was killed for its memory neither goes on nor ends, as long as that container ends with 0.
+#[rstest]
+#[case::good("plan-good", "echo '= 1'; echo '= users.0041_x'", 0, 0)]
+#[case::fails_as_the_migration_will("plan-fails", "false", 0, 0)]
+#[case::killed("plan-killed", "sh -c 'kill -9 $$'", 1, 137)]
+#[case::a_child_was_killed("plan-child", "echo '= 1'; echo '= users.0041_x'", 1, 137)]
+#[case::told_to_end("plan-ended", "sh -c 'kill -15 $$'", 0, 143)]
+fn a_list_that_was_killed_ends_the_attempt(
+    #[case] name: &str,
+    #[case] flagsmith: &str,
+    #[case] killed: u32,
+    #[case] expected: i32,
+) {
+    assert_eq!(list(name, flagsmith, killed).0, expected);
+}
+
+#[test]
+fn a_list_is_what_django_plans_without_the_noise_of_its_shell() {
+    let django = "echo '74 objects imported automatically.'; echo '= 2 1:3'; echo '= a.0001'; echo '= b.0002_squashed'";
+    assert_eq!(
+        list("plan-list", django, 0),
+        (0, "2 1:3\na.0001\nb.0002_squashed\n".to_owned())
+    );
+}
+
+#[test]
+fn whichever_container_ends_badly_ends_the_job() {
+    let job = job(json!({}), &empty_observation());
+    let rule = job.pointer("/spec/podFailurePolicy/rules/1").unwrap();
+    assert_eq!(rule["action"], "FailJob");
+    assert_eq!(rule["onExitCodes"].get("containerName"), None);
+}
+
 #[rstest]
 #[case("good", "echo fine", "false", 0)]
 #[case(

@@ -13,7 +13,8 @@ use crate::{
     },
     model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{
-        JobOutcome, JobState, LogFinding, LogReading, Observation, PodProblem, PodSummary, Run, WorkloadState,
+        JobOutcome, JobState, LogFinding, LogReading, Observation, OtherSession, PodProblem, PodSummary,
+        Preflight, Run, WorkloadState,
     },
     validate::MigrationKey,
 };
@@ -110,6 +111,102 @@ fn a_failed_migration(#[case] reason: &str, #[case] message: Option<&str>, #[cas
     assert!(first.message.contains("Nothing was started"), "{first:?}");
 }
 
+/// The old release runs on what all attempts have applied, the last one alone or not.
+#[test]
+fn a_failure_says_what_all_attempts_have_applied() {
+    let record = |job: &str, applied, total| MigrationStatus {
+        version: "2.265.0".to_owned(),
+        result: MigrationResult::Failed,
+        job: Some(job.to_owned()),
+        applied: Some(applied),
+        total: Some(total),
+        ..MigrationStatus::default()
+    };
+    let (first, latest) = (record("before", 20, 23), record(&attempt(), 0, 3));
+    let before = MigrationStatus {
+        result: MigrationResult::Applied,
+        ..record("long-ago", 7, 7)
+    };
+    let mut observation = Observation {
+        api: Some(WorkloadState {
+            release: "2.260.0".parse().ok(),
+            ..fixtures::rolled_out("flagsmith-api".to_owned(), 1)
+        }),
+        jobs: vec![failed_job(&attempt(), "BackoffLimitExceeded")],
+        ..empty_observation()
+    };
+    observation.previous.migration = Some(latest.clone());
+    observation.previous.migration_history = vec![latest, first, before];
+    let message = of(&observation).remove(0).message.to_string();
+    assert!(
+        message.contains("20 of the 23 migrations to 2.265.0 are applied, and stay so"),
+        "{message}"
+    );
+    assert!(
+        message.contains("2.260.0 cannot store new identities"),
+        "{message}"
+    );
+    assert!(message.ends_with("Version 2.260.0 keeps serving."), "{message}");
+}
+
+/// What was wrong is put right where the operator sees it: no annotation is needed.
+#[rstest]
+#[case("must be owner of table x", true)]
+#[case(
+    "psycopg2.OperationalError: connection to server at \"db\", port 5432 failed: FATAL:  password authentication failed for user \"app\"",
+    false
+)]
+fn a_remedy_asks_for_another_attempt_only_where_none_comes_by_itself(#[case] said: &str, #[case] asks: bool) {
+    let problem = PodProblem::Failed {
+        exit_code: 1,
+        reason: None,
+        message: Some(said.to_owned()),
+    };
+    let observation = Observation {
+        jobs: vec![failed_job(&attempt(), "PodFailurePolicy")],
+        pods: vec![pod("migrations", vec![problem])],
+        ..empty_observation()
+    };
+    let found = of(&observation);
+    let remedy = found.first().unwrap().remedy.to_string();
+    assert_eq!(remedy.contains("retry-migration"), asks, "{remedy}");
+    assert_eq!(remedy.ends_with("tried again by itself."), !asks, "{remedy}");
+}
+
+/// While it waits, the session that it waits for is named.
+#[test]
+fn a_running_migration_names_whom_it_waits_for() {
+    let holder = OtherSession {
+        pid: 4711,
+        application: "psql".to_owned(),
+        role: "dba".to_owned(),
+        state: "idle in transaction".to_owned(),
+        since: Some(1_764_000_000_000_000),
+        relation: "users_ffadminuser".to_owned(),
+    };
+    let mut observation = Observation {
+        jobs: vec![JobState::default()],
+        preflight: Some(Ok(Preflight {
+            blockers: vec![holder],
+            ..crate::causes::migrations::shared::testing::good()
+        })),
+        ..empty_observation()
+    };
+    let found = of(&observation);
+    assert_eq!(codes(&found), [Code::MigrationLockTimeout], "{found:#?}");
+    let evidence = found[0].evidence[0].to_string();
+    for part in [
+        "pid 4711",
+        "\"psql\"",
+        "since 2025-11-24T16:00:00Z",
+        "users_ffadminuser",
+    ] {
+        assert!(evidence.contains(part), "{evidence}");
+    }
+    observation.jobs.clear();
+    assert_eq!(of(&observation), [], "it is of the migration that it holds up");
+}
+
 #[rstest]
 #[case(75, &[Code::MigrationPermissionDenied])]
 #[case(1, &[])]
@@ -147,6 +244,7 @@ fn the_pods_of_an_earlier_attempt_are_history(
     #[case] expected: &[Code],
 ) {
     let problem = PodProblem::OutOfMemory {
+        container: "migrate".to_owned(),
         restarts: 0,
         limit: None,
     };

@@ -1,15 +1,16 @@
 //! A migration Job that has failed, or whose attempt is made again, and what its pods and logs say of the cause.
 
 use crate::{
-    api::{MigrationResult, MigrationStatus},
+    api::{Circumstance, MigrationOperation, MigrationResult, MigrationStatus},
     causes::{
         context::Context,
         pods::{self, PodTrouble, last_message, last_status},
     },
-    flagsmith::failures::TRANSIENT_STATUS,
+    flagsmith::{Release, failures::TRANSIENT_STATUS, upgrades},
     migration::Step,
     model::{Code, Component, Draft, Severity},
-    observe::{JobOutcome, JobState, Run},
+    observe::{JobOutcome, JobState, Observation, Run},
+    validate::Installation,
 };
 
 /// The component label of the Job's pods.
@@ -149,7 +150,13 @@ impl FailedJob<'_> {
                 .into_iter()
                 .chain([self.evidence(context)])
                 .collect(),
-            remedy: format!("{} Then run it again: {}", cause.remedy, self.run_again(context)),
+            remedy: if cause.code.cause().cured_by.is_some()
+                && context.installation.managed_by.migrates_first()
+            {
+                format!("{} The migration is then tried again by itself.", cause.remedy)
+            } else {
+                format!("{} Then run it again: {}", cause.remedy, self.run_again(context))
+            },
             code: cause.code,
         }
     }
@@ -161,6 +168,18 @@ impl FailedJob<'_> {
         }
         from_logs(context)
     }
+}
+
+/// What a failed Job was given that made it fail, as far as its pods and logs tell.
+pub(crate) fn cured_by(
+    installation: &Installation,
+    observation: &Observation,
+    job: &JobState,
+) -> Option<Circumstance> {
+    let context = Context::new(installation, observation);
+    failed(&context).filter(|failed| failed.job.name == job.name)?;
+    let found = diagnose(&context);
+    found.iter().find_map(|draft| draft.code.cause().cured_by)
 }
 
 /// How much a failed Job matters: pods of a release that the operator runs wait for it.
@@ -177,9 +196,38 @@ pub(crate) fn goes_on(context: &Context<'_>) -> String {
     let release = context.observation.api.as_ref().and_then(|api| api.release);
     match release {
         _ if !context.installation.managed_by.migrates_first() => String::new(),
-        Some(release) => format!(" Version {release} keeps serving."),
+        Some(release) => format!(
+            "{} Version {release} keeps serving.",
+            applied_so_far(context, release)
+        ),
         None => " Nothing was started.".to_owned(),
     }
+}
+
+/// What all attempts at the migration have applied, as a sentence to append: the old release runs on that.
+fn applied_so_far(context: &Context<'_>, serving: Release) -> String {
+    let (installation, previous) = (context.installation, &context.observation.previous);
+    let wanted = installation.release;
+    let version = wanted.to_string();
+    let history = previous.migration_history.iter();
+    let mut attempts: Vec<&MigrationStatus> = previous
+        .migration
+        .iter()
+        .chain(history.take_while(|record| record.result != MigrationResult::Applied))
+        .filter(|record| record.version == version && record.operation == MigrationOperation::Migrate)
+        .collect();
+    // The latest attempt is in both.
+    attempts.dedup_by(|a, b| (&a.job, &a.started) == (&b.job, &b.started));
+    let applied: i32 = attempts.iter().filter_map(|record| record.applied).sum();
+    // The first attempt found the most to do.
+    let total = attempts.iter().filter_map(|record| record.total).max();
+    let (Some(total), 1..) = (total, applied) else {
+        return String::new();
+    };
+    let meanwhile = upgrades::incompatible(serving, wanted).map_or_else(String::new, |change| {
+        format!(" On them {serving} cannot {}.", change.what)
+    });
+    format!(" {applied} of the {total} migrations to {wanted} are applied, and stay so.{meanwhile}")
 }
 
 fn serves(context: &Context<'_>) -> bool {

@@ -45,7 +45,7 @@ pub(crate) fn left(occurrence: &Occurrence) -> String {
             "it builds an index CONCURRENTLY, so an invalid one may be left ({INVALID_INDEXES} then DROP INDEX)"
         )
     } else {
-        "nothing of it was applied".to_owned()
+        "nothing of this migration was applied".to_owned()
     }
 }
 

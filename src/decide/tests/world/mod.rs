@@ -7,10 +7,10 @@ mod pass;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1 as batch;
+use k8s_openapi::{api::batch::v1 as batch, apimachinery::pkg::api::resource::Quantity};
 
 use crate::{
-    api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult},
+    api::{Circumstance, FlagsmithDeploymentStatus, MigrationOperation, MigrationResult},
     decide::{Gate, Plan, Workload, decide},
     fixtures,
     flagsmith::Release,
@@ -72,9 +72,39 @@ pub(super) struct Job {
     /// Migrations that it found to do.
     pending: i32,
     pub(super) outcome: JobOutcome,
+    /// What it failed of, where that was something that it was given.
+    pub(super) why: Option<Circumstance>,
+    given: Given,
     deleting: bool,
-    /// Its pod has been started; otherwise the image cannot be pulled.
+    /// Its pod migrates.
     pub(super) started: bool,
+    /// Its pod lists what there is to do; before that its image cannot be pulled.
+    pub(super) planning: bool,
+}
+
+/// What Jobs are given of the things that they may fail of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) credentials: u32,
+    pub(super) memory: u32,
+}
+
+/// A failed attempt that the status knows of.
+#[derive(Clone, Copy, Debug)]
+struct Settled {
+    why: Option<Circumstance>,
+    given: Given,
+}
+
+impl Settled {
+    /// Whether the same would come of another attempt.
+    fn holds(self, now: Given) -> bool {
+        match self.why {
+            Some(Circumstance::Credentials) => self.given.credentials == now.credentials,
+            Some(Circumstance::MemoryLimit) => self.given.memory == now.memory,
+            None => true,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -102,7 +132,9 @@ pub(super) struct World {
     /// Keys that a status or an annotation has called applied.
     recorded: BTreeSet<String>,
     /// Failed attempts that the status knows of and that the user has said nothing about.
-    settled_failures: BTreeSet<String>,
+    settled_failures: BTreeMap<String, Settled>,
+    /// What a Job that is made now is given.
+    pub(super) given: Given,
 }
 
 impl World {
@@ -132,7 +164,8 @@ impl World {
             forgotten: false,
             applied: BTreeSet::new(),
             recorded: BTreeSet::new(),
-            settled_failures: BTreeSet::new(),
+            settled_failures: BTreeMap::new(),
+            given: Given::default(),
         }
     }
 
@@ -152,6 +185,9 @@ impl World {
                 to: installation.release,
                 applied_after: given.then_some(Timestamp::UNIX_EPOCH),
             });
+        let memory = Quantity(format!("{}Gi", 1 + self.given.memory));
+        let limits = installation.migrations.resources.limits.get_or_insert_default();
+        limits.insert("memory".to_owned(), memory);
         installation.migrations.backup = wanted.backup.then(fixtures::backup);
         installation
     }
@@ -272,6 +308,21 @@ impl World {
                 self.applied.remove(&key);
                 self.recorded.remove(&key);
             }
+        }
+    }
+
+    /// The running Job fails of what it was given.
+    pub(super) fn fail_job_of(&mut self, what: Circumstance) {
+        let failed = JobOutcome::Failed {
+            reason: "PodFailurePolicy".to_owned(),
+            message: String::new(),
+        };
+        if let Some((_, job)) = self.active_job()
+            && job.started
+            && !job.deleting
+        {
+            job.outcome = failed;
+            job.why = Some(what);
         }
     }
 

@@ -52,6 +52,7 @@ impl World {
         } else {
             SecretState::Present(self.identity())
         };
+        observation.secrets.migration_hash = Some(self.given.credentials.to_string());
         observation.pods = self
             .deployments
             .iter()
@@ -69,10 +70,19 @@ impl World {
                         job: Some(name.clone()),
                         pending: job.started.then(|| Pending {
                             count: job.pending,
+                            squashed: Vec::new(),
                             names: Vec::new(),
                         }),
+                        problems: summary("migrations", job.release, job.started || job.planning).problems,
                         ..summary("migrations", job.release, job.started)
                     }),
+            )
+            .chain(
+                // What earlier attempts ended of is left out, as in a real look.
+                self.jobs
+                    .iter()
+                    .max_by_key(|(_, job)| job.made)
+                    .and_then(|(name, job)| job.failed_pod(name)),
             )
             .collect();
         observation
@@ -103,6 +113,32 @@ impl World {
 }
 
 impl Job {
+    /// What is left of it when it failed of what it was given.
+    fn failed_pod(&self, name: &str) -> Option<PodSummary> {
+        let problem = match self.why? {
+            Circumstance::MemoryLimit => PodProblem::OutOfMemory {
+                container: "migrate".to_owned(),
+                restarts: 0,
+                limit: Some("1Gi".to_owned()),
+            },
+            Circumstance::Credentials => PodProblem::Failed {
+                exit_code: 1,
+                reason: None,
+                message: Some(
+                    "psycopg2.OperationalError: connection to server at \"db\", port 5432 failed: FATAL:  \
+                     password authentication failed for user \"app\""
+                        .to_owned(),
+                ),
+            },
+        };
+        Some(PodSummary {
+            job: Some(name.to_owned()),
+            problems: vec![problem],
+            phase: PodPhase::Failed,
+            ..summary("migrations", self.release, true)
+        })
+    }
+
     fn state(&self, name: &str) -> JobState {
         JobState {
             name: name.to_owned(),
@@ -116,6 +152,8 @@ impl Job {
             from: self.from,
             count_before: None,
             last_applied_before: Timestamp::from_second(self.made).ok(),
+            credentials: Some(self.given.credentials.to_string()),
+            memory_limit: Some(format!("{}Gi", 1 + self.given.memory)),
             outcome: self.outcome.clone(),
             started: Timestamp::from_second(self.made).ok(),
             finished: Timestamp::from_second(self.made).ok(),

@@ -69,7 +69,10 @@ impl World {
             "a Job of that name exists"
         );
         assert!(
-            !self.settled_failures.contains(&migrate.name),
+            !self
+                .settled_failures
+                .get(first_attempt(&migrate.name))
+                .is_some_and(|failure| failure.holds(self.given)),
             "a failed migration runs again"
         );
         assert_eq!(
@@ -131,8 +134,11 @@ impl World {
                 made: self.clock,
                 pending: (Self::level(migrate.release) - self.levels[self.wanted.database]).max(0),
                 outcome: JobOutcome::Active,
+                why: None,
+                given: self.given,
                 deleting: false,
                 started: false,
+                planning: false,
             },
         );
     }
@@ -202,12 +208,27 @@ impl World {
         let written = migration::migration(context);
         self.status.migration_history = migration::history(context);
         match written.result {
-            MigrationResult::Failed => self.settled_failures.extend(written.job.clone()),
+            MigrationResult::Failed => {
+                let name = written.job.as_deref().unwrap_or_default();
+                if let Some(job) = self.jobs.get(name) {
+                    let (why, given) = (job.why, job.given);
+                    self.settled_failures
+                        .insert(first_attempt(name).to_owned(), Settled { why, given });
+                }
+            }
             MigrationResult::Applied if written.operation == MigrationOperation::Migrate => {
                 self.recorded.extend(written.key.clone());
             }
             _ => {}
         }
         self.status.migration = Some(written);
+    }
+}
+
+/// The name that the first Job of an attempt's key had: later ones are numbered.
+fn first_attempt(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((first, number)) if number.len() <= 2 => first,
+        _ => name,
     }
 }
