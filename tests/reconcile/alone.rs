@@ -1,7 +1,7 @@
 //! What cannot share a cluster with other tests: definitions that change for everybody, and an API server that is
 //! away. Each test here has a cluster of its own, made with `testbed` from the PATH.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use flagsmith_operator::{
     api::{self, FlagsmithDeployment},

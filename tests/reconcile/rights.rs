@@ -199,9 +199,8 @@ fn list(items: &[Value]) -> String {
     json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
 }
 
-/// An object of each kind that has the name of one which the operator needs: it asks whose each of them is. Each is
-/// deleted when it has, so that the next one is come to.
-async fn names_of_somebody_else(cluster: &Cluster, sandbox: &Sandbox, operator: &Operator, job: &str) {
+/// Version, kind, name and specification of an object of each kind that the operator makes, under the name that it needs.
+fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 9] {
     let labels = json!({ "app": "other" });
     let template = json!({
         "metadata": { "labels": labels },
@@ -212,7 +211,7 @@ async fn names_of_somebody_else(cluster: &Cluster, sandbox: &Sandbox, operator: 
     let selector = json!({ "matchLabels": labels });
     let backend = json!({ "service": { "name": "other", "port": { "number": 80 } } });
     let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "other" });
-    let others = [
+    [
         ("v1", "ServiceAccount", "flagsmith", Value::Null),
         (
             "v1",
@@ -262,7 +261,13 @@ async fn names_of_somebody_else(cluster: &Cluster, sandbox: &Sandbox, operator: 
             "flagsmith-routed",
             json!({ "parentRefs": [{ "name": "other" }] }),
         ),
-    ];
+    ]
+}
+
+/// An object of each kind that has the name of one which the operator needs: it asks whose each of them is. Each is
+/// deleted when it has, so that the next one is come to.
+async fn names_of_somebody_else(cluster: &Cluster, sandbox: &Sandbox, operator: &Operator, job: &str) {
+    let others = same_names(job);
     let objects: Vec<Value> = others
         .iter()
         .map(|(version, kind, name, spec)| {
@@ -386,7 +391,7 @@ async fn a_pod_that_was_ended(sandbox: &Sandbox, operator: &Operator) {
     let selector = ListParams::default().labels("app.kubernetes.io/component=api");
     let pod = pods.list(&selector).await.unwrap().items.remove(0);
     let status = pod.status.unwrap().container_statuses.unwrap().remove(0);
-    let at = k8s_openapi::jiff::Timestamp::now();
+    let at = jiff::Timestamp::now();
     let ended = json!({
         "name": status.name, "image": status.image, "imageID": status.image_id, "ready": false, "started": true,
         "restartCount": 1, "state": { "running": { "startedAt": at } },
