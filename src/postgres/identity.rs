@@ -27,7 +27,7 @@ impl DatabaseIdentity {
         host.starts_with('/')
             || name == "localhost"
             || name.ends_with(".localhost")
-            || host
+            || name
                 .parse::<IpAddr>()
                 .is_ok_and(|address| address::out_of_bounds(address).is_some_and(OutOfBounds::is_own))
     }
@@ -101,7 +101,9 @@ mod tests {
     #[case("::ffff:10.0.0.7", "10.0.0.7")]
     #[case("fd00:0::7", "fd00::7")]
     #[case("localhost", "localhost@prod")]
+    #[case("localhost.", "localhost.@prod")]
     #[case("127.0.0.1", "127.0.0.1@prod")]
+    #[case("127.0.0.1.", "127.0.0.1.@prod")]
     #[case("/cloudsql/a", "/cloudsql/a@prod")]
     fn has_one_name(#[case] host: &str, #[case] expected: &str) {
         let named = of(host).within("prod");

@@ -115,6 +115,13 @@ impl Sessions {
                 "a Unix socket of the pods cannot be reached from elsewhere",
             ));
         }
+        // Not every resolver knows these names in every form, and none outside is to be asked.
+        if identity.is_of_pod() && !self.loopback {
+            return Err(ProbeFailure::new(
+                ProbeFailureKind::AddressRefused,
+                "the host is the pods' own machine: the operator would reach its own there, and does not connect",
+            ));
+        }
         let found = lookup_host((identity.host.as_str(), identity.port))
             .await
             .map_err(|error| ProbeFailure::of_io(&error))?;
