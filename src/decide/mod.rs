@@ -54,9 +54,13 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         (gate, _) => (gate, None),
     };
     let rollout = rollout::decide(installation, observation, &gate, step.as_ref());
+    let generate = generated(installation, observation);
     let migrate = match (&gate, &step, &observation.migration_lock) {
+        // A Job carries a hash of its credentials that is keyed with the Django key, so that it can be told later whether
+        // they have changed: it is made in the pass after that key.
         (Gate::Pending, Some(step), Some(lock))
-            if rollout.processor_stopped
+            if generate.is_empty()
+                && rollout.processor_stopped
                 && step.announced(&annotated, observation)
                 && step.contradicted(&observation.jobs).next().is_none() =>
         {
@@ -68,7 +72,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         migrate,
         backup,
         superseded_jobs: superseded(observation, step.as_ref(), &gate),
-        generate: generated(installation, observation),
+        generate,
         migrated: rollout.migrated,
         task_processor: rollout.task_processor,
         api: rollout.api,

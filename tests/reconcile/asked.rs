@@ -1,15 +1,27 @@
 //! The command line against a real API server: what it says of an installation that the operator looks after, looks after
 //! no more, or never did.
 
-use std::process::Output;
+use std::{
+    process::Output,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use flagsmith_operator::{api::FlagsmithDeployment, runtime::lease};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease};
-use kube::api::{Patch, PatchParams};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 
 use crate::support::{NAME, Network, Operator, SOON, Sandbox, condition, run};
+
+/// The command asks for the Leases of all namespaces: what one of these tests says of its operator, the others read.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Calls the program with the namespace in front of the command, as kubectl's users do.
 async fn ask(sandbox: &Sandbox, arguments: &[&str]) -> Output {
@@ -40,10 +52,11 @@ fn codes(page: &Value) -> Vec<&str> {
     diagnoses.iter().map(|it| it["code"].as_str().unwrap()).collect()
 }
 
-/// The Lease of an operator for these namespaces, renewed so long ago.
+/// The one Lease of an operator in the cluster: for these namespaces, renewed so long ago.
 async fn lease(sandbox: &Sandbox, namespaces: &str, renewed: SignedDuration) {
     let (label, value) = lease::LABEL;
     let renewed = Timestamp::now() - renewed;
+    no_lease(sandbox).await;
     sandbox
         .create::<Lease>(json!({
             "metadata": {
@@ -58,6 +71,23 @@ async fn lease(sandbox: &Sandbox, namespaces: &str, renewed: SignedDuration) {
             },
         }))
         .await;
+}
+
+/// Takes away the test's own Lease, and those that ended operators of other tests have left.
+async fn no_lease(sandbox: &Sandbox) {
+    let (label, value) = lease::LABEL;
+    let labelled = ListParams::default().labels(&format!("{label}={value}"));
+    let client = sandbox.api::<Lease>().into_client();
+    for left in Api::<Lease>::all(client.clone()).list(&labelled).await.unwrap() {
+        let namespace = left.namespace().unwrap_or_default();
+        let renewed = left.spec.as_ref().and_then(|spec| spec.renew_time.as_ref());
+        let ended =
+            renewed.is_none_or(|time| Timestamp::now().duration_since(time.0) > SignedDuration::from_mins(1));
+        if ended || namespace == sandbox.namespace {
+            let api = Api::<Lease>::namespaced(client.clone(), &namespace);
+            api.delete(&left.name_any(), &DeleteParams::default()).await.ok();
+        }
+    }
 }
 
 /// A status as an operator writes it that cannot reach the database.
@@ -94,6 +124,7 @@ async fn status(sandbox: &Sandbox, generation: Option<i64>) {
 
 #[test]
 fn what_the_operator_has_found_is_said_with_its_age() {
+    let _turn = turn();
     run(async {
         let sandbox = Sandbox::new("asked").await;
         let resource = sandbox.install(json!({})).await;
@@ -124,12 +155,14 @@ fn what_the_operator_has_found_is_said_with_its_age() {
         let (said, exit) = text(&sandbox, &["status"]).await;
         assert_eq!(exit, Some(1), "{said}");
         assert!(said.contains("DatabaseUnreachable Nothing listens"), "{said}");
+        no_lease(&sandbox).await;
         sandbox.end().await;
     });
 }
 
 #[test]
 fn a_status_that_nobody_keeps_is_not_taken_for_the_present() {
+    let _turn = turn();
     run(async {
         let sandbox = Sandbox::new("left").await;
         let resource = sandbox.install(json!({})).await;
@@ -157,12 +190,14 @@ fn a_status_that_nobody_keeps_is_not_taken_for_the_present() {
             said.contains("the status is of generation 0, the resource is at 1"),
             "{said}"
         );
+        no_lease(&sandbox).await;
         sandbox.end().await;
     });
 }
 
 #[test]
 fn a_namespace_that_the_operator_does_not_look_after_is_told() {
+    let _turn = turn();
     run(async {
         let sandbox = Sandbox::new("elsewhere").await;
         let resource = sandbox.install(json!({})).await;
@@ -185,12 +220,14 @@ fn a_namespace_that_the_operator_does_not_look_after_is_told() {
             said.contains("the status is of generation 1, the resource is at 2"),
             "{said}"
         );
+        no_lease(&sandbox).await;
         sandbox.end().await;
     });
 }
 
 #[test]
 fn a_deployment_that_is_gone_while_nobody_acts_is_told() {
+    let _turn = turn();
     run(async {
         let sandbox = Sandbox::new("gone").await;
         let operator = Operator::start(&sandbox.namespace, Network::default()).await;
@@ -216,6 +253,7 @@ fn a_deployment_that_is_gone_while_nobody_acts_is_told() {
             "{message}"
         );
         operator.stop().await;
+        lease(&sandbox, &sandbox.namespace, SignedDuration::ZERO).await;
 
         let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
         assert_eq!(
@@ -223,6 +261,7 @@ fn a_deployment_that_is_gone_while_nobody_acts_is_told() {
             (vec!["DeploymentMissing"], Some(1)),
             "{page:#}"
         );
+        no_lease(&sandbox).await;
         sandbox.end().await;
     });
 }

@@ -172,7 +172,7 @@ fn nothing_is_changed_while_suspended() {
 }
 
 #[test]
-fn deleting_the_resource_leaves_nothing_behind() {
+fn deleting_the_resource_leaves_only_what_cannot_be_made_again() {
     run(async {
         let (sandbox, operator) = running(
             "deletion",
@@ -197,7 +197,7 @@ fn deleting_the_resource_leaves_nothing_behind() {
         let end = Instant::now() + SOON;
         loop {
             let left = owned(&sandbox.store().await);
-            if left.is_empty() {
+            if left == ["Secret flagsmith-django"] {
                 break;
             }
             assert!(Instant::now() < end, "left behind: {left:?}");
