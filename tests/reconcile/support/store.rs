@@ -34,6 +34,7 @@ const VOLATILE: &[&str] = &[
     "batch.kubernetes.io/controller-uid",
     "operator.flagsmith.com/applied-hash",
     "operator.flagsmith.com/secret-hash",
+    "operator.flagsmith.com/credentials-hash",
     "data",
 ];
 
