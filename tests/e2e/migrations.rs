@@ -102,7 +102,11 @@ fn a_migration_fails_is_mended_and_is_undone() {
                 .iter()
                 .map(|it| it["operation"].as_str().unwrap_or("Migrate").to_owned())
                 .collect();
-            assert_eq!(&operations[..2], ["Migrate", "RollBack"], "{history}");
+            assert_eq!(
+                &operations[..2],
+                ["RollBack", "Migrate"],
+                "nothing is left for the older release's own migration: {history}"
+            );
             assert_eq!(namespace.codes(), ["EmbeddedDatabaseInUse", "ProxyNotChecked"]);
         },
     );
