@@ -48,7 +48,7 @@ pub use kills::ProbeKill;
 pub use migrator_run::MigratorRun;
 pub use observation::Observation;
 pub use observer::Observer;
-pub use pod::{ContainerRun, Pending, PodProblem, PodSummary};
+pub use pod::{ContainerRun, Pending, PodProblem, PodSummary, container_statuses};
 pub use pod_logs::{
     DiagnoseLog, LogDiagnosis, LogFinding, LogReading, PodLogFindings, PodLogReader, ReadDepth, Run, Warning,
 };

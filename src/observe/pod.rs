@@ -169,6 +169,14 @@ impl PodProblem {
     pub const CONFIG_ERROR: &str = "CreateContainerConfigError";
 }
 
+/// Of each container of a pod what the kubelet says, and whether it is an init container; those come first.
+pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = (&ContainerStatus, bool)> {
+    let status = || pod.status.iter();
+    let initial = status().flat_map(|status| status.init_container_statuses.iter().flatten());
+    let main = status().flat_map(|status| status.container_statuses.iter().flatten());
+    initial.map(|it| (it, true)).chain(main.map(|it| (it, false)))
+}
+
 impl From<&Pod> for PodSummary {
     fn from(pod: &Pod) -> Self {
         let label = |key: &str| {
@@ -194,20 +202,8 @@ impl From<&Pod> for PodSummary {
             })
             .into_iter()
             .collect();
-        let initial = status
-            .into_iter()
-            .flat_map(|status| status.init_container_statuses.iter().flatten());
-        let main = status
-            .into_iter()
-            .flat_map(|status| status.container_statuses.iter().flatten());
-        let containers = || {
-            initial
-                .clone()
-                .map(|it| (it, true))
-                .chain(main.clone().map(|it| (it, false)))
-        };
         problems.extend(
-            containers()
+            container_statuses(pod)
                 .flat_map(|(container, _)| container_problems(container, limit(pod, &container.name))),
         );
         Self {
@@ -227,7 +223,7 @@ impl From<&Pod> for PodSummary {
             terminating: pod.metadata.deletion_timestamp.is_some(),
             address: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
             started: started(pod),
-            containers: containers()
+            containers: container_statuses(pod)
                 .map(|(container, init)| container_run(container, init))
                 .collect(),
             problems,

@@ -30,7 +30,10 @@ use super::{
     look::{Inspection, LookArgs, look},
     output::print,
 };
-use crate::model::child::{Kind, marks};
+use crate::{
+    model::child::{Kind, marks},
+    observe::container_statuses,
+};
 use redaction::{Entry, Redaction};
 
 /// The longest log of one container: the end of it, where troubles stand.
@@ -281,14 +284,7 @@ struct Run {
 }
 
 fn runs(pod: &Pod) -> Vec<Run> {
-    let status = pod.status.as_ref();
-    let initial = status
-        .into_iter()
-        .flat_map(|status| status.init_container_statuses.iter().flatten());
-    let main = status
-        .into_iter()
-        .flat_map(|status| status.container_statuses.iter().flatten());
-    let both = initial.chain(main).flat_map(|container| {
+    let both = container_statuses(pod).flat_map(|(container, _)| {
         let run = |previous| Run {
             pod: pod.name_any(),
             container: container.name.clone(),
