@@ -46,11 +46,7 @@ pub(crate) fn installation(spec: &Value) -> Installation {
 
 /// The database of every fixture.
 pub(crate) fn database() -> DatabaseIdentity {
-    DatabaseIdentity {
-        host: "db.prod".to_owned(),
-        port: 5432,
-        name: "flags".to_owned(),
-    }
+    DatabaseIdentity { host: "db.prod".to_owned(), port: 5432, name: "flags".to_owned() }
 }
 
 /// A namespace with all Secrets and nothing else.

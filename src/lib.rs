@@ -1,8 +1,7 @@
 //! A Kubernetes operator for self-hosted Flagsmith.
 //!
-//! One pass over one `FlagsmithDeployment` is a straight line of steps, each a module, data only moving
-//! forward: `validate` → `observe` → `diagnose` → `decide` → `build` → `apply` → `report`.
-//! Only `observe`, `apply` and `report` see a Kubernetes client; the steps between are pure.
+//! One pass over one `FlagsmithDeployment` is a straight line of steps: validate, observe, diagnose, decide, build,
+//! apply, report. `docs/architecture.md` is the map: which module does what, and which may use which.
 
 pub mod api;
 pub mod apply;

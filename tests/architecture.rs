@@ -76,18 +76,9 @@ fn no_files_use_each_other_in_a_circle() {
         writeln!(text, "circle of {}:", circle.len()).unwrap();
         for from in circle {
             for to in next[*from].iter().filter(|to| circle.contains(*to)) {
-                let names: Vec<_> = arrows[&((*from).clone(), (*to).clone())]
-                    .iter()
-                    .cloned()
-                    .collect();
-                writeln!(
-                    text,
-                    "  {} uses {} ({})",
-                    from.join("::"),
-                    to.join("::"),
-                    names.join(", ")
-                )
-                .unwrap();
+                let names: Vec<_> = arrows[&((*from).clone(), (*to).clone())].iter().cloned().collect();
+                writeln!(text, "  {} uses {} ({})", from.join("::"), to.join("::"), names.join(", "))
+                    .unwrap();
             }
         }
     }
@@ -169,15 +160,7 @@ fn below(file: &Path) -> Vec<String> {
         return Vec::new();
     };
     entries
-        .map(|entry| {
-            entry
-                .unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
         .filter(|name| name != "mod" && name != "lib")
         .collect()
 }
@@ -207,11 +190,7 @@ impl Tree {
     fn read_file(&mut self, file: &Path, module: Module) {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let mut reader = Reader {
-            module: module.clone(),
-            file: File::default(),
-            below: below(file),
-        };
+        let mut reader = Reader { module: module.clone(), file: File::default(), below: below(file) };
         reader.visit_file(&parsed);
         self.files.insert(module, reader.file);
     }
@@ -294,11 +273,8 @@ impl Reader {
             }
             syn::UseTree::Name(name) => {
                 let name = name.ident.to_string();
-                let shown = if name == "self" {
-                    path.last().cloned().unwrap_or_default()
-                } else {
-                    name.clone()
-                };
+                let shown =
+                    if name == "self" { path.last().cloned().unwrap_or_default() } else { name.clone() };
                 path.push(name);
                 found.push((path, shown));
             }
@@ -319,9 +295,7 @@ impl Reader {
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
-            && attribute
-                .parse_args::<syn::Path>()
-                .is_ok_and(|path| path.is_ident("test"))
+            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
     })
 }
 
@@ -378,16 +352,10 @@ impl<'a> Visit<'a> for Reader {
     }
 
     fn visit_path(&mut self, path: &'a syn::Path) {
-        let segments: Vec<String> = path
-            .segments
-            .iter()
-            .map(|segment| segment.ident.to_string())
-            .collect();
+        let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         let local = segments.len() > 1 && self.below.contains(&segments[0]);
         if local {
-            self.file
-                .paths
-                .insert(self.module.iter().cloned().chain(segments).collect());
+            self.file.paths.insert(self.module.iter().cloned().chain(segments).collect());
         } else if let Some(absolute) = self.absolute(&segments).filter(|_| segments.len() > 1) {
             self.file.paths.insert(absolute);
         }
@@ -403,11 +371,8 @@ impl<'a> Visit<'a> for Reader {
                     .chars()
                     .take_while(|it| it.is_alphanumeric() || matches!(it, '_' | ':'))
                     .collect();
-                let segments: Vec<String> = path
-                    .split("::")
-                    .filter(|part| !part.is_empty())
-                    .map(str::to_owned)
-                    .collect();
+                let segments: Vec<String> =
+                    path.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
                 if let Some(absolute) = self.absolute(&segments) {
                     self.file.paths.insert(absolute);
                 }
@@ -449,13 +414,8 @@ fn circles<'a>(next: &BTreeMap<&'a Module, BTreeSet<&'a Module>>) -> Vec<Vec<&'a
             }
         }
     }
-    let mut state = State {
-        next,
-        index: BTreeMap::new(),
-        low: BTreeMap::new(),
-        stack: Vec::new(),
-        found: Vec::new(),
-    };
+    let mut state =
+        State { next, index: BTreeMap::new(), low: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
     for node in next.keys().copied() {
         if !state.index.contains_key(node) {
             visit(&mut state, node);

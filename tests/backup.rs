@@ -95,15 +95,9 @@ fn the_password_is_in_no_command_line_and_reaches_the_server() {
 
     // pg_dump waits for the answer; this is what everybody on the node sees of it meanwhile.
     let lines = command_lines(script.0.id());
-    assert!(
-        lines.iter().any(|it| it.contains("pg_dump")) && lines.len() > 1,
-        "{lines:?}"
-    );
+    assert!(lines.iter().any(|it| it.contains("pg_dump")) && lines.len() > 1, "{lines:?}");
     for line in lines {
-        assert!(
-            !line.contains("p@ss") && !line.contains(&encoded.to_string()),
-            "{line}"
-        );
+        assert!(!line.contains("p@ss") && !line.contains(&encoded.to_string()), "{line}");
     }
 }
 

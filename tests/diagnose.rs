@@ -25,20 +25,14 @@ fn fixtures() -> PathBuf {
 
 fn samples() -> Vec<Sample> {
     let table = std::fs::read_to_string(fixtures().join("expected.tsv")).unwrap();
-    let rows = table
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    let rows = table.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     rows.map(|row| {
         let mut cells = row.split('\t').map(str::to_owned);
         let mut cell = || cells.next().unwrap_or_default();
         Sample {
             name: cell(),
             component: cell(),
-            causes: cell()
-                .split('|')
-                .filter(|cause| *cause != "-")
-                .map(str::to_owned)
-                .collect(),
+            causes: cell().split('|').filter(|cause| *cause != "-").map(str::to_owned).collect(),
             mentions: cell(),
         }
     })
@@ -53,35 +47,17 @@ fn log(name: &str) -> Vec<u8> {
 fn diagnose(component: &str, log: &[u8]) -> (i32, Vec<Value>) {
     let output = Command::cargo_bin("flagsmith-operator")
         .unwrap()
-        .args([
-            "diagnose",
-            "--component",
-            component,
-            "--output",
-            "json",
-            "--logs",
-            "-",
-        ])
+        .args(["diagnose", "--component", component, "--output", "json", "--logs", "-"])
         .write_stdin(log)
         .output()
         .unwrap();
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    (
-        output.status.code().unwrap(),
-        report["diagnoses"].as_array().unwrap().clone(),
-    )
+    (output.status.code().unwrap(), report["diagnoses"].as_array().unwrap().clone())
 }
 
 fn codes(diagnoses: &[Value]) -> Vec<&str> {
-    diagnoses
-        .iter()
-        .map(|diagnosis| diagnosis["code"].as_str().unwrap())
-        .collect()
+    diagnoses.iter().map(|diagnosis| diagnosis["code"].as_str().unwrap()).collect()
 }
 
 /// A line that wraps itself again and again is read to its end: the binary ends by itself, with a report.
@@ -162,14 +138,9 @@ fn every_sample_gets_the_right_cause() {
 #[case::cloudwatch("2026-11-22T16:02:25.750976+00:00 ecs/flagsmith/0123abcd ")]
 #[case::logcli("2026-11-22T16:02:25Z {app=\"flagsmith\", pod=\"api-1\"} ")]
 fn collectors_prefixes_do_not_matter(#[case] prefix: &str) {
-    for name in [
-        "lock-timeout.generic",
-        "refused.generic",
-        "tp-db-lost.json",
-        "api-sync-libpq",
-        "race-3",
-        "api-ok",
-    ] {
+    for name in
+        ["lock-timeout.generic", "refused.generic", "tp-db-lost.json", "api-sync-libpq", "race-3", "api-ok"]
+    {
         let sample = samples().into_iter().find(|sample| sample.name == name).unwrap();
         let (_, plain) = diagnose(&sample.component, &log(name));
         let (_, prefixed) = diagnose(&sample.component, &prefix_lines(&log(name), prefix));
@@ -193,10 +164,8 @@ fn collectors_wrappers_do_not_matter(#[case] wrap: fn(&str) -> Value) {
         let sample = samples().into_iter().find(|sample| sample.name == *name).unwrap();
         let (_, plain) = diagnose(&sample.component, &log(name));
         let text = log(name);
-        let lines: Vec<String> = String::from_utf8_lossy(&text)
-            .lines()
-            .map(|line| wrap(line).to_string())
-            .collect();
+        let lines: Vec<String> =
+            String::from_utf8_lossy(&text).lines().map(|line| wrap(line).to_string()).collect();
         let (_, wrapped) = diagnose(&sample.component, lines.join("\n").as_bytes());
         assert_eq!(codes(&plain), codes(&wrapped), "{name}");
     }
@@ -217,11 +186,7 @@ fn lines_that_a_runtime_has_cut_are_put_together() {
                 cut.push(b'\n');
             }
         }
-        assert_eq!(
-            codes(&plain),
-            codes(&diagnose(&sample.component, &cut).1),
-            "{name}"
-        );
+        assert_eq!(codes(&plain), codes(&diagnose(&sample.component, &cut).1), "{name}");
     }
 }
 
@@ -248,14 +213,8 @@ fn evidence_names_the_line() {
         let (_, diagnoses) = diagnose("migration", text.as_bytes());
         for evidence in diagnoses[0]["evidence"].as_array().unwrap() {
             let evidence = evidence.as_str().unwrap();
-            let number: usize = evidence
-                .strip_prefix("line ")
-                .unwrap()
-                .split(':')
-                .next()
-                .unwrap()
-                .parse()
-                .unwrap();
+            let number: usize =
+                evidence.strip_prefix("line ").unwrap().split(':').next().unwrap().parse().unwrap();
             let line = text.lines().nth(number - 1).unwrap();
             let class = evidence.split(": ").nth(1).unwrap().split(" / ").next().unwrap();
             assert!(line.contains(class), "{name}: {evidence}\n{line}");
@@ -278,11 +237,7 @@ fn report_has_every_field() {
 #[test]
 fn unreadable_file_and_bad_usage_end_with_2() {
     let run = |arguments: &[&str]| {
-        Command::cargo_bin("flagsmith-operator")
-            .unwrap()
-            .args(arguments)
-            .output()
-            .unwrap()
+        Command::cargo_bin("flagsmith-operator").unwrap().args(arguments).output().unwrap()
     };
     let missing = run(&["diagnose", "--logs", "/nonexistent/x.log", "--component", "api"]);
     assert_eq!(missing.status.code(), Some(2));
@@ -304,11 +259,7 @@ fn explain_knows_every_code_in_any_case() {
         .output()
         .unwrap();
     assert!(output.status.success());
-    assert!(
-        String::from_utf8(output.stdout)
-            .unwrap()
-            .starts_with("MigrationLockTimeout (critical)")
-    );
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("MigrationLockTimeout (critical)"));
 }
 
 #[test]
@@ -321,10 +272,7 @@ fn a_reader_that_goes_away_is_no_failure() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(
-        (output.status.code(), output.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]
@@ -333,14 +281,7 @@ fn several_logs_are_one_investigation() {
     let path = |name: &str| fixtures().join(format!("logs/{name}.log"));
     let output = Command::cargo_bin("flagsmith-operator")
         .unwrap()
-        .args([
-            "diagnose",
-            "--component",
-            "migration",
-            "--output",
-            "json",
-            "--logs",
-        ])
+        .args(["diagnose", "--component", "migration", "--output", "json", "--logs"])
         .args([path("race-1"), path("race-2"), path("race-3")])
         .output()
         .unwrap();

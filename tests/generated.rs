@@ -4,13 +4,7 @@ use std::{fs, process::Command};
 
 /// What the binary prints, and where `make generate` keeps it.
 const FILES: &[(&str, &[&str])] = &[
-    (
-        "crd",
-        &[
-            "crds/flagsmithdeployments.yaml",
-            "charts/flagsmith-operator/files/crd.yaml",
-        ],
-    ),
+    ("crd", &["crds/flagsmithdeployments.yaml", "charts/flagsmith-operator/files/crd.yaml"]),
     ("api", &["docs/api.md"]),
     ("causes", &["docs/causes.md"]),
     ("cli", &["docs/cli.md"]),
@@ -19,15 +13,9 @@ const FILES: &[(&str, &[&str])] = &[
 #[test]
 fn generated_files_are_up_to_date() {
     for (what, paths) in FILES {
-        let output = Command::new(env!("CARGO_BIN_EXE_flagsmith-operator"))
-            .args(["generate", what])
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "generate {what}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_flagsmith-operator")).args(["generate", what]).output().unwrap();
+        assert!(output.status.success(), "generate {what}: {}", String::from_utf8_lossy(&output.stderr));
         let generated = String::from_utf8(output.stdout).unwrap();
         for path in *paths {
             let kept = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -53,10 +41,7 @@ fn every_promise_names_a_test_that_exists() {
     assert!(named.len() > 40, "{} promises are read", named.len());
     for (file, test) in named {
         let source = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let found = if std::path::Path::new(file)
-            .extension()
-            .is_some_and(|it| it == "rs")
-        {
+        let found = if std::path::Path::new(file).extension().is_some_and(|it| it == "rs") {
             source.contains(&format!("fn {test}("))
         } else {
             source.contains(&format!("'{test}'"))

@@ -92,10 +92,7 @@ pub struct AutoscalingSpec {
     #[schemars(range(min = 1))]
     pub max_replicas: i32,
     /// The average CPU utilization of the pods to aim for, in percent of their request.
-    #[serde(
-        default = "default_cpu_utilization",
-        rename = "targetCPUUtilizationPercentage"
-    )]
+    #[serde(default = "default_cpu_utilization", rename = "targetCPUUtilizationPercentage")]
     #[schemars(range(min = 1, max = 100))]
     pub target_cpu_utilization_percentage: i32,
     /// How fast it scales up and down.
@@ -165,11 +162,7 @@ pub struct FrontendSpec {
 impl Default for GunicornSpec {
     /// The values of Flagsmith's image since 2.253.0.
     fn default() -> Self {
-        Self {
-            workers: 3,
-            threads: 2,
-            keep_alive_seconds: None,
-        }
+        Self { workers: 3, threads: 2, keep_alive_seconds: None }
     }
 }
 

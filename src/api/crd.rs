@@ -42,11 +42,7 @@ pub(super) const EMBEDDED: &[&str] = &[
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = FlagsmithDeployment::crd();
     for version in &mut crd.spec.versions {
-        if let Some(root) = version
-            .schema
-            .as_mut()
-            .and_then(|schema| schema.open_api_v3_schema.as_mut())
-        {
+        if let Some(root) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             trim(root);
             name_references(root);
         }
@@ -108,15 +104,10 @@ fn strip_below(schema: &mut JSONSchemaProps) {
             JSONSchemaPropsOrArray::Schema(items) => Some(items.as_mut()),
             JSONSchemaPropsOrArray::Schemas(_) => None,
         }))
-        .chain(
-            schema
-                .additional_properties
-                .iter_mut()
-                .filter_map(|additional| match additional {
-                    JSONSchemaPropsOrBool::Schema(additional) => Some(additional.as_mut()),
-                    JSONSchemaPropsOrBool::Bool(_) => None,
-                }),
-        );
+        .chain(schema.additional_properties.iter_mut().filter_map(|additional| match additional {
+            JSONSchemaPropsOrBool::Schema(additional) => Some(additional.as_mut()),
+            JSONSchemaPropsOrBool::Bool(_) => None,
+        }));
     for child in children {
         child.description = None;
         strip_below(child);

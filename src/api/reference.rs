@@ -60,11 +60,7 @@ fn section(text: &mut String, path: &str, schema: &JSONSchemaProps) {
         if !EMBEDDED.contains(&name.as_str())
             && let Some((object, many)) = object(property)
         {
-            section(
-                text,
-                &format!("{path}.{name}{}", if many { "[]" } else { "" }),
-                object,
-            );
+            section(text, &format!("{path}.{name}{}", if many { "[]" } else { "" }), object);
         }
     }
 }
@@ -90,11 +86,7 @@ fn kind(name: &str, schema: &JSONSchemaProps) -> String {
         (_, Some(JSONSchemaPropsOrBool::Schema(value))) => format!("map of {}", plain(value)),
         _ => plain(schema),
     };
-    if EMBEDDED.contains(&name) {
-        format!("({kind})")
-    } else {
-        kind
-    }
+    if EMBEDDED.contains(&name) { format!("({kind})") } else { kind }
 }
 
 /// The default of a scalar or list; that of an object follows from its fields.
@@ -106,11 +98,7 @@ fn default(schema: &JSONSchemaProps) -> String {
 }
 
 fn rules(schema: &JSONSchemaProps) -> impl Iterator<Item = &String> {
-    schema
-        .x_kubernetes_validations
-        .iter()
-        .flatten()
-        .filter_map(|rule| rule.message.as_ref())
+    schema.x_kubernetes_validations.iter().flatten().filter_map(|rule| rule.message.as_ref())
 }
 
 fn properties(schema: &JSONSchemaProps) -> impl Iterator<Item = (&String, &JSONSchemaProps)> {
@@ -139,9 +127,6 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
-        assert!(
-            !text.contains("nodeAffinity"),
-            "Kubernetes' own types are not repeated"
-        );
+        assert!(!text.contains("nodeAffinity"), "Kubernetes' own types are not repeated");
     }
 }

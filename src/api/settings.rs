@@ -57,10 +57,7 @@ pub struct DjangoSpec {
 
 impl Default for DjangoSpec {
     fn default() -> Self {
-        Self {
-            secret_key_from: None,
-            allowed_hosts: vec!["*".to_owned()],
-        }
+        Self { secret_key_from: None, allowed_hosts: vec!["*".to_owned()] }
     }
 }
 

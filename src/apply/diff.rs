@@ -3,16 +3,8 @@
 use serde_json::{Map, Value};
 
 /// Maps whose values are Kubernetes quantities, which the server may write in another form than it was given.
-const QUANTITIES: &[&str] = &[
-    "limits",
-    "requests",
-    "sizeLimit",
-    "divisor",
-    "storage",
-    "cpu",
-    "memory",
-    "ephemeral-storage",
-];
+const QUANTITIES: &[&str] =
+    &["limits", "requests", "sizeLimit", "divisor", "storage", "cpu", "memory", "ephemeral-storage"];
 
 /// Whether `live` has everything that `desired` says. What others added does not matter: they own it.
 ///
@@ -52,15 +44,11 @@ fn covers_list(live: &[Value], desired: &[Value]) -> bool {
     let named = !desired.is_empty() && desired.iter().all(|element| name(element).is_some());
     if named {
         return desired.iter().all(|wanted| {
-            live.iter()
-                .any(|found| name(found) == name(wanted) && covers_at(found, wanted, false))
+            live.iter().any(|found| name(found) == name(wanted) && covers_at(found, wanted, false))
         });
     }
     live.len() == desired.len()
-        && live
-            .iter()
-            .zip(desired)
-            .all(|(live, desired)| covers_at(live, desired, false))
+        && live.iter().zip(desired).all(|(live, desired)| covers_at(live, desired, false))
 }
 
 fn is_zero(value: &Value) -> bool {
@@ -96,10 +84,7 @@ fn parse(text: &str) -> Option<f64> {
         .find_map(|(suffix, factor)| text.strip_suffix(suffix).map(|number| (number, *factor)))
         .unwrap_or((text, 1.0));
     // Milli-units, rounded: 0.1 and 100m must be equal.
-    number
-        .parse::<f64>()
-        .ok()
-        .map(|number| (number * factor * 1e3).round())
+    number.parse::<f64>().ok().map(|number| (number * factor * 1e3).round())
 }
 
 #[cfg(test)]

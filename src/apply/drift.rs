@@ -37,11 +37,7 @@ fn walk(live: &Value, desired: &Value, path: &str, found: &mut Vec<String>) {
     match (live, desired) {
         (Value::Object(live), Value::Object(desired)) => {
             for (key, wanted) in desired {
-                let below = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 walk(live.get(key).unwrap_or(&Value::Null), wanted, &below, found);
             }
         }
@@ -87,10 +83,7 @@ mod tests {
         let desired = json!({ "metadata": { "annotations": { "a.b/c": "35", "gone": "1" } } });
         assert_eq!(
             describe(&live, &desired),
-            [
-                "a.b/c was \"10\", set by field manager \"kubectl-annotate\" on 2026-11-21",
-                "gone was removed",
-            ]
+            ["a.b/c was \"10\", set by field manager \"kubectl-annotate\" on 2026-11-21", "gone was removed",]
         );
     }
 

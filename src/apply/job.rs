@@ -33,10 +33,7 @@ impl Applier {
         installation: &Installation,
         child: Child,
     ) -> Result<Creation, Error> {
-        let label = child
-            .body
-            .pointer("/metadata/labels")
-            .and_then(|labels| labels.get(marks::DATABASE));
+        let label = child.body.pointer("/metadata/labels").and_then(|labels| labels.get(marks::DATABASE));
         let Some(database) = label.and_then(Value::as_str).map(str::to_owned) else {
             return Ok(Creation::Exists);
         };
@@ -55,10 +52,8 @@ impl Applier {
         let api = self.api(installation, Kind::Job);
         let object: Object = serde_json::from_str(&child.body.to_string())
             .map_err(|error| Error::Kube(Box::new(kube::Error::SerdeError(error))))?;
-        let parameters = PostParams {
-            field_manager: Some(marks::OPERATOR.to_owned()),
-            ..PostParams::default()
-        };
+        let parameters =
+            PostParams { field_manager: Some(marks::OPERATOR.to_owned()), ..PostParams::default() };
         match api.create(&parameters, &object).await {
             Ok(created) => {
                 tracing::info!(
@@ -73,17 +68,12 @@ impl Applier {
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 let found = api.get_opt(&child.name).await.map_err(Error::from)?;
                 let owned = |found: &Object| {
-                    found
-                        .owner_references()
-                        .iter()
-                        .any(|owner| owner.uid == installation.identity.uid)
+                    found.owner_references().iter().any(|owner| owner.uid == installation.identity.uid)
                 };
                 match found {
                     Some(found) if !owned(&found) => {
                         let found = serde_json::to_value(&found).unwrap_or_default();
-                        Err(Error::Refused(Refusal::NotOwned {
-                            owner: describe_owner(&found),
-                        }))
+                        Err(Error::Refused(Refusal::NotOwned { owner: describe_owner(&found) }))
                     }
                     Some(found) => {
                         self.watches.index.record(Watched::Child(Kind::Job), found);

@@ -85,12 +85,7 @@ enum Outcome {
 impl Applier {
     /// An applier that writes with this client, which is fenced.
     pub(crate) fn new(client: Client, watches: Arc<Watches>, scope: Scope) -> Self {
-        Self {
-            client,
-            watches,
-            scope,
-            migrating: Mutex::default(),
-        }
+        Self { client, watches, scope, migrating: Mutex::default() }
     }
 
     /// Makes the cluster look like the plan. Returns also what was done before a failure.
@@ -169,19 +164,17 @@ impl Applier {
                 continue;
             }
             let result = if kind == Kind::Job {
-                self.create_job(installation, child)
-                    .await
-                    .map(|creation| match creation {
-                        Creation::Created => {
-                            applied.job_created = Some(name.clone());
-                            Outcome::Written
-                        }
-                        Creation::Exists => Outcome::Unchanged,
-                        Creation::Held(holder) => {
-                            applied.held = Some(holder);
-                            Outcome::Unchanged
-                        }
-                    })
+                self.create_job(installation, child).await.map(|creation| match creation {
+                    Creation::Created => {
+                        applied.job_created = Some(name.clone());
+                        Outcome::Written
+                    }
+                    Creation::Exists => Outcome::Unchanged,
+                    Creation::Held(holder) => {
+                        applied.held = Some(holder);
+                        Outcome::Unchanged
+                    }
+                })
             } else {
                 self.apply_child(installation, child).await
             };
@@ -195,12 +188,7 @@ impl Applier {
                 }
                 Err(Error::Refused(why)) => {
                     pods_held |= kind == Kind::ServiceAccount && matches!(why, Refusal::NotOwned { .. });
-                    applied.refused.push(Refused {
-                        kind,
-                        name,
-                        component,
-                        why,
-                    });
+                    applied.refused.push(Refused { kind, name, component, why });
                 }
                 Err(Error::NotLeading) => return Err(Error::NotLeading),
                 Err(error) => failed = failed.or(Some(error)),
@@ -210,21 +198,14 @@ impl Applier {
     }
 
     fn api(&self, installation: &Installation, kind: Kind) -> Api<Object> {
-        Api::namespaced_with(
-            self.client.clone(),
-            &installation.identity.namespace,
-            &kind.api_resource(),
-        )
+        Api::namespaced_with(self.client.clone(), &installation.identity.namespace, &kind.api_resource())
     }
 
     async fn apply_child(&self, installation: &Installation, mut child: Child) -> Result<Outcome, Error> {
         let namespace = &installation.identity.namespace;
         let hash = hash(&child.body);
         child.annotate(marks::APPLIED_HASH, &hash);
-        let known = self
-            .watches
-            .index
-            .get(Watched::Child(child.kind), namespace, &child.name);
+        let known = self.watches.index.get(Watched::Child(child.kind), namespace, &child.name);
         let (repaired, absent) = match &known {
             Some(snapshot) => {
                 if !snapshot.owned_by(&installation.identity.uid) {
@@ -327,19 +308,13 @@ impl Applier {
 
     /// Fails unless there is no object of that name, or one that is ours and only lost its label.
     async fn check_absent(&self, installation: &Installation, kind: Kind, name: &str) -> Result<(), Error> {
-        let found = self
-            .api(installation, kind)
-            .get_metadata_opt(name)
-            .await
-            .map_err(Error::from)?;
+        let found = self.api(installation, kind).get_metadata_opt(name).await.map_err(Error::from)?;
         match found {
             None => Ok(()),
             Some(found) if controller_uid(&found) == Some(installation.identity.uid.as_str()) => Ok(()),
             Some(found) => {
                 let found = serde_json::to_value(&found).unwrap_or_default();
-                Err(Error::Refused(Refusal::NotOwned {
-                    owner: describe_owner(&found),
-                }))
+                Err(Error::Refused(Refusal::NotOwned { owner: describe_owner(&found) }))
             }
         }
     }
@@ -355,9 +330,7 @@ impl Applier {
         let mut found = Vec::new();
         for kind in Kind::ALL {
             for (name, snapshot) in
-                self.watches
-                    .index
-                    .named(Watched::Child(kind), &identity.namespace, &identity.name)
+                self.watches.index.named(Watched::Child(kind), &identity.namespace, &identity.name)
             {
                 if !snapshot.owned_by(&identity.uid) || wanted.contains(&(kind, name.clone())) {
                     continue;
@@ -382,10 +355,8 @@ impl Applier {
             Kind::Job => DeleteParams::foreground(),
             _ => DeleteParams::background(),
         };
-        let parameters = parameters.preconditions(Preconditions {
-            uid: Some(snapshot.uid.clone()),
-            resource_version: None,
-        });
+        let parameters = parameters
+            .preconditions(Preconditions { uid: Some(snapshot.uid.clone()), resource_version: None });
         match self.api(installation, kind).delete(name, &parameters).await {
             Ok(_) => {
                 tracing::info!(
@@ -430,10 +401,7 @@ fn parse(snapshot: &Snapshot) -> Value {
 
 fn controller_uid(object: &PartialObjectMeta<Object>) -> Option<&str> {
     let owners = object.metadata.owner_references.as_deref()?;
-    owners
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| owner.uid.as_str())
+    owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
 }
 
 /// Who an object belongs to, as far as it says.
@@ -445,10 +413,7 @@ fn describe_owner(object: &Value) -> String {
         .flatten()
         .find(|owner| owner["controller"] == json!(true));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let label = metadata["labels"]
-        .get(marks::MANAGED_BY)
-        .map(text)
-        .unwrap_or_default();
+    let label = metadata["labels"].get(marks::MANAGED_BY).map(text).unwrap_or_default();
     match owner {
         Some(owner) => format!(
             "controlled by {} {} (uid {})",

@@ -41,11 +41,8 @@ pub(super) async fn create(
         GeneratedSecret::Django => BTreeMap::from([(key.clone(), random(DJANGO_KEY_LENGTH))]),
         GeneratedSecret::EmbeddedDatabase => {
             let password = random(PASSWORD_LENGTH);
-            let host = format!(
-                "{}.{}.svc",
-                installation.child(Component::Database.as_str()),
-                identity.namespace
-            );
+            let host =
+                format!("{}.{}.svc", installation.child(Component::Database.as_str()), identity.namespace);
             let url =
                 format!("postgresql://{EMBEDDED_ROLE}:{password}@{host}:{EMBEDDED_PORT}/{EMBEDDED_ROLE}");
             BTreeMap::from([(key.clone(), url), (EMBEDDED_PASSWORD_KEY.to_owned(), password)])
@@ -59,10 +56,7 @@ pub(super) async fn create(
                 (marks::MANAGED_BY.to_owned(), marks::OPERATOR.to_owned()),
                 (marks::INSTANCE.to_owned(), identity.name.clone()),
             ])),
-            annotations: Some(BTreeMap::from([(
-                marks::GENERATED_FOR.to_owned(),
-                identity.name.clone(),
-            )])),
+            annotations: Some(BTreeMap::from([(marks::GENERATED_FOR.to_owned(), identity.name.clone())])),
             // With an owner Kubernetes deletes it together with that.
             owner_references: match installation.deletion_policy {
                 DeletionPolicy::Delete => Some(vec![installation.owner()]),
@@ -73,19 +67,11 @@ pub(super) async fn create(
         string_data: Some(data),
         ..Secret::default()
     };
-    let parameters = PostParams {
-        field_manager: Some(marks::OPERATOR.to_owned()),
-        ..PostParams::default()
-    };
+    let parameters = PostParams { field_manager: Some(marks::OPERATOR.to_owned()), ..PostParams::default() };
     let api: Api<Secret> = Api::namespaced(client.clone(), &identity.namespace);
     match api.create(&parameters, &secret).await {
         Ok(_) => {
-            tracing::info!(
-                secret = name,
-                key,
-                namespace = identity.namespace,
-                "generated a Secret"
-            );
+            tracing::info!(secret = name, key, namespace = identity.namespace, "generated a Secret");
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
@@ -96,7 +82,5 @@ pub(super) async fn create(
 /// Letters and digits from the operating system's generator; they need no quoting in a URL or a shell.
 fn random(length: usize) -> String {
     let mut generator = rand::rng();
-    (0..length)
-        .map(|_| char::from(generator.sample(rand::distr::Alphanumeric)))
-        .collect()
+    (0..length).map(|_| char::from(generator.sample(rand::distr::Alphanumeric))).collect()
 }

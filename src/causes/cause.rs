@@ -152,11 +152,7 @@ pub(crate) enum Reach {
 
 impl Explains {
     const fn within(reach: Reach, codes: &'static [Code]) -> Self {
-        Self {
-            reach,
-            codes,
-            least: None,
-        }
+        Self { reach, codes, least: None }
     }
 
     /// Whatever component shows them.

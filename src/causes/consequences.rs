@@ -31,17 +31,12 @@ pub(crate) const WITHOUT_START: &[Code] = &[
 ];
 
 /// What follows where no process works on the queue.
-pub(crate) const WITHOUT_PROCESSOR: &[Code] = &[
-    Code::TaskQueueStalled,
-    Code::TaskQueueGrowing,
-    Code::TasksStuckLocked,
-];
+pub(crate) const WITHOUT_PROCESSOR: &[Code] =
+    &[Code::TaskQueueStalled, Code::TaskQueueGrowing, Code::TasksStuckLocked];
 
 /// Of everything that keeps a client from connecting to the database.
-pub(crate) const OF_NO_CONNECTION: &[Explains] = &[
-    Explains::everywhere(WITHOUT_DATABASE),
-    Explains::everywhere(&[Code::DatabaseStarting]),
-];
+pub(crate) const OF_NO_CONNECTION: &[Explains] =
+    &[Explains::everywhere(WITHOUT_DATABASE), Explains::everywhere(&[Code::DatabaseStarting])];
 
 /// Of everything that stops a migration: the schema stays behind, wherever the migration ran.
 pub(crate) const OF_STOPPED_MIGRATION: &[Explains] = &[
@@ -50,7 +45,5 @@ pub(crate) const OF_STOPPED_MIGRATION: &[Explains] = &[
 ];
 
 /// Of everything that keeps a component's containers from starting.
-pub(crate) const OF_NO_START: &[Explains] = &[
-    Explains::same_component(WITHOUT_START),
-    Explains::from_api(&[Code::FrontendCannotReachApi]),
-];
+pub(crate) const OF_NO_START: &[Explains] =
+    &[Explains::same_component(WITHOUT_START), Explains::from_api(&[Code::FrontendCannotReachApi])];

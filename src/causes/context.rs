@@ -21,11 +21,7 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// The context of one pass.
     pub(crate) const fn new(installation: &'a Installation, observation: &'a Observation) -> Self {
-        Self {
-            installation,
-            observation,
-            running: OnceCell::new(),
-        }
+        Self { installation, observation, running: OnceCell::new() }
     }
 
     /// What a log has shown, with what to do about it in the words of whose installation it is: a log is read without
@@ -50,9 +46,7 @@ impl<'a> Context<'a> {
 
     /// The timeouts that run, read once; `None` before there is an API.
     pub(crate) fn running(&self) -> Option<&Running<'a>> {
-        let running = self
-            .running
-            .get_or_init(|| Running::of(self.installation, self.observation));
+        let running = self.running.get_or_init(|| Running::of(self.installation, self.observation));
         running.as_ref()
     }
 }

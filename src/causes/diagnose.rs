@@ -49,14 +49,9 @@ pub fn ranked(found: Vec<Diagnosis>) -> Vec<Diagnosis> {
 }
 
 fn rank_in(context: Option<&Context<'_>>, found: Vec<Draft>) -> Vec<Diagnosis> {
-    let found = found
-        .into_iter()
-        .map(|diagnosis| Observed { context, diagnosis })
-        .collect();
-    let mut ranked: Vec<Diagnosis> = rank(found)
-        .into_iter()
-        .map(|it| Diagnosis::from(it.diagnosis))
-        .collect();
+    let found = found.into_iter().map(|diagnosis| Observed { context, diagnosis }).collect();
+    let mut ranked: Vec<Diagnosis> =
+        rank(found).into_iter().map(|it| Diagnosis::from(it.diagnosis)).collect();
     sort(&mut ranked);
     ranked
 }
@@ -97,14 +92,7 @@ impl Ranked for Observed<'_, '_> {
 
     fn absorb(&mut self, consequence: Self) {
         let here = self.explains_here(&consequence.diagnosis);
-        let Draft {
-            code,
-            severity,
-            component,
-            message,
-            evidence,
-            ..
-        } = consequence.diagnosis;
+        let Draft { code, severity, component, message, evidence, .. } = consequence.diagnosis;
         let evidence = if code == self.diagnosis.code {
             evidence.into_iter().take(1).collect()
         } else {

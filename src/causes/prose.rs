@@ -50,12 +50,8 @@ mod tests {
     #[test]
     fn every_cause_has_every_section_and_no_other() {
         for (code, cause) in all() {
-            let headings: Vec<&str> = cause
-                .prose
-                .lines()
-                .filter(|line| line.starts_with('#'))
-                .skip(1)
-                .collect();
+            let headings: Vec<&str> =
+                cause.prose.lines().filter(|line| line.starts_with('#')).skip(1).collect();
             assert_eq!(headings, ["## Passes by itself", "## Confirm", "## Do"], "{code}");
             let prose = Prose::read(cause.prose);
             for text in [prose.explanation, prose.passes, prose.confirm, prose.remedy] {

@@ -127,10 +127,7 @@ fn explains<T: Ranked>(cause: &T, earlier: bool, consequence: &T) -> bool {
 
 /// Whether one that only says that something failed gives way to this cause.
 fn gives_way<T: Ranked>(general: Code, cause: &T) -> bool {
-    let of_database = matches!(
-        cause.code().cause().component,
-        Component::Database | Component::Migrations
-    );
+    let of_database = matches!(cause.code().cause().component, Component::Database | Component::Migrations);
     match general.cause().gives_way {
         GivesWay::Never | GivesWay::InLogs => false,
         GivesWay::ToDatabase => of_database && cause.severity() == Severity::Critical,

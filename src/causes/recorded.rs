@@ -53,10 +53,7 @@ mod tests {
             remedy: diagnosis.remedy.to_string(),
             ..DiagnosisStatus::default()
         };
-        let unknown = DiagnosisStatus {
-            code: "OfANewerRelease".to_owned(),
-            ..of(&written)
-        };
+        let unknown = DiagnosisStatus { code: "OfANewerRelease".to_owned(), ..of(&written) };
         let status = FlagsmithDeploymentStatus {
             diagnoses: vec![unknown, of(&written)],
             ..FlagsmithDeploymentStatus::default()

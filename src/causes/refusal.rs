@@ -10,12 +10,7 @@ use crate::{
 #[must_use]
 pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
     let namespace = &installation.identity.namespace;
-    let Refused {
-        kind,
-        name,
-        component,
-        why,
-    } = refused;
+    let Refused { kind, name, component, why } = refused;
     let object = format!("{} {namespace}/{name}", kind.as_str());
     let (code, message, evidence, remedy) = match why {
         Refusal::NotOwned { owner } if *kind == Kind::ServiceAccount => (
@@ -33,11 +28,7 @@ pub fn refused(installation: &Installation, refused: &Refused) -> Diagnosis {
             ),
         ),
         Refusal::NotOwned { owner } => (
-            if *kind == Kind::Job {
-                Code::MigrationJobNotOwned
-            } else {
-                Code::ChildNotOwned
-            },
+            if *kind == Kind::Job { Code::MigrationJobNotOwned } else { Code::ChildNotOwned },
             format!(
                 "{object} exists already and does not belong to this FlagsmithDeployment, so it was left as it is."
             ),
@@ -106,12 +97,8 @@ mod tests {
         #[case] component: Option<Component>,
         #[case] expected: Component,
     ) {
-        let rejected = Refused {
-            kind,
-            name: name.to_owned(),
-            component,
-            why: Refusal::Rejected("no".to_owned()),
-        };
+        let rejected =
+            Refused { kind, name: name.to_owned(), component, why: Refusal::Rejected("no".to_owned()) };
         assert_eq!(refused(&installation(&minimal()), &rejected).component, expected);
     }
 }

@@ -31,10 +31,7 @@ pub(crate) fn age(age: SignedDuration) -> String {
     AGES.iter()
         .rev()
         .find(|(step, _)| age.as_secs() >= *step)
-        .map_or_else(
-            || "less than 10 s".to_owned(),
-            |(_, name)| format!("more than {name}"),
-        )
+        .map_or_else(|| "less than 10 s".to_owned(), |(_, name)| format!("more than {name}"))
 }
 
 /// A duration that is a setting: `60 s`, `2.5 s`.
@@ -64,11 +61,7 @@ pub(crate) fn count(number: i64) -> String {
 
 /// `task` or `tasks`, after their number.
 pub(crate) fn tasks(number: i64) -> String {
-    if number == 1 {
-        "1 task".to_owned()
-    } else {
-        format!("{} tasks", count(number))
-    }
+    if number == 1 { "1 task".to_owned() } else { format!("{} tasks", count(number)) }
 }
 
 /// `once`, `3 times`, `more than 20 times`.

@@ -58,17 +58,15 @@ impl Attendance {
         let now = clock(cluster).await.unwrap_or_else(Timestamp::now);
         let api: Api<Lease> = Api::all(cluster.client.clone());
         let (label, value) = LABEL;
-        let wanted = ListParams::default()
-            .labels(&format!("{label}={value}"))
-            .limit(LEASES);
+        let wanted = ListParams::default().labels(&format!("{label}={value}")).limit(LEASES);
         let attendance = match api.list(&wanted).await {
             Ok(leases) => Self::judge(&leases.items, &cluster.namespace, now),
-            Err(kube::Error::Api(status)) if status.code == 403 => Self::Unknown {
-                why: "you may not list Leases of all namespaces".to_owned(),
-            },
-            Err(error) => Self::Unknown {
-                why: format!("Leases could not be listed: {}", client::chain(&error)),
-            },
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                Self::Unknown { why: "you may not list Leases of all namespaces".to_owned() }
+            }
+            Err(error) => {
+                Self::Unknown { why: format!("Leases could not be listed: {}", client::chain(&error)) }
+            }
         };
         (attendance, now)
     }
@@ -95,27 +93,17 @@ impl Attendance {
             .map(str::to_owned)
             .collect();
         if !watched.is_empty() && !watched.iter().any(|it| it == namespace) {
-            return Self::Elsewhere {
-                namespace: of,
-                lease: name,
-                watched,
-            };
+            return Self::Elsewhere { namespace: of, lease: name, watched };
         }
         let spec = lease.spec.as_ref();
         let renewed = spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0);
-        let held = spec
-            .and_then(|spec| spec.holder_identity.as_deref())
-            .is_some_and(|holder| !holder.is_empty());
+        let held =
+            spec.and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
         match renewed {
-            Some(heard) if held && now.duration_since(heard) < HEARD => Self::Attended {
-                lease: format!("{of}/{name}"),
-                heard,
-            },
-            _ => Self::Left(Unrenewed {
-                namespace: of,
-                name,
-                renewed,
-            }),
+            Some(heard) if held && now.duration_since(heard) < HEARD => {
+                Self::Attended { lease: format!("{of}/{name}"), heard }
+            }
+            _ => Self::Left(Unrenewed { namespace: of, name, renewed }),
         }
     }
 
@@ -123,11 +111,9 @@ impl Attendance {
     pub(super) fn diagnosis(&self, namespace: &str) -> Option<Diagnosis> {
         match self {
             Self::Left(lease) => Some(causes::not_running(namespace, Some(lease))),
-            Self::Elsewhere {
-                namespace: of,
-                lease,
-                watched,
-            } => Some(causes::namespace_not_watched(namespace, of, lease, watched)),
+            Self::Elsewhere { namespace: of, lease, watched } => {
+                Some(causes::namespace_not_watched(namespace, of, lease, watched))
+            }
             Self::Attended { .. } | Self::NoLease | Self::Unknown { .. } => None,
         }
     }
@@ -149,18 +135,11 @@ impl Attendance {
                 "none runs, {}/{} was heard {}",
                 lease.namespace,
                 lease.name,
-                lease
-                    .renewed
-                    .map_or_else(|| "never".to_owned(), |last| format!("last {}", ago(now, last)))
+                lease.renewed.map_or_else(|| "never".to_owned(), |last| format!("last {}", ago(now, last)))
             ),
-            Self::Elsewhere {
-                namespace,
-                lease,
-                watched,
-            } => format!(
-                "none looks here, {namespace}/{lease} looks after {} only",
-                watched.join(", ")
-            ),
+            Self::Elsewhere { namespace, lease, watched } => {
+                format!("none looks here, {namespace}/{lease} looks after {} only", watched.join(", "))
+            }
             Self::NoLease => "there is no Lease of one".to_owned(),
             Self::Unknown { why } => format!("not known whether one looks, {why}"),
         }
@@ -225,10 +204,8 @@ mod tests {
         #[case] attended: Option<bool>,
         #[case] expected: Option<Code>,
     ) {
-        let leases: Vec<Lease> = leases
-            .iter()
-            .map(|lease| serde_json::from_value(lease.clone()).unwrap())
-            .collect();
+        let leases: Vec<Lease> =
+            leases.iter().map(|lease| serde_json::from_value(lease.clone()).unwrap()).collect();
         let found = Attendance::judge(&leases, "prod", NOW.parse().unwrap());
         assert_eq!(found.attended(), attended, "{found:?}");
         assert_eq!(found.diagnosis("prod").map(|it| it.code), expected);

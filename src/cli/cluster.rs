@@ -58,10 +58,7 @@ impl ClusterArgs {
     /// Sets up the connection. Nothing is sent yet.
     pub async fn connect(&self) -> Result<Cluster, Failure> {
         let config = self.config().await?;
-        let namespace = self
-            .namespace
-            .clone()
-            .unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = client::connect(config, Metrics::new()).map_err(|error| {
             Failure::cluster(
                 client::chain(&error),
@@ -88,13 +85,8 @@ impl ClusterArgs {
             }
             Err(error) => return Err(unusable(&error)),
         };
-        let options = KubeConfigOptions {
-            context: self.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(|error| unusable(&error))
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(&error))
     }
 }
 
@@ -164,10 +156,7 @@ impl Cluster {
 
     fn absent(&self, name: &str, others: &[String]) -> Failure {
         Failure::usage(
-            format!(
-                "there is no FlagsmithDeployment {name} in namespace {}",
-                self.namespace
-            ),
+            format!("there is no FlagsmithDeployment {name} in namespace {}", self.namespace),
             if others.is_empty() {
                 "kubectl get fsd --all-namespaces".to_owned()
             } else {

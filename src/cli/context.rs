@@ -8,14 +8,8 @@ const PLUGIN: &str = "kubectl-flagsmith";
 /// How the user calls this program: by its own name, or as a plugin of kubectl.
 pub(super) fn program() -> &'static str {
     let called = std::env::args_os().next().unwrap_or_default();
-    let plugin = std::path::Path::new(&called)
-        .file_stem()
-        .is_some_and(|name| name == PLUGIN);
-    if plugin {
-        "kubectl flagsmith"
-    } else {
-        "flagsmith-operator"
-    }
+    let plugin = std::path::Path::new(&called).file_stem().is_some_and(|name| name == PLUGIN);
+    if plugin { "kubectl flagsmith" } else { "flagsmith-operator" }
 }
 
 /// Runs a command that asks the cluster. On the main thread, whose stack is large enough to decode a

@@ -27,10 +27,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
         let _ = io::stdout().lock().write_all(list().as_bytes());
         return ExitCode::SUCCESS;
     };
-    if let Some(code) = Code::ALL
-        .iter()
-        .find(|code| code.as_str().eq_ignore_ascii_case(name))
-    {
+    if let Some(code) = Code::ALL.iter().find(|code| code.as_str().eq_ignore_ascii_case(name)) {
         let _ = io::stdout().lock().write_all(explanation(*code).as_bytes());
         return ExitCode::SUCCESS;
     }
@@ -60,11 +57,7 @@ fn explanation(code: Code) -> String {
 }
 
 fn list() -> String {
-    let width = Code::ALL
-        .iter()
-        .map(|code| code.as_str().len())
-        .max()
-        .unwrap_or(0);
+    let width = Code::ALL.iter().map(|code| code.as_str().len()).max().unwrap_or(0);
     Code::ALL.iter().fold(String::new(), |mut list, code| {
         let _ = std::fmt::Write::write_fmt(
             &mut list,
@@ -100,11 +93,7 @@ fn distance(from: &str, to: &str) -> usize {
         let mut diagonal = line;
         let mut left = line + 1;
         for (cell, b) in row.iter_mut().skip(1).zip(to.chars()) {
-            let cost = if a == b {
-                diagonal
-            } else {
-                1 + diagonal.min(*cell).min(left)
-            };
+            let cost = if a == b { diagonal } else { 1 + diagonal.min(*cell).min(left) };
             diagonal = std::mem::replace(cell, cost);
             left = cost;
         }
@@ -131,10 +120,7 @@ mod tests {
 
     #[test]
     fn typing_errors_are_understood() {
-        assert_eq!(
-            suggestions("DatabaseUnreachabel").first(),
-            Some(&"DatabaseUnreachable")
-        );
+        assert_eq!(suggestions("DatabaseUnreachabel").first(), Some(&"DatabaseUnreachable"));
         assert!(suggestions("deadlock").contains(&"MigrationDeadlock"));
         assert_eq!(suggestions("xyzxyzxyz"), Vec::<&str>::new());
     }

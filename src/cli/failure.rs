@@ -30,29 +30,17 @@ pub struct Failure {
 impl Failure {
     /// The call, a file or a name is wrong.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: Some(hint.into()),
-            status: UNUSABLE,
-        }
+        Self { message: message.into(), hint: Some(hint.into()), status: UNUSABLE }
     }
 
     /// The cluster cannot be asked.
     pub fn cluster(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: Some(hint.into()),
-            status: NO_ANSWER,
-        }
+        Self { message: message.into(), hint: Some(hint.into()), status: NO_ANSWER }
     }
 
     /// A defect of this program.
     pub fn internal(error: &dyn fmt::Display) -> Self {
-        Self {
-            message: error.to_string(),
-            hint: None,
-            status: UNUSABLE,
-        }
+        Self { message: error.to_string(), hint: None, status: UNUSABLE }
     }
 
     /// A request failed; `what` completes "could not", for example `list pods in namespace prod`.

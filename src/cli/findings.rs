@@ -53,11 +53,7 @@ impl<'a> Findings<'a> {
     pub(super) fn report(self) -> Report<'a> {
         let since = |it: &Diagnosis| self.standing?.known(it)?.since;
         Report {
-            diagnoses: self
-                .diagnoses
-                .iter()
-                .map(|it| Reported::of(it, since(it)))
-                .collect(),
+            diagnoses: self.diagnoses.iter().map(|it| Reported::of(it, since(it))).collect(),
             not_seen: self.not_seen,
             operator: self.standing.map(Standing::report),
         }
@@ -86,18 +82,13 @@ impl<'a> Findings<'a> {
     fn block(self, diagnosis: &Diagnosis) -> String {
         let severity = diagnosis.severity.as_str().to_lowercase();
         let style = style(diagnosis.severity);
-        let mut block = format!(
-            "{style}{}{style:#} ({severity})\n  {}\n",
-            diagnosis.code, diagnosis.message
-        );
+        let mut block = format!("{style}{}{style:#} ({severity})\n  {}\n", diagnosis.code, diagnosis.message);
         for (index, evidence) in diagnosis.evidence.iter().enumerate() {
             let label = if index == 0 { "seen" } else { "    " };
             let _ = writeln!(block, "  {label}   {evidence}");
         }
         if let Some(known) = self.standing.and_then(|standing| standing.known(diagnosis)) {
-            let since = known
-                .since
-                .map_or_else(String::new, |since| format!(", since {since:.0}"));
+            let since = known.since.map_or_else(String::new, |since| format!(", since {since:.0}"));
             let _ = writeln!(block, "  by     the operator{since}");
         }
         let _ = writeln!(

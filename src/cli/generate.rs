@@ -33,11 +33,7 @@ pub(super) fn main(args: &Args, program: clap::Command) -> ExitCode {
         What::Causes => Ok(crate::causes::causes_markdown()),
         What::Crd => crate::api::crd_yaml().map_err(|error| error.to_string()),
     };
-    match text.and_then(|text| {
-        io::stdout()
-            .write_all(text.as_bytes())
-            .map_err(|error| error.to_string())
-    }) {
+    match text.and_then(|text| io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("error: {error}");

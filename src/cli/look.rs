@@ -94,9 +94,7 @@ pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Resu
             // An operator that works makes them again, or says why it cannot; what could not be listed is not known to be
             // gone.
             if scene.is_listed && standing.attendance.attended() != Some(true) {
-                scene
-                    .diagnoses
-                    .extend(causes::missing_deployments(&installation, &scene.observation));
+                scene.diagnoses.extend(causes::missing_deployments(&installation, &scene.observation));
             }
             scene
         }
@@ -134,12 +132,7 @@ async fn logs(cluster: &Cluster, args: LookArgs, standing: &Standing) -> Option<
     // Where the question itself fails, nothing is known to be forbidden.
     let answer = api.create(&PostParams::default(), &review).await.ok()?;
     let allowed = answer.status.is_none_or(|status| status.allowed);
-    (!allowed).then(|| {
-        format!(
-            "pods' logs: you may not read them in namespace {}",
-            cluster.namespace
-        )
-    })
+    (!allowed).then(|| format!("pods' logs: you may not read them in namespace {}", cluster.namespace))
 }
 
 /// Looks at a Helm release of the official chart, for which there is no resource.
@@ -149,11 +142,7 @@ pub async fn look_at(cluster: &Cluster, subject: &ObservedInstallation, args: Lo
 }
 
 fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observer {
-    let depth = if args.read_logs {
-        ReadDepth::Thorough
-    } else {
-        ReadDepth::None
-    };
+    let depth = if args.read_logs { ReadDepth::Thorough } else { ReadDepth::None };
     Observer::new(
         cluster.client.clone(),
         watches,
@@ -216,13 +205,7 @@ fn diagnosed(
         !forbidden
     });
     not_seen.dedup();
-    Scene {
-        observation,
-        diagnoses,
-        not_seen,
-        database_not_seen,
-        is_listed,
-    }
+    Scene { observation, diagnoses, not_seen, database_not_seen, is_listed }
 }
 
 /// A database that this machine cannot reach may work well for the pods: then it was not seen.

@@ -85,9 +85,7 @@ impl Cli {
 pub fn main() -> ExitCode {
     let matches = Cli::command().bin_name(program()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    cli.chosen()
-        .and_then(carry_out)
-        .unwrap_or_else(|failure| failure.report())
+    cli.chosen().and_then(carry_out).unwrap_or_else(|failure| failure.report())
 }
 
 fn carry_out(command: Command) -> Result<ExitCode, Failure> {

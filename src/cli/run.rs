@@ -26,12 +26,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Namespaces to look after, separated by commas; the whole cluster when not given.
-    #[arg(
-        long,
-        env = "FLAGSMITH_OPERATOR_NAMESPACES",
-        value_delimiter = ',',
-        value_name = "NAMESPACE,…"
-    )]
+    #[arg(long, env = "FLAGSMITH_OPERATOR_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE,…")]
     namespaces: Vec<String>,
 
     /// Where `/livez` and `/readyz` are served.
@@ -141,29 +136,19 @@ fn start(args: Args) -> Result<(), Error> {
     telemetry::init(args.log_format, args.log_level.as_deref())?;
     // One thread: the operator waits for servers most of its time, and what it computes takes microseconds. A second
     // one costs more in handing over than it saves.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(serve(args))
 }
 
 async fn serve(args: Args) -> Result<(), Error> {
     let metrics = Metrics::new();
-    let config = kube::Config::infer()
-        .await
-        .map_err(|error| Error::Config(Box::new(error)))?;
+    let config = kube::Config::infer().await.map_err(|error| Error::Config(Box::new(error)))?;
     let client = client::connect(config, metrics.clone())?;
     let (heartbeat, readiness) = (Heartbeat::new(), Readiness::new());
-    let sources = Sources {
-        heartbeat: heartbeat.clone(),
-        readiness: readiness.clone(),
-        metrics: metrics.clone(),
-    };
-    let addresses = Addresses {
-        probes: args.probe_address,
-        metrics: args.metrics_address,
-    };
+    let sources =
+        Sources { heartbeat: heartbeat.clone(), readiness: readiness.clone(), metrics: metrics.clone() };
+    let addresses = Addresses { probes: args.probe_address, metrics: args.metrics_address };
     let admin = Admin::bind(addresses, sources).await?;
     let listening = admin.addresses();
     let shutdown = CancellationToken::new();
@@ -184,41 +169,24 @@ async fn serve(args: Args) -> Result<(), Error> {
         ended.cancel();
         shutdown.cancel();
     };
-    futures::join!(
-        work,
-        admin.run(ended.clone()),
-        heartbeat.run(ended.clone()),
-        stopping
-    );
+    futures::join!(work, admin.run(ended.clone()), heartbeat.run(ended.clone()), stopping);
     tracing::info!("stopped");
     Ok(())
 }
 
 fn settings(args: &Args) -> Settings {
-    let namespaces: Vec<String> = args
-        .namespaces
-        .iter()
-        .filter(|name| !name.is_empty())
-        .cloned()
-        .collect();
+    let namespaces: Vec<String> = args.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
     let lease = LeaseSettings::new(&args.pod_namespace, &args.lease_name, &args.pod_name)
         .watching(namespaces.clone());
     Settings {
-        scope: if namespaces.is_empty() {
-            Scope::Cluster
-        } else {
-            Scope::Namespaces(namespaces)
-        },
+        scope: if namespaces.is_empty() { Scope::Cluster } else { Scope::Namespaces(namespaces) },
         concurrency: args.concurrency,
         lease: args.leader_election.then_some(lease),
         database_interval: args
             .database_probe
             .then(|| Duration::from_secs(args.database_probe_interval.into())),
         lock_key: match &args.lock_key_secret {
-            Some(name) => LockKeySource::Kept {
-                namespace: args.pod_namespace.clone(),
-                name: name.clone(),
-            },
+            Some(name) => LockKeySource::Kept { namespace: args.pod_namespace.clone(), name: name.clone() },
             None => LockKeySource::Given(LockKey::random()),
         },
         loopback_databases: args.allow_loopback_databases,

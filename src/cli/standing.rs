@@ -98,12 +98,8 @@ impl Standing {
     /// Adds to what this look found what the operator has found, and that nobody looks where nobody does.
     pub(super) fn complete(&self, resource: &FlagsmithDeployment, found: Vec<Diagnosis>) -> Vec<Diagnosis> {
         let namespace = resource.namespace().unwrap_or_default();
-        let recorded = resource
-            .status
-            .as_ref()
-            .filter(|_| self.is_current())
-            .map(causes::recorded)
-            .unwrap_or_default();
+        let recorded =
+            resource.status.as_ref().filter(|_| self.is_current()).map(causes::recorded).unwrap_or_default();
         let absent = self
             .attendance
             .diagnosis(&namespace)
@@ -119,18 +115,13 @@ impl Standing {
 
     /// Whether a change has been waiting for an operator of which there is no sign.
     fn is_ignored(&self) -> bool {
-        let waits = self
-            .changed
-            .is_some_and(|changed| self.now.duration_since(changed) > GETS_TO_IT);
+        let waits = self.changed.is_some_and(|changed| self.now.duration_since(changed) > GETS_TO_IT);
         self.attendance == Attendance::NoLease && !self.is_of_this_generation() && waits
     }
 
     /// Whether the operator says of the database what it has seen itself.
     pub(super) fn tells_of_database(&self, resource: &FlagsmithDeployment) -> bool {
-        let conditions = resource
-            .status
-            .as_ref()
-            .map(|status| status.conditions.as_slice());
+        let conditions = resource.status.as_ref().map(|status| status.conditions.as_slice());
         self.is_current()
             && conditions
                 .and_then(|conditions| ConditionType::DatabaseReachable.find(conditions))
@@ -144,21 +135,15 @@ impl Standing {
 
     /// In one line, which begins with what it is about.
     pub(super) fn line(&self) -> String {
-        format!(
-            "operator: {}; {}",
-            self.attendance.in_words(self.now),
-            self.status_in_words()
-        )
+        format!("operator: {}; {}", self.attendance.in_words(self.now), self.status_in_words())
     }
 
     fn status_in_words(&self) -> String {
         let Some(observed) = self.observed else {
             return "it has written no status yet".to_owned();
         };
-        let age = self
-            .written
-            .map(|written| format!(", written {}", ago(self.now, written)))
-            .unwrap_or_default();
+        let age =
+            self.written.map(|written| format!(", written {}", ago(self.now, written))).unwrap_or_default();
         match self.generation {
             Some(generation) if generation != observed => {
                 format!("the status is of generation {observed}, the resource is at {generation}{age}")
@@ -180,10 +165,7 @@ impl Standing {
         } else {
             format!("it names {}", known.join(", "))
         };
-        Some(format!(
-            "what the operator would see now; {}, and {said}",
-            self.status_in_words()
-        ))
+        Some(format!("what the operator would see now; {}, and {said}", self.status_in_words()))
     }
 
     /// For programs.

@@ -67,8 +67,7 @@ async fn once(cluster: &Cluster, args: &StatusArgs) -> Result<bool, Failure> {
     if args.watch && args.output == Output::Text && at_terminal() {
         print(CLEAR);
     }
-    args.output
-        .write(&Glance::of(&look, &status), |glance| tree(glance).draw())?;
+    args.output.write(&Glance::of(&look, &status), |glance| tree(glance).draw())?;
     // A status of the past tells nothing of now.
     Ok(ready && look.standing.is_current())
 }
@@ -105,11 +104,7 @@ struct Pod<'a> {
 
 impl<'a> Glance<'a> {
     fn of(look: &'a Inspection, status: &'a FlagsmithDeploymentStatus) -> Self {
-        let pods = look
-            .observation
-            .iter()
-            .flat_map(|observation| observation.pods.iter())
-            .map(Pod::of);
+        let pods = look.observation.iter().flat_map(|observation| observation.pods.iter()).map(Pod::of);
         Self {
             namespace: look.resource.namespace().unwrap_or_default(),
             name: look.resource.name_any(),
@@ -143,15 +138,11 @@ fn problem(problem: &PodProblem) -> String {
     match problem {
         PodProblem::Unschedulable { .. } => "no node takes it".to_owned(),
         PodProblem::Waiting { reason, .. } => reason.clone(),
-        PodProblem::CrashLoop {
-            restarts, exit_code, ..
-        } => format!(
+        PodProblem::CrashLoop { restarts, exit_code, .. } => format!(
             "CrashLoopBackOff, {restarts} restarts, last exit status {}",
             exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string())
         ),
-        PodProblem::Failed {
-            exit_code, reason, ..
-        } => {
+        PodProblem::Failed { exit_code, reason, .. } => {
             format!("{} with status {exit_code}", reason.as_deref().unwrap_or("ended"))
         }
         PodProblem::OutOfMemory { limit, .. } => format!(
@@ -172,39 +163,22 @@ fn tree(glance: &Glance<'_>) -> Node {
     };
     let summary = ready.map_or_else(
         || painted(AnsiColor::Yellow, "no operator has reported on it yet"),
-        |ready| {
-            painted(
-                colour(&ready.status),
-                &format!("{}: {}", ready.reason, ready.message),
-            )
-        },
+        |ready| painted(colour(&ready.status), &format!("{}: {}", ready.reason, ready.message)),
     );
-    let colour_of_line = if glance.standing.is_current() {
-        AnsiColor::Green
-    } else {
-        AnsiColor::Red
-    };
+    let colour_of_line = if glance.standing.is_current() { AnsiColor::Green } else { AnsiColor::Red };
     let mut branches = vec![Node::new(painted(colour_of_line, &glance.standing.line()))];
     branches.extend(condition(ConditionType::DatabaseReachable).map(|it| line("database", it)));
     branches.push(migration(status));
     for (component, title, kind) in [
-        (
-            Component::TaskProcessor,
-            "task processor",
-            ConditionType::TaskProcessorAvailable,
-        ),
+        (Component::TaskProcessor, "task processor", ConditionType::TaskProcessorAvailable),
         (Component::Api, "api", ConditionType::ApiAvailable),
         (Component::Frontend, "frontend", ConditionType::FrontendAvailable),
     ] {
         branches.extend(workload(glance, component, title, kind));
     }
     branches.extend(condition(ConditionType::ExposureReady).map(|it| line("exposure", it)));
-    branches.extend(
-        status
-            .timeouts
-            .as_ref()
-            .map(|it| timeouts(it, condition(ConditionType::TimeoutsAligned))),
-    );
+    branches
+        .extend(status.timeouts.as_ref().map(|it| timeouts(it, condition(ConditionType::TimeoutsAligned))));
     branches.push(diagnoses(glance));
     Node::new(format!(
         "{bold}{}/{}{bold:#}  {version}  {summary}",
@@ -238,10 +212,7 @@ fn job(migration: &MigrationStatus) -> Option<Node> {
         (Some(started), None) => format!(", started {}", started.0),
         _ => String::new(),
     };
-    Some(Node::new(format!(
-        "Job {name}: {:?} ({}){took}",
-        migration.result, migration.version
-    )))
+    Some(Node::new(format!("Job {name}: {:?} ({}){took}", migration.result, migration.version)))
 }
 
 fn workload(glance: &Glance<'_>, component: Component, title: &str, kind: ConditionType) -> Option<Node> {
@@ -258,14 +229,9 @@ fn workload(glance: &Glance<'_>, component: Component, title: &str, kind: Condit
     let counts = state.map_or_else(String::new, |state| {
         format!("{} {} ", state.summary, state.version.as_deref().unwrap_or("?"))
     });
-    let verdict = condition.map_or_else(String::new, |it| {
-        format!("{} {}", painted(colour(&it.status), &it.reason), it.message)
-    });
-    let pods = glance
-        .pods
-        .iter()
-        .filter(|pod| pod.component == component.as_str())
-        .map(pod);
+    let verdict = condition
+        .map_or_else(String::new, |it| format!("{} {}", painted(colour(&it.status), &it.reason), it.message));
+    let pods = glance.pods.iter().filter(|pod| pod.component == component.as_str()).map(pod);
     Some(Node::new(format!("{title}: {counts}{verdict}")).with(pods))
 }
 
@@ -297,10 +263,7 @@ fn timeouts(timeouts: &TimeoutsStatus, aligned: Option<&Condition>) -> Node {
 
 fn diagnoses(glance: &Glance<'_>) -> Node {
     let program = super::context::program();
-    let not_seen = glance
-        .not_seen
-        .iter()
-        .map(|line| Node::new(format!("not seen: {line}")));
+    let not_seen = glance.not_seen.iter().map(|line| Node::new(format!("not seen: {line}")));
     if glance.diagnoses.is_empty() && glance.not_seen.is_empty() {
         return Node::new(format!("diagnoses: {}", painted(AnsiColor::Green, "none")));
     }
@@ -310,10 +273,7 @@ fn diagnoses(glance: &Glance<'_>) -> Node {
     }
     let lines = glance.diagnoses.iter().map(|diagnosis| {
         let style = findings::style(diagnosis.severity);
-        Node::new(format!(
-            "{style}{}{style:#} {}",
-            diagnosis.code, diagnosis.message
-        ))
+        Node::new(format!("{style}{}{style:#} {}", diagnosis.code, diagnosis.message))
     });
     Node::new(format!("diagnoses: see {program} diagnose")).with(lines.chain(not_seen))
 }

@@ -12,10 +12,7 @@ pub struct Node {
 impl Node {
     /// A line.
     pub fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            children: Vec::new(),
-        }
+        Self { text: text.into(), children: Vec::new() }
     }
 
     /// The same with lines below it.

@@ -30,20 +30,12 @@ use listener::{Limits, Listener};
 
 /// A kubelet's probe sends its head at once and is answered within milliseconds; two of them, and the engineer who
 /// asks by hand, need three connections. The rest is for whoever connects and says nothing.
-const PROBES: Limits = Limits {
-    connections: 64,
-    of_peer: 16,
-    head: Duration::from_secs(1),
-    whole: Duration::from_secs(2),
-};
+const PROBES: Limits =
+    Limits { connections: 64, of_peer: 16, head: Duration::from_secs(1), whole: Duration::from_secs(2) };
 
 /// Two scrapers need two connections, for the time that a slow Prometheus takes.
-const METRICS: Limits = Limits {
-    connections: 32,
-    of_peer: 8,
-    head: Duration::from_secs(2),
-    whole: Duration::from_secs(10),
-};
+const METRICS: Limits =
+    Limits { connections: 32, of_peer: 8, head: Duration::from_secs(2), whole: Duration::from_secs(10) };
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -103,10 +95,7 @@ impl Admin {
     /// Where they listen, with the real ports.
     #[must_use]
     pub const fn addresses(&self) -> Addresses {
-        Addresses {
-            probes: self.probes.address(),
-            metrics: self.metrics.address(),
-        }
+        Addresses { probes: self.probes.address(), metrics: self.metrics.address() }
     }
 
     /// Serves until `shutdown`, then lets open connections end, within ten seconds.
@@ -115,24 +104,13 @@ impl Admin {
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .with_state(self.sources.clone());
-        let metrics = Router::new()
-            .route("/metrics", get(metrics))
-            .with_state(self.sources);
-        futures::join!(
-            self.probes.serve(probes, shutdown.clone()),
-            self.metrics.serve(metrics, shutdown)
-        );
+        let metrics = Router::new().route("/metrics", get(metrics)).with_state(self.sources);
+        futures::join!(self.probes.serve(probes, shutdown.clone()), self.metrics.serve(metrics, shutdown));
     }
 }
 
 async fn listen(purpose: &'static str, address: SocketAddr, limits: Limits) -> Result<Listener, Error> {
-    Listener::bind(address, limits)
-        .await
-        .map_err(|source| Error::Bind {
-            purpose,
-            address,
-            source,
-        })
+    Listener::bind(address, limits).await.map_err(|source| Error::Bind { purpose, address, source })
 }
 
 async fn livez(State(sources): State<Sources>) -> Response {
@@ -148,11 +126,7 @@ async fn livez(State(sources): State<Sources>) -> Response {
 async fn readyz(State(sources): State<Sources>) -> Response {
     let gates = sources.readiness.gates();
     let ready = gates.iter().all(|state| state.closed.is_none());
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let lines: Vec<_> = gates.iter().map(ToString::to_string).collect();
     (status, lines.join("\n") + "\n").into_response()
 }

@@ -34,10 +34,7 @@ impl Error {
 
     /// Whether a write was refused because this replica does not lead any more.
     pub(super) const fn is_not_leading(&self) -> bool {
-        matches!(
-            self,
-            Self::Apply(apply::Error::NotLeading) | Self::Report(report::Error::NotLeading)
-        )
+        matches!(self, Self::Apply(apply::Error::NotLeading) | Self::Report(report::Error::NotLeading))
     }
 
     /// Whether the API server did not answer a write of a child in time.

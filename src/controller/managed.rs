@@ -47,17 +47,13 @@ pub(super) async fn reconcile(
     }
     // Only the writer has seen it: the watches may be behind, and do not show pods that have outlived their Job.
     if let Some(held) = &applied.held {
-        view.observation
-            .external_migration
-            .get_or_insert_with(|| held.clone());
+        view.observation.external_migration.get_or_insert_with(|| held.clone());
         view = View::of(installation, view.observation);
     }
     let report = view.report(installation, result.is_ok());
     let held_back = context.reporter.report(resource, report, &applied).await?;
     result?;
-    let look = view
-        .next_look(&applied)
-        .unwrap_or_else(|| context.observer.next_look(uid, now));
+    let look = view.next_look(&applied).unwrap_or_else(|| context.observer.next_look(uid, now));
     Ok(Next::after(look, held_back).having_written(applied.written))
 }
 
@@ -72,11 +68,7 @@ impl View {
     fn of(installation: &Installation, observation: Observation) -> Self {
         let diagnoses = causes::diagnose(installation, &observation);
         let plan = decide(installation, &observation, &diagnoses);
-        Self {
-            observation,
-            diagnoses,
-            plan,
-        }
+        Self { observation, diagnoses, plan }
     }
 
     const fn report<'a>(&'a self, installation: &'a Installation, complete: bool) -> report::Context<'a> {

@@ -26,10 +26,7 @@ impl Next {
 
     /// At once: this pass wrote something that the next one has to know.
     pub(super) fn at_once() -> Self {
-        Self {
-            action: Action::requeue(Duration::ZERO),
-            outcome: Outcome::Changed,
-        }
+        Self { action: Action::requeue(Duration::ZERO), outcome: Outcome::Changed }
     }
 
     /// When it is time to look again, spread so that installations do not all come at once; or earlier, when a status
@@ -44,17 +41,11 @@ impl Next {
         if objects == 0 {
             return self;
         }
-        Self {
-            outcome: Outcome::Changed,
-            ..self
-        }
+        Self { outcome: Outcome::Changed, ..self }
     }
 
     const fn unchanged(action: Action) -> Self {
-        Self {
-            action,
-            outcome: Outcome::Unchanged,
-        }
+        Self { action, outcome: Outcome::Unchanged }
     }
 }
 
@@ -73,10 +64,7 @@ mod tests {
         #[case] held_back: Duration,
         #[case] expected: Duration,
     ) {
-        assert_eq!(
-            Next::after(MINUTE, Some(held_back)),
-            Next::unchanged(Action::requeue(expected))
-        );
+        assert_eq!(Next::after(MINUTE, Some(held_back)), Next::unchanged(Action::requeue(expected)));
     }
 
     #[test]

@@ -29,11 +29,7 @@ pub(super) async fn reconcile(
     context: ReadOnlyContext<'_>,
     now: Timestamp,
 ) -> Result<Next, Error> {
-    let ReadOnlyContext {
-        namespaces,
-        observer,
-        reporter,
-    } = context;
+    let ReadOnlyContext { namespaces, observer, reporter } = context;
     let previous = reporter.previous(resource);
     let objects = namespaces.objects(subject, observer.http_route()).await;
     let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;

@@ -37,23 +37,21 @@ pub(super) async fn reconcile_guarded(
     }
     let pass = context.metrics.pass_started();
     // On the heap: with everything that it awaits a pass is a future of several kilobytes.
-    let result = match AssertUnwindSafe(tokio::time::timeout(
-        PASS_DEADLINE,
-        Box::pin(reconcile(&resource, &context)),
-    ))
-    .catch_unwind()
-    .await
-    {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => {
-            context.metrics.pass_deadline_exceeded();
-            Err(Error::Deadline(PASS_DEADLINE))
-        }
-        Err(_) => {
-            context.metrics.pass_panicked();
-            Err(Error::Panic)
-        }
-    };
+    let result =
+        match AssertUnwindSafe(tokio::time::timeout(PASS_DEADLINE, Box::pin(reconcile(&resource, &context))))
+            .catch_unwind()
+            .await
+        {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => {
+                context.metrics.pass_deadline_exceeded();
+                Err(Error::Deadline(PASS_DEADLINE))
+            }
+            Err(_) => {
+                context.metrics.pass_panicked();
+                Err(Error::Panic)
+            }
+        };
     if !context.has(&resource) {
         // Deleted meanwhile, and forgotten: the pass has remembered it again.
         context.forget(&resource);
@@ -131,10 +129,7 @@ async fn invalid(
     let Some(identity) = Identity::of(resource) else {
         return Ok(Next::on_change());
     };
-    let held_back = context
-        .reporter
-        .report_invalid(resource, &identity, problems, now)
-        .await?;
+    let held_back = context.reporter.report_invalid(resource, &identity, problems, now).await?;
     Ok(Next::on_change_or_after(held_back))
 }
 
@@ -161,11 +156,7 @@ async fn undecodable(object: &InvalidObject, context: &Context) -> Result<Next, 
 }
 
 fn key(resource: &GuardedResource) -> String {
-    format!(
-        "{}/{}",
-        resource.namespace().unwrap_or_default(),
-        resource.name_any()
-    )
+    format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any())
 }
 
 #[cfg(test)]

@@ -102,11 +102,7 @@ impl Merge {
                 if let Some(before) = before.filter(|before| *before != uid) {
                     self.deleted(tombstone(key.0, key.1, before), &mut events);
                 }
-                events.push(if self.done {
-                    Event::Apply(object)
-                } else {
-                    Event::InitApply(object)
-                });
+                events.push(if self.done { Event::Apply(object) } else { Event::InitApply(object) });
             }
             Event::Delete(object) => {
                 known.known.remove(&key(&object));
@@ -115,10 +111,7 @@ impl Merge {
             Event::InitDone => {
                 known.complete = true;
                 let listed = std::mem::take(&mut known.listed);
-                let gone: Vec<_> = known
-                    .known
-                    .extract_if(.., |key, _| !listed.contains(key))
-                    .collect();
+                let gone: Vec<_> = known.known.extract_if(.., |key, _| !listed.contains(key)).collect();
                 for ((namespace, name), uid) in gone {
                     self.deleted(tombstone(namespace, name, uid), &mut events);
                 }
@@ -177,11 +170,7 @@ mod tests {
     use super::*;
 
     fn object(namespace: &str, name: &str) -> GuardedResource {
-        tombstone(
-            namespace.to_owned(),
-            name.to_owned(),
-            format!("{namespace}-{name}"),
-        )
+        tombstone(namespace.to_owned(), name.to_owned(), format!("{namespace}-{name}"))
     }
 
     fn names(events: &[Event<GuardedResource>]) -> Vec<String> {
@@ -210,14 +199,7 @@ mod tests {
         events.extend(merge.step(1, Event::InitDone));
         assert_eq!(
             names(&events),
-            [
-                "Init",
-                "InitApply a-x",
-                "InitApply a-y",
-                "InitApply b-x",
-                "InitDone",
-                "Delete a-x"
-            ]
+            ["Init", "InitApply a-x", "InitApply a-y", "InitApply b-x", "InitDone", "Delete a-x"]
         );
     }
 

@@ -106,16 +106,7 @@ pub async fn run(
     let work = async {
         let key = lock_key(&client, &settings.lock_key, &readiness);
         if let Some(key) = shutdown.run_until_cancelled(key).await {
-            passes(
-                client.clone(),
-                settings,
-                key,
-                &readiness,
-                metrics,
-                leading,
-                &shutdown,
-            )
-            .await;
+            passes(client.clone(), settings, key, &readiness, metrics, leading, &shutdown).await;
         }
         drained.cancel();
     };
@@ -152,12 +143,8 @@ async fn passes(
 ) {
     let watched = Arc::new(Watches::default());
     let (trigger, triggers) = mpsc::channel(TRIGGERS);
-    let pod_logs = PodLogReader::new(
-        client.clone(),
-        ReadDepth::Sampled,
-        diagnose_pod_log,
-        Some(trigger.clone()),
-    );
+    let pod_logs =
+        PodLogReader::new(client.clone(), ReadDepth::Sampled, diagnose_pod_log, Some(trigger.clone()));
     let watching = watches::run(
         client.clone(),
         settings.scope.clone(),
@@ -189,11 +176,7 @@ async fn passes(
         metrics,
     });
     let controlling = async {
-        if shutdown
-            .run_until_cancelled(synced(&watched, readiness))
-            .await
-            .is_none()
-        {
+        if shutdown.run_until_cancelled(synced(&watched, readiness)).await.is_none() {
             return;
         }
         let ended = ended(Arc::clone(&context));
@@ -292,9 +275,7 @@ async fn check_crd(client: Client, readiness: &Readiness) {
     let generated = api::crd();
     loop {
         let problem = match api.get_opt(FlagsmithDeployment::crd_name()).await {
-            Ok(stored) => crd_freshness(stored.as_ref(), &generated)
-                .err()
-                .map(|problem| problem.to_string()),
+            Ok(stored) => crd_freshness(stored.as_ref(), &generated).err().map(|problem| problem.to_string()),
             Err(error) => Some(format!("the CRD could not be read: {error}")),
         };
         let wait = match problem {

@@ -20,12 +20,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// The installations to pass over, each as soon as its most urgent trigger asks for.
 pub fn coalesce(triggers: Receiver<Trigger>) -> impl Stream<Item = ObjectRef<FlagsmithDeployment>> + Send {
-    let waiting = Waiting {
-        triggers,
-        soon: HashSet::new(),
-        due: Vec::new(),
-        at: Instant::now(),
-    };
+    let waiting = Waiting { triggers, soon: HashSet::new(), due: Vec::new(), at: Instant::now() };
     stream::unfold(waiting, |mut waiting| async {
         waiting.next().await.map(|installation| (installation, waiting))
     })
@@ -76,10 +71,7 @@ mod tests {
     use super::*;
 
     fn trigger(name: &str, urgency: Urgency) -> Trigger {
-        Trigger {
-            installation: ObjectRef::new(name),
-            urgency,
-        }
+        Trigger { installation: ObjectRef::new(name), urgency }
     }
 
     /// What comes out, and after how many milliseconds.

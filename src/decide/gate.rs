@@ -53,11 +53,7 @@ pub struct GateInput<'a> {
 /// counts before what a Job says, a Job's result before a reason to wait, and a failure is final for its attempt.
 #[must_use]
 pub fn decide(input: GateInput<'_>) -> Gate {
-    let of_key = |job: &&JobState| {
-        input
-            .key
-            .is_some_and(|key| job.key.as_deref() == Some(key.as_str()))
-    };
+    let of_key = |job: &&JobState| input.key.is_some_and(|key| job.key.as_deref() == Some(key.as_str()));
     if let Some(job) = input.jobs.iter().find(|job| job.outcome == JobOutcome::Active) {
         // Even when the wanted release is recorded: the user went back to it while a newer one was migrating,
         // and no processor may start on tables that change under it.
@@ -75,12 +71,7 @@ pub fn decide(input: GateInput<'_>) -> Gate {
             return Gate::Succeeded;
         }
     }
-    if let Some(job) = input
-        .jobs
-        .iter()
-        .filter(of_key)
-        .find(|job| job.outcome == JobOutcome::Complete)
-    {
+    if let Some(job) = input.jobs.iter().filter(of_key).find(|job| job.outcome == JobOutcome::Complete) {
         return Gate::Unrecorded(job.clone());
     }
     if let Some(name) = input.job_name {
@@ -90,10 +81,7 @@ pub fn decide(input: GateInput<'_>) -> Gate {
             status.result == MigrationResult::Failed && status.job.as_deref() == Some(name)
         });
         if state.is_some() || recorded_failure {
-            return Gate::Failed {
-                job: name.to_owned(),
-                state: state.cloned(),
-            };
+            return Gate::Failed { job: name.to_owned(), state: state.cloned() };
         }
     }
     if let Some(code) = input.blocked {

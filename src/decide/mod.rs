@@ -32,14 +32,8 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         .flatten()
         .filter_map(|workload| workload.migration_key.as_deref())
         .collect();
-    let restored = step
-        .as_ref()
-        .filter(|step| is_restored(installation, observation, step));
-    let proofs: Vec<&str> = annotated
-        .iter()
-        .copied()
-        .chain(restored.map(|step| step.key.as_str()))
-        .collect();
+    let restored = step.as_ref().filter(|step| is_restored(installation, observation, step));
+    let proofs: Vec<&str> = annotated.iter().copied().chain(restored.map(|step| step.key.as_str())).collect();
     let gate = gate::decide(GateInput {
         key,
         job_name,
@@ -102,12 +96,8 @@ fn is_restored(installation: &Installation, observation: &Observation, step: &St
         .filter(applied)
         .any(|record| record.operation == MigrationOperation::Migrate && same_key(&record));
     let left = records.find(|record| record.from.as_deref() == Some(&wanted) && record.version != wanted);
-    let left = left
-        .and_then(|record| record.last_applied_before.as_ref())
-        .map(|time| time.0);
-    let now = observation
-        .preflight()
-        .and_then(|preflight| preflight.history.last_applied());
+    let left = left.and_then(|record| record.last_applied_before.as_ref()).map(|time| time.0);
+    let now = observation.preflight().and_then(|preflight| preflight.history.last_applied());
     step.rollback.is_none() && undone && was_applied && left.is_some() && left == now
 }
 
@@ -125,11 +115,7 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
         Severity::Warning => refused && diagnosis.component == Component::Database,
         Severity::Info => false,
     };
-    diagnoses
-        .iter()
-        .filter(holds)
-        .map(|diagnosis| diagnosis.code)
-        .find(|code| code.cause().blocks_migration)
+    diagnoses.iter().filter(holds).map(|diagnosis| diagnosis.code).find(|code| code.cause().blocks_migration)
 }
 
 /// Holds a gate that would open until the backup that the user asks for has succeeded. The task processor works
@@ -137,12 +123,8 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
 fn backup(installation: &Installation, observation: &Observation, step: &Step) -> (Gate, Option<Backup>) {
     let history = &observation.previous.migration_history;
     let holds_data = observation.newest_migrated().is_some()
-        || history
-            .iter()
-            .any(|record| record.result == MigrationResult::Applied)
-        || observation
-            .preflight()
-            .is_some_and(|preflight| preflight.history.count > 0);
+        || history.iter().any(|record| record.result == MigrationResult::Applied)
+        || observation.preflight().is_some_and(|preflight| preflight.history.count > 0);
     if installation.migrations.backup.is_none() || !holds_data {
         return (Gate::Pending, None);
     }
@@ -155,10 +137,7 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
         Some(JobOutcome::Complete) => (Gate::Pending, None),
         Some(JobOutcome::Active) => (Gate::Blocked(Code::BackupPending), None),
         Some(JobOutcome::Failed { .. }) => (Gate::Blocked(Code::BackupFailed), None),
-        None => (
-            Gate::Blocked(Code::BackupPending),
-            Some(Backup { name, database }),
-        ),
+        None => (Gate::Blocked(Code::BackupPending), Some(Backup { name, database })),
     }
 }
 
@@ -196,11 +175,8 @@ fn superseded(observation: &Observation, step: Option<&Step>, gate: &Gate) -> Ve
                 .collect()
         }
         Gate::Running(job) if !job.deleting && step.is_some_and(|step| step.job != job.name) => {
-            let mut pods = observation
-                .pods
-                .iter()
-                .filter(|pod| pod.job.as_deref() == Some(&job.name))
-                .peekable();
+            let mut pods =
+                observation.pods.iter().filter(|pod| pod.job.as_deref() == Some(&job.name)).peekable();
             // A pod is pending until the last of its init containers has ended.
             let waits = |pod: &PodSummary| pod.phase == PodPhase::Pending;
             let has_not_begun = pods.peek().is_some() && pods.all(waits);

@@ -148,18 +148,12 @@ impl Migrate {
 const CHECKS_CLIENT_SINCE: i32 = 140_000;
 
 fn options(installation: &Installation, observation: &Observation) -> Option<String> {
-    if observation
-        .preflight()
-        .is_some_and(|preflight| !preflight.takes_options)
-    {
+    if observation.preflight().is_some_and(|preflight| !preflight.takes_options) {
         return None;
     }
     let mut options = Vec::new();
     if installation.migrations.lock_timeout_seconds > 0 {
-        options.push(format!(
-            "-c lock_timeout={}s",
-            installation.migrations.lock_timeout_seconds
-        ));
+        options.push(format!("-c lock_timeout={}s", installation.migrations.lock_timeout_seconds));
         if matches!(observation.database, DatabaseProbe::Reachable { version, .. } if version >= CHECKS_CLIENT_SINCE)
         {
             options.push("-c client_connection_check_interval=5s".to_owned());

@@ -31,24 +31,13 @@ pub(super) fn decide(
 ) -> Rollout {
     let target = installation.release;
     let open = *gate == Gate::Succeeded;
-    let (api, processor, frontend) = (
-        observation.api.as_ref(),
-        observation.task_processor.as_ref(),
-        observation.frontend.as_ref(),
-    );
-    let component = ReleaseRule {
-        observation,
-        open,
-        target,
-        image: installation.api_image(target),
-    };
+    let (api, processor, frontend) =
+        (observation.api.as_ref(), observation.task_processor.as_ref(), observation.frontend.as_ref());
+    let component = ReleaseRule { observation, open, target, image: installation.api_image(target) };
     // One that was deleted while the gate is closed comes back at what its sibling runs.
-    let task_processor = component
-        .plan(processor, api.and_then(running), None, true)
-        .map(|workload| Workload {
-            replicas: processors(installation, observation, gate, workload.release),
-            ..workload
-        });
+    let task_processor = component.plan(processor, api.and_then(running), None, true).map(|workload| {
+        Workload { replicas: processors(installation, observation, gate, workload.release), ..workload }
+    });
     let api_may_change = follows(processor, target);
     let api_workload = component.plan(
         api,
@@ -58,11 +47,7 @@ pub(super) fn decide(
     );
     let frontend_workload = installation.frontend.enabled.then(|| {
         let of = |release| (release, installation.frontend_image(release));
-        ReleaseRule {
-            image: installation.frontend_image(target),
-            ..component
-        }
-        .plan(
+        ReleaseRule { image: installation.frontend_image(target), ..component }.plan(
             frontend,
             api.and_then(|api| api.release).map(of),
             replicas(&installation.frontend_replicas(), observation, frontend),
@@ -147,12 +132,7 @@ fn processors(
 
 /// The number that the queue needs which the API fills: the separate one where there is one.
 fn follow_queue(spec: &TaskAutoscalingSpec, installation: &Installation, observation: &Observation) -> i32 {
-    let queue = match observation
-        .queues
-        .separate
-        .as_ref()
-        .unwrap_or(&observation.queues.default)
-    {
+    let queue = match observation.queues.separate.as_ref().unwrap_or(&observation.queues.default) {
         QueueProbe::Seen(queue) => Some(queue.as_ref()),
         _ => None,
     };
@@ -160,10 +140,7 @@ fn follow_queue(spec: &TaskAutoscalingSpec, installation: &Installation, observa
     let limit = queue
         .and_then(|queue| queue.connections)
         .map(|connections| budget.most_processors(connections.limit - connections.reserved));
-    let now = observation
-        .task_processor
-        .as_ref()
-        .map_or(0, |state| state.desired);
+    let now = observation.task_processor.as_ref().map_or(0, |state| state.desired);
     scaling::processors(spec, queue, now, limit)
 }
 
@@ -177,10 +154,7 @@ fn api_ahead(observation: &Observation, release: Release) -> bool {
 
 /// Pods of a component that have not ended.
 fn alive(observation: &Observation, component: Component) -> impl Iterator<Item = &PodSummary> {
-    observation
-        .pods
-        .iter()
-        .filter(move |pod| pod.component == component.as_str() && !pod.phase.has_ended())
+    observation.pods.iter().filter(move |pod| pod.component == component.as_str() && !pod.phase.has_ended())
 }
 
 /// Whether what comes after this component may change to the target release: it has been rolled out there, or
@@ -218,19 +192,12 @@ fn migrated(
         .filter_map(|workload| Some((workload.migrated?, workload.migration_key.clone()?)))
         .max();
     match (gate, step) {
-        (Gate::Succeeded, Some(step)) => Some(Migrated {
-            key: step.key.to_string(),
-            release: target,
-        }),
+        (Gate::Succeeded, Some(step)) => Some(Migrated { key: step.key.to_string(), release: target }),
         (Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_) | Gate::Failed { .. }, Some(step))
             if step.rollback.is_some() =>
         {
-            let release = known
-                .map(|(release, _)| release)
-                .or(observation.newest_migrated());
-            step.undoing()
-                .zip(release)
-                .map(|(key, release)| Migrated { key, release })
+            let release = known.map(|(release, _)| release).or(observation.newest_migrated());
+            step.undoing().zip(release).map(|(key, release)| Migrated { key, release })
         }
         _ => known.map(|(release, key)| Migrated { key, release }),
     }

@@ -21,9 +21,7 @@ const CALM_PART: i32 = 2;
 /// connections allow. Without a queue that can be read the number stays.
 #[must_use]
 pub fn processors(spec: &TaskAutoscalingSpec, queue: Option<&Queue>, now: i32, limit: Option<i32>) -> i32 {
-    let most = limit
-        .map_or(spec.max_replicas, |limit| spec.max_replicas.min(limit))
-        .max(spec.min_replicas);
+    let most = limit.map_or(spec.max_replicas, |limit| spec.max_replicas.min(limit)).max(spec.min_replicas);
     let now = now.clamp(spec.min_replicas, most);
     let wanted = queue.map_or(now, |queue| step(spec, queue, now));
     wanted.clamp(spec.min_replicas, most)
@@ -44,23 +42,12 @@ fn step(spec: &TaskAutoscalingSpec, queue: &Queue, now: i32) -> i32 {
         };
     }
     let window = SignedDuration::from_secs(spec.scale_down_stabilization_seconds.into());
-    let begins = queue
-        .before
-        .iter()
-        .rposition(|sample| queue.at.duration_since(sample.at) >= window);
+    let begins = queue.before.iter().rposition(|sample| queue.at.duration_since(sample.at) >= window);
     let calm = |oldest: Option<SignedDuration>| wait(oldest).saturating_mul(CALM_PART) <= target;
     let quiet = begins.is_some_and(|begins| {
-        queue
-            .before
-            .iter()
-            .skip(begins)
-            .all(|sample| settled(sample) && calm(sample.oldest_ready))
+        queue.before.iter().skip(begins).all(|sample| settled(sample) && calm(sample.oldest_ready))
     });
-    if quiet && calm(queue.oldest_ready) {
-        now - 1
-    } else {
-        now
-    }
+    if quiet && calm(queue.oldest_ready) { now - 1 } else { now }
 }
 
 /// As many as the wait is too long, at least one and at most as many as there are.
@@ -130,10 +117,7 @@ mod tests {
         #[case] running: i32,
         #[case] expected: i32,
     ) {
-        assert_eq!(
-            processors(&spec(), Some(&queue(waits, running)), now, None),
-            expected
-        );
+        assert_eq!(processors(&spec(), Some(&queue(waits, running)), now, None), expected);
     }
 
     #[test]
@@ -141,11 +125,7 @@ mod tests {
         let busy = queue(&[300, 900, 900], 2);
         assert_eq!(processors(&spec(), Some(&busy), 2, Some(3)), 3);
         assert_eq!(processors(&spec(), Some(&busy), 5, Some(3)), 3);
-        assert_eq!(
-            processors(&spec(), Some(&busy), 2, Some(0)),
-            1,
-            "the least is the user's own word"
-        );
+        assert_eq!(processors(&spec(), Some(&busy), 2, Some(0)), 1, "the least is the user's own word");
         assert_eq!(processors(&spec(), None, 5, None), 5);
     }
 

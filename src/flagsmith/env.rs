@@ -80,36 +80,18 @@ pub const RESERVED: &[(&str, &str)] = &[
     (DJANGO_SECRET_KEY, "spec.django.secretKeyFrom"),
     (DJANGO_ALLOWED_HOSTS, "spec.django.allowedHosts"),
     (TASK_RUN_METHOD, "nothing: tasks always go to the task processor"),
-    (
-        RUN_BY_PROCESSOR,
-        "nothing: the operator sets it on the task processor",
-    ),
+    (RUN_BY_PROCESSOR, "nothing: the operator sets it on the task processor"),
     (GUNICORN_WORKERS, "spec.api.gunicorn.workers"),
     (GUNICORN_THREADS, "spec.api.gunicorn.threads"),
     (GUNICORN_TIMEOUT, "spec.requestTimeoutSeconds"),
     (GUNICORN_KEEP_ALIVE, "spec.api.gunicorn.keepAliveSeconds"),
-    (
-        GUNICORN_CMD_ARGS,
-        "spec.requestTimeoutSeconds and spec.api.gunicorn",
-    ),
-    (
-        PROMETHEUS_MULTIPROC_DIR,
-        "nothing: the operator mounts a volume for it",
-    ),
+    (GUNICORN_CMD_ARGS, "spec.requestTimeoutSeconds and spec.api.gunicorn"),
+    (PROMETHEUS_MULTIPROC_DIR, "nothing: the operator mounts a volume for it"),
     (TASK_PROCESSOR_NUM_THREADS, "spec.taskProcessor.threads"),
-    (
-        TASK_PROCESSOR_SLEEP_INTERVAL,
-        "spec.taskProcessor.sleepIntervalMilliseconds",
-    ),
-    (
-        TASK_PROCESSOR_SLEEP_INTERVAL_MS,
-        "spec.taskProcessor.sleepIntervalMilliseconds",
-    ),
+    (TASK_PROCESSOR_SLEEP_INTERVAL, "spec.taskProcessor.sleepIntervalMilliseconds"),
+    (TASK_PROCESSOR_SLEEP_INTERVAL_MS, "spec.taskProcessor.sleepIntervalMilliseconds"),
     ("TASK_PROCESSOR_QUEUE_POP_SIZE", "spec.taskProcessor.queuePopSize"),
-    (
-        "TASK_PROCESSOR_GRACE_PERIOD_MS",
-        "spec.taskProcessor.gracePeriodMilliseconds",
-    ),
+    ("TASK_PROCESSOR_GRACE_PERIOD_MS", "spec.taskProcessor.gracePeriodMilliseconds"),
 ];
 
 /// Prefixes of variables whose values are numbers, names and switches and never a secret, so that rules may read
@@ -151,8 +133,5 @@ pub fn decided_by(name: &str) -> Option<&'static str> {
         .iter()
         .find(|(reserved, _)| *reserved == name)
         .map(|(_, field)| *field)
-        .or_else(|| {
-            name.starts_with(REPLICA_DATABASE_URL)
-                .then_some("spec.database.replicaUrlsFrom")
-        })
+        .or_else(|| name.starts_with(REPLICA_DATABASE_URL).then_some("spec.database.replicaUrlsFrom"))
 }

@@ -75,10 +75,7 @@ impl Gunicorn {
     ) -> Self {
         let flags = flags(command);
         let flag = |names: &[&str]| {
-            let known = flags
-                .iter()
-                .rev()
-                .find(|(name, _)| names.contains(&name.as_str()));
+            let known = flags.iter().rev().find(|(name, _)| names.contains(&name.as_str()));
             known.map(|(_, value)| value.as_str())
         };
         let started = command.iter().any(|word| word == "start");
@@ -96,13 +93,8 @@ impl Gunicorn {
         // On a release that is not known it may say anything that no flag says.
         let open =
             obeyed(env::GUNICORN_CMD_ARGS).is_none() && variable(env::GUNICORN_CMD_ARGS) != Setting::Unset;
-        let defaults = [
-            TIMEOUT,
-            KEEP_ALIVE,
-            GRACEFUL_TIMEOUT,
-            if alone { 1 } else { 3 },
-            if alone { 1 } else { 2 },
-        ];
+        let defaults =
+            [TIMEOUT, KEEP_ALIVE, GRACEFUL_TIMEOUT, if alone { 1 } else { 3 }, if alone { 1 } else { 2 }];
         let mut chosen = Vec::new();
         let values = std::array::from_fn::<_, 5, _>(|index| {
             let ((names, name), default) = (NUMBERS.get(index)?, *defaults.get(index)?);
@@ -174,11 +166,8 @@ impl Gunicorn {
     /// The arguments of `flagsmith` that start the API as it is, but with these flags.
     #[must_use]
     pub fn start(&self, with: &[(&str, String)]) -> Vec<String> {
-        let mut flags: Vec<(&str, String)> = self
-            .flags
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.clone()))
-            .collect();
+        let mut flags: Vec<(&str, String)> =
+            self.flags.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         // What the script turns into flags is not turned any more.
         if self.by_script {
             for (name, value) in [
@@ -200,13 +189,8 @@ impl Gunicorn {
                 None => flags.push((name, value.clone())),
             }
         }
-        let flags = flags
-            .into_iter()
-            .flat_map(|(name, value)| [name.to_owned(), value]);
-        std::iter::once("start".to_owned())
-            .chain(flags)
-            .chain(std::iter::once("api".to_owned()))
-            .collect()
+        let flags = flags.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+        std::iter::once("start".to_owned()).chain(flags).chain(std::iter::once("api".to_owned())).collect()
     }
 }
 
@@ -221,11 +205,7 @@ fn number_of(text: &str) -> Option<i32> {
 /// The flags between `start` and its sub-command: `--name value` or `--name=value`.
 fn flags(command: &[String]) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut words = command
-        .iter()
-        .map(String::as_str)
-        .skip_while(|word| *word != "start")
-        .skip(1);
+    let mut words = command.iter().map(String::as_str).skip_while(|word| *word != "start").skip(1);
     while let Some(word) = words.next() {
         match word.split_once('=') {
             _ if !word.starts_with('-') => break,
@@ -267,36 +247,17 @@ mod tests {
     ) {
         let found = of(release, command, &[("GUNICORN_KEEP_ALIVE", "75")]);
         assert_eq!(found.keep_alive, expected);
-        assert_eq!(
-            found.ignored.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            ignored
-        );
+        assert_eq!(found.ignored.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ignored);
     }
 
     #[test]
     fn flags_stand_before_the_sub_command_only() {
         let found = of(
             "2.265.0",
-            &[
-                "flagsmith",
-                "start",
-                "--timeout=60",
-                "-w",
-                "4",
-                "api",
-                "--threads",
-                "9",
-            ],
-            &[
-                ("GUNICORN_WORKERS", "7"),
-                ("GUNICORN_THREADS", "5"),
-                ("GUNICORN_CMD_ARGS", "--timeout 9"),
-            ],
+            &["flagsmith", "start", "--timeout=60", "-w", "4", "api", "--threads", "9"],
+            &[("GUNICORN_WORKERS", "7"), ("GUNICORN_THREADS", "5"), ("GUNICORN_CMD_ARGS", "--timeout 9")],
         );
-        assert_eq!(
-            (found.timeout, found.workers, found.threads),
-            (Some(60), Some(4), Some(5))
-        );
+        assert_eq!((found.timeout, found.workers, found.threads), (Some(60), Some(4), Some(5)));
         assert_eq!(found.ignored, [("GUNICORN_CMD_ARGS", "--timeout 9".to_owned())]);
     }
 
@@ -306,13 +267,7 @@ mod tests {
     #[case("2.250.0", &["flagsmith", "start", "api"], [1, 1, 30, 2, 30])]
     fn defaults(#[case] release: &str, #[case] command: &[&str], #[case] expected: [i32; 5]) {
         let it = of(release, command, &[]);
-        let found = [
-            it.workers,
-            it.threads,
-            it.timeout,
-            it.keep_alive,
-            it.graceful_timeout,
-        ];
+        let found = [it.workers, it.threads, it.timeout, it.keep_alive, it.graceful_timeout];
         assert_eq!((found, it.chosen), (expected.map(Some), Vec::new()));
     }
 
@@ -321,20 +276,14 @@ mod tests {
     fn what_a_secret_may_set_is_not_known() {
         let command = ["start", "--timeout", "60", "api"].map(str::to_owned);
         let found = Gunicorn::of("2.265.0".parse().ok(), &command, |_| Setting::Unseen);
-        assert_eq!(
-            (found.timeout, found.workers, found.threads),
-            (Some(60), None, None)
-        );
+        assert_eq!((found.timeout, found.workers, found.threads), (Some(60), None, None));
         assert_eq!(
             (found.keep_alive, found.graceful_timeout),
             (Some(2), Some(30)),
             "no variable sets them in this release"
         );
         let found = Gunicorn::of("2.300.0".parse().ok(), &command, |_| Setting::Unseen);
-        assert_eq!(
-            (found.timeout, found.keep_alive, found.graceful_timeout),
-            (Some(60), None, None)
-        );
+        assert_eq!((found.timeout, found.keep_alive, found.graceful_timeout), (Some(60), None, None));
     }
 
     #[rstest]

@@ -69,11 +69,7 @@ const COMMAND_MIGRATES_SINCE: Release = Release::new(2, 253, 0);
 /// What migrates everything in a release's image; before 2.253.0 only the entrypoint's script knew how.
 #[must_use]
 pub fn migrate_command(release: Release) -> &'static str {
-    if release >= COMMAND_MIGRATES_SINCE {
-        "flagsmith migrate"
-    } else {
-        "/app/scripts/run-docker.sh migrate"
-    }
+    if release >= COMMAND_MIGRATES_SINCE { "flagsmith migrate" } else { "/app/scripts/run-docker.sh migrate" }
 }
 
 /// Whether a container with these words in its command or arguments migrates the database: `run-task-processor` does

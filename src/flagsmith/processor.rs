@@ -21,12 +21,8 @@ impl ProcessorPace {
     /// Whether a command line or an environment, as text, can tell any of it.
     #[must_use]
     pub fn may_be_in(text: &str) -> bool {
-        let names = [
-            THREADS_FLAG,
-            SLEEP_FLAG,
-            env::TASK_PROCESSOR_NUM_THREADS,
-            env::TASK_PROCESSOR_SLEEP_INTERVAL,
-        ];
+        let names =
+            [THREADS_FLAG, SLEEP_FLAG, env::TASK_PROCESSOR_NUM_THREADS, env::TASK_PROCESSOR_SLEEP_INTERVAL];
         names.iter().any(|name| text.contains(name))
     }
 
@@ -83,10 +79,7 @@ mod tests {
         #[case] sleep: Option<i32>,
     ) {
         let pace = ProcessorPace::of(command, |name| {
-            variables
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| *value)
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
         });
         assert_eq!(pace, ProcessorPace { threads, sleep });
         let written = pace.arguments();

@@ -47,23 +47,11 @@ impl FromStr for Release {
         let mut parts = text.split('.').map(|part| {
             let canonical =
                 part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
-            if canonical {
-                part.parse().map_err(|_| invalid())
-            } else {
-                Err(invalid())
-            }
+            if canonical { part.parse().map_err(|_| invalid()) } else { Err(invalid()) }
         });
         let mut next = || parts.next().unwrap_or_else(|| Err(invalid()));
-        let release = Self {
-            major: next()?,
-            minor: next()?,
-            patch: next()?,
-        };
-        if parts.next().is_some() {
-            Err(invalid())
-        } else {
-            Ok(release)
-        }
+        let release = Self { major: next()?, minor: next()?, patch: next()? };
+        if parts.next().is_some() { Err(invalid()) } else { Ok(release) }
     }
 }
 
@@ -97,10 +85,7 @@ mod tests {
 
     #[rstest]
     #[case("docker.io/flagsmith/flagsmith-api:2.265.0", Some(Release::new(2, 265, 0)))]
-    #[case(
-        "localhost:5000/flagsmith-api:2.265.0@sha256:abc",
-        Some(Release::new(2, 265, 0))
-    )]
+    #[case("localhost:5000/flagsmith-api:2.265.0@sha256:abc", Some(Release::new(2, 265, 0)))]
     #[case("localhost:5000/flagsmith-api", None)]
     #[case("flagsmith-api:latest", None)]
     fn reads_the_tag(#[case] image: &str, #[case] expected: Option<Release>) {

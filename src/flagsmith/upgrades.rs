@@ -75,16 +75,8 @@ pub const CHANGES: &[Change] = &[
         what: "a task that runs into its timeout no longer blocks a thread of the task processor forever",
         stop: true,
     },
-    Change {
-        at: Release::new(2, 212, 1),
-        what: "PostgreSQL 14 or later is needed",
-        stop: false,
-    },
-    Change {
-        at: Release::new(2, 224, 0),
-        what: "the extension hstore is not needed any more",
-        stop: true,
-    },
+    Change { at: Release::new(2, 212, 1), what: "PostgreSQL 14 or later is needed", stop: false },
+    Change { at: Release::new(2, 224, 0), what: "the extension hstore is not needed any more", stop: true },
     Change {
         at: Release::new(2, 234, 2),
         what: "the data migration of code references is fast enough",
@@ -125,17 +117,13 @@ pub fn needs_hstore(release: Release) -> bool {
 /// The defect of a release's migrations.
 #[must_use]
 pub fn defect(release: Release) -> Option<&'static Defect> {
-    DEFECTS
-        .iter()
-        .find(|defect| defect.since <= release && release < defect.corrected)
+    DEFECTS.iter().find(|defect| defect.since <= release && release < defect.corrected)
 }
 
 /// What pods of a release cannot do once the database is migrated to a newer one, as far as it is known.
 #[must_use]
 pub fn incompatible(serving: Release, migrated: Release) -> Option<&'static Incompatibility> {
-    INCOMPATIBLE
-        .iter()
-        .find(|change| serving <= change.before && change.since <= migrated)
+    INCOMPATIBLE.iter().find(|change| serving <= change.before && change.since <= migrated)
 }
 
 /// What an upgrade goes past, when it skips many releases.
@@ -144,22 +132,13 @@ pub fn skipped(from: Release, to: Release) -> Option<Vec<&'static Change>> {
     if to.minors_since(from)? < MANY {
         return None;
     }
-    Some(
-        CHANGES
-            .iter()
-            .filter(|change| from < change.at && change.at <= to)
-            .collect(),
-    )
+    Some(CHANGES.iter().filter(|change| from < change.at && change.at <= to).collect())
 }
 
 /// The release that a database is at least at, by the number of its newest migration of the app `task_processor`.
 #[must_use]
 pub fn at_least(task_processor: &str) -> Option<Release> {
-    TASK_PROCESSOR
-        .iter()
-        .rev()
-        .find(|(number, _)| task_processor >= *number)
-        .map(|(_, release)| *release)
+    TASK_PROCESSOR.iter().rev().find(|(number, _)| task_processor >= *number).map(|(_, release)| *release)
 }
 
 #[cfg(test)]

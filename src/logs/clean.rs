@@ -9,10 +9,7 @@ pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(bytes);
     // Nearly every line is clean already: all bytes printable, none that can begin a BOM or a C1 control.
     // (Counted, not searched: without an early end the compiler looks at many bytes at once.)
-    let special = bytes
-        .iter()
-        .filter(|byte| !(0x20..0x7F).contains(*byte) && **byte != b'\t')
-        .count();
+    let special = bytes.iter().filter(|byte| !(0x20..0x7F).contains(*byte) && **byte != b'\t').count();
     if special == 0 {
         return text;
     }
@@ -58,10 +55,7 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::colour(
-        b"\x1b[2m2026\x1b[0m [\x1b[31m\x1b[1mcritical \x1b[0m] x",
-        "2026 [critical ] x"
-    )]
+    #[case::colour(b"\x1b[2m2026\x1b[0m [\x1b[31m\x1b[1mcritical \x1b[0m] x", "2026 [critical ] x")]
     #[case::crlf(b"value\r", "value")]
     #[case::tab_stays(b"\tIs the server", "\tIs the server")]
     #[case::zeroes(b"\0\0\0line", "line")]

@@ -42,10 +42,7 @@ impl Level {
             ("notset", Level::Debug),
         ];
         let name = name.trim();
-        NAMES
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, level)| *level)
+        NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
     }
 }
 
@@ -96,10 +93,7 @@ impl Place {
     /// Reads `  File "/app/features/views.py", line 58, in create`.
     #[must_use]
     pub fn read(frame: &str) -> Option<Self> {
-        let (file, rest) = frame
-            .trim_start()
-            .strip_prefix("File \"")?
-            .split_once("\", line ")?;
+        let (file, rest) = frame.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
         let (line, function) = rest.split_once(", in ")?;
         Some(Self {
             file: clip(file, NAME_LIMIT).to_owned(),
@@ -121,20 +115,13 @@ impl Place {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "{}, line {}, in {}",
-            self.file, self.line, self.function
-        )
+        write!(formatter, "{}, line {}, in {}", self.file, self.line, self.function)
     }
 }
 
 /// Where a traceback went through; what a message alone does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "independent observations of one traceback"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "independent observations of one traceback")]
 pub struct Frames {
     /// `django/core/management/commands/migrate.py`, or the migration executor.
     pub migrate: bool,
@@ -221,21 +208,14 @@ fn is_response(message: &str) -> bool {
 
 /// Loggers whose messages repeat what a client sent: paths, hosts, headers, user agents (Django 5.2, Gunicorn 23). What
 /// they say of themselves, in an exception, is the process's own.
-const OF_CLIENTS: &[&str] = &[
-    "django.request",
-    "django.security",
-    "django.server",
-    "gunicorn.access",
-];
+const OF_CLIENTS: &[&str] = &["django.request", "django.security", "django.server", "gunicorn.access"];
 
 impl Event {
     /// Whether anybody who can send a request chooses words of its message.
     #[must_use]
     pub fn is_worded_by_a_client(&self) -> bool {
         let of_logger = |logger: &str| {
-            self.logger
-                .strip_prefix(logger)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            self.logger.strip_prefix(logger).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         OF_CLIENTS.iter().any(|logger| of_logger(logger)) || is_response(&self.message)
     }
@@ -324,10 +304,7 @@ mod tests {
             });
         }
         assert_eq!(event.chain.len(), CHAIN_LIMIT);
-        assert_eq!(
-            (event.chain[0].line, event.last_exception().map(|last| last.line)),
-            (0, Some(999))
-        );
+        assert_eq!((event.chain[0].line, event.last_exception().map(|last| last.line)), (0, Some(999)));
     }
 
     #[test]

@@ -50,11 +50,7 @@ impl Grouper {
     /// A grouper of the source with this index.
     #[must_use]
     pub const fn new(source: u16) -> Self {
-        Self {
-            source,
-            open: None,
-            waiting: None,
-        }
+        Self { source, open: None, waiting: None }
     }
 
     /// Whether an event is unfinished, so that the next lines have to be seen whatever they are.
@@ -181,22 +177,12 @@ impl Grouper {
         record.logger.unwrap_or_default().clone_into(&mut event.logger);
         clip(record.message, MESSAGE_LIMIT).clone_into(&mut event.message);
         // The message is a traceback itself: what follows belongs to it, whatever its level.
-        let part = if classify(record.message) == Line::Start {
-            Part::Frames
-        } else {
-            Part::Message
-        };
+        let part = if classify(record.message) == Line::Start { Part::Frames } else { Part::Message };
         // A complete record of normal work has neither more lines nor a traceback.
         if part == Part::Message && record.logger.is_some() && record.level < Level::Warning {
             return sink(event);
         }
-        self.open = Some(Open {
-            event,
-            part,
-            link: Link::First,
-            place: None,
-            lines: 0,
-        });
+        self.open = Some(Open { event, part, link: Link::First, place: None, lines: 0 });
     }
 
     fn text(&mut self, number: u64, text: &str, stamp: Option<Moment>, sink: &mut impl FnMut(Event)) {
@@ -276,13 +262,7 @@ impl Grouper {
     ) {
         let mut event = Event::new(number, self.source, Origin::Traceback);
         event.time = stamp;
-        let mut open = Open {
-            event,
-            part: Part::Frames,
-            link: Link::First,
-            place: None,
-            lines: 0,
-        };
+        let mut open = Open { event, part: Part::Frames, link: Link::First, place: None, lines: 0 };
         match line {
             Line::Start => {
                 // What comes before it in the same line is another program's unfinished line.
@@ -317,11 +297,7 @@ impl Open {
     }
 
     fn exception(&mut self, line: u64, class: &str, message: &str) {
-        let after = if self.event.chain.is_empty() {
-            Link::First
-        } else {
-            self.link
-        };
+        let after = if self.event.chain.is_empty() { Link::First } else { self.link };
         self.event.push_exception(Exception {
             line,
             class: clip(class, 200).to_owned(),
@@ -398,9 +374,7 @@ fn read_traceback(event: &mut Event, text: &str) {
             return;
         }
         event.frames = part.frames;
-        part.chain
-            .into_iter()
-            .for_each(|exception| event.push_exception(exception));
+        part.chain.into_iter().for_each(|exception| event.push_exception(exception));
     };
     for part in text.lines() {
         grouper.text(line, part, None, &mut sink);

@@ -47,22 +47,11 @@ pub fn read(text: &str) -> Option<Json> {
     if !text.starts_with('{') {
         return None;
     }
-    let fields = serde_json::from_str::<Fields<'_>>(text)
-        .ok()
-        .or_else(|| Fields::salvage(text))?;
-    let time = || {
-        fields
-            .timestamp
-            .as_deref()
-            .or(fields.time.as_deref())
-            .and_then(Moment::read)
-            .map(|read| read.0)
-    };
+    let fields = serde_json::from_str::<Fields<'_>>(text).ok().or_else(|| Fields::salvage(text))?;
+    let time =
+        || fields.timestamp.as_deref().or(fields.time.as_deref()).and_then(Moment::read).map(|read| read.0);
     if let Some(line) = &fields.log {
-        return Some(Json::Wrapped {
-            line: line.trim_end_matches('\n').to_owned(),
-            time: time(),
-        });
+        return Some(Json::Wrapped { line: line.trim_end_matches('\n').to_owned(), time: time() });
     }
     let level = fields.level.as_deref().and_then(Level::read);
     let time = time();
@@ -76,10 +65,7 @@ pub fn read(text: &str) -> Option<Json> {
         && fields.traceback.is_none()
         && let Some(line) = &fields.message
     {
-        return Some(Json::Wrapped {
-            line: line.trim_end_matches('\n').to_owned(),
-            time,
-        });
+        return Some(Json::Wrapped { line: line.trim_end_matches('\n').to_owned(), time });
     }
     let message = fields.message.or(fields.event);
     if message.is_none() && level.is_none() && fields.traceback.is_none() {
@@ -100,15 +86,8 @@ pub fn read(text: &str) -> Option<Json> {
 }
 
 /// Keys that collectors add to what a process wrote.
-const COLLECTORS: &[&str] = &[
-    "kubernetes",
-    "container",
-    "container_name",
-    "pod",
-    "pod_name",
-    "stream",
-    "ddtags",
-];
+const COLLECTORS: &[&str] =
+    &["kubernetes", "container", "container_name", "pod", "pod_name", "stream", "ddtags"];
 
 #[derive(Debug, Default)]
 struct Fields<'a> {
@@ -185,10 +164,7 @@ fn string(text: &str) -> (String, &str) {
                 Some((_, 'u')) => {
                     let digits: String = characters.by_ref().take(4).map(|(_, digit)| digit).collect();
                     value.push(
-                        u32::from_str_radix(&digits, 16)
-                            .ok()
-                            .and_then(char::from_u32)
-                            .unwrap_or('\u{fffd}'),
+                        u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).unwrap_or('\u{fffd}'),
                     );
                 }
                 Some((_, other)) => value.push(other),
@@ -216,10 +192,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                     // Google Cloud Logging puts a record that is JSON itself below its own fields, Elasticsearch any.
                     if matches!(key.0.as_deref(), Some("jsonPayload" | "_source")) {
                         let inner = map.next_value::<Fields<'de>>()?;
-                        fields = Fields {
-                            timestamp: inner.timestamp.or(fields.timestamp),
-                            ..inner
-                        };
+                        fields = Fields { timestamp: inner.timestamp.or(fields.timestamp), ..inner };
                         continue;
                     }
                     fields.collected |= key.0.as_deref().is_some_and(|key| COLLECTORS.contains(&key));

@@ -105,14 +105,8 @@ struct Wide {
 impl Wide {
     fn detect(start: &[u8]) -> Option<Self> {
         match start {
-            [0xFF, 0xFE, ..] => Some(Self {
-                low_first: true,
-                half: None,
-            }),
-            [0xFE, 0xFF, ..] => Some(Self {
-                low_first: false,
-                half: None,
-            }),
+            [0xFF, 0xFE, ..] => Some(Self { low_first: true, half: None }),
+            [0xFE, 0xFF, ..] => Some(Self { low_first: false, half: None }),
             _ => None,
         }
     }
@@ -124,11 +118,7 @@ impl Wide {
                 self.half = Some(byte);
                 continue;
             };
-            let (low, high) = if self.low_first {
-                (first, byte)
-            } else {
-                (byte, first)
-            };
+            let (low, high) = if self.low_first { (first, byte) } else { (byte, first) };
             bytes.push(if high == 0 && low.is_ascii() { low } else { b'?' });
         }
         bytes
@@ -153,10 +143,7 @@ mod tests {
 
     #[test]
     fn last_line_needs_no_newline() {
-        assert_eq!(
-            lines(&[b"a\n\nb"]),
-            [(1, b"a".to_vec()), (2, Vec::new()), (3, b"b".to_vec())]
-        );
+        assert_eq!(lines(&[b"a\n\nb"]), [(1, b"a".to_vec()), (2, Vec::new()), (3, b"b".to_vec())]);
     }
 
     #[test]
@@ -172,10 +159,7 @@ mod tests {
 
     #[test]
     fn utf16_is_read() {
-        let wide: Vec<u8> = "\u{feff}FATAL: no\nx"
-            .encode_utf16()
-            .flat_map(u16::to_le_bytes)
-            .collect();
+        let wide: Vec<u8> = "\u{feff}FATAL: no\nx".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let mut lines = Vec::new();
         read_lines(io::BufReader::with_capacity(3, wide.as_slice()), |_, line| {
             lines.push(line.to_vec());

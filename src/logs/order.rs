@@ -49,12 +49,10 @@ fn stamp(line: &[u8]) -> Option<Moment> {
 pub fn oldest_first(log: impl BufRead) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut pretty = Pretty::default();
-    read_lines(log.take(LARGEST), |number, line| {
-        match pretty.take(number, line) {
-            Feed::No => lines.push((number, line.to_vec())),
-            Feed::Inside => {}
-            Feed::Whole(first, text) => lines.push((first, text.into_bytes())),
-        }
+    read_lines(log.take(LARGEST), |number, line| match pretty.take(number, line) {
+        Feed::No => lines.push((number, line.to_vec())),
+        Feed::Inside => {}
+        Feed::Whole(first, text) => lines.push((first, text.into_bytes())),
     })?;
     lines.reverse();
     Ok(lines)
@@ -86,18 +84,8 @@ mod tests {
     fn objects_stay_whole() {
         let log = b"[\n  {\n    \"m\": \"new\"\n  },\n  {\n    \"m\": \"old\"\n  }\n]\n";
         let lines = oldest_first(log.as_slice()).unwrap();
-        let lines: Vec<(u64, &str)> = lines
-            .iter()
-            .map(|(number, line)| (*number, std::str::from_utf8(line).unwrap()))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                (8, "]"),
-                (5, "{\"m\": \"old\"}"),
-                (2, "{\"m\": \"new\"}"),
-                (1, "[")
-            ]
-        );
+        let lines: Vec<(u64, &str)> =
+            lines.iter().map(|(number, line)| (*number, std::str::from_utf8(line).unwrap())).collect();
+        assert_eq!(lines, [(8, "]"), (5, "{\"m\": \"old\"}"), (2, "{\"m\": \"new\"}"), (1, "[")]);
     }
 }

@@ -87,9 +87,7 @@ impl Prefilter {
     /// Those of the process.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            automaton: AUTOMATON.as_ref(),
-        }
+        Self { automaton: AUTOMATON.as_ref() }
     }
 
     /// Whether a line may begin an event; without an automaton every line may.

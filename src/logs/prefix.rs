@@ -35,19 +35,12 @@ pub fn strip(line: &str) -> Stripped<'_> {
     };
     let (rest, partial) = runtime(rest);
     let (tag, text) = shipper(rest).unwrap_or(("", rest));
-    Stripped {
-        source: if source.is_empty() { tag } else { source },
-        time: Some(time),
-        text,
-        partial,
-    }
+    Stripped { source: if source.is_empty() { tag } else { source }, time: Some(time), text, partial }
 }
 
 /// `stderr F `, or `stdout P ` where the line goes on.
 fn runtime(text: &str) -> (&str, bool) {
-    let tagged = text
-        .strip_prefix("stdout ")
-        .or_else(|| text.strip_prefix("stderr "));
+    let tagged = text.strip_prefix("stdout ").or_else(|| text.strip_prefix("stderr "));
     let Some(tagged) = tagged else {
         return (text, false);
     };
@@ -62,8 +55,7 @@ fn runtime(text: &str) -> (&str, bool) {
 /// prose has not.
 fn stern(line: &str) -> Option<(&str, &str)> {
     let label = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
     let (pod, rest) = line.split_once(' ')?;
     let is_pod = label(pod)
@@ -94,9 +86,7 @@ fn syslog(line: &str) -> Option<(&str, &str)> {
         return None;
     }
     let (_, rest) = line.get(16..)?.split_once(' ')?;
-    let (tag, text) = rest
-        .split_once(": ")
-        .or_else(|| rest.strip_suffix(':').map(|tag| (tag, "")))?;
+    let (tag, text) = rest.split_once(": ").or_else(|| rest.strip_suffix(':').map(|tag| (tag, "")))?;
     (!tag.contains(' ')).then_some((tag, text))
 }
 
@@ -110,9 +100,7 @@ fn shipper(text: &str) -> Option<(&str, &str)> {
     let (first, rest) = text.split_once(' ')?;
     let path = first.contains('/')
         && first.starts_with(|start: char| start.is_ascii_alphanumeric())
-        && first
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte));
+        && first.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte));
     if path {
         return Some((first, rest));
     }
@@ -135,16 +123,13 @@ fn kubectl(line: &str) -> Option<(&str, &str)> {
 
 fn compose(line: &str) -> Option<(&str, &str)> {
     // What Compose itself says of a service's container has no bar.
-    let (name, text) = line.split_once('|').or_else(|| {
-        line.split_once(' ')
-            .filter(|(_, text)| text.starts_with("exited with code "))
-    })?;
+    let (name, text) = line
+        .split_once('|')
+        .or_else(|| line.split_once(' ').filter(|(_, text)| text.starts_with("exited with code ")))?;
     let name = name.trim_end_matches(' ');
     let is_name = !name.is_empty()
         && name.len() <= 80
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     is_name.then(|| (name, text.strip_prefix(' ').unwrap_or(text)))
 }
 
@@ -171,14 +156,10 @@ fn stamp(text: &str) -> Option<(Moment, &str)> {
 
 /// `[warning  ] `: structlog pads the level in lower case.
 fn is_structlog_level(text: &str) -> bool {
-    text.strip_prefix('[')
-        .and_then(|inner| inner.split_once(']'))
-        .is_some_and(|(level, _)| {
-            level
-                .bytes()
-                .all(|byte| byte == b' ' || byte.is_ascii_lowercase())
-                && super::event::Level::read(level).is_some()
-        })
+    text.strip_prefix('[').and_then(|inner| inner.split_once(']')).is_some_and(|(level, _)| {
+        level.bytes().all(|byte| byte == b' ' || byte.is_ascii_lowercase())
+            && super::event::Level::read(level).is_some()
+    })
 }
 
 #[cfg(test)]
@@ -208,12 +189,7 @@ mod tests {
         "[2023-11-28 06:07:21 +0000] [1] [INFO] x"
     )]
     #[case::stamped_empty("2026-11-22T15:40:56Z ", "", true, "")]
-    #[case::pod(
-        "[pod/api-5d/flagsmith-api] 2026-11-22T15:40:56Z x",
-        "api-5d/flagsmith-api",
-        true,
-        "x"
-    )]
+    #[case::pod("[pod/api-5d/flagsmith-api] 2026-11-22T15:40:56Z x", "api-5d/flagsmith-api", true, "x")]
     #[case::compose("task-processor-1  |   File \"x\"", "task-processor-1", false, "  File \"x\"")]
     #[case::compose_old("flagsmith_api_1 | x", "flagsmith_api_1", false, "x")]
     #[case::compose_end("migrate-1 exited with code 137", "migrate-1", false, "exited with code 137")]
@@ -240,18 +216,8 @@ mod tests {
     #[case::rfc5424("<11>1 2026-11-22T16:02:25Z node api 4711 - - x y", "api", false, "x y")]
     #[case::heroku("2026-11-22T16:02:25+00:00 app[web.1]: x y", "app[web.1]:", true, "x y")]
     #[case::cloudwatch("2026-11-22T16:02:25+00:00 ecs/api/0123 x y", "ecs/api/0123", true, "x y")]
-    #[case::logcli(
-        "2026-11-22T16:02:25Z {app=\"f\", pod=\"p\"} x y",
-        "app=\"f\", pod=\"p\"",
-        true,
-        "x y"
-    )]
-    #[case::stamped_json(
-        "2026-11-22T16:02:25Z {\"message\": \"x\"} ",
-        "",
-        true,
-        "{\"message\": \"x\"} "
-    )]
+    #[case::logcli("2026-11-22T16:02:25Z {app=\"f\", pod=\"p\"} x y", "app=\"f\", pod=\"p\"", true, "x y")]
+    #[case::stamped_json("2026-11-22T16:02:25Z {\"message\": \"x\"} ", "", true, "{\"message\": \"x\"} ")]
     #[case::stern(
         "flagsmith-api-5d8f6-x2x9z flagsmith-api   File",
         "flagsmith-api-5d8f6-x2x9z",
@@ -262,10 +228,7 @@ mod tests {
     #[case::quoted("> Traceback", "", false, "Traceback")]
     fn strips(#[case] line: &str, #[case] source: &str, #[case] stamped: bool, #[case] text: &str) {
         let stripped = strip(line);
-        assert_eq!(
-            (stripped.source, stripped.time.is_some(), stripped.text),
-            (source, stamped, text)
-        );
+        assert_eq!((stripped.source, stripped.time.is_some(), stripped.text), (source, stamped, text));
     }
 
     #[test]

@@ -87,10 +87,7 @@ mod tests {
     #[case::cut("{\n  \"m\": \"x\"\nTraceback", &[])]
     fn puts_together(#[case] text: &str, #[case] expected: &[(u64, &str)]) {
         let found = wholes(text);
-        let found: Vec<(u64, &str)> = found
-            .iter()
-            .map(|(first, text)| (*first, text.as_str()))
-            .collect();
+        let found: Vec<(u64, &str)> = found.iter().map(|(first, text)| (*first, text.as_str())).collect();
         assert_eq!(found, expected);
     }
 }

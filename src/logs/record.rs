@@ -21,10 +21,7 @@ pub struct Record<'a> {
 /// Reads a record's first line, in whatever format; `None` for a line that begins no record.
 #[must_use]
 pub fn read(text: &str) -> Option<Record<'_>> {
-    structlog(text)
-        .or_else(|| gunicorn(text))
-        .or_else(|| named(text))
-        .or_else(|| basic(text))
+    structlog(text).or_else(|| gunicorn(text)).or_else(|| named(text)).or_else(|| basic(text))
 }
 
 /// `2026-11-22T15:40:56.927275Z [critical ] WORKER TIMEOUT (pid:1)   [gunicorn.error] positional_args=(1,)`:
@@ -35,23 +32,14 @@ fn structlog(text: &str) -> Option<Record<'_>> {
         None => (None, text),
     };
     let (level, rest) = rest.strip_prefix('[')?.split_once(']')?;
-    if !level
-        .bytes()
-        .all(|byte| byte == b' ' || byte.is_ascii_lowercase())
-    {
+    if !level.bytes().all(|byte| byte == b' ' || byte.is_ascii_lowercase()) {
         return None;
     }
     let level = Level::read(level)?;
     let rest = rest.strip_prefix(' ').unwrap_or(rest);
     let (message, logger) =
         split_logger(rest).map_or((rest, None), |(message, logger)| (message, Some(logger)));
-    Some(Record {
-        time,
-        pid: None,
-        level,
-        logger,
-        message: message.trim_end(),
-    })
+    Some(Record { time, pid: None, level, logger, message: message.trim_end() })
 }
 
 /// Splits `message   [logger.name] key=value` at the logger, which structlog writes behind the message.
@@ -71,11 +59,7 @@ pub fn split_logger(text: &str) -> Option<(&str, &str)> {
 
 /// Nothing, or ` key=…`.
 fn ends_record(after: &str) -> bool {
-    after.is_empty()
-        || after
-            .strip_prefix(' ')
-            .and_then(name)
-            .is_some_and(|(_, rest)| rest.starts_with('='))
+    after.is_empty() || after.strip_prefix(' ').and_then(name).is_some_and(|(_, rest)| rest.starts_with('='))
 }
 
 /// The name of a logger or key at the beginning of a text, and what follows.
@@ -105,9 +89,7 @@ fn gunicorn(text: &str) -> Option<Record<'_>> {
 fn named(text: &str) -> Option<Record<'_>> {
     let (logger, rest) = text.split_once(' ')?;
     let (level, message) = rest.trim_start().split_once(' ')?;
-    let is_name = logger
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let is_name = logger.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if !is_name || logger.is_empty() || !level.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return None;
     }
@@ -131,13 +113,7 @@ fn basic(text: &str) -> Option<Record<'_>> {
     if logger.is_empty() || logger.contains(char::is_whitespace) {
         return None;
     }
-    Some(Record {
-        time: None,
-        pid: None,
-        level: Level::read(level)?,
-        logger: Some(logger),
-        message,
-    })
+    Some(Record { time: None, pid: None, level: Level::read(level)?, logger: Some(logger), message })
 }
 
 #[cfg(test)]
@@ -179,10 +155,7 @@ mod tests {
     #[case::basic("ERROR:root:no", Level::Error, Some("root"), "no")]
     fn reads(#[case] text: &str, #[case] level: Level, #[case] logger: Option<&str>, #[case] message: &str) {
         let record = read(text).unwrap();
-        assert_eq!(
-            (record.level, record.logger, record.message),
-            (level, logger, message)
-        );
+        assert_eq!((record.level, record.logger, record.message), (level, logger, message));
     }
 
     #[rstest]

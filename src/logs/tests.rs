@@ -25,12 +25,7 @@ fn read(line: &[u8]) -> usize {
     let mut sink = |_| events += 1;
     let mut grouper = Grouper::new(0);
     // An open record takes the line for a part of its message.
-    for line in [
-        &b"[warning  ] Error was: connection refused"[..],
-        line,
-        b"[warning  ] x [a.b]",
-        line,
-    ] {
+    for line in [&b"[warning  ] Error was: connection refused"[..], line, b"[warning  ] x [a.b]", line] {
         let text = clean(line);
         let cell = csv::line(&text);
         let stripped = strip(cell.as_deref().unwrap_or(&text));
@@ -43,10 +38,7 @@ fn read(line: &[u8]) -> usize {
 /// How much of a processor this thread has used, whatever else the machine does.
 fn used() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    )
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// The least work of several readings.
@@ -83,10 +75,7 @@ fn work(line: &[u8]) -> Duration {
 #[case::escapes("{\"log\":\"", "\\")]
 #[case::escaped_quotes("{\"log\":\"{", "\\\"log\\\":")]
 #[case::escaped_lines("{\"message\":\"", "\\n")]
-#[case::tracebacks(
-    "{\"message\":\"x\",\"exc_info\":\"",
-    "Traceback (most recent call last):\\nE: x\\n"
-)]
+#[case::tracebacks("{\"message\":\"x\",\"exc_info\":\"", "Traceback (most recent call last):\\nE: x\\n")]
 #[case::exceptions("{\"message\":\"x\",\"exc_info\":\"", "a.Error: x\\n\\n")]
 #[case::fields_of_a_message("{\"message\":\"x\",\"exc_info\":\"a.Error: x\\n", "DETAIL:  x\\n")]
 #[case::frames(
@@ -119,11 +108,7 @@ fn work(line: &[u8]) -> Duration {
 #[case::digits("", "1")]
 fn a_line_costs_in_proportion_to_its_length(#[case] start: &str, #[case] unit: &str) {
     let long = work(&line(start.as_bytes(), unit.as_bytes(), LONGEST));
-    let short = work(&line(
-        start.as_bytes(),
-        unit.as_bytes(),
-        LONGEST / SHORTER as usize,
-    ));
+    let short = work(&line(start.as_bytes(), unit.as_bytes(), LONGEST / SHORTER as usize));
     // Quadratic work would be 8 times as much for each byte; the constant is for what is too fast to be measured.
     let most = short * SHORTER * 3 + Duration::from_millis(5);
     assert!(long < most, "{long:?} where {short:?} are taken by an eighth");

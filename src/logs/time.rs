@@ -47,9 +47,8 @@ impl Moment {
     /// Reads the stamp of an access line in the common log format: `… [22/Nov/2026:15:40:56 +0000] "GET …`.
     #[must_use]
     pub fn read_access(text: &str) -> Option<Self> {
-        const MONTHS: &[&str] = &[
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
+        const MONTHS: &[&str] =
+            &["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let (_, stamp) = text.split_once(" [")?;
         let (date, time) = stamp.split_once(':')?;
         let mut date = date.split('/');
@@ -63,10 +62,9 @@ impl Moment {
 
 /// A number of nothing but digits.
 fn digits(bytes: &[u8]) -> Option<i64> {
-    bytes.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit()
-            .then(|| number * 10 + i64::from(byte - b'0'))
-    })
+    bytes
+        .iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar: years are counted from March, so that the leap day
@@ -82,19 +80,13 @@ fn fraction(text: &str) -> (i64, &str) {
     let Some(digits) = text.strip_prefix(['.', ',']) else {
         return (0, text);
     };
-    let end = digits
-        .bytes()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(digits.len());
+    let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
     let (number, rest) = digits.split_at(end);
     if number.is_empty() {
         return (0, text);
     }
     let micros = number.bytes().chain(std::iter::repeat(b'0')).take(6);
-    (
-        micros.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')),
-        rest,
-    )
+    (micros.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest)
 }
 
 /// Seconds east of UTC.
@@ -108,17 +100,8 @@ fn zone(text: &str) -> (i64, &str) {
         Some(b'-') => -1,
         _ => return (0, text),
     };
-    let digits: String = trimmed
-        .chars()
-        .skip(1)
-        .take(5)
-        .filter(char::is_ascii_digit)
-        .collect();
-    let length = if trimmed.as_bytes().get(3) == Some(&b':') {
-        6
-    } else {
-        5
-    };
+    let digits: String = trimmed.chars().skip(1).take(5).filter(char::is_ascii_digit).collect();
+    let length = if trimmed.as_bytes().get(3) == Some(&b':') { 6 } else { 5 };
     match (digits.get(..2), digits.get(2..4), trimmed.get(length..)) {
         (Some(hours), Some(minutes), Some(rest)) => {
             let number = |text: &str| text.parse::<i64>().unwrap_or_default();
@@ -160,10 +143,7 @@ mod tests {
     #[case("10.0.0.1 - - [22/Now/2026:15:40:56 +0000] \"GET / HTTP/1.1\" 200 5", None)]
     #[case("took [a] long time", None)]
     fn reads_access_lines(#[case] text: &str, #[case] moment: Option<&str>) {
-        assert_eq!(
-            Moment::read_access(text).map(|read| read.to_string()).as_deref(),
-            moment
-        );
+        assert_eq!(Moment::read_access(text).map(|read| read.to_string()).as_deref(), moment);
     }
 
     #[rstest]
@@ -178,32 +158,16 @@ mod tests {
 
     #[test]
     fn days_are_the_calendars() {
-        for text in [
-            "1970-01-01",
-            "1999-12-31",
-            "2000-02-29",
-            "2024-03-01",
-            "2026-11-22",
-        ] {
+        for text in ["1970-01-01", "1999-12-31", "2000-02-29", "2024-03-01", "2026-11-22"] {
             let date: jiff::civil::Date = text.parse().unwrap();
-            let expected = date
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .unwrap()
-                .timestamp()
-                .as_second();
-            assert_eq!(
-                Moment::read(&format!("{text}T00:00:00Z")).unwrap().0.0,
-                expected * 1_000_000
-            );
+            let expected = date.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second();
+            assert_eq!(Moment::read(&format!("{text}T00:00:00Z")).unwrap().0.0, expected * 1_000_000);
         }
     }
 
     #[test]
     fn difference_in_seconds() {
         let at = |text: &str| Moment::read(text).unwrap().0;
-        assert_eq!(
-            at("2026-11-22T15:41:01.5Z").seconds_since(at("2026-11-22T15:40:56Z")),
-            5
-        );
+        assert_eq!(at("2026-11-22T15:41:01.5Z").seconds_since(at("2026-11-22T15:40:56Z")), 5);
     }
 }

@@ -51,11 +51,7 @@ pub fn classify(text: &str) -> Line<'_> {
         Some(_) => return Line::Other,
         None => (trimmed, ""),
     };
-    if is_class(class) {
-        Line::Exception { class, message }
-    } else {
-        Line::Other
-    }
+    if is_class(class) { Line::Exception { class, message } } else { Line::Other }
 }
 
 /// A dotted Python name whose last part is written like a class.
@@ -65,9 +61,7 @@ fn is_class(name: &str) -> bool {
         && last.len() > 1
         && name.split('.').all(|part| {
             part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         })
 }
 
@@ -75,9 +69,7 @@ fn is_class(name: &str) -> bool {
 #[must_use]
 pub fn is_well_known(class: &str) -> bool {
     class.contains('.') && class.starts_with(|first: char| first.is_ascii_lowercase())
-        || ["Error", "Exception", "Exit", "Interrupt"]
-            .iter()
-            .any(|end| class.ends_with(end))
+        || ["Error", "Exception", "Exit", "Interrupt"].iter().any(|end| class.ends_with(end))
 }
 
 /// Whether a line goes on with the message of a record or an exception: what libpq and PostgreSQL put on lines
@@ -139,14 +131,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case(
-        "\tIs the server running on that host and accepting TCP/IP connections?",
-        true
-    )]
-    #[case(
-        "LINE 1: CREATE TABLE \"django_migrations\" (\"id\" integer NOT NULL PRIM...",
-        true
-    )]
+    #[case("\tIs the server running on that host and accepting TCP/IP connections?", true)]
+    #[case("LINE 1: CREATE TABLE \"django_migrations\" (\"id\" integer NOT NULL PRIM...", true)]
     #[case("DETAIL:  Process 1 waits for AccessExclusiveLock", true)]
     #[case("DÉTAIL : x", true)]
     #[case(")", true)]

@@ -55,9 +55,5 @@ pub(super) fn due(installation: &Installation, observation: &Observation, first:
         .filter(|record| of_record == Some(latest) && record.result == MigrationResult::Failed)
         .and_then(|record| record.waits_for.as_ref())
         .is_some_and(|awaited| has_changed(awaited, installation, observation));
-    name(if changed && latest < MOST {
-        latest + 1
-    } else {
-        latest
-    })
+    name(if changed && latest < MOST { latest + 1 } else { latest })
 }

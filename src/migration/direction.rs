@@ -39,11 +39,7 @@ pub fn direction(installation: &Installation, observation: &Observation) -> Dire
     let Some(newest) = observation.newest_migrated().filter(|newest| *newest > wanted) else {
         return Direction::Forward;
     };
-    let mut undo = Undo {
-        from: newest,
-        applied_after: None,
-        applied: Some(0),
-    };
+    let mut undo = Undo { from: newest, applied_after: None, applied: Some(0) };
     let mut complete = false;
     for record in records(observation, wanted) {
         if record.operation == MigrationOperation::RollBack || record.release <= wanted {
@@ -65,16 +61,10 @@ pub fn direction(installation: &Installation, observation: &Observation) -> Dire
     if undo.applied == Some(0) {
         return Direction::Forward;
     }
-    let confirmed = installation
-        .rollback
-        .as_ref()
-        .filter(|confirmed| confirmed.from == newest && confirmed.to == wanted);
+    let confirmed =
+        installation.rollback.as_ref().filter(|confirmed| confirmed.from == newest && confirmed.to == wanted);
     match confirmed.and_then(|confirmed| confirmed.applied_after.or(undo.applied_after)) {
-        Some(applied_after) => Direction::Back(RollbackPlan {
-            from: newest,
-            to: wanted,
-            applied_after,
-        }),
+        Some(applied_after) => Direction::Back(RollbackPlan { from: newest, to: wanted, applied_after }),
         None => Direction::Blocked(undo),
     }
 }

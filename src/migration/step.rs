@@ -62,8 +62,7 @@ impl Step {
 
     /// Complete Jobs of the other operation. What they prove is about to be undone, so they must be gone before.
     pub fn contradicted<'a>(&'a self, jobs: &'a [JobState]) -> impl Iterator<Item = &'a JobState> {
-        jobs.iter()
-            .filter(|job| job.outcome == JobOutcome::Complete && job.operation != self.operation())
+        jobs.iter().filter(|job| job.outcome == JobOutcome::Complete && job.operation != self.operation())
     }
 
     /// Whether the records already say what the Job will make true: before migrations are undone no annotation and no

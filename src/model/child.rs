@@ -67,11 +67,7 @@ impl Child {
 
     /// Sets an annotation.
     pub fn annotate(&mut self, key: &str, value: &str) {
-        let mut annotations = self
-            .body
-            .pointer("/metadata/annotations")
-            .cloned()
-            .unwrap_or_default();
+        let mut annotations = self.body.pointer("/metadata/annotations").cloned().unwrap_or_default();
         if !annotations.is_object() {
             annotations = Value::Object(serde_json::Map::new());
         }
@@ -110,12 +106,9 @@ impl Kind {
             Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-            Self::HorizontalPodAutoscaler => (
-                "autoscaling",
-                "v2",
-                "HorizontalPodAutoscaler",
-                "horizontalpodautoscalers",
-            ),
+            Self::HorizontalPodAutoscaler => {
+                ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+            }
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
             Self::Secret => ("", "v1", "Secret", "secrets"),

@@ -49,11 +49,7 @@ impl From<Draft> for Diagnosis {
             severity: draft.severity,
             component: draft.component,
             message: Text::composed(&draft.message, MESSAGE),
-            evidence: draft
-                .evidence
-                .iter()
-                .map(|line| Text::new(line, EVIDENCE))
-                .collect(),
+            evidence: draft.evidence.iter().map(|line| Text::new(line, EVIDENCE)).collect(),
             remedy: Text::composed(&draft.remedy, REMEDY),
         }
     }

@@ -17,10 +17,7 @@ struct Pattern {
 }
 
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
-    let pattern = |regex: &str, replace| Pattern {
-        regex: Regex::new(regex).ok(),
-        replace,
-    };
+    let pattern = |regex: &str, replace| Pattern { regex: Regex::new(regex).ok(), replace };
     vec![
         // The last `@` ends the credentials: an unescaped one may be part of the password.
         pattern(r"([A-Za-z][A-Za-z0-9+.-]{1,20}://)(\S*)@", |found| {
@@ -29,37 +26,27 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
                 && !user.is_empty()
                 && user.len() < 64
                 && !user.contains(['/', '"', '\'']);
-            if known {
-                format!("{}{user}:{MASK}@", &found[1])
-            } else {
-                format!("{}{MASK}@", &found[1])
-            }
+            if known { format!("{}{user}:{MASK}@", &found[1]) } else { format!("{}{MASK}@", &found[1]) }
         }),
         // Credentials of which the end was cut off; a port is none.
-        pattern(
-            r"(?m)([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:]*:)([^\s@]+)(…?)$",
-            |found| {
-                let port = found[2].split(['/', '?']).next().unwrap_or_default();
-                if port.bytes().all(|byte| byte.is_ascii_digit()) {
-                    found[0].to_owned()
-                } else {
-                    format!("{}{MASK}", &found[1])
-                }
-            },
-        ),
+        pattern(r"(?m)([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:]*:)([^\s@]+)(…?)$", |found| {
+            let port = found[2].split(['/', '?']).next().unwrap_or_default();
+            if port.bytes().all(|byte| byte.is_ascii_digit()) {
+                found[0].to_owned()
+            } else {
+                format!("{}{MASK}", &found[1])
+            }
+        }),
         // An unescaped `#` or `/` in a password makes its first part look like a port.
         pattern(
             r"(?i)(cast to integer value as |invalid (?:literal for int\(\)[^:]*|port|integer value)[^'\x22]{0,40})(['\x22]).*",
             |found| format!("{}{MASK}", &found[1]),
         ),
         // To its end, or to the end of what is there.
-        pattern(
-            r"(?is)-----BEGIN[^-]*PRIVATE KEY-----.*?(?:-----END[^-]*-----|\z)",
-            |_| "-----BEGIN PRIVATE KEY----- ***".to_owned(),
-        ),
-        pattern(r"(?i)\b(authorization\b['\x22]?\s*[:=]\s*).*", |found| {
-            format!("{}{MASK}", &found[1])
+        pattern(r"(?is)-----BEGIN[^-]*PRIVATE KEY-----.*?(?:-----END[^-]*-----|\z)", |_| {
+            "-----BEGIN PRIVATE KEY----- ***".to_owned()
         }),
+        pattern(r"(?i)\b(authorization\b['\x22]?\s*[:=]\s*).*", |found| format!("{}{MASK}", &found[1])),
         pattern(
             r"(?i)\b((?:bearer|basic|token|api-key)\s+)['\x22]?[A-Za-z0-9+/=._~-]{12,}['\x22]?",
             |found| format!("{}{MASK}", &found[1]),
@@ -83,37 +70,30 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
                 }
             },
         ),
-        pattern(
-            &format!(r"(?i)(Key \([^)]*(?:{SECRET_WORDS}|key|hash)[^)]*\)=)\([^)]*\)?"),
-            |found| format!("{}({MASK})", &found[1]),
-        ),
+        pattern(&format!(r"(?i)(Key \([^)]*(?:{SECRET_WORDS}|key|hash)[^)]*\)=)\([^)]*\)?"), |found| {
+            format!("{}({MASK})", &found[1])
+        }),
         pattern(
             r"(?i)((?:DATABASE|REDIS|CLICKHOUSE|CACHE|BROKER|INFLUXDB)\w*_URLS?\s*[:=]\s*)\S+",
             |found| format!("{}{MASK}", &found[1]),
         ),
         // `--password x` of a command line.
-        pattern(
-            &format!(r#"(?i)(--?[\w-]*(?:{SECRET_WORDS})[\w-]*[ \t]+)([^\s'"-][^\s]*)"#),
-            |found| format!("{}{MASK}", &found[1]),
-        ),
-        // The values of a row that a constraint refused: addresses, hashes of passwords, names.
-        pattern(r"(?i)(Failing row contains )\([^\n]*", |found| {
-            format!("{}({MASK})", &found[1])
+        pattern(&format!(r#"(?i)(--?[\w-]*(?:{SECRET_WORDS})[\w-]*[ \t]+)([^\s'"-][^\s]*)"#), |found| {
+            format!("{}{MASK}", &found[1])
         }),
+        // The values of a row that a constraint refused: addresses, hashes of passwords, names.
+        pattern(r"(?i)(Failing row contains )\([^\n]*", |found| format!("{}({MASK})", &found[1])),
         // Tokens by the form that their issuers give them: GitHub, GitLab, Slack, Stripe, Google, npm, PyPI, SendGrid.
         pattern(
             r"\b(?:gh[opsur]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeprs]-[A-Za-z0-9-]{8,}|[sr]k_(?:live|test)_[A-Za-z0-9]{8,}|AIza[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_.-]{20,})",
             |_| MASK.to_owned(),
         ),
         pattern(r"\bser\.[A-Za-z0-9]{8,}", |_| format!("ser.{MASK}")),
-        pattern(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*", |_| {
-            MASK.to_owned()
-        }),
+        pattern(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*", |_| MASK.to_owned()),
         pattern(r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}", |_| MASK.to_owned()),
-        pattern(
-            r"(?i)(/(?:password-reset|reset-password|invite|confirm)[\w/-]*/)[^\s'\x22]+",
-            |found| format!("{}{MASK}", &found[1]),
-        ),
+        pattern(r"(?i)(/(?:password-reset|reset-password|invite|confirm)[\w/-]*/)[^\s'\x22]+", |found| {
+            format!("{}{MASK}", &found[1])
+        }),
         pattern(r"\b[0-9a-f]{40}\b", |_| MASK.to_owned()),
     ]
 });
@@ -179,10 +159,7 @@ mod tests {
         "column \"token\" of relation \"authtoken_token\" already exists",
         "column \"token\" of relation \"authtoken_token\" already exists"
     )]
-    #[case(
-        "Key (email)=(a@example.com) is duplicated.",
-        "Key (email)=(a@example.com) is duplicated."
-    )]
+    #[case("Key (email)=(a@example.com) is duplicated.", "Key (email)=(a@example.com) is duplicated.")]
     #[case(
         "constraint \"api_keys_masterapikey_hashed_key_uniq\"",
         "constraint \"api_keys_masterapikey_hashed_key_uniq\""
@@ -221,10 +198,7 @@ mod tests {
     }
 
     const PLACES: &[(&str, &str)] = &[
-        (
-            "could not connect: postgres://flagsmith:",
-            "@db.prod.svc:5432/flagsmith",
-        ),
+        ("could not connect: postgres://flagsmith:", "@db.prod.svc:5432/flagsmith"),
         ("redis://:", "@redis:6379/0"),
         ("{\"message\": \"x\", \"SECRET_KEY\": \"", "\"}"),
         ("+ export DJANGO_SECRET_KEY=", ""),

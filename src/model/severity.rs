@@ -17,9 +17,7 @@ impl Severity {
     /// The severity of a name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Critical, Self::Warning, Self::Info]
-            .into_iter()
-            .find(|severity| severity.as_str() == name)
+        [Self::Critical, Self::Warning, Self::Info].into_iter().find(|severity| severity.as_str() == name)
     }
 
     /// The name that users read, for example `Critical`.

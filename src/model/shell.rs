@@ -25,11 +25,7 @@ pub fn word(value: &str, placeholder: &str) -> String {
 /// placeholder.
 #[must_use]
 pub fn within_quotes(value: &str, placeholder: &str) -> String {
-    if visible(value) == value {
-        value.replace('\'', r"'\''")
-    } else {
-        placeholder.to_owned()
-    }
+    if visible(value) == value { value.replace('\'', r"'\''") } else { placeholder.to_owned() }
 }
 
 /// A JSON list of words as it stands between single quotes that are there already. A word that does not show itself is
@@ -37,11 +33,7 @@ pub fn within_quotes(value: &str, placeholder: &str) -> String {
 #[must_use]
 pub fn list(words: &[&str]) -> String {
     let shown = |word: &&str| {
-        if visible(word) == *word {
-            (*word).to_owned()
-        } else {
-            "VALUE".to_owned()
-        }
+        if visible(word) == *word { (*word).to_owned() } else { "VALUE".to_owned() }
     };
     let words: Vec<String> = words.iter().map(shown).collect();
     within_quotes(&serde_json::Value::from(words).to_string(), "[]")
@@ -54,11 +46,7 @@ pub fn name(value: &str, placeholder: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
     let known =
         !value.is_empty() && value.len() <= LONGEST && value.chars().all(plain) && !value.starts_with('-');
-    if known {
-        value.to_owned()
-    } else {
-        placeholder.to_owned()
-    }
+    if known { value.to_owned() } else { placeholder.to_owned() }
 }
 
 /// A host: a DNS name, an IP address, or the path of a socket; anything else is replaced by the placeholder.
@@ -67,11 +55,7 @@ pub fn host(value: &str, placeholder: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.' | ':' | '/');
     let known =
         !value.is_empty() && value.len() <= LONGEST && value.chars().all(plain) && !value.starts_with('-');
-    if known {
-        value.to_owned()
-    } else {
-        placeholder.to_owned()
-    }
+    if known { value.to_owned() } else { placeholder.to_owned() }
 }
 
 #[cfg(test)]

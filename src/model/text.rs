@@ -127,10 +127,7 @@ pub fn bounded(text: &str, longest: usize) -> String {
     if text.char_indices().nth(longest).is_none() {
         return text.to_owned();
     }
-    let end = text
-        .char_indices()
-        .nth(longest.saturating_sub(1))
-        .map_or(0, |(end, _)| end);
+    let end = text.char_indices().nth(longest.saturating_sub(1)).map_or(0, |(end, _)| end);
     format!("{}…", text.get(..end).unwrap_or_default())
 }
 

@@ -27,17 +27,12 @@ pub(super) struct Children<'a> {
 
 impl<'a> Children<'a> {
     pub(super) const fn new(index: &'a Index, installation: &'a Installation) -> Self {
-        Self {
-            index,
-            identity: &installation.identity,
-        }
+        Self { index, identity: &installation.identity }
     }
 
     /// The child of this kind and name.
     pub(super) fn owned<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<T> {
-        let snapshot = self
-            .index
-            .get(Watched::Child(kind), &self.identity.namespace, name)?;
+        let snapshot = self.index.get(Watched::Child(kind), &self.identity.namespace, name)?;
         snapshot.owned_by(&self.identity.uid).then(|| snapshot.parse())?
     }
 
@@ -53,9 +48,7 @@ impl<'a> Children<'a> {
     }
 
     pub(super) fn pods(&self) -> Vec<Pod> {
-        self.snapshots(Watched::Pod)
-            .filter_map(|snapshot| snapshot.parse())
-            .collect()
+        self.snapshots(Watched::Pod).filter_map(|snapshot| snapshot.parse()).collect()
     }
 
     fn snapshots(&self, kind: Watched) -> impl Iterator<Item = Arc<Snapshot>> {
@@ -77,10 +70,7 @@ impl<'a> Children<'a> {
     /// What the autoscalers of others in the namespace scale.
     pub(super) fn external_autoscalers(&self) -> BTreeSet<String> {
         self.index
-            .in_namespace(
-                Watched::Child(Kind::HorizontalPodAutoscaler),
-                &self.identity.namespace,
-            )
+            .in_namespace(Watched::Child(Kind::HorizontalPodAutoscaler), &self.identity.namespace)
             .into_iter()
             .filter(|(_, snapshot)| !snapshot.owned_by(&self.identity.uid))
             .filter_map(|(_, snapshot)| autoscaler::target(&snapshot))
@@ -90,8 +80,6 @@ impl<'a> Children<'a> {
 
 fn is_backup(job: &Job) -> bool {
     let labels = job.metadata.labels.as_ref();
-    labels
-        .and_then(|labels| labels.get(marks::COMPONENT))
-        .map(String::as_str)
+    labels.and_then(|labels| labels.get(marks::COMPONENT)).map(String::as_str)
         == Some(Component::Backup.as_str())
 }

@@ -29,9 +29,7 @@ pub(super) struct Classes {
 
 impl Default for Classes {
     fn default() -> Self {
-        Self {
-            known: Cache::with_capacity(REMEMBERED),
-        }
+        Self { known: Cache::with_capacity(REMEMBERED) }
     }
 }
 

@@ -62,10 +62,7 @@ impl ConfigMapReader {
             return known.maps;
         }
         let maps = read_all(client, &identity.namespace, &names).await;
-        let known = Known {
-            names,
-            maps: maps.clone(),
-        };
+        let known = Known { names, maps: maps.clone() };
         self.known.put(identity.uid.clone(), known);
         maps
     }
@@ -80,19 +77,12 @@ impl Memory for ConfigMapReader {
 /// The first of these `ConfigMaps`, by name.
 async fn read_all(client: &Client, namespace: &str, names: &[String]) -> ConfigMaps {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let reading: Vec<_> = names
-        .iter()
-        .take(READ)
-        .map(|name| read_one(api.clone(), name.clone()))
-        .collect();
+    let reading: Vec<_> = names.iter().take(READ).map(|name| read_one(api.clone(), name.clone())).collect();
     let mut answers = stream::iter(reading).buffered(AT_ONCE);
     let (mut maps, mut kept) = (ConfigMaps::new(), 0);
     while let Some(answer) = answers.next().await {
         let Some((name, data)) = answer else { continue };
-        kept += data
-            .iter()
-            .map(|(key, value)| key.len() + value.len())
-            .sum::<usize>();
+        kept += data.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         if kept > KEPT {
             break;
         }
@@ -118,9 +108,7 @@ async fn read_one(api: Api<ConfigMap>, name: String) -> Option<(String, BTreeMap
 
 /// The names of the `ConfigMaps` that containers read variables from, each once.
 fn names(deployments: &[&Deployment]) -> Vec<String> {
-    let pods = deployments
-        .iter()
-        .filter_map(|deployment| deployment.spec.as_ref()?.template.spec.as_ref());
+    let pods = deployments.iter().filter_map(|deployment| deployment.spec.as_ref()?.template.spec.as_ref());
     let containers = pods.flat_map(|pods| pods.init_containers.iter().flatten().chain(&pods.containers));
     let mut names: Vec<String> = containers.flat_map(of_container).collect();
     names.sort_unstable();
@@ -170,11 +158,7 @@ mod tests {
     ) {
         let (asked, at_once, most_at_once) =
             <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
-        let counted = (
-            Arc::clone(&asked),
-            Arc::clone(&at_once),
-            Arc::clone(&most_at_once),
-        );
+        let counted = (Arc::clone(&asked), Arc::clone(&at_once), Arc::clone(&most_at_once));
         let server = service_fn(move |_: Request<Body>| {
             let (asked, at_once, most_at_once) = counted.clone();
             async move {

@@ -76,24 +76,14 @@ impl ContainerState {
             name: container.name.clone(),
             release: image.as_deref().and_then(Release::of_image),
             image,
-            command: container
-                .command
-                .iter()
-                .chain(&container.args)
-                .flatten()
-                .cloned()
-                .collect(),
+            command: container.command.iter().chain(&container.args).flatten().cloned().collect(),
             environment: Environment::new(container, config_maps),
-            probe_hosts: [
-                &container.readiness_probe,
-                &container.liveness_probe,
-                &container.startup_probe,
-            ]
-            .into_iter()
-            .flatten()
-            .filter_map(|probe| probe.http_get.as_ref())
-            .map(probe_host)
-            .collect(),
+            probe_hosts: [&container.readiness_probe, &container.liveness_probe, &container.startup_probe]
+                .into_iter()
+                .flatten()
+                .filter_map(|probe| probe.http_get.as_ref())
+                .map(probe_host)
+                .collect(),
         }
     }
 
@@ -128,10 +118,7 @@ impl Environment {
         let mut environment = Self::default();
         for source in container.env_from.iter().flatten() {
             let prefix = source.prefix.as_deref().unwrap_or_default();
-            let map = source
-                .config_map_ref
-                .as_ref()
-                .and_then(|map| config_maps.get(&map.name));
+            let map = source.config_map_ref.as_ref().and_then(|map| config_maps.get(&map.name));
             environment.more |= map.is_none();
             for (name, value) in map.into_iter().flatten() {
                 let name = format!("{prefix}{name}");
@@ -185,10 +172,7 @@ impl Environment {
 fn probe_host(probe: &HTTPGetAction) -> Option<String> {
     let headers = probe.http_headers.iter().flatten();
     let mut hosts = headers.filter(|header| header.name.eq_ignore_ascii_case("host"));
-    hosts
-        .next()
-        .map(|header| header.value.clone())
-        .or_else(|| probe.host.clone())
+    hosts.next().map(|header| header.value.clone()).or_else(|| probe.host.clone())
 }
 
 fn read(variable: &EnvVar, config_maps: &ConfigMaps) -> Variable {
@@ -196,10 +180,7 @@ fn read(variable: &EnvVar, config_maps: &ConfigMaps) -> Variable {
         return literal(&variable.name, variable.value.as_deref().unwrap_or_default());
     };
     if let Some(key) = &source.secret_key_ref {
-        return Variable::Secret(SecretKey {
-            name: key.name.clone(),
-            key: key.key.clone(),
-        });
+        return Variable::Secret(SecretKey { name: key.name.clone(), key: key.key.clone() });
     }
     source
         .config_map_key_ref
@@ -209,11 +190,7 @@ fn read(variable: &EnvVar, config_maps: &ConfigMaps) -> Variable {
 }
 
 fn literal(name: &str, value: &str) -> Variable {
-    if env::is_harmless(name) {
-        Variable::Value(value.to_owned())
-    } else {
-        Variable::Hidden
-    }
+    if env::is_harmless(name) { Variable::Value(value.to_owned()) } else { Variable::Hidden }
 }
 
 #[cfg(test)]
@@ -231,10 +208,7 @@ mod tests {
             ]),
         )]);
         let mut container: Value = json!({ "name": "api", "image": "r/flagsmith-api:2.265.0" });
-        container
-            .as_object_mut()
-            .unwrap()
-            .extend(value.as_object().unwrap().clone());
+        container.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
         ContainerState::new(&serde_json::from_value(container).unwrap(), &maps)
     }
 
@@ -258,10 +232,7 @@ mod tests {
             "envFrom": [{ "configMapRef": { "name": "settings" } }],
             "env": [{ "name": "DATABASE_URL", "value": "postgresql://u:s3cr3t@db/flags" }],
         }));
-        assert_eq!(
-            state.environment.lookup("DATABASE_URL"),
-            Lookup::Set(&Variable::Hidden)
-        );
+        assert_eq!(state.environment.lookup("DATABASE_URL"), Lookup::Set(&Variable::Hidden));
         let shown = format!("{state:?}");
         assert!(!shown.contains("s3cr3t") && !shown.contains("hunter2"), "{shown}");
     }

@@ -16,10 +16,7 @@ pub enum ExposureState {
 
 /// An Ingress is served when a controller has given it an address.
 pub(super) fn ingress_state(ingress: &Ingress) -> ExposureState {
-    let balancer = ingress
-        .status
-        .as_ref()
-        .and_then(|status| status.load_balancer.as_ref());
+    let balancer = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let addresses = balancer.and_then(|balancer| balancer.ingress.as_ref());
     if addresses.is_some_and(|addresses| !addresses.is_empty()) {
         ExposureState::Accepted

@@ -37,10 +37,7 @@ pub fn external_migration<'a>(
 #[must_use]
 pub fn is_active(job: &Job, label: &str) -> bool {
     let labels = job.metadata.labels.as_ref();
-    labels
-        .and_then(|labels| labels.get(marks::DATABASE))
-        .map(String::as_str)
-        == Some(label)
+    labels.and_then(|labels| labels.get(marks::DATABASE)).map(String::as_str) == Some(label)
         && controller(&job.metadata).is_some()
         && JobState::from(job).outcome == JobOutcome::Active
 }
@@ -51,10 +48,7 @@ pub fn is_active(job: &Job, label: &str) -> bool {
 pub fn describe(object: &ObjectMeta, own: &Identity) -> String {
     let what = if object.namespace.as_ref() == Some(&own.namespace) {
         let name = object.name.as_deref().unwrap_or_default();
-        let owner = object
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(marks::INSTANCE));
+        let owner = object.labels.as_ref().and_then(|labels| labels.get(marks::INSTANCE));
         match owner {
             Some(owner) => format!("{name} of FlagsmithDeployment {owner}"),
             None => name.to_owned(),
@@ -116,15 +110,9 @@ mod tests {
     #[test]
     fn names_are_told_in_their_own_namespace_only() {
         let told = found(&job("/spec/suspend", json!(false))).unwrap();
-        assert_eq!(
-            told,
-            "that of a FlagsmithDeployment in another namespace, since 2026-11-29T02:11:04Z"
-        );
+        assert_eq!(told, "that of a FlagsmithDeployment in another namespace, since 2026-11-29T02:11:04Z");
         let told = found(&job("/metadata/namespace", json!("prod"))).unwrap();
-        assert_eq!(
-            told,
-            "flagsmith-migrate-1 of FlagsmithDeployment other, since 2026-11-29T02:11:04Z"
-        );
+        assert_eq!(told, "flagsmith-migrate-1 of FlagsmithDeployment other, since 2026-11-29T02:11:04Z");
     }
 
     #[test]

@@ -62,13 +62,7 @@ impl FrontSeen {
     /// Notes what an `HTTPRoute` says.
     pub fn see_route(&mut self, route: &Value) {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let list = |path: &str| {
-            route
-                .pointer(path)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-        };
+        let list = |path: &str| route.pointer(path).and_then(Value::as_array).into_iter().flatten();
         self.name = route.pointer("/metadata/name").and_then(text).unwrap_or_default();
         self.gateway = list("/status/parents").find_map(|parent| text(&parent["controllerName"]));
         self.route = list("/spec/rules")
@@ -88,32 +82,24 @@ impl FrontSeen {
     /// The value of an annotation of the Ingress or the Service.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.ingress
-            .get(key)
-            .or_else(|| self.service.get(key))
-            .map(|annotation| annotation.value.as_str())
+        self.ingress.get(key).or_else(|| self.service.get(key)).map(|annotation| annotation.value.as_str())
     }
 }
 
 fn annotations(metadata: &ObjectMeta) -> BTreeMap<String, Annotated> {
     let managers = metadata.managed_fields.iter().flatten();
     let by = |key: &str| {
-        managers.clone().find(|entry| sets(entry, key)).map(|entry| {
-            (
-                entry.manager.clone().unwrap_or_default(),
-                entry.time.as_ref().map(|time| time.0),
-            )
-        })
+        managers
+            .clone()
+            .find(|entry| sets(entry, key))
+            .map(|entry| (entry.manager.clone().unwrap_or_default(), entry.time.as_ref().map(|time| time.0)))
     };
     metadata
         .annotations
         .iter()
         .flatten()
         .map(|(key, value)| {
-            let annotated = Annotated {
-                value: value.clone(),
-                by: by(key),
-            };
+            let annotated = Annotated { value: value.clone(), by: by(key) };
             (key.clone(), annotated)
         })
         .collect()
@@ -123,12 +109,7 @@ fn annotations(metadata: &ObjectMeta) -> BTreeMap<String, Annotated> {
 fn sets(entry: &ManagedFieldsEntry, key: &str) -> bool {
     let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
     fields
-        .and_then(|fields| {
-            fields
-                .get("f:metadata")?
-                .get("f:annotations")?
-                .get(format!("f:{key}"))
-        })
+        .and_then(|fields| fields.get("f:metadata")?.get("f:annotations")?.get(format!("f:{key}")))
         .is_some()
 }
 
@@ -154,10 +135,7 @@ mod tests {
         let mut observation = FrontSeen::default();
         observation.see_ingress(&ingress);
         let by = |key: &str| observation.ingress.get(key).unwrap().by.clone();
-        assert_eq!(
-            by("a"),
-            Some(("kubectl-annotate".to_owned(), "2026-11-21T10:00:00Z".parse().ok()))
-        );
+        assert_eq!(by("a"), Some(("kubectl-annotate".to_owned(), "2026-11-21T10:00:00Z".parse().ok())));
         assert_eq!(by("b"), None);
         assert_eq!(observation.class.as_deref(), Some("gce"));
     }
@@ -169,10 +147,7 @@ mod tests {
             "spec": { "rules": [{ "timeouts": { "request": "35s" } }, {}] },
             "status": { "parents": [{ "controllerName": "io.cilium/gateway-controller" }] },
         }));
-        assert_eq!(
-            observation.gateway.as_deref(),
-            Some("io.cilium/gateway-controller")
-        );
+        assert_eq!(observation.gateway.as_deref(), Some("io.cilium/gateway-controller"));
         assert_eq!(observation.route, [(Some("35s".to_owned()), None), (None, None)]);
     }
 }

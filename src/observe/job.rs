@@ -75,12 +75,7 @@ pub enum JobOutcome {
 impl From<&Job> for JobState {
     fn from(job: &Job) -> Self {
         let status = job.status.as_ref();
-        let conditions = || {
-            status
-                .and_then(|status| status.conditions.as_ref())
-                .into_iter()
-                .flatten()
-        };
+        let conditions = || status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
         let holds =
             |kind: &str| conditions().find(|condition| condition.type_ == kind && condition.status == "True");
         let (outcome, finished) = match (holds("Complete"), holds("Failed")) {
@@ -111,9 +106,7 @@ impl From<&Job> for JobState {
             credentials: annotation(Some(&job.metadata), marks::CREDENTIALS_HASH).map(str::to_owned),
             memory_limit: memory_limit(job),
             outcome,
-            started: status
-                .and_then(|status| status.start_time.as_ref())
-                .map(|time| time.0),
+            started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
             finished: finished.map(|time| time.0),
             deleting: job.metadata.deletion_timestamp.is_some(),
         }
@@ -134,11 +127,7 @@ mod tests {
     #[test]
     fn what_earlier_attempts_ended_of_is_left_out() {
         let at = |second| Timestamp::from_second(second).ok();
-        let job = |name: &str, started| JobState {
-            name: name.to_owned(),
-            started,
-            ..JobState::default()
-        };
+        let job = |name: &str, started| JobState { name: name.to_owned(), started, ..JobState::default() };
         let pod = |name: &str, job: Option<&str>, phase: PodPhase| PodSummary {
             name: name.to_owned(),
             job: job.map(str::to_owned),
@@ -155,10 +144,7 @@ mod tests {
         for (jobs, expected) in [
             (vec![], "api first still second backup"),
             (vec![job("b", at(2)), job("a", at(1))], "api still second backup"),
-            (
-                vec![job("a", at(1)), job("b", at(2)), job("next", None)],
-                "api still backup",
-            ),
+            (vec![job("a", at(1)), job("b", at(2)), job("next", None)], "api still backup"),
         ] {
             let mut pods = all.to_vec();
             JobState::leave_history_out(&jobs, &mut pods);

@@ -50,9 +50,7 @@ pub(super) struct Kills {
 
 impl Default for Kills {
     fn default() -> Self {
-        Self {
-            known: Cache::with_capacity(REMEMBERED),
-        }
+        Self { known: Cache::with_capacity(REMEMBERED) }
     }
 }
 
@@ -116,9 +114,7 @@ fn ended(pod: &Pod, now: Timestamp) -> Option<(&ContainerStatus, i32)> {
 /// Why the liveness probe of a pod failed, if the kubelet ended a container for it; `None` without an answer.
 async fn ask(client: &Client, namespace: &str, uid: &str) -> Option<Option<String>> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
-    let parameters = ListParams::default()
-        .fields(&format!("involvedObject.uid={uid}"))
-        .limit(EVENTS);
+    let parameters = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(EVENTS);
     let events = match tokio::time::timeout(DEADLINE, api.list(&parameters)).await {
         Ok(Ok(list)) => list.items,
         Ok(Err(error)) => {
@@ -132,15 +128,10 @@ async fn ask(client: &Client, namespace: &str, uid: &str) -> Option<Option<Strin
 
 fn probe(events: &[Event]) -> Option<String> {
     let message = |event: &Event| event.message.clone().unwrap_or_default();
-    let of = |reason: &'static str| {
-        events
-            .iter()
-            .filter(move |event| event.reason.as_deref() == Some(reason))
-    };
+    let of =
+        |reason: &'static str| events.iter().filter(move |event| event.reason.as_deref() == Some(reason));
     let killed = of("Killing").any(|event| message(event).contains("failed liveness probe"));
-    let why = of("Unhealthy")
-        .map(message)
-        .rfind(|it| it.starts_with("Liveness probe"));
+    let why = of("Unhealthy").map(message).rfind(|it| it.starts_with("Liveness probe"));
     killed.then(|| why.unwrap_or_else(|| "Liveness probe failed".to_owned()))
 }
 
@@ -151,20 +142,13 @@ mod tests {
     use super::*;
 
     fn event(reason: &str, message: &str) -> Event {
-        Event {
-            reason: Some(reason.to_owned()),
-            message: Some(message.to_owned()),
-            ..Event::default()
-        }
+        Event { reason: Some(reason.to_owned()), message: Some(message.to_owned()), ..Event::default() }
     }
 
     #[test]
     fn an_end_for_another_reason_is_no_kill() {
         let failed = event("Unhealthy", "Liveness probe failed: context deadline exceeded");
-        let killed = event(
-            "Killing",
-            "Container api failed liveness probe, will be restarted",
-        );
+        let killed = event("Killing", "Container api failed liveness probe, will be restarted");
         assert_eq!(probe(&[failed.clone(), killed]), failed.message.clone());
         assert_eq!(probe(&[failed, event("Killing", "Stopping container api")]), None);
     }
@@ -185,20 +169,10 @@ mod tests {
         let now: Timestamp = "2026-11-24T10:30:00Z".parse().unwrap();
         let at = "2026-11-24T10:00:00Z";
         let asks = |last: Value| ended(&pod(&last), now).is_some();
-        assert!(asks(
-            json!({ "exitCode": 0, "reason": "Completed", "finishedAt": at })
-        ));
-        assert!(asks(
-            json!({ "exitCode": 137, "reason": "Error", "finishedAt": at })
-        ));
-        assert!(!asks(
-            json!({ "exitCode": 137, "reason": "OOMKilled", "finishedAt": at })
-        ));
-        assert!(!asks(
-            json!({ "exitCode": 1, "reason": "Error", "finishedAt": at })
-        ));
-        assert!(!asks(
-            json!({ "exitCode": 0, "reason": "Completed", "finishedAt": "2026-11-24T09:00:00Z" })
-        ));
+        assert!(asks(json!({ "exitCode": 0, "reason": "Completed", "finishedAt": at })));
+        assert!(asks(json!({ "exitCode": 137, "reason": "Error", "finishedAt": at })));
+        assert!(!asks(json!({ "exitCode": 137, "reason": "OOMKilled", "finishedAt": at })));
+        assert!(!asks(json!({ "exitCode": 1, "reason": "Error", "finishedAt": at })));
+        assert!(!asks(json!({ "exitCode": 0, "reason": "Completed", "finishedAt": "2026-11-24T09:00:00Z" })));
     }
 }

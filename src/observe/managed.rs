@@ -54,13 +54,9 @@ fn exposure(children: &Children<'_>, installation: &Installation) -> Option<Expo
     let exposure = installation.exposure.as_ref()?;
     let name = &installation.identity.name;
     if exposure.ingress.is_some() {
-        return children
-            .owned(Kind::Ingress, name)
-            .map(|ingress| ingress_state(&ingress));
+        return children.owned(Kind::Ingress, name).map(|ingress| ingress_state(&ingress));
     }
-    children
-        .owned(Kind::HttpRoute, name)
-        .map(|route| route_state(&route))
+    children.owned(Kind::HttpRoute, name).map(|route| route_state(&route))
 }
 
 /// What the installation's own Service, and its Ingress or `HTTPRoute`, say.

@@ -21,12 +21,7 @@ pub struct MigratorRun {
 
 impl fmt::Display for MigratorRun {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            pod,
-            container,
-            started,
-            ..
-        } = self;
+        let Self { pod, container, started, .. } = self;
         write!(formatter, "pod {pod}, container {container}: started {started}")?;
         match (self.finished, self.exit_code) {
             (Some(finished), Some(0)) => write!(formatter, ", succeeded {finished}"),

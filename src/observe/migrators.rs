@@ -19,9 +19,8 @@ const PAGE: u32 = 500;
 pub(super) async fn running(client: &Client, installation: &Installation) -> Option<String> {
     let namespace = &installation.identity.namespace;
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let parameters = ListParams::default()
-        .labels(&format!("{}!={}", marks::MANAGED_BY, marks::OPERATOR))
-        .limit(PAGE);
+    let parameters =
+        ListParams::default().labels(&format!("{}!={}", marks::MANAGED_BY, marks::OPERATOR)).limit(PAGE);
     let pods = api
         .list(&parameters)
         .await
@@ -46,17 +45,11 @@ fn migrating(pod: &Pod, secrets: &[&SecretKey]) -> Option<String> {
         statuses.into_iter().flatten().find(|it| it.name == name).cloned()
     };
     let initial = spec.init_containers.iter().flatten().map(|container| {
-        let state = of(
-            status.and_then(|status| status.init_container_statuses.as_ref()),
-            &container.name,
-        );
+        let state = of(status.and_then(|status| status.init_container_statuses.as_ref()), &container.name);
         (container, state)
     });
     let main = spec.containers.iter().map(|container| {
-        let state = of(
-            status.and_then(|status| status.container_statuses.as_ref()),
-            &container.name,
-        );
+        let state = of(status.and_then(|status| status.container_statuses.as_ref()), &container.name);
         (container, state)
     });
     initial
@@ -70,12 +63,7 @@ fn migrating(pod: &Pod, secrets: &[&SecretKey]) -> Option<String> {
 }
 
 fn words(container: &Container) -> impl Iterator<Item = &str> {
-    container
-        .command
-        .iter()
-        .chain(&container.args)
-        .flatten()
-        .flat_map(|text| text.split_whitespace())
+    container.command.iter().chain(&container.args).flatten().flat_map(|text| text.split_whitespace())
 }
 
 fn reads(container: &Container, secret: &SecretKey) -> bool {
@@ -142,10 +130,7 @@ mod tests {
         #[case] status: Value,
         #[case] expected: bool,
     ) {
-        let secret = SecretKey {
-            name: "db".to_owned(),
-            key: "DATABASE_URL".to_owned(),
-        };
+        let secret = SecretKey { name: "db".to_owned(), key: "DATABASE_URL".to_owned() };
         let found = migrating(&pod(command, key, &status), &[&secret]);
         assert_eq!(found.as_deref(), expected.then_some("migrate-db"));
     }

@@ -124,11 +124,7 @@ impl Observation {
     /// What a migration meets in the database, when that was asked in depth.
     #[must_use]
     pub fn preflight(&self) -> Option<&Preflight> {
-        self.preflight
-            .as_ref()?
-            .as_ref()
-            .ok()
-            .filter(|preflight| preflight.complete)
+        self.preflight.as_ref()?.as_ref().ok().filter(|preflight| preflight.complete)
     }
 
     /// Who else migrates the same database at this moment, as a user would look for him.
@@ -184,10 +180,8 @@ impl Observation {
     /// Deployments, the status, and complete Jobs whose result is not recorded yet.
     #[must_use]
     pub fn newest_migrated(&self) -> Option<Release> {
-        let annotated = [&self.api, &self.task_processor]
-            .into_iter()
-            .flatten()
-            .filter_map(|workload| workload.migrated);
+        let annotated =
+            [&self.api, &self.task_processor].into_iter().flatten().filter_map(|workload| workload.migrated);
         let applied = |record: &&MigrationStatus| record.result == MigrationResult::Applied;
         let recorded = self
             .previous
@@ -196,11 +190,8 @@ impl Observation {
             .filter(applied)
             .chain(self.previous.migration_history.iter().find(applied))
             .filter_map(|record| record.version.parse().ok());
-        let complete = self
-            .jobs
-            .iter()
-            .filter(|job| job.outcome == JobOutcome::Complete)
-            .filter_map(|job| job.release);
+        let complete =
+            self.jobs.iter().filter(|job| job.outcome == JobOutcome::Complete).filter_map(|job| job.release);
         annotated.chain(recorded).chain(complete).max()
     }
 }

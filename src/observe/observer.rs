@@ -100,23 +100,18 @@ impl Observer {
     /// Asks pods for their metrics too: only repeated looks learn from them.
     #[must_use]
     pub fn with_thread_usage(self) -> Self {
-        Self {
-            thread_usage: Some(ThreadUsageSampler::default()),
-            ..self
-        }
+        Self { thread_usage: Some(ThreadUsageSampler::default()), ..self }
     }
 
     /// Looks into databases on its own machine too, if told so.
     #[must_use]
     pub fn with_loopback_databases(self, allowed: bool) -> Self {
         Self {
-            databases: self.databases.map(|databases| {
-                if allowed {
-                    databases.allowing_loopback()
-                } else {
-                    databases
-                }
-            }),
+            databases: self.databases.map(
+                |databases| {
+                    if allowed { databases.allowing_loopback() } else { databases }
+                },
+            ),
             ..self
         }
     }
@@ -142,10 +137,7 @@ impl Observer {
     /// When something is due for another look.
     #[must_use]
     pub fn next_look(&self, uid: &str, now: Timestamp) -> Duration {
-        self.memories()
-            .filter_map(|memory| memory.next_look(uid, now))
-            .min()
-            .unwrap_or_default()
+        self.memories().filter_map(|memory| memory.next_look(uid, now)).min().unwrap_or_default()
     }
 
     /// Whether the cluster has `HTTPRoutes`.
@@ -185,9 +177,7 @@ impl Observer {
             migration_url: credentials.migration_url.as_ref(),
             database: &observation.database,
         };
-        let looking = self
-            .preflights
-            .look(&self.client, self.databases.as_ref(), installation, baseline);
+        let looking = self.preflights.look(&self.client, self.databases.as_ref(), installation, baseline);
         let ahead = Box::pin(looking).await;
         observation.preflight = ahead.preflight;
         observation.migration_database = ahead.comparison;
@@ -209,10 +199,7 @@ impl Observer {
     ) -> (Found, Observation) {
         let selected = Selected::new(&subject.selection, objects);
         let deployments: Vec<&Deployment> = selected.deployments().map(|(_, it)| it).collect();
-        let config_maps = self
-            .config_maps
-            .read(&self.client, &subject.identity, &deployments)
-            .await;
+        let config_maps = self.config_maps.read(&self.client, &subject.identity, &deployments).await;
         let found = discover::find(subject, &selected, &config_maps);
         let observation = discover::assemble(&found, &selected, objects, previous, now);
         let gunicorn = found.api.as_ref().and_then(WorkloadState::gunicorn);
@@ -220,10 +207,7 @@ impl Observer {
             sources: Some(&found.adoption.sources),
             hurry: !observation.is_healthy(),
             worker_class: gunicorn.and_then(|gunicorn| gunicorn.regime()),
-            pods: selected
-                .pods_of(objects)
-                .map(|(component, pod)| (component.as_str(), pod))
-                .collect(),
+            pods: selected.pods_of(objects).map(|(component, pod)| (component.as_str(), pod)).collect(),
         };
         let (observation, _) = Box::pin(self.complete(&found.installation, observation, circumstances)).await;
         (found, observation)
@@ -236,19 +220,11 @@ impl Observer {
         observation: Observation,
         circumstances: Circumstances<'_>,
     ) -> (Observation, Credentials) {
-        let Circumstances {
-            sources,
-            hurry,
-            worker_class,
-            pods,
-        } = circumstances;
+        let Circumstances { sources, hurry, worker_class, pods } = circumstances;
         let (identity, now) = (&installation.identity, observation.now);
         let uid = &identity.uid;
         let probes = self.databases.is_some();
-        let credentials = self
-            .secrets
-            .credentials(&self.client, installation, sources, probes, hurry)
-            .await;
+        let credentials = self.secrets.credentials(&self.client, installation, sources, probes, hurry).await;
         let pod_logs = Box::pin(self.pod_logs.look(identity, &observation.pods, worker_class, now)).await;
         self.doubt_database(uid, &pod_logs, now);
         let (database, queues) = self.databases(uid, &credentials, &observation.pods).await;
@@ -308,10 +284,7 @@ impl Observer {
                 children.owned(Kind::Deployment, &name)
             });
         let present: Vec<&Deployment> = deployments.iter().flatten().collect();
-        let config_maps = self
-            .config_maps
-            .read(&self.client, &installation.identity, &present)
-            .await;
+        let config_maps = self.config_maps.read(&self.client, &installation.identity, &present).await;
         deployments.map(|deployment| Some(WorkloadState::new(&deployment?, &config_maps)))
     }
 }
@@ -319,18 +292,12 @@ impl Observer {
 /// The component label of a pod that the operator made.
 fn component(pod: &Pod) -> &str {
     let labels = pod.metadata.labels.as_ref();
-    labels
-        .and_then(|labels| labels.get(marks::COMPONENT))
-        .map_or("", String::as_str)
+    labels.and_then(|labels| labels.get(marks::COMPONENT)).map_or("", String::as_str)
 }
 
 /// Whether a failed migration is tried again as soon as its credentials are other ones.
 fn waits_for_secret(observation: &Observation) -> bool {
-    let awaited = observation
-        .previous
-        .migration
-        .as_ref()
-        .and_then(|it| it.waits_for.as_ref());
+    let awaited = observation.previous.migration.as_ref().and_then(|it| it.waits_for.as_ref());
     awaited.is_some_and(|awaited| awaited.what == Circumstance::Credentials)
 }
 

@@ -179,13 +179,7 @@ pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = (&ContainerStatus, 
 
 impl From<&Pod> for PodSummary {
     fn from(pod: &Pod) -> Self {
-        let label = |key: &str| {
-            pod.metadata
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(key))
-                .cloned()
-        };
+        let label = |key: &str| pod.metadata.labels.as_ref().and_then(|labels| labels.get(key)).cloned();
         let status = pod.status.as_ref();
         let condition = |kind: &str| {
             status
@@ -211,10 +205,7 @@ impl From<&Pod> for PodSummary {
             component: label(marks::COMPONENT).unwrap_or_default(),
             job: label("batch.kubernetes.io/job-name"),
             version: label(marks::VERSION),
-            phase: status
-                .and_then(|status| status.phase.as_deref())
-                .map(PodPhase::named)
-                .unwrap_or_default(),
+            phase: status.and_then(|status| status.phase.as_deref()).map(PodPhase::named).unwrap_or_default(),
             ready: condition("Ready").is_some_and(|it| it.status == "True"),
             ready_since: condition("Ready")
                 .and_then(|it| it.last_transition_time.as_ref())
@@ -248,16 +239,9 @@ impl From<&Pod> for PodSummary {
 /// What its containers are told of a task processor's pace.
 fn paces(pod: &PodSpec) -> ProcessorPace {
     let of = |container: &Container| {
-        pace(
-            container.args.as_deref().unwrap_or_default(),
-            container.env.as_deref().unwrap_or_default(),
-        )
+        pace(container.args.as_deref().unwrap_or_default(), container.env.as_deref().unwrap_or_default())
     };
-    let told = pod
-        .containers
-        .iter()
-        .map(of)
-        .find(|pace| *pace != ProcessorPace::default());
+    let told = pod.containers.iter().map(of).find(|pace| *pace != ProcessorPace::default());
     told.unwrap_or_default()
 }
 
@@ -291,16 +275,9 @@ fn pending(message: &str) -> Option<Pending> {
     let squashed = squashed.collect();
     // The last name may have been cut.
     let whole = usize::from(!message.ends_with('\n'));
-    let names: Vec<String> = lines
-        .filter(|name| name.contains('.'))
-        .map(str::to_owned)
-        .collect();
+    let names: Vec<String> = lines.filter(|name| name.contains('.')).map(str::to_owned).collect();
     let kept = names.len().saturating_sub(whole);
-    Some(Pending {
-        count,
-        squashed,
-        names: names.into_iter().take(kept).collect(),
-    })
+    Some(Pending { count, squashed, names: names.into_iter().take(kept).collect() })
 }
 
 fn container_run(container: &ContainerStatus, init: bool) -> ContainerRun {
@@ -313,9 +290,7 @@ fn container_run(container: &ContainerStatus, init: bool) -> ContainerRun {
         name: container.name.clone(),
         init,
         restarts: container.restart_count,
-        running_since: running
-            .and_then(|running| running.started_at.as_ref())
-            .map(|time| time.0),
+        running_since: running.and_then(|running| running.started_at.as_ref()).map(|time| time.0),
         failed: failed(container.state.as_ref()).or_else(|| failed(container.last_state.as_ref())),
         ready: container.ready,
     }
@@ -327,20 +302,14 @@ fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
     let reason = waiting.and_then(|waiting| waiting.reason.clone());
     let mut problems = Vec::new();
-    if last
-        .as_ref()
-        .is_some_and(|ended| ended.reason.as_deref() == Some("OOMKilled"))
-    {
+    if last.as_ref().is_some_and(|ended| ended.reason.as_deref() == Some("OOMKilled")) {
         problems.push(PodProblem::OutOfMemory {
             container: container.name.clone(),
             restarts: container.restart_count,
             limit,
         });
     }
-    let exited = container
-        .state
-        .as_ref()
-        .and_then(|state| state.terminated.as_ref());
+    let exited = container.state.as_ref().and_then(|state| state.terminated.as_ref());
     if let Some(ended) = exited.filter(|ended| ended.exit_code != 0) {
         problems.push(PodProblem::Failed {
             exit_code: ended.exit_code,
@@ -353,17 +322,11 @@ fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec
             restarts: container.restart_count,
             exit_code: last.as_ref().map(|ended| ended.exit_code),
             reason: last.as_ref().and_then(|ended| ended.reason.clone()),
-            message: last
-                .as_ref()
-                .and_then(|ended| ended.message.clone())
-                .as_deref()
-                .map(tail),
+            message: last.as_ref().and_then(|ended| ended.message.clone()).as_deref().map(tail),
         }),
         Some(reason) if !NORMAL_WAITING.contains(&reason) => problems.push(PodProblem::Waiting {
             reason: reason.to_owned(),
-            message: waiting
-                .and_then(|waiting| waiting.message.clone())
-                .unwrap_or_default(),
+            message: waiting.and_then(|waiting| waiting.message.clone()).unwrap_or_default(),
             image: container.image.clone(),
         }),
         _ => {}
@@ -387,11 +350,7 @@ fn limit(pod: &Pod, container: &str) -> Option<String> {
 }
 
 fn tail(message: &str) -> String {
-    let skip = message
-        .char_indices()
-        .rev()
-        .nth(MESSAGE_LIMIT)
-        .map_or(0, |(index, _)| index);
+    let skip = message.char_indices().rev().nth(MESSAGE_LIMIT).map_or(0, |(index, _)| index);
     message.get(skip..).unwrap_or_default().to_owned()
 }
 
@@ -424,10 +383,7 @@ mod tests {
     #[case::cut("3\nusers.0001_initial\nusers.00", 3, &["users.0001_initial"])]
     fn reads_the_list(#[case] message: &str, #[case] count: i32, #[case] names: &[&str]) {
         let plan = pending(message).unwrap();
-        assert_eq!(
-            (plan.count, plan.names),
-            (count, names.iter().map(ToString::to_string).collect())
-        );
+        assert_eq!((plan.count, plan.names), (count, names.iter().map(ToString::to_string).collect()));
     }
 
     /// The limit is that of the container that was killed, whichever it is.

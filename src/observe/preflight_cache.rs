@@ -107,21 +107,13 @@ impl PreflightCache {
             }
             _ => None,
         };
-        let comparison = if due && own_role {
-            compare(databases, installation, before).await
-        } else {
-            None
-        };
+        let comparison = if due && own_role { compare(databases, installation, before).await } else { None };
         let external_pod = if due && matches!(installation.database, Database::External { .. }) {
             migrators::running(client, installation).await
         } else {
             None
         };
-        let result = PreflightResult {
-            preflight,
-            comparison,
-            external_pod,
-        };
+        let result = PreflightResult { preflight, comparison, external_pod };
         // A failed migration waits for a person, who changes what was looked at for.
         let waits = !due
             || before

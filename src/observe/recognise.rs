@@ -34,13 +34,8 @@ pub fn recognise(installation: &Installation, observation: &Observation) -> Fron
             }
         }
     });
-    let read = proxy.map_or(Read::NotServed, |proxy| {
-        if ingress.is_some() {
-            proxy.ingress
-        } else {
-            proxy.route
-        }
-    });
+    let read =
+        proxy.map_or(Read::NotServed, |proxy| if ingress.is_some() { proxy.ingress } else { proxy.route });
     let own = ingress.map(|ingress| &ingress.annotations);
     let own_read = read.annotation().and_then(|(_, key, unit, name)| {
         let value = own?.get(key)?;
@@ -52,9 +47,7 @@ pub fn recognise(installation: &Installation, observation: &Observation) -> Fron
     });
     let cluster_ip = proxy.is_some_and(|proxy| {
         proxy.cluster_ip.iter().any(|(key, value)| {
-            let found = own
-                .and_then(|own| own.get(*key).map(String::as_str))
-                .or_else(|| front.value(key));
+            let found = own.and_then(|own| own.get(*key).map(String::as_str)).or_else(|| front.value(key));
             found == Some(*value)
         })
     });

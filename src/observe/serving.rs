@@ -41,10 +41,7 @@ impl Serving {
     #[must_use]
     pub fn of(pod: &PodSpec, container: &Container) -> Self {
         let limit = |name: &str| container.resources.as_ref()?.limits.as_ref()?.get(name);
-        let handler = container
-            .lifecycle
-            .as_ref()
-            .and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+        let handler = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
         Self {
             pre_stop: handler.map_or(Some(0), sleep),
             grace_period: i32::try_from(pod.termination_grace_period_seconds.unwrap_or(GRACE_PERIOD))
@@ -61,10 +58,7 @@ fn probe(probe: &Probe) -> Option<ProbeSeen> {
     let http = probe.http_get.as_ref()?;
     Some(ProbeSeen {
         timeout: probe.timeout_seconds.unwrap_or(1),
-        patience: probe
-            .period_seconds
-            .unwrap_or(10)
-            .saturating_mul(probe.failure_threshold.unwrap_or(3)),
+        patience: probe.period_seconds.unwrap_or(10).saturating_mul(probe.failure_threshold.unwrap_or(3)),
         host: http.host.clone().or_else(|| {
             let headers = http.http_headers.iter().flatten();
             headers
@@ -82,11 +76,7 @@ fn sleep(handler: &LifecycleHandler) -> Option<i32> {
     }
     let words = handler.exec.as_ref()?.command.as_ref()?.join(" ");
     let (_, after) = words.split_once("sleep ")?;
-    after
-        .split(|character: char| !character.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    after.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// A quantity times `factor`, rounded down. `None` for one that is not written in plain or binary units.
@@ -104,15 +94,9 @@ fn amount(quantity: &Quantity, factor: f64) -> Option<u64> {
         ("", 1.0),
     ];
     let text = quantity.0.as_str();
-    let (number, unit) = UNITS
-        .iter()
-        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))?;
+    let (number, unit) = UNITS.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))?;
     let value = number.parse::<f64>().ok()? * unit * factor;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be in range"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
     (0.0..1e18).contains(&value).then_some(value.round() as u64)
 }
 
@@ -125,10 +109,7 @@ mod tests {
 
     fn serving(container: &Value) -> Serving {
         let mut whole = json!({ "name": "api" });
-        whole
-            .as_object_mut()
-            .unwrap()
-            .extend(container.as_object().unwrap().clone());
+        whole.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
         Serving::of(&PodSpec::default(), &serde_json::from_value(whole).unwrap())
     }
 
@@ -139,11 +120,8 @@ mod tests {
     #[case(json!({ "exec": { "command": ["/bin/sh", "-c", "sleep 5; exit 0"] } }), Some(5))]
     #[case(json!({ "exec": { "command": ["/drain"] } }), None)]
     fn reads_the_sleep(#[case] handler: Value, #[case] expected: Option<i32>) {
-        let container = if handler == json!({}) {
-            json!({})
-        } else {
-            json!({ "lifecycle": { "preStop": handler } })
-        };
+        let container =
+            if handler == json!({}) { json!({}) } else { json!({ "lifecycle": { "preStop": handler } }) };
         assert_eq!(serving(&container).pre_stop, expected);
     }
 
@@ -155,18 +133,11 @@ mod tests {
             "readinessProbe": { "httpGet": { "path": "/", "port": 8000, "httpHeaders": [{ "name": "Host", "value": "a.b" }] } },
         }));
         assert_eq!(
-            (
-                observation.memory_limit,
-                observation.cpu_limit,
-                observation.grace_period
-            ),
+            (observation.memory_limit, observation.cpu_limit, observation.grace_period),
             (Some(1 << 30), Some(500), 30)
         );
         let liveness = observation.liveness.unwrap();
-        assert_eq!(
-            (liveness.patience, liveness.timeout, liveness.host),
-            (50, 2, None)
-        );
+        assert_eq!((liveness.patience, liveness.timeout, liveness.host), (50, 2, None));
         assert_eq!(observation.readiness.unwrap().host.as_deref(), Some("a.b"));
     }
 }

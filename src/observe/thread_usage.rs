@@ -64,10 +64,7 @@ pub struct ThreadUsageSampler {
 
 impl Default for ThreadUsageSampler {
     fn default() -> Self {
-        Self {
-            known: Arc::default(),
-            turns: Arc::new(Turns::new(ASKED, ASKED_OF_NAMESPACE)),
-        }
+        Self { known: Arc::default(), turns: Arc::new(Turns::new(ASKED, ASKED_OF_NAMESPACE)) }
     }
 }
 
@@ -81,9 +78,7 @@ struct Known {
 
 impl fmt::Debug for ThreadUsageSampler {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("ThreadUsageSampler")
-            .finish_non_exhaustive()
+        formatter.debug_struct("ThreadUsageSampler").finish_non_exhaustive()
     }
 }
 
@@ -115,11 +110,7 @@ impl ThreadUsageSampler {
             match scrape::request_seconds((address, PORT).into()).await {
                 Ok(seconds) => Some((name, (Instant::now(), seconds))),
                 Err(error) => {
-                    tracing::debug!(
-                        pod = name,
-                        error = chain(&error),
-                        "a pod's metrics could not be read"
-                    );
+                    tracing::debug!(pod = name, error = chain(&error), "a pod's metrics could not be read");
                     None
                 }
             }
@@ -167,10 +158,7 @@ fn between(
         .collect();
     let pods = rates.len();
     let count = u32::try_from(pods).ok().filter(|count| *count > 0)?;
-    Some(ThreadUsage {
-        threads: rates.iter().sum::<f64>() / f64::from(count),
-        pods,
-    })
+    Some(ThreadUsage { threads: rates.iter().sum::<f64>() / f64::from(count), pods })
 }
 
 #[cfg(test)]
@@ -182,19 +170,11 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: u64, sums: &[(&str, f64)]| -> HashMap<String, (Instant, f64)> {
             let at = start + Duration::from_secs(seconds);
-            sums.iter()
-                .map(|(pod, sum)| ((*pod).to_owned(), (at, *sum)))
-                .collect()
+            sums.iter().map(|(pod, sum)| ((*pod).to_owned(), (at, *sum))).collect()
         };
         let before = at(0, &[("a", 100.0), ("b", 50.0), ("c", 40.0)]);
         let now = at(30, &[("a", 160.0), ("b", 80.0), ("c", 3.0), ("d", 9.0)]);
-        assert_eq!(
-            between(&before, &now),
-            Some(ThreadUsage {
-                threads: 1.5,
-                pods: 2
-            })
-        );
+        assert_eq!(between(&before, &now), Some(ThreadUsage { threads: 1.5, pods: 2 }));
         assert_eq!(between(&before, &at(30, &[("d", 9.0)])), None);
     }
 }

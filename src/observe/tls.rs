@@ -23,18 +23,12 @@ pub(super) struct Environment<'a> {
 pub(super) fn environment(container: &Container) -> (Vec<EnvVar>, Vec<EnvFromSource>) {
     let variables = container.env.iter().flatten();
     let variables = variables.filter(|variable| [MODE, ROOT_CERTIFICATE].contains(&variable.name.as_str()));
-    (
-        variables.cloned().collect(),
-        container.env_from.clone().unwrap_or_default(),
-    )
+    (variables.cloned().collect(), container.env_from.clone().unwrap_or_default())
 }
 
 impl<'a> Environment<'a> {
     pub(super) fn new(env: &'a [EnvVar], env_from: &'a [EnvFromSource]) -> Self {
-        Self {
-            env: env.iter().collect(),
-            env_from: env_from.iter().collect(),
-        }
+        Self { env: env.iter().collect(), env_from: env_from.iter().collect() }
     }
 
     /// Of the API's pods.
@@ -116,10 +110,7 @@ async fn of_config_map(reader: &mut Reader, name: &str, key: &str) -> Variable {
 }
 
 async fn of_secret(reader: &mut Reader, name: &str, key: &str) -> Variable {
-    let key = SecretKey {
-        name: name.to_owned(),
-        key: key.to_owned(),
-    };
+    let key = SecretKey { name: name.to_owned(), key: key.to_owned() };
     match reader.value(&key).await {
         SecretState::Present(value) => Variable::Value(value.expose_secret().to_owned()),
         SecretState::Missing | SecretState::KeyMissing => Variable::Unset,
@@ -228,10 +219,7 @@ mod tests {
     #[case("none", Authority::Unreadable("ConfigMap none: it does not exist or has no key ca.crt".to_owned()))]
     #[tokio::test]
     async fn authorities_of_a_config_map(#[case] name: &str, #[case] expected: Authority) {
-        let key = CertificatesKey::ConfigMap {
-            name: name.to_owned(),
-            key: "ca.crt".to_owned(),
-        };
+        let key = CertificatesKey::ConfigMap { name: name.to_owned(), key: "ca.crt".to_owned() };
         let mut reader = Reader::new(&client(), "prod");
         assert_eq!(authority(&mut reader, &key).await, expected);
     }
@@ -242,10 +230,7 @@ mod tests {
     #[case("none", "ca.crt", Authority::Unreadable("Secret none: it does not exist".to_owned()))]
     #[tokio::test]
     async fn authorities_of_a_secret(#[case] name: &str, #[case] key: &str, #[case] expected: Authority) {
-        let key = CertificatesKey::Secret(SecretKey {
-            name: name.to_owned(),
-            key: key.to_owned(),
-        });
+        let key = CertificatesKey::Secret(SecretKey { name: name.to_owned(), key: key.to_owned() });
         let mut reader = Reader::new(&client(), "prod");
         assert_eq!(authority(&mut reader, &key).await, expected);
     }

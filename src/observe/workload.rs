@@ -151,18 +151,10 @@ impl WorkloadState {
                 .collect(),
             desired: spec.and_then(|spec| spec.replicas).unwrap_or(1),
             replicas: status.and_then(|status| status.replicas).unwrap_or_default(),
-            updated: status
-                .and_then(|status| status.updated_replicas)
-                .unwrap_or_default(),
-            ready: status
-                .and_then(|status| status.ready_replicas)
-                .unwrap_or_default(),
-            available: status
-                .and_then(|status| status.available_replicas)
-                .unwrap_or_default(),
-            observed: status
-                .and_then(|status| status.observed_generation)
-                .unwrap_or_default()
+            updated: status.and_then(|status| status.updated_replicas).unwrap_or_default(),
+            ready: status.and_then(|status| status.ready_replicas).unwrap_or_default(),
+            available: status.and_then(|status| status.available_replicas).unwrap_or_default(),
+            observed: status.and_then(|status| status.observed_generation).unwrap_or_default()
                 >= deployment.metadata.generation.unwrap_or_default(),
             stalled: condition("Progressing", "False", Some("ProgressDeadlineExceeded")),
             replica_failure: condition("ReplicaFailure", "True", None),
@@ -178,18 +170,10 @@ impl From<&StatefulSet> for WorkloadState {
             name: set.metadata.name.clone().unwrap_or_default(),
             desired: set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
             replicas: status.map(|status| status.replicas).unwrap_or_default(),
-            updated: status
-                .and_then(|status| status.updated_replicas)
-                .unwrap_or_default(),
-            ready: status
-                .and_then(|status| status.ready_replicas)
-                .unwrap_or_default(),
-            available: status
-                .and_then(|status| status.available_replicas)
-                .unwrap_or_default(),
-            observed: status
-                .and_then(|status| status.observed_generation)
-                .unwrap_or_default()
+            updated: status.and_then(|status| status.updated_replicas).unwrap_or_default(),
+            ready: status.and_then(|status| status.ready_replicas).unwrap_or_default(),
+            available: status.and_then(|status| status.available_replicas).unwrap_or_default(),
+            observed: status.and_then(|status| status.observed_generation).unwrap_or_default()
                 >= set.metadata.generation.unwrap_or_default(),
             ..Self::default()
         }
@@ -211,10 +195,7 @@ fn containers(containers: Option<&[Container]>, config_maps: &ConfigMaps) -> Vec
 
 /// Whether a container is Flagsmith and no sidecar, by the repository of its image.
 fn is_flagsmith(container: &ContainerState) -> bool {
-    container
-        .image
-        .as_deref()
-        .is_some_and(|image| image.contains("flagsmith"))
+    container.image.as_deref().is_some_and(|image| image.contains("flagsmith"))
 }
 
 /// Whether a manager sets the number of a Deployment's pods, otherwise than an autoscaler does.
@@ -226,8 +207,5 @@ pub(super) fn sets_replicas(entry: &ManagedFieldsEntry) -> bool {
 /// A selector as `kubectl get pods -l` takes it.
 fn selector(selector: &LabelSelector) -> String {
     let pairs = selector.match_labels.iter().flatten();
-    pairs
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect::<Vec<_>>()
-        .join(",")
+    pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }

@@ -39,10 +39,7 @@ impl DatabaseIdentity {
     /// What follows the namespace of a Service is left out; a host of the public DNS stays as it is.
     #[must_use]
     pub fn within(&self, namespace: &str) -> Self {
-        Self {
-            host: self.host_within(namespace),
-            ..self.clone()
-        }
+        Self { host: self.host_within(namespace), ..self.clone() }
     }
 
     fn host_within(&self, namespace: &str) -> String {
@@ -78,11 +75,7 @@ mod tests {
     use super::*;
 
     fn of(host: &str) -> DatabaseIdentity {
-        DatabaseIdentity {
-            host: host.to_owned(),
-            port: 5432,
-            name: "flags".to_owned(),
-        }
+        DatabaseIdentity { host: host.to_owned(), port: 5432, name: "flags".to_owned() }
     }
 
     #[rstest]

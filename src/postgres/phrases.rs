@@ -57,11 +57,7 @@ fn capture<'a>(wording: &str, message: &'a str) -> Option<&'a str> {
     message.match_indices(before).find_map(|(start, _)| {
         let rest = message.get(start + before.len()..)?;
         let rest = rest.get(..rest.floor_char_boundary(NAME_ROOM + after.len()))?;
-        let name = if after.is_empty() {
-            rest.split(['\n', ' ']).next()?
-        } else {
-            rest.split_once(after)?.0
-        };
+        let name = if after.is_empty() { rest.split(['\n', ' ']).next()? } else { rest.split_once(after)?.0 };
         let name = name.trim_matches('"').trim_end_matches(['\r', '\n']);
         // A name longer than this, or over a line's end, is not one: the two halves belong to different sentences.
         (!name.is_empty() && name.chars().count() <= 63 && !name.contains('\n')).then_some(name)
@@ -297,27 +293,15 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case(
-        Phrase::PasswordFailed,
-        "FATAL:  password authentication failed for user \"pw\"",
-        Some("pw")
-    )]
+    #[case(Phrase::PasswordFailed, "FATAL:  password authentication failed for user \"pw\"", Some("pw"))]
     #[case(
         Phrase::PasswordFailed,
         "FATAL:  Passwort-Authentifizierung für Benutzer »flag smith« fehlgeschlagen",
         Some("flag smith")
     )]
-    #[case(
-        Phrase::DatabaseUnknown,
-        "FATAL:  la base de données « fs » n'existe pas",
-        Some("fs")
-    )]
+    #[case(Phrase::DatabaseUnknown, "FATAL:  la base de données « fs » n'existe pas", Some("fs"))]
     #[case(Phrase::RoleUnknown, "FATAL:  роль \"u\" не существует", Some("u"))]
-    #[case(
-        Phrase::TooManyClients,
-        "FATAL:  lo siento, ya tenemos demasiados clientes",
-        Some("")
-    )]
+    #[case(Phrase::TooManyClients, "FATAL:  lo siento, ya tenemos demasiados clientes", Some(""))]
     #[case(
         Phrase::SlotsReserved,
         "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
@@ -328,11 +312,7 @@ mod tests {
         "FATAL:  permission denied for database \"fs\"\nDETAIL:  User does not have CONNECT privilege.",
         Some("fs")
     )]
-    #[case(
-        Phrase::DatabaseUnknown,
-        "FATAL:  database \"fs\n\" does not exist",
-        Some("fs")
-    )]
+    #[case(Phrase::DatabaseUnknown, "FATAL:  database \"fs\n\" does not exist", Some("fs"))]
     #[case(Phrase::RoleUnknown, "FATAL:  role \"a\nb\" does not exist", None)]
     #[case(Phrase::DatabaseUnknown, "FATAL:  role \"fs\" does not exist", None)]
     #[case(

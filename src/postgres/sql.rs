@@ -13,14 +13,8 @@ pub fn identifier(name: &str, placeholder: &str) -> String {
         return placeholder.to_owned();
     }
     let plain = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    if plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 /// A relation as PostgreSQL shows it (`regclass`): perhaps with its schema, and names in double quotes already where they
@@ -84,11 +78,7 @@ fn until_quote(quoted: &str) -> Option<(String, &str)> {
 /// show itself is replaced by the placeholder.
 #[must_use]
 pub fn literal(text: &str, placeholder: &str) -> String {
-    let shown = if text.chars().any(char::is_control) {
-        placeholder
-    } else {
-        text
-    };
+    let shown = if text.chars().any(char::is_control) { placeholder } else { text };
     format!("'{}'", shown.replace('\'', "''"))
 }
 

@@ -181,10 +181,7 @@ impl Trust {
     /// Whether the connection is to be encrypted or not to be at all.
     #[must_use]
     pub const fn demands_tls(&self) -> bool {
-        matches!(
-            self.mode,
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull
-        )
+        matches!(self.mode, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull)
     }
 
     /// Whether a server that cannot prove who it is gets no further.
@@ -242,10 +239,7 @@ mod tests {
     }
 
     fn named() -> TlsSettings {
-        TlsSettings {
-            authority: Authority::Pem("PEM".into()),
-            ..TlsSettings::default()
-        }
+        TlsSettings { authority: Authority::Pem("PEM".into()), ..TlsSettings::default() }
     }
 
     #[rstest]
@@ -256,12 +250,7 @@ mod tests {
     #[case::hidden(None, None, TlsSettings { mode: Variable::Hidden, ..TlsSettings::default() }, Err(NoTrust::Hidden("PGSSLMODE")))]
     #[case::hidden_but_overruled(Some("prefer"), None, TlsSettings { mode: Variable::Hidden, ..TlsSettings::default() }, Ok((SslMode::Prefer, false)))]
     #[case::unknown(Some("always"), None, TlsSettings::default(), Err(NoTrust::UnknownMode))]
-    #[case::file(
-        Some("verify-full"),
-        Some("/ca.pem"),
-        TlsSettings::default(),
-        Err(NoTrust::OnlyInPods)
-    )]
+    #[case::file(Some("verify-full"), Some("/ca.pem"), TlsSettings::default(), Err(NoTrust::OnlyInPods))]
     #[case::file_of_the_environment(Some("verify-ca"), None, TlsSettings { root_certificate: value("/ca.pem"), ..TlsSettings::default() }, Err(NoTrust::OnlyInPods))]
     #[case::file_that_is_named(Some("verify-full"), Some("/ca.pem"), named(), Ok((SslMode::VerifyFull, true)))]
     #[case::file_with_require(

@@ -95,10 +95,7 @@ impl DatabaseUrl {
         let mut hasher = DefaultHasher::new();
         self.identity.hash(&mut hasher);
         self.user.hash(&mut hasher);
-        self.password
-            .as_ref()
-            .map(ExposeSecret::expose_secret)
-            .hash(&mut hasher);
+        self.password.as_ref().map(ExposeSecret::expose_secret).hash(&mut hasher);
         self.options.hash(&mut hasher);
         hasher.finish()
     }
@@ -114,17 +111,13 @@ impl DatabaseUrl {
         let url = Url::parse(value).map_err(|_| InvalidDatabaseUrl::Unparsable)?;
         if !SCHEMES.contains(&url.scheme()) {
             let other = OTHER_SCHEMES.iter().find(|known| **known == url.scheme());
-            return Err(other.map_or(InvalidDatabaseUrl::NoScheme, |known| {
-                InvalidDatabaseUrl::Scheme(known)
-            }));
+            return Err(other.map_or(InvalidDatabaseUrl::NoScheme, |known| InvalidDatabaseUrl::Scheme(known)));
         }
         if url.fragment().is_some() {
             return Err(InvalidDatabaseUrl::Unparsable);
         }
-        let options: BTreeMap<_, _> = url
-            .query_pairs()
-            .map(|(key, value)| (key.into_owned(), value.into_owned()))
-            .collect();
+        let options: BTreeMap<_, _> =
+            url.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
         let host = url
             .host_str()
             .map(|host| decoded(host.trim_start_matches('[').trim_end_matches(']')))
@@ -139,18 +132,9 @@ impl DatabaseUrl {
         if user.is_empty() {
             return Err(InvalidDatabaseUrl::UserMissing);
         }
-        let identity = DatabaseIdentity {
-            host,
-            port: url.port().unwrap_or(DEFAULT_PORT),
-            name,
-        };
-        let password = url
-            .password()
-            .map(|password| SecretString::from(decoded(password)));
-        Ok(Self {
-            options,
-            ..Self::from_parts(identity, user, password)
-        })
+        let identity = DatabaseIdentity { host, port: url.port().unwrap_or(DEFAULT_PORT), name };
+        let password = url.password().map(|password| SecretString::from(decoded(password)));
+        Ok(Self { options, ..Self::from_parts(identity, user, password) })
     }
 
     /// The URL of a database that is given in parts, without options.
@@ -169,12 +153,7 @@ impl DatabaseUrl {
     /// Whom it trusts.
     pub fn trust(&self) -> Result<Trust, NoTrust> {
         let option = |name: &str| self.options.get(name).map(String::as_str);
-        Trust::decide(
-            option("sslmode"),
-            option("sslrootcert"),
-            option("channel_binding"),
-            &self.tls,
-        )
+        Trust::decide(option("sslmode"), option("sslrootcert"), option("channel_binding"), &self.tls)
     }
 
     /// The same database as a pod of another namespace reaches it: a name without a dot is a Service of the
@@ -196,10 +175,7 @@ impl DatabaseUrl {
 /// Neither the role nor the options, which may hold a password.
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("DatabaseUrl")
-            .field("identity", &self.identity)
-            .finish_non_exhaustive()
+        formatter.debug_struct("DatabaseUrl").field("identity", &self.identity).finish_non_exhaustive()
     }
 }
 

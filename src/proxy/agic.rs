@@ -9,11 +9,7 @@ pub(super) const PROXY: Proxy = Proxy {
     gateway_controllers: &[],
     ingress: Read::Annotations(
         Place::Ingress,
-        &[Key {
-            name: "appgw.ingress.kubernetes.io/request-timeout",
-            unit: Unit::Seconds,
-            what: What::Read,
-        }],
+        &[Key { name: "appgw.ingress.kubernetes.io/request-timeout", unit: Unit::Seconds, what: What::Read }],
     ),
     route: Read::NotServed,
     default_read: Limit::Seconds(30),

@@ -10,11 +10,7 @@ pub(super) const PROXY: Proxy = Proxy {
     gateway_controllers: &["io.cilium/gateway-controller"],
     ingress: Read::Annotations(
         Place::Ingress,
-        &[Key {
-            name: "ingress.cilium.io/request-timeout",
-            unit: Unit::Go,
-            what: What::Read,
-        }],
+        &[Key { name: "ingress.cilium.io/request-timeout", unit: Unit::Go, what: What::Read }],
     ),
     route: Read::Route(RouteField::Both),
     default_read: Limit::Seconds(15),

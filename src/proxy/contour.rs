@@ -9,11 +9,7 @@ pub(super) const PROXY: Proxy = Proxy {
     gateway_controllers: &["projectcontour.io/gateway-controller*"],
     ingress: Read::Annotations(
         Place::Ingress,
-        &[Key {
-            name: "projectcontour.io/response-timeout",
-            unit: Unit::Go,
-            what: What::Read,
-        }],
+        &[Key { name: "projectcontour.io/response-timeout", unit: Unit::Go, what: What::Read }],
     ),
     route: Read::Route(RouteField::Both),
     default_read: Limit::Seconds(15),

@@ -10,10 +10,7 @@ pub(super) const PROXY: Proxy = Proxy {
     ingress: Read::NotServed,
     route: Read::Route(RouteField::Both),
     default_read: Limit::Seconds(15),
-    idle: Idle::Seconds(
-        3600,
-        "spec.timeout.http.connectionIdleTimeout of a BackendTrafficPolicy",
-    ),
+    idle: Idle::Seconds(3600, "spec.timeout.http.connectionIdleTimeout of a BackendTrafficPolicy"),
     cluster_ip: &[],
     outside: false,
     gives_up: "504",

@@ -11,21 +11,9 @@ pub(super) const PROXY: Proxy = Proxy {
     ingress: Read::Annotations(
         Place::Ingress,
         &[
-            Key {
-                name: "nginx.org/proxy-read-timeout",
-                unit: Unit::Nginx,
-                what: What::Read,
-            },
-            Key {
-                name: "nginx.org/proxy-send-timeout",
-                unit: Unit::Nginx,
-                what: What::Send,
-            },
-            Key {
-                name: "nginx.org/proxy-next-upstream-timeout",
-                unit: Unit::Nginx,
-                what: What::Retry,
-            },
+            Key { name: "nginx.org/proxy-read-timeout", unit: Unit::Nginx, what: What::Read },
+            Key { name: "nginx.org/proxy-send-timeout", unit: Unit::Nginx, what: What::Send },
+            Key { name: "nginx.org/proxy-next-upstream-timeout", unit: Unit::Nginx, what: What::Retry },
         ],
     ),
     route: Read::NotServed,

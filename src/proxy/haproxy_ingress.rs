@@ -10,19 +10,11 @@ pub(super) const PROXY: Proxy = Proxy {
     gateway_controllers: &["haproxy-ingress.github.io/controller*"],
     ingress: Read::Annotations(
         Place::Service,
-        &[Key {
-            name: "haproxy-ingress.github.io/timeout-server",
-            unit: Unit::Haproxy,
-            what: What::Read,
-        }],
+        &[Key { name: "haproxy-ingress.github.io/timeout-server", unit: Unit::Haproxy, what: What::Read }],
     ),
     route: Read::Annotations(
         Place::Service,
-        &[Key {
-            name: "haproxy-ingress.github.io/timeout-server",
-            unit: Unit::Haproxy,
-            what: What::Read,
-        }],
+        &[Key { name: "haproxy-ingress.github.io/timeout-server", unit: Unit::Haproxy, what: What::Read }],
     ),
     default_read: Limit::Seconds(50),
     idle: Idle::Shrinking(60),

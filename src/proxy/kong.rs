@@ -10,16 +10,8 @@ pub(super) const PROXY: Proxy = Proxy {
     ingress: Read::Annotations(
         Place::Service,
         &[
-            Key {
-                name: "konghq.com/read-timeout",
-                unit: Unit::Milliseconds,
-                what: What::Read,
-            },
-            Key {
-                name: "konghq.com/write-timeout",
-                unit: Unit::Milliseconds,
-                what: What::Send,
-            },
+            Key { name: "konghq.com/read-timeout", unit: Unit::Milliseconds, what: What::Read },
+            Key { name: "konghq.com/write-timeout", unit: Unit::Milliseconds, what: What::Send },
         ],
     ),
     route: Read::Route(RouteField::BackendRequest),

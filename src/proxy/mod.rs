@@ -71,13 +71,9 @@ pub fn of_ingress(controller: Option<&str>, class: Option<&str>) -> Option<&'sta
 /// The proxy behind a Gateway, by the controller of its class.
 #[must_use]
 pub fn of_gateway(controller: &str) -> Option<&'static Proxy> {
-    ALL.iter()
-        .copied()
-        .find(|proxy| proxy.gateway_controllers.iter().any(|it| matches(it, controller)))
+    ALL.iter().copied().find(|proxy| proxy.gateway_controllers.iter().any(|it| matches(it, controller)))
 }
 
 fn matches(pattern: &str, text: &str) -> bool {
-    pattern
-        .strip_suffix('*')
-        .map_or(pattern == text, |prefix| text.starts_with(prefix))
+    pattern.strip_suffix('*').map_or(pattern == text, |prefix| text.starts_with(prefix))
 }

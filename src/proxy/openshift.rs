@@ -10,11 +10,7 @@ pub(super) const PROXY: Proxy = Proxy {
     gateway_controllers: &[],
     ingress: Read::Annotations(
         Place::Ingress,
-        &[Key {
-            name: "haproxy.router.openshift.io/timeout",
-            unit: Unit::Haproxy,
-            what: What::Read,
-        }],
+        &[Key { name: "haproxy.router.openshift.io/timeout", unit: Unit::Haproxy, what: What::Read }],
     ),
     route: Read::NotServed,
     default_read: Limit::Seconds(30),

@@ -18,11 +18,7 @@ use super::{ALL, Idle, Limit, Place, Read, RouteField, Unit, named, of_gateway, 
 #[case("", "gce", "gke")]
 #[case("", "gce-internal", "gke")]
 #[case("azure/application-gateway", "", "azure-application-gateway")]
-#[case(
-    "alb.networking.azure.io/alb-controller",
-    "",
-    "azure-app-gateway-for-containers"
-)]
+#[case("alb.networking.azure.io/alb-controller", "", "azure-app-gateway-for-containers")]
 #[case("anything/else", "contour", "contour")]
 #[case("ingress-controllers.konghq.com/kong", "", "kong")]
 #[case("istio.io/ingress-controller", "", "istio")]
@@ -57,21 +53,11 @@ fn recognises_a_gateway(#[case] controller: &str, #[case] expected: &str) {
 
 /// Where its read timeout is set for an Ingress and how 65 s are written there, its default, its idle time.
 #[rstest]
-#[case(
-    "ingress-nginx",
-    "Ingress nginx.ingress.kubernetes.io/proxy-read-timeout=65",
-    Some(60),
-    60
-)]
+#[case("ingress-nginx", "Ingress nginx.ingress.kubernetes.io/proxy-read-timeout=65", Some(60), 60)]
 #[case("f5-nginx", "Ingress nginx.org/proxy-read-timeout=65s", Some(60), 60)]
 #[case("traefik", "nowhere", None, 90)]
 #[case("haproxy", "Ingress haproxy.org/timeout-server=65s", Some(50), 60)]
-#[case(
-    "haproxy-ingress",
-    "Service haproxy-ingress.github.io/timeout-server=65s",
-    Some(50),
-    60
-)]
+#[case("haproxy-ingress", "Service haproxy-ingress.github.io/timeout-server=65s", Some(50), 60)]
 #[case(
     "aws-alb",
     "Ingress alb.ingress.kubernetes.io/load-balancer-attributes=idle_timeout.timeout_seconds=65",
@@ -79,24 +65,14 @@ fn recognises_a_gateway(#[case] controller: &str, #[case] expected: &str) {
     60
 )]
 #[case("gke", "elsewhere", Some(30), 600)]
-#[case(
-    "azure-application-gateway",
-    "Ingress appgw.ingress.kubernetes.io/request-timeout=65",
-    Some(30),
-    0
-)]
+#[case("azure-application-gateway", "Ingress appgw.ingress.kubernetes.io/request-timeout=65", Some(30), 0)]
 #[case("azure-app-gateway-for-containers", "elsewhere", Some(60), 300)]
 #[case("contour", "Ingress projectcontour.io/response-timeout=65s", Some(15), 3600)]
 #[case("kong", "Service konghq.com/read-timeout=65000", Some(60), 60)]
 #[case("istio", "nowhere", None, 3600)]
 #[case("envoy-gateway", "not served", Some(15), 3600)]
 #[case("cilium", "Ingress ingress.cilium.io/request-timeout=65s", Some(15), 60)]
-#[case(
-    "openshift-router",
-    "Ingress haproxy.router.openshift.io/timeout=65s",
-    Some(30),
-    60
-)]
+#[case("openshift-router", "Ingress haproxy.router.openshift.io/timeout=65s", Some(30), 60)]
 #[case("cloudflared", "elsewhere", Some(120), 90)]
 fn has_the_figures_of_its_source(
     #[case] name: &str,
@@ -121,10 +97,7 @@ fn has_the_figures_of_its_source(
         },
     };
     assert_eq!(shown, read);
-    assert_eq!(
-        proxy.default_read,
-        default.map_or(Limit::Unlimited, Limit::Seconds)
-    );
+    assert_eq!(proxy.default_read, default.map_or(Limit::Unlimited, Limit::Seconds));
     match proxy.idle {
         Idle::Seconds(seconds, _) | Idle::ReadTimeout(seconds) | Idle::Shrinking(seconds) => {
             assert_eq!(seconds, idle);
@@ -152,10 +125,7 @@ fn every_row_is_complete_and_on_its_own() {
             ("class", proxy.ingress_classes),
             ("GatewayClass", proxy.gateway_controllers),
         ];
-        for claim in claims
-            .iter()
-            .flat_map(|(kind, all)| all.iter().map(move |it| (*kind, *it)))
-        {
+        for claim in claims.iter().flat_map(|(kind, all)| all.iter().map(move |it| (*kind, *it))) {
             assert!(controllers.insert(claim), "{claim:?} is claimed twice");
         }
         assert!(!proxy.source.is_empty() && !proxy.gives_up.is_empty() && !proxy.reset.is_empty());
@@ -181,12 +151,7 @@ fn a_unit_is_never_left_to_the_proxy() {
                 for key in keys {
                     let text = key.unit.write(65);
                     let bare = text.bytes().all(|byte| byte.is_ascii_digit());
-                    assert_eq!(
-                        bare,
-                        matches!(key.unit, Unit::Seconds | Unit::Milliseconds),
-                        "{}",
-                        key.name
-                    );
+                    assert_eq!(bare, matches!(key.unit, Unit::Seconds | Unit::Milliseconds), "{}", key.name);
                 }
             }
         }

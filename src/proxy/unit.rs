@@ -19,14 +19,8 @@ pub enum Unit {
 }
 
 /// Units in milliseconds, longer names first.
-const SUFFIXES: &[(&str, f64)] = &[
-    ("us", 0.001),
-    ("ms", 1.0),
-    ("s", 1000.0),
-    ("m", 60_000.0),
-    ("h", 3_600_000.0),
-    ("d", 86_400_000.0),
-];
+const SUFFIXES: &[(&str, f64)] =
+    &[("us", 0.001), ("ms", 1.0), ("s", 1000.0), ("m", 60_000.0), ("h", 3_600_000.0), ("d", 86_400_000.0)];
 
 impl Unit {
     /// The text for so many seconds.
@@ -73,9 +67,7 @@ fn sum(text: &str, bare: Option<f64>) -> Option<f64> {
         let factor = if rest.is_empty() {
             bare?
         } else {
-            let letters = rest
-                .find(|character: char| !character.is_ascii_alphabetic())
-                .unwrap_or(rest.len());
+            let letters = rest.find(|character: char| !character.is_ascii_alphabetic()).unwrap_or(rest.len());
             let (suffix, after) = rest.split_at_checked(letters)?;
             rest = after.trim_start();
             SUFFIXES.iter().find(|(name, _)| *name == suffix)?.1

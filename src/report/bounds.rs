@@ -110,11 +110,7 @@ mod tests {
     }
 
     fn component() -> ComponentStatus {
-        ComponentStatus {
-            selector: text(1_000_000),
-            summary: "1/2".to_owned(),
-            ..ComponentStatus::default()
-        }
+        ComponentStatus { selector: text(1_000_000), summary: "1/2".to_owned(), ..ComponentStatus::default() }
     }
 
     /// Everything as long as somebody could make it.
@@ -156,24 +152,15 @@ mod tests {
             assert!(bytes(&fitting) <= STATUS, "{}", bytes(&fitting));
             assert_eq!(fitting.conditions.len(), 10);
             assert_eq!(fitting.diagnoses.len(), MOST_DIAGNOSES);
-            assert!(
-                fitting
-                    .diagnoses
-                    .iter()
-                    .all(|it| !it.evidence.is_empty() && !it.remedy.is_empty())
-            );
+            assert!(fitting.diagnoses.iter().all(|it| !it.evidence.is_empty() && !it.remedy.is_empty()));
             let reasons = |status: &FlagsmithDeploymentStatus| -> Vec<_> {
                 let conditions = status.conditions.iter();
-                conditions
-                    .map(|it| (it.type_.clone(), it.status.clone(), it.reason.clone()))
-                    .collect()
+                conditions.map(|it| (it.type_.clone(), it.status.clone(), it.reason.clone())).collect()
             };
             assert_eq!(reasons(&fitting), reasons(&worst));
             let keys = |status: &FlagsmithDeploymentStatus| -> Vec<_> {
                 let migrations = status.migration.iter().chain(&status.migration_history);
-                migrations
-                    .map(|it| (it.key.clone(), it.version.clone()))
-                    .collect()
+                migrations.map(|it| (it.key.clone(), it.version.clone())).collect()
             };
             assert_eq!(keys(&fitting), keys(&worst));
         }

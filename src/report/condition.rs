@@ -53,15 +53,12 @@ impl ConditionType {
 
     /// The condition of this type.
     pub(crate) fn find(self, conditions: &[Condition]) -> Option<&Condition> {
-        conditions
-            .iter()
-            .find(|condition| condition.type_ == self.as_str())
+        conditions.iter().find(|condition| condition.type_ == self.as_str())
     }
 
     /// Whether the condition of this type is there and True.
     pub(crate) fn is_true(self, conditions: &[Condition]) -> bool {
-        self.find(conditions)
-            .is_some_and(|condition| condition.status == ConditionStatus::True.as_str())
+        self.find(conditions).is_some_and(|condition| condition.status == ConditionStatus::True.as_str())
     }
 }
 
@@ -93,19 +90,11 @@ pub(super) struct Verdict {
 
 impl Verdict {
     pub(super) fn new(status: ConditionStatus, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            reason,
-            message: message.into(),
-        }
+        Self { status, reason, message: message.into() }
     }
 
     /// False because of a diagnosis, whose code is the reason.
     pub(super) fn of(diagnosis: &Diagnosis) -> Self {
-        Self::new(
-            ConditionStatus::False,
-            diagnosis.code.as_str(),
-            diagnosis.message.clone(),
-        )
+        Self::new(ConditionStatus::False, diagnosis.code.as_str(), diagnosis.message.clone())
     }
 }

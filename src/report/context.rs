@@ -27,16 +27,12 @@ impl<'a> Context<'a> {
 
     /// The first critical diagnosis of a component.
     pub(super) fn critical(&self, component: Component) -> Option<&'a Diagnosis> {
-        self.diagnoses
-            .iter()
-            .find(|diagnosis| diagnosis.component == component && is_critical(diagnosis))
+        self.diagnoses.iter().find(|diagnosis| diagnosis.component == component && is_critical(diagnosis))
     }
 
     /// The first diagnosis of one of these causes.
     pub(super) fn diagnosed(&self, codes: &[Code]) -> Option<&'a Diagnosis> {
-        self.diagnoses
-            .iter()
-            .find(|diagnosis| codes.contains(&diagnosis.code))
+        self.diagnoses.iter().find(|diagnosis| codes.contains(&diagnosis.code))
     }
 }
 

@@ -51,10 +51,9 @@ pub(super) fn events(
                     migration.job.as_deref().unwrap_or_default()
                 ),
             )),
-            MigrationResult::Applied if before.migration.is_some() => events.push(about_job(
-                "MigrationSucceeded",
-                format!("the database is migrated to {version}"),
-            )),
+            MigrationResult::Applied if before.migration.is_some() => {
+                events.push(about_job("MigrationSucceeded", format!("the database is migrated to {version}")))
+            }
             _ => {}
         }
     }
@@ -64,12 +63,7 @@ pub(super) fn events(
             .iter()
             .any(|old| old.code == diagnosis.code && old.component == diagnosis.component);
         if !known && diagnosis.severity != Severity::Info.as_str() {
-            events.push(event(
-                EventType::Warning,
-                &diagnosis.code,
-                "Diagnose",
-                diagnosis.message.clone(),
-            ));
+            events.push(event(EventType::Warning, &diagnosis.code, "Diagnose", diagnosis.message.clone()));
         }
     }
     let ready = |status: &FlagsmithDeploymentStatus| ConditionType::Ready.is_true(&status.conditions);
@@ -82,11 +76,7 @@ pub(super) fn events(
         ));
     }
     for Repaired { object, changes } in &applied.repaired {
-        let what = if changes.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", changes.join("; "))
-        };
+        let what = if changes.is_empty() { String::new() } else { format!(": {}", changes.join("; ")) };
         events.push(event(
             EventType::Warning,
             "DriftRepaired",

@@ -45,11 +45,7 @@ impl ModeStatus for Managed<'_> {
         } else if workload.is_some() {
             Verdict::new(False, "Creating", "the Deployment is being made")
         } else {
-            Verdict::new(
-                False,
-                "WaitingForMigration",
-                "it starts when the migration has succeeded",
-            )
+            Verdict::new(False, "WaitingForMigration", "it starts when the migration has succeeded")
         }
     }
 
@@ -94,17 +90,12 @@ fn ready(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
         );
     }
     let rolled = |state: &Option<WorkloadState>| {
-        state
-            .as_ref()
-            .is_some_and(|state| state.release == Some(release) && state.rolled_out())
+        state.as_ref().is_some_and(|state| state.release == Some(release) && state.rolled_out())
     };
     let waiting: Vec<&str> = [
         (rolled(&context.observation.task_processor), "task processor"),
         (rolled(&context.observation.api), "API"),
-        (
-            !context.installation.frontend.enabled || rolled(&context.observation.frontend),
-            "frontend",
-        ),
+        (!context.installation.frontend.enabled || rolled(&context.observation.frontend), "frontend"),
     ]
     .iter()
     .filter(|(done, _)| !done)
@@ -114,26 +105,17 @@ fn ready(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
         return Verdict::new(
             False,
             "Progressing",
-            format!(
-                "{release} is being rolled out; waiting for: {}",
-                waiting.join(", ")
-            ),
+            format!("{release} is being rolled out; waiting for: {}", waiting.join(", ")),
         );
     }
-    Verdict::new(
-        True,
-        "Available",
-        format!("Flagsmith {release} runs as asked for"),
-    )
+    Verdict::new(True, "Available", format!("Flagsmith {release} runs as asked for"))
 }
 
 /// Why the release that is asked for may not run yet.
 fn migrating(parts: &[(ConditionType, Verdict)]) -> Verdict {
     let unmet = parts.iter().find(|(kind, verdict)| {
-        matches!(
-            kind,
-            ConditionType::DatabaseReachable | ConditionType::MigrationsApplied
-        ) && verdict.status == False
+        matches!(kind, ConditionType::DatabaseReachable | ConditionType::MigrationsApplied)
+            && verdict.status == False
     });
     match unmet {
         Some((ConditionType::MigrationsApplied, verdict)) => {
@@ -148,37 +130,27 @@ fn migrating(parts: &[(ConditionType, Verdict)]) -> Verdict {
 fn migrations(context: Context<'_>) -> Verdict {
     let release = context.installation.release;
     match &context.plan.gate {
-        Gate::Succeeded | Gate::Unrecorded(_) => Verdict::new(
-            True,
-            "Applied",
-            format!("every migration of {release} is applied"),
-        ),
+        Gate::Succeeded | Gate::Unrecorded(_) => {
+            Verdict::new(True, "Applied", format!("every migration of {release} is applied"))
+        }
         Gate::Running(job) => Verdict::new(False, "Running", running(context, job)),
-        Gate::Pending if context.plan.migrate.is_some() => Verdict::new(
-            False,
-            "Pending",
-            format!("the migration to {release} is being started"),
-        ),
+        Gate::Pending if context.plan.migrate.is_some() => {
+            Verdict::new(False, "Pending", format!("the migration to {release} is being started"))
+        }
         Gate::Pending => Verdict::new(
             False,
             "Pending",
             format!("the migration to {release} starts when the task processor has stopped"),
         ),
-        Gate::Failed { job, .. } => Verdict::new(
-            False,
-            Code::MigrationFailed.as_str(),
-            format!("Job {job} has failed"),
-        ),
+        Gate::Failed { job, .. } => {
+            Verdict::new(False, Code::MigrationFailed.as_str(), format!("Job {job} has failed"))
+        }
         Gate::Blocked(Code::MigrationConcurrent) => Verdict::new(
             False,
             Code::MigrationConcurrent.as_str(),
             format!(
                 "the migration to {release} waits for another one of the same database: {}",
-                context
-                    .observation
-                    .other_migrator()
-                    .as_deref()
-                    .unwrap_or("it has just ended"),
+                context.observation.other_migrator().as_deref().unwrap_or("it has just ended"),
             ),
         ),
         Gate::Blocked(Code::BackupPending) => Verdict::new(
@@ -186,11 +158,9 @@ fn migrations(context: Context<'_>) -> Verdict {
             Code::BackupPending.as_str(),
             format!("the migration to {release} waits for its backup"),
         ),
-        Gate::Blocked(code) => Verdict::new(
-            False,
-            code.as_str(),
-            format!("the migration to {release} cannot start yet: {code}"),
-        ),
+        Gate::Blocked(code) => {
+            Verdict::new(False, code.as_str(), format!("the migration to {release} cannot start yet: {code}"))
+        }
     }
 }
 
@@ -202,10 +172,7 @@ fn running(context: Context<'_>, job: &JobState) -> String {
         return format!("Job {name} is undoing the migrations that are newer than {release}");
     }
     let progress = migration::progress(context.observation, job);
-    let mut text = format!(
-        "Job {name} is migrating the database to {}",
-        job.release.unwrap_or(release)
-    );
+    let mut text = format!("Job {name} is migrating the database to {}", job.release.unwrap_or(release));
     if let (Some(applied), Some(total)) = (progress.applied, progress.total) {
         text = format!("{text}: {applied} of {total} migrations applied");
     }
@@ -217,10 +184,7 @@ fn running(context: Context<'_>, job: &JobState) -> String {
         .zip(job.release)
         .and_then(|(serving, migrated)| Some((serving, upgrades::incompatible(serving, migrated)?)));
     if let Some((serving, change)) = incompatible {
-        text = format!(
-            "{text}. Until its new pods are ready, {serving} cannot {}",
-            change.what
-        );
+        text = format!("{text}. Until its new pods are ready, {serving} cannot {}", change.what);
     }
     text
 }
@@ -240,9 +204,7 @@ fn timeouts(context: Context<'_>) -> Verdict {
     if context.observation.api.is_none() || !exposed {
         return Verdict::new(Unknown, "Creating", format!("nothing runs yet; {ours}"));
     }
-    let proxy = chain
-        .proxy
-        .map(|proxy| format!(", {} waits {} s", proxy.name, chain.proxy_read))
-        .unwrap_or_default();
+    let proxy =
+        chain.proxy.map(|proxy| format!(", {} waits {} s", proxy.name, chain.proxy_read)).unwrap_or_default();
     Verdict::new(True, "Aligned", format!("{ours}{proxy}"))
 }

@@ -57,10 +57,9 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
         Gate::Pending => without_job(MigrationResult::Pending),
         Gate::Running(job) | Gate::Unrecorded(job) | Gate::Failed { state: Some(job), .. } => of_job(job),
         Gate::Failed { job, state: None } if previous.job.as_ref() == Some(job) => previous,
-        Gate::Failed { job, state: None } => MigrationStatus {
-            job: Some(job.clone()),
-            ..without_job(MigrationResult::Failed)
-        },
+        Gate::Failed { job, state: None } => {
+            MigrationStatus { job: Some(job.clone()), ..without_job(MigrationResult::Failed) }
+        }
         // The Job may be gone by now; what was recorded of it stays.
         Gate::Succeeded if previous.key == key && previous.result == MigrationResult::Applied => previous,
         Gate::Succeeded => without_job(MigrationResult::Applied),
@@ -78,10 +77,7 @@ pub(crate) fn history(context: Context<'_>) -> Vec<MigrationStatus> {
         .map(|job| record(context, job))
         .collect();
     new.sort_by_key(|record| std::cmp::Reverse(record.finished.as_ref().map(|time| time.0)));
-    new.into_iter()
-        .chain(known.iter().cloned())
-        .take(HISTORY)
-        .collect()
+    new.into_iter().chain(known.iter().cloned()).take(HISTORY).collect()
 }
 
 /// What there is to say of a Job.
@@ -189,10 +185,8 @@ pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
 /// The migration that the last failed pod was at: Django writes its name before it begins, and OK behind it.
 fn failed_at(observation: &Observation) -> Option<String> {
     let message = crate::causes::last_message(observation, Component::Migrations)?;
-    let line = message
-        .lines()
-        .filter_map(|line| line.split_once("Applying ").map(|(_, rest)| rest))
-        .next_back()?;
+    let line =
+        message.lines().filter_map(|line| line.split_once("Applying ").map(|(_, rest)| rest)).next_back()?;
     let name = line.split("...").next()?.trim();
     (!line.trim_end().ends_with(" OK") && name.contains('.')).then(|| name.to_owned())
 }

@@ -53,22 +53,11 @@ impl ModeStatus for Observed<'_> {
 /// Whether every migration is applied, as far as ready pods and Jobs tell.
 fn migrations(context: Context<'_>) -> Verdict {
     let observation = context.observation;
-    if let Some(job) = observation
-        .jobs
-        .iter()
-        .find(|job| job.outcome == JobOutcome::Active)
-    {
-        return Verdict::new(
-            False,
-            "Running",
-            format!("Job {} is migrating the database", job.name),
-        );
+    if let Some(job) = observation.jobs.iter().find(|job| job.outcome == JobOutcome::Active) {
+        return Verdict::new(False, "Running", format!("Job {} is migrating the database", job.name));
     }
     // The health check behind the readiness probe has included the migrations since Flagsmith 2.19.
-    let current = observation
-        .api
-        .as_ref()
-        .is_some_and(|api| api.rolled_out() && api.ready > 0);
+    let current = observation.api.as_ref().is_some_and(|api| api.rolled_out() && api.ready > 0);
     if current {
         Verdict::new(
             True,
@@ -76,21 +65,13 @@ fn migrations(context: Context<'_>) -> Verdict {
             "ready pods of the API find every migration of their release applied",
         )
     } else {
-        Verdict::new(
-            Unknown,
-            "NotKnown",
-            "no pod of the newest template is ready that could tell",
-        )
+        Verdict::new(Unknown, "NotKnown", "no pod of the newest template is ready that could tell")
     }
 }
 
 /// A component that is not there.
 fn absent(context: Context<'_>, component: Component) -> Verdict {
-    let api = context
-        .observation
-        .api
-        .as_ref()
-        .and_then(WorkloadState::container);
+    let api = context.observation.api.as_ref().and_then(WorkloadState::container);
     let queued = api.and_then(|api| api.environment.value(env::TASK_RUN_METHOD)) == Some(env::QUEUED);
     match component {
         Component::TaskProcessor if !queued => Verdict::new(True, "NotUsed", "the API runs its tasks itself"),
@@ -102,19 +83,11 @@ fn absent(context: Context<'_>, component: Component) -> Verdict {
 /// Whether the timeouts that run obey the rules, none of which was seen to be broken.
 fn timeouts(context: Context<'_>) -> Verdict {
     let Some(running) = Running::of(context.installation, context.observation) else {
-        return Verdict::new(
-            Unknown,
-            "NotKnown",
-            "there is no API whose timeouts could be read",
-        );
+        return Verdict::new(Unknown, "NotKnown", "there is no API whose timeouts could be read");
     };
     let summary = running.summary();
     if let Some(diagnosis) = context.diagnosed(&[Code::ProxyNotChecked]) {
-        return Verdict::new(
-            Unknown,
-            diagnosis.code.as_str(),
-            format!("{summary}. {}", diagnosis.message),
-        );
+        return Verdict::new(Unknown, diagnosis.code.as_str(), format!("{summary}. {}", diagnosis.message));
     }
     let values = &running.values;
     let unseen: Vec<&str> = [
@@ -130,10 +103,7 @@ fn timeouts(context: Context<'_>) -> Verdict {
     if unseen.is_empty() {
         Verdict::new(True, "Aligned", summary)
     } else {
-        let message = format!(
-            "{summary}. What a Secret or a script says is not read: {}",
-            unseen.join(", ")
-        );
+        let message = format!("{summary}. What a Secret or a script says is not read: {}", unseen.join(", "));
         Verdict::new(Unknown, "NotSeen", message)
     }
 }
@@ -160,13 +130,10 @@ fn ready(context: Context<'_>) -> Verdict {
             format!("pods are being replaced; waiting for: {}", waiting.join(", ")),
         );
     }
-    let release = observation.api.as_ref().and_then(|api| api.release).map_or_else(
-        || "Flagsmith".to_owned(),
-        |release| format!("Flagsmith {release}"),
-    );
-    Verdict::new(
-        True,
-        "Available",
-        format!("{release} runs; it is observed, not managed"),
-    )
+    let release = observation
+        .api
+        .as_ref()
+        .and_then(|api| api.release)
+        .map_or_else(|| "Flagsmith".to_owned(), |release| format!("Flagsmith {release}"));
+    Verdict::new(True, "Available", format!("{release} runs; it is observed, not managed"))
 }

@@ -57,11 +57,7 @@ pub enum Error {
 
 impl From<kube::Error> for Error {
     fn from(error: kube::Error) -> Self {
-        if fence::is_not_leading(&error) {
-            Self::NotLeading
-        } else {
-            Self::Kube(Box::new(error))
-        }
+        if fence::is_not_leading(&error) { Self::NotLeading } else { Self::Kube(Box::new(error)) }
     }
 }
 
@@ -86,18 +82,10 @@ struct Written {
 impl Reporter {
     /// A reporter that writes with this client, which is fenced, and shows itself under this instance name in Events.
     pub(crate) fn new(client: Client, metrics: Metrics, instance: Option<String>) -> Self {
-        let source = Source {
-            controller: marks::OPERATOR.to_owned(),
-            instance,
-        };
+        let source = Source { controller: marks::OPERATOR.to_owned(), instance };
         // One recorder for all: it folds repeated Events into one.
         let recorder = Recorder::new(client.clone(), source);
-        Self {
-            client,
-            recorder,
-            metrics,
-            written: Mutex::default(),
-        }
+        Self { client, recorder, metrics, written: Mutex::default() }
     }
 
     /// The status as the server has it now: what the watch shows, or what was written since.
@@ -124,10 +112,7 @@ impl Reporter {
 
     /// Forgets a deleted installation.
     pub fn forget(&self, namespace: &str, name: &str, uid: &str) {
-        self.written
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         self.metrics.deployment_gone(namespace, name);
     }
 
@@ -139,17 +124,9 @@ impl Reporter {
         applied: &Applied,
     ) -> Result<Option<Duration>, Error> {
         let mut found = context.diagnoses.to_vec();
-        found.extend(
-            applied
-                .refused
-                .iter()
-                .map(|refused| causes::refused(context.installation, refused)),
-        );
+        found.extend(applied.refused.iter().map(|refused| causes::refused(context.installation, refused)));
         causes::sort(&mut found);
-        let after = status(Context {
-            diagnoses: &found,
-            ..context
-        });
+        let after = status(Context { diagnoses: &found, ..context });
         self.write(
             resource,
             &context.installation.identity,
@@ -170,9 +147,9 @@ impl Reporter {
         now: Timestamp,
     ) -> Result<Option<Duration>, Error> {
         let found: Vec<Diagnosis> = problems.into_iter().map(Diagnosis::from).collect();
-        let (code, message) = found.first().map_or((Code::InvalidSpec, String::new()), |first| {
-            (first.code, first.message.to_string())
-        });
+        let (code, message) = found
+            .first()
+            .map_or((Code::InvalidSpec, String::new()), |first| (first.code, first.message.to_string()));
         let previous = self.previous(resource);
         let after = FlagsmithDeploymentStatus {
             observed_generation: Some(identity.generation),
@@ -180,15 +157,7 @@ impl Reporter {
             conditions: conditions::invalid(&previous.conditions, identity.generation, code, &message, now),
             ..previous.clone()
         };
-        self.write(
-            resource,
-            identity,
-            &previous,
-            after,
-            BTreeMap::new(),
-            &Applied::default(),
-        )
-        .await
+        self.write(resource, identity, &previous, after, BTreeMap::new(), &Applied::default()).await
     }
 
     async fn write(
@@ -209,10 +178,7 @@ impl Reporter {
                 self.write_status(resource, identity, &after).await?;
             }
         }
-        let reference = ObjectReference {
-            uid: Some(identity.uid.clone()),
-            ..resource.object_ref(&())
-        };
+        let reference = ObjectReference { uid: Some(identity.uid.clone()), ..resource.object_ref(&()) };
         if wait.is_none() {
             for event in events::events(&identity.namespace, before, &after, applied) {
                 // An Event that cannot be written is no reason to repeat a pass.
@@ -278,10 +244,7 @@ impl Reporter {
             "status": status,
         });
         let parameters = PatchParams::apply(marks::OPERATOR).force();
-        match api
-            .patch_status(&identity.name, &parameters, &Patch::Apply(&body))
-            .await
-        {
+        match api.patch_status(&identity.name, &parameters, &Patch::Apply(&body)).await {
             Ok(written) => {
                 let (written, observation) = (written.meta(), &observation.metadata);
                 let written = Written {
@@ -318,8 +281,7 @@ impl Reporter {
                 .collect(),
             queues,
         };
-        self.metrics
-            .deployment(&identity.namespace, &identity.name, exported);
+        self.metrics.deployment(&identity.namespace, &identity.name, exported);
     }
 }
 
@@ -352,14 +314,10 @@ fn queues(observation: &Observation) -> BTreeMap<&'static str, ExportedQueue> {
 /// counts of pods and times can wait for what comes next.
 fn urgent(before: &FlagsmithDeploymentStatus, after: &FlagsmithDeploymentStatus) -> bool {
     let migration = |status: &FlagsmithDeploymentStatus| {
-        status
-            .migration
-            .as_ref()
-            .map(|migration| (migration.key.clone(), migration.result))
+        status.migration.as_ref().map(|migration| (migration.key.clone(), migration.result))
     };
     let state = |status: &FlagsmithDeploymentStatus, kind: ConditionType| {
-        kind.find(&status.conditions)
-            .map(|condition| condition.status.clone())
+        kind.find(&status.conditions).map(|condition| condition.status.clone())
     };
     let summary = |status: &FlagsmithDeploymentStatus| ConditionType::SUMMARY.map(|kind| state(status, kind));
     let worse = |condition: &Condition| {
@@ -435,10 +393,7 @@ mod tests {
             remedy: "r".repeat(3_000),
         };
         let problems = (0..8).map(problem).collect();
-        reporter
-            .report_invalid(&resource, &identity, problems, Timestamp::UNIX_EPOCH)
-            .await
-            .unwrap();
+        reporter.report_invalid(&resource, &identity, problems, Timestamp::UNIX_EPOCH).await.unwrap();
         sizes.lock().unwrap().clone()
     }
 
@@ -450,9 +405,6 @@ mod tests {
         let [refused, shorter] = Box::pin(written(whole - 1)).await[..] else {
             panic!("written twice");
         };
-        assert!(
-            refused == whole && shorter * 3 < whole,
-            "{whole} {refused} {shorter}"
-        );
+        assert!(refused == whole && shorter * 3 < whole, "{whole} {refused} {shorter}");
     }
 }

@@ -18,11 +18,8 @@ pub(super) const MOST_DIAGNOSES: usize = 10;
 /// The status of a valid installation after a pass.
 pub(super) fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
     let installation = context.installation;
-    let mode: &dyn ModeStatus = if installation.managed_by.is_operator() {
-        &Managed(context)
-    } else {
-        &Observed(context)
-    };
+    let mode: &dyn ModeStatus =
+        if installation.managed_by.is_operator() { &Managed(context) } else { &Observed(context) };
     let previous = &context.observation.previous;
     let api = context.observation.api.as_ref();
     FlagsmithDeploymentStatus {
@@ -40,11 +37,7 @@ pub(super) fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
             frontend: component(context.observation.frontend.as_ref()),
         }),
         timeouts: mode.timeouts_status(),
-        diagnoses: diagnoses(
-            context.diagnoses,
-            &previous.diagnoses,
-            &Time(context.observation.now),
-        ),
+        diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.observation.now)),
         conditions: conditions(context, mode),
     }
 }

@@ -40,9 +40,7 @@ pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Chil
     // What it fails of is told with the diagnosis.
     let containers = pod.get_mut("containers").and_then(Value::as_array_mut);
     for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
-        container
-            .entry("terminationMessagePolicy")
-            .or_insert_with(|| json!("FallbackToLogsOnError"));
+        container.entry("terminationMessagePolicy").or_insert_with(|| json!("FallbackToLogsOnError"));
     }
     // The labels that the operator finds its pods by, besides the user's own.
     let own = template.pointer("/metadata/labels").and_then(Value::as_object);
@@ -69,11 +67,7 @@ pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Chil
         } }),
     );
     // No migration starts on this database while it is being dumped: it would wait for the dump's locks.
-    if let Some(labels) = job
-        .body
-        .pointer_mut("/metadata/labels")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(labels) = job.body.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
         labels.insert(marks::DATABASE.to_owned(), json!(backup.database));
     }
     Some(job)
@@ -81,10 +75,7 @@ pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Chil
 
 fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Value {
     let url = installation.database.migration_url();
-    let account = installation
-        .service_account
-        .clone()
-        .unwrap_or_else(|| installation.identity.name.clone());
+    let account = installation.service_account.clone().unwrap_or_else(|| installation.identity.name.clone());
     json!({ "spec": {
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,

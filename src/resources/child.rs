@@ -13,10 +13,7 @@ use crate::{
 
 /// A child with the metadata that every child has; nulls and empty collections are left out, so that the
 /// operator owns only fields that it has an opinion on.
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "callers hand over what they have just built"
-)]
+#[allow(clippy::needless_pass_by_value, reason = "callers hand over what they have just built")]
 pub(super) fn child(
     installation: &Installation,
     kind: Kind,
@@ -41,12 +38,7 @@ pub(super) fn child(
         body.extend(rest);
     }
     clean(&mut body);
-    Child {
-        kind,
-        name: name.to_owned(),
-        component,
-        body,
-    }
+    Child { kind, name: name.to_owned(), component, body }
 }
 
 /// The annotations of a Deployment: what its release was migrated by.
@@ -56,10 +48,7 @@ pub(super) fn workload_annotations(plan: &Plan) -> Map<String, Value> {
         .flat_map(|migrated| {
             [
                 (marks::MIGRATION_KEY.to_owned(), json!(migrated.key)),
-                (
-                    marks::MIGRATED_VERSION.to_owned(),
-                    json!(migrated.release.to_string()),
-                ),
+                (marks::MIGRATED_VERSION.to_owned(), json!(migrated.release.to_string())),
             ]
         })
         .collect()
@@ -82,10 +71,7 @@ pub(super) fn labels(installation: &Installation, component: Option<Component>) 
 /// `app.kubernetes.io/name`, so that its Services never select pods of the operator, or the other way round.
 pub(super) fn selector(installation: &Installation, component: Component) -> Map<String, Value> {
     Map::from_iter([
-        (
-            marks::NAME.to_owned(),
-            json!(format!("flagsmith-{}", component.as_str())),
-        ),
+        (marks::NAME.to_owned(), json!(format!("flagsmith-{}", component.as_str()))),
         (marks::INSTANCE.to_owned(), json!(installation.identity.name)),
     ])
 }

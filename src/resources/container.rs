@@ -118,17 +118,8 @@ impl Django<'_> {
             // The default, written out: what stands behind envFrom must not leave out the queue.
             variables.push(variable(env::TASK_PROCESSOR_DATABASES, "default,task_processor"));
         }
-        if let Database::External {
-            analytics_url,
-            replica_urls,
-            ..
-        } = &installation.database
-        {
-            variables.extend(
-                analytics_url
-                    .iter()
-                    .map(|key| secret(env::ANALYTICS_DATABASE_URL, key)),
-            );
+        if let Database::External { analytics_url, replica_urls, .. } = &installation.database {
+            variables.extend(analytics_url.iter().map(|key| secret(env::ANALYTICS_DATABASE_URL, key)));
             variables.extend(
                 replica_urls
                     .iter()
@@ -154,11 +145,10 @@ pub(super) fn merge(base: Vec<Value>, defaults: &[Value], users: &[&[EnvVar]]) -
     let mut order: Vec<String> = Vec::new();
     let mut by_name: BTreeMap<String, Value> = BTreeMap::new();
     let named = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
-    let all = base.into_iter().chain(defaults.iter().cloned()).chain(
-        users
-            .iter()
-            .flat_map(|list| list.iter().map(|variable| json!(variable))),
-    );
+    let all = base
+        .into_iter()
+        .chain(defaults.iter().cloned())
+        .chain(users.iter().flat_map(|list| list.iter().map(|variable| json!(variable))));
     for value in all {
         let name = named(&value);
         if by_name.insert(name.clone(), value).is_none() {
@@ -178,10 +168,7 @@ pub(super) fn env_from(shared: &[EnvFromSource], own: &[EnvFromSource]) -> Vec<V
 
 /// The user's security context, or restricted Pod Security with a read-only root.
 pub(super) fn security_context(settings: &ContainerSettings) -> Value {
-    settings
-        .container_security_context
-        .as_ref()
-        .map_or_else(restricted, |context| json!(context))
+    settings.container_security_context.as_ref().map_or_else(restricted, |context| json!(context))
 }
 
 /// Restricted Pod Security with a read-only root.

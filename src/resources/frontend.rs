@@ -33,11 +33,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
     let own = |probe: Option<&_>, default: Value| probe.map_or(default, |probe| json!(probe));
     let mut mounts = vec![json!({ "name": "tmp", "mountPath": "/tmp" })];
     mounts.extend(settings.volume_mounts.iter().map(|mount| json!(mount)));
-    let api = format!(
-        "http://{}:{}",
-        installation.child(Component::Api.as_str()),
-        flagsmith::HTTP_PORT
-    );
+    let api = format!("http://{}:{}", installation.child(Component::Api.as_str()), flagsmith::HTTP_PORT);
     let container = json!({
         "name": "frontend",
         "image": workload.image.clone(),

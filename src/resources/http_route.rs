@@ -36,11 +36,8 @@ pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &Exposur
             })
         })
         .collect();
-    let annotations: Map<String, Value> = spec
-        .annotations
-        .iter()
-        .map(|(key, value)| (key.clone(), json!(value)))
-        .collect();
+    let annotations: Map<String, Value> =
+        spec.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     Some(child(
         installation,
         Kind::HttpRoute,
@@ -67,13 +64,10 @@ pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &Exposur
 fn timeouts(plan: &Plan) -> Value {
     let limit = format!("{}s", plan.timeouts.proxy_read);
     match plan.front {
-        Front::Proxy {
-            read: Read::Route(RouteField::BackendRequest),
-            ..
-        } => json!({ "backendRequest": limit }),
-        Front::Proxy {
-            proxy: Some(_), read, ..
-        } if read != Read::Route(RouteField::Both) => Value::Null,
+        Front::Proxy { read: Read::Route(RouteField::BackendRequest), .. } => {
+            json!({ "backendRequest": limit })
+        }
+        Front::Proxy { proxy: Some(_), read, .. } if read != Read::Route(RouteField::Both) => Value::Null,
         _ => json!({ "request": limit, "backendRequest": limit }),
     }
 }

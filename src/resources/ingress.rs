@@ -17,14 +17,10 @@ use crate::{
 pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &ExposureSpec) -> Option<Child> {
     let spec = exposure.ingress.as_ref()?;
     let paths = paths(installation);
-    let rules: Vec<_> = route::hosts(exposure)
-        .map(|host| json!({ "host": host, "http": { "paths": paths } }))
-        .collect();
-    let mut annotations: Map<String, Value> = spec
-        .annotations
-        .iter()
-        .map(|(key, value)| (key.clone(), json!(value)))
-        .collect();
+    let rules: Vec<_> =
+        route::hosts(exposure).map(|host| json!({ "host": host, "http": { "paths": paths } })).collect();
+    let mut annotations: Map<String, Value> =
+        spec.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     for annotation in plan.front.annotations(Place::Ingress, plan.timeouts.request) {
         let own = spec.annotations.get(annotation.key).map(String::as_str);
         annotations.insert(annotation.key.to_owned(), json!(annotation.merged(own)));

@@ -37,10 +37,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         ..ContainerSettings::default()
     };
     // What migrations are undone by is known to the newer release only.
-    let image = migrate
-        .rollback
-        .as_ref()
-        .map_or(migrate.release, |rollback| rollback.from);
+    let image = migrate.rollback.as_ref().map_or(migrate.release, |rollback| rollback.from);
     let container = |name, script: &'static str, args| Django {
         name,
         image: installation.api_image(image),
@@ -56,12 +53,8 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
     };
     let migration = container("migrate", SCRIPT, command(installation, migrate));
     let plan = container(marks::PLAN_CONTAINER, PLAN, Vec::new());
-    let initial: Vec<Value> = migrate
-        .rollback
-        .is_none()
-        .then(|| plan.build(installation))
-        .into_iter()
-        .collect();
+    let initial: Vec<Value> =
+        migrate.rollback.is_none().then(|| plan.build(installation)).into_iter().collect();
     let template = Template {
         component: Component::Migrations,
         release: Some(migrate.release),
@@ -101,11 +94,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         ("/metadata/labels", marks::VERSION, migrate.release.to_string()),
         ("/metadata/labels", marks::DATABASE, migrate.database.clone()),
         // A pod may outlive its Job, and still migrates then.
-        (
-            "/spec/template/metadata/labels",
-            marks::DATABASE,
-            migrate.database.clone(),
-        ),
+        ("/spec/template/metadata/labels", marks::DATABASE, migrate.database.clone()),
     ] {
         if let Some(labels) = job.body.pointer_mut(path).and_then(Value::as_object_mut) {
             labels.insert(name.to_owned(), json!(value));
@@ -122,9 +111,7 @@ fn command(installation: &Installation, migrate: &Migrate) -> Vec<String> {
             let after = rollback.applied_after.as_microsecond().saturating_add(1);
             let moment = jiff::Timestamp::from_microsecond(after).unwrap_or(rollback.applied_after);
             let moment = moment.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00");
-            return ["flagsmith", ROLL_BACK_COMMAND, &moment.to_string()]
-                .map(str::to_owned)
-                .into();
+            return ["flagsmith", ROLL_BACK_COMMAND, &moment.to_string()].map(str::to_owned).into();
         }
         None if installation.database.task_processor_url().is_some() => separately(installation),
         None => vec![flagsmith::migrate_command(migrate.release)],
@@ -147,13 +134,7 @@ const CLICKHOUSE: &str =
 /// that app's belong there.
 fn separately(installation: &Installation) -> Vec<&'static str> {
     let mut commands = vec!["flagsmith waitfordb", "flagsmith migrate --database default"];
-    if matches!(
-        &installation.database,
-        Database::External {
-            analytics_url: Some(_),
-            ..
-        }
-    ) {
+    if matches!(&installation.database, Database::External { analytics_url: Some(_), .. }) {
         commands.push("flagsmith migrate --database analytics");
     }
     if installation.release >= flagsmith::CLICKHOUSE_SINCE {
@@ -181,11 +162,7 @@ fn environment(installation: &Installation, migrate: &Migrate) -> Vec<(&'static 
             (env::ORGANISATION_NAME, &bootstrap.organisation_name),
             (env::PROJECT_NAME, &bootstrap.project_name),
         ];
-        variables.extend(
-            names
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value.clone()?))),
-        );
+        variables.extend(names.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
     }
     variables
 }
@@ -197,15 +174,9 @@ fn annotations(migrate: &Migrate) -> Map<String, Value> {
         (marks::MIGRATION_KEY, Some(migrate.key.to_string())),
         (marks::CREDENTIALS_HASH, migrate.credentials.clone()),
         (marks::OPERATION, operation),
-        (
-            marks::MIGRATED_FROM,
-            before.release.map(|release| release.to_string()),
-        ),
+        (marks::MIGRATED_FROM, before.release.map(|release| release.to_string())),
         (marks::COUNT_BEFORE, before.count.map(|count| count.to_string())),
-        (
-            marks::LAST_APPLIED_BEFORE,
-            before.last_applied.map(|time| time.to_string()),
-        ),
+        (marks::LAST_APPLIED_BEFORE, before.last_applied.map(|time| time.to_string())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))

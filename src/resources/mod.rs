@@ -50,11 +50,7 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
     if let Some(workload) = &plan.api {
         children.push(api::build(installation, plan, workload));
         children.push(disruption_budget::build(installation, Component::Api));
-        children.extend(autoscaler::build(
-            installation,
-            Component::Api,
-            &installation.api_replicas(),
-        ));
+        children.extend(autoscaler::build(installation, Component::Api, &installation.api_replicas()));
     }
     if installation.frontend.enabled {
         children.push(service::frontend(installation, plan));

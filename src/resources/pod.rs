@@ -27,36 +27,24 @@ pub(super) struct Template<'a> {
 impl Template<'_> {
     /// The `template` of a Deployment, `StatefulSet` or Job.
     pub(super) fn build(self, installation: &Installation) -> Value {
-        let mut labels: Map<String, Value> = self
-            .settings
-            .labels
-            .iter()
-            .map(|(key, value)| (key.clone(), json!(value)))
-            .collect();
+        let mut labels: Map<String, Value> =
+            self.settings.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         labels.extend(selector(installation, self.component));
         labels.insert(marks::MANAGED_BY.to_owned(), json!(marks::OPERATOR));
         labels.insert(marks::COMPONENT.to_owned(), json!(self.component.as_str()));
         if let Some(release) = self.release {
             labels.insert(marks::VERSION.to_owned(), json!(release.to_string()));
         }
-        let mut annotations: Map<String, Value> = self
-            .settings
-            .annotations
-            .iter()
-            .map(|(key, value)| (key.clone(), json!(value)))
-            .collect();
+        let mut annotations: Map<String, Value> =
+            self.settings.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         if let Some(hash) = self.secret_hash {
             annotations.insert(marks::SECRET_HASH.to_owned(), json!(hash));
         }
         let settings = self.settings;
         let mut volumes = self.volumes;
         volumes.extend(settings.volumes.iter().map(|volume| json!(volume)));
-        let pull_secrets: Vec<_> = installation
-            .images
-            .pull_secrets
-            .iter()
-            .map(|name| json!({ "name": name }))
-            .collect();
+        let pull_secrets: Vec<_> =
+            installation.images.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
         let mut spec = json!({
             "serviceAccountName": installation.service_account.as_ref().unwrap_or(&installation.identity.name),
             "automountServiceAccountToken": if installation.service_account.is_some() { Value::Null } else { json!(false) },

@@ -18,19 +18,13 @@ pub(super) struct Backend {
 
 /// Where [`API_PATHS`] go.
 pub(super) fn api(installation: &Installation) -> Backend {
-    Backend {
-        service: installation.child(Component::Api.as_str()),
-        port: flagsmith::HTTP_PORT,
-    }
+    Backend { service: installation.child(Component::Api.as_str()), port: flagsmith::HTTP_PORT }
 }
 
 /// Where every other path goes.
 pub(super) fn rest(installation: &Installation) -> Backend {
     if installation.frontend.enabled {
-        Backend {
-            service: installation.child(Component::Frontend.as_str()),
-            port: flagsmith::FRONTEND_PORT,
-        }
+        Backend { service: installation.child(Component::Frontend.as_str()), port: flagsmith::FRONTEND_PORT }
     } else {
         api(installation)
     }
@@ -38,8 +32,5 @@ pub(super) fn rest(installation: &Installation) -> Backend {
 
 /// The hosts, `None` for every host: neither kind of object can write "*".
 pub(super) fn hosts(exposure: &ExposureSpec) -> impl Iterator<Item = Option<&str>> {
-    exposure
-        .hosts
-        .iter()
-        .map(|host| (host != ANY_HOST).then_some(host.as_str()))
+    exposure.hosts.iter().map(|host| (host != ANY_HOST).then_some(host.as_str()))
 }

@@ -63,13 +63,7 @@ impl<K: Eq + Hash + Clone> Failures<K> {
     /// An empty memory for `capacity` objects (at least one).
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            capacity: capacity.max(1),
-            entries: Mutex::new(Entries {
-                clock: 0,
-                by_key: HashMap::new(),
-            }),
-        }
+        Self { capacity: capacity.max(1), entries: Mutex::new(Entries { clock: 0, by_key: HashMap::new() }) }
     }
 
     /// Counts a failure of `key` and says how long to wait before it is tried again.
@@ -96,11 +90,8 @@ impl<K: Eq + Hash + Clone> Failures<K> {
         let mut entries = self.lock();
         if entries.by_key.len() >= self.capacity && !entries.by_key.contains_key(key) {
             // A scan, but only when thousands of objects fail at the same time.
-            let oldest = entries
-                .by_key
-                .iter()
-                .min_by_key(|(_, entry)| entry.last)
-                .map(|(key, _)| key.clone());
+            let oldest =
+                entries.by_key.iter().min_by_key(|(_, entry)| entry.last).map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
                 entries.by_key.remove(&oldest);
             }
@@ -115,9 +106,7 @@ impl<K: Eq + Hash + Clone> Failures<K> {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Entries<K>> {
         // A panic while the lock was held leaves at worst one count wrong.
-        self.entries
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -129,9 +118,7 @@ impl<K: Eq + Hash + Clone> Default for Failures<K> {
 
 impl<K> fmt::Debug for Failures<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failures")
-            .field("capacity", &self.capacity)
-            .finish_non_exhaustive()
+        f.debug_struct("Failures").field("capacity", &self.capacity).finish_non_exhaustive()
     }
 }
 
@@ -146,10 +133,7 @@ mod tests {
     /// The largest of many draws, which comes close to the ceiling.
     fn ceiling(failures: u32) -> Duration {
         let mut rng = StdRng::seed_from_u64(7);
-        (0..2_000)
-            .map(|_| next(failures, &mut rng))
-            .max()
-            .unwrap_or_default()
+        (0..2_000).map(|_| next(failures, &mut rng)).max().unwrap_or_default()
     }
 
     #[rstest]
@@ -166,30 +150,15 @@ mod tests {
         let expected = Duration::from_secs(seconds);
         let observation = ceiling(failures);
         assert!(observation <= expected, "{observation:?}");
-        assert!(
-            observation >= expected.mul_f64(0.98),
-            "{observation:?} is far from {expected:?}"
-        );
+        assert!(observation >= expected.mul_f64(0.98), "{observation:?} is far from {expected:?}");
     }
 
     #[test]
     fn the_whole_range_is_used() {
         let mut rng = StdRng::seed_from_u64(7);
         let draws: Vec<_> = (0..2_000).map(|_| next(9, &mut rng)).collect();
-        assert!(
-            draws
-                .iter()
-                .filter(|wait| **wait < Duration::from_mins(1))
-                .count()
-                > 200
-        );
-        assert!(
-            draws
-                .iter()
-                .filter(|wait| **wait > Duration::from_mins(4))
-                .count()
-                > 200
-        );
+        assert!(draws.iter().filter(|wait| **wait < Duration::from_mins(1)).count() > 200);
+        assert!(draws.iter().filter(|wait| **wait > Duration::from_mins(4)).count() > 200);
     }
 
     proptest! {
@@ -219,10 +188,7 @@ mod tests {
     #[test]
     fn failures_in_a_row_are_counted_by_object_and_forgotten_on_success() {
         let failures = Failures::new();
-        assert_eq!(
-            [failures.count(&"a"), failures.count(&"a"), failures.count(&"b")],
-            [1, 2, 1]
-        );
+        assert_eq!([failures.count(&"a"), failures.count(&"a"), failures.count(&"b")], [1, 2, 1]);
         failures.forget(&"a");
         assert_eq!([failures.count(&"a"), failures.count(&"b")], [1, 2]);
     }

@@ -37,10 +37,7 @@ impl<K, T> Cache<K, T> {
     /// At most so many entries; another one replaces the oldest.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            entries: Mutex::default(),
-            capacity,
-        }
+        Self { entries: Mutex::default(), capacity }
     }
 
     /// A panic cannot leave an entry half written, so a poisoned lock is as good as any.
@@ -116,10 +113,8 @@ impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     {
         let mut entries = self.lock();
         make_room(&mut entries, key, self.capacity);
-        let entry = entries.entry(key.clone()).or_insert_with(|| Entry {
-            at: Instant::now(),
-            value: T::default(),
-        });
+        let entry =
+            entries.entry(key.clone()).or_insert_with(|| Entry { at: Instant::now(), value: T::default() });
         with(&mut entry.value)
     }
 
@@ -160,11 +155,7 @@ mod tests {
         assert_eq!(cache.fresh("a", |_| None), None);
         cache.update("a", |value| *value = 2);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(
-            cache.fresh("a", |_| Some(MINUTE)),
-            None,
-            "a change made it younger"
-        );
+        assert_eq!(cache.fresh("a", |_| Some(MINUTE)), None, "a change made it younger");
         assert_eq!(cache.get("a"), Some(2));
         assert_eq!(cache.fresh_until("a", |_| MINUTE), Some(Duration::ZERO));
     }
@@ -186,10 +177,7 @@ mod tests {
             cache.put(key.to_owned(), ());
             tokio::time::advance(MINUTE).await;
         }
-        assert_eq!(
-            ["a", "b", "c"].map(|key| cache.get(key).is_some()),
-            [true, false, true]
-        );
+        assert_eq!(["a", "b", "c"].map(|key| cache.get(key).is_some()), [true, false, true]);
     }
 
     #[test]

@@ -119,15 +119,11 @@ mod tests {
             Call::Create => api.create(&post, &object).await.map(drop),
             Call::Replace => api.replace("a", &post, &object).await.map(drop),
             Call::Apply => api.patch("a", &PatchParams::default(), &patch).await.map(drop),
-            Call::PatchStatus => api
-                .patch_status("a", &PatchParams::default(), &patch)
-                .await
-                .map(drop),
+            Call::PatchStatus => api.patch_status("a", &PatchParams::default(), &patch).await.map(drop),
             Call::Delete => api.delete("a", &DeleteParams::default()).await.map(drop),
-            Call::DeleteCollection => api
-                .delete_collection(&DeleteParams::default(), &ListParams::default())
-                .await
-                .map(drop),
+            Call::DeleteCollection => {
+                api.delete_collection(&DeleteParams::default(), &ListParams::default()).await.map(drop)
+            }
         }
     }
 

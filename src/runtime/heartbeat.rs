@@ -31,10 +31,7 @@ impl Heartbeat {
     /// A heart that has just beaten.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            last: Arc::new(AtomicU64::new(0)),
-        }
+        Self { start: Instant::now(), last: Arc::new(AtomicU64::new(0)) }
     }
 
     /// Beats every [`PERIOD`] until `shutdown`.
@@ -54,10 +51,7 @@ impl Heartbeat {
     /// How long ago the last beat was.
     #[must_use]
     pub fn silence(&self) -> Duration {
-        Duration::from_millis(
-            self.elapsed_millis()
-                .saturating_sub(self.last.load(Ordering::Relaxed)),
-        )
+        Duration::from_millis(self.elapsed_millis().saturating_sub(self.last.load(Ordering::Relaxed)))
     }
 
     /// Whether the last beat is longer ago than [`STUCK_AFTER`].

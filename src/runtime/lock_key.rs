@@ -127,10 +127,7 @@ fn secret(namespace: &str, name: &str) -> Secret {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             namespace: Some(namespace.to_owned()),
-            labels: Some(BTreeMap::from([(
-                marks::MANAGED_BY.to_owned(),
-                marks::OPERATOR.to_owned(),
-            )])),
+            labels: Some(BTreeMap::from([(marks::MANAGED_BY.to_owned(), marks::OPERATOR.to_owned())])),
             ..ObjectMeta::default()
         },
         immutable: Some(true),
@@ -153,11 +150,7 @@ mod tests {
     use super::*;
 
     fn database(host: &str) -> DatabaseIdentity {
-        DatabaseIdentity {
-            host: host.to_owned(),
-            port: 5432,
-            name: "flagsmith".to_owned(),
-        }
+        DatabaseIdentity { host: host.to_owned(), port: 5432, name: "flagsmith".to_owned() }
     }
 
     /// The key is kept: another label for the same input would not see the Jobs of the process before.
@@ -173,10 +166,7 @@ mod tests {
         let label = |host: &str, namespace: &str| key.label(&database(host), namespace);
         assert_eq!(label("postgres", "a"), label("postgres.a.svc.cluster.local", "b"));
         assert_ne!(label("postgres", "a"), label("postgres", "b"));
-        assert_ne!(
-            label("postgres", "a"),
-            LockKey::random().label(&database("postgres"), "a")
-        );
+        assert_ne!(label("postgres", "a"), LockKey::random().label(&database("postgres"), "a"));
         assert_eq!(format!("{key:?}"), "LockKey");
     }
 
@@ -214,18 +204,12 @@ mod tests {
     async fn the_first_process_makes_the_key_that_all_have() {
         let stored = Arc::default();
         let client = server(&stored);
-        let source = LockKeySource::Kept {
-            namespace: "operators".to_owned(),
-            name: "locks".to_owned(),
-        };
+        let source = LockKeySource::Kept { namespace: "operators".to_owned(), name: "locks".to_owned() };
         let label = |key: LockKey| key.label(&database("postgres"), "prod");
         let first = label(source.load(&client).await.unwrap());
         assert_eq!(label(source.load(&client).await.unwrap()), first);
         *stored.lock().unwrap() = Some(json!({ "metadata": {}, "data": { "key": "eA==" } }));
         let error = source.load(&client).await.unwrap_err();
-        assert!(
-            error.to_string().contains("operators/locks does not hold a key"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("operators/locks does not hold a key"), "{error}");
     }
 }

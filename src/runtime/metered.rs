@@ -38,12 +38,7 @@ impl Exceeded {
 impl<S> Metered<S> {
     /// Reads so many bytes at most.
     pub(crate) const fn new(socket: S, limit: usize) -> Self {
-        Self {
-            socket,
-            limit,
-            left: limit,
-            slice: SLICE,
-        }
+        Self { socket, limit, left: limit, slice: SLICE }
     }
 }
 
@@ -100,10 +95,7 @@ mod tests {
     #[tokio::test]
     async fn reads_no_more_than_allowed() {
         let mut bytes = Vec::new();
-        let error = Metered::new(tokio::io::repeat(b'x'), 100_000)
-            .read_to_end(&mut bytes)
-            .await
-            .unwrap_err();
+        let error = Metered::new(tokio::io::repeat(b'x'), 100_000).read_to_end(&mut bytes).await.unwrap_err();
         assert_eq!(bytes.len(), 100_000);
         assert_eq!(Exceeded::of(&error), Some(Exceeded { limit: 100_000 }));
     }

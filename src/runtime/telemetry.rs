@@ -58,9 +58,7 @@ pub enum Error {
 ///
 /// `filter` is in the syntax of `RUST_LOG`; without it that variable counts, then [`DEFAULT_FILTER`].
 pub fn init(format: LogFormat, filter: Option<&str>) -> Result<(), Error> {
-    let variable = std::env::var(FILTER_VARIABLE)
-        .ok()
-        .filter(|value| !value.trim().is_empty());
+    let variable = std::env::var(FILTER_VARIABLE).ok().filter(|value| !value.trim().is_empty());
     let filter = parse(filter.or(variable.as_deref()).unwrap_or(DEFAULT_FILTER))?;
     let colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -70,12 +68,7 @@ pub fn init(format: LogFormat, filter: Option<&str>) -> Result<(), Error> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::builder()
-        .parse(filter)
-        .map_err(|source| Error::Filter {
-            filter: filter.to_owned(),
-            source,
-        })
+    EnvFilter::builder().parse(filter).map_err(|source| Error::Filter { filter: filter.to_owned(), source })
 }
 
 fn subscriber<W>(
@@ -90,16 +83,11 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(colour).boxed(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        }
     };
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines.with_filter(filter_fn(is_safe)))
+    tracing_subscriber::registry().with(filter).with(lines.with_filter(filter_fn(is_safe)))
 }
 
 fn is_safe(metadata: &Metadata<'_>) -> bool {
@@ -109,19 +97,10 @@ fn is_safe(metadata: &Metadata<'_>) -> bool {
 /// Logs where a thread panicked. A formatted message may contain anything that the program handles, such as a
 /// database URL, so only a message that is written in the program is repeated.
 fn log_panic(info: &PanicHookInfo<'_>) {
-    let said = info
-        .payload()
-        .downcast_ref::<&'static str>()
-        .copied()
-        .unwrap_or("message withheld");
+    let said = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("message withheld");
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let thread = thread::current();
-    tracing::error!(
-        thread = thread.name().unwrap_or("unnamed"),
-        location,
-        said,
-        "panicked"
-    );
+    tracing::error!(thread = thread.name().unwrap_or("unnamed"), location, said, "panicked");
 }
 
 #[cfg(test)]

@@ -31,11 +31,7 @@ pub(crate) struct Turn {
 impl Turns {
     /// So many turns at once over all, and for each key.
     pub(crate) fn new(all: usize, each: usize) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(all)),
-            each,
-            keys: Mutex::default(),
-        }
+        Self { all: Arc::new(Semaphore::new(all)), each, keys: Mutex::default() }
     }
 
     /// A turn, in the order of asking; `None` where it did not come in time.
@@ -44,10 +40,7 @@ impl Turns {
         let taking = async {
             let of_key = of_key.acquire_owned().await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-            Some(Turn {
-                _of_all: of_all,
-                _of_key: of_key,
-            })
+            Some(Turn { _of_all: of_all, _of_key: of_key })
         };
         timeout(patience, taking).await.ok().flatten()
     }

@@ -96,9 +96,7 @@ impl Timeouts {
             }),
             graceful_timeout,
             pre_stop,
-            grace_period: pre_stop
-                .saturating_add(graceful_timeout)
-                .saturating_add(GRACE_MARGIN),
+            grace_period: pre_stop.saturating_add(graceful_timeout).saturating_add(GRACE_MARGIN),
             read: proxy_read,
             idle: proxy_idle,
         }

@@ -34,14 +34,7 @@ impl Front {
     /// How long it waits for a response when requests may take so many seconds.
     #[must_use]
     pub fn read(&self, request: i32) -> Limit {
-        let Self::Proxy {
-            proxy,
-            read,
-            stated_read,
-            own_read,
-            ..
-        } = *self
-        else {
+        let Self::Proxy { proxy, read, stated_read, own_read, .. } = *self else {
             return Limit::Unlimited;
         };
         let wanted = Limit::Seconds(request.saturating_add(PROXY_MARGIN));
@@ -64,14 +57,7 @@ impl Front {
     /// How long it keeps an idle connection when it waits so long for a response.
     #[must_use]
     pub fn idle(&self, read: Limit) -> Limit {
-        let Self::Proxy {
-            proxy,
-            stated_idle,
-            cluster_ip,
-            direct,
-            ..
-        } = *self
-        else {
+        let Self::Proxy { proxy, stated_idle, cluster_ip, direct, .. } = *self else {
             return Limit::Unknown;
         };
         if !direct {
@@ -121,11 +107,7 @@ impl Front {
                 })
                 .collect(),
             Read::Entry(on, key, entry) if on == place => {
-                vec![Annotation {
-                    key,
-                    value: limit.to_string(),
-                    entry: Some(entry),
-                }]
+                vec![Annotation { key, value: limit.to_string(), entry: Some(entry) }]
             }
             _ => Vec::new(),
         }

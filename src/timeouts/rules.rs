@@ -94,14 +94,11 @@ impl Rule {
                     .map(|(pre_stop, graceful)| pre_stop.saturating_add(graceful));
                 needs.map_or(Verdict::Unknown, |needs| holds(values.grace_period >= needs))
             }
-            Self::EndpointsLeaveFirst => values
-                .pre_stop
-                .map_or(Verdict::Unknown, |pre_stop| holds(pre_stop >= ENDPOINTS_TAKE)),
+            Self::EndpointsLeaveFirst => {
+                values.pre_stop.map_or(Verdict::Unknown, |pre_stop| holds(pre_stop >= ENDPOINTS_TAKE))
+            }
             Self::DatabaseGivesUpFirst => values.statement_timeout.map_or(Verdict::Holds, |statement| {
-                if values
-                    .gunicorn_timeout
-                    .is_some_and(|timeout| timeout != 0 && statement > timeout)
-                {
+                if values.gunicorn_timeout.is_some_and(|timeout| timeout != 0 && statement > timeout) {
                     Verdict::Broken
                 } else {
                     at_least(values.proxy_read, statement)

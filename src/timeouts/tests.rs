@@ -14,35 +14,23 @@ use crate::{
 };
 
 fn fronts() -> impl Strategy<Value = Front> {
-    let proxies: Vec<_> = proxy::ALL
-        .iter()
-        .map(|proxy| Some(*proxy))
-        .chain([None])
-        .collect();
+    let proxies: Vec<_> = proxy::ALL.iter().map(|proxy| Some(*proxy)).chain([None]).collect();
     let seconds = || proptest::option::of(1..=86_400);
-    let proxy = (
-        select(proxies),
-        any::<bool>(),
-        seconds(),
-        seconds(),
-        proptest::option::of(1..=3700),
-        any::<bool>(),
-    )
-        .prop_map(|(proxy, ingress, stated_read, stated_idle, own, cluster_ip)| {
-            let read = proxy.map_or(
-                Read::NotServed,
-                |proxy| if ingress { proxy.ingress } else { proxy.route },
-            );
-            Front::Proxy {
-                proxy,
-                read,
-                stated_read,
-                stated_idle,
-                own_read: read.annotation().and(own).map(Limit::Seconds),
-                cluster_ip,
-                direct: true,
-            }
-        });
+    let proxy =
+        (select(proxies), any::<bool>(), seconds(), seconds(), proptest::option::of(1..=3700), any::<bool>())
+            .prop_map(|(proxy, ingress, stated_read, stated_idle, own, cluster_ip)| {
+                let read =
+                    proxy.map_or(Read::NotServed, |proxy| if ingress { proxy.ingress } else { proxy.route });
+                Front::Proxy {
+                    proxy,
+                    read,
+                    stated_read,
+                    stated_idle,
+                    own_read: read.annotation().and(own).map(Limit::Seconds),
+                    cluster_ip,
+                    direct: true,
+                }
+            });
     prop_oneof![1 => Just(Front::Services), 9 => proxy]
 }
 
@@ -104,10 +92,7 @@ fn follows_the_proxy(#[case] name: &str, #[case] keep_alive: i32, #[case] pre_st
     })));
     let front = recognise(&installation, &fixtures::empty_observation());
     let values = Timeouts::chain(30, 2, None, &front);
-    assert_eq!(
-        (values.keep_alive, values.pre_stop, values.grace_period),
-        (keep_alive, pre_stop, grace)
-    );
+    assert_eq!((values.keep_alive, values.pre_stop, values.grace_period), (keep_alive, pre_stop, grace));
 }
 
 #[rstest]
@@ -143,10 +128,7 @@ fn an_unreadable_class_keeps_the_proxy_that_was_known() {
     let installation = installation(&spec(json!({
         "exposure": { "hosts": ["*"], "ingress": { "className": "public" } },
     })));
-    let known = recognise(
-        &installation,
-        &observation("public", Some("k8s.io/ingress-nginx")),
-    );
+    let known = recognise(&installation, &observation("public", Some("k8s.io/ingress-nginx")));
     assert_eq!(known.proxy().map(|proxy| proxy.name), Some("ingress-nginx"));
     let mut unreadable = observation("public", None);
     assert_eq!(recognise(&installation, &unreadable).proxy(), None);
@@ -154,11 +136,7 @@ fn an_unreadable_class_keeps_the_proxy_that_was_known() {
     assert_eq!(recognise(&installation, &unreadable), known);
     let mut other = observation("public", Some("example.com/own"));
     other.previous = unreadable.previous;
-    assert_eq!(
-        recognise(&installation, &other).proxy(),
-        None,
-        "a class that tells something else"
-    );
+    assert_eq!(recognise(&installation, &other).proxy(), None, "a class that tells something else");
 }
 
 #[test]
@@ -169,10 +147,7 @@ fn connections_to_a_service_are_not_kept() {
             "annotations": { "nginx.ingress.kubernetes.io/service-upstream": "true" },
         } },
     })));
-    let front = recognise(
-        &installation,
-        &observation("public", Some("k8s.io/ingress-nginx")),
-    );
+    let front = recognise(&installation, &observation("public", Some("k8s.io/ingress-nginx")));
     assert_eq!(Timeouts::chain(30, 2, None, &front).keep_alive, 0);
 }
 
@@ -192,15 +167,10 @@ fn one_entry_of_a_map_leaves_the_others_alone() {
     let annotation = annotations.first().unwrap();
     assert_eq!(annotation.merged(None), "idle_timeout.timeout_seconds=125");
     assert_eq!(
-        annotation.merged(Some(
-            "routing.http2.enabled=true, deletion_protection.enabled=true"
-        )),
+        annotation.merged(Some("routing.http2.enabled=true, deletion_protection.enabled=true")),
         "routing.http2.enabled=true,deletion_protection.enabled=true,idle_timeout.timeout_seconds=125"
     );
     let own = "idle_timeout.timeout_seconds=400";
     assert_eq!(annotation.merged(Some(own)), own, "the user's own entry stays");
-    assert_eq!(
-        annotation.instead_of(Some(own)),
-        "idle_timeout.timeout_seconds=125"
-    );
+    assert_eq!(annotation.instead_of(Some(own)), "idle_timeout.timeout_seconds=125");
 }

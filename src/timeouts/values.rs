@@ -36,10 +36,7 @@ impl Values {
         };
         TimeoutsStatus {
             request: None,
-            worker_class: self
-                .regime
-                .map(|regime| regime.as_str().to_owned())
-                .unwrap_or_default(),
+            worker_class: self.regime.map(|regime| regime.as_str().to_owned()).unwrap_or_default(),
             proxy: proxy.map(str::to_owned),
             proxy_read: seconds(self.proxy_read),
             proxy_idle: seconds(self.proxy_idle),

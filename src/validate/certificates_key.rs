@@ -22,14 +22,12 @@ impl CertificatesKey {
     #[must_use]
     pub fn of(source: &CertificatesSource) -> Option<Self> {
         match (&source.secret_key_ref, &source.config_map_key_ref) {
-            (Some(reference), None) => Some(Self::Secret(SecretKey {
-                name: reference.name.clone(),
-                key: reference.key.clone(),
-            })),
-            (None, Some(reference)) => Some(Self::ConfigMap {
-                name: reference.name.clone(),
-                key: reference.key.clone(),
-            }),
+            (Some(reference), None) => {
+                Some(Self::Secret(SecretKey { name: reference.name.clone(), key: reference.key.clone() }))
+            }
+            (None, Some(reference)) => {
+                Some(Self::ConfigMap { name: reference.name.clone(), key: reference.key.clone() })
+            }
             _ => None,
         }
     }

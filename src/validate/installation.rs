@@ -182,12 +182,7 @@ impl Installation {
             self.database.migration_url().clone(),
             self.django_secret.clone(),
         ];
-        if let Database::External {
-            analytics_url,
-            replica_urls,
-            ..
-        } = &self.database
-        {
+        if let Database::External { analytics_url, replica_urls, .. } = &self.database {
             keys.extend(analytics_url.iter().chain(replica_urls).cloned());
             keys.extend(self.database.task_processor_url().cloned());
         }
@@ -240,21 +235,13 @@ impl Installation {
     /// Who decides the number of API pods.
     #[must_use]
     pub fn api_replicas(&self) -> Replicas {
-        Replicas::new(
-            self.api.replicas,
-            self.api.autoscaling.as_ref(),
-            DEFAULT_API_REPLICAS,
-        )
+        Replicas::new(self.api.replicas, self.api.autoscaling.as_ref(), DEFAULT_API_REPLICAS)
     }
 
     /// Who decides the number of frontend pods.
     #[must_use]
     pub fn frontend_replicas(&self) -> Replicas {
-        Replicas::new(
-            self.frontend.replicas,
-            self.frontend.autoscaling.as_ref(),
-            DEFAULT_REPLICAS,
-        )
+        Replicas::new(self.frontend.replicas, self.frontend.autoscaling.as_ref(), DEFAULT_REPLICAS)
     }
 
     /// The number of task processor pods; where it follows the queue, the least.
@@ -268,10 +255,8 @@ impl Installation {
 
 impl Replicas {
     fn new(fixed: Option<i32>, autoscaling: Option<&AutoscalingSpec>, default: i32) -> Self {
-        autoscaling.map_or_else(
-            || Self::Fixed(fixed.unwrap_or(default)),
-            |spec| Self::Autoscaled(spec.clone()),
-        )
+        autoscaling
+            .map_or_else(|| Self::Fixed(fixed.unwrap_or(default)), |spec| Self::Autoscaled(spec.clone()))
     }
 }
 
@@ -279,10 +264,7 @@ impl Database {
     fn new(name: &str, spec: Option<&DatabaseSpec>) -> Self {
         let embedded = |settings| Self::Embedded {
             settings,
-            url: SecretKey {
-                name: format!("{name}-database"),
-                key: EMBEDDED_URL_KEY.to_owned(),
-            },
+            url: SecretKey { name: format!("{name}-database"), key: EMBEDDED_URL_KEY.to_owned() },
         };
         let url = spec.and_then(|spec| spec.url_from.as_ref().zip(Some(spec)));
         match (url, spec.and_then(|spec| spec.embedded.as_ref())) {
@@ -291,12 +273,7 @@ impl Database {
                 migration_url: spec.migration_url_from.as_ref().map(SecretKey::from),
                 task_processor_url: spec.task_processor_url_from.as_ref().map(SecretKey::from),
                 analytics_url: spec.analytics_url_from.as_ref().map(SecretKey::from),
-                replica_urls: spec
-                    .replica_urls_from
-                    .iter()
-                    .flatten()
-                    .map(SecretKey::from)
-                    .collect(),
+                replica_urls: spec.replica_urls_from.iter().flatten().map(SecretKey::from).collect(),
                 authorities: spec.ca_from.as_ref().and_then(CertificatesKey::of),
             },
             (None, Some(settings)) => embedded(settings.clone()),
@@ -326,9 +303,7 @@ impl Database {
     #[must_use]
     pub const fn task_processor_url(&self) -> Option<&SecretKey> {
         match self {
-            Self::External {
-                task_processor_url, ..
-            } => task_processor_url.as_ref(),
+            Self::External { task_processor_url, .. } => task_processor_url.as_ref(),
             Self::Embedded { .. } => None,
         }
     }
@@ -337,9 +312,7 @@ impl Database {
     #[must_use]
     pub fn migration_url(&self) -> &SecretKey {
         match self {
-            Self::External {
-                url, migration_url, ..
-            } => migration_url.as_ref().unwrap_or(url),
+            Self::External { url, migration_url, .. } => migration_url.as_ref().unwrap_or(url),
             Self::Embedded { url, .. } => url,
         }
     }
@@ -351,11 +324,7 @@ impl From<&ImagesSpec> for Images {
             api: spec.api.clone(),
             frontend: spec.frontend.clone(),
             pull_policy: spec.pull_policy.clone(),
-            pull_secrets: spec
-                .pull_secrets
-                .iter()
-                .map(|secret| secret.name.clone())
-                .collect(),
+            pull_secrets: spec.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
         }
     }
 }

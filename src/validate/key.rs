@@ -65,10 +65,10 @@ impl MigrationKey {
     /// The name of the Job of one attempt: another one for each value of the retry annotation.
     #[must_use]
     pub fn job_name(&self, installation: &Installation, operation: MigrationOperation) -> String {
-        let attempt = installation.retry.as_ref().map_or_else(
-            || self.0.clone(),
-            |retry| digest(&[self.0.clone(), retry.clone()]),
-        );
+        let attempt = installation
+            .retry
+            .as_ref()
+            .map_or_else(|| self.0.clone(), |retry| digest(&[self.0.clone(), retry.clone()]));
         let verb = match operation {
             MigrationOperation::Migrate => "migrate",
             MigrationOperation::RollBack => "rollback",

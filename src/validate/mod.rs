@@ -52,9 +52,7 @@ fn managed(resource: &FlagsmithDeployment) -> Result<Installation, Vec<Problem>>
     let release = release(&resource.spec, &mut problems);
     let rollback = match resource.spec.migrations.rollback.as_ref() {
         Some(confirmed) => release.and_then(|wanted| {
-            rules::rollback(confirmed, wanted)
-                .map_err(|problem| problems.push(problem))
-                .ok()
+            rules::rollback(confirmed, wanted).map_err(|problem| problems.push(problem)).ok()
         }),
         None => None,
     };

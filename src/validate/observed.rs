@@ -73,11 +73,7 @@ pub(super) fn parse(resource: &FlagsmithDeployment) -> Result<ObservedInstallati
     references::check(spec, &mut problems);
     let observe = spec.observe.as_ref();
     let proxy = observe.and_then(|observe| observe.proxy.clone());
-    problems.extend(
-        proxy
-            .as_ref()
-            .and_then(|proxy| unknown_proxy("spec.observe.proxy", proxy)),
-    );
+    problems.extend(proxy.as_ref().and_then(|proxy| unknown_proxy("spec.observe.proxy", proxy)));
     let selection = match observe.map(|observe| (&observe.release, &observe.components)) {
         Some((Some(release), None)) => Some(Selection::Release(release.clone())),
         Some((None, Some(components))) => selection(components, &mut problems),
@@ -132,21 +128,14 @@ fn selection(components: &ObservedComponents, problems: &mut Vec<Problem>) -> Op
     .map(|(field, reference)| reference.as_ref().and_then(|reference| read(field, reference)))
     .into_iter();
     let mut next = || others.next().flatten();
-    Some(Selection::Components {
-        api: api?,
-        task_processor: next(),
-        frontend: next(),
-        migrations: next(),
-    })
+    Some(Selection::Components { api: api?, task_processor: next(), frontend: next(), migrations: next() })
 }
 
 fn pick(reference: &WorkloadReference) -> Option<ObjectSelector> {
     let labels = |selector: &LabelSelector| Selector::try_from(selector.clone()).ok();
     match (&reference.name, &reference.selector) {
         (Some(name), None) => Some(ObjectSelector::Name(name.clone())),
-        (None, Some(selector)) => labels(selector)
-            .filter(|it| !it.selects_all())
-            .map(ObjectSelector::Labels),
+        (None, Some(selector)) => labels(selector).filter(|it| !it.selects_all()).map(ObjectSelector::Labels),
         _ => None,
     }
 }

@@ -28,12 +28,7 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
     }
     let migrations = &spec.migrations;
     environment("spec.migrations.env", &migrations.env, problems);
-    pod(
-        "spec.migrations",
-        &migrations.pod,
-        &migrations.volume_mounts,
-        problems,
-    );
+    pod("spec.migrations", &migrations.pod, &migrations.volume_mounts, problems);
 }
 
 fn component(field: &str, container: &ContainerSettings, problems: &mut Vec<Problem>) {
@@ -44,11 +39,7 @@ fn component(field: &str, container: &ContainerSettings, problems: &mut Vec<Prob
 fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
     let mut observation = BTreeSet::new();
     for (index, variable) in variables.iter().enumerate() {
-        let EnvVar {
-            name,
-            value,
-            value_from,
-        } = variable;
+        let EnvVar { name, value, value_from } = variable;
         let item = format!("{field}[{index}]");
         let field = format!("{item}.name");
         if let Some(decided_by) = env::decided_by(name) {

@@ -16,10 +16,7 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
         references.database(database);
     }
     references.value("spec.django.secretKeyFrom", spec.django.secret_key_from.as_ref());
-    let ingress = spec
-        .exposure
-        .as_ref()
-        .and_then(|exposure| exposure.ingress.as_ref());
+    let ingress = spec.exposure.as_ref().and_then(|exposure| exposure.ingress.as_ref());
     if let Some(class) = ingress.and_then(|ingress| ingress.class_name.as_ref()) {
         references.name("spec.exposure.ingress.className", "an IngressClass", class);
     }
@@ -52,11 +49,7 @@ impl References<'_> {
         for (index, source) in database.replica_urls_from.iter().flatten().enumerate() {
             self.value(&format!("spec.database.replicaUrlsFrom[{index}]"), Some(source));
         }
-        if let Some(CertificatesSource {
-            secret_key_ref,
-            config_map_key_ref,
-        }) = &database.ca_from
-        {
+        if let Some(CertificatesSource { secret_key_ref, config_map_key_ref }) = &database.ca_from {
             let field = "spec.database.caFrom";
             self.secret(field, secret_key_ref.as_ref());
             if let Some(reference) = config_map_key_ref {
@@ -92,11 +85,7 @@ impl References<'_> {
                 self.name(&format!("{field}.secretRef.name"), "a Secret", &reference.name);
             }
             if let Some(reference) = &source.config_map_ref {
-                self.name(
-                    &format!("{field}.configMapRef.name"),
-                    "a ConfigMap",
-                    &reference.name,
-                );
+                self.name(&format!("{field}.configMapRef.name"), "a ConfigMap", &reference.name);
             }
         }
     }

@@ -32,10 +32,9 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
             "Set it to the longest time that a request may take, for example 30.",
         ));
     }
-    for (field, repository) in [
-        ("spec.images.api", &spec.images.api),
-        ("spec.images.frontend", &spec.images.frontend),
-    ] {
+    for (field, repository) in
+        [("spec.images.api", &spec.images.api), ("spec.images.frontend", &spec.images.frontend)]
+    {
         if !is_image_source(repository) {
             problems.push(Problem::invalid(
                 field,
@@ -48,21 +47,13 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
     let bounds = |spec: &AutoscalingSpec| (spec.min_replicas, spec.max_replicas);
     let processor = spec.task_processor.autoscaling.as_ref();
     for (field, replicas, autoscaling) in [
-        (
-            "spec.api",
-            spec.api.replicas,
-            spec.api.autoscaling.as_ref().map(bounds),
-        ),
+        ("spec.api", spec.api.replicas, spec.api.autoscaling.as_ref().map(bounds)),
         (
             "spec.taskProcessor",
             spec.task_processor.replicas,
             processor.map(|spec| (spec.min_replicas, spec.max_replicas)),
         ),
-        (
-            "spec.frontend",
-            spec.frontend.replicas,
-            spec.frontend.autoscaling.as_ref().map(bounds),
-        ),
+        ("spec.frontend", spec.frontend.replicas, spec.frontend.autoscaling.as_ref().map(bounds)),
     ] {
         scaling(field, replicas, autoscaling, &mut problems);
     }
@@ -103,10 +94,7 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
             "neither urlFrom nor embedded is set",
             "Name the Secret with DATABASE_URL in spec.database.urlFrom.secretKeyRef, or set spec.database.embedded: {}.",
         ),
-        (Some(_), Some(_)) => (
-            "urlFrom and embedded exclude each other",
-            "Remove one of the two.",
-        ),
+        (Some(_), Some(_)) => ("urlFrom and embedded exclude each other", "Remove one of the two."),
         (None, Some(_))
             if database.migration_url_from.is_some()
                 || database.analytics_url_from.is_some()
@@ -118,15 +106,11 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
                 "Remove them; the embedded database has one role and one server.",
             )
         }
-        (None, Some(_)) if database.ca_from.is_some() => (
-            "caFrom goes with urlFrom only",
-            "Remove it; the embedded database does not encrypt.",
-        ),
+        (None, Some(_)) if database.ca_from.is_some() => {
+            ("caFrom goes with urlFrom only", "Remove it; the embedded database does not encrypt.")
+        }
         (Some(_), None)
-            if database
-                .ca_from
-                .as_ref()
-                .is_some_and(|source| CertificatesKey::of(source).is_none()) =>
+            if database.ca_from.as_ref().is_some_and(|source| CertificatesKey::of(source).is_none()) =>
         {
             (
                 "caFrom must have exactly one of secretKeyRef and configMapKeyRef",
@@ -161,8 +145,7 @@ pub(super) fn rollback(spec: &RollbackSpec, wanted: Release) -> Result<RollbackC
         )
     };
     let release = |field: &str, text: &str| -> Result<Release, Problem> {
-        text.parse()
-            .map_err(|error: crate::flagsmith::InvalidRelease| refuse(field, error.to_string()))
+        text.parse().map_err(|error: crate::flagsmith::InvalidRelease| refuse(field, error.to_string()))
     };
     let (from, to) = (release(".from", &spec.from)?, release(".to", &spec.to)?);
     if to != wanted {
@@ -174,11 +157,7 @@ pub(super) fn rollback(spec: &RollbackSpec, wanted: Release) -> Result<RollbackC
     if from <= to {
         return Err(refuse(".from", format!("{from} is not newer than {to}")));
     }
-    Ok(RollbackConsent {
-        from,
-        to,
-        applied_after: spec.applied_after.as_ref().map(|time| time.0),
-    })
+    Ok(RollbackConsent { from, to, applied_after: spec.applied_after.as_ref().map(|time| time.0) })
 }
 
 fn scaling(field: &str, replicas: Option<i32>, autoscaling: Option<(i32, i32)>, problems: &mut Vec<Problem>) {
@@ -201,10 +180,7 @@ fn scaling(field: &str, replicas: Option<i32>, autoscaling: Option<(i32, i32)>, 
 
 /// A name that no proxy of the table has; `field` is where it is stated.
 pub(super) fn unknown_proxy(field: &str, proxy: &ProxySpec) -> Option<Problem> {
-    let name = proxy
-        .name
-        .as_deref()
-        .filter(|name| crate::proxy::named(name).is_none())?;
+    let name = proxy.name.as_deref().filter(|name| crate::proxy::named(name).is_none())?;
     let known: Vec<_> = crate::proxy::ALL.iter().map(|proxy| proxy.name).collect();
     Some(Problem::invalid(
         &format!("{field}.name"),
@@ -217,12 +193,7 @@ pub(super) fn unknown_proxy(field: &str, proxy: &ProxySpec) -> Option<Problem> {
 }
 
 fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
-    problems.extend(
-        exposure
-            .proxy
-            .as_ref()
-            .and_then(|proxy| unknown_proxy("spec.exposure.proxy", proxy)),
-    );
+    problems.extend(exposure.proxy.as_ref().and_then(|proxy| unknown_proxy("spec.exposure.proxy", proxy)));
     let mut refuse = |field: &str, message: &str, remedy: &str| {
         problems.push(Problem::invalid(field, message, remedy));
     };
@@ -251,12 +222,7 @@ fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
             "Name at least one host, such as \"flags.example.com\", or \"*\" for every host.",
         );
     }
-    for (index, host) in exposure
-        .hosts
-        .iter()
-        .enumerate()
-        .filter(|(_, host)| !is_host(host))
-    {
+    for (index, host) in exposure.hosts.iter().enumerate().filter(|(_, host)| !is_host(host)) {
         refuse(
             &format!("spec.exposure.hosts[{index}]"),
             &format!("{host:?} is not a DNS name in lower case"),
@@ -264,11 +230,8 @@ fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
         );
     }
     for tls in exposure.ingress.iter().flat_map(|ingress| &ingress.tls) {
-        for host in tls
-            .hosts
-            .iter()
-            .flatten()
-            .filter(|host| !exposure.hosts.iter().any(|known| covers(host, known)))
+        for host in
+            tls.hosts.iter().flatten().filter(|host| !exposure.hosts.iter().any(|known| covers(host, known)))
         {
             refuse(
                 "spec.exposure.ingress.tls",
@@ -293,12 +256,7 @@ fn covers(certificate: &str, host: &str) -> bool {
 
 fn is_host(host: &str) -> bool {
     host == "*"
-        || (host.len() <= HOST_LENGTH
-            && host
-                .strip_prefix("*.")
-                .unwrap_or(host)
-                .split('.')
-                .all(is_dns_label))
+        || (host.len() <= HOST_LENGTH && host.strip_prefix("*.").unwrap_or(host).split('.').all(is_dns_label))
 }
 
 fn is_dns_label(label: &str) -> bool {

@@ -16,9 +16,6 @@ pub struct SecretKey {
 impl From<&SecretValueSource> for SecretKey {
     fn from(source: &SecretValueSource) -> Self {
         let SecretKeySelector { name, key, .. } = &source.secret_key_ref;
-        Self {
-            name: name.clone(),
-            key: key.clone(),
-        }
+        Self { name: name.clone(), key: key.clone() }
     }
 }

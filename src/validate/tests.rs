@@ -17,10 +17,7 @@ fn problems(spec: &Value) -> Vec<(String, String)> {
         assert!(problem.remedy.ends_with('.'), "{problem:?}");
         assert!(!problem.message.ends_with('.'), "{problem:?}");
     }
-    problems
-        .into_iter()
-        .map(|problem| (problem.field, problem.message))
-        .collect()
+    problems.into_iter().map(|problem| (problem.field, problem.message)).collect()
 }
 
 const URL: &str = r#"{"secretKeyRef": {"name": "db", "key": "DATABASE_URL"}}"#;
@@ -94,28 +91,14 @@ fn only_a_release_that_is_too_old_is_unsupported() {
     };
     assert_eq!(codes(json!({"version": "2.169.9"})), [Code::UnsupportedVersion]);
     assert_eq!(codes(json!({"version": "2.169"})), [Code::InvalidSpec]);
-    assert_eq!(
-        installation(&spec(json!({"version": "2.170.0"}))).release,
-        OLDEST_SUPPORTED
-    );
+    assert_eq!(installation(&spec(json!({"version": "2.170.0"}))).release, OLDEST_SUPPORTED);
 }
 
 #[test]
 fn says_everything_at_once() {
     let changes = json!({"version": "x", "database": {}, "requestTimeoutSeconds": 1, "env": [{"name": "GUNICORN_TIMEOUT"}]});
-    let fields: Vec<_> = problems(&spec(changes))
-        .into_iter()
-        .map(|(field, _)| field)
-        .collect();
-    assert_eq!(
-        fields,
-        [
-            "spec.database",
-            "spec.requestTimeoutSeconds",
-            "spec.env[0].name",
-            "spec.version"
-        ]
-    );
+    let fields: Vec<_> = problems(&spec(changes)).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(fields, ["spec.database", "spec.requestTimeoutSeconds", "spec.env[0].name", "spec.version"]);
 }
 
 #[rstest]
@@ -141,10 +124,7 @@ fn judges_the_name(#[case] name: &str, #[case] good: bool) {
 #[case("registry.example.com/a_b/c.d")]
 fn accepts_repositories(#[case] repository: &str) {
     let installation = installation(&spec(json!({"images": {"api": repository}})));
-    assert_eq!(
-        installation.api_image(installation.release),
-        format!("{repository}:2.265.0")
-    );
+    assert_eq!(installation.api_image(installation.release), format!("{repository}:2.265.0"));
 }
 
 /// A digest is pulled for the release that it belongs to, and for no other.
@@ -155,14 +135,8 @@ fn a_digest_is_that_of_the_wanted_release() {
     let images = json!({"images": {"api": source, "frontend": format!("front@{digest}")}});
     let installation = installation(&spec(images));
     let (wanted, other) = (installation.release, Release::new(2, 260, 0));
-    assert_eq!(
-        installation.api_image(wanted),
-        format!("r.io:5000/api:2.265.0@{digest}")
-    );
-    assert_eq!(
-        installation.frontend_image(wanted),
-        format!("front:2.265.0@{digest}")
-    );
+    assert_eq!(installation.api_image(wanted), format!("r.io:5000/api:2.265.0@{digest}"));
+    assert_eq!(installation.frontend_image(wanted), format!("front:2.265.0@{digest}"));
     assert_eq!(installation.api_image(other), "r.io:5000/api:2.260.0");
     assert_eq!(Release::of_image(&installation.api_image(wanted)), Some(wanted));
 }
@@ -186,18 +160,10 @@ fn a_resource_without_namespace_is_refused() {
 
 #[test]
 fn a_problem_becomes_a_diagnosis_that_names_the_field() {
-    let problem = validate(&resource(&spec(json!({"requestTimeoutSeconds": 4}))))
-        .unwrap_err()
-        .remove(0);
+    let problem = validate(&resource(&spec(json!({"requestTimeoutSeconds": 4})))).unwrap_err().remove(0);
     let diagnosis = Diagnosis::from(problem);
-    assert_eq!(
-        diagnosis.message,
-        "spec.requestTimeoutSeconds: 4 is not from 5 to 3600 (seconds)"
-    );
-    assert_eq!(
-        diagnosis.remedy,
-        "Set it to the longest time that a request may take, for example 30."
-    );
+    assert_eq!(diagnosis.message, "spec.requestTimeoutSeconds: 4 is not from 5 to 3600 (seconds)");
+    assert_eq!(diagnosis.remedy, "Set it to the longest time that a request may take, for example 30.");
 }
 
 #[test]

@@ -106,9 +106,7 @@ async fn a_route_is_accepted_by_the_gateway_api() {
     install(client.clone(), definition).await;
     let exposure = json!({"hosts": ["flags.example.com"], "httpRoute": {"parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}]}});
     let routes = objects(
-        &installation(&spec(
-            &json!({"exposure": exposure, "requestTimeoutSeconds": 3600}),
-        )),
+        &installation(&spec(&json!({"exposure": exposure, "requestTimeoutSeconds": 3600}))),
         "HTTPRoute",
         true,
     );
@@ -124,11 +122,7 @@ async fn a_route_is_accepted_by_the_gateway_api() {
 
 /// The objects of a fresh installation with its Job: those of a kind, or all others.
 fn objects(installation: &Installation, kind: &str, wanted: bool) -> Vec<Value> {
-    let database = DatabaseIdentity {
-        host: "db".to_owned(),
-        port: 5432,
-        name: "flags".to_owned(),
-    };
+    let database = DatabaseIdentity { host: "db".to_owned(), port: 5432, name: "flags".to_owned() };
     let mut observation = observation(&database);
     let migrate = decide(installation, &observation, &[]).migrate;
     assert!(migrate.is_some());
@@ -158,12 +152,7 @@ async fn try_post(client: &Client, body: &Value) -> kube::Result<DynamicObject> 
     let resource = kube::core::ApiResource::from_gvk(&gvk);
     let api: Api<DynamicObject> = Api::default_namespaced_with(client.clone(), &resource);
     let params = PatchParams::apply(MANAGER).dry_run().validation_strict();
-    api.patch(
-        body["metadata"]["name"].as_str().unwrap(),
-        &params,
-        &Patch::Apply(body),
-    )
-    .await
+    api.patch(body["metadata"]["name"].as_str().unwrap(), &params, &Patch::Apply(body)).await
 }
 
 /// The Gateway API's own definition of HTTPRoute, which lies beside the test cluster's programs in the PATH.

@@ -11,10 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{client, object, resources, sentence, source, spec};
 
 fn dry_run() -> PostParams {
-    PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    }
+    PostParams { dry_run: true, ..PostParams::default() }
 }
 
 #[rstest]
@@ -87,18 +84,11 @@ async fn a_misspelt_field_is_refused_when_the_client_is_strict_as_kubectl_is() {
     let client = client().await;
     let path = "/apis/operator.flagsmith.com/v1alpha1/namespaces/default/flagsmithdeployments?dryRun=All&fieldValidation=Strict";
     let body = serde_json::to_vec(&object("refused", &spec(&json!({"api": {"replica": 2}})))).unwrap();
-    let request = http::Request::post(path)
-        .header("Content-Type", "application/json")
-        .body(body)
-        .unwrap();
+    let request = http::Request::post(path).header("Content-Type", "application/json").body(body).unwrap();
     let error = client.request::<DynamicObject>(request).await.unwrap_err();
-    let kube::Error::Api(status) = error else {
-        panic!("{error}")
-    };
+    let kube::Error::Api(status) = error else { panic!("{error}") };
     assert!(
-        status
-            .message
-            .ends_with("strict decoding error: unknown field \"spec.api.replica\""),
+        status.message.ends_with("strict decoding error: unknown field \"spec.api.replica\""),
         "{}",
         status.message
     );
@@ -123,18 +113,14 @@ async fn a_misspelt_field_is_refused_when_the_client_is_strict_as_kubectl_is() {
 #[tokio::test]
 async fn is_accepted(#[case] changes: Value) {
     let api = resources(&client().await);
-    api.create(&dry_run(), &object("accepted", &spec(&changes)))
-        .await
-        .unwrap();
+    api.create(&dry_run(), &object("accepted", &spec(&changes))).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_name_of_40_characters_is_accepted() {
     let api = resources(&client().await);
     let name = "a234567890123456789012345678901234567890";
-    api.create(&dry_run(), &object(name, &spec(&json!({}))))
-        .await
-        .unwrap();
+    api.create(&dry_run(), &object(name, &spec(&json!({})))).await.unwrap();
 }
 
 #[rstest]
@@ -175,10 +161,7 @@ async fn a_version_does_not_change_under_a_digest() {
     let api = resources(&client().await);
     let image = |digit: &str| format!("r.io/api@sha256:{}", digit.repeat(64));
     let before = spec(&json!({ "version": "2.264.0", "images": { "api": image("a") } }));
-    let stored = api
-        .create(&PostParams::default(), &object("digest", &before))
-        .await
-        .unwrap();
+    let stored = api.create(&PostParams::default(), &object("digest", &before)).await.unwrap();
     let changed = |image: &str| {
         let mut changed = stored.clone();
         changed.data["spec"]["version"] = json!("2.265.0");

@@ -18,15 +18,9 @@ async fn defaults_are_visible() {
     let api = resources(&client().await);
     let changes =
         json!({"exposure": {"hosts": ["*"], "ingress": {}}, "api": {"autoscaling": {"maxReplicas": 4}}});
-    let stored = api
-        .create(&PostParams::default(), &object("defaults", &spec(&changes)))
-        .await
-        .unwrap();
+    let stored = api.create(&PostParams::default(), &object("defaults", &spec(&changes))).await.unwrap();
     let embedded = spec(&json!({"database": {"embedded": {}}, "images": {"pullPolicy": "Always"}}));
-    let small = api
-        .create(&PostParams::default(), &object("defaults-embedded", &embedded))
-        .await
-        .unwrap();
+    let small = api.create(&PostParams::default(), &object("defaults-embedded", &embedded)).await.unwrap();
     for name in ["defaults", "defaults-embedded"] {
         api.delete(name, &DeleteParams::default()).await.unwrap();
     }
@@ -39,33 +33,14 @@ async fn defaults_are_visible() {
 #[tokio::test]
 async fn it_has_its_short_names() {
     let client = client().await;
-    let list: APIResourceList = client
-        .list_api_group_resources("operator.flagsmith.com/v1alpha1")
-        .await
-        .unwrap();
-    let names: Vec<_> = list
-        .resources
-        .iter()
-        .map(|resource| resource.name.as_str())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "flagsmithdeployments",
-            "flagsmithdeployments/status",
-            "flagsmithdeployments/scale"
-        ]
-    );
+    let list: APIResourceList =
+        client.list_api_group_resources("operator.flagsmith.com/v1alpha1").await.unwrap();
+    let names: Vec<_> = list.resources.iter().map(|resource| resource.name.as_str()).collect();
+    assert_eq!(names, ["flagsmithdeployments", "flagsmithdeployments/status", "flagsmithdeployments/scale"]);
     let resource = &list.resources[0];
     assert!(resource.namespaced);
-    assert_eq!(
-        resource.short_names.as_deref(),
-        Some(["fsd".to_owned()].as_slice())
-    );
-    assert_eq!(
-        resource.categories.as_deref(),
-        Some(["flagsmith".to_owned()].as_slice())
-    );
+    assert_eq!(resource.short_names.as_deref(), Some(["fsd".to_owned()].as_slice()));
+    assert_eq!(resource.categories.as_deref(), Some(["flagsmith".to_owned()].as_slice()));
     assert_eq!(resource.singular_name, "flagsmithdeployment");
 }
 
@@ -73,9 +48,7 @@ async fn it_has_its_short_names() {
 async fn the_list_shows_what_matters() {
     let client = client().await;
     let api = resources(&client);
-    api.create(&PostParams::default(), &object("columns", &spec(&json!({}))))
-        .await
-        .unwrap();
+    api.create(&PostParams::default(), &object("columns", &spec(&json!({})))).await.unwrap();
     let status = json!({"status": {
         "observedGeneration": 1,
         "version": "2.265.0",
@@ -89,9 +62,7 @@ async fn the_list_shows_what_matters() {
             "lastTransitionTime": "2026-11-23T00:00:00Z",
         }],
     }});
-    api.patch_status("columns", &PatchParams::default(), &Patch::Merge(&status))
-        .await
-        .unwrap();
+    api.patch_status("columns", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
     let request = http::Request::get(
         "/apis/operator.flagsmith.com/v1alpha1/namespaces/default/flagsmithdeployments/columns",
     )
@@ -106,11 +77,7 @@ async fn the_list_shows_what_matters() {
         .iter()
         .zip(table["rows"][0]["cells"].as_array().unwrap())
         .map(|(column, cell)| {
-            (
-                column["name"].as_str().unwrap(),
-                column["priority"].as_i64().unwrap(),
-                cell.clone(),
-            )
+            (column["name"].as_str().unwrap(), column["priority"].as_i64().unwrap(), cell.clone())
         })
         .filter(|(name, _, _)| *name != "Age")
         .collect();
@@ -135,17 +102,11 @@ async fn the_list_shows_what_matters() {
 #[tokio::test]
 async fn it_scales() {
     let api = resources(&client().await);
-    api.create(&PostParams::default(), &object("scales", &spec(&json!({}))))
-        .await
-        .unwrap();
+    api.create(&PostParams::default(), &object("scales", &spec(&json!({})))).await.unwrap();
     let status = json!({"status": {"components": {"api": {"desired": 2, "replicas": 2, "ready": 2, "summary": "2/2", "selector": "app=x"}}}});
-    api.patch_status("scales", &PatchParams::default(), &Patch::Merge(&status))
-        .await
-        .unwrap();
+    api.patch_status("scales", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
     let three = json!({"spec": {"replicas": 3}});
-    let first = api
-        .patch_scale("scales", &PatchParams::default(), &Patch::Merge(&three))
-        .await;
+    let first = api.patch_scale("scales", &PatchParams::default(), &Patch::Merge(&three)).await;
     let observation = api.get_scale("scales").await;
     let stored = api.get("scales").await.unwrap();
     api.delete("scales", &DeleteParams::default()).await.unwrap();
@@ -165,15 +126,8 @@ async fn kubectl_apply_can_install_it() {
     let text = serde_json::to_string(&crd()).unwrap();
     let annotation =
         json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": text}}});
-    let params = PatchParams {
-        dry_run: true,
-        ..PatchParams::default()
-    };
-    api.patch(
-        "flagsmithdeployments.operator.flagsmith.com",
-        &params,
-        &Patch::Merge(&annotation),
-    )
-    .await
-    .unwrap();
+    let params = PatchParams { dry_run: true, ..PatchParams::default() };
+    api.patch("flagsmithdeployments.operator.flagsmith.com", &params, &Patch::Merge(&annotation))
+        .await
+        .unwrap();
 }

@@ -26,12 +26,8 @@ pub(crate) async fn client() -> Client {
         std::env::var_os("KUBECONFIG").is_some(),
         "KUBECONFIG is not set: this test needs a Kubernetes API server (`make test` starts one)"
     );
-    let client = Client::try_default()
-        .await
-        .expect("KUBECONFIG names a usable file");
-    INSTALLED
-        .get_or_init(|| install(client.clone(), serde_json::to_value(crd()).unwrap()))
-        .await;
+    let client = Client::try_default().await.expect("KUBECONFIG names a usable file");
+    INSTALLED.get_or_init(|| install(client.clone(), serde_json::to_value(crd()).unwrap())).await;
     client
 }
 
@@ -40,15 +36,10 @@ pub(crate) async fn install(client: Client, definition: Value) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
     let params = PatchParams::apply(MANAGER).force();
-    api.patch(&name, &params, &Patch::Apply(&definition))
-        .await
-        .unwrap();
+    api.patch(&name, &params, &Patch::Apply(&definition)).await.unwrap();
     let established =
         kube::runtime::wait::await_condition(api, &name, kube::runtime::conditions::is_crd_established());
-    tokio::time::timeout(ESTABLISHED_WITHIN, established)
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(ESTABLISHED_WITHIN, established).await.unwrap().unwrap();
 }
 
 /// `FlagsmithDeployments` of the namespace `default`, as plain objects, so that anything can be posted.
@@ -87,9 +78,7 @@ pub(crate) fn object(name: &str, spec: &Value) -> DynamicObject {
 
 /// What the API server says, without the name of the resource in front.
 pub(crate) fn sentence(error: kube::Error) -> String {
-    let kube::Error::Api(status) = error else {
-        panic!("not an answer of the API server: {error}")
-    };
+    let kube::Error::Api(status) = error else { panic!("not an answer of the API server: {error}") };
     let Status { message, code, .. } = *status;
     assert_eq!(code, 422, "{message}");
     message.split_once(" is invalid: ").unwrap().1.to_owned()

@@ -114,10 +114,7 @@ impl AvailabilityMonitor {
             count(&self.seen.migrators)
         );
         assert!(count(&self.seen.looks) > 0, "the database was looked at");
-        (
-            count(&self.seen.migrators),
-            self.seen.wrong.lock().unwrap().clone(),
-        )
+        (count(&self.seen.migrators), self.seen.wrong.lock().unwrap().clone())
     }
 }
 
@@ -181,12 +178,7 @@ fn active(kind: &str) -> Vec<String> {
         format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"))
     };
     let items = pointer(&objects, "/items").as_array();
-    items
-        .into_iter()
-        .flatten()
-        .filter(|it| !ended(it))
-        .map(name)
-        .collect()
+    items.into_iter().flatten().filter(|it| !ended(it)).map(name).collect()
 }
 
 impl Sessions {

@@ -34,11 +34,8 @@ pub fn post(address: &str, port: u16, path: &str) -> Response {
 
 /// A connection that fails is a response with status 0: the caller decides whether it may.
 fn send(method: &str, address: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> Response {
-    let failed = |error: std::io::Error| Response {
-        status: 0,
-        body: error.to_string(),
-        headers: String::new(),
-    };
+    let failed =
+        |error: std::io::Error| Response { status: 0, body: error.to_string(), headers: String::new() };
     exchange(method, address, port, path, headers).unwrap_or_else(failed)
 }
 
@@ -64,14 +61,6 @@ fn exchange(
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0);
-    Ok(Response {
-        status,
-        body: body.to_owned(),
-        headers: head.to_owned(),
-    })
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Ok(Response { status, body: body.to_owned(), headers: head.to_owned() })
 }

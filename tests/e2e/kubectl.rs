@@ -23,11 +23,7 @@ pub fn require_cluster() {
 fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Output {
     let mut child = Command::new(program)
         .args(arguments)
-        .stdin(if input.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        })
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -40,14 +36,8 @@ fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Output {
 
 fn succeed(program: &str, arguments: &[&str], input: Option<&str>) -> String {
     let output = run(program, arguments, input);
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?} failed:\n{out}{err}"
-    );
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {arguments:?} failed:\n{out}{err}");
     out.into_owned()
 }
 
@@ -66,10 +56,7 @@ pub fn apply(namespace: &str, text: &str) {
 /// What kubectl says when it must fail.
 pub fn kubectl_fails(arguments: &[&str], input: Option<&str>) -> String {
     let output = run("kubectl", arguments, input);
-    assert!(
-        !output.status.success(),
-        "kubectl {arguments:?} was expected to fail"
-    );
+    assert!(!output.status.success(), "kubectl {arguments:?} was expected to fail");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -82,10 +69,7 @@ pub fn json(arguments: &[&str]) -> Value {
 pub fn try_json(arguments: &[&str]) -> Option<Value> {
     let arguments: Vec<_> = arguments.iter().copied().chain(["-o", "json"]).collect();
     let output = run("kubectl", &arguments, None);
-    output
-        .status
-        .success()
-        .then(|| serde_json::from_slice(&output.stdout).unwrap())
+    output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
 }
 
 pub fn pointer<'a>(value: &'a Value, path: &str) -> &'a Value {
@@ -109,10 +93,7 @@ pub fn wait_until(limit: Duration, what: &str, mut attempt: impl FnMut() -> Resu
                     "app.kubernetes.io/name=flagsmith-operator",
                     "--tail=60",
                 ]);
-                panic!(
-                    "after {} s not yet: {what}\n{state}\n{pods}\n{described}\n{log}",
-                    limit.as_secs()
-                );
+                panic!("after {} s not yet: {what}\n{state}\n{pods}\n{described}\n{log}", limit.as_secs());
             }
             Err(_) => sleep(POLL),
         }

@@ -26,20 +26,11 @@ fn a_user_installs_uses_upgrades_and_removes_flagsmith() {
     step("the API answers through Service and Ingress", serve_requests);
     step("an enqueued task is executed by the processor", execute_a_task);
     step("a deleted child comes back", restore_a_child);
-    step(
-        "a changed version migrates, then rolls processor, API, frontend",
-        upgrade,
-    );
+    step("a changed version migrates, then rolls processor, API, frontend", upgrade);
     step("a downgrade is blocked", block_a_downgrade);
-    step(
-        "a database that cannot be used is diagnosed before any Job",
-        diagnose_databases,
-    );
+    step("a database that cannot be used is diagnosed before any Job", diagnose_databases);
     step("no secret is shown anywhere", show_no_secret);
-    step(
-        "deleting the resource leaves what cannot be made again",
-        leave_what_cannot_be_made_again,
-    );
+    step("deleting the resource leaves what cannot be made again", leave_what_cannot_be_made_again);
     namespace.remove();
     operator::uninstall();
 }
@@ -48,10 +39,7 @@ fn refuse_bad_input(_: &Namespace) {
     let error = kubectl_fails(&["apply", "-f", "-"], Some(&demo("latest")));
     let sentence = "must be an exact release such as \"2.265.0\": migrations belong to one release, \
         so a moving tag cannot be upgraded safely";
-    assert!(
-        error.contains("spec.version: Invalid value") && error.contains(sentence),
-        "{error}"
-    );
+    assert!(error.contains("spec.version: Invalid value") && error.contains(sentence), "{error}");
 }
 
 fn become_ready(namespace: &Namespace) {
@@ -64,11 +52,7 @@ fn become_ready(namespace: &Namespace) {
     for condition in pointer(&status, "/status/conditions").as_array().unwrap() {
         // This cluster has no ingress controller, and nobody checks a proxy that is not known.
         let proxy = ["TimeoutsAligned", "ExposureReady"].contains(&condition["type"].as_str().unwrap());
-        assert_eq!(
-            condition["status"],
-            if proxy { "Unknown" } else { "True" },
-            "{condition}"
-        );
+        assert_eq!(condition["status"], if proxy { "Unknown" } else { "True" }, "{condition}");
     }
     assert_eq!(
         namespace.codes(),
@@ -88,10 +72,7 @@ fn serve_requests(namespace: &Namespace) {
     let ingress = namespace.json(&["get", "ingress", "flagsmith"]);
     assert_eq!(pointer(&ingress, "/spec/rules/0/host"), "flags.example.com");
     let backend = |path: &str| {
-        let paths = pointer(&ingress, "/spec/rules/0/http/paths")
-            .as_array()
-            .unwrap()
-            .clone();
+        let paths = pointer(&ingress, "/spec/rules/0/http/paths").as_array().unwrap().clone();
         let best = paths
             .iter()
             .filter(|it| path.starts_with(it["path"].as_str().unwrap()))
@@ -106,12 +87,7 @@ fn serve_requests(namespace: &Namespace) {
     assert_eq!(http::get(&address, port, "/api/v1/flags/", &host).status, 200);
     let (address, port) = backend("/");
     let page = http::get(&address, port, "/", &host);
-    assert!(
-        page.status == 200 && page.body.contains("<html"),
-        "{} {}",
-        page.status,
-        page.body
-    );
+    assert!(page.status == 200 && page.body.contains("<html"), "{} {}", page.status, page.body);
     // The frontend's server forwards API calls by itself.
     assert_eq!(http::get(&address, port, "/api/v1/flags/", &host).status, 200);
 }
@@ -134,27 +110,21 @@ fn execute_a_task(namespace: &Namespace) {
 
 fn restore_a_child(namespace: &Namespace) {
     let uid = |kind: &str, name: &str| {
-        pointer(&namespace.json(&["get", kind, name]), "/metadata/uid")
-            .as_str()
-            .map(str::to_owned)
+        pointer(&namespace.json(&["get", kind, name]), "/metadata/uid").as_str().map(str::to_owned)
     };
-    for (kind, name) in [
-        ("service", "flagsmith-api"),
-        ("deployment", "flagsmith-frontend"),
-        ("pdb", "flagsmith-api"),
-    ] {
+    for (kind, name) in
+        [("service", "flagsmith-api"), ("deployment", "flagsmith-frontend"), ("pdb", "flagsmith-api")]
+    {
         let before = uid(kind, name);
         namespace.kubectl(&["delete", kind, name, "--wait=false"]);
-        wait_until(
-            REACTION,
-            &format!("{kind} {name} is there again"),
-            || match namespace.try_json(&["get", kind, name]) {
+        wait_until(REACTION, &format!("{kind} {name} is there again"), || {
+            match namespace.try_json(&["get", kind, name]) {
                 Some(object) if pointer(&object, "/metadata/uid").as_str().map(str::to_owned) != before => {
                     Ok(())
                 }
                 _ => Err("not yet".to_owned()),
-            },
-        );
+            }
+        });
     }
     namespace.await_ready();
 }
@@ -180,27 +150,20 @@ fn upgrade(namespace: &Namespace) {
             .collect();
         assert!(new_jobs.len() <= 1, "one migration Job for one release");
         note("1 job", !new_jobs.is_empty());
-        note(
-            "2 job complete",
-            new_jobs.iter().any(|job| pointer(job, "/status/succeeded") == 1),
-        );
+        note("2 job complete", new_jobs.iter().any(|job| pointer(job, "/status/succeeded") == 1));
         let deployments = namespace.json(&["get", "deployments"]);
         for (what, name) in [
             ("3 processor", "flagsmith-task-processor"),
             ("4 api", "flagsmith-api"),
             ("5 frontend", "flagsmith-frontend"),
         ] {
-            let new = pointer(&deployments, "/items")
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|deployment| {
-                    pointer(deployment, "/metadata/name") == name
-                        && pointer(deployment, "/spec/template/spec/containers/0/image")
-                            .as_str()
-                            .unwrap()
-                            .ends_with(NEW)
-                });
+            let new = pointer(&deployments, "/items").as_array().unwrap().iter().any(|deployment| {
+                pointer(deployment, "/metadata/name") == name
+                    && pointer(deployment, "/spec/template/spec/containers/0/image")
+                        .as_str()
+                        .unwrap()
+                        .ends_with(NEW)
+            });
             note(what, new);
         }
         let health = http::get(&api, 8000, "/health/liveness/", &[]).status;
@@ -209,16 +172,11 @@ fn upgrade(namespace: &Namespace) {
         }
         let ready =
             namespace.condition("Ready") == "True" && pointer(&namespace.fsd(), "/status/version") == NEW;
-        ready
-            .then_some(())
-            .ok_or_else(|| namespace.kubectl(&["get", "fsd", "flagsmith", "-o", "wide"]))
+        ready.then_some(()).ok_or_else(|| namespace.kubectl(&["get", "fsd", "flagsmith", "-o", "wide"]))
     });
     println!("    first seen: {first:?}");
     let order: Vec<_> = first.keys().copied().collect();
-    assert_eq!(
-        order,
-        ["1 job", "2 job complete", "3 processor", "4 api", "5 frontend"]
-    );
+    assert_eq!(order, ["1 job", "2 job complete", "3 processor", "4 api", "5 frontend"]);
     let times: Vec<_> = first.values().collect();
     assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "in this order");
     assert!(failures.is_empty(), "the API answers throughout: {failures:?}");
@@ -251,18 +209,9 @@ fn diagnose_databases(namespace: &Namespace) {
     let url = namespace.secret("flagsmith-database", "DATABASE_URL");
     let password = namespace.secret("flagsmith-database", "POSTGRES_PASSWORD");
     let cases = [
-        (
-            "DatabaseAuthenticationFailed",
-            url.replace(&password, WRONG_PASSWORD),
-        ),
-        (
-            "DatabaseNotFound",
-            url.replace("5432/flagsmith", "5432/elsewhere"),
-        ),
-        (
-            "DatabaseHostNotFound",
-            url.replace("flagsmith-database", "no-such-service"),
-        ),
+        ("DatabaseAuthenticationFailed", url.replace(&password, WRONG_PASSWORD)),
+        ("DatabaseNotFound", url.replace("5432/flagsmith", "5432/elsewhere")),
+        ("DatabaseHostNotFound", url.replace("flagsmith-database", "no-such-service")),
         ("DatabaseUnreachable", url.replace(":5432", ":5433")),
         ("DatabaseUrlInvalid", "flagsmith-database:5432".to_owned()),
     ];
@@ -270,43 +219,23 @@ fn diagnose_databases(namespace: &Namespace) {
         "apiVersion: operator.flagsmith.com/v1alpha1\nkind: FlagsmithDeployment\nmetadata: {{name: broken}}\n\
          spec:\n  version: {NEW}\n  database: {{urlFrom: {{secretKeyRef: {{name: broken-db, key: DATABASE_URL}}}}}}\n"
     ));
-    let code = || {
-        pointer(
-            &namespace.json(&["get", "fsd", "broken"]),
-            "/status/diagnoses/0/code",
-        )
-        .clone()
-    };
+    let code = || pointer(&namespace.json(&["get", "fsd", "broken"]), "/status/diagnoses/0/code").clone();
     wait_until(REACTION, "the missing Secret is diagnosed", || {
-        (code() == "DatabaseSecretMissing")
-            .then_some(())
-            .ok_or_else(|| code().to_string())
+        (code() == "DatabaseSecretMissing").then_some(()).ok_or_else(|| code().to_string())
     });
     for (expected, value) in cases {
         namespace.apply(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: broken-db}}\nstringData: {{DATABASE_URL: \"{value}\"}}\n"
         ));
         wait_until(REACTION, expected, || {
-            (code() == expected)
-                .then_some(())
-                .ok_or_else(|| code().to_string())
+            (code() == expected).then_some(()).ok_or_else(|| code().to_string())
         });
         println!(
             "    {}",
-            pointer(
-                &namespace.json(&["get", "fsd", "broken"]),
-                "/status/diagnoses/0/message"
-            )
+            pointer(&namespace.json(&["get", "fsd", "broken"]), "/status/diagnoses/0/message")
         );
     }
-    let jobs = namespace.kubectl(&[
-        "get",
-        "jobs",
-        "-l",
-        "app.kubernetes.io/instance=broken",
-        "-o",
-        "name",
-    ]);
+    let jobs = namespace.kubectl(&["get", "jobs", "-l", "app.kubernetes.io/instance=broken", "-o", "name"]);
     assert_eq!(jobs, "", "no Job starts on a database that cannot be used");
     namespace.kubectl(&["delete", "fsd", "broken", "--wait=true", "--timeout=60s"]);
     namespace.kubectl(&["delete", "secret", "broken-db"]);
@@ -317,14 +246,10 @@ fn show_no_secret(namespace: &Namespace) {
     let shown = namespace.kubectl(&["get", KINDS, "-o", "yaml"])
         + &namespace.kubectl(&["describe", "fsd", "flagsmith"])
         + &operator::log();
-    assert!(
-        shown.contains("started a migration"),
-        "the operator's log is among it"
-    );
-    for (name, key) in [
-        ("flagsmith-database", "POSTGRES_PASSWORD"),
-        ("flagsmith-django", "DJANGO_SECRET_KEY"),
-    ] {
+    assert!(shown.contains("started a migration"), "the operator's log is among it");
+    for (name, key) in
+        [("flagsmith-database", "POSTGRES_PASSWORD"), ("flagsmith-django", "DJANGO_SECRET_KEY")]
+    {
         let value = namespace.secret(name, key);
         assert!(value.len() > 20, "{name} has a generated {key}");
         assert!(!shown.contains(&value), "{key} is shown");
@@ -338,14 +263,8 @@ fn leave_what_cannot_be_made_again(namespace: &Namespace) {
     const KEPT: &str =
         "secret/flagsmith-database\nsecret/flagsmith-django\npersistentvolumeclaim/data-flagsmith-database-0";
     wait_until(REMOVAL, "only its keys and its data are left", || {
-        let left = namespace.kubectl(&[
-            "get",
-            KINDS,
-            "-l",
-            "app.kubernetes.io/instance=flagsmith",
-            "-o",
-            "name",
-        ]);
+        let left =
+            namespace.kubectl(&["get", KINDS, "-l", "app.kubernetes.io/instance=flagsmith", "-o", "name"]);
         (left.trim() == KEPT).then_some(()).ok_or(left)
     });
 }

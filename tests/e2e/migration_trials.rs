@@ -85,11 +85,7 @@ fn each_failure_has_its_name_and_its_way_out() {
     monitor.verdict();
     // No request can be answered while the database recovers.
     let monitor = AvailabilityMonitor::begin(None, sessions("trials"));
-    trials.trial(
-        "the database restarts in the middle",
-        || restart(&namespace),
-        || recover(&namespace),
-    );
+    trials.trial("the database restarts in the middle", || restart(&namespace), || recover(&namespace));
     let (migrators, wrong) = monitor.end();
     assert!(migrators <= 1 && wrong.is_empty(), "{wrong:#?}");
     trials.verdict();
@@ -106,10 +102,7 @@ fn recover(namespace: &Namespace) {
 }
 
 const fn sessions(namespace: &'static str) -> Sessions {
-    Sessions {
-        namespace,
-        pod: "flagsmith-database-0",
-    }
+    Sessions { namespace, pod: "flagsmith-database-0" }
 }
 
 /// One session by the name of a Job, and one that only takes a lock, as the official chart's init container does.
@@ -130,25 +123,18 @@ fn sees_a_rival(namespace: &Namespace) {
     }
     let (migrators, wrong) = monitor.end();
     assert_eq!(migrators, 2);
-    assert!(
-        wrong.iter().any(|it| it.contains("migrate at once")),
-        "{wrong:#?}"
-    );
+    assert!(wrong.iter().any(|it| it.contains("migrate at once")), "{wrong:#?}");
 }
 
 fn tell(namespace: &Namespace, instruction: &str) {
     namespace.sql("DELETE FROM testbed_misbehaviour");
-    namespace.sql(&format!(
-        "INSERT INTO testbed_misbehaviour VALUES ('testbed.0007', '{instruction}')"
-    ));
+    namespace.sql(&format!("INSERT INTO testbed_misbehaviour VALUES ('testbed.0007', '{instruction}')"));
 }
 
 fn await_code(namespace: &Namespace, code: &str) {
     wait_until(START, code, || {
         let codes = namespace.codes();
-        (codes.first().map(String::as_str) == Some(code))
-            .then_some(())
-            .ok_or_else(|| format!("{codes:?}"))
+        (codes.first().map(String::as_str) == Some(code)).then_some(()).ok_or_else(|| format!("{codes:?}"))
     });
     let diagnosis = pointer(&namespace.fsd(), "/status/diagnoses/0").clone();
     println!("    {}", diagnosis["message"]);
@@ -164,17 +150,11 @@ fn fails(namespace: &Namespace, failure: &Failure, attempt: usize) {
     // A pod is seen to be out of memory before its Job is.
     wait_until(START, "the migration has failed", || {
         let result = pointer(&namespace.fsd(), "/status/migration/result").clone();
-        (result == "Failed")
-            .then_some(())
-            .ok_or_else(|| result.to_string())
+        (result == "Failed").then_some(()).ok_or_else(|| result.to_string())
     });
     let status = pointer(&namespace.fsd(), "/status").clone();
     assert_eq!(status["version"], OLD);
-    assert_eq!(
-        status["migration"]["failedAt"], "testbed.0007_result_priority",
-        "{}",
-        status["migration"]
-    );
+    assert_eq!(status["migration"]["failedAt"], "testbed.0007_result_priority", "{}", status["migration"]);
     assert_eq!(namespace.condition("Stalled"), "True");
     assert_eq!(applied(namespace), "0");
     namespace.sql("DELETE FROM testbed_misbehaviour");
@@ -270,24 +250,13 @@ fn backup(namespace: &Namespace) {
     retry(namespace, "backup-1");
     namespace.apply(&resource(NEW, fails));
     await_code(namespace, "BackupFailed");
-    let jobs = [
-        "get",
-        "jobs",
-        "-o",
-        "name",
-        "-l",
-        "app.kubernetes.io/version=2.265.0",
-    ];
+    let jobs = ["get", "jobs", "-o", "name", "-l", "app.kubernetes.io/version=2.265.0"];
     let before = namespace.kubectl(&jobs);
     assert_eq!(pointer(&namespace.fsd(), "/status/version"), OLD);
     namespace.apply(BACKUPS);
     let dumps = "    backup: {volumeClaim: {claimName: backups, image: \"docker.io/local/postgres:15\"}}\n";
     namespace.apply(&resource(NEW, dumps));
-    assert_eq!(
-        namespace.kubectl(&jobs),
-        before,
-        "no migration without the backup"
-    );
+    assert_eq!(namespace.kubectl(&jobs), before, "no migration without the backup");
     retry(namespace, "backup-2");
     ready_at(namespace, NEW);
     let migration = pointer(&namespace.fsd(), "/status/migration").clone();
@@ -344,68 +313,58 @@ fn never_two_migrate_at_once() {
         sees_a_rival(&namespace);
     });
     let monitor = AvailabilityMonitor::begin(Some(&namespace.service("flagsmith-api")), sessions("crowd"));
-    step(
-        "the operator is killed again and again, the Job deleted, the version changed twice",
-        || {
-            namespace.apply(&demo(NEW));
-            let (mut kills, mut deleted, mut changed) = (BTreeSet::new(), false, 0);
-            wait_until(KILLING, "the migration has come through", || {
-                let objects = step_of(&namespace);
-                if kills.len() < KILLS && kills.insert(objects.clone()) {
-                    let label = "app.kubernetes.io/name=flagsmith-operator";
-                    let now = ["--force", "--grace-period=0"];
-                    kubectl::kubectl(&["-n", SYSTEM, "delete", "pod", "-l", label, now[0], now[1]]);
-                }
-                let jobs = namespace.json(&["get", "jobs", "-l", "app.kubernetes.io/version=2.265.0"]);
-                let job = pointer(&jobs, "/items/0/metadata/name")
-                    .as_str()
-                    .map(str::to_owned);
-                if let (Some(job), false) = (&job, deleted) {
-                    namespace.kubectl(&["delete", "job", job, "--wait=false"]);
-                    deleted = true;
-                }
-                if deleted && changed < 2 {
-                    changed += 1;
-                    namespace.apply(&demo(if changed == 1 { OLD } else { NEW }));
-                }
-                let ready = namespace.condition("Ready") == "True"
-                    && pointer(&namespace.fsd(), "/status/version") == NEW;
-                ready
-                    .then_some(())
-                    .ok_or_else(|| namespace.kubectl(&["get", "fsd,jobs,pods"]))
-            });
-            println!("    killed at {kills:#?}");
-            assert!(kills.len() >= 4, "the operator was killed at each step");
-            assert!(deleted, "the Job was deleted by hand");
-            assert_eq!(changed, 2);
-            assert_eq!(applied(&namespace), "2");
-        },
-    );
-    step(
-        "three resources share one database, and a pod of somebody else migrates it",
-        || {
-            let url = namespace.secret("flagsmith-database", "DATABASE_URL");
-            namespace.apply(&format!(
+    step("the operator is killed again and again, the Job deleted, the version changed twice", || {
+        namespace.apply(&demo(NEW));
+        let (mut kills, mut deleted, mut changed) = (BTreeSet::new(), false, 0);
+        wait_until(KILLING, "the migration has come through", || {
+            let objects = step_of(&namespace);
+            if kills.len() < KILLS && kills.insert(objects.clone()) {
+                let label = "app.kubernetes.io/name=flagsmith-operator";
+                let now = ["--force", "--grace-period=0"];
+                kubectl::kubectl(&["-n", SYSTEM, "delete", "pod", "-l", label, now[0], now[1]]);
+            }
+            let jobs = namespace.json(&["get", "jobs", "-l", "app.kubernetes.io/version=2.265.0"]);
+            let job = pointer(&jobs, "/items/0/metadata/name").as_str().map(str::to_owned);
+            if let (Some(job), false) = (&job, deleted) {
+                namespace.kubectl(&["delete", "job", job, "--wait=false"]);
+                deleted = true;
+            }
+            if deleted && changed < 2 {
+                changed += 1;
+                namespace.apply(&demo(if changed == 1 { OLD } else { NEW }));
+            }
+            let ready =
+                namespace.condition("Ready") == "True" && pointer(&namespace.fsd(), "/status/version") == NEW;
+            ready.then_some(()).ok_or_else(|| namespace.kubectl(&["get", "fsd,jobs,pods"]))
+        });
+        println!("    killed at {kills:#?}");
+        assert!(kills.len() >= 4, "the operator was killed at each step");
+        assert!(deleted, "the Job was deleted by hand");
+        assert_eq!(changed, 2);
+        assert_eq!(applied(&namespace), "2");
+    });
+    step("three resources share one database, and a pod of somebody else migrates it", || {
+        let url = namespace.secret("flagsmith-database", "DATABASE_URL");
+        namespace.apply(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: shared}}\nstringData: {{DATABASE_URL: \"{url}\"}}\n"
         ));
-            namespace.apply(FOREIGN);
-            sleep(Duration::from_secs(3));
-            for name in ["second", "third", "fourth"] {
-                namespace.apply(&shared(name));
-            }
-            let mut waited = false;
-            for name in ["second", "third", "fourth"] {
-                wait_until(START, &format!("{name} is Ready"), || {
-                    let fsd = try_json(&["-n", "crowd", "get", "fsd", name]).unwrap_or_default();
-                    let text = pointer(&fsd, "/status/conditions").to_string();
-                    waited |= text.contains("waits for another one of the same database: pod crowd/foreign");
-                    let ready = text.contains("runs as asked for");
-                    ready.then_some(()).ok_or(text)
-                });
-            }
-            assert!(waited, "a resource waited for the foreign migrator");
-        },
-    );
+        namespace.apply(FOREIGN);
+        sleep(Duration::from_secs(3));
+        for name in ["second", "third", "fourth"] {
+            namespace.apply(&shared(name));
+        }
+        let mut waited = false;
+        for name in ["second", "third", "fourth"] {
+            wait_until(START, &format!("{name} is Ready"), || {
+                let fsd = try_json(&["-n", "crowd", "get", "fsd", name]).unwrap_or_default();
+                let text = pointer(&fsd, "/status/conditions").to_string();
+                waited |= text.contains("waits for another one of the same database: pod crowd/foreign");
+                let ready = text.contains("runs as asked for");
+                ready.then_some(()).ok_or(text)
+            });
+        }
+        assert!(waited, "a resource waited for the foreign migrator");
+    });
     monitor.verdict();
     namespace.remove();
 }
@@ -413,14 +372,7 @@ fn never_two_migrate_at_once() {
 /// The result of a Job that is collected before anybody has read it is not known: the next one finds nothing to do.
 fn unread(namespace: &Namespace) {
     let scale = |replicas: &str| {
-        kubectl::kubectl(&[
-            "-n",
-            SYSTEM,
-            "scale",
-            "deployment",
-            "flagsmith-operator",
-            replicas,
-        ]);
+        kubectl::kubectl(&["-n", SYSTEM, "scale", "deployment", "flagsmith-operator", replicas]);
     };
     namespace.apply(&demo(OLD));
     wait_until(START, "a Job has started", || {
@@ -429,19 +381,9 @@ fn unread(namespace: &Namespace) {
     });
     scale("--replicas=0");
     let label = "app.kubernetes.io/component=migrations";
-    namespace.kubectl(&[
-        "wait",
-        "job",
-        "-l",
-        label,
-        "--for=condition=Complete",
-        "--timeout=180s",
-    ]);
+    namespace.kubectl(&["wait", "job", "-l", label, "--for=condition=Complete", "--timeout=180s"]);
     namespace.kubectl(&["delete", "job", "-l", label]);
-    assert_eq!(
-        pointer(&namespace.fsd(), "/status/version"),
-        &serde_json::Value::Null
-    );
+    assert_eq!(pointer(&namespace.fsd(), "/status/version"), &serde_json::Value::Null);
     scale("--replicas=2");
     namespace.await_ready();
     let migration = pointer(&namespace.fsd(), "/status/migration").clone();

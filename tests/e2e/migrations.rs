@@ -7,10 +7,7 @@ use crate::{
     operator,
 };
 
-const SESSIONS: Sessions = Sessions {
-    namespace: "migrations",
-    pod: "flagsmith-database-0",
-};
+const SESSIONS: Sessions = Sessions { namespace: "migrations", pod: "flagsmith-database-0" };
 
 #[test]
 fn a_migration_fails_is_mended_and_is_undone() {
@@ -76,40 +73,37 @@ fn a_migration_fails_is_mended_and_is_undone() {
         });
         println!("    {}", pointer(&namespace.fsd(), "/status/diagnoses/0/remedy"));
     });
-    step(
-        "with the confirmation the migrations are undone, then the older release rolls",
-        || {
-            let confirmed = format!("    rollback: {{from: \"{NEW}\", to: \"{OLD}\"}}\n");
-            let monitor = AvailabilityMonitor::begin(None, SESSIONS);
-            namespace.apply(&resource(OLD, &confirmed));
-            wait_until(REACTION, "the loss of data is announced", || {
-                let codes = namespace.codes();
-                codes
-                    .iter()
-                    .any(|code| code == "RollbackLosesData")
-                    .then_some(())
-                    .ok_or_else(|| format!("{codes:?}"))
-            });
-            ready_at(&namespace, OLD);
-            monitor.verdict();
-            assert_eq!(applied(&namespace), "0", "0007 and 0008 are undone");
-            let columns = namespace.sql("SELECT count(*) FROM information_schema.columns WHERE table_name = 'testbed_result' AND column_name = 'priority'");
-            assert_eq!(columns, "0", "and so is what they made");
-            let history = pointer(&namespace.fsd(), "/status/migrationHistory").clone();
-            let operations: Vec<_> = history
-                .as_array()
-                .unwrap()
+    step("with the confirmation the migrations are undone, then the older release rolls", || {
+        let confirmed = format!("    rollback: {{from: \"{NEW}\", to: \"{OLD}\"}}\n");
+        let monitor = AvailabilityMonitor::begin(None, SESSIONS);
+        namespace.apply(&resource(OLD, &confirmed));
+        wait_until(REACTION, "the loss of data is announced", || {
+            let codes = namespace.codes();
+            codes
                 .iter()
-                .map(|it| it["operation"].as_str().unwrap_or("Migrate").to_owned())
-                .collect();
-            assert_eq!(
-                &operations[..2],
-                ["RollBack", "Migrate"],
-                "nothing is left for the older release's own migration: {history}"
-            );
-            assert_eq!(namespace.codes(), ["EmbeddedDatabaseInUse", "ProxyNotChecked"]);
-        },
-    );
+                .any(|code| code == "RollbackLosesData")
+                .then_some(())
+                .ok_or_else(|| format!("{codes:?}"))
+        });
+        ready_at(&namespace, OLD);
+        monitor.verdict();
+        assert_eq!(applied(&namespace), "0", "0007 and 0008 are undone");
+        let columns = namespace.sql("SELECT count(*) FROM information_schema.columns WHERE table_name = 'testbed_result' AND column_name = 'priority'");
+        assert_eq!(columns, "0", "and so is what they made");
+        let history = pointer(&namespace.fsd(), "/status/migrationHistory").clone();
+        let operations: Vec<_> = history
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["operation"].as_str().unwrap_or("Migrate").to_owned())
+            .collect();
+        assert_eq!(
+            &operations[..2],
+            ["RollBack", "Migrate"],
+            "nothing is left for the older release's own migration: {history}"
+        );
+        assert_eq!(namespace.codes(), ["EmbeddedDatabaseInUse", "ProxyNotChecked"]);
+    });
     namespace.remove();
 }
 
@@ -130,9 +124,7 @@ pub fn ready_at(namespace: &Namespace, version: &str) {
     wait_until(START, &format!("{version} is Ready"), || {
         let ready =
             namespace.condition("Ready") == "True" && pointer(&namespace.fsd(), "/status/version") == version;
-        ready
-            .then_some(())
-            .ok_or_else(|| namespace.kubectl(&["get", "fsd", "flagsmith", "-o", "wide"]))
+        ready.then_some(()).ok_or_else(|| namespace.kubectl(&["get", "fsd", "flagsmith", "-o", "wide"]))
     });
 }
 

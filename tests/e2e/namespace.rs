@@ -87,10 +87,7 @@ impl Namespace {
 
     /// kubectl in this namespace, which goes on beside the story.
     pub fn spawn(&self, arguments: &[&str]) -> std::process::Child {
-        std::process::Command::new("kubectl")
-            .args(self.with(arguments))
-            .spawn()
-            .unwrap()
+        std::process::Command::new("kubectl").args(self.with(arguments)).spawn().unwrap()
     }
 
     pub fn apply(&self, text: &str) {
@@ -107,11 +104,7 @@ impl Namespace {
     }
 
     fn with<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
-        ["-n", self.name]
-            .iter()
-            .copied()
-            .chain(arguments.iter().copied())
-            .collect()
+        ["-n", self.name].iter().copied().chain(arguments.iter().copied()).collect()
     }
 
     pub fn fsd(&self) -> Value {
@@ -146,17 +139,12 @@ impl Namespace {
         wait_until(START, "what was applied last is Ready", || {
             let fsd = self.fsd();
             let conditions = pointer(&fsd, "/status/conditions").as_array();
-            let ready = conditions
-                .into_iter()
-                .flatten()
-                .find(|condition| condition["type"] == "Ready");
+            let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
             let holds = ready.is_some_and(|ready| {
                 ready["status"] == "True"
                     && ready["observedGeneration"] == *pointer(&fsd, "/metadata/generation")
             });
-            holds
-                .then_some(())
-                .ok_or_else(|| ready.map(ToString::to_string).unwrap_or_default())
+            holds.then_some(()).ok_or_else(|| ready.map(ToString::to_string).unwrap_or_default())
         });
     }
 
@@ -211,10 +199,7 @@ pub struct Trials {
 
 impl Trials {
     pub fn new() -> Self {
-        Self {
-            only: std::env::var("TRIALS").unwrap_or_default(),
-            failed: Vec::new(),
-        }
+        Self { only: std::env::var("TRIALS").unwrap_or_default(), failed: Vec::new() }
     }
 
     /// Tries; after a failure `recover` leads back to where the next one begins.

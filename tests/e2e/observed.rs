@@ -34,12 +34,7 @@ fn an_observed_installation_is_diagnosed_and_moved() {
     });
     step("no task processor", || {
         trouble(&namespace, "TaskProcessorScaledToZero", || {
-            namespace.kubectl(&[
-                "scale",
-                "deployment",
-                "acme-flagsmith-task-processor",
-                "--replicas=0",
-            ]);
+            namespace.kubectl(&["scale", "deployment", "acme-flagsmith-task-processor", "--replicas=0"]);
         });
     });
     step("hosts that the probes do not have", || {
@@ -87,10 +82,7 @@ fn without_operator(namespace: &Namespace) {
 }
 
 fn now() -> String {
-    let output = std::process::Command::new("date")
-        .args(["-u", "+%Y-%m-%dT%H:%M:%S"])
-        .output()
-        .unwrap();
+    let output = std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -104,11 +96,7 @@ fn wrote_nothing(since: &str) {
             continue;
         };
         let ours = entry["user"]["username"] == "system:serviceaccount:flagsmith-system:flagsmith-operator";
-        if !ours
-            || entry["requestReceivedTimestamp"]
-                .as_str()
-                .is_none_or(|time| time < since)
-        {
+        if !ours || entry["requestReceivedTimestamp"].as_str().is_none_or(|time| time < since) {
             continue;
         }
         requests += 1;
@@ -132,22 +120,15 @@ fn adopt(namespace: &Namespace) {
         .unwrap();
     let page = String::from_utf8(output.stdout).unwrap();
     println!("{page}");
-    let sessions = Sessions {
-        namespace: namespace.name(),
-        pod: "deployment/database",
-    };
+    let sessions = Sessions { namespace: namespace.name(), pod: "deployment/database" };
     let monitor = AvailabilityMonitor::begin(Some(&namespace.service("acme-flagsmith-api")), sessions);
     namespace.apply(&page);
     namespace.kubectl(&["wait", "fsd/acme-op", "--for=condition=Ready", "--timeout=300s"]);
-    let steps: Vec<&str> = page
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix("#  ")?.split_once(". ")?.1))
-        .collect();
+    let steps: Vec<&str> =
+        page.lines().filter_map(|line| Some(line.strip_prefix("#  ")?.split_once(". ")?.1)).collect();
     for step in &steps {
-        let Some(command) = step
-            .split_once(": ")
-            .map(|(_, rest)| rest)
-            .filter(|_| step.contains("kubectl -n"))
+        let Some(command) =
+            step.split_once(": ").map(|(_, rest)| rest).filter(|_| step.contains("kubectl -n"))
         else {
             continue;
         };
@@ -159,22 +140,12 @@ fn adopt(namespace: &Namespace) {
         for command in command.split("; and what belongs to them: ") {
             let command = command.split(". Until").next().unwrap();
             println!("    {command}");
-            let done = std::process::Command::new("bash")
-                .args(["-c", command])
-                .output()
-                .unwrap();
+            let done = std::process::Command::new("bash").args(["-c", command]).output().unwrap();
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         }
     }
     wait_until(START, "the old pods are gone", || {
-        let pods = namespace.kubectl(&[
-            "get",
-            "pods",
-            "-l",
-            "app.kubernetes.io/instance=acme",
-            "-o",
-            "name",
-        ]);
+        let pods = namespace.kubectl(&["get", "pods", "-l", "app.kubernetes.io/instance=acme", "-o", "name"]);
         pods.is_empty().then_some(()).ok_or(pods)
     });
     assert!(monitor.requests() > 100, "the move was under load");
@@ -182,13 +153,7 @@ fn adopt(namespace: &Namespace) {
     assert!(migrators <= 1 && wrong.is_empty(), "{wrong:#?}");
     let key = namespace.secret("acme-flagsmith-django-secret-key", "django-secret-key");
     assert_eq!(key, "kept-for-ever-and-ever");
-    let used = namespace.kubectl(&[
-        "exec",
-        "deployment/acme-op-api",
-        "--",
-        "printenv",
-        "DJANGO_SECRET_KEY",
-    ]);
+    let used = namespace.kubectl(&["exec", "deployment/acme-op-api", "--", "printenv", "DJANGO_SECRET_KEY"]);
     assert_eq!(used.trim(), key, "sessions stay valid");
     let fsd = namespace.json(&["get", "fsd", "acme-op"]);
     assert_eq!(pointer(&fsd, "/status/version"), NEW);

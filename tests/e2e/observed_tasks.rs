@@ -43,10 +43,7 @@ fn unregistered(namespace: &Namespace) {
     let answer = http::post(&api, 8000, "/testbed/enqueue?task=deliver&count=3");
     assert_eq!(answer.status, 202, "{}", answer.body);
     wait_until(READ, "the unknown task is told with the skew", || {
-        let first = alarms(namespace)
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let first = alarms(namespace).first().map(ToString::to_string).unwrap_or_default();
         (first.contains("TaskProcessorVersionSkew") && first.contains("tasks.deliver"))
             .then_some(())
             .ok_or(first)
@@ -55,10 +52,7 @@ fn unregistered(namespace: &Namespace) {
     let stuck = await_code(namespace, "TasksStuckLocked");
     println!("    remedy: {}", stuck["remedy"]);
     let unlock = "UPDATE task_processor_task SET is_locked = false WHERE is_locked AND NOT completed";
-    in_database(
-        namespace,
-        &format!("psql -U flagsmith -d flagsmith -c '{unlock}'"),
-    );
+    in_database(namespace, &format!("psql -U flagsmith -d flagsmith -c '{unlock}'"));
     await_health(namespace);
 }
 

@@ -21,10 +21,7 @@ fn every_trouble_of_an_observed_installation() {
     });
     let mut trials = Trials::new();
     let set: &[(&str, &[&str])] = &[
-        (
-            "TaskProcessorReleaseBroken",
-            &["--set", "taskProcessor.image.tag=2.259.0"],
-        ),
+        ("TaskProcessorReleaseBroken", &["--set", "taskProcessor.image.tag=2.259.0"]),
         (
             "TaskProcessorMissing",
             &[
@@ -34,44 +31,21 @@ fn every_trouble_of_an_observed_installation() {
                 "api.extraEnv.TASK_RUN_METHOD=TASK_PROCESSOR",
             ],
         ),
-        (
-            "ReplicasContested",
-            &["--set", "api.replicacount=2,hpa.enabled=true"],
-        ),
-        (
-            "GunicornSettingsIgnored",
-            &["--set-string", "api.extraEnv.GUNICORN_KEEP_ALIVE=75"],
-        ),
-        (
-            "DatabaseHostNotFound",
-            &[
-                "--set",
-                "hpa.enabled=false,api.replicacount=1,pgbouncer.enabled=true",
-            ],
-        ),
-        (
-            "ImagePullFailed",
-            &["--set", "api.image.tag=2.999.0,taskProcessor.image.tag=2.999.0"],
-        ),
-        (
-            "TaskProcessorMigratesItself",
-            &["--set", "taskProcessor.replicacount=2"],
-        ),
+        ("ReplicasContested", &["--set", "api.replicacount=2,hpa.enabled=true"]),
+        ("GunicornSettingsIgnored", &["--set-string", "api.extraEnv.GUNICORN_KEEP_ALIVE=75"]),
+        ("DatabaseHostNotFound", &["--set", "hpa.enabled=false,api.replicacount=1,pgbouncer.enabled=true"]),
+        ("ImagePullFailed", &["--set", "api.image.tag=2.999.0,taskProcessor.image.tag=2.999.0"]),
+        ("TaskProcessorMigratesItself", &["--set", "taskProcessor.replicacount=2"]),
     ];
     for (expected, values) in set {
         let make = || trouble(&namespace, expected, || upgrade(&namespace, values));
         trials.trial(expected, make, || recover(&namespace));
     }
-    for (expected, variable) in [
-        ("TaskRunMethodUnset", "TASK_RUN_METHOD-"),
-        ("SecretKeyEphemeral", "DJANGO_SECRET_KEY-"),
-    ] {
+    for (expected, variable) in
+        [("TaskRunMethodUnset", "TASK_RUN_METHOD-"), ("SecretKeyEphemeral", "DJANGO_SECRET_KEY-")]
+    {
         let unset = || drop(namespace.kubectl(&["set", "env", "deployment/acme-flagsmith-api", variable]));
-        trials.trial(
-            expected,
-            || trouble(&namespace, expected, unset),
-            || recover(&namespace),
-        );
+        trials.trial(expected, || trouble(&namespace, expected, unset), || recover(&namespace));
     }
     trials.trial(
         "another release in the namespace, whose pods race each other",
@@ -97,29 +71,18 @@ const RACES: usize = 5;
 /// Three pods that migrate an empty database at the same time; the losers fail, and one Job is the remedy.
 fn race(namespace: &Namespace) {
     namespace.apply(BETA);
-    assert!(
-        (0..RACES).any(|_| has_a_loser(namespace)),
-        "{RACES} races, and nobody lost"
-    );
+    assert!((0..RACES).any(|_| has_a_loser(namespace)), "{RACES} races, and nobody lost");
     let mut race = Value::Null;
     wait_until(START, "the race is named with its evidence", || {
         let fsd = namespace.json(&["get", "fsd", "beta"]);
-        let all = pointer(&fsd, "/status/diagnoses")
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let found = all
-            .iter()
-            .find(|it| it["code"] == "MigrationConcurrent" && it["severity"] == "Warning");
+        let all = pointer(&fsd, "/status/diagnoses").as_array().cloned().unwrap_or_default();
+        let found = all.iter().find(|it| it["code"] == "MigrationConcurrent" && it["severity"] == "Warning");
         race = found.cloned().unwrap_or_default();
         found.map(|_| ()).ok_or_else(|| format!("{all:#?}"))
     });
     println!("    {}\n    {:#}", race["message"], race["evidence"]);
     let evidence = race["evidence"].to_string();
-    assert!(
-        evidence.contains("failed") || evidence.contains("already exists"),
-        "{race}"
-    );
+    assert!(evidence.contains("failed") || evidence.contains("already exists"), "{race}");
     follow(&race);
     wait_until(START, "one Job migrates, and the race is history", || {
         let fsd = namespace.json(&["get", "fsd", "beta"]);
@@ -135,14 +98,7 @@ fn race(namespace: &Namespace) {
 
 /// Installs a second release on an empty database; whether one of its pods failed to migrate.
 fn has_a_loser(namespace: &Namespace) -> bool {
-    kubectl::helm(&[
-        "uninstall",
-        "beta",
-        "--namespace",
-        namespace.name(),
-        "--ignore-not-found",
-        "--wait",
-    ]);
+    kubectl::helm(&["uninstall", "beta", "--namespace", namespace.name(), "--ignore-not-found", "--wait"]);
     let empty = "dropdb --force --if-exists -U flagsmith beta && createdb -U flagsmith beta";
     namespace.kubectl(&["exec", "deployment/database", "--", "sh", "-c", empty]);
     kubectl::helm(&[
@@ -156,12 +112,7 @@ fn has_a_loser(namespace: &Namespace) -> bool {
         "--set-string",
         "api.extraEnv.GUNICORN_WORKERS=1",
     ]);
-    namespace.kubectl(&[
-        "rollout",
-        "status",
-        "deployment/beta-flagsmith-api",
-        "--timeout=180s",
-    ]);
+    namespace.kubectl(&["rollout", "status", "deployment/beta-flagsmith-api", "--timeout=180s"]);
     let restarts = "jsonpath={.items[*].status.initContainerStatuses[*].restartCount}";
     let label = "app.kubernetes.io/instance=beta";
     let restarts = namespace.kubectl(&["get", "pods", "-l", label, "-o", restarts]);

@@ -57,13 +57,7 @@ pub fn read_only_operator() {
 }
 
 fn helm(namespace: &Namespace, command: &str, values: &[&str]) {
-    let fixed = [
-        command,
-        RELEASE,
-        "tests/official-chart",
-        "--namespace",
-        namespace.name(),
-    ];
+    let fixed = [command, RELEASE, "tests/official-chart", "--namespace", namespace.name()];
     kubectl::helm(&fixed.iter().chain(values).copied().collect::<Vec<_>>());
 }
 
@@ -89,11 +83,8 @@ pub fn healthy(namespace: &Namespace) {
     // The queue is looked at each minute, and may have been looked at before it was there.
     wait_until(TWO_LOOKS, "every component is said to be well", || {
         let fsd = watched(namespace);
-        let unwell: Vec<&str> = COMPONENTS
-            .iter()
-            .copied()
-            .filter(|kind| condition(&fsd, kind) != "True")
-            .collect();
+        let unwell: Vec<&str> =
+            COMPONENTS.iter().copied().filter(|kind| condition(&fsd, kind) != "True").collect();
         unwell.is_empty().then_some(()).ok_or_else(|| unwell.join(" "))
     });
     println!("{}", namespace.kubectl(&["describe", "fsd", "watched"]));
@@ -103,11 +94,7 @@ pub fn healthy(namespace: &Namespace) {
     assert_eq!(condition(&fsd, "TimeoutsAligned"), "False");
     let timeouts = pointer(&fsd, "/status/timeouts");
     assert_eq!(
-        (
-            &timeouts["gunicornKeepAlive"],
-            &timeouts["preStop"],
-            &timeouts["terminationGracePeriod"]
-        ),
+        (&timeouts["gunicornKeepAlive"], &timeouts["preStop"], &timeouts["terminationGracePeriod"]),
         (&2.into(), &0.into(), &30.into()),
         "{timeouts}"
     );
@@ -118,33 +105,22 @@ pub fn watched(namespace: &Namespace) -> Value {
 }
 
 pub fn condition(fsd: &Value, kind: &str) -> String {
-    let conditions = pointer(fsd, "/status/conditions")
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let conditions = pointer(fsd, "/status/conditions").as_array().cloned().unwrap_or_default();
     let found = conditions.iter().find(|it| it["type"] == kind);
-    found
-        .and_then(|it| it["status"].as_str())
-        .unwrap_or_default()
-        .to_owned()
+    found.and_then(|it| it["status"].as_str()).unwrap_or_default().to_owned()
 }
 
 /// The diagnoses above Info.
 pub fn alarms(namespace: &Namespace) -> Vec<Value> {
     let fsd = watched(namespace);
-    let all = pointer(&fsd, "/status/diagnoses")
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let all = pointer(&fsd, "/status/diagnoses").as_array().cloned().unwrap_or_default();
     all.into_iter().filter(|it| it["severity"] != "Info").collect()
 }
 
 pub fn await_health(namespace: &Namespace) {
     wait_until(START, "Ready, and nothing above Info", || {
         let (ready, alarms) = (condition(&watched(namespace), "Ready"), alarms(namespace));
-        (ready == "True" && alarms.is_empty())
-            .then_some(())
-            .ok_or_else(|| format!("{ready} {alarms:#?}"))
+        (ready == "True" && alarms.is_empty()).then_some(()).ok_or_else(|| format!("{ready} {alarms:#?}"))
     });
 }
 
@@ -159,9 +135,7 @@ fn await_code_within(limit: Duration, namespace: &Namespace, expected: &str) -> 
         let alarms = alarms(namespace);
         let first = alarms.first().cloned().unwrap_or_default();
         let typed = first["remedy"].as_str().is_some_and(|it| !it.contains(" POD "));
-        (first["code"] == expected && typed)
-            .then_some(())
-            .ok_or_else(|| format!("{alarms:#?}"))
+        (first["code"] == expected && typed).then_some(()).ok_or_else(|| format!("{alarms:#?}"))
     });
     alarms(namespace).remove(0)
 }
@@ -175,11 +149,7 @@ pub fn trouble_within(limit: Duration, namespace: &Namespace, expected: &str, ma
     let start = Instant::now();
     make();
     let diagnosis = await_code_within(limit, namespace, expected);
-    println!(
-        "    named after {:.0} s: {}",
-        start.elapsed().as_secs_f32(),
-        diagnosis["message"]
-    );
+    println!("    named after {:.0} s: {}", start.elapsed().as_secs_f32(), diagnosis["message"]);
     let about = |it: &Value| (it["code"].clone(), it["component"].clone());
     let mut followed = vec![about(&diagnosis)];
     follow(&diagnosis);
@@ -208,25 +178,15 @@ pub fn follow(diagnosis: &Value) {
         .replace("flagsmith/flagsmith", "tests/official-chart")
         .replace("--version 0.81.0 ", "")
         .replace("image.tag=RELEASE", &format!("image.tag={NEW}"));
-    let output = std::process::Command::new("bash")
-        .args(["-c", &command])
-        .output()
-        .unwrap();
+    let output = std::process::Command::new("bash").args(["-c", &command]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command}\n{said}");
 }
 
 /// The first command in a remedy.
 fn command(remedy: &str) -> &str {
-    let start = ["helm ", "kubectl "]
-        .iter()
-        .filter_map(|it| remedy.find(it))
-        .min()
-        .unwrap();
+    let start = ["helm ", "kubectl "].iter().filter_map(|it| remedy.find(it)).min().unwrap();
     let rest = &remedy[start..];
-    let end = ["; the", ". The", " If it", ", or ", ". What"]
-        .iter()
-        .filter_map(|it| rest.find(it))
-        .min();
+    let end = ["; the", ". The", " If it", ", or ", ". What"].iter().filter_map(|it| rest.find(it)).min();
     &rest[..end.unwrap_or(rest.len())]
 }

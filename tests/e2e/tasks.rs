@@ -44,10 +44,7 @@ fn every_trouble_of_the_task_processor_is_named() {
     step("a processor killed in the middle of a batch", stuck);
     step("a slow task while more and more are queued", growing);
     step("a session that holds a lock", stalled);
-    step(
-        "a sleep of a minute, and more threads than the server has connections",
-        settings,
-    );
+    step("a sleep of a minute, and more threads than the server has connections", settings);
     step("the number of processors follows the queue", follow_the_queue);
     trials.verdict();
     namespace.remove();
@@ -65,10 +62,7 @@ fn healthy(namespace: &Namespace) {
     enqueue(namespace, "write_result", 50, "e2e");
     wait_until(TWO_LOOKS, "the heartbeat is told", || {
         let message = message(namespace, "TaskProcessorAvailable");
-        message
-            .contains("last task picked up less than 10 s ago")
-            .then_some(())
-            .ok_or(message)
+        message.contains("last task picked up less than 10 s ago").then_some(()).ok_or(message)
     });
     assert_eq!(others(namespace), Vec::<String>::new());
 }
@@ -78,11 +72,7 @@ fn failing(namespace: &Namespace) {
     let diagnosis = named(namespace, "TasksFailing", TWO_LOOKS);
     says(
         &diagnosis,
-        &[
-            "tasks.fail",
-            "RuntimeError: told to fail: no such host",
-            "given up after three attempts",
-        ],
+        &["tasks.fail", "RuntimeError: told to fail: no such host", "given up after three attempts"],
     );
     // The reason is removed and the tasks are queued again as the remedy says.
     namespace.sql("UPDATE task_processor_task SET num_failures = 0, task_identifier = 'tasks.write_result' WHERE task_identifier = 'tasks.fail'");
@@ -110,11 +100,7 @@ fn scaled_to_zero(namespace: &Namespace) {
     enqueue(namespace, "write_result", 30, "waits");
     wait_until(TWO_LOOKS, "what waits is told", || {
         let diagnosis = diagnosis(namespace, "TaskProcessorScaledToZero").unwrap_or_default();
-        diagnosis
-            .to_string()
-            .contains("more than 20 tasks ready")
-            .then_some(())
-            .ok_or(diagnosis.to_string())
+        diagnosis.to_string().contains("more than 20 tasks ready").then_some(()).ok_or(diagnosis.to_string())
     });
     namespace.apply(&resource(""));
     gone(namespace, "TaskProcessorScaledToZero", TWO_LOOKS);
@@ -131,10 +117,7 @@ fn stuck(namespace: &Namespace) {
     sleep(LOOK);
     kill(namespace);
     let diagnosis = named(namespace, "TasksStuckLocked", RESTART);
-    says(
-        &diagnosis,
-        &["tasks.slow", "UPDATE task_processor_task SET is_locked = false"],
-    );
+    says(&diagnosis, &["tasks.slow", "UPDATE task_processor_task SET is_locked = false"]);
     namespace.sql("DELETE FROM task_processor_task WHERE is_locked AND NOT completed AND num_failures < 3");
     gone(namespace, "TasksStuckLocked", TWO_LOOKS);
     namespace.settled();
@@ -145,14 +128,9 @@ fn growing(namespace: &Namespace) {
     let start = Instant::now();
     wait_until(Duration::from_secs(45), "TaskQueueGrowing is named", || {
         enqueue(namespace, "write_result", 20, "more");
-        diagnosis(namespace, "TaskQueueGrowing")
-            .map(drop)
-            .ok_or_else(|| others(namespace).join(" "))
+        diagnosis(namespace, "TaskQueueGrowing").map(drop).ok_or_else(|| others(namespace).join(" "))
     });
-    println!(
-        "    TaskQueueGrowing after {:.1} s",
-        start.elapsed().as_secs_f32()
-    );
+    println!("    TaskQueueGrowing after {:.1} s", start.elapsed().as_secs_f32());
     let diagnosis = diagnosis(namespace, "TaskQueueGrowing").unwrap_or_default();
     println!("{diagnosis:#}");
     namespace.sql("DELETE FROM task_processor_task WHERE NOT is_locked AND NOT completed");
@@ -170,14 +148,8 @@ fn stalled(namespace: &Namespace) {
         \"BEGIN; LOCK TABLE task_processor_task, task_processor_recurringtask IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(600)\" >/dev/null 2>&1 &";
     namespace.kubectl(&["exec", "flagsmith-database-0", "--", "sh", "-c", shell]);
     let diagnosis = named(namespace, "TaskQueueStalled", SILENCE);
-    says(
-        &diagnosis,
-        &["application \"forgotten\"", "pg_terminate_backend("],
-    );
-    assert_eq!(
-        condition_reason(namespace, "TaskProcessorAvailable"),
-        "TaskQueueStalled"
-    );
+    says(&diagnosis, &["application \"forgotten\"", "pg_terminate_backend("]);
+    assert_eq!(condition_reason(namespace, "TaskProcessorAvailable"), "TaskQueueStalled");
     let remedy = diagnosis["remedy"].as_str().unwrap();
     let pid = remedy.split(['(', ')']).nth(1).unwrap();
     namespace.sql(&format!("SELECT pg_terminate_backend({pid})"));
@@ -186,9 +158,7 @@ fn stalled(namespace: &Namespace) {
 }
 
 fn settings(namespace: &Namespace) {
-    namespace.apply(&resource(
-        "  taskProcessor: {threads: 60, sleepIntervalMilliseconds: 60000}\n",
-    ));
+    namespace.apply(&resource("  taskProcessor: {threads: 60, sleepIntervalMilliseconds: 60000}\n"));
     named(namespace, "TaskSleepIntervalHigh", RESTART);
     let diagnosis = named(namespace, "ConnectionBudgetExceeded", RESTART);
     says(&diagnosis, &["max_connections", "60 threads"]);
@@ -228,21 +198,14 @@ pub fn resource(task_processor: &str) -> String {
 pub fn enqueue(namespace: &Namespace, task: &str, count: u32, value: &str) {
     let api = namespace.service("flagsmith-api");
     let value = value.replace(' ', "%20");
-    let answer = http::post(
-        &api,
-        8000,
-        &format!("/testbed/enqueue?task={task}&count={count}&value={value}"),
-    );
+    let answer = http::post(&api, 8000, &format!("/testbed/enqueue?task={task}&count={count}&value={value}"));
     assert_eq!(answer.status, 202, "{}", answer.body);
 }
 
 pub fn diagnosis(namespace: &Namespace, code: &str) -> Option<Value> {
     let fsd = namespace.fsd();
     let diagnoses = pointer(&fsd, "/status/diagnoses").as_array()?;
-    diagnoses
-        .iter()
-        .find(|diagnosis| diagnosis["code"] == code)
-        .cloned()
+    diagnoses.iter().find(|diagnosis| diagnosis["code"] == code).cloned()
 }
 
 /// Every diagnosis but those of the demo: its database, and an Ingress class that nobody serves.
@@ -255,15 +218,10 @@ pub fn others(namespace: &Namespace) -> Vec<String> {
 pub fn named(namespace: &Namespace, code: &str, limit: Duration) -> Value {
     let start = Instant::now();
     wait_until(limit, &format!("{code} is named"), || {
-        diagnosis(namespace, code)
-            .map(drop)
-            .ok_or_else(|| others(namespace).join(" "))
+        diagnosis(namespace, code).map(drop).ok_or_else(|| others(namespace).join(" "))
     });
     let diagnosis = diagnosis(namespace, code).unwrap_or_default();
-    println!(
-        "    {code} after {:.1} s\n{diagnosis:#}",
-        start.elapsed().as_secs_f32()
-    );
+    println!("    {code} after {:.1} s\n{diagnosis:#}", start.elapsed().as_secs_f32());
     diagnosis
 }
 
@@ -303,13 +261,6 @@ fn kill(namespace: &Namespace) {
 
 fn processors(namespace: &Namespace) -> Vec<String> {
     let label = "app.kubernetes.io/component=task-processor";
-    let names = namespace.kubectl(&[
-        "get",
-        "pods",
-        "-l",
-        label,
-        "-o",
-        "jsonpath={.items[*].metadata.name}",
-    ]);
+    let names = namespace.kubectl(&["get", "pods", "-l", label, "-o", "jsonpath={.items[*].metadata.name}"]);
     names.split_whitespace().map(str::to_owned).collect()
 }

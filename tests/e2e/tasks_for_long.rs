@@ -96,9 +96,7 @@ fn run_all(namespace: &Namespace, limit: Duration) {
 /// documentation, RFC 5737). Nothing is wrong with Flagsmith, and what the operator cannot know it does not deny.
 fn kept_away(namespace: &Namespace) {
     let name = format!("flagsmith-database.{}.svc", namespace.name());
-    aliases(&format!(
-        "[{{\"ip\": \"192.0.2.1\", \"hostnames\": [\"{name}\"]}}]"
-    ));
+    aliases(&format!("[{{\"ip\": \"192.0.2.1\", \"hostnames\": [\"{name}\"]}}]"));
     let kinds = ["DatabaseReachable", "TaskProcessorAvailable"];
     let become_all = |status: &str| {
         for kind in kinds {
@@ -132,11 +130,7 @@ fn not_ready(namespace: &Namespace) {
         "  taskProcessor: {readinessProbe: {httpGet: {path: /nothing/, port: http}, periodSeconds: 2}}\n",
     ));
     let diagnosis = named(namespace, "TaskProcessorNotReady", RESTART + SILENCE);
-    assert_eq!(
-        others(namespace),
-        ["TaskProcessorNotReady"],
-        "one trouble is one diagnosis"
-    );
+    assert_eq!(others(namespace), ["TaskProcessorNotReady"], "one trouble is one diagnosis");
     says(&diagnosis, &["readiness probe fails", "404"]);
     namespace.apply(&resource(""));
     gone(namespace, "TaskProcessorNotReady", RESTART);
@@ -150,18 +144,10 @@ fn mismatch(namespace: &Namespace) {
     let (server, _) = url.rsplit_once('/').unwrap();
     let literal = format!("--from-literal=TASK_PROCESSOR_DATABASE_URL={server}/queue");
     namespace.kubectl(&["create", "configmap", "apart", &literal]);
-    namespace.apply(&resource("").replace(
-        "  api:\n",
-        "  api:\n    envFrom: [{configMapRef: {name: apart}}]\n",
-    ));
+    namespace
+        .apply(&resource("").replace("  api:\n", "  api:\n    envFrom: [{configMapRef: {name: apart}}]\n"));
     let diagnosis = named(namespace, "TaskProcessorDatabaseMismatch", RESTART);
-    says(
-        &diagnosis,
-        &[
-            "TASK_PROCESSOR_DATABASE_URL is set",
-            "spec.database.taskProcessorUrlFrom",
-        ],
-    );
+    says(&diagnosis, &["TASK_PROCESSOR_DATABASE_URL is set", "spec.database.taskProcessorUrlFrom"]);
     settled_but_for(namespace, "TaskProcessorDatabaseMismatch");
     let migrate = "flagsmith migrate task_processor --database task_processor";
     namespace.kubectl(&["exec", "deployment/flagsmith-api", "--", "sh", "-c", migrate]);

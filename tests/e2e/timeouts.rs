@@ -89,11 +89,7 @@ fn worker_killed(namespace: &Namespace) {
 fn out_of_memory(namespace: &Namespace) {
     // The pod's limit is 512Mi. Where the kernel kills the worker only, its log tells.
     ask(namespace, "allocate?mb=700&seconds=5");
-    named(
-        namespace,
-        &["ContainerOutOfMemory", "GunicornWorkerOutOfMemory"],
-        READ,
-    );
+    named(namespace, &["ContainerOutOfMemory", "GunicornWorkerOutOfMemory"], READ);
     apply(namespace, THREADED);
     gone(namespace);
 }
@@ -118,28 +114,15 @@ fn exhausted(namespace: &Namespace) {
             while True: held.append(psycopg2.connect(os.environ['DATABASE_URL']))\n\
         except psycopg2.OperationalError: print(len(held), flush=True)\n\
         time.sleep(600)\n";
-    let mut holder = namespace.spawn(&[
-        "exec",
-        "deployment/flagsmith-task-processor",
-        "--",
-        "python3",
-        "-c",
-        hold,
-    ]);
+    let mut holder =
+        namespace.spawn(&["exec", "deployment/flagsmith-task-processor", "--", "python3", "-c", hold]);
     named(namespace, &["DatabaseConnectionsExhausted"], SEEN);
     // Its end in the container: kubectl's alone would leave it.
     let end = "import glob, os, signal\n\
         for path in glob.glob('/proc/[0-9]*/cmdline'):\n    \
             pid = int(path.split('/')[2])\n    \
             if b'psycopg2.connect' in open(path, 'rb').read() and pid != os.getpid(): os.kill(pid, signal.SIGKILL)\n";
-    namespace.kubectl(&[
-        "exec",
-        "deployment/flagsmith-task-processor",
-        "--",
-        "python3",
-        "-c",
-        end,
-    ]);
+    namespace.kubectl(&["exec", "deployment/flagsmith-task-processor", "--", "python3", "-c", end]);
     let _ = holder.wait();
     gone(namespace);
 }
@@ -209,14 +192,7 @@ fn alarms_of(diagnoses: &Value) -> Vec<String> {
 /// The first alarm of the command, which reads every log at once.
 fn by_command(namespace: &Namespace) -> Option<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_flagsmith-operator"))
-        .args([
-            "diagnose",
-            "flagsmith",
-            "--namespace",
-            namespace.name(),
-            "--output",
-            "json",
-        ])
+        .args(["diagnose", "flagsmith", "--namespace", namespace.name(), "--output", "json"])
         .output()
         .unwrap();
     let page: Value =
@@ -232,10 +208,7 @@ fn named(namespace: &Namespace, codes: &[&str], limit: Duration) {
         let first = by_command(namespace).unwrap_or_default();
         expected(&first).then_some(()).ok_or(first)
     });
-    println!(
-        "    {codes:?} by the command after {:.1} s",
-        start.elapsed().as_secs_f32()
-    );
+    println!("    {codes:?} by the command after {:.1} s", start.elapsed().as_secs_f32());
     named_by_status(namespace, codes, limit);
 }
 
@@ -244,19 +217,12 @@ fn named_by_status(namespace: &Namespace, codes: &[&str], limit: Duration) {
     let start = Instant::now();
     wait_until(limit, &format!("{codes:?} is named first"), || {
         let alarms = alarms(namespace);
-        alarms
-            .first()
-            .is_some_and(|first| expected(first))
-            .then_some(())
-            .ok_or_else(|| alarms.join(" "))
+        alarms.first().is_some_and(|first| expected(first)).then_some(()).ok_or_else(|| alarms.join(" "))
     });
     println!("    by the status after {:.1} s", start.elapsed().as_secs_f32());
     let fsd = namespace.fsd();
     println!("{:#}", pointer(&fsd, "/status/diagnoses/0"));
-    let others: Vec<String> = alarms(namespace)
-        .into_iter()
-        .filter(|code| !expected(code))
-        .collect();
+    let others: Vec<String> = alarms(namespace).into_iter().filter(|code| !expected(code)).collect();
     assert_eq!(others, Vec::<String>::new(), "one trouble has one name");
 }
 

@@ -80,19 +80,13 @@ const TROUBLES: &[Trouble] = &[
         what: "the database takes no writes",
         code: "DatabaseReadOnly",
         make: |namespace| {
-            sql(
-                namespace,
-                "ALTER DATABASE flagsmith SET default_transaction_read_only = on",
-            );
+            sql(namespace, "ALTER DATABASE flagsmith SET default_transaction_read_only = on");
             end_sessions(namespace);
         },
         mend: |namespace| {
             let reset = "ALTER DATABASE flagsmith RESET default_transaction_read_only";
             let options = "PGOPTIONS='-c default_transaction_read_only=off'";
-            in_database(
-                namespace,
-                &format!("{options} psql -U flagsmith -d flagsmith -c '{reset}'"),
-            );
+            in_database(namespace, &format!("{options} psql -U flagsmith -d flagsmith -c '{reset}'"));
             end_sessions(namespace);
         },
     },
@@ -197,11 +191,8 @@ fn every_trouble_of_one_installation_is_named_first_and_leaves_nothing() {
     let mut table = String::new();
     let mut trials = Trials::new();
     for trouble in TROUBLES {
-        let row = trials.trial(
-            trouble.what,
-            || pass_through(&namespace, trouble),
-            || mended(&namespace, trouble),
-        );
+        let row =
+            trials.trial(trouble.what, || pass_through(&namespace, trouble), || mended(&namespace, trouble));
         table += &row.unwrap_or_default();
     }
     println!("| trouble | first cause | describe | diagnose | well again |\n|---|---|---|---|---|\n{table}");
@@ -255,10 +246,7 @@ fn described_first(namespace: &Namespace) -> Option<String> {
     let page = namespace.kubectl(&["describe", "fsd", "flagsmith"]);
     let (_, diagnoses) = page.split_once("Diagnoses:")?;
     let field = |name: &str| {
-        let line = diagnoses
-            .lines()
-            .map(str::trim)
-            .find_map(|line| line.strip_prefix(name));
+        let line = diagnoses.lines().map(str::trim).find_map(|line| line.strip_prefix(name));
         line.map(|value| value.trim().to_owned())
     };
     (field("Severity:")? != "Info").then(|| field("Code:"))?
@@ -273,10 +261,7 @@ fn diagnosed_first(namespace: &Namespace) -> Option<String> {
 }
 
 fn diagnose(namespace: &Namespace, output: &str) -> Output {
-    flagsmith(
-        namespace,
-        &["diagnose", "flagsmith", "--connect-database", "--output", output],
-    )
+    flagsmith(namespace, &["diagnose", "flagsmith", "--connect-database", "--output", output])
 }
 
 /// `kubectl flagsmith ...`: the binary under the name that makes it a plugin.
@@ -291,12 +276,7 @@ fn run(arguments: &[&str]) -> Output {
     let _ = std::fs::remove_file(&plugin);
     std::os::unix::fs::symlink(PathBuf::from(env!("CARGO_BIN_EXE_flagsmith-operator")), &plugin).unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    Command::new("kubectl")
-        .arg("flagsmith")
-        .args(arguments)
-        .env("PATH", path)
-        .output()
-        .unwrap()
+    Command::new("kubectl").arg("flagsmith").args(arguments).env("PATH", path).output().unwrap()
 }
 
 /// Waits until what was applied last is Ready and nothing above Info is left, for the operator and for the command.
@@ -309,9 +289,7 @@ fn well(namespace: &Namespace) {
             ready["status"] == "True" && ready["observedGeneration"] == *pointer(&fsd, "/metadata/generation")
         });
         let left = (described_first(namespace), diagnosed_first(namespace));
-        (holds && left == (None, None))
-            .then_some(())
-            .ok_or_else(|| format!("{left:?} {ready:?}"))
+        (holds && left == (None, None)).then_some(()).ok_or_else(|| format!("{left:?} {ready:?}"))
     });
 }
 
@@ -378,10 +356,7 @@ fn in_database(namespace: &Namespace, shell: &str) -> String {
 
 /// As the server's own user through its socket, which needs no password.
 fn sql(namespace: &Namespace, statements: &str) -> String {
-    in_database(
-        namespace,
-        &format!("psql -U flagsmith -d flagsmith -Atc \"{statements}\""),
-    )
+    in_database(namespace, &format!("psql -U flagsmith -d flagsmith -Atc \"{statements}\""))
 }
 
 fn end_sessions(namespace: &Namespace) {
@@ -401,13 +376,7 @@ fn scale_database(namespace: &Namespace, pods: u32) {
 }
 
 fn restart_api(namespace: &Namespace) {
-    namespace.kubectl(&[
-        "delete",
-        "pod",
-        "-l",
-        "app.kubernetes.io/component=api",
-        "--wait=false",
-    ]);
+    namespace.kubectl(&["delete", "pod", "-l", "app.kubernetes.io/component=api", "--wait=false"]);
 }
 
 fn report(namespace: &Namespace) {
@@ -415,11 +384,7 @@ fn report(namespace: &Namespace) {
     let _ = std::fs::remove_file(&file);
     let name = file.to_str().unwrap();
     let output = flagsmith(namespace, &["report", "flagsmith", "--file", name]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut archive = zip::ZipArchive::new(std::fs::File::open(&file).unwrap()).unwrap();
     let django = namespace.secret("flagsmith-django", "DJANGO_SECRET_KEY");
     let mut names = Vec::new();
@@ -434,21 +399,9 @@ fn report(namespace: &Namespace) {
         }
         names.push(name);
     }
-    println!(
-        "    {} files, {} bytes",
-        names.len(),
-        std::fs::metadata(&file).unwrap().len()
-    );
-    for expected in [
-        "diagnoses.txt",
-        "flagsmithdeployment.yaml",
-        "events.txt",
-        "logs/flagsmith-api-",
-    ] {
-        assert!(
-            names.iter().any(|name| name.starts_with(expected)),
-            "{expected}: {names:?}"
-        );
+    println!("    {} files, {} bytes", names.len(), std::fs::metadata(&file).unwrap().len());
+    for expected in ["diagnoses.txt", "flagsmithdeployment.yaml", "events.txt", "logs/flagsmith-api-"] {
+        assert!(names.iter().any(|name| name.starts_with(expected)), "{expected}: {names:?}");
     }
     std::fs::remove_file(&file).unwrap();
 }
@@ -463,34 +416,20 @@ fn without_rights(namespace: &Namespace) {
     assert!(user.status.success(), "{}", String::from_utf8_lossy(&user.stderr));
     let file = std::env::temp_dir().join(format!("somebody-{}.kubeconfig", std::process::id()));
     std::fs::write(&file, &user.stdout).unwrap();
-    let output = flagsmith(
-        namespace,
-        &["diagnose", "flagsmith", "--kubeconfig", file.to_str().unwrap()],
-    );
+    let output = flagsmith(namespace, &["diagnose", "flagsmith", "--kubeconfig", file.to_str().unwrap()]);
     std::fs::remove_file(&file).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     println!("{said}");
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(
-        said.contains("somebody") && said.contains("ask for the role \"view\""),
-        "{said}"
-    );
+    assert!(said.contains("somebody") && said.contains("ask for the role \"view\""), "{said}");
 }
 
 /// The next story's chart brings it again.
 fn without_crd() {
-    kubectl(&[
-        "delete",
-        "crd",
-        "flagsmithdeployments.operator.flagsmith.com",
-        "--ignore-not-found",
-    ]);
+    kubectl(&["delete", "crd", "flagsmithdeployments.operator.flagsmith.com", "--ignore-not-found"]);
     let output = run(&["diagnose", "flagsmith", "--namespace", "default"]);
     let said = String::from_utf8_lossy(&output.stderr);
     println!("{said}");
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(
-        said.contains("the CRD is not installed") && said.contains("helm install"),
-        "{said}"
-    );
+    assert!(said.contains("the CRD is not installed") && said.contains("helm install"), "{said}");
 }

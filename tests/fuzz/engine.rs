@@ -55,10 +55,7 @@ pub fn fuzz<S: Strategy>(name: &str, strategy: &S, test: impl Fn(S::Value) -> Te
             Err(TestError::Abort(why)) => panic!("{name}: {why}"),
         }
     }
-    println!(
-        "{name}: nothing found in {cases} cases and {} s",
-        begun.elapsed().as_secs()
-    );
+    println!("{name}: nothing found in {cases} cases and {} s", begun.elapsed().as_secs());
 }
 
 /// One of these samples, changed.
@@ -70,11 +67,7 @@ pub fn changed(samples: Vec<Vec<u8>>, words: &'static [&'static [u8]]) -> impl S
         (any::<Index>(), prop::collection::vec(any::<u8>(), 1..16))
             .prop_map(|(at, bytes)| Change::Insert(at, bytes)),
         (any::<Index>(), 1..256_usize).prop_map(|(at, length)| Change::Delete(at, length)),
-        (
-            any::<Index>(),
-            1..64_usize,
-            prop_oneof![9 => 2..16_usize, 1 => 16..REPEATED]
-        )
+        (any::<Index>(), 1..64_usize, prop_oneof![9 => 2..16_usize, 1 => 16..REPEATED])
             .prop_map(|(at, length, times)| Change::Repeat(at, length, times)),
         (any::<Index>(), any::<Index>(), any::<Index>(), 1..512_usize)
             .prop_map(|(at, sample, from, length)| Change::Splice(at, sample, from, length)),

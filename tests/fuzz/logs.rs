@@ -59,10 +59,7 @@ const WORDS: &[&[u8]] = &[
 #[ignore = "ten minutes; part of `make fuzz`"]
 fn logs() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/logs");
-    let mut files: Vec<_> = fs::read_dir(directory)
-        .unwrap()
-        .map(|it| it.unwrap().path())
-        .collect();
+    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|it| it.unwrap().path()).collect();
     files.sort();
     let samples: Vec<Vec<u8>> = files
         .into_iter()

@@ -44,13 +44,7 @@ const WORDS: &[&[u8]] = &[
 /// Honest answers: without encryption, let in, a few questions answered.
 fn conversation(values: &[&[u8]]) -> Vec<u8> {
     let answered = |rows: &[u8]| {
-        [
-            message(b'T', b"\0\0"),
-            rows.to_vec(),
-            message(b'C', b"SELECT 1\0"),
-            message(b'Z', b"T"),
-        ]
-        .concat()
+        [message(b'T', b"\0\0"), rows.to_vec(), message(b'C', b"SELECT 1\0"), message(b'Z', b"T")].concat()
     };
     let said = |tag: &[u8], state: &[u8]| [message(b'C', tag), message(b'Z', state)].concat();
     let begin = said(b"BEGIN\0", b"T");
@@ -76,17 +70,9 @@ fn messages() {
     let samples = vec![
         conversation(&[&version, &numbers, &numbers]),
         conversation(&[&version, &row(&[b"f"]), &numbers.repeat(20)]),
-        [
-            b"N".as_slice(),
-            &message(b'E', &report("28P01", "password authentication failed")),
-        ]
-        .concat(),
+        [b"N".as_slice(), &message(b'E', &report("28P01", "password authentication failed"))].concat(),
         [b"N".as_slice(), &message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0")].concat(),
-        [
-            conversation(&[&version]),
-            message(b'N', &report("00000", "hello")).repeat(5),
-        ]
-        .concat(),
+        [conversation(&[&version]), message(b'N', &report("00000", "hello")).repeat(5)].concat(),
     ];
     let said = Arc::<Mutex<Vec<u8>>>::default();
     let script = Arc::clone(&said);
@@ -109,10 +95,7 @@ fn messages() {
         prop_assert!(outcome.took < PATIENCE, "{outcome:?}");
         if let DatabaseProbe::Failed(failure) = outcome.probe {
             let told = failure.message;
-            prop_assert!(
-                told.chars().count() <= 300 && !told.chars().any(char::is_control),
-                "{told:?}"
-            );
+            prop_assert!(told.chars().count() <= 300 && !told.chars().any(char::is_control), "{told:?}");
             prop_assert!(!told.contains(PASSWORD), "{told:?}");
         }
         Ok(())

@@ -18,10 +18,7 @@ pub fn certificate(name: &str) -> (Arc<ServerConfig>, String) {
 /// A certificate that is signed by an authority, and the authority's.
 pub fn signed(name: &str) -> (Arc<ServerConfig>, String) {
     let issued = issued(name);
-    (
-        config(&issued.key, issued.certificate.der().clone()),
-        issued.authority,
-    )
+    (config(&issued.key, issued.certificate.der().clone()), issued.authority)
 }
 
 /// What a server needs to prove who it is, and what its clients need to believe it.
@@ -39,20 +36,11 @@ pub fn issued(name: &str) -> Issued {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     // OpenSSL takes a certificate for its own authority where both have one name.
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "authority of a test");
+    authority.distinguished_name.push(DnType::CommonName, "authority of a test");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([name.to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
-    Issued {
-        certificate,
-        key,
-        authority: authority.pem(),
-    }
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    Issued { certificate, key, authority: authority.pem() }
 }
 
 fn config(key: &KeyPair, certificate: CertificateDer<'static>) -> Arc<ServerConfig> {

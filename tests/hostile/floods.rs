@@ -108,10 +108,7 @@ fn a_handshake_that_is_none(#[case] piece: Vec<u8>) {
         }
     });
     let kind = look(&url(server.address, "?sslmode=require")).kind();
-    assert!(
-        matches!(kind, Kind::Tls | Kind::NotPostgres | Kind::LimitExceeded),
-        "{kind:?}"
-    );
+    assert!(matches!(kind, Kind::Tls | Kind::NotPostgres | Kind::LimitExceeded), "{kind:?}");
 }
 
 #[rstest]

@@ -73,10 +73,7 @@ fn goes_where_the_url_has_it_go_in_the_open(
     #[values(false, true)] by_environment: bool,
 ) {
     let server = asking(None, method);
-    let mut url = url(
-        server.address,
-        if by_environment { "" } else { "?sslmode=disable" },
-    );
+    let mut url = url(server.address, if by_environment { "" } else { "?sslmode=disable" });
     if by_environment {
         url.tls.mode = Variable::Value("disable".to_owned());
     }
@@ -183,12 +180,7 @@ fn scram_with_somebody_else(#[case] end: fn(&mut Peer) -> std::io::Result<()>, #
         peer.silence()
     });
     assert_eq!(look(&url(server.address, "")).kind(), expected);
-    assert!(
-        !server
-            .passwords()
-            .iter()
-            .any(|message| message.contains(PASSWORD))
-    );
+    assert!(!server.passwords().iter().any(|message| message.contains(PASSWORD)));
 }
 
 /// Bytes behind the `S` are a man in the middle's, who wants them to be taken for the server's.
@@ -199,8 +191,5 @@ fn what_was_sent_before_encryption_is_not_taken_for_the_servers() {
         stream.write_all(b"SR\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")?;
         stream.read_to_end(&mut Vec::new()).map(|_| ())
     });
-    assert_eq!(
-        look(&url(server.address, "?sslmode=require")).kind(),
-        Kind::NotPostgres
-    );
+    assert_eq!(look(&url(server.address, "?sslmode=require")).kind(), Kind::NotPostgres);
 }

@@ -80,10 +80,7 @@ impl Server {
 
     /// Every password message that a client has sent.
     pub fn passwords(&self) -> Vec<String> {
-        self.passwords
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -103,10 +100,7 @@ impl Peer {
                 Box::new(stream)
             }
         } else {
-            return Ok(Some(Self {
-                stream: Box::new(stream),
-                passwords,
-            }));
+            return Ok(Some(Self { stream: Box::new(stream), passwords }));
         };
         first_word(&mut stream)?;
         Ok(Some(Self { stream, passwords }))
@@ -156,10 +150,7 @@ impl Peer {
         self.stream.read_exact(&mut body)?;
         if header[0] == b'p' {
             let text = String::from_utf8_lossy(&body).into_owned();
-            self.passwords
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(text);
+            self.passwords.lock().unwrap_or_else(PoisonError::into_inner).push(text);
         }
         Ok((header[0], body))
     }

@@ -75,18 +75,12 @@ pub fn url(address: SocketAddr, options: &str) -> DatabaseUrl {
 
 /// Looks at a database on this machine.
 pub fn look(url: &DatabaseUrl) -> Outcome {
-    look_with(
-        &Databases::new(Duration::from_secs(60), Metrics::new()).allowing_loopback(),
-        url,
-    )
+    look_with(&Databases::new(Duration::from_secs(60), Metrics::new()).allowing_loopback(), url)
 }
 
 /// Looks at a database as the operator does: on one thread, which has other work.
 pub fn look_with(databases: &Databases, url: &DatabaseUrl) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Patterns are compiled once in a process, not at each look.
     let _ = flagsmith_operator::model::redact::redact("");
     let local = tokio::task::LocalSet::new();
@@ -102,11 +96,7 @@ pub fn look_with(databases: &Databases, url: &DatabaseUrl) -> Outcome {
         let begun = Instant::now();
         let (probe, _) = databases.look("uid", Some(url), None, Vec::new()).await;
         let took = begun.elapsed();
-        Outcome {
-            probe,
-            took,
-            held: held.get().max(busy().saturating_sub(last.get())),
-        }
+        Outcome { probe, took, held: held.get().max(busy().saturating_sub(last.get())) }
     })
 }
 

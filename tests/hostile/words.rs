@@ -30,10 +30,7 @@ fn no_postgresql(#[case] banner: &'static [u8], #[values("", "?sslmode=disable")
     });
     let failure = look(&url(server.address, options)).failure();
     assert_eq!(failure.kind, Kind::NotPostgres, "{failure:?}");
-    assert_eq!(
-        failure.message,
-        "what listens there does not speak PostgreSQL, or hung up before it did"
-    );
+    assert_eq!(failure.message, "what listens there does not speak PostgreSQL, or hung up before it did");
 }
 
 trait TakeSome: std::io::Read + Sized {

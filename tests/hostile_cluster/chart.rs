@@ -56,10 +56,8 @@ impl Chart {
         ]));
         let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
         let kind = |document: &Value| document["kind"].as_str().unwrap_or_default().to_owned();
-        let mut objects: Vec<&Value> = documents
-            .iter()
-            .filter(|it| APPLIED.contains(&kind(it).as_str()))
-            .collect();
+        let mut objects: Vec<&Value> =
+            documents.iter().filter(|it| APPLIED.contains(&kind(it).as_str())).collect();
         let namespace =
             serde_json::json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
         objects.insert(0, &namespace);
@@ -75,19 +73,13 @@ impl Chart {
             &account,
         ]));
         fs::write(&kubeconfig, config).unwrap();
-        Self {
-            kubeconfig,
-            container: deployment["spec"]["template"]["spec"]["containers"][0].clone(),
-        }
+        Self { kubeconfig, container: deployment["spec"]["template"]["spec"]["containers"][0].clone() }
     }
 
     /// The arguments, with addresses of this machine in place of the pod's: `address` is handed each port.
     pub fn arguments(&self, mut address: impl FnMut(u16) -> String) -> Vec<String> {
-        let arguments = self.container["args"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| it.as_str().unwrap().to_owned());
+        let arguments =
+            self.container["args"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned());
         arguments
             .map(|argument| match argument.split_once("=0.0.0.0:") {
                 Some((option, port)) => format!("{option}={}", address(port.parse().unwrap())),
@@ -126,30 +118,13 @@ fn apply(objects: &[&Value]) {
         .spawn()
         .expect("kubectl is in the PATH, see tests/cluster/README.md");
     let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-    kubectl
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(list.to_string().as_bytes())
-        .unwrap();
-    assert!(
-        kubectl.wait().unwrap().success(),
-        "the chart's objects are not accepted"
-    );
+    kubectl.stdin.take().unwrap().write_all(list.to_string().as_bytes()).unwrap();
+    assert!(kubectl.wait().unwrap().success(), "the chart's objects are not accepted");
 }
 
 fn output(command: &mut Command) -> String {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}; see tests/cluster/README.md"));
-    assert!(
-        status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&stderr)
-    );
+    let Output { status, stdout, stderr } =
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; see tests/cluster/README.md"));
+    assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
 }

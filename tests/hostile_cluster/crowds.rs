@@ -38,9 +38,8 @@ const CONNECTED: Duration = Duration::from_millis(50);
 fn of_jobs() {
     survives("5,000 Jobs", |target| async move {
         let tenant = Tenant::new("jobs").await;
-        let environment: Vec<Value> = (0..30)
-            .map(|number| json!({ "name": format!("V{number}"), "value": "x".repeat(40) }))
-            .collect();
+        let environment: Vec<Value> =
+            (0..30).map(|number| json!({ "name": format!("V{number}"), "value": "x".repeat(40) })).collect();
         let job = |number: usize| {
             json!({
                 "metadata": { "name": format!("job-{number}"), "annotations": { "big": "x".repeat(2048) } },
@@ -58,9 +57,7 @@ fn of_jobs() {
             }))
             .await;
         tenant
-            .until(NAME, SOON, "looked at", |it| {
-                codes(it).iter().any(|it| it == "InstallationNotFound")
-            })
+            .until(NAME, SOON, "looked at", |it| codes(it).iter().any(|it| it == "InstallationNotFound"))
             .await;
         sleep(SEEN).await;
         tenant.end().await;

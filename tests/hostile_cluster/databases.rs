@@ -90,12 +90,7 @@ const ATTACKS: &[Attack] = &[
         script: |peer| peer.error("28000", &"x".repeat(2 << 20)),
         said: TOO_MUCH,
     },
-    Attack {
-        name: "silence",
-        encrypts: false,
-        script: Peer::silence,
-        said: "no answer within 5 s",
-    },
+    Attack { name: "silence", encrypts: false, script: Peer::silence, said: "no answer within 5 s" },
     Attack {
         name: "password-please",
         encrypts: false,
@@ -134,11 +129,7 @@ async fn besiege(attacks: &[Attack], installations: usize) {
     let tls: Arc<ServerConfig> = certificate("evil.invalid").0;
     let mut servers = Vec::new();
     for attack in attacks {
-        let server = Server::start_at(
-            DATABASES,
-            attack.encrypts.then(|| Arc::clone(&tls)),
-            attack.script,
-        );
+        let server = Server::start_at(DATABASES, attack.encrypts.then(|| Arc::clone(&tls)), attack.script);
         for number in 0..installations {
             let name = format!("{}-{number}", attack.name);
             let url = format!("postgresql://flagsmith:{WITHHELD}@{}/{name}", server.address);
@@ -149,9 +140,7 @@ async fn besiege(attacks: &[Attack], installations: usize) {
     for attack in attacks {
         for number in 0..installations {
             let name = format!("{}-{number}", attack.name);
-            tenant
-                .until(&name, SOON, attack.said, |it| says(it, attack.said))
-                .await;
+            tenant.until(&name, SOON, attack.said, |it| says(it, attack.said)).await;
         }
     }
     sleep(AGAIN).await;
@@ -176,37 +165,22 @@ fn that_are_somebody_elses() {
         let own = issued(&DATABASES.to_string());
         let server = Postgresql::start(DATABASES, PASSWORD, Some(&own));
         let tenant = Tenant::new("authorities").await;
-        for (name, authority) in [
-            ("own", own.authority.clone()),
-            ("other", issued("other").authority),
-        ] {
+        for (name, authority) in [("own", own.authority.clone()), ("other", issued("other").authority)] {
             tenant
                 .sandbox
                 .create::<ConfigMap>(json!({ "metadata": { "name": name }, "data": { "ca.crt": authority } }))
                 .await;
-            let url = format!(
-                "postgresql://flagsmith:{PASSWORD}@{}/flags?sslmode=verify-full",
-                server.address
-            );
+            let url =
+                format!("postgresql://flagsmith:{PASSWORD}@{}/flags?sslmode=verify-full", server.address);
             let reference = json!({ "configMapKeyRef": { "name": name, "key": "ca.crt" } });
-            tenant
-                .install(name, &url, json!({ "database": { "caFrom": reference } }))
-                .await;
+            tenant.install(name, &url, json!({ "database": { "caFrom": reference } })).await;
         }
         let words = "PostgreSQL 15.";
-        tenant
-            .until_said("own", SOON, "DatabaseReachable", "True", words)
-            .await;
+        tenant.until_said("own", SOON, "DatabaseReachable", "True", words).await;
         let words = "the server's certificate is signed by none of the authorities that the operator knows; name yours in spec.database.caFrom";
-        tenant
-            .until_said("other", SOON, "DatabaseReachable", "Unknown", words)
-            .await;
+        tenant.until_said("other", SOON, "DatabaseReachable", "Unknown", words).await;
         let other = tenant.until("other", SOON, "looked at", |_| true).await;
-        assert!(
-            !codes(&other).iter().any(|code| code.starts_with("Database")),
-            "{:?}",
-            codes(&other)
-        );
+        assert!(!codes(&other).iter().any(|code| code.starts_with("Database")), "{:?}", codes(&other));
         tenant.end().await;
     });
 }

@@ -57,10 +57,7 @@ impl Kubelet {
                 });
             }
         });
-        let (nodes, node) = (
-            Api::<Node>::all(client),
-            format!("{NAME}-{:08x}", rand::random::<u32>()),
-        );
+        let (nodes, node) = (Api::<Node>::all(client), format!("{NAME}-{:08x}", rand::random::<u32>()));
         let body = json!({
             "metadata": {
                 "name": node,
@@ -70,10 +67,7 @@ impl Kubelet {
             // Nothing of others' lands here.
             "spec": { "taints": [{ "key": "hostile", "effect": "NoSchedule" }] },
         });
-        nodes
-            .create(&PostParams::default(), &serde_json::from_value(body).unwrap())
-            .await
-            .unwrap();
+        nodes.create(&PostParams::default(), &serde_json::from_value(body).unwrap()).await.unwrap();
         let kubelet = Self { node, nodes, logs };
         kubelet.until_ready().await;
         let endpoint = json!({ "status": { "daemonEndpoints": { "kubeletEndpoint": { "Port": port } } } });
@@ -96,10 +90,7 @@ impl Kubelet {
 
     /// From now on pods whose name has this part have logged this.
     pub fn log(&self, part: &str, bytes: Vec<u8>) {
-        self.logs
-            .lock()
-            .unwrap()
-            .insert(part.to_owned(), (Arc::new(bytes), 0));
+        self.logs.lock().unwrap().insert(part.to_owned(), (Arc::new(bytes), 0));
     }
 
     /// How often the log of such pods was read.
@@ -111,20 +102,13 @@ impl Kubelet {
     pub async fn until_read(&self, part: &str, times: usize, limit: Duration) {
         let end = Instant::now() + limit;
         while self.read(part) < times {
-            assert!(
-                Instant::now() < end,
-                "the logs of {part} were read {} times",
-                self.read(part)
-            );
+            assert!(Instant::now() < end, "the logs of {part} were read {} times", self.read(part));
             sleep(Duration::from_millis(200)).await;
         }
     }
 
     pub async fn end(self) {
-        self.nodes
-            .delete(&self.node, &DeleteParams::default())
-            .await
-            .unwrap();
+        self.nodes.delete(&self.node, &DeleteParams::default()).await.unwrap();
     }
 
     async fn until_ready(&self) {
@@ -132,10 +116,7 @@ impl Kubelet {
         loop {
             let node = self.nodes.get(&self.node).await.unwrap();
             let conditions = node.status.and_then(|it| it.conditions).unwrap_or_default();
-            if conditions
-                .iter()
-                .any(|it| it.type_ == "Ready" && it.status == "True")
-            {
+            if conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True") {
                 return;
             }
             assert!(Instant::now() < end, "the simulated node is not ready");
@@ -191,9 +172,7 @@ pub async fn fail_pods(sandbox: &Sandbox, deployment: &str) {
             }],
         } });
         let name = pod.metadata.name.unwrap();
-        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status))
-            .await
-            .unwrap();
+        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
     }
 }
 
@@ -201,19 +180,11 @@ pub async fn fail_pods(sandbox: &Sandbox, deployment: &str) {
 async fn pods(sandbox: &Sandbox, deployment: &str) -> Vec<Pod> {
     let end = Instant::now() + SOON;
     loop {
-        let all = sandbox
-            .api::<Pod>()
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items;
+        let all = sandbox.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
         let own: Vec<_> = all
             .into_iter()
             .filter(|it| {
-                it.metadata
-                    .name
-                    .as_ref()
-                    .is_some_and(|name| name.starts_with(&format!("{deployment}-")))
+                it.metadata.name.as_ref().is_some_and(|name| name.starts_with(&format!("{deployment}-")))
             })
             .collect();
         let running = |it: &Pod| it.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running");

@@ -53,11 +53,7 @@ fn of_brackets() {
         let sampled = kubelet.read(&pods);
         fail_pods(&tenant.sandbox, "flagsmith-api").await;
         kubelet.until_read(&pods, sampled + 4, SOON).await;
-        tenant
-            .until(NAME, SOON, "CrashLooping", |it| {
-                codes(it).iter().any(|it| it == "CrashLooping")
-            })
-            .await;
+        tenant.until(NAME, SOON, "CrashLooping", |it| codes(it).iter().any(|it| it == "CrashLooping")).await;
         sleep(Duration::from_secs(5)).await;
         tenant.end().await;
         kubelet.end().await;
@@ -95,10 +91,7 @@ fn of_requests_that_quote_errors() {
         let after = tenant.until(NAME, SOON, "there", |_| true).await;
         assert_eq!(condition(&after, "Ready").0, "True");
         let found = codes(&after);
-        assert!(
-            !found.iter().any(|code| QUOTED.contains(&code.as_str())),
-            "{found:?}"
-        );
+        assert!(!found.iter().any(|code| QUOTED.contains(&code.as_str())), "{found:?}");
         let status = serde_json::to_string(&after.status).unwrap();
         assert!(!status.contains("evil.example"), "{status}");
         tenant.end().await;

@@ -35,12 +35,6 @@ mod postgresql;
 mod server;
 mod siege;
 #[path = "../reconcile/support/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    clippy::all,
-    clippy::pedantic,
-    reason = "shared with tests/reconcile"
-)]
+#[allow(dead_code, unused_imports, clippy::all, clippy::pedantic, reason = "shared with tests/reconcile")]
 mod support;
 mod tenant;

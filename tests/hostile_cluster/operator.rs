@@ -40,18 +40,11 @@ impl OperatorProcess {
         let chart = Chart::installed();
         let mut ports = Vec::new();
         let arguments = chart.arguments(|port| {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .unwrap()
-                .local_addr()
-                .unwrap();
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
             ports.push((port, free));
             free.to_string()
         });
-        let liveness = ports
-            .iter()
-            .find(|(port, _)| *port == chart.liveness_port())
-            .unwrap()
-            .1;
+        let liveness = ports.iter().find(|(port, _)| *port == chart.liveness_port()).unwrap().1;
         let home = tempfile::tempdir().unwrap();
         let log = fs::File::create(home.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_flagsmith-operator"))
@@ -70,13 +63,7 @@ impl OperatorProcess {
             .unwrap();
         let group = MemoryGroup::of(child.id(), chart.memory());
         let served = ports.into_iter().map(|(_, address)| address).collect();
-        let mut operator = Self {
-            liveness,
-            served,
-            child,
-            home,
-            _group: group,
-        };
+        let mut operator = Self { liveness, served, child, home, _group: group };
         let end = Instant::now() + STARTED;
         while !operator
             .served
@@ -85,11 +72,7 @@ impl OperatorProcess {
             .any(|it| get(it, "/readyz").is_ok_and(|it| it.contains(" 200 ")))
         {
             operator.assert_alive();
-            assert!(
-                Instant::now() < end,
-                "not ready within {STARTED:?}: {}",
-                operator.log()
-            );
+            assert!(Instant::now() < end, "not ready within {STARTED:?}: {}", operator.log());
             thread::sleep(Duration::from_millis(100));
         }
         operator
@@ -172,23 +155,20 @@ impl MemoryGroup {
     /// Where none can be made the peak alone is checked, which has to stay at half of the limit.
     fn of(pid: u32, limit: u64) -> Option<Self> {
         let name = format!("flagsmith-hostile-{pid}");
-        [
-            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-            ("/sys/fs/cgroup", "memory.max"),
-        ]
-        .into_iter()
-        .find_map(|(parent, file)| {
-            let path = PathBuf::from(parent).join(&name);
-            fs::create_dir(&path).ok()?;
-            let group = Self(path);
-            fs::write(group.0.join(file), limit.to_string()).ok()?;
-            fs::write(group.0.join("cgroup.procs"), pid.to_string()).ok()?;
-            Some(group)
-        })
-        .or_else(|| {
-            eprintln!("no memory cgroup can be made here: only the peak of resident memory is checked");
-            None
-        })
+        [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+            .into_iter()
+            .find_map(|(parent, file)| {
+                let path = PathBuf::from(parent).join(&name);
+                fs::create_dir(&path).ok()?;
+                let group = Self(path);
+                fs::write(group.0.join(file), limit.to_string()).ok()?;
+                fs::write(group.0.join("cgroup.procs"), pid.to_string()).ok()?;
+                Some(group)
+            })
+            .or_else(|| {
+                eprintln!("no memory cgroup can be made here: only the peak of resident memory is checked");
+                None
+            })
     }
 }
 

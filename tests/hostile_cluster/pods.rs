@@ -49,9 +49,7 @@ fn without_end() {
             }
         });
         let tenant = Tenant::new("metrics").await;
-        let names: Vec<_> = (0..INSTALLATIONS)
-            .map(|number| format!("flags-{number}"))
-            .collect();
+        let names: Vec<_> = (0..INSTALLATIONS).map(|number| format!("flags-{number}")).collect();
         for name in &names {
             let spec = json!({ "api": { "replicas": PODS } });
             tenant.install(name, &database("others"), spec).await;

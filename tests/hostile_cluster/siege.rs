@@ -79,16 +79,10 @@ where
     const STACK: usize = 16 << 20;
     let test = move || {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut siege = Siege::begin().await;
-            let target = Target {
-                client: siege.client.clone(),
-                served: siege.operator.served.clone(),
-            };
+            let target = Target { client: siege.client.clone(), served: siege.operator.served.clone() };
             siege.hold(name, attack(target)).await;
             siege.operator.stop();
         });
@@ -105,13 +99,7 @@ impl Siege {
         let client = support::client().await;
         let operator = OperatorProcess::start();
         let neighbour = neighbour(client.clone()).await;
-        let mut siege = Self {
-            client,
-            operator,
-            neighbour,
-            usual: Duration::ZERO,
-            changes: 0,
-        };
+        let mut siege = Self { client, operator, neighbour, usual: Duration::ZERO, changes: 0 };
         let mut times = Vec::new();
         for _ in 0..USUAL {
             times.push(siege.change().await);
@@ -153,20 +141,13 @@ impl Siege {
             answers.count,
             times.len()
         );
-        assert!(
-            peak < MOST_MIB,
-            "{peak} MiB at most, which must be below {MOST_MIB}"
-        );
+        assert!(peak < MOST_MIB, "{peak} MiB at most, which must be below {MOST_MIB}");
         assert!(
             answers.failures.is_empty() && answers.slowest < ANSWERED,
             "/livez: {answers:?}; {}",
             self.operator.log()
         );
-        assert_eq!(
-            self.lease().await,
-            lease,
-            "holder, acquisition and transitions of the lease"
-        );
+        assert_eq!(self.lease().await, lease, "holder, acquisition and transitions of the lease");
         assert!(
             took < LEAST.max(2 * usual),
             "another tenant's changes take {took:?}, and usually {usual:?}: {times:?}"
@@ -179,22 +160,15 @@ impl Siege {
     async fn change(&mut self) -> Duration {
         self.changes += 1;
         let threads = 10 + self.changes % 50;
-        self.neighbour
-            .patch(json!({ "spec": { "taskProcessor": { "threads": threads } } }))
-            .await;
+        self.neighbour.patch(json!({ "spec": { "taskProcessor": { "threads": threads } } })).await;
         let begun = Instant::now();
         let wanted = threads.to_string();
         self.neighbour
             .until_object::<Deployment>(SOON, "flagsmith-task-processor", "changed", |it| {
-                let containers = it
-                    .spec
-                    .iter()
-                    .flat_map(|it| it.template.spec.iter())
-                    .flat_map(|it| &it.containers);
+                let containers =
+                    it.spec.iter().flat_map(|it| it.template.spec.iter()).flat_map(|it| &it.containers);
                 let arguments: Vec<_> = containers.flat_map(|it| it.args.iter().flatten()).collect();
-                arguments
-                    .windows(2)
-                    .any(|it| it[0] == "--numthreads" && *it[1] == wanted)
+                arguments.windows(2).any(|it| it[0] == "--numthreads" && *it[1] == wanted)
             })
             .await;
         begun.elapsed()
@@ -217,10 +191,7 @@ fn median(times: &mut [Duration]) -> Duration {
 /// The URL of a database that works.
 pub fn database(name: &str) -> String {
     let server = DATABASE.get_or_init(|| Postgresql::start(DATABASES, PASSWORD, None));
-    format!(
-        "postgresql://flagsmith:{PASSWORD}@{}/{name}?sslmode=disable",
-        server.address
-    )
+    format!("postgresql://flagsmith:{PASSWORD}@{}/{name}?sslmode=disable", server.address)
 }
 
 /// The other tenant, with an installation that is Ready.

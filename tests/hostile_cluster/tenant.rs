@@ -16,9 +16,7 @@ pub struct Tenant {
 
 impl Tenant {
     pub async fn new(name: &str) -> Self {
-        Self {
-            sandbox: Sandbox::empty(name).await,
-        }
+        Self { sandbox: Sandbox::empty(name).await }
     }
 
     /// An installation with this database.
@@ -79,10 +77,7 @@ impl Tenant {
 /// The message of a condition.
 pub fn message(object: &FlagsmithDeployment, kind: &str) -> String {
     let conditions = object.status.iter().flat_map(|status| &status.conditions);
-    conditions
-        .filter(|it| it.type_ == kind)
-        .map(|it| it.message.clone())
-        .collect()
+    conditions.filter(|it| it.type_ == kind).map(|it| it.message.clone()).collect()
 }
 
 /// The codes of all diagnoses.

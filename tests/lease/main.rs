@@ -39,13 +39,7 @@ async fn of_several_replicas_exactly_one_leads() {
     let start = Instant::now();
     while start.elapsed() < LEASE_DURATION + SOON {
         let leaders: Vec<_> = replicas.iter().map(Replica::leads).collect();
-        assert!(
-            leaders
-                .iter()
-                .enumerate()
-                .all(|(i, leads)| *leads == (i == leader)),
-            "{leaders:?}"
-        );
+        assert!(leaders.iter().enumerate().all(|(i, leads)| *leads == (i == leader)), "{leaders:?}");
         sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(lease.holder().await.as_ref(), Some(&replicas[leader].identity));
@@ -61,21 +55,8 @@ async fn a_killed_leader_is_replaced() {
     let leading = first.leading.clone();
     first.kill();
     let took = second.until(true, AFTER_KILL).await;
-    assert!(
-        !leading.borrow().leads(),
-        "the killed one still counts as leader after {took:?}"
-    );
-    assert_eq!(
-        lease
-            .api
-            .get(&lease.name)
-            .await
-            .unwrap()
-            .spec
-            .unwrap()
-            .lease_transitions,
-        Some(1)
-    );
+    assert!(!leading.borrow().leads(), "the killed one still counts as leader after {took:?}");
+    assert_eq!(lease.api.get(&lease.name).await.unwrap().spec.unwrap().lease_transitions, Some(1));
     lease.end([second]).await;
 }
 
@@ -85,10 +66,7 @@ async fn a_released_lease_is_taken_at_once_but_not_before_the_work_has_ended() {
     let [mut first, mut second] = pair(&lease).await;
     first.shutdown.cancel();
     sleep(Duration::from_secs(3)).await;
-    assert!(
-        first.leads() && !second.leads(),
-        "leadership moved before the work had ended"
-    );
+    assert!(first.leads() && !second.leads(), "leadership moved before the work had ended");
     first.drained.cancel();
     first.until(false, SOON).await;
     let took = second.until(true, AFTER_RELEASE).await;
@@ -114,10 +92,7 @@ async fn a_standby_ends_at_once_and_leaves_the_lease_alone() {
     let [first, mut second] = pair(&lease).await;
     sleep(Duration::from_secs(1)).await;
     second.shutdown.cancel();
-    timeout(SOON, &mut second.task)
-        .await
-        .expect("ends without its work having drained")
-        .unwrap();
+    timeout(SOON, &mut second.task).await.expect("ends without its work having drained").unwrap();
     assert_eq!(lease.holder().await.as_ref(), Some(&first.identity));
     assert!(first.leads());
     lease.end([first]).await;
@@ -147,17 +122,7 @@ async fn an_edit_that_leaves_the_holder_does_not_cost_leadership() {
     leader.leading.mark_unchanged();
     sleep(Duration::from_secs(14)).await;
     assert!(!leader.leading.has_changed().unwrap() && leader.leads());
-    assert!(
-        lease
-            .api
-            .get(&lease.name)
-            .await
-            .unwrap()
-            .metadata
-            .labels
-            .unwrap()
-            .contains_key("seen")
-    );
+    assert!(lease.api.get(&lease.name).await.unwrap().metadata.labels.unwrap().contains_key("seen"));
     lease.end([leader]).await;
 }
 
@@ -166,24 +131,13 @@ async fn a_deleted_lease_is_not_taken_while_its_holder_may_still_lead() {
     let lease = TestLease::new("deleted").await;
     let [first, second] = pair(&lease).await;
     sleep(Duration::from_secs(2)).await;
-    lease
-        .api
-        .delete(&lease.name, &DeleteParams::default())
-        .await
-        .unwrap();
+    lease.api.delete(&lease.name, &DeleteParams::default()).await.unwrap();
     let start = Instant::now();
     while start.elapsed() < AFTER_KILL {
-        assert!(
-            !(first.leads() && second.leads()),
-            "both lead {:?} after the deletion",
-            start.elapsed()
-        );
+        assert!(!(first.leads() && second.leads()), "both lead {:?} after the deletion", start.elapsed());
         sleep(Duration::from_millis(20)).await;
     }
-    assert!(
-        first.leads() || second.leads(),
-        "neither leads after {AFTER_KILL:?}"
-    );
+    assert!(first.leads() || second.leads(), "neither leads after {AFTER_KILL:?}");
     lease.end([first, second]).await;
 }
 
@@ -203,9 +157,7 @@ async fn a_holder_whose_clock_differs_leads_as_long_as_it_renews(
     let renew = async || {
         // Microseconds, as the API server stores them.
         let now = format!("{:.6}", Timestamp::now() + offset);
-        lease
-            .edit(json!({"holderIdentity": "other", "renewTime": now}))
-            .await;
+        lease.edit(json!({"holderIdentity": "other", "renewTime": now})).await;
     };
     renew().await;
     let mut second = Replica::start(client().await, &lease.name, "second");

@@ -39,10 +39,7 @@ impl Layer<Wire> for Network {
     type Service = Faulty;
 
     fn layer(&self, inner: Wire) -> Faulty {
-        Faulty {
-            inner,
-            network: self.clone(),
-        }
+        Faulty { inner, network: self.clone() }
     }
 }
 
@@ -80,10 +77,7 @@ async fn survives_an_outage(test: &str, outage: u8) {
 
     network.set(outage);
     let took = first.until(false, RENEW_DEADLINE + Duration::from_secs(1)).await;
-    assert!(
-        !second.leads(),
-        "the other took over before the leader stepped down after {took:?}"
-    );
+    assert!(!second.leads(), "the other took over before the leader stepped down after {took:?}");
     second.until(true, AFTER_KILL).await;
     println!("stepped down after {took:?}");
 

@@ -37,9 +37,7 @@ pub async fn config() -> Config {
         std::env::var_os("KUBECONFIG").is_some(),
         "KUBECONFIG is not set: this test needs a Kubernetes API server (`make test` starts one)"
     );
-    Config::from_kubeconfig(&KubeConfigOptions::default())
-        .await
-        .expect("KUBECONFIG names a readable file")
+    Config::from_kubeconfig(&KubeConfigOptions::default()).await.expect("KUBECONFIG names a readable file")
 }
 
 pub async fn client() -> Client {
@@ -63,13 +61,7 @@ impl Replica {
         let (shutdown, drained) = (CancellationToken::new(), CancellationToken::new());
         let lease = Lease::new(client, settings, Metrics::new());
         let task = tokio::spawn(lease.run(sender, shutdown.clone(), drained.clone().cancelled_owned()));
-        Self {
-            identity,
-            leading,
-            shutdown,
-            drained,
-            task,
-        }
+        Self { identity, leading, shutdown, drained, task }
     }
 
     pub fn leads(&self) -> bool {
@@ -80,11 +72,7 @@ impl Replica {
     pub async fn until(&mut self, leads: bool, limit: Duration) -> Duration {
         let start = Instant::now();
         let changed = timeout(limit, self.leading.wait_for(|now| now.leads() == leads)).await;
-        assert!(
-            changed.is_ok(),
-            "{}: leads={leads} took longer than {limit:?}",
-            self.identity
-        );
+        assert!(changed.is_ok(), "{}: leads={leads} took longer than {limit:?}", self.identity);
         start.elapsed()
     }
 
@@ -103,45 +91,27 @@ pub struct TestLease {
 impl TestLease {
     pub async fn new(test: &str) -> Self {
         let name = format!("lease-test-{test}-{:08x}", rand::random::<u32>());
-        Self {
-            name,
-            api: Api::namespaced(client().await, NAMESPACE),
-        }
+        Self { name, api: Api::namespaced(client().await, NAMESPACE) }
     }
 
     pub async fn holder(&self) -> Option<String> {
-        self.api
-            .get(&self.name)
-            .await
-            .unwrap()
-            .spec
-            .unwrap()
-            .holder_identity
+        self.api.get(&self.name).await.unwrap().spec.unwrap().holder_identity
     }
 
     pub async fn edit(&self, spec: serde_json::Value) {
         let patch = Patch::Merge(json!({ "spec": spec }));
-        self.api
-            .patch(&self.name, &PatchParams::default(), &patch)
-            .await
-            .unwrap();
+        self.api.patch(&self.name, &PatchParams::default(), &patch).await.unwrap();
     }
 
     /// Changes the lease in a way that has nothing to do with who holds it.
     pub async fn label(&self) {
         let patch = Patch::Merge(json!({"metadata": {"labels": {"seen": "yes"}}}));
-        self.api
-            .patch(&self.name, &PatchParams::default(), &patch)
-            .await
-            .unwrap();
+        self.api.patch(&self.name, &PatchParams::default(), &patch).await.unwrap();
     }
 
     pub async fn end(self, replicas: impl IntoIterator<Item = Replica>) {
         replicas.into_iter().for_each(Replica::kill);
-        self.api
-            .delete(&self.name, &DeleteParams::default())
-            .await
-            .unwrap();
+        self.api.delete(&self.name, &DeleteParams::default()).await.unwrap();
     }
 }
 

@@ -45,23 +45,11 @@ struct Row {
     seen: Result<(), Kind>,
 }
 
-const PASSES_ON: Middle = Middle {
-    encrypts: true,
-    strips: false,
-};
-const STRIPS: Middle = Middle {
-    encrypts: true,
-    strips: true,
-};
+const PASSES_ON: Middle = Middle { encrypts: true, strips: false };
+const STRIPS: Middle = Middle { encrypts: true, strips: true };
 
 const ROWS: &[Row] = &[
-    Row {
-        what: "nobody",
-        middle: None,
-        options: "",
-        says: "",
-        seen: Ok(()),
-    },
+    Row { what: "nobody", middle: None, options: "", says: "", seen: Ok(()) },
     Row {
         what: "nobody, required",
         middle: None,
@@ -69,13 +57,7 @@ const ROWS: &[Row] = &[
         says: "",
         seen: Ok(()),
     },
-    Row {
-        what: "nobody, no encryption",
-        middle: None,
-        options: "?sslmode=disable",
-        says: "",
-        seen: Ok(()),
-    },
+    Row { what: "nobody, no encryption", middle: None, options: "?sslmode=disable", says: "", seen: Ok(()) },
     Row {
         what: "nobody, no encryption, required",
         middle: None,
@@ -127,10 +109,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         what: "does not encrypt, passes on",
-        middle: Some(Middle {
-            encrypts: false,
-            strips: false,
-        }),
+        middle: Some(Middle { encrypts: false, strips: false }),
         options: "",
         says: "",
         seen: Err(Kind::Unverified),
@@ -138,10 +117,7 @@ const ROWS: &[Row] = &[
     // Nothing shows him to a client that takes an unencrypted connection.
     Row {
         what: "does not encrypt, strips",
-        middle: Some(Middle {
-            encrypts: false,
-            strips: true,
-        }),
+        middle: Some(Middle { encrypts: false, strips: true }),
         options: "",
         says: "SCRAM-SHA-256 n,,",
         seen: Ok(()),
@@ -156,10 +132,7 @@ fn is_noticed_as_libpq_notices_him() {
     for row in ROWS {
         let middle = row.middle.map(|middle| between(middle, server.address, &own));
         let port = middle.as_ref().map_or(server.address, |it| it.address).port();
-        let text = format!(
-            "postgresql://flagsmith:{PASSWORD}@127.0.0.1:{port}/flags{}",
-            row.options
-        );
+        let text = format!("postgresql://flagsmith:{PASSWORD}@127.0.0.1:{port}/flags{}", row.options);
         let seen = match look(&DatabaseUrl::parse(&text).unwrap()).probe {
             DatabaseProbe::Reachable { .. } => Ok(()),
             DatabaseProbe::Failed(failure) => Err(failure),
@@ -173,21 +146,11 @@ fn is_noticed_as_libpq_notices_him() {
         }
         let middle = row.middle.map(|middle| between(middle, server.address, &own));
         let port = middle.as_ref().map_or(server.address, |it| it.address).port();
-        let text = format!(
-            "postgresql://flagsmith:{PASSWORD}@127.0.0.1:{port}/flags{}",
-            row.options
-        );
+        let text = format!("postgresql://flagsmith:{PASSWORD}@127.0.0.1:{port}/flags{}", row.options);
         // libpq has another try without encryption where an encrypted one has failed, and does not say so.
-        let sure = if row.options.is_empty() {
-            text + "?sslmode=require"
-        } else {
-            text
-        };
-        let sure = if row.middle.is_some_and(|it| !it.encrypts) {
-            sure.replace("require", "prefer")
-        } else {
-            sure
-        };
+        let sure = if row.options.is_empty() { text + "?sslmode=require" } else { text };
+        let sure =
+            if row.middle.is_some_and(|it| !it.encrypts) { sure.replace("require", "prefer") } else { sure };
         if server.libpq_gets_in(&sure) != row.seen.is_ok() {
             writeln!(wrong, "{}: libpq does otherwise", row.what).unwrap();
         }
@@ -213,10 +176,8 @@ fn a_proxy_that_ends_the_encryption_is_none() {
     let proxy = Server::start(Some(certificate(NAME).0), move |peer| {
         relay(peer, &mut TcpStream::connect(address)?, false)
     });
-    let text = format!(
-        "postgresql://flagsmith:{PASSWORD}@127.0.0.1:{}/flags?sslmode=require",
-        proxy.address.port()
-    );
+    let text =
+        format!("postgresql://flagsmith:{PASSWORD}@127.0.0.1:{}/flags?sslmode=require", proxy.address.port());
     let seen = look(&DatabaseUrl::parse(&text).unwrap());
     assert!(matches!(seen.probe, DatabaseProbe::Reachable { .. }), "{seen:?}");
     assert!(first_message(&proxy).starts_with("SCRAM-SHA-256 y,,"));
@@ -226,9 +187,7 @@ fn a_proxy_that_ends_the_encryption_is_none() {
 /// Somebody between the clients and an encrypting server.
 fn between(middle: Middle, server: SocketAddr, own: &Issued) -> Server {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(own.authority.as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(own.authority.as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -55,10 +55,7 @@ impl Postgresql {
             Path::new(PROGRAMS).join("initdb").exists(),
             "{PROGRAMS}/initdb is not there: this test needs Debian's package postgresql-15"
         );
-        let directory = tempfile::Builder::new()
-            .prefix("flagsmith-postgres-")
-            .tempdir()
-            .unwrap();
+        let directory = tempfile::Builder::new().prefix("flagsmith-postgres-").tempdir().unwrap();
         let home = directory.path().to_owned();
         // Its own account must reach it.
         fs::set_permissions(&home, fs::Permissions::from_mode(0o755)).unwrap();
@@ -69,10 +66,9 @@ impl Postgresql {
         succeed(program("initdb").args(arguments));
         fs::write(data.join("pg_hba.conf"), ACCESS).unwrap();
         if let Some(issued) = tls {
-            for (name, content) in [
-                ("server.crt", issued.certificate.pem()),
-                ("server.key", issued.key.serialize_pem()),
-            ] {
+            for (name, content) in
+                [("server.crt", issued.certificate.pem()), ("server.key", issued.key.serialize_pem())]
+            {
                 let file = data.join(name);
                 fs::write(&file, content).unwrap();
                 fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -96,15 +92,9 @@ impl Postgresql {
         process.stderr(log).stdout(Stdio::null());
         // One that is kept for several tests is nobody's to drop: the test cluster ends what carries its directory.
         if let Some(cluster) = std::env::var_os("TESTBED_DIR") {
-            process
-                .env("TESTBED_PROCESS_OF", cluster)
-                .env("TESTBED_PROCESS_COMPONENT", "postgres");
+            process.env("TESTBED_PROCESS_OF", cluster).env("TESTBED_PROCESS_COMPONENT", "postgres");
         }
-        let server = Self {
-            address,
-            process: process.spawn().unwrap(),
-            directory,
-        };
+        let server = Self { address, process: process.spawn().unwrap(), directory };
         server.prepare(&ROLES.replace('@', password));
         server
     }
@@ -138,16 +128,7 @@ impl Postgresql {
             let mut psql = program("psql");
             let data = self.directory.path().join("data");
             let port = self.address.port().to_string();
-            psql.args([
-                "-X",
-                "-q",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-h",
-                text(&data),
-                "-p",
-                &port,
-            ]);
+            psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", text(&data), "-p", &port]);
             psql.args(["-U", "admin", "-d", "postgres", "-f", text(&script)]);
             let output = psql.output().unwrap();
             if output.status.success() {
@@ -183,11 +164,7 @@ fn program(name: &str) -> Command {
     } else {
         Command::new(path)
     };
-    command
-        .current_dir("/")
-        .env_remove("PGPASSWORD")
-        .env_remove("PGHOST")
-        .stdin(Stdio::null());
+    command.current_dir("/").env_remove("PGPASSWORD").env_remove("PGHOST").stdin(Stdio::null());
     command
 }
 

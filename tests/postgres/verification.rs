@@ -16,14 +16,7 @@ use crate::{
 /// The server's certificate is for this name; it is reached by address too.
 const NAME: &str = "localhost";
 
-const MODES: &[&str] = &[
-    "disable",
-    "allow",
-    "prefer",
-    "require",
-    "verify-ca",
-    "verify-full",
-];
+const MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 fn kind(url: &DatabaseUrl) -> Result<(), (Kind, String)> {
     let outcome = look(url);
@@ -57,11 +50,7 @@ fn is_what_libpq_does() {
                 let seen = kind(&url);
                 let libpq = server.libpq_gets_in(&format!("{base}&sslrootcert={}", file.display()));
                 if seen.is_ok() != libpq {
-                    writeln!(
-                        differences,
-                        "{host} {mode} {which}: libpq {libpq}, operator {seen:?}"
-                    )
-                    .unwrap();
+                    writeln!(differences, "{host} {mode} {which}: libpq {libpq}, operator {seen:?}").unwrap();
                 }
                 if let Err((kind, message)) = seen {
                     assert_eq!(kind, Kind::Unverified, "{host} {mode} {which}: {message}");
@@ -114,11 +103,8 @@ fn decides_who_gets_a_password() {
 fn takes_a_certificate_that_is_its_own_authority() {
     let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
     let pem = made.cert.pem();
-    let own = crate::certificates::Issued {
-        certificate: made.cert,
-        key: made.signing_key,
-        authority: pem.clone(),
-    };
+    let own =
+        crate::certificates::Issued { certificate: made.cert, key: made.signing_key, authority: pem.clone() };
     let server = Postgresql::start(Ipv4Addr::LOCALHOST.into(), PASSWORD, Some(&own));
     let (_, stranger) = certificate(NAME);
     for (authority, expected) in [(pem, Ok(())), (stranger, Err(Kind::Unverified))] {

@@ -64,21 +64,12 @@ async fn unparsable(sandbox: &Sandbox) {
     let definitions: Api<CustomResourceDefinition> = Api::all(sandbox.client.clone());
     let mut lax = api::crd();
     let name = lax.name_any();
-    let schema = lax.spec.versions[0]
-        .schema
-        .as_mut()
-        .unwrap()
-        .open_api_v3_schema
-        .as_mut()
-        .unwrap();
+    let schema = lax.spec.versions[0].schema.as_mut().unwrap().open_api_v3_schema.as_mut().unwrap();
     let spec = schema.properties.as_mut().unwrap().get_mut("spec").unwrap();
     *spec = serde_json::from_value(json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }))
         .unwrap();
     let relax = PatchParams::apply("tests").force();
-    definitions
-        .patch(&name, &relax, &Patch::Apply(&lax))
-        .await
-        .unwrap();
+    definitions.patch(&name, &relax, &Patch::Apply(&lax)).await.unwrap();
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
         "operator.flagsmith.com",
         "v1alpha1",
@@ -115,18 +106,10 @@ async fn unparsable(sandbox: &Sandbox) {
         sleep(Duration::from_millis(200)).await;
     }
     // Another one goes on beside it.
-    sandbox
-        .patch(json!({ "spec": { "requestTimeoutSeconds": 44 } }))
-        .await;
+    sandbox.patch(json!({ "spec": { "requestTimeoutSeconds": 44 } })).await;
     sandbox.ready().await;
-    objects
-        .delete("broken", &kube::api::DeleteParams::default())
-        .await
-        .unwrap();
-    definitions
-        .patch(&name, &relax, &Patch::Apply(&api::crd()))
-        .await
-        .unwrap();
+    objects.delete("broken", &kube::api::DeleteParams::default()).await.unwrap();
+    definitions.patch(&name, &relax, &Patch::Apply(&api::crd())).await.unwrap();
 }
 
 /// An HTTPRoute is made once the cluster has that API.
@@ -142,24 +125,16 @@ async fn http_routes(cluster: &Cluster, sandbox: &Sandbox) {
         })
         .await;
     cluster.gateway_api();
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
-        "gateway.networking.k8s.io",
-        "v1",
-        "HTTPRoute",
-    ));
+    let resource =
+        ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"));
     let routes: Api<DynamicObject> =
         Api::namespaced_with(sandbox.client.clone(), &sandbox.namespace, &resource);
     let made = timeout(DISCOVERED, async {
-        while !routes
-            .get_opt("flagsmith")
-            .await
-            .is_ok_and(|route| route.is_some())
-        {
+        while !routes.get_opt("flagsmith").await.is_ok_and(|route| route.is_some()) {
             sleep(Duration::from_millis(500)).await;
         }
     });
-    made.await
-        .expect("the HTTPRoute is made soon after its API has appeared");
+    made.await.expect("the HTTPRoute is made soon after its API has appeared");
     sandbox
         .until(SOON, "without the diagnosis", |it| {
             condition(it, "Ready").0 == "True"
@@ -187,10 +162,7 @@ fn an_api_server_that_is_away_for_a_minute_is_survived() {
             metrics: operator.metrics.clone(),
         };
         let anywhere = ([127, 0, 0, 1], 0).into();
-        let addresses = Addresses {
-            probes: anywhere,
-            metrics: anywhere,
-        };
+        let addresses = Addresses { probes: anywhere, metrics: anywhere };
         let admin = Admin::bind(addresses, sources).await.unwrap();
         let address = admin.addresses().probes;
         tokio::spawn(admin.run(ended.clone()));
@@ -214,11 +186,7 @@ fn an_api_server_that_is_away_for_a_minute_is_survived() {
         operator.network.clear();
         let object: FlagsmithDeployment = loop {
             let patch = Patch::Merge(json!({ "spec": { "requestTimeoutSeconds": 77 } }));
-            match sandbox
-                .api()
-                .patch("flagsmith", &PatchParams::default(), &patch)
-                .await
-            {
+            match sandbox.api().patch("flagsmith", &PatchParams::default(), &patch).await {
                 Ok(object) => break object,
                 Err(_) => sleep(Duration::from_millis(200)).await,
             }
@@ -242,10 +210,7 @@ fn an_api_server_that_is_away_for_a_minute_is_survived() {
 
 async fn livez(address: std::net::SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream
-        .write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer

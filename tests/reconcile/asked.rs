@@ -27,9 +27,7 @@ fn turn() -> MutexGuard<'static, ()> {
 async fn ask(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_flagsmith-operator"));
     command.args(["-n", &sandbox.namespace]).args(arguments);
-    tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap()
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
 /// What it prints, and its exit status.
@@ -113,11 +111,7 @@ async fn status(sandbox: &Sandbox, generation: Option<i64>) {
     });
     sandbox
         .api::<FlagsmithDeployment>()
-        .patch_status(
-            NAME,
-            &PatchParams::default(),
-            &Patch::Merge(json!({ "status": status })),
-        )
+        .patch_status(NAME, &PatchParams::default(), &Patch::Merge(json!({ "status": status })))
         .await
         .unwrap();
 }
@@ -132,24 +126,14 @@ fn what_the_operator_has_found_is_said_with_its_age() {
         status(&sandbox, resource.metadata.generation).await;
 
         let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
-        assert_eq!(
-            (codes(&page), exit),
-            (vec!["DatabaseUnreachable"], Some(1)),
-            "{page:#}"
-        );
+        assert_eq!((codes(&page), exit), (vec!["DatabaseUnreachable"], Some(1)), "{page:#}");
         assert_eq!(page["diagnoses"][0]["since"], "2026-11-28T10:00:00Z");
         assert_eq!(page["operator"]["statusIsCurrent"], true, "{page:#}");
 
         let (said, exit) = text(&sandbox, &["diagnose"]).await;
         assert_eq!(exit, Some(1), "{said}");
-        assert!(
-            said.contains("by     the operator, since 2026-11-28T10:00:00Z"),
-            "{said}"
-        );
-        assert!(
-            said.contains("looks, heard ") && said.contains("written "),
-            "{said}"
-        );
+        assert!(said.contains("by     the operator, since 2026-11-28T10:00:00Z"), "{said}");
+        assert!(said.contains("looks, heard ") && said.contains("written "), "{said}");
         assert!(!said.contains("Nothing wrong"), "{said}");
 
         let (said, exit) = text(&sandbox, &["status"]).await;
@@ -171,26 +155,16 @@ fn a_status_that_nobody_keeps_is_not_taken_for_the_present() {
         status(&sandbox, resource.metadata.generation.map(|it| it - 1)).await;
 
         let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
-        assert_eq!(
-            (codes(&page), exit),
-            (vec!["OperatorNotRunning"], Some(1)),
-            "{page:#}"
-        );
+        assert_eq!((codes(&page), exit), (vec!["OperatorNotRunning"], Some(1)), "{page:#}");
         assert_eq!(page["operator"]["attended"], false);
         let not_seen = page["notSeen"].to_string();
-        assert!(
-            not_seen.contains("the status is of generation 0, the resource is at 1"),
-            "{not_seen}"
-        );
+        assert!(not_seen.contains("the status is of generation 0, the resource is at 1"), "{not_seen}");
         assert!(not_seen.contains("the database itself"), "{not_seen}");
 
         let (said, exit) = text(&sandbox, &["status"]).await;
         assert_eq!(exit, Some(1), "{said}");
         assert!(said.contains("none runs") && said.contains("3 h ago"), "{said}");
-        assert!(
-            said.contains("the status is of generation 0, the resource is at 1"),
-            "{said}"
-        );
+        assert!(said.contains("the status is of generation 0, the resource is at 1"), "{said}");
         no_lease(&sandbox).await;
         sandbox.end().await;
     });
@@ -204,23 +178,14 @@ fn a_namespace_that_the_operator_does_not_look_after_is_told() {
         let resource = sandbox.install(json!({})).await;
         lease(&sandbox, "team-a,team-b", SignedDuration::ZERO).await;
         status(&sandbox, resource.metadata.generation).await;
-        sandbox
-            .patch(json!({ "spec": { "requestTimeoutSeconds": 20 } }))
-            .await;
+        sandbox.patch(json!({ "spec": { "requestTimeoutSeconds": 20 } })).await;
 
         let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
-        assert_eq!(
-            (codes(&page), exit),
-            (vec!["NamespaceNotWatched"], Some(1)),
-            "{page:#}"
-        );
+        assert_eq!((codes(&page), exit), (vec!["NamespaceNotWatched"], Some(1)), "{page:#}");
         let evidence = page["diagnoses"][0]["evidence"].to_string();
         assert!(evidence.contains("team-a, team-b only"), "{page:#}");
         let (said, _) = text(&sandbox, &["status"]).await;
-        assert!(
-            said.contains("the status is of generation 1, the resource is at 2"),
-            "{said}"
-        );
+        assert!(said.contains("the status is of generation 1, the resource is at 2"), "{said}");
         no_lease(&sandbox).await;
         sandbox.end().await;
     });
@@ -242,26 +207,16 @@ fn a_deployment_that_is_gone_while_nobody_acts_is_told() {
             })
             .await;
         sandbox.delete::<Deployment>("flagsmith-api").await;
-        let seen = sandbox
-            .until(SOON, "seen to be gone", |it| {
-                condition(it, "ApiAvailable").0 == "False"
-            })
-            .await;
+        let seen =
+            sandbox.until(SOON, "seen to be gone", |it| condition(it, "ApiAvailable").0 == "False").await;
         assert_eq!(condition(&seen, "ApiAvailable").1, "DeploymentMissing");
         let message = &seen.status.unwrap().diagnoses[0].message;
-        assert!(
-            message.contains("none is made while spec.suspend is true"),
-            "{message}"
-        );
+        assert!(message.contains("none is made while spec.suspend is true"), "{message}");
         operator.stop().await;
         lease(&sandbox, &sandbox.namespace, SignedDuration::ZERO).await;
 
         let (page, exit) = json_of(&sandbox, &["diagnose"]).await;
-        assert_eq!(
-            (codes(&page), exit),
-            (vec!["DeploymentMissing"], Some(1)),
-            "{page:#}"
-        );
+        assert_eq!((codes(&page), exit), (vec!["DeploymentMissing"], Some(1)), "{page:#}");
         no_lease(&sandbox).await;
         sandbox.end().await;
     });
@@ -278,10 +233,7 @@ fn what_is_only_observed_wants_no_release() {
             }))
             .await;
         let (said, _) = text(&sandbox, &["status"]).await;
-        assert!(
-            said.contains("nothing yet  ") && !said.contains("wanted"),
-            "{said}"
-        );
+        assert!(said.contains("nothing yet  ") && !said.contains("wanted"), "{said}");
         sandbox.end().await;
     });
 }
@@ -302,10 +254,7 @@ fn a_report_says_what_it_does_not_hold() {
         assert_eq!(exit, Some(0), "{said}");
         assert!(said.contains("It does not hold:"), "{said}");
         let label = "app.kubernetes.io/instance=acme";
-        assert!(
-            said.contains("deployments: none") && said.contains(label),
-            "{said}"
-        );
+        assert!(said.contains("deployments: none") && said.contains(label), "{said}");
         sandbox.end().await;
     });
 }

@@ -57,9 +57,7 @@ fn what_others_change_is_repaired() {
         let start = Instant::now();
         sandbox.delete::<Service>("flagsmith-api").await;
         sandbox
-            .until_object(REPAIRED, "flagsmith-api", "back", |it: &Service| {
-                it.uid() != service.uid()
-            })
+            .until_object(REPAIRED, "flagsmith-api", "back", |it: &Service| it.uid() != service.uid())
             .await;
         println!("a deleted child was back after {:?}", start.elapsed());
 
@@ -70,12 +68,9 @@ fn what_others_change_is_repaired() {
             )
             .await;
         sandbox
-            .until_object(
-                REPAIRED,
-                "flagsmith-frontend",
-                "labelled again",
-                |it: &Service| it.labels().contains_key(marks::MANAGED_BY),
-            )
+            .until_object(REPAIRED, "flagsmith-frontend", "labelled again", |it: &Service| {
+                it.labels().contains_key(marks::MANAGED_BY)
+            })
             .await;
         sandbox.ready().await;
         operator.stop().await;
@@ -93,9 +88,7 @@ fn an_autoscaler_of_its_own_counts_the_pods() {
         .await;
         let autoscaler: HorizontalPodAutoscaler = sandbox.api().get("flagsmith-api").await.unwrap();
         assert_eq!(autoscaler.spec.unwrap().max_replicas, 5);
-        sandbox
-            .merge::<Deployment>("flagsmith-api", json!({ "spec": { "replicas": 4 } }))
-            .await;
+        sandbox.merge::<Deployment>("flagsmith-api", json!({ "spec": { "replicas": 4 } })).await;
         sandbox.ready().await;
         sleep(Duration::from_secs(3)).await;
         assert_eq!(replicas(&sandbox.deployment("api").await), 4);
@@ -116,17 +109,12 @@ fn an_autoscaler_of_somebody_else_counts_the_pods() {
             }))
             .await;
         sandbox
-            .until_object(
-                SOON,
-                "flagsmith-api",
-                "scaled by the autoscaler",
-                |it: &Deployment| replicas(it) == 3,
-            )
+            .until_object(SOON, "flagsmith-api", "scaled by the autoscaler", |it: &Deployment| {
+                replicas(it) == 3
+            })
             .await;
         // A pass that has something to write leaves the number alone as well.
-        sandbox
-            .patch(json!({ "spec": { "requestTimeoutSeconds": 45 } }))
-            .await;
+        sandbox.patch(json!({ "spec": { "requestTimeoutSeconds": 45 } })).await;
         sandbox.ready().await;
         sleep(Duration::from_secs(2)).await;
         assert_eq!(replicas(&sandbox.deployment("api").await), 3);
@@ -140,9 +128,7 @@ fn nothing_is_changed_while_suspended() {
     run(async {
         let (sandbox, operator) = running("suspend", json!({})).await;
         sandbox.patch(json!({ "spec": { "suspend": true } })).await;
-        sandbox
-            .until(SOON, "suspended", |it| condition(it, "Ready").1 == "Suspended")
-            .await;
+        sandbox.until(SOON, "suspended", |it| condition(it, "Ready").1 == "Suspended").await;
         operator.network.clear();
         sandbox.delete::<Service>("flagsmith-api").await;
         sandbox.patch(json!({ "spec": { "version": "2.265.0" } })).await;
@@ -154,14 +140,7 @@ fn nothing_is_changed_while_suspended() {
             .filter(|write| !write.ends_with("/status") && !write.contains("/events"))
             .collect();
         assert_eq!(writes, Vec::<String>::new());
-        assert!(
-            sandbox
-                .api::<Service>()
-                .get_opt("flagsmith-api")
-                .await
-                .unwrap()
-                .is_none()
-        );
+        assert!(sandbox.api::<Service>().get_opt("flagsmith-api").await.unwrap().is_none());
         sandbox.patch(json!({ "spec": { "suspend": false } })).await;
         let ready = sandbox.ready().await;
         assert_eq!(ready.status.unwrap().version.as_deref(), Some("2.265.0"));
@@ -174,11 +153,9 @@ fn nothing_is_changed_while_suspended() {
 #[test]
 fn deleting_the_resource_leaves_only_what_cannot_be_made_again() {
     run(async {
-        let (sandbox, operator) = running(
-            "deletion",
-            json!({ "exposure": { "hosts": ["flags.example.com"], "ingress": {} } }),
-        )
-        .await;
+        let (sandbox, operator) =
+            running("deletion", json!({ "exposure": { "hosts": ["flags.example.com"], "ingress": {} } }))
+                .await;
         let owned = |store: &crate::support::Store| -> Vec<String> {
             store
                 .iter()
@@ -187,13 +164,8 @@ fn deleting_the_resource_leaves_only_what_cannot_be_made_again() {
                 .collect()
         };
         let before = owned(&sandbox.store().await);
-        assert!(
-            before.contains(&"Ingress flagsmith".to_owned()) && before.len() >= 11,
-            "{before:?}"
-        );
-        sandbox
-            .delete::<flagsmith_operator::api::FlagsmithDeployment>(NAME)
-            .await;
+        assert!(before.contains(&"Ingress flagsmith".to_owned()) && before.len() >= 11, "{before:?}");
+        sandbox.delete::<flagsmith_operator::api::FlagsmithDeployment>(NAME).await;
         let end = Instant::now() + SOON;
         loop {
             let left = owned(&sandbox.store().await);
@@ -203,11 +175,7 @@ fn deleting_the_resource_leaves_only_what_cannot_be_made_again() {
             assert!(Instant::now() < end, "left behind: {left:?}");
             sleep(Duration::from_secs(1)).await;
         }
-        sandbox
-            .api::<Secret>()
-            .get("db")
-            .await
-            .expect("the user's own Secret stays");
+        sandbox.api::<Secret>().get("db").await.expect("the user's own Secret stays");
         operator.stop().await;
         sandbox.end().await;
     });
@@ -233,9 +201,7 @@ fn a_missing_secret_heals_by_itself() {
         sandbox.database_secret().await;
         let start = Instant::now();
         // The next look, a migration and a rollout.
-        sandbox
-            .until(Duration::from_secs(60), "healed", crate::support::converged)
-            .await;
+        sandbox.until(Duration::from_secs(60), "healed", crate::support::converged).await;
         println!(
             "healed {:?} after the Secret was there; looks are {FRESH_WHILE_FAILING:?} apart",
             start.elapsed()
@@ -261,10 +227,7 @@ fn a_downgrade_is_blocked_and_the_newer_release_runs_on() {
         sleep(Duration::from_secs(2)).await;
         for component in ["api", "task-processor", "frontend"] {
             let deployment = sandbox.deployment(component).await;
-            assert!(
-                image(&deployment).ends_with(":2.265.0") && replicas(&deployment) > 0,
-                "{component}"
-            );
+            assert!(image(&deployment).ends_with(":2.265.0") && replicas(&deployment) > 0, "{component}");
         }
         assert_eq!(image(&sandbox.deployment("api").await), image(&before));
         assert_eq!(recorder.jobs(), 0);
@@ -297,15 +260,10 @@ fn a_failed_migration_keeps_the_old_release_and_is_not_repeated() {
         assert_eq!(condition(&stalled, "Ready").0, "False");
         for component in ["api", "task-processor", "frontend"] {
             let deployment = sandbox.deployment(component).await;
-            assert!(
-                image(&deployment).ends_with(":2.260.0") && replicas(&deployment) > 0,
-                "{component}"
-            );
+            assert!(image(&deployment).ends_with(":2.260.0") && replicas(&deployment) > 0, "{component}");
         }
         // Neither a pass nor a restart repeats it.
-        sandbox
-            .patch(json!({ "metadata": { "annotations": { "example.com/touched": "1" } } }))
-            .await;
+        sandbox.patch(json!({ "metadata": { "annotations": { "example.com/touched": "1" } } })).await;
         sleep(Duration::from_secs(3)).await;
         operator.stop().await;
         let operator = Operator::start(&sandbox.namespace, Network::default()).await;

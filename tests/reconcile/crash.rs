@@ -35,9 +35,8 @@ impl Scene {
         let sandbox = Sandbox::new("crash").await;
         let recorder = Recorder::start(&sandbox).await;
         let labels = json!({ "app": "other", "app.kubernetes.io/instance": "flagsmith" });
-        let secret: Secret = sandbox
-            .create(json!({ "metadata": { "name": "flagsmith-other", "labels": labels } }))
-            .await;
+        let secret: Secret =
+            sandbox.create(json!({ "metadata": { "name": "flagsmith-other", "labels": labels } })).await;
         let deployment: Deployment = sandbox
             .create(json!({
                 "metadata": { "name": "flagsmith-other", "labels": labels },
@@ -53,42 +52,24 @@ impl Scene {
             .await;
         // The Deployment's controller writes to it once.
         let deployment = sandbox
-            .until_object(
-                SOON,
-                &deployment.metadata.name.unwrap(),
-                "seen",
-                |it: &Deployment| {
-                    it.status
-                        .as_ref()
-                        .is_some_and(|status| status.observed_generation.is_some())
-                },
-            )
+            .until_object(SOON, &deployment.metadata.name.unwrap(), "seen", |it: &Deployment| {
+                it.status.as_ref().is_some_and(|status| status.observed_generation.is_some())
+            })
             .await;
-        let external = [
-            secret.metadata.resource_version,
-            deployment.metadata.resource_version,
-        ];
+        let external = [secret.metadata.resource_version, deployment.metadata.resource_version];
         if story == Story::Upgrade {
             let operator = Operator::start(&sandbox.namespace, Network::default()).await;
             sandbox.install(json!({ "version": "2.260.0" })).await;
             sandbox.ready().await;
             operator.kill().await;
         }
-        Self {
-            sandbox,
-            recorder,
-            external,
-        }
+        Self { sandbox, recorder, external }
     }
 
     async fn act(&self, story: Story) {
         match story {
             Story::Install => self.sandbox.install(json!({})).await,
-            Story::Upgrade => {
-                self.sandbox
-                    .patch(json!({ "spec": { "version": "2.265.0" } }))
-                    .await
-            }
+            Story::Upgrade => self.sandbox.patch(json!({ "spec": { "version": "2.265.0" } })).await,
         };
     }
 
@@ -98,10 +79,7 @@ impl Scene {
         let deployment: Deployment = self.sandbox.api().get("flagsmith-other").await.unwrap();
         assert_eq!(
             self.external,
-            [
-                secret.metadata.resource_version,
-                deployment.metadata.resource_version
-            ],
+            [secret.metadata.resource_version, deployment.metadata.resource_version],
             "{what}: an object of somebody else was changed"
         );
     }
@@ -123,10 +101,7 @@ async fn undisturbed(story: Story) -> (Store, usize) {
     let calls = operator.network.calls();
     println!(
         "{story:?}: {writes} writes, {} requests without watches and their first lists:\n  {}",
-        calls
-            .iter()
-            .filter(|call| call.is_write() || (call.is_read() && !call.is_list()))
-            .count(),
+        calls.iter().filter(|call| call.is_write() || (call.is_read() && !call.is_list())).count(),
         calls
             .iter()
             .filter(|call| call.is_write() || (call.is_read() && !call.is_list()))
@@ -180,9 +155,7 @@ async fn crashed(story: Story, writes: usize, expected: &Store) {
 async fn every_crash(story: Story) {
     let (expected, writes) = undisturbed(story).await;
     assert!(writes > 10, "{writes} writes cannot be all");
-    stream::iter(1..=writes)
-        .for_each_concurrent(AT_ONCE, |writes| crashed(story, writes, &expected))
-        .await;
+    stream::iter(1..=writes).for_each_concurrent(AT_ONCE, |writes| crashed(story, writes, &expected)).await;
 }
 
 #[test]

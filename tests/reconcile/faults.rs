@@ -60,16 +60,9 @@ fn a_kind_that_may_not_be_written_keeps_no_other_back() {
             .await;
         let diagnosis = &refused.status.unwrap().diagnoses[0];
         assert!(diagnosis.message.contains("PodDisruptionBudget"), "{diagnosis:?}");
-        assert!(
-            diagnosis.evidence[0].contains("cannot patch resource"),
-            "{diagnosis:?}"
-        );
+        assert!(diagnosis.evidence[0].contains("cannot patch resource"), "{diagnosis:?}");
         assert!(diagnosis.remedy.contains("poddisruptionbudgets"), "{diagnosis:?}");
-        let budgets = sandbox
-            .api::<PodDisruptionBudget>()
-            .list(&ListParams::default())
-            .await
-            .unwrap();
+        let budgets = sandbox.api::<PodDisruptionBudget>().list(&ListParams::default()).await.unwrap();
         assert_eq!(budgets.items.len(), 0);
         operator.network.heal();
         sandbox.ready().await;
@@ -87,11 +80,7 @@ fn a_write_whose_answer_is_lost_is_not_repeated_blindly() {
         network.rule(move |call| {
             let matters =
                 call.is_write() && (call.about("jobs") || call.about("deployments") || call.about("secrets"));
-            if matters && lost.insert(call.path.clone()) {
-                Fate::LoseAnswer
-            } else {
-                Fate::Pass
-            }
+            if matters && lost.insert(call.path.clone()) { Fate::LoseAnswer } else { Fate::Pass }
         });
         let recorder = Recorder::start(&sandbox).await;
         let operator = Operator::start(&sandbox.namespace, network).await;
@@ -159,11 +148,7 @@ async fn reconcile_guarded(test: &str, what: &'static str, fate: Fate) {
     good.install(json!({})).await;
     good.ready().await;
     assert!(operator.runs());
-    let deployments = bad
-        .api::<Deployment>()
-        .list(&ListParams::default())
-        .await
-        .unwrap();
+    let deployments = bad.api::<Deployment>().list(&ListParams::default()).await.unwrap();
     assert_eq!(deployments.items.len(), 0, "the fault did not happen");
     network.heal();
     bad.ready().await;

@@ -35,16 +35,9 @@ fn further_passes_make_no_request() {
         }
         sleep(Duration::from_secs(10)).await;
         assert_eq!(operator.network.writes(), Vec::<String>::new());
-        let reads: Vec<_> = operator
-            .network
-            .calls()
-            .into_iter()
-            .filter(|call| call.is_read())
-            .collect();
+        let reads: Vec<_> = operator.network.calls().into_iter().filter(|call| call.is_read()).collect();
         assert!(
-            reads
-                .iter()
-                .all(|call| call.path.ends_with("/gateway.networking.k8s.io/v1")),
+            reads.iter().all(|call| call.path.ends_with("/gateway.networking.k8s.io/v1")),
             "a quiet installation was read: {reads:?}"
         );
         operator.stop().await;
@@ -63,23 +56,14 @@ fn a_restarted_operator_lists_each_kind_once_and_writes_nothing() {
         operator.stop().await;
 
         let operator = Operator::start(&sandbox.namespace, Network::default()).await;
-        let secrets = || {
-            operator
-                .network
-                .count(|call| call.is_read() && call.about("secrets"))
-        };
+        let secrets = || operator.network.count(|call| call.is_read() && call.about("secrets"));
         let begun = Instant::now();
         while secrets() == 0 && begun.elapsed() < FIRST_PASS {
             sleep(Duration::from_millis(100)).await;
         }
         sleep(QUIET).await;
         assert_eq!(operator.network.writes(), Vec::<String>::new());
-        let lists: Vec<_> = operator
-            .network
-            .calls()
-            .into_iter()
-            .filter(|call| call.is_list())
-            .collect();
+        let lists: Vec<_> = operator.network.calls().into_iter().filter(|call| call.is_list()).collect();
         let mut paths: Vec<_> = lists.iter().map(|call| call.path.clone()).collect();
         paths.sort();
         paths.dedup();

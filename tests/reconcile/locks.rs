@@ -58,14 +58,9 @@ fn the_same_short_host_is_two_servers_and_the_same_server_is_one() {
         assert!(told.contains("in another namespace, since 20"), "{told}");
         let own = format!("postgres.{}", first.namespace);
         let told = told.replace(&own, "");
-        assert!(
-            !told.contains(&first.namespace) && !told.contains(&job.name_any()),
-            "{told}"
-        );
+        assert!(!told.contains(&first.namespace) && !told.contains(&job.name_any()), "{told}");
 
-        first
-            .patch(json!({ "spec": { "migrations": { "pod": { "nodeSelector": null } } } }))
-            .await;
+        first.patch(json!({ "spec": { "migrations": { "pod": { "nodeSelector": null } } } })).await;
         first.delete::<Job>(&job.name_any()).await;
         first.ready().await;
         third.ready().await;
@@ -79,10 +74,7 @@ fn the_same_short_host_is_two_servers_and_the_same_server_is_one() {
 #[test]
 fn a_forged_job_blocks_nobody() {
     run(async {
-        let (victim, forger) = (
-            Sandbox::new("lock-victim").await,
-            Sandbox::empty("lock-forger").await,
-        );
+        let (victim, forger) = (Sandbox::new("lock-victim").await, Sandbox::empty("lock-forger").await);
         let operator = operator(&[&victim, &forger]).await;
         // Even with the label, which nobody but the operator can compute.
         victim.install(stuck()).await;
@@ -118,9 +110,7 @@ fn a_forged_job_blocks_nobody() {
 fn no_pod_runs_with_an_account_of_somebody_else() {
     run(async {
         let sandbox = Sandbox::new("foreign-account").await;
-        sandbox
-            .create::<ServiceAccount>(json!({ "metadata": { "name": "flagsmith" } }))
-            .await;
+        sandbox.create::<ServiceAccount>(json!({ "metadata": { "name": "flagsmith" } })).await;
         let operator = Operator::start(&sandbox.namespace, Network::default()).await;
         sandbox.install(json!({})).await;
         let refused = sandbox
@@ -163,9 +153,7 @@ fn a_planted_secret_key_is_not_used_and_a_kept_one_is() {
 
         // What was generated outlives the resource, and the next one of its name has it.
         let made: Secret = sandbox.api().get("flagsmith-django").await.unwrap();
-        sandbox
-            .delete::<flagsmith_operator::api::FlagsmithDeployment>("flagsmith")
-            .await;
+        sandbox.delete::<flagsmith_operator::api::FlagsmithDeployment>("flagsmith").await;
         // Its children go first.
         let gone = async {
             while sandbox
@@ -177,9 +165,7 @@ fn a_planted_secret_key_is_not_used_and_a_kept_one_is() {
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             }
         };
-        tokio::time::timeout(SOON, gone)
-            .await
-            .expect("children are collected");
+        tokio::time::timeout(SOON, gone).await.expect("children are collected");
         sandbox.install(json!({})).await;
         sandbox.ready().await;
         let kept: Secret = sandbox.api().get("flagsmith-django").await.unwrap();

@@ -26,16 +26,9 @@ fn a_deployment_and_a_service_of_somebody_else_are_left_alone() {
             }))
             .await;
         let deployment: Deployment = sandbox
-            .until_object(
-                SOON,
-                "flagsmith-api",
-                "seen by its controller",
-                |it: &Deployment| {
-                    it.status
-                        .as_ref()
-                        .is_some_and(|status| status.observed_generation.is_some())
-                },
-            )
+            .until_object(SOON, "flagsmith-api", "seen by its controller", |it: &Deployment| {
+                it.status.as_ref().is_some_and(|status| status.observed_generation.is_some())
+            })
             .await;
         let service: Service = sandbox
             .create(json!({
@@ -48,12 +41,7 @@ fn a_deployment_and_a_service_of_somebody_else_are_left_alone() {
         let refused = sandbox
             .until(SOON, "refused", |it| {
                 let both = it.status.as_ref().is_some_and(|status| {
-                    status
-                        .diagnoses
-                        .iter()
-                        .filter(|it| it.code == "ChildNotOwned")
-                        .count()
-                        == 2
+                    status.diagnoses.iter().filter(|it| it.code == "ChildNotOwned").count() == 2
                 });
                 both && condition(it, "Ready") == ("False".to_owned(), "ChildNotOwned".to_owned())
                     && condition(it, "Stalled").0 == "True"
@@ -80,15 +68,7 @@ fn a_job_of_somebody_else_is_left_alone() {
         let other = Sandbox::new("name").await;
         let operator = Operator::start(&other.namespace, Network::default()).await;
         other.install(json!({})).await;
-        let name = other
-            .ready()
-            .await
-            .status
-            .unwrap()
-            .migration
-            .unwrap()
-            .job
-            .unwrap();
+        let name = other.ready().await.status.unwrap().migration.unwrap().job.unwrap();
         operator.stop().await;
         other.end().await;
 
@@ -102,9 +82,7 @@ fn a_job_of_somebody_else_is_left_alone() {
             .await;
         let job: Job = sandbox
             .until_object(SOON, &name, "suspended", |it: &Job| {
-                it.status
-                    .as_ref()
-                    .is_some_and(|status| status.conditions.is_some())
+                it.status.as_ref().is_some_and(|status| status.conditions.is_some())
             })
             .await;
         let operator = Operator::start(&sandbox.namespace, Network::default()).await;

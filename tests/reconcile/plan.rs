@@ -52,12 +52,7 @@ fn foretold(page: &Value) -> Vec<String> {
         objects.sort();
         objects
     };
-    page["steps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(writes)
-        .collect()
+    page["steps"].as_array().unwrap().iter().flat_map(writes).collect()
 }
 
 /// Those of one kind with their number: several writes of one pass have no order that counts.
@@ -86,12 +81,7 @@ fn written(operator: &Operator) -> Vec<String> {
         .filter_map(|call| {
             let mut parts = call.path.rsplit('/');
             let (last, before) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-            let kind = |plural: &str| {
-                kinds
-                    .iter()
-                    .find(|(known, _)| *known == plural)
-                    .map(|(_, kind)| *kind)
-            };
+            let kind = |plural: &str| kinds.iter().find(|(known, _)| *known == plural).map(|(_, kind)| *kind);
             // A Job is created by a POST to its collection, which does not name it.
             kind(&before)
                 .map(|kind| format!("{kind} {last}"))
@@ -154,25 +144,12 @@ fn gated(objects: &[String]) -> Vec<&str> {
 
 /// The same objects as often; those of one pass are written in an order of their own.
 fn compare(foretold: &[String], written: &[String]) {
-    let unnamed: Vec<String> = foretold
-        .iter()
-        .filter(|object| !object.starts_with("Secret"))
-        .cloned()
-        .collect();
+    let unnamed: Vec<String> =
+        foretold.iter().filter(|object| !object.starts_with("Secret")).cloned().collect();
     let created = |object: &String| {
-        if object.starts_with("Job") {
-            "Job".to_owned()
-        } else {
-            object.clone()
-        }
+        if object.starts_with("Job") { "Job".to_owned() } else { object.clone() }
     };
-    let (foretold, written): (Vec<String>, Vec<String>) = (
-        unnamed.iter().map(created).collect(),
-        written.iter().map(created).collect(),
-    );
-    assert_eq!(
-        counted(&foretold),
-        counted(&written),
-        "{foretold:#?}\n{written:#?}"
-    );
+    let (foretold, written): (Vec<String>, Vec<String>) =
+        (unnamed.iter().map(created).collect(), written.iter().map(created).collect());
+    assert_eq!(counted(&foretold), counted(&written), "{foretold:#?}\n{written:#?}");
 }

@@ -87,20 +87,13 @@ fn chart(namespaces: &[&str]) -> String {
         .args(["--set", &format!("watch.namespaces={{{}}}", namespaces.join(","))])
         .output()
         .expect("helm lies beside testbed");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 fn with_token_of(mut config: Config, cluster: &Cluster, account: &str) -> Config {
     let token = cluster.kubectl(&["-n", NAMESPACE, "create", "token", account], None);
-    config.auth_info = AuthInfo {
-        token: Some(token.trim().to_owned().into()),
-        ..AuthInfo::default()
-    };
+    config.auth_info = AuthInfo { token: Some(token.trim().to_owned().into()), ..AuthInfo::default() };
     config
 }
 
@@ -115,26 +108,19 @@ fn each_is_used_and_none_is_missing() {
         let first = Sandbox::of(administrator.clone(), "first").await;
         let second = Sandbox::of(administrator.clone(), "second").await;
         cluster.kubectl(&["create", "namespace", NAMESPACE], None);
-        let system = Sandbox {
-            client: administrator.clone(),
-            namespace: "kube-system".to_owned(),
-        };
+        let system = Sandbox { client: administrator.clone(), namespace: "kube-system".to_owned() };
         let namespaces = [&first, &second, &system].map(|it| it.namespace.as_str());
-        cluster.kubectl(
-            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
-            Some(&chart(&namespaces)),
-        );
+        cluster
+            .kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], Some(&chart(&namespaces)));
         let config = with_token_of(cluster.config().await, &cluster, RELEASE);
         let network = Network::default();
         // Autoscalers of everybody are watched: somebody else's is asked about only while it has not been seen.
         let unseen = format!("/{}/horizontalpodautoscalers", second.namespace);
-        network.rule(move |call| {
-            if call.is_watch() && call.path.ends_with(&unseen) {
-                Fate::Hang
-            } else {
-                Fate::Pass
-            }
-        });
+        network.rule(
+            move |call| {
+                if call.is_watch() && call.path.ends_with(&unseen) { Fate::Hang } else { Fate::Pass }
+            },
+        );
         let operator = Operator::start_with(
             config.clone(),
             namespaces.map(str::to_owned).to_vec(),
@@ -142,18 +128,8 @@ fn each_is_used_and_none_is_missing() {
             Some(LeaseSettings::new(NAMESPACE, RELEASE, "pod")),
         );
 
-        first
-            .install(json!({ "api": { "envFrom": [{ "configMapRef": { "name": "settings" } }] } }))
-            .await;
-        let job = first
-            .ready()
-            .await
-            .status
-            .unwrap()
-            .migration
-            .unwrap()
-            .job
-            .unwrap();
+        first.install(json!({ "api": { "envFrom": [{ "configMapRef": { "name": "settings" } }] } })).await;
+        let job = first.ready().await.status.unwrap().migration.unwrap().job.unwrap();
         names_of_somebody_else(&cluster, &second, &operator, &job).await;
         an_observed_one(&cluster, &first).await;
         drift(&second).await;
@@ -169,10 +145,8 @@ fn each_is_used_and_none_is_missing() {
         let granted = rights_of(&administrator, &first.namespace).await;
         let denied: Vec<_> = asked[&false].iter().collect();
         assert!(denied.is_empty(), "asked for and not granted: {denied:#?}");
-        let unused: Vec<_> = granted
-            .difference(&asked[&true])
-            .filter(|right| *right != ASKED_FOR_BY_ADMISSION)
-            .collect();
+        let unused: Vec<_> =
+            granted.difference(&asked[&true]).filter(|right| *right != ASKED_FOR_BY_ADMISSION).collect();
         assert!(unused.is_empty(), "granted and never asked for: {unused:#?}");
         assert!(granted.contains(ASKED_FOR_BY_ADMISSION));
     });
@@ -183,10 +157,7 @@ async fn rights_of(client: &Client, watched: &str) -> BTreeSet<String> {
     let name = format!("{NAMESPACE}:{RELEASE}");
     let cluster: ClusterRole = Api::all(client.clone()).get(&name).await.unwrap();
     let role = async |namespace: &str, name: &str| {
-        let role: Role = Api::namespaced(client.clone(), namespace)
-            .get(name)
-            .await
-            .unwrap();
+        let role: Role = Api::namespaced(client.clone(), namespace).get(name).await.unwrap();
         role.rules.unwrap_or_default()
     };
     let mut rules = cluster.rules.unwrap_or_default();
@@ -213,12 +184,7 @@ fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 9] {
     let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "other" });
     [
         ("v1", "ServiceAccount", "flagsmith", Value::Null),
-        (
-            "v1",
-            "Service",
-            "flagsmith-frontend",
-            json!({ "ports": [{ "port": 1 }] }),
-        ),
+        ("v1", "Service", "flagsmith-frontend", json!({ "ports": [{ "port": 1 }] })),
         (
             "apps/v1",
             "StatefulSet",
@@ -231,12 +197,7 @@ fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 9] {
             "flagsmith-frontend",
             json!({ "replicas": 0, "selector": selector, "template": template }),
         ),
-        (
-            "batch/v1",
-            "Job",
-            job,
-            json!({ "suspend": true, "template": once }),
-        ),
+        ("batch/v1", "Job", job, json!({ "suspend": true, "template": once })),
         (
             "policy/v1",
             "PodDisruptionBudget",
@@ -249,12 +210,7 @@ fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 9] {
             "flagsmith-api",
             json!({ "maxReplicas": 2, "scaleTargetRef": target }),
         ),
-        (
-            "networking.k8s.io/v1",
-            "Ingress",
-            "flagsmith",
-            json!({ "defaultBackend": backend }),
-        ),
+        ("networking.k8s.io/v1", "Ingress", "flagsmith", json!({ "defaultBackend": backend })),
         (
             "gateway.networking.k8s.io/v1",
             "HTTPRoute",
@@ -317,19 +273,12 @@ async fn names_of_somebody_else(cluster: &Cluster, sandbox: &Sandbox, operator: 
             if !calls.iter().any(|call| call.is_read() && call.about(&what)) {
                 return true;
             }
-            cluster.kubectl(
-                &["-n", &sandbox.namespace, "delete", kind, name, "--wait=false"],
-                None,
-            );
+            cluster.kubectl(&["-n", &sandbox.namespace, "delete", kind, name, "--wait=false"], None);
             false
         });
         sleep(Duration::from_millis(500)).await;
     }
-    sandbox
-        .until(2 * SOON, "available", |it| {
-            condition(it, "ApiAvailable").0 == "True"
-        })
-        .await;
+    sandbox.until(2 * SOON, "available", |it| condition(it, "ApiAvailable").0 == "True").await;
 }
 
 /// One that is only looked at: its variables come from a ConfigMap.
@@ -372,10 +321,7 @@ async fn drift(sandbox: &Sandbox) {
     const LABEL: &str = "app.kubernetes.io/component";
     for _ in 0..2 {
         sandbox
-            .merge::<Service>(
-                "flagsmith-api",
-                json!({ "metadata": { "labels": { LABEL: "other" } } }),
-            )
+            .merge::<Service>("flagsmith-api", json!({ "metadata": { "labels": { LABEL: "other" } } }))
             .await;
         sandbox
             .until_object(SOON, "flagsmith-api", "repaired", |it: &Service| {
@@ -401,13 +347,9 @@ async fn a_pod_that_was_ended(sandbox: &Sandbox, operator: &Operator) {
         "containerStatuses": [ended],
         "conditions": [{ "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "False" }],
     } });
-    pods.patch_status(
-        &pod.metadata.name.unwrap(),
-        &PatchParams::default(),
-        &Patch::Merge(patch),
-    )
-    .await
-    .unwrap();
+    pods.patch_status(&pod.metadata.name.unwrap(), &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .unwrap();
     let asked = timeout(2 * SOON, async {
         let seen = |part: &str| operator.network.count(|call| call.path.ends_with(part)) > 0;
         while !(seen("/log") && operator.network.count(core_events) > 0) {
@@ -423,27 +365,15 @@ fn core_events(call: &Call) -> bool {
 
 /// Everything that a specification can stop asking for, and the Job of a release that was superseded.
 async fn what_is_not_wanted_any_more(cluster: &Cluster, sandbox: &Sandbox) {
-    sandbox
-        .create::<ServiceAccount>(json!({ "metadata": { "name": "own" } }))
-        .await;
-    let old = sandbox
-        .installation()
-        .await
-        .status
-        .unwrap()
-        .migration
-        .unwrap()
-        .job
-        .unwrap();
+    sandbox.create::<ServiceAccount>(json!({ "metadata": { "name": "own" } })).await;
+    let old = sandbox.installation().await.status.unwrap().migration.unwrap().job.unwrap();
     sandbox
         .patch(json!({ "spec": {
             "version": "2.265.0", "serviceAccountName": "own", "frontend": { "enabled": false }, "exposure": null,
             "api": { "autoscaling": null, "replicas": 1 },
         } }))
         .await;
-    sandbox
-        .merge::<FlagsmithDeployment>("flagsmith-routed", json!({ "spec": { "exposure": null } }))
-        .await;
+    sandbox.merge::<FlagsmithDeployment>("flagsmith-routed", json!({ "spec": { "exposure": null } })).await;
     let gone = [
         ("serviceaccount", NAME.to_owned()),
         ("service", format!("{NAME}-frontend")),
@@ -459,16 +389,7 @@ async fn what_is_not_wanted_any_more(cluster: &Cluster, sandbox: &Sandbox) {
     while !left.is_empty() {
         assert!(Instant::now() < end, "never deleted: {left:?}");
         left.retain(|(kind, name)| {
-            let found = [
-                "-n",
-                &sandbox.namespace,
-                "get",
-                kind,
-                name,
-                "--ignore-not-found",
-                "-o",
-                "name",
-            ];
+            let found = ["-n", &sandbox.namespace, "get", kind, name, "--ignore-not-found", "-o", "name"];
             !cluster.kubectl(&found, None).is_empty()
         });
         sleep(Duration::from_millis(500)).await;
@@ -486,10 +407,7 @@ async fn may_name_its_owner(cluster: &Cluster, sandbox: &Sandbox, config: Config
         "spec": { "ports": [{ "port": 1 }] },
     });
     let service: Service = serde_json::from_value(service).unwrap();
-    let dry_run = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     let create = async |config: Config| {
         let api: Api<Service> = Api::namespaced(Client::try_from(config).unwrap(), &sandbox.namespace);
         api.create(&dry_run, &service).await
@@ -499,30 +417,11 @@ async fn may_name_its_owner(cluster: &Cluster, sandbox: &Sandbox, config: Config
     let namespace = sandbox.namespace.as_str();
     cluster.kubectl(&["-n", NAMESPACE, "create", "serviceaccount", "without"], None);
     cluster.kubectl(
-        &[
-            "-n",
-            namespace,
-            "create",
-            "role",
-            "without",
-            "--verb=create",
-            "--resource=services",
-        ],
+        &["-n", namespace, "create", "role", "without", "--verb=create", "--resource=services"],
         None,
     );
     let subject = format!("--serviceaccount={NAMESPACE}:without");
-    cluster.kubectl(
-        &[
-            "-n",
-            namespace,
-            "create",
-            "rolebinding",
-            "without",
-            "--role=without",
-            &subject,
-        ],
-        None,
-    );
+    cluster.kubectl(&["-n", namespace, "create", "rolebinding", "without", "--role=without", &subject], None);
     let without = with_token_of(config, cluster, "without");
     let refused = timeout(SOON, async {
         loop {
@@ -549,10 +448,7 @@ async fn is_refused_where_nothing_may_be_made(system: &Sandbox) {
         .await;
     let diagnoses = refused.status.unwrap().diagnoses;
     let diagnosis = diagnoses.iter().find(|it| it.code == "AdmissionDenied").unwrap();
-    assert!(
-        diagnosis.message.contains("Secret kube-system/flagsmith-django"),
-        "{diagnosis:?}"
-    );
+    assert!(diagnosis.message.contains("Secret kube-system/flagsmith-django"), "{diagnosis:?}");
     assert!(
         diagnosis.evidence[0].contains("Move the FlagsmithDeployment to another namespace"),
         "{diagnosis:?}"

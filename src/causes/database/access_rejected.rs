@@ -50,17 +50,10 @@ static LOG: Rule<Variant> = Rule {
         Signature::of_phrase(Variant::Closed, Phrase::DatabaseClosed),
         Signature::of_database(
             Variant::Pooler,
-            &[
-                "database does not allow connections",
-                "database is disabled",
-                "\" is disabled",
-            ],
+            &["database does not allow connections", "database is disabled", "\" is disabled"],
         )
         .all(&["FATAL"]),
-        Signature::of(Variant::Object)
-            .only_database()
-            .stage(NOT_MIGRATING)
-            .class(&["InsufficientPrivilege"]),
+        Signature::of(Variant::Object).only_database().stage(NOT_MIGRATING).class(&["InsufficientPrivilege"]),
         Signature::of_database(Variant::Object, &["permission denied for "]).stage(NOT_MIGRATING),
     ],
     details,
@@ -91,9 +84,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
 /// `table users_ffadminuser` from `permission denied for table users_ffadminuser`.
 fn object(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
-    let name = line
-        .split_once("permission denied for ")
-        .map(|(_, name)| name.replace("relation ", "table "));
+    let name = line.split_once("permission denied for ").map(|(_, name)| name.replace("relation ", "table "));
     name.or_else(|| first_quoted(line).map(|name| format!("\"{name}\"")))
         .unwrap_or_else(|| "an object".to_owned())
 }
@@ -219,34 +210,22 @@ mod tests {
         let message = "connection to server at \"db\", port 5432 failed: FATAL:  no pg_hba.conf entry for host \"10.1.1.1\", user \"u\", database \"d\", no encryption";
         let (_, details) = recognise(Stage::Wait, "OperationalError", message).unwrap();
         assert_eq!(
-            (
-                details.role.as_deref(),
-                details.database.as_deref(),
-                details.object.as_deref()
-            ),
+            (details.role.as_deref(), details.database.as_deref(), details.object.as_deref()),
             (Some("u"), Some("d"), Some("10.1.1.1"))
         );
     }
 
     #[test]
     fn missing_privilege_is_access_at_run_time_and_a_migration_cause_in_a_migration() {
-        let (class, message) = (
-            "psycopg2.errors.InsufficientPrivilege",
-            "permission denied for table users_ffadminuser",
-        );
-        assert_eq!(
-            code(Stage::Boot, class, message),
-            Some(Code::DatabaseAccessRejected)
-        );
+        let (class, message) =
+            ("psycopg2.errors.InsufficientPrivilege", "permission denied for table users_ffadminuser");
+        assert_eq!(code(Stage::Boot, class, message), Some(Code::DatabaseAccessRejected));
         // The same where the log begins behind the driver's part of the traceback.
         assert_eq!(
             code(Stage::Boot, "django.db.utils.ProgrammingError", message),
             Some(Code::DatabaseAccessRejected)
         );
-        assert_eq!(
-            code(Stage::Migrate, class, message),
-            Some(Code::MigrationPermissionDenied)
-        );
+        assert_eq!(code(Stage::Migrate, class, message), Some(Code::MigrationPermissionDenied));
     }
 
     #[rstest]
@@ -258,10 +237,7 @@ mod tests {
         "pg_hba.conf rejects connection for host \"fd00::9\", user \"app\", database \"flags\", SSL encryption",
         "hostssl flags app fd00::9/128 scram-sha-256"
     )]
-    #[case(
-        "permission denied for database \"flags\"",
-        "GRANT CONNECT ON DATABASE flags TO ROLE;"
-    )]
+    #[case("permission denied for database \"flags\"", "GRANT CONNECT ON DATABASE flags TO ROLE;")]
     #[case("in its own words", "GRANT CONNECT ON DATABASE flags TO ROLE;")]
     fn the_operator_reads_the_servers_words(#[case] said: &str, #[case] remedy: &str) {
         let seen = only(&observed(ProbeFailureKind::AccessRejected, said));

@@ -120,9 +120,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
             let role = failure.phrase(Phrase::PasswordFailed).or(of_rds);
             role.map(str::to_owned).or(named)
         }
-        Variant::Proxy => after(NOT_OF_RDS)
-            .and_then(|rest| rest.split(['.', ' ']).next())
-            .map(str::to_owned),
+        Variant::Proxy => after(NOT_OF_RDS).and_then(|rest| rest.split(['.', ' ']).next()).map(str::to_owned),
         Variant::NoPassword => named,
         Variant::Pooler => after("no such user: ").map(|name| name.trim().trim_matches('"').to_owned()),
         Variant::Login => failure.phrase(Phrase::LoginDenied).map(str::to_owned),
@@ -239,11 +237,7 @@ fn wrong_password(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
 }
 
 fn refused(failed: &ConnectionFailure<'_, Variant>, said: &str) -> String {
-    format!(
-        "{} cannot log in to the database{}: {said}.",
-        failed.who,
-        failed.at()
-    )
+    format!("{} cannot log in to the database{}: {said}.", failed.who, failed.at())
 }
 
 #[cfg(test)]
@@ -299,10 +293,7 @@ mod tests {
         "connection to server at \"db\", port 5432 failed: FATAL:  Peer authentication failed for user \"x\"",
         Variant::Other
     )]
-    #[case(
-        "connection to server at \"pgb\", port 6432 failed: FATAL:  no such user: flag",
-        Variant::Pooler
-    )]
+    #[case("connection to server at \"pgb\", port 6432 failed: FATAL:  no such user: flag", Variant::Pooler)]
     #[case(
         "connection to server at \"pgb\", port 6432 failed: FATAL:  SASL authentication failed",
         Variant::Other
@@ -322,10 +313,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(
-        "password authentication failed for user \"app\"",
-        "the password for role \"app\" is wrong"
-    )]
+    #[case("password authentication failed for user \"app\"", "the password for role \"app\" is wrong")]
     #[case("role \"app\" does not exist", "role \"app\" does not exist there")]
     #[case("in its own words", "at db.prod:5432: in its own words.")]
     fn the_operator_reads_the_servers_words(#[case] said: &str, #[case] message: &str) {

@@ -102,9 +102,7 @@ fn remedy(installation: &Installation, budget: &ConnectionBudget, connections: C
     }
     format!(
         "{raise} What fits as it is: {}",
-        installation
-            .managed_by
-            .change(&[Change::Env(component, variable, &fits.to_string())])
+        installation.managed_by.change(&[Change::Env(component, variable, &fits.to_string())])
     )
 }
 
@@ -126,20 +124,10 @@ mod tests {
     fn found(changes: Value, managed_by: ManagedBy, limit: i64, port: u16) -> Vec<Draft> {
         let mut wanted = installation(&spec(changes));
         wanted.managed_by = managed_by;
-        let queue = Queue {
-            connections: Some(Connections {
-                limit,
-                reserved: 3,
-                used: 5,
-            }),
-            ..Queue::default()
-        };
+        let queue =
+            Queue { connections: Some(Connections { limit, reserved: 3, used: 5 }), ..Queue::default() };
         let mut observation = Observation {
-            queues: Queues {
-                default: QueueProbe::Seen(Box::new(queue)),
-                separate: None,
-                held: None,
-            },
+            queues: Queues { default: QueueProbe::Seen(Box::new(queue)), separate: None, held: None },
             ..empty_observation()
         };
         observation.secrets.database = SecretState::Present(DatabaseIdentity { port, ..database() });
@@ -153,21 +141,13 @@ mod tests {
     fn connections(#[case] limit: i64, #[case] port: u16, #[case] expected: bool) {
         let found = found(json!({}), ManagedBy::Operator, limit, port);
         let codes: Vec<Code> = found.iter().map(|it| it.code).collect();
-        let expected = if expected {
-            vec![Code::ConnectionBudgetExceeded]
-        } else {
-            vec![]
-        };
+        let expected = if expected { vec![Code::ConnectionBudgetExceeded] } else { vec![] };
         assert_eq!(codes, expected);
     }
 
     #[test]
     fn the_remedy_is_in_the_owners_tool() {
-        let helm = ManagedBy::Helm {
-            release: "acme".to_owned(),
-            chart: None,
-            namespace: "prod".to_owned(),
-        };
+        let helm = ManagedBy::Helm { release: "acme".to_owned(), chart: None, namespace: "prod".to_owned() };
         let threads = json!({ "taskProcessor": { "threads": 60 } });
         let found = found(threads, helm, 100, 5432);
         let remedy = &found.first().unwrap().remedy;

@@ -40,11 +40,7 @@ const BASE: Signature<Variant> = Signature::of(Variant::Closed)
     .none(&["connection to server ", "could not connect to server"]);
 
 const fn of_class(variant: Variant, class: &'static [&'static str]) -> Signature<Variant> {
-    Signature {
-        variant,
-        class,
-        ..BASE
-    }
+    Signature { variant, class, ..BASE }
 }
 
 const fn of_words(variant: Variant, any: &'static [&'static str]) -> Signature<Variant> {
@@ -71,22 +67,11 @@ static LOG: Rule<Variant> = Rule {
                 "connection closed by pooler",
             ],
         ),
-        Signature {
-            variant: Variant::Terminated,
-            phrase: Some(Phrase::AdminTerminated),
-            ..BASE
-        },
+        Signature { variant: Variant::Terminated, phrase: Some(Phrase::AdminTerminated), ..BASE },
         of_class(Variant::Terminated, &["AdminShutdown"]),
         of_class(Variant::Crashed, &["CrashShutdown"]),
         of_words(Variant::Crashed, &["because of crash of another server process"]),
-        of_class(
-            Variant::Closed,
-            &[
-                "ConnectionFailure",
-                "ConnectionDoesNotExist",
-                "ConnectionException",
-            ],
-        ),
+        of_class(Variant::Closed, &["ConnectionFailure", "ConnectionDoesNotExist", "ConnectionException"]),
         of_words(
             Variant::Closed,
             &[
@@ -215,11 +200,7 @@ fn limited(evidence: &LogEvidence, occurrence: &Occurrence, why: &str, remedy: &
         ),
         remedy,
     );
-    if occurrence.stage == Stage::Migrate {
-        explained
-    } else {
-        explained.with(Severity::Warning)
-    }
+    if occurrence.stage == Stage::Migrate { explained } else { explained.with(Severity::Warning) }
 }
 
 /// Flagsmith asks the database before Gunicorn forks its workers (flagsmith-common reports its version at import), and a
@@ -292,21 +273,11 @@ fn course(evidence: &LogEvidence, occurrence: &Occurrence) -> (String, Option<Se
             Some(Severity::Critical),
         );
     }
-    let seconds = last
-        .last
-        .time
-        .zip(occurrence.first.time)
-        .map_or(0, |(last, first)| last.seconds_since(first));
-    let within = if seconds > 0 {
-        format!(" within {seconds} s")
-    } else {
-        String::new()
-    };
+    let seconds =
+        last.last.time.zip(occurrence.first.time).map_or(0, |(last, first)| last.seconds_since(first));
+    let within = if seconds > 0 { format!(" within {seconds} s") } else { String::new() };
     (
-        format!(
-            " It failed {}{within} and did not fail after that.",
-            phrasing::times(count)
-        ),
+        format!(" It failed {}{within} and did not fail after that.", phrasing::times(count)),
         Some(Severity::Warning),
     )
 }
@@ -330,11 +301,7 @@ mod tests {
         Variant::Terminated
     )]
     #[case("psycopg2.InterfaceError", "connection already closed", Variant::Closed)]
-    #[case(
-        "psycopg2.OperationalError",
-        "SSL SYSCALL error: EOF detected",
-        Variant::Closed
-    )]
+    #[case("psycopg2.OperationalError", "SSL SYSCALL error: EOF detected", Variant::Closed)]
     #[case(
         "psycopg2.OperationalError",
         "could not receive data from server: Connection reset by peer",
@@ -362,10 +329,7 @@ mod tests {
     )]
     #[case("psycopg2.errors.ConnectionFailure", "server conn crashed?", Variant::Pooler)]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Variant) {
-        assert_eq!(
-            read(&LOG, Stage::Serve, class, message),
-            Some((Code::DatabaseConnectionLost, expected))
-        );
+        assert_eq!(read(&LOG, Stage::Serve, class, message), Some((Code::DatabaseConnectionLost, expected)));
     }
 
     #[test]
@@ -391,10 +355,7 @@ mod tests {
         let log = parts.concat();
         let found = diagnose_log(Component::Api, None, "log", log.as_bytes());
         let shared = |text: &str| text.contains("share one database connection");
-        found
-            .iter()
-            .map(|(_, it)| (it.code, shared(&it.message)))
-            .collect()
+        found.iter().map(|(_, it)| (it.code, shared(&it.message))).collect()
     }
 
     /// The same closed connection: a worker of either class ended before it, after it, or the database went.
@@ -409,17 +370,11 @@ mod tests {
 
     #[test]
     fn a_refusal_is_the_database() {
-        assert_eq!(
-            found(&[SYNC, TWO, ENDS, FAILS, REFUSED]),
-            [(Code::DatabaseUnreachable, false)]
-        );
+        assert_eq!(found(&[SYNC, TWO, ENDS, FAILS, REFUSED]), [(Code::DatabaseUnreachable, false)]);
     }
 
     #[test]
     fn it_follows_from_what_ended_the_worker() {
-        assert_eq!(
-            found(&[SYNC, TWO, TIMEOUT, ENDS, FAILS]),
-            [(Code::GunicornWorkerTimeout, false)]
-        );
+        assert_eq!(found(&[SYNC, TWO, TIMEOUT, ENDS, FAILS]), [(Code::GunicornWorkerTimeout, false)]);
     }
 }

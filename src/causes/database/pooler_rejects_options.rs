@@ -43,11 +43,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
             Some(rest.lines().next()?.trim().trim_matches('"').to_owned())
         }
     };
-    Some(FailureDetails {
-        endpoint: failure.endpoint(),
-        object: parameter,
-        ..FailureDetails::default()
-    })
+    Some(FailureDetails { endpoint: failure.endpoint(), object: parameter, ..FailureDetails::default() })
 }
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -135,11 +131,7 @@ mod tests {
         let (code, details) = recognise(Stage::Migrate, OPERATIONAL, &message).unwrap();
         assert_eq!(
             (code, LOG.variant(&details), details.object.as_deref()),
-            (
-                Code::DatabasePoolerRejectsOptions,
-                Some(Variant::PgBouncer),
-                Some(parameter)
-            )
+            (Code::DatabasePoolerRejectsOptions, Some(Variant::PgBouncer), Some(parameter))
         );
     }
 
@@ -160,8 +152,7 @@ mod tests {
         ));
         assert_eq!(seen.severity, Severity::Warning);
         assert!(
-            seen.remedy
-                .contains("add extra_float_digits to the pooler's ignore_startup_parameters"),
+            seen.remedy.contains("add extra_float_digits to the pooler's ignore_startup_parameters"),
             "{seen:#?}"
         );
     }

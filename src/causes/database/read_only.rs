@@ -146,10 +146,7 @@ const ASK: &str = "Ask the server, as Flagsmith's role: SELECT pg_is_in_recovery
 
 /// Whether the operator has seen that writes are taken.
 const fn takes_writes(observation: &Observation) -> bool {
-    matches!(
-        observation.database,
-        DatabaseProbe::Reachable { read_only: None, .. }
-    )
+    matches!(observation.database, DatabaseProbe::Reachable { read_only: None, .. })
 }
 
 #[cfg(test)]
@@ -169,29 +166,19 @@ mod tests {
             recognise(Stage::Migrate, "psycopg2.errors.ReadOnlySqlTransaction", message).unwrap();
         assert_eq!(
             (code, LOG.variant(&details), details.object.as_deref()),
-            (
-                Code::DatabaseReadOnly,
-                Some(Variant::Refused),
-                Some("CREATE TABLE")
-            )
+            (Code::DatabaseReadOnly, Some(Variant::Refused), Some("CREATE TABLE"))
         );
     }
 
     fn read_only(why: ReadOnly) -> Observation {
         Observation {
-            database: DatabaseProbe::Reachable {
-                version: 150_018,
-                read_only: Some(why),
-            },
+            database: DatabaseProbe::Reachable { version: 150_018, read_only: Some(why) },
             ..empty_observation()
         }
     }
 
     fn set_by(source: &str) -> ReadOnly {
-        ReadOnly::Setting {
-            source: source.to_owned(),
-            role: "app".to_owned(),
-        }
+        ReadOnly::Setting { source: source.to_owned(), role: "app".to_owned() }
     }
 
     #[rstest]
@@ -209,20 +196,12 @@ mod tests {
     #[test]
     fn a_hostile_name_is_quoted() {
         let mut observation = Observation {
-            database: DatabaseProbe::Reachable {
-                version: 150_018,
-                read_only: Some(set_by("database")),
-            },
+            database: DatabaseProbe::Reachable { version: 150_018, read_only: Some(set_by("database")) },
             ..empty_observation()
         };
-        observation.secrets.database = SecretState::Present(DatabaseIdentity {
-            name: "x\"; DROP TABLE t; --".to_owned(),
-            ..database()
-        });
+        observation.secrets.database =
+            SecretState::Present(DatabaseIdentity { name: "x\"; DROP TABLE t; --".to_owned(), ..database() });
         let remedy = only(&observation).remedy;
-        assert!(
-            remedy.contains("ALTER DATABASE \"x\"\"; DROP TABLE t; --\" RESET"),
-            "{remedy}"
-        );
+        assert!(remedy.contains("ALTER DATABASE \"x\"\"; DROP TABLE t; --\" RESET"), "{remedy}");
     }
 }

@@ -65,17 +65,12 @@ mod tests {
         let mut observation = empty_observation();
         observation.secrets.database = SecretState::KeyMissing;
         let remedy = |found: Vec<crate::model::Diagnosis>| {
-            let it = found
-                .into_iter()
-                .find(|it| it.code == Code::DatabaseSecretKeyMissing);
+            let it = found.into_iter().find(|it| it.code == Code::DatabaseSecretKeyMissing);
             it.unwrap().remedy
         };
         assert!(remedy(diagnose(&wanted, &observation)).ends_with("in spec.database.urlFrom."));
-        wanted.managed_by = ManagedBy::Helm {
-            release: "acme".to_owned(),
-            chart: None,
-            namespace: "prod".to_owned(),
-        };
+        wanted.managed_by =
+            ManagedBy::Helm { release: "acme".to_owned(), chart: None, namespace: "prod".to_owned() };
         assert!(remedy(diagnose(&wanted, &observation)).ends_with("in the API's environment."));
     }
 }

@@ -37,9 +37,7 @@ static LOG: Rule<Variant> = Rule {
         Signature::of_phrase(Variant::Recovery, Phrase::InRecovery),
         Signature::of_phrase(Variant::NotYet, Phrase::NotYetAccepting),
         Signature::of_database(Variant::NotYet, &["system is not accepting connections"]),
-        Signature::of(Variant::NotYet)
-            .only_database()
-            .class(&["CannotConnectNow"]),
+        Signature::of(Variant::NotYet).only_database().class(&["CannotConnectNow"]),
     ],
     details: with_endpoint,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),
@@ -144,10 +142,7 @@ mod tests {
     )]
     fn recognises(#[case] said: &str, #[case] expected: Variant) {
         let message = format!("connection to server at \"db\", port 5432 failed: FATAL:  {said}");
-        assert_eq!(
-            read(&LOG, Stage::Serve, OPERATIONAL, &message),
-            Some((Code::DatabaseStarting, expected))
-        );
+        assert_eq!(read(&LOG, Stage::Serve, OPERATIONAL, &message), Some((Code::DatabaseStarting, expected)));
     }
 
     #[rstest]

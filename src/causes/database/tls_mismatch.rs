@@ -52,11 +52,7 @@ static LOG: Rule<Variant> = Rule {
         Signature::of_database(Variant::Name, &["server certificate for"]),
         Signature::of_database(
             Variant::File,
-            &[
-                "root certificate file",
-                "could not open certificate file",
-                "could not read root certificate",
-            ],
+            &["root certificate file", "could not open certificate file", "could not read root certificate"],
         ),
         Signature::of_database(
             Variant::Required,
@@ -80,10 +76,7 @@ static LOG: Rule<Variant> = Rule {
                 "certificate authentication failed",
             ],
         ),
-        Signature::of_database(
-            Variant::Other,
-            &["SSL error: ", "sslmode", "tlsv1", "unsupported protocol"],
-        ),
+        Signature::of_database(Variant::Other, &["SSL error: ", "sslmode", "tlsv1", "unsupported protocol"]),
     ],
     details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),
@@ -95,9 +88,7 @@ fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
     let line = failure.message.lines().next();
     Some(FailureDetails {
         endpoint: failure.endpoint(),
-        detail: line
-            .and_then(|line| line.rsplit("failed: ").next())
-            .map(str::to_owned),
+        detail: line.and_then(|line| line.rsplit("failed: ").next()).map(str::to_owned),
         ..FailureDetails::default()
     })
 }
@@ -216,10 +207,7 @@ mod tests {
         "connection to server at \"db\", port 5432 failed: server certificate for \"a\" does not match host name \"db\"",
         Variant::Name
     )]
-    #[case(
-        "connection to server at \"pgb\", port 6432 failed: FATAL:  SSL required",
-        Variant::Required
-    )]
+    #[case("connection to server at \"pgb\", port 6432 failed: FATAL:  SSL required", Variant::Required)]
     fn recognises(#[case] message: &str, #[case] expected: Variant) {
         assert_eq!(
             read(&LOG, Stage::Wait, OPERATIONAL, message),

@@ -44,11 +44,8 @@ enum Variant {
 }
 
 /// What libpq says while it connects.
-const CONNECTING: &[&str] = &[
-    "connection to server ",
-    "could not connect to server",
-    "Is the server running",
-];
+const CONNECTING: &[&str] =
+    &["connection to server ", "could not connect to server", "Is the server running"];
 
 /// What `waitfordb` ends with.
 const GAVE_UP: &str = "Failed to connect to DB within ";
@@ -81,12 +78,7 @@ static LOG: Rule<Variant> = Rule {
         Signature::of_database(Variant::Silent, &["timed out", "timeout expired"]),
         Signature::of_database(
             Variant::NoRoute,
-            &[
-                "No route to host",
-                "Network is unreachable",
-                "Host is unreachable",
-                "Network unreachable",
-            ],
+            &["No route to host", "Network is unreachable", "Host is unreachable", "Network unreachable"],
         ),
         Signature::of_database(Variant::Socket, &["socket"]).all(&["No such file or directory"]),
         Signature::of_database(Variant::SocketDenied, CONNECTING).all(&["Permission denied"]),
@@ -98,10 +90,7 @@ static LOG: Rule<Variant> = Rule {
             "expected authentication request",
         ]),
         Signature::of_database(Variant::Said, CONNECTING),
-        Signature::of(Variant::Said)
-            .only_database()
-            .stage(&[Stage::Wait])
-            .class(&["OperationalError"]),
+        Signature::of(Variant::Said).only_database().stage(&[Stage::Wait]).class(&["OperationalError"]),
     ],
     details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),
@@ -281,10 +270,7 @@ fn refused_remedy(failed: &ConnectionFailure<'_, Variant>) -> String {
 }
 
 fn is_local(endpoint: &Endpoint) -> bool {
-    matches!(
-        endpoint.host.as_deref(),
-        Some("127.0.0.1" | "::1" | "localhost" | "0.0.0.0")
-    )
+    matches!(endpoint.host.as_deref(), Some("127.0.0.1" | "::1" | "localhost" | "0.0.0.0"))
 }
 
 #[cfg(test)]
@@ -306,10 +292,7 @@ mod tests {
         "connection to server at \"2001:db8::5\", port 5432 failed: Network is unreachable",
         Variant::NoRoute
     )]
-    #[case(
-        "connection to server at \"db\" (10.0.0.5), port 5432 failed: timeout expired",
-        Variant::Silent
-    )]
+    #[case("connection to server at \"db\" (10.0.0.5), port 5432 failed: timeout expired", Variant::Silent)]
     #[case(
         "connection to server at \"db\" (10.0.0.5), port 5432 failed: Connection timed out",
         Variant::Silent
@@ -376,10 +359,7 @@ mod tests {
     /// The log and the operator's connection are explained by the same words.
     #[test]
     fn a_log_and_the_operator_say_the_same() {
-        let seen = only(&observed(
-            ProbeFailureKind::Refused,
-            "Connection refused (os error 111)",
-        ));
+        let seen = only(&observed(ProbeFailureKind::Refused, "Connection refused (os error 111)"));
         assert_eq!(
             seen.message,
             "The operator cannot reach the database: nothing accepts connections at db.prod:5432 (connection refused)."

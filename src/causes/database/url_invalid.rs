@@ -70,12 +70,7 @@ static LOG: Rule<Variant> = Rule {
         .class(&["ImproperlyConfigured"]),
         Signature::of_words(
             Variant::Syntax,
-            &[
-                "Port could not be cast",
-                "Port out of range",
-                "Invalid IPv6 URL",
-                "IPv4 or IPv6 address",
-            ],
+            &["Port could not be cast", "Port out of range", "Invalid IPv6 URL", "IPv4 or IPv6 address"],
         )
         .class(&["ValueError"]),
         Signature {
@@ -119,10 +114,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
         Variant::ServiceLink => quoted_after(message, &["connection option ", "option "]),
         Variant::Option => message.lines().next().and_then(|line| line.rsplit(": ").next()),
     };
-    Some(FailureDetails {
-        object: object.map(str::to_owned),
-        ..FailureDetails::default()
-    })
+    Some(FailureDetails { object: object.map(str::to_owned), ..FailureDetails::default() })
 }
 
 fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explanation {
@@ -244,39 +236,21 @@ mod tests {
         Variant::Missing
     )]
     #[case("NameError", "name 'DATABASES' is not defined", Variant::Missing)]
-    #[case(
-        "psycopg2.ProgrammingError",
-        "invalid dsn: invalid connection option \"foo\"",
-        Variant::Option
-    )]
-    #[case(
-        "psycopg2.OperationalError",
-        "invalid sslmode value: \"always\"",
-        Variant::Option
-    )]
+    #[case("psycopg2.ProgrammingError", "invalid dsn: invalid connection option \"foo\"", Variant::Option)]
+    #[case("psycopg2.OperationalError", "invalid sslmode value: \"always\"", Variant::Option)]
     #[case(
         "psycopg2.OperationalError",
         "invalid integer value \"tcp://10.43.12.7:5432\" for connection option \"port\"",
         Variant::ServiceLink
     )]
-    #[case(
-        "ValueError",
-        "Port could not be cast to integer value as 'x'",
-        Variant::Syntax
-    )]
+    #[case("ValueError", "Port could not be cast to integer value as 'x'", Variant::Syntax)]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Variant) {
-        assert_eq!(
-            read(&LOG, Stage::Boot, class, message),
-            Some((Code::DatabaseUrlInvalid, expected))
-        );
+        assert_eq!(read(&LOG, Stage::Boot, class, message), Some((Code::DatabaseUrlInvalid, expected)));
     }
 
     #[rstest]
     #[case("KeyError", "'SOMETHING'")]
-    #[case(
-        "django.core.exceptions.ImproperlyConfigured",
-        "Error loading psycopg2 or psycopg module"
-    )]
+    #[case("django.core.exceptions.ImproperlyConfigured", "Error loading psycopg2 or psycopg module")]
     #[case("xml.etree.ElementTree.Error", "syntax error")]
     #[case("xml.etree.ElementTree.ParseError", "syntax error")]
     #[case("ValueError", "invalid literal")]

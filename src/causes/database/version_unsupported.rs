@@ -18,12 +18,7 @@ pub(crate) static CAUSE: Cause = Cause {
 /// `server_version_num` is major × 10000 + minor since PostgreSQL 10.
 const VERSION_DIVISOR: i32 = 10_000;
 
-static LOG: Plain = Plain {
-    precedence: 315,
-    recognise,
-    explain,
-    is_over: None,
-};
+static LOG: Plain = Plain { precedence: 315, recognise, explain, is_over: None };
 
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
     let (needed, rest) = failure.message.split_once(" or later is required (found ")?;
@@ -102,11 +97,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             (code, details.object.as_deref(), details.detail.as_deref()),
-            (
-                Code::DatabaseVersionUnsupported,
-                Some("PostgreSQL 14"),
-                Some("13.14")
-            )
+            (Code::DatabaseVersionUnsupported, Some("PostgreSQL 14"), Some("13.14"))
         );
     }
 }

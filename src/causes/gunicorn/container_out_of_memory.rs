@@ -48,9 +48,7 @@ static LOG: Rule<Witness> = Rule {
     precedence: 130,
     signatures: &[
         Signature::of_words(Witness::Node, &["JavaScript heap out of memory"]).stage(STAGES),
-        Signature::of(Witness::Python)
-            .stage(STAGES)
-            .class(&["MemoryError"]),
+        Signature::of(Witness::Python).stage(STAGES).class(&["MemoryError"]),
         Signature::of_words(Witness::Killed, &["Killed"]).stage(STAGES),
     ],
     details,
@@ -142,13 +140,7 @@ mod tests {
     #[case::of_an_exception("ValueError", "Killed", None)]
     fn its_witnesses(#[case] class: &str, #[case] message: &str, #[case] expected: Option<Witness>) {
         let at = |stage| {
-            let failure = Failure {
-                class,
-                message,
-                component: Component::Api,
-                stage,
-                migration: None,
-            };
+            let failure = Failure { class, message, component: Component::Api, stage, migration: None };
             let known = EXIT_STATUS.recognise(&failure).map(|_| Witness::ExitStatus);
             known.or_else(|| {
                 let details = LOG.recognise(&failure)?;

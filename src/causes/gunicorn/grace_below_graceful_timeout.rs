@@ -44,11 +44,7 @@ fn of(running: &Running<'_>) -> Option<Draft> {
             seconds(values.gunicorn_timeout),
         )
     };
-    let longer: &[(&str, i32)] = if cut {
-        &[("--graceful-timeout", needed)]
-    } else {
-        &[]
-    };
+    let longer: &[(&str, i32)] = if cut { &[("--graceful-timeout", needed)] } else { &[] };
     Some(Draft {
         message,
         evidence: vec![format!(

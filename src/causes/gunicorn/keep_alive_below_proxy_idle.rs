@@ -11,10 +11,7 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     check: Some(check),
-    ..Cause::warning(
-        Component::Exposure,
-        include_str!("keep_alive_below_proxy_idle.md"),
-    )
+    ..Cause::warning(Component::Exposure, include_str!("keep_alive_below_proxy_idle.md"))
 };
 
 /// What the default of the image was seen to cost (tests/load).
@@ -22,9 +19,7 @@ const MEASURED: &str = "measured with a keep-alive of 2 s and 150 requests a sec
                         nginx and behind haproxy, whatever the release";
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let found = context
-        .running()
-        .and_then(|running| of(context.installation, running));
+    let found = context.running().and_then(|running| of(context.installation, running));
     found.into_iter().collect()
 }
 
@@ -41,17 +36,11 @@ fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {
             "to an address of a Service, whatever becomes of the pod behind it".to_owned()
         }
     };
-    let ignored = running
-        .gunicorn
-        .ignored
-        .iter()
-        .find(|(name, _)| *name == env::GUNICORN_KEEP_ALIVE)
-        .map(|(name, value)| {
-            format!(
-                "; {name}={value} is set but Flagsmith {} does not read it",
-                running.release()
-            )
-        });
+    let ignored = running.gunicorn.ignored.iter().find(|(name, _)| *name == env::GUNICORN_KEEP_ALIVE).map(
+        |(name, value)| {
+            format!("; {name}={value} is set but Flagsmith {} does not read it", running.release())
+        },
+    );
     let mut evidence = vec![
         format!(
             "Deployment {}: keep-alive {keep_alive} s{}",
@@ -110,21 +99,13 @@ mod tests {
     fn the_official_charts_defaults_are_named() {
         let installation = behind("ingress-nginx");
         let found = check(&installation, &made(&installation, &chart));
-        assert_eq!(
-            codes(&found),
-            [Code::KeepAliveBelowProxyIdle, Code::PreStopTooShort]
-        );
+        assert_eq!(codes(&found), [Code::KeepAliveBelowProxyIdle, Code::PreStopTooShort]);
         let keep_alive = found.first().unwrap();
         assert!(
-            keep_alive
-                .message
-                .contains("silent for 2 s, while ingress-nginx keeps it for 60 s"),
+            keep_alive.message.contains("silent for 2 s, while ingress-nginx keeps it for 60 s"),
             "{keep_alive:?}"
         );
-        assert!(
-            keep_alive.remedy.contains("spec.suspend: false"),
-            "the operator undoes it: {keep_alive:?}"
-        );
+        assert!(keep_alive.remedy.contains("spec.suspend: false"), "the operator undoes it: {keep_alive:?}");
     }
 
     #[test]
@@ -142,13 +123,9 @@ mod tests {
     #[test]
     fn the_api_behind_the_frontend_has_no_idle_connections_of_the_proxy() {
         let found = of_chart(&none, &|ingress| {
-            *ingress
-                .pointer_mut("/spec/rules/0/http/paths/0/backend/service/name")
-                .unwrap() = json!("flagsmith-frontend");
+            *ingress.pointer_mut("/spec/rules/0/http/paths/0/backend/service/name").unwrap() =
+                json!("flagsmith-frontend");
         });
-        assert!(
-            found.iter().all(|it| it.code != Code::KeepAliveBelowProxyIdle),
-            "{found:#?}"
-        );
+        assert!(found.iter().all(|it| it.code != Code::KeepAliveBelowProxyIdle), "{found:#?}");
     }
 }

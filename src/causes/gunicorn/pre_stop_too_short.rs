@@ -7,10 +7,8 @@ use crate::{
     validate::Change,
 };
 
-pub(crate) static CAUSE: Cause = Cause {
-    check: Some(check),
-    ..Cause::warning(Component::Api, include_str!("pre_stop_too_short.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { check: Some(check), ..Cause::warning(Component::Api, include_str!("pre_stop_too_short.md")) };
 
 /// What its lack was seen to cost (tests/load).
 const MEASURED: &str = "measured without preStop and with 150 requests a second: in each rolling restart about one \
@@ -29,11 +27,7 @@ fn of(running: &Running<'_>) -> Option<Draft> {
     let mut evidence = vec![format!(
         "Deployment {}: {}, terminationGracePeriodSeconds {}",
         running.deployment,
-        if pre_stop == 0 {
-            "no preStop".to_owned()
-        } else {
-            format!("a preStop of {pre_stop} s")
-        },
+        if pre_stop == 0 { "no preStop".to_owned() } else { format!("a preStop of {pre_stop} s") },
         values.grace_period
     )];
     // To have none is the default, which is not the owner's choice.
@@ -97,9 +91,6 @@ mod tests {
             },
             &none,
         );
-        assert!(
-            found.iter().all(|it| it.code != Code::PreStopTooShort),
-            "{found:#?}"
-        );
+        assert!(found.iter().all(|it| it.code != Code::PreStopTooShort), "{found:#?}");
     }
 }

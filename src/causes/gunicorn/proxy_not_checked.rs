@@ -11,10 +11,8 @@ use crate::{
     validate::Installation,
 };
 
-pub(crate) static CAUSE: Cause = Cause {
-    check: Some(check),
-    ..Cause::info(Component::Exposure, include_str!("proxy_not_checked.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { check: Some(check), ..Cause::info(Component::Exposure, include_str!("proxy_not_checked.md")) };
 
 /// Rules in which the proxy has a part.
 const OF_THE_PROXY: [Rule; 2] = [Rule::ProxyOutlastsGunicorn, Rule::KeepAliveOutlastsProxyIdle];
@@ -23,9 +21,7 @@ const OF_THE_PROXY: [Rule; 2] = [Rule::ProxyOutlastsGunicorn, Rule::KeepAliveOut
 const MARGIN: i32 = 5;
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let found = context
-        .running()
-        .and_then(|running| of(context.installation, running));
+    let found = context.running().and_then(|running| of(context.installation, running));
     found.into_iter().collect()
 }
 
@@ -55,16 +51,11 @@ fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {
     );
     let name = if proxy.is_none() { ", or name" } else { "" };
     let managed_by = &installation.managed_by;
-    let none = managed_by.field_or("spec.api.gunicorn.keepAliveSeconds: 0", || {
-        running.set(&[("--keep-alive", 0)], &[])
-    });
+    let none = managed_by
+        .field_or("spec.api.gunicorn.keepAliveSeconds: 0", || running.set(&[("--keep-alive", 0)], &[]));
     Some(Draft {
         message,
-        evidence: if running.read.is_empty() {
-            Vec::new()
-        } else {
-            vec![running.read.clone()]
-        },
+        evidence: if running.read.is_empty() { Vec::new() } else { vec![running.read.clone()] },
         remedy: format!(
             "Check: {}. Then state it in {} (readTimeoutSeconds, idleTimeoutSeconds{name}). A keep-alive of 0 is \
              right for any idle time and costs one connection for each request: {none}",

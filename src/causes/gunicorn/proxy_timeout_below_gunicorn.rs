@@ -14,10 +14,7 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     check: Some(check),
-    ..Cause::warning(
-        Component::Exposure,
-        include_str!("proxy_timeout_below_gunicorn.md"),
-    )
+    ..Cause::warning(Component::Exposure, include_str!("proxy_timeout_below_gunicorn.md"))
 };
 
 /// What the proxy's timeout should have above Gunicorn's: time to transfer the response.
@@ -40,11 +37,7 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
     };
     let timeout = running.values.gunicorn_timeout?;
     let proxy = running.front.proxy()?;
-    let severity = if running.read_is_set {
-        Severity::Warning
-    } else {
-        running.severity(&["--timeout"])
-    };
+    let severity = if running.read_is_set { Severity::Warning } else { running.severity(&["--timeout"]) };
     let remedy = context.installation.managed_by.by_owner(
         || of_resource(context.installation, running, cut, timeout),
         || of_objects(context, running, timeout),
@@ -86,15 +79,9 @@ fn of_resource(installation: &Installation, running: &Running<'_>, cut: i32, tim
         .contains(&cut)
         .then(|| format!(", or set spec.requestTimeoutSeconds: {cut} if {cut} s is what you want"));
     let how = match running.front {
-        Front::Proxy {
-            read: Read::Elsewhere(how),
-            ..
-        } => {
+        Front::Proxy { read: Read::Elsewhere(how), .. } => {
             let how = how.replace("{}", &wanted.to_string());
-            format!(
-                "{}. Then state it in spec.exposure.proxy.readTimeoutSeconds: {wanted}",
-                upper(&how)
-            )
+            format!("{}. Then state it in spec.exposure.proxy.readTimeoutSeconds: {wanted}", upper(&how))
         }
         _ if own => format!(
             "Remove that annotation from spec.exposure.ingress.annotations (the operator then sets {wanted} s)"
@@ -149,28 +136,17 @@ fn of_objects(context: &Context<'_>, running: &Running<'_>, timeout: i32) -> Str
         .collect();
     let changes: Vec<Change<'_>> = annotations
         .iter()
-        .map(|(key, value)| Change::Annotation {
-            kind,
-            name,
-            values,
-            key,
-            value,
-        })
+        .map(|(key, value)| Change::Annotation { kind, name, values, key, value })
         .collect();
     // An object that the chart did not make has no value of it.
-    let kubectl = ManagedBy::Manifests {
-        namespace,
-        deployments: [const { None }; 3],
-    };
+    let kubectl = ManagedBy::Manifests { namespace, deployments: [const { None }; 3] };
     let managed_by = values.map_or(&kubectl, |_| &installation.managed_by);
     managed_by.change(&changes)
 }
 
 fn upper(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 #[cfg(test)]
@@ -207,16 +183,8 @@ mod tests {
                 "Deployment flagsmith-api: --timeout 30",
             ]
         );
-        assert!(
-            first
-                .message
-                .contains("longer than 10 s are cut by ingress-nginx (504)"),
-            "{first:?}"
-        );
-        assert!(
-            first.remedy.contains("spec.requestTimeoutSeconds: 10"),
-            "{first:?}"
-        );
+        assert!(first.message.contains("longer than 10 s are cut by ingress-nginx (504)"), "{first:?}");
+        assert!(first.remedy.contains("spec.requestTimeoutSeconds: 10"), "{first:?}");
         observation.front.ingress.remove(READ_TIMEOUT);
         assert_eq!(
             check(&installation, &observation),
@@ -236,14 +204,7 @@ mod tests {
         })));
         let found = check(&installation, &made(&installation, &|_| {}));
         assert_eq!(codes(&found), [Code::ProxyTimeoutBelowGunicorn]);
-        assert!(
-            found
-                .first()
-                .unwrap()
-                .remedy
-                .contains("spec.exposure.ingress.annotations"),
-            "{found:?}"
-        );
+        assert!(found.first().unwrap().remedy.contains("spec.exposure.ingress.annotations"), "{found:?}");
     }
 
     #[test]
@@ -256,10 +217,7 @@ mod tests {
         let short = exposed(json!({ "name": "gke", "readTimeoutSeconds": 20 }));
         let found = check(&short, &made(&short, &|_| {}));
         assert_eq!(codes(&found), [Code::ProxyTimeoutBelowGunicorn]);
-        assert!(
-            found.first().unwrap().remedy.contains("BackendConfig"),
-            "{found:?}"
-        );
+        assert!(found.first().unwrap().remedy.contains("BackendConfig"), "{found:?}");
     }
 
     #[test]

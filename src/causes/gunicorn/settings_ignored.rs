@@ -108,10 +108,7 @@ fn not_read(running: &Running<'_>) -> Option<Draft> {
     let mut evidence: Vec<String> = lost
         .iter()
         .map(|(name, value)| {
-            format!(
-                "Deployment {}: {name}={value:?}, image tag {release}",
-                running.deployment
-            )
+            format!("Deployment {}: {name}={value:?}, image tag {release}", running.deployment)
         })
         .collect();
     evidence.push(format!(
@@ -122,10 +119,7 @@ fn not_read(running: &Running<'_>) -> Option<Draft> {
         count(gunicorn.threads),
     ));
     Some(Draft {
-        message: format!(
-            "{} has no effect: Flagsmith {release} does not read it.",
-            names.join(" and ")
-        ),
+        message: format!("{} has no effect: Flagsmith {release} does not read it.", names.join(" and ")),
         evidence,
         remedy: running.instead(&lost),
         ..Code::GunicornSettingsIgnored.draft()
@@ -160,23 +154,15 @@ mod tests {
     #[case("curl: error: unrecognized arguments: --timeout 60", None)]
     #[case("flagsmith start: error: something else", None)]
     fn a_command_line_that_is_refused(#[case] message: &str, #[case] expected: Option<(&str, &str)>) {
-        let failure = Failure {
-            class: "",
-            message,
-            component: Component::Api,
-            stage: Stage::Boot,
-            migration: None,
-        };
+        let failure =
+            Failure { class: "", message, component: Component::Api, stage: Stage::Boot, migration: None };
         let details = LOG.recognise(&failure);
         let object = details.as_ref().and_then(|details| details.object.as_deref());
         assert_eq!(object, expected.map(|(arguments, _)| arguments));
         if let Some((_, said)) = expected {
             let found = crate::causes::diagnose_log(Component::Api, None, "log", message.as_bytes());
             let (_, first) = found.first().unwrap();
-            assert_eq!(
-                (first.code, first.severity),
-                (Code::GunicornSettingsIgnored, Severity::Critical)
-            );
+            assert_eq!((first.code, first.severity), (Code::GunicornSettingsIgnored, Severity::Critical));
             assert!(first.message.contains(said), "{first:#?}");
         }
     }
@@ -207,10 +193,7 @@ mod tests {
     ) {
         let found = of_chart(pods, &none);
         let ignored = found.first().unwrap();
-        assert_eq!(
-            (ignored.code, ignored.severity),
-            (Code::GunicornSettingsIgnored, Severity::Warning)
-        );
+        assert_eq!((ignored.code, ignored.severity), (Code::GunicornSettingsIgnored, Severity::Warning));
         assert!(ignored.message.contains(message), "{ignored:#?}");
         assert!(ignored.remedy.ends_with(remedy), "{ignored:#?}");
     }
@@ -230,11 +213,7 @@ mod tests {
             ..PodSummary::default()
         });
         let found = diagnose(&installation, &observation);
-        assert_eq!(
-            found.first().map(|it| it.code),
-            Some(Code::CrashLooping),
-            "{found:#?}"
-        );
+        assert_eq!(found.first().map(|it| it.code), Some(Code::CrashLooping), "{found:#?}");
     }
 
     /// The value of a variable may have been written to be pasted into a shell.

@@ -13,12 +13,7 @@ pub(crate) static CAUSE: Cause = Cause {
 /// What Gunicorn has without further packages; Flagsmith's images install none.
 const INCLUDED: &[&str] = &["sync", "gthread"];
 
-static LOG: Plain = Plain {
-    precedence: 110,
-    recognise,
-    explain: explain_log,
-    is_over: None,
-};
+static LOG: Plain = Plain { precedence: 110, recognise, explain: explain_log, is_over: None };
 
 /// `class uri 'gevent' invalid or not found:` and `gevent worker requires gevent 1.4 or higher`.
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
@@ -47,21 +42,13 @@ fn unavailable(running: &Running<'_>) -> Option<Draft> {
     if INCLUDED.contains(&class) {
         return None;
     }
-    let Explanation {
-        code,
-        message,
-        remedy,
-        ..
-    } = explain(class, Some(running));
+    let Explanation { code, message, remedy, .. } = explain(class, Some(running));
     Some(Draft {
         code,
         severity: CAUSE.severity,
         component: Component::Api,
         message,
-        evidence: vec![format!(
-            "Deployment {}: --worker-class {class}",
-            running.deployment
-        )],
+        evidence: vec![format!("Deployment {}: --worker-class {class}", running.deployment)],
         remedy,
     })
 }

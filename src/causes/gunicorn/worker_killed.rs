@@ -6,10 +6,8 @@ use crate::causes::{
     prelude::*,
 };
 
-pub(crate) static CAUSE: Cause = Cause {
-    in_logs: Some(in_logs),
-    ..Cause::warning(Component::Api, include_str!("worker_killed.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { in_logs: Some(in_logs), ..Cause::warning(Component::Api, include_str!("worker_killed.md")) };
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {
     let (late, other): (Vec<&Kill>, Vec<&Kill>) = logs
@@ -90,29 +88,20 @@ mod tests {
         let log =
             format!("[2026-11-24 10:00:00 +0000] [1] [ERROR] Worker (pid:7) was sent {signal}!\n").repeat(2);
         let found = diagnose_log(Component::Api, None, "log", log.as_bytes());
-        let [(_, killed)] = found.as_slice() else {
-            panic!("{found:#?}")
-        };
+        let [(_, killed)] = found.as_slice() else { panic!("{found:#?}") };
         assert_eq!(killed.code, Code::GunicornWorkerKilled);
         let expected = format!("ended by {signal} twice (pids 7, 7), not in a rollout: ");
-        assert!(
-            killed.message.contains(&expected) && killed.message.contains(reason),
-            "{killed:#?}"
-        );
+        assert!(killed.message.contains(&expected) && killed.message.contains(reason), "{killed:#?}");
     }
 
     #[test]
     fn what_a_rollout_cuts_is_no_lack_of_memory() {
         let log = b"[2026-11-24 10:00:00 +0000] [1] [INFO] Handling signal: term\n[2026-11-24 10:00:30 +0000] [1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?\n";
         let found = diagnose_log(Component::Api, None, "log", log);
-        let [(_, killed)] = found.as_slice() else {
-            panic!("{found:#?}")
-        };
+        let [(_, killed)] = found.as_slice() else { panic!("{found:#?}") };
         assert_eq!(killed.code, Code::GunicornWorkerKilled);
         assert!(
-            killed
-                .message
-                .starts_with("While it was stopping, Gunicorn had to kill a worker (pid 7)"),
+            killed.message.starts_with("While it was stopping, Gunicorn had to kill a worker (pid 7)"),
             "{killed:#?}"
         );
     }

@@ -19,12 +19,8 @@ pub(crate) static CAUSE: Cause = Cause {
 const CONFIRM: &str = "dmesg | grep -i 'killed process', or container_oom_events_total";
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {
-    let kills: Vec<&Kill> = logs
-        .workers
-        .kills
-        .iter()
-        .filter(|kill| kill.signal == "SIGKILL" && !kill.stopping)
-        .collect();
+    let kills: Vec<&Kill> =
+        logs.workers.kills.iter().filter(|kill| kill.signal == "SIGKILL" && !kill.stopping).collect();
     kills.first()?;
     let explained = Explanation::new(
         Code::GunicornWorkerOutOfMemory,

@@ -10,11 +10,7 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {
-    let Timeouts {
-        subject,
-        details,
-        places,
-    } = Timeouts::of(logs)?;
+    let Timeouts { subject, details, places } = Timeouts::of(logs)?;
     let (message, remedy) = match logs.workers.regime {
         Some(WorkerClass::Threaded) => return None,
         Some(WorkerClass::Sync) => (
@@ -38,10 +34,7 @@ fn in_logs(logs: &LogEvidence) -> Option<Finding> {
              timeout. gthread: look at CPU throttling first.",
         ),
     };
-    Some(Finding::new(
-        Explanation::new(Code::GunicornWorkerTimeout, message, remedy),
-        places,
-    ))
+    Some(Finding::new(Explanation::new(Code::GunicornWorkerTimeout, message, remedy), places))
 }
 
 /// The operator sets Gunicorn's timeout and the proxy's from one field.
@@ -79,9 +72,7 @@ mod tests {
         assert_eq!(codes, [expected]);
         let (_, first) = found.first().unwrap();
         assert!(
-            first
-                .message
-                .starts_with("Gunicorn killed a worker of the API once (pid 7) because"),
+            first.message.starts_with("Gunicorn killed a worker of the API once (pid 7) because"),
             "{first:#?}"
         );
         assert!(first.message.ends_with("is not meant here."), "{first:#?}");

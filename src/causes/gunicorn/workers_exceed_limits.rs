@@ -3,10 +3,8 @@
 use super::shared::running::Running;
 use crate::{causes::prelude::*, validate::Change};
 
-pub(crate) static CAUSE: Cause = Cause {
-    check: Some(check),
-    ..Cause::info(Component::Api, include_str!("workers_exceed_limits.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { check: Some(check), ..Cause::info(Component::Api, include_str!("workers_exceed_limits.md")) };
 
 /// Memory of one idle worker: 190 to 220 MiB were measured (Flagsmith 2.265.0).
 const WORKER: u64 = 200 << 20;
@@ -20,10 +18,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 
 fn of(running: &Running<'_>) -> Option<Draft> {
     let workers = u64::try_from(running.gunicorn.workers?).unwrap_or_default();
-    let memory = running
-        .serving
-        .memory_limit
-        .filter(|limit| *limit < workers.saturating_mul(WORKER));
+    let memory = running.serving.memory_limit.filter(|limit| *limit < workers.saturating_mul(WORKER));
     // One worker more than the rule grants does no harm.
     let cpu = running
         .serving
@@ -48,10 +43,7 @@ fn of(running: &Running<'_>) -> Option<Draft> {
         ));
     }
     if let Some(limit) = cpu {
-        evidence.push(format!(
-            "Deployment {}: {workers} workers, CPU limit {limit}m",
-            running.deployment,
-        ));
+        evidence.push(format!("Deployment {}: {workers} workers, CPU limit {limit}m", running.deployment,));
         advice.push(format!(
             "Remove the CPU limit, which makes Gunicorn's heartbeats late: {}{}",
             running.set(&[], &[Change::NoCpuLimit(Component::Api)]),
@@ -117,11 +109,7 @@ mod tests {
         });
         let found = check(&installation, &observation);
         assert_eq!(codes(&found), [Code::WorkersExceedLimits]);
-        assert_eq!(
-            found[0].remedy.contains("Or run 1 worker"),
-            expected,
-            "{found:#?}"
-        );
+        assert_eq!(found[0].remedy.contains("Or run 1 worker"), expected, "{found:#?}");
     }
 
     #[test]
@@ -160,9 +148,6 @@ mod tests {
             },
             &none,
         );
-        assert!(
-            found.iter().all(|it| it.code != Code::WorkersExceedLimits),
-            "{found:#?}"
-        );
+        assert!(found.iter().all(|it| it.code != Code::WorkersExceedLimits), "{found:#?}");
     }
 }

@@ -35,21 +35,15 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
     let api = observation.api.as_ref()?;
     let (workers, threads) = running.gunicorn.workers.zip(running.gunicorn.threads)?;
     let capacity = f64::from(workers.saturating_mul(threads));
-    let before = observation
-        .previous
-        .diagnoses
-        .iter()
-        .any(|it| it.code == Code::GunicornWorkersSaturated.as_str());
+    let before =
+        observation.previous.diagnoses.iter().any(|it| it.code == Code::GunicornWorkersSaturated.as_str());
     if busy.threads < capacity * if before { RELIEVED } else { FULL } {
         return None;
     }
     // What waits is not counted, so this is the least.
     let workers_needed = ceil(busy.threads * f64::from(api.desired) / COMFORTABLE / f64::from(threads));
     let pods = ceil(f64::from(workers_needed) / f64::from(workers)).max(api.desired.saturating_add(1));
-    let more = context
-        .installation
-        .managed_by
-        .change(&[Change::Replicas(Component::Api, pods)]);
+    let more = context.installation.managed_by.change(&[Change::Replicas(Component::Api, pods)]);
     Some(Draft {
         message: "Nearly all threads of the API are busy: requests wait until one is free, and clients see latency, \
                   then 504."
@@ -105,18 +99,10 @@ mod tests {
         let found = check(&installation, &observation);
         assert_eq!(codes(&found), [Code::GunicornWorkersSaturated]);
         let first = found.first().unwrap();
-        assert!(
-            first
-                .evidence
-                .iter()
-                .any(|it| it.contains("about 6 of 6 threads")),
-            "{first:?}"
-        );
+        assert!(first.evidence.iter().any(|it| it.contains("about 6 of 6 threads")), "{first:?}");
         // 11.2 busy threads, at most 60 % of all: ten workers of two threads, in pods of three.
         assert!(
-            first
-                .remedy
-                .contains("At least 10 workers in all would do, in 4 pods: Set spec.api.replicas: 4"),
+            first.remedy.contains("At least 10 workers in all would do, in 4 pods: Set spec.api.replicas: 4"),
             "{first:?}"
         );
         let (installation, observation) = at_work(5.0);
@@ -131,14 +117,8 @@ mod tests {
             code: Code::GunicornWorkersSaturated.as_str().to_owned(),
             ..crate::api::DiagnosisStatus::default()
         }];
-        assert_eq!(
-            codes(&check(&installation, &observation)),
-            [Code::GunicornWorkersSaturated]
-        );
-        observation.busy = Some(ThreadUsage {
-            threads: 4.0,
-            pods: 2,
-        });
+        assert_eq!(codes(&check(&installation, &observation)), [Code::GunicornWorkersSaturated]);
+        observation.busy = Some(ThreadUsage { threads: 4.0, pods: 2 });
         assert_eq!(check(&installation, &observation), []);
     }
 }

@@ -12,11 +12,8 @@ const QUIET_SECONDS: i64 = 30;
 
 /// One finding for all failures to talk to the database.
 pub(crate) fn connection(case: &LogEvidence, standing: &[&Occurrence]) -> Option<Finding> {
-    let mut failures: Vec<&Occurrence> = standing
-        .iter()
-        .copied()
-        .filter(|occurrence| occurrence.code.cause().is_connection)
-        .collect();
+    let mut failures: Vec<&Occurrence> =
+        standing.iter().copied().filter(|occurrence| occurrence.code.cause().is_connection).collect();
     failures.sort_by_key(|occurrence| (occurrence.first.input, occurrence.first.line));
     let is_lost = |occurrence: &&&Occurrence| occurrence.code == Code::DatabaseConnectionLost;
     // The state at the end is what is to be repaired, but a vague line never explains a telling one.

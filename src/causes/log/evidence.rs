@@ -120,10 +120,7 @@ impl LogEvidence {
 
     /// Makes room for the next source, of this input.
     pub fn add_source(&mut self, input: u16) {
-        self.sources.push(Source {
-            input,
-            life: ProcessTimeline::default(),
-        });
+        self.sources.push(Source { input, life: ProcessTimeline::default() });
     }
 
     /// Takes an event into the case.
@@ -183,10 +180,7 @@ impl LogEvidence {
         let stage = stage(event, self.component, migrating);
         let parts = parts(event);
         // What is known has precedence over the end of a chain that is not.
-        let known = parts
-            .iter()
-            .map(|part| (part, false))
-            .chain(parts.last().map(|part| (part, true)));
+        let known = parts.iter().map(|part| (part, false)).chain(parts.last().map(|part| (part, true)));
         for (part, last_resort) in known {
             let failure = Failure {
                 class: part.class,
@@ -202,11 +196,7 @@ impl LogEvidence {
                 input,
                 line: part.line,
                 time: event.time,
-                class: if part.assumed {
-                    String::new()
-                } else {
-                    part.class.to_owned()
-                },
+                class: if part.assumed { String::new() } else { part.class.to_owned() },
                 message: part.message.to_owned(),
             };
             let consequence = event
@@ -240,13 +230,7 @@ impl LogEvidence {
     }
 
     fn classify(&mut self, failure: &Failure<'_>, last_resort: bool) -> Option<Recognised> {
-        let key = hash(&(
-            last_resort,
-            failure.class,
-            failure.message,
-            failure.stage,
-            failure.migration,
-        ));
+        let key = hash(&(last_resort, failure.class, failure.message, failure.stage, failure.migration));
         if let Some(known) = self.remembered.get(&key) {
             return known.clone();
         }
@@ -306,12 +290,7 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
         let line = event.line;
         let message = event.message.as_str();
         let (class, message) = quoted_exception(message).unwrap_or(("", message));
-        parts.push(Part {
-            line,
-            class,
-            message,
-            assumed: class == RETRIEVING_CLASS,
-        });
+        parts.push(Part { line, class, message, assumed: class == RETRIEVING_CLASS });
     }
     parts
 }
@@ -330,9 +309,8 @@ fn telling_attempt(message: &str) -> &str {
     let unencrypted = |attempt: &str| {
         attempt.contains("pg_hba.conf") && (attempt.contains("no encryption") || attempt.contains("SSL off"))
     };
-    let Some(second) = message
-        .rfind(ATTEMPT)
-        .filter(|start| *start > 0 && message.contains("\nconnection to server "))
+    let Some(second) =
+        message.rfind(ATTEMPT).filter(|start| *start > 0 && message.contains("\nconnection to server "))
     else {
         return message;
     };
@@ -352,9 +330,7 @@ fn quoted_exception(message: &str) -> Option<(&str, &str)> {
     if let Some(rest) = message.strip_prefix(RETRIEVING) {
         return Some((RETRIEVING_CLASS, rest.trim_end_matches(['.', '\n'])));
     }
-    let (_, rest) = message
-        .strip_prefix("Error handling tasks from database ")?
-        .split_once(": ")?;
+    let (_, rest) = message.strip_prefix("Error handling tasks from database ")?.split_once(": ")?;
     let (class, rest) = rest.split_once('(')?;
     // One pair of quotes is Python's; further ones are the message's own.
     let rest = rest.strip_suffix(')').unwrap_or(rest);
@@ -423,15 +399,9 @@ mod tests {
 
     /// Processors before 2.160.0 tell what PostgreSQL said without the exception's class.
     #[rstest]
-    #[case(
-        "connection to server at \"db\", port 5432 failed: Connection refused",
-        Code::DatabaseUnreachable
-    )]
+    #[case("connection to server at \"db\", port 5432 failed: Connection refused", Code::DatabaseUnreachable)]
     #[case("server closed the connection unexpectedly", Code::DatabaseConnectionLost)]
-    #[case(
-        "permission denied for function get_tasks_to_process",
-        Code::DatabaseAccessRejected
-    )]
+    #[case("permission denied for function get_tasks_to_process", Code::DatabaseAccessRejected)]
     #[case("relation \"task_processor_task\" does not exist", Code::MigrationsPending)]
     fn an_old_processors_loop_is_read(#[case] said: &str, #[case] expected: Code) {
         let line = format!("task_processor.threads ERROR    Received error retrieving tasks: {said}\n.\n");

@@ -135,10 +135,7 @@ impl FailureDetails {
     pub fn redacted(self) -> Self {
         let clean = |text: Option<String>| text.map(|text| redact(&text));
         Self {
-            endpoint: Endpoint {
-                host: clean(self.endpoint.host),
-                port: self.endpoint.port,
-            },
+            endpoint: Endpoint { host: clean(self.endpoint.host), port: self.endpoint.port },
             role: clean(self.role),
             database: clean(self.database),
             object: clean(self.object),
@@ -179,9 +176,7 @@ impl Endpoint {
             "entry for host ",
             "connection for host ",
         ];
-        let at = starts
-            .iter()
-            .find_map(|start| Some((message.rfind(start)?, *start)));
+        let at = starts.iter().find_map(|start| Some((message.rfind(start)?, *start)));
         let Some((position, start)) = at else {
             return Self::default();
         };
@@ -192,9 +187,7 @@ impl Endpoint {
         }
         let host = unquote(rest).map(str::to_owned);
         let port = rest.split_once("port ").and_then(|(_, after)| {
-            let end = after
-                .find(|digit: char| !digit.is_ascii_digit())
-                .unwrap_or(after.len());
+            let end = after.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(after.len());
             after.get(..end)?.parse().ok()
         });
         Self { host, port }
@@ -213,14 +206,8 @@ impl fmt::Display for Endpoint {
 }
 
 /// PostgreSQL's quotation marks of any language, opening and closing.
-const QUOTATION_MARKS: [(char, char); 6] = [
-    ('"', '"'),
-    ('»', '«'),
-    ('«', '»'),
-    ('„', '“'),
-    ('“', '”'),
-    ('\'', '\''),
-];
+const QUOTATION_MARKS: [(char, char); 6] =
+    [('"', '"'), ('»', '«'), ('«', '»'), ('„', '“'), ('“', '”'), ('\'', '\'')];
 
 /// What follows a quotation mark at the beginning of `text`, and the mark that closes it.
 fn quotation(text: &str) -> Option<(&str, char)> {
@@ -275,10 +262,7 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(
-        "connection to server at \"127.0.0.1\", port 1 failed: Connection refused",
-        "127.0.0.1:1"
-    )]
+    #[case("connection to server at \"127.0.0.1\", port 1 failed: Connection refused", "127.0.0.1:1")]
     #[case(
         "connection to server at \"db.prod.svc\" (10.0.0.5), port 5432 failed: timeout expired",
         "db.prod.svc:5432"
@@ -330,11 +314,7 @@ mod tests {
         let text = part.repeat(400_000);
         let begun = std::time::Instant::now();
         assert_eq!(quoted_after(&text, &["role ", " role "]), None);
-        assert!(
-            begun.elapsed() < std::time::Duration::from_secs(30),
-            "{:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
     }
 
     #[rstest]

@@ -23,13 +23,7 @@ pub(crate) struct Explanation {
 
 impl Explanation {
     pub(crate) fn new(code: Code, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: None,
-            message: message.into(),
-            remedy: remedy.into(),
-            follows_from: None,
-        }
+        Self { code, severity: None, message: message.into(), remedy: remedy.into(), follows_from: None }
     }
 
     pub(crate) fn with(mut self, severity: Severity) -> Self {
@@ -64,12 +58,7 @@ pub(crate) struct Aftermath {
 impl Finding {
     /// A finding with these places.
     pub(crate) fn new(explained: Explanation, evidence: Vec<LogLocation>) -> Self {
-        Self {
-            explained,
-            evidence,
-            explains: Vec::new(),
-            aftermath: None,
-        }
+        Self { explained, evidence, explains: Vec::new(), aftermath: None }
     }
 
     /// Whether it is left over from another finding of the same log.
@@ -81,9 +70,7 @@ impl Finding {
 
     /// Its severity: its own, or the usual one of its cause.
     pub(crate) fn severity(&self) -> Severity {
-        self.explained
-            .severity
-            .unwrap_or_else(|| self.explained.code.cause().severity)
+        self.explained.severity.unwrap_or_else(|| self.explained.code.cause().severity)
     }
 }
 
@@ -103,9 +90,7 @@ pub(crate) fn distinct(evidence: Vec<LogLocation>) -> Vec<LogLocation> {
     let mut kept: Vec<LogLocation> = Vec::new();
     for location in evidence {
         if kept.len() < EVIDENCE
-            && !kept
-                .iter()
-                .any(|known| (known.input, known.line) == (location.input, location.line))
+            && !kept.iter().any(|known| (known.input, known.line) == (location.input, location.line))
         {
             kept.push(location);
         }

@@ -19,27 +19,18 @@ use crate::{
 /// The causes of a case, the most likely first.
 #[must_use]
 pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
-    let standing: Vec<&Occurrence> = case
-        .occurrences
-        .iter()
-        .filter(|occurrence| !is_overcome(case, occurrence))
-        .collect();
+    let standing: Vec<&Occurrence> =
+        case.occurrences.iter().filter(|occurrence| !is_overcome(case, occurrence)).collect();
     let mut findings: Vec<Finding> = Vec::new();
     if let Some(finding) = connection(case, &standing) {
         findings.push(finding);
     }
-    for occurrence in standing
-        .iter()
-        .filter(|occurrence| !occurrence.code.cause().is_connection)
-    {
+    for occurrence in standing.iter().filter(|occurrence| !occurrence.code.cause().is_connection) {
         let explained = rules::explain(case, occurrence);
         merge(&mut findings, Finding::new(explained, evidence(occurrence)));
     }
     findings.extend(all().filter_map(|(_, cause)| cause.in_logs?(case)));
-    let of_component = |finding| Ranking {
-        component: case.component,
-        finding,
-    };
+    let of_component = |finding| Ranking { component: case.component, finding };
     let ranked = rank(findings.into_iter().map(of_component).collect());
     let mut findings: Vec<Finding> = ranked.into_iter().map(|it| it.finding).collect();
     findings.sort_by_key(order);
@@ -60,9 +51,7 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
         Stage::Boot => life.up > last,
         // Another migrator's success in the same log is no success of this one: a new run has to begin first.
         Stage::Migrate => {
-            life.runs
-                .iter()
-                .any(|run| run.line > last && Some(run.line) != occurrence.run)
+            life.runs.iter().any(|run| run.line > last && Some(run.line) != occurrence.run)
                 && life.migrated > last
                 || life.up > last
         }
@@ -72,10 +61,7 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
 
 /// Several sightings of one code with the same words are one finding; with other words the evidence is added.
 fn merge(findings: &mut Vec<Finding>, new: Finding) {
-    match findings
-        .iter_mut()
-        .find(|known| known.explained.code == new.explained.code)
-    {
+    match findings.iter_mut().find(|known| known.explained.code == new.explained.code) {
         Some(known) => {
             let mut evidence = std::mem::take(&mut known.evidence);
             evidence.extend(new.evidence);

@@ -139,19 +139,10 @@ impl Workers {
 
     /// The request that a timed-out worker was busy with: it says so when SIGABRT reaches it.
     fn aborted(&mut self, event: &Event, path: &str) {
-        let exits = event
-            .chain
-            .iter()
-            .any(|exception| exception.class == "SystemExit");
-        let last = self
-            .timeouts
-            .iter_mut()
-            .rev()
-            .find(|timeout| timeout.source == event.source);
+        let exits = event.chain.iter().any(|exception| exception.class == "SystemExit");
+        let last = self.timeouts.iter_mut().rev().find(|timeout| timeout.source == event.source);
         if let Some(timeout) = last.filter(|_| exits) {
-            timeout
-                .request
-                .get_or_insert_with(|| path.split('?').next().unwrap_or(path).trim().to_owned());
+            timeout.request.get_or_insert_with(|| path.split('?').next().unwrap_or(path).trim().to_owned());
         }
     }
 
@@ -175,20 +166,13 @@ impl Workers {
             return;
         }
         if self.kills.len() < KEPT {
-            self.kills.push(Kill {
-                signal: signal.to_owned(),
-                pid,
-                location,
-                stopping,
-            });
+            self.kills.push(Kill { signal: signal.to_owned(), pid, location, stopping });
         }
     }
 }
 
 fn number(text: &str) -> Option<u32> {
-    let end = text
-        .find(|digit: char| !digit.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(text.len());
     text.get(..end)?.parse().ok()
 }
 

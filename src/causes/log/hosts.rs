@@ -31,10 +31,7 @@ impl Hosts {
             .last_exception()
             .filter(|last| last.class.ends_with("DisallowedHost"))
             .map_or(event.message.as_str(), |last| last.message.as_str());
-        let location = || LogLocation {
-            message: message.to_owned(),
-            ..LogLocation::of(event, input)
-        };
+        let location = || LogLocation { message: message.to_owned(), ..LogLocation::of(event, input) };
         if message.starts_with("Session data corrupted") {
             self.sessions.get_or_insert_with(|| (location(), 0)).1 += 1;
             return;
@@ -42,13 +39,8 @@ impl Hosts {
         // Only where Django itself says it: the same words in a path or a header are a client's.
         let of_django = event.logger.is_empty()
             || event.logger.ends_with("DisallowedHost")
-            || event
-                .last_exception()
-                .is_some_and(|last| last.class.ends_with("DisallowedHost"));
-        let Some(rest) = message
-            .strip_prefix("Invalid HTTP_HOST header: '")
-            .filter(|_| of_django)
-        else {
+            || event.last_exception().is_some_and(|last| last.class.ends_with("DisallowedHost"));
+        let Some(rest) = message.strip_prefix("Invalid HTTP_HOST header: '").filter(|_| of_django) else {
             return;
         };
         let Some((host, advice)) = rest.split_once('\'') else {
@@ -104,16 +96,10 @@ fn kind(host: &str) -> Kind {
                     || (v6.segments()[0] & 0xFFC0) == 0xFE80
             }
         };
-        return if internal {
-            Kind::PodAddress
-        } else {
-            Kind::PublicAddress
-        };
+        return if internal { Kind::PodAddress } else { Kind::PublicAddress };
     }
     let internal = !host.contains('.')
-        || [".svc", ".local", ".internal", ".cluster"]
-            .iter()
-            .any(|end| host.ends_with(end))
+        || [".svc", ".local", ".internal", ".cluster"].iter().any(|end| host.ends_with(end))
         || host.contains(".svc.");
     if internal { Kind::Internal } else { Kind::Name }
 }
@@ -144,12 +130,7 @@ impl Hosts {
         let mut hosts: Vec<RefusedHost<'_>> = self
             .refused
             .iter()
-            .map(|(host, (location, count))| RefusedHost {
-                kind: kind(host),
-                host,
-                location,
-                count: *count,
-            })
+            .map(|(host, (location, count))| RefusedHost { kind: kind(host), host, location, count: *count })
             .filter(|it| it.count >= enough(it.kind))
             .collect();
         hosts.sort_by_key(|it| (it.kind, std::cmp::Reverse(it.count)));

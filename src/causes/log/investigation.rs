@@ -58,10 +58,7 @@ pub fn diagnose_log(
     name: &str,
     log: &[u8],
 ) -> Vec<(Option<Timestamp>, Diagnosis)> {
-    let mut investigation = Investigation {
-        numbered: false,
-        ..Investigation::new(component)
-    };
+    let mut investigation = Investigation { numbered: false, ..Investigation::new(component) };
     investigation.case.workers.regime = regime;
     // Bytes in memory can always be read.
     let _ = investigation.read(name, log);
@@ -119,9 +116,7 @@ impl Investigation {
             last_line: 0,
         };
         match lines {
-            Some(lines) => (1..)
-                .zip(lines)
-                .for_each(|(number, line)| reading.line(number, &line)),
+            Some(lines) => (1..).zip(lines).for_each(|(number, line)| reading.line(number, &line)),
             None => read_lines(log, |number, bytes| reading.line(number, bytes))?,
         }
         reading.finish();
@@ -159,10 +154,7 @@ impl Investigation {
         };
         let line = |location: &LogLocation| {
             let at = usize::try_from(location.line).unwrap_or_default();
-            let number = self
-                .turned
-                .get(&location.input)
-                .and_then(|numbers| numbers.get(at.checked_sub(1)?));
+            let number = self.turned.get(&location.input).and_then(|numbers| numbers.get(at.checked_sub(1)?));
             number.copied().unwrap_or(location.line)
         };
         finding
@@ -255,8 +247,7 @@ impl Reading<'_> {
         let cell = csv::line(&text);
         let stripped = strip(cell.as_deref().unwrap_or(&text));
         if stripped.partial || !self.cut.is_empty() {
-            self.cut
-                .push_str(clip(stripped.text, LONGEST.saturating_sub(self.cut.len())));
+            self.cut.push_str(clip(stripped.text, LONGEST.saturating_sub(self.cut.len())));
             if stripped.partial {
                 return;
             }

@@ -44,16 +44,8 @@ impl LogLocation {
 
 /// An excerpt of a log, redacted and short.
 fn excerpt(class: &str, message: &str) -> String {
-    let telling = |line: &&str| {
-        line.bytes()
-            .any(|byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
-    };
-    let line = message
-        .lines()
-        .map(str::trim)
-        .filter(telling)
-        .collect::<Vec<_>>()
-        .join(" / ");
+    let telling = |line: &&str| line.bytes().any(|byte| byte.is_ascii_alphanumeric() || byte >= 0x80);
+    let line = message.lines().map(str::trim).filter(telling).collect::<Vec<_>>().join(" / ");
     let text = match (class, line.as_str()) {
         ("", line) => line.to_owned(),
         (class, "") => class.to_owned(),
@@ -61,9 +53,5 @@ fn excerpt(class: &str, message: &str) -> String {
     };
     let redacted = redact(&text);
     let short = clip(&redacted, EXCERPT);
-    if short.len() < redacted.len() {
-        format!("{short}…")
-    } else {
-        redacted
-    }
+    if short.len() < redacted.len() { format!("{short}…") } else { redacted }
 }

@@ -32,35 +32,26 @@ pub const fn component(component: Component) -> &'static str {
 /// The same within a sentence: "the API", not "the api".
 #[must_use]
 pub fn within(who: &str) -> String {
-    who.strip_prefix("The ")
-        .map_or_else(|| who.to_owned(), |name| format!("the {name}"))
+    who.strip_prefix("The ").map_or_else(|| who.to_owned(), |name| format!("the {name}"))
 }
 
 /// The migration of a sighting; where the log has its name only after the failure, from the run.
 #[must_use]
 pub fn migration<'a>(case: &'a LogEvidence, occurrence: &'a Occurrence) -> Option<&'a str> {
-    occurrence
-        .migration
-        .as_deref()
-        .or_else(|| run(case, occurrence)?.current.as_deref())
+    occurrence.migration.as_deref().or_else(|| run(case, occurrence)?.current.as_deref())
 }
 
 /// The run of `migrate` that a sighting belongs to.
 #[must_use]
 pub fn run<'a>(case: &'a LogEvidence, occurrence: &Occurrence) -> Option<&'a Run> {
     let line = occurrence.run?;
-    case.life(occurrence.source)?
-        .runs
-        .iter()
-        .find(|run| run.line == line)
+    case.life(occurrence.source)?.runs.iter().find(|run| run.line == line)
 }
 
 /// ` at migration users.0041_x`, or nothing.
 #[must_use]
 pub fn at_migration(case: &LogEvidence, occurrence: &Occurrence) -> String {
-    migration(case, occurrence)
-        .map(|name| format!(" at migration {name}"))
-        .unwrap_or_default()
+    migration(case, occurrence).map(|name| format!(" at migration {name}")).unwrap_or_default()
 }
 
 /// `Migration users.0041_x`, or `The migration`.
@@ -76,11 +67,7 @@ pub fn progress(case: &LogEvidence, occurrence: &Occurrence) -> String {
         return String::new();
     };
     let planned = case.life(occurrence.source).map_or(0, |life| life.planned);
-    let of = if planned >= run.applied && planned > 0 {
-        format!(" of {planned}")
-    } else {
-        String::new()
-    };
+    let of = if planned >= run.applied && planned > 0 { format!(" of {planned}") } else { String::new() };
     match (run.applied, &run.last_applied) {
         (1, Some(last)) => format!(" One{of} migration was applied before it: {last}."),
         (applied, Some(last)) => {
@@ -110,10 +97,7 @@ pub fn overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
 /// ` at db:5432`, or nothing where the message does not name the server.
 #[must_use]
 pub fn at(endpoint: &Endpoint) -> String {
-    endpoint
-        .host
-        .as_ref()
-        .map_or_else(String::new, |_| format!(" at {endpoint}"))
+    endpoint.host.as_ref().map_or_else(String::new, |_| format!(" at {endpoint}"))
 }
 
 /// `once`, `twice`, `12 times`.

@@ -117,9 +117,7 @@ mod tests {
         event.logger = "django.request".to_owned();
         event.message = format!("Internal Server Error: /api/v1/{line}/");
         event.time = seconds.map(|seconds| Moment(seconds * 1_000_000));
-        event
-            .frames
-            .note("  File \"/x/django/core/handlers/base.py\", line 197, in _get_response");
+        event.frames.note("  File \"/x/django/core/handlers/base.py\", line 197, in _get_response");
         event.push_exception(Exception {
             line,
             class: class.to_owned(),
@@ -136,10 +134,7 @@ mod tests {
             requests.observe(event, 0);
         }
         let kinds = requests.repeated();
-        kinds
-            .iter()
-            .map(|kind| (kind.class.clone(), kind.count))
-            .collect()
+        kinds.iter().map(|kind| (kind.class.clone(), kind.count)).collect()
     }
 
     #[rstest]
@@ -149,10 +144,8 @@ mod tests {
     #[case::often_only_later(&[0, 5000, 10_000, 10_001, 10_002, 10_003, 10_004], true)]
     #[case::retried(&[0, 1, 2, 3], false)]
     fn the_rate_counts(#[case] times: &[i64], #[case] expected: bool) {
-        let events: Vec<Event> = (1..)
-            .zip(times)
-            .map(|(line, time)| failed(line, Some(*time), "KeyError"))
-            .collect();
+        let events: Vec<Event> =
+            (1..).zip(times).map(|(line, time)| failed(line, Some(*time), "KeyError")).collect();
         assert_eq!(!repeated(&events).is_empty(), expected);
     }
 
@@ -163,10 +156,7 @@ mod tests {
         events.extend((0..4).map(|line| failed(line, None, "ValueError")));
         assert_eq!(
             repeated(&events),
-            [
-                ("redis.exceptions.ConnectionError".to_owned(), 9),
-                ("KeyError".to_owned(), 6)
-            ]
+            [("redis.exceptions.ConnectionError".to_owned(), 9), ("KeyError".to_owned(), 6)]
         );
     }
 

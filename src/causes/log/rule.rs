@@ -180,13 +180,8 @@ impl<V: Copy + PartialEq + Sync> Rule<V> {
         let signature = self.signatures.iter().find(|it| it.matches(failure))?;
         let details = (self.details)(failure, signature.variant)?;
         // Several signatures of one variant are one trouble.
-        let (index, _) = (0..)
-            .zip(self.signatures)
-            .find(|(_, it)| it.variant == signature.variant)?;
-        let details = FailureDetails {
-            signature: index,
-            ..details
-        };
+        let (index, _) = (0..).zip(self.signatures).find(|(_, it)| it.variant == signature.variant)?;
+        let details = FailureDetails { signature: index, ..details };
         Some((signature.variant, details))
     }
 
@@ -219,8 +214,7 @@ impl<V: Copy + PartialEq + Sync> LogRule for Rule<V> {
         timeline: &ProcessTimeline,
         occurrence: &Occurrence,
     ) -> Option<bool> {
-        self.is_over
-            .and_then(|is_over| is_over(evidence, timeline, occurrence))
+        self.is_over.and_then(|is_over| is_over(evidence, timeline, occurrence))
     }
 }
 
@@ -255,7 +249,6 @@ impl LogRule for Plain {
         timeline: &ProcessTimeline,
         occurrence: &Occurrence,
     ) -> Option<bool> {
-        self.is_over
-            .and_then(|is_over| is_over(evidence, timeline, occurrence))
+        self.is_over.and_then(|is_over| is_over(evidence, timeline, occurrence))
     }
 }

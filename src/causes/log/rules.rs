@@ -12,9 +12,8 @@ use super::{
 use crate::{causes::all, model::Code};
 
 static RULES: LazyLock<Vec<(Code, &'static dyn LogRule)>> = LazyLock::new(|| {
-    let mut rules: Vec<(Code, &'static dyn LogRule)> = all()
-        .flat_map(|(code, cause)| cause.log.iter().map(move |rule| (code, *rule)))
-        .collect();
+    let mut rules: Vec<(Code, &'static dyn LogRule)> =
+        all().flat_map(|(code, cause)| cause.log.iter().map(move |rule| (code, *rule))).collect();
     rules.sort_by_key(|(_, rule)| rule.precedence());
     rules
 });
@@ -26,11 +25,7 @@ pub(crate) fn recognise(failure: &Failure<'_>, last_resort: bool) -> Option<Reco
         if rule.is_last_resort() != last_resort {
             return None;
         }
-        Some(Recognised {
-            code: *code,
-            rule: index,
-            details: rule.recognise(failure)?.redacted(),
-        })
+        Some(Recognised { code: *code, rule: index, details: rule.recognise(failure)?.redacted() })
     })
 }
 

@@ -106,10 +106,9 @@ impl Tasks {
             };
             // This one runs in a thread whatever TASK_RUN_METHOD says.
             if function != "track_request" {
-                let unmanaged = self.unmanaged.get_or_insert_with(|| Unmanaged {
-                    first: location(),
-                    functions: BTreeSet::new(),
-                });
+                let unmanaged = self
+                    .unmanaged
+                    .get_or_insert_with(|| Unmanaged { first: location(), functions: BTreeSet::new() });
                 if unmanaged.functions.len() < NAMES {
                     unmanaged.functions.insert(function.to_owned());
                 }
@@ -117,10 +116,7 @@ impl Tasks {
         } else if message.starts_with("Cannot schedule tasks to run in the future without task processor") {
             self.dropped.get_or_insert_with(|| (location(), 0)).1 += 1;
         } else if message.trim_start().starts_with("Applying ") && message.contains("... OK") {
-            self.migrated
-                .entry(event.source)
-                .or_insert_with(|| (location(), 0))
-                .1 += 1;
+            self.migrated.entry(event.source).or_insert_with(|| (location(), 0)).1 += 1;
         } else if message.starts_with("Processor starting") {
             self.coordinator_ended = None;
         } else if event.frames.thread && event.frames.coordinator {
@@ -169,10 +165,7 @@ impl Tasks {
 
     fn unhealthy(&mut self, event: &Event, location: LogLocation, threads: u64) {
         let gap = |last: &Unhealthy| {
-            event
-                .time
-                .zip(last.last.time)
-                .map_or(0, |(now, last)| now.seconds_since(last))
+            event.time.zip(last.last.time).map_or(0, |(now, last)| now.seconds_since(last))
         };
         match &mut self.unhealthy {
             Some(known) if gap(known) <= UNHEALTHY_QUIET_SECONDS => {
@@ -181,12 +174,7 @@ impl Tasks {
                 known.threads = known.threads.max(threads);
             }
             known => {
-                *known = Some(Unhealthy {
-                    first: location.clone(),
-                    last: location,
-                    warnings: 1,
-                    threads,
-                });
+                *known = Some(Unhealthy { first: location.clone(), last: location, warnings: 1, threads });
             }
         }
     }

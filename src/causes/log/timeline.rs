@@ -66,9 +66,7 @@ impl ProcessTimeline {
     /// Seconds from a moment to the last line; 0 where the log does not say.
     #[must_use]
     pub fn seconds_since(&self, moment: Option<Moment>) -> i64 {
-        self.last_time
-            .zip(moment)
-            .map_or(0, |(end, moment)| end.seconds_since(moment))
+        self.last_time.zip(moment).map_or(0, |(end, moment)| end.seconds_since(moment))
     }
 
     /// Whether it is within a run of `migrate`.
@@ -157,11 +155,7 @@ impl ProcessTimeline {
         if self.runs.len() >= RUNS {
             self.runs.remove(0);
         }
-        self.runs.push(Run {
-            line,
-            database,
-            ..Run::default()
-        });
+        self.runs.push(Run { line, database, ..Run::default() });
         self.connected = line;
         self.migrating = true;
     }
@@ -171,10 +165,7 @@ impl ProcessTimeline {
             self.begin_run(line);
         }
         let last = self.runs.len() - 1;
-        #[allow(
-            clippy::indexing_slicing,
-            reason = "a run was pushed above when there was none"
-        )]
+        #[allow(clippy::indexing_slicing, reason = "a run was pushed above when there was none")]
         &mut self.runs[last]
     }
 
@@ -189,9 +180,7 @@ impl ProcessTimeline {
         run.backwards = backwards;
         run.current = Some(name.to_owned());
         run.current_line = line;
-        (!outcome.trim().is_empty())
-            .then(|| self.end_migration(line))
-            .flatten()
+        (!outcome.trim().is_empty()).then(|| self.end_migration(line)).flatten()
     }
 
     fn end_migration(&mut self, line: u64) -> Option<String> {
@@ -207,13 +196,7 @@ impl ProcessTimeline {
 /// Whether the server has answered on an open connection: psycopg2 names the class of an SQLSTATE only then. Those
 /// with which the server ends the connection are no sign of one.
 fn names_sqlstate(exception: &Exception) -> bool {
-    const ENDS: &[&str] = &[
-        "Shutdown",
-        "Connection",
-        "Timeout",
-        "CannotConnectNow",
-        "DatabaseDropped",
-    ];
+    const ENDS: &[&str] = &["Shutdown", "Connection", "Timeout", "CannotConnectNow", "DatabaseDropped"];
     exception
         .class
         .strip_prefix("psycopg2.errors.")
@@ -245,37 +228,21 @@ mod tests {
             "Applying users.0001_initial...",
         ]);
         let run = life.runs.last().unwrap();
-        assert_eq!(
-            (run.applied, run.fresh, run.current.as_deref()),
-            (2, true, Some("users.0001_initial"))
-        );
+        assert_eq!((run.applied, run.fresh, run.current.as_deref()), (2, true, Some("users.0001_initial")));
         assert_eq!(run.last_applied.as_deref(), Some("auth.0001_initial"));
     }
 
     #[test]
     fn planned_migrations_are_those_listed_before_the_run() {
-        let life = life(&[
-            "[ ] 0001_a",
-            "[ ] 0002_b",
-            "Operations to perform:",
-            "Applying a.0001_a... OK",
-        ]);
+        let life = life(&["[ ] 0001_a", "[ ] 0002_b", "Operations to perform:", "Applying a.0001_a... OK"]);
         assert_eq!((life.planned, life.runs.last().unwrap().applied), (2, 1));
     }
 
     #[test]
     fn second_database_of_a_process_is_told_from_a_new_attempt() {
-        let second = life(&[
-            "Operations to perform:",
-            "No migrations to apply.",
-            "Operations to perform:",
-        ]);
+        let second = life(&["Operations to perform:", "No migrations to apply.", "Operations to perform:"]);
         assert_eq!(second.runs.last().unwrap().database, 1);
-        let again = life(&[
-            "Operations to perform:",
-            "Applying a.0001_x...",
-            "Operations to perform:",
-        ]);
+        let again = life(&["Operations to perform:", "Applying a.0001_x...", "Operations to perform:"]);
         assert_eq!(again.runs.last().unwrap().database, 0);
     }
 }

@@ -30,17 +30,12 @@ fn failed(context: &Context<'_>) -> Option<Draft> {
             "The backup before the migration to {} has failed, so the migration was not started.",
             installation.release
         ),
-        evidence: [said]
-            .into_iter()
-            .chain(last_words(observation, Component::Backup))
-            .collect(),
+        evidence: [said].into_iter().chain(last_words(observation, Component::Backup)).collect(),
         remedy: format!(
             "Read its log: kubectl -n {} logs job/{} --tail=50. When the cause is repaired: {}",
             shell::name(namespace, "NAMESPACE"),
             shell::name(&name, "NAME"),
-            installation
-                .managed_by
-                .run_job_again(&installation.identity, &name)
+            installation.managed_by.run_job_again(&installation.identity, &name)
         ),
         ..Code::BackupFailed.draft()
     })

@@ -2,6 +2,5 @@
 
 use crate::causes::prelude::*;
 
-pub(crate) static CAUSE: Cause = Cause {
-    ..Cause::info(Component::Migrations, include_str!("backup_pending.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { ..Cause::info(Component::Migrations, include_str!("backup_pending.md")) };

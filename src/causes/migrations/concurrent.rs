@@ -47,18 +47,13 @@ enum Variant {
 static LOG: Rule<Variant> = Rule {
     precedence: 445,
     signatures: &[
-        Signature::of_database(
-            Variant::Tuple,
-            &["tuple concurrently updated", "tuple concurrently deleted"],
-        ),
+        Signature::of_database(Variant::Tuple, &["tuple concurrently updated", "tuple concurrently deleted"]),
         Signature::of(Variant::History)
             .only_database()
             .class(&["DuplicateTable", "ProgrammingError", "MigrationSchemaMissing"])
             .all(&["\"django_migrations\"", "already exists"]),
         Signature::of_database(Variant::Row, &["unique constraint "]),
-        Signature::of(Variant::Row)
-            .only_database()
-            .class(&["UniqueViolation"]),
+        Signature::of(Variant::Row).only_database().class(&["UniqueViolation"]),
     ],
     details,
     explain: |evidence, occurrence, _| explain(evidence, occurrence, true),
@@ -78,10 +73,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
                 return None;
             }
             // `Key (typname, typnamespace)=(auth_permission, 2200) already exists.`
-            let key = failure
-                .message
-                .split_once(")=(")
-                .and_then(|(_, key)| key.split([',', ')']).next());
+            let key = failure.message.split_once(")=(").and_then(|(_, key)| key.split([',', ')']).next());
             key.unwrap_or(constraint)
         }
     };
@@ -183,12 +175,7 @@ fn race(context: &Context<'_>) -> Option<Draft> {
             lost.len(),
             won.len(),
         ),
-        evidence: won
-            .iter()
-            .chain(&lost)
-            .take(SHOWN)
-            .map(ToString::to_string)
-            .collect(),
+        evidence: won.iter().chain(&lost).take(SHOWN).map(ToString::to_string).collect(),
         remedy: remedy(context),
         ..Code::MigrationConcurrent.draft()
     })
@@ -214,11 +201,7 @@ fn risk(context: &Context<'_>) -> Option<Draft> {
     } else {
         format!("{} pods", api.desired)
     };
-    let container = api
-        .init_containers
-        .iter()
-        .find(|init| init.migrates())
-        .or_else(|| api.container());
+    let container = api.init_containers.iter().find(|init| init.migrates()).or_else(|| api.container());
     Some(Draft {
         code: Code::MigrationConcurrent,
         severity: Severity::Info,
@@ -238,11 +221,7 @@ fn risk(context: &Context<'_>) -> Option<Draft> {
 }
 
 fn migrates(state: &WorkloadState) -> bool {
-    state
-        .init_containers
-        .iter()
-        .chain(&state.containers)
-        .any(ContainerState::migrates)
+    state.init_containers.iter().chain(&state.containers).any(ContainerState::migrates)
 }
 
 /// One migrator alone: a Job before the pods, and a task processor that only works.
@@ -256,10 +235,7 @@ fn remedy(context: &Context<'_>) -> String {
     if observation.task_processor.as_ref().is_some_and(migrates) {
         changes.push(Change::Start(Component::TaskProcessor, WORK));
     }
-    format!(
-        "Let one Job migrate: {}",
-        context.installation.managed_by.change(&changes)
-    )
+    format!("Let one Job migrate: {}", context.installation.managed_by.change(&changes))
 }
 
 #[cfg(test)]

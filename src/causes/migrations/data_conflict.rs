@@ -50,10 +50,7 @@ static LOG: Rule<Variant> = Rule {
                 "DataError",
             ],
         ),
-        of_class(
-            Variant::Encoding,
-            &["UntranslatableCharacter", "CharacterNotInRepertoire"],
-        ),
+        of_class(Variant::Encoding, &["UntranslatableCharacter", "CharacterNotInRepertoire"]),
         of_class(Variant::Pending, &["ObjectInUse"]),
     ],
     details,
@@ -67,9 +64,7 @@ fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
     let detail = lines.find_map(|line| line.split_once("DETAIL:").map(|(_, detail)| detail.trim()));
     Some(FailureDetails {
         object: first_quoted(failure.message).map(str::to_owned),
-        detail: detail
-            .or_else(|| failure.message.lines().next())
-            .map(str::to_owned),
+        detail: detail.or_else(|| failure.message.lines().next()).map(str::to_owned),
         ..FailureDetails::default()
     })
 }
@@ -107,11 +102,7 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
     };
     Explanation::new(
         Code::MigrationDataConflict,
-        stopped(
-            evidence,
-            occurrence,
-            &format!("cannot be applied: {what}. Nothing of it was applied"),
-        ),
+        stopped(evidence, occurrence, &format!("cannot be applied: {what}. Nothing of it was applied")),
         remedy,
     )
 }
@@ -154,9 +145,6 @@ mod tests {
     )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] variant: Variant) {
         let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
-        assert_eq!(
-            (code, LOG.variant(&details)),
-            (MigrationDataConflict, Some(variant))
-        );
+        assert_eq!((code, LOG.variant(&details)), (MigrationDataConflict, Some(variant)));
     }
 }

@@ -32,10 +32,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             "spec.migrations.activeDeadlineSeconds",
         )
     } else {
-        (
-            "the activeDeadlineSeconds of its Job".to_owned(),
-            "activeDeadlineSeconds of the Job",
-        )
+        ("the activeDeadlineSeconds of its Job".to_owned(), "activeDeadlineSeconds of the Job")
     };
     let recorded = context.observation.previous.migration.as_ref();
     vec![Draft {
@@ -47,10 +44,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             installation.release,
             goes_on(context)
         ),
-        evidence: [job.evidence(context)]
-            .into_iter()
-            .chain(recorded.and_then(reached))
-            .collect(),
+        evidence: [job.evidence(context)].into_iter().chain(recorded.and_then(reached)).collect(),
         remedy: format!(
             "See what it waited for ({BLOCKED}), or raise {field}. Then run it again: {}",
             job.run_again(context)

@@ -27,9 +27,7 @@ static LOG: Rule<()> = Rule {
 fn details(failure: &Failure<'_>, (): ()) -> Option<FailureDetails> {
     let mut lines = failure.message.lines();
     Some(FailureDetails {
-        detail: lines
-            .find(|line| line.contains("AccessExclusiveLock"))
-            .map(str::to_owned),
+        detail: lines.find(|line| line.contains("AccessExclusiveLock")).map(str::to_owned),
         ..FailureDetails::default()
     })
 }

@@ -183,11 +183,7 @@ mod tests {
         "Operation <RunPython <function f>> in users.0010_auto is not reversible",
         Variant::Irreversible
     )]
-    #[case(
-        "CommandError",
-        "No installed app with label 'workflows_logic'.",
-        Variant::App
-    )]
+    #[case("CommandError", "No installed app with label 'workflows_logic'.", Variant::App)]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] variant: Variant) {
         let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
         assert_eq!((code, LOG.variant(&details)), (DowngradeBlocked, Some(variant)));

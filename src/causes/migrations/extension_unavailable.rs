@@ -48,10 +48,7 @@ static LOG: Rule<Variant> = Rule {
                 "whitelisted",
             ])
             .all(&["xtension"]),
-        Signature::of_words(
-            Variant::Inactive,
-            &["type \"hstore\" does not exist", "hstore type not found"],
-        ),
+        Signature::of_words(Variant::Inactive, &["type \"hstore\" does not exist", "hstore type not found"]),
     ],
     details,
     explain,
@@ -155,10 +152,7 @@ mod tests {
     #[case("psycopg2.errors.UndefinedObject", "type \"hstore\" does not exist", "hstore")]
     fn extensions(#[case] class: &str, #[case] message: &str, #[case] name: &str) {
         let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
-        assert_eq!(
-            (code, details.object.as_deref()),
-            (MigrationExtensionUnavailable, Some(name))
-        );
+        assert_eq!((code, details.object.as_deref()), (MigrationExtensionUnavailable, Some(name)));
     }
 
     #[rstest]

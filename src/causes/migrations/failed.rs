@@ -23,13 +23,8 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 /// Wrappers that only repeat what was said before, or that end a process in good order.
-const NOT_A_CAUSE: &[&str] = &[
-    "InFailedSqlTransaction",
-    "TransactionManagementError",
-    "SystemExit",
-    "KeyboardInterrupt",
-    "HTTPError",
-];
+const NOT_A_CAUSE: &[&str] =
+    &["InFailedSqlTransaction", "TransactionManagementError", "SystemExit", "KeyboardInterrupt", "HTTPError"];
 
 /// What is known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,18 +42,12 @@ const REPEATED: &[&str] = &["current transaction is aborted", "Failed to connect
 static LOG: Rule<Variant> = Rule {
     precedence: 900,
     signatures: &[
-        Signature::of(Variant::Session)
-            .class(OF_SESSION)
-            .stage(MIGRATE)
-            .none(REPEATED),
+        Signature::of(Variant::Session).class(OF_SESSION).stage(MIGRATE).none(REPEATED),
         Signature::of_database(Variant::Session, &[CURSOR])
             .stage(MIGRATE)
             .all(&["does not exist"])
             .none(REPEATED),
-        Signature::of(Variant::SystemCheck)
-            .class(&["SystemCheckError"])
-            .stage(MIGRATE)
-            .none(REPEATED),
+        Signature::of(Variant::SystemCheck).class(&["SystemCheckError"]).stage(MIGRATE).none(REPEATED),
         Signature::of(Variant::Unknown).stage(MIGRATE).none(REPEATED),
     ],
     details,
@@ -85,10 +74,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
         }
         Variant::Unknown => {
             let hint = lines.find_map(|line| line.trim().strip_prefix("HINT:"));
-            FailureDetails {
-                detail: hint.map(|hint| hint.trim().to_owned()),
-                ..named(first)
-            }
+            FailureDetails { detail: hint.map(|hint| hint.trim().to_owned()), ..named(first) }
         }
     })
 }
@@ -138,11 +124,7 @@ fn unexplained(context: &Context<'_>, job: &FailedJob<'_>) -> Draft {
         code: Code::MigrationFailed,
         severity: severity(context),
         component: Component::Migrations,
-        message: format!(
-            "The migration to {} has failed.{}",
-            installation.release,
-            goes_on(context)
-        ),
+        message: format!("The migration to {} has failed.{}", installation.release, goes_on(context)),
         evidence: [job.evidence(context)]
             .into_iter()
             .chain(last_words(context.observation, Component::Migrations))
@@ -162,19 +144,11 @@ fn gone(context: &Context<'_>) -> Option<Draft> {
     let record = job::recorded(context).filter(|_| job::remembered(context).is_none())?;
     let name = record.job.as_deref().unwrap_or_default();
     Some(Draft {
-        message: format!(
-            "The migration to {} has failed.{}",
-            installation.release,
-            goes_on(context)
-        ),
-        evidence: vec![format!(
-            "status.migration: Job {name} has failed; it is gone, and its log with it"
-        )],
+        message: format!("The migration to {} has failed.{}", installation.release, goes_on(context)),
+        evidence: vec![format!("status.migration: Job {name} has failed; it is gone, and its log with it")],
         remedy: format!(
             "Run it again to see why: {}",
-            installation
-                .managed_by
-                .run_job_again(&installation.identity, name)
+            installation.managed_by.run_job_again(&installation.identity, name)
         ),
         ..Code::MigrationFailed.draft()
     })

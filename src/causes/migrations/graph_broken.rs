@@ -72,9 +72,6 @@ mod tests {
     )]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] variant: Variant) {
         let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
-        assert_eq!(
-            (code, LOG.variant(&details)),
-            (MigrationGraphBroken, Some(variant))
-        );
+        assert_eq!((code, LOG.variant(&details)), (MigrationGraphBroken, Some(variant)));
     }
 }

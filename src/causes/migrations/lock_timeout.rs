@@ -37,9 +37,7 @@ const UNAVAILABLE: &[&str] = &["LockNotAvailable"];
 static LOG: Rule<Variant> = Rule {
     precedence: 430,
     signatures: &[
-        Signature::of_words(Variant::NoWait, &["could not obtain lock"])
-            .class(UNAVAILABLE)
-            .stage(MIGRATE),
+        Signature::of_words(Variant::NoWait, &["could not obtain lock"]).class(UNAVAILABLE).stage(MIGRATE),
         Signature::of(Variant::Timeout).class(UNAVAILABLE).stage(MIGRATE),
         Signature::of_database(Variant::Timeout, &["due to lock timeout"]).stage(MIGRATE),
     ],
@@ -94,23 +92,13 @@ fn remedy_here(context: &Context<'_>, _: &Draft) -> Option<String> {
 /// The operator's own migration waits for somebody at this moment.
 fn check(context: &Context<'_>) -> Vec<Draft> {
     let observation = context.observation;
-    let active = observation
-        .jobs
-        .iter()
-        .find(|job| job.outcome == JobOutcome::Active);
-    let blockers = observation
-        .preflight()
-        .map_or(&[][..], |preflight| &preflight.blockers);
+    let active = observation.jobs.iter().find(|job| job.outcome == JobOutcome::Active);
+    let blockers = observation.preflight().map_or(&[][..], |preflight| &preflight.blockers);
     let (Some(job), Some(first)) = (active, blockers.first()) else {
         return Vec::new();
     };
-    let OtherSession {
-        pid, role, relation, ..
-    } = first;
-    let ends: Vec<String> = blockers
-        .iter()
-        .map(|it| format!("pg_terminate_backend({})", it.pid))
-        .collect();
+    let OtherSession { pid, role, relation, .. } = first;
+    let ends: Vec<String> = blockers.iter().map(|it| format!("pg_terminate_backend({})", it.pid)).collect();
     vec![Draft {
         severity: Severity::Warning,
         message: format!(
@@ -135,32 +123,17 @@ mod tests {
     };
 
     #[rstest]
-    #[case(
-        "psycopg2.errors.LockNotAvailable",
-        "canceling statement due to lock timeout",
-        Variant::Timeout
-    )]
+    #[case("psycopg2.errors.LockNotAvailable", "canceling statement due to lock timeout", Variant::Timeout)]
     #[case(
         "psycopg2.errors.LockNotAvailable",
         "storniere Anfrage wegen Zeitüberschreitung einer Sperre",
         Variant::Timeout
     )]
-    #[case(
-        "django.db.utils.OperationalError",
-        "canceling statement due to lock timeout",
-        Variant::Timeout
-    )]
-    #[case(
-        "psycopg2.errors.LockNotAvailable",
-        "could not obtain lock on relation \"t\"",
-        Variant::NoWait
-    )]
+    #[case("django.db.utils.OperationalError", "canceling statement due to lock timeout", Variant::Timeout)]
+    #[case("psycopg2.errors.LockNotAvailable", "could not obtain lock on relation \"t\"", Variant::NoWait)]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] variant: Variant) {
         let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
-        assert_eq!(
-            (code, LOG.variant(&details)),
-            (MigrationLockTimeout, Some(variant))
-        );
+        assert_eq!((code, LOG.variant(&details)), (MigrationLockTimeout, Some(variant)));
         let elsewhere = recognise(Stage::Serve, class, message);
         assert_ne!(elsewhere.map(|(code, _)| code), Some(MigrationLockTimeout));
     }

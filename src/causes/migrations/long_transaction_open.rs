@@ -34,17 +34,9 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 fn remedy(holders: &[OtherSession]) -> String {
     let sessions: Vec<String> = holders
         .iter()
-        .map(|it| {
-            format!(
-                "{}, application {:?}, role \"{}\"",
-                it.state, it.application, it.role
-            )
-        })
+        .map(|it| format!("{}, application {:?}, role \"{}\"", it.state, it.application, it.role))
         .collect();
-    let ends: Vec<String> = holders
-        .iter()
-        .map(|it| format!("pg_terminate_backend({})", it.pid))
-        .collect();
+    let ends: Vec<String> = holders.iter().map(|it| format!("pg_terminate_backend({})", it.pid)).collect();
     let session = if holders.len() == 1 { "session" } else { "sessions" };
     format!(
         "Wait for it (a backup?), or end the {session} ({}): SELECT {};",

@@ -42,9 +42,7 @@ static LOG: Rule<Variant> = Rule {
     precedence: 470,
     signatures: &[
         Signature::of_words(Variant::Container, &["exited with code 137"]).stage(MIGRATE),
-        Signature::of(Variant::Python)
-            .class(&["MemoryError"])
-            .stage(MIGRATE),
+        Signature::of(Variant::Python).class(&["MemoryError"]).stage(MIGRATE),
         Signature::of_words(Variant::Kernel, &["Killed"]).stage(MIGRATE),
     ],
     details,
@@ -76,20 +74,15 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
              killed the container",
             format!("If it was not stopped by hand, raise {RAISE}; then migrate again. Confirm: {INSPECT}"),
         ),
-        Variant::Python => (
-            "got no more memory",
-            format!("Raise {RAISE}, then migrate again. Confirm: {REASON}"),
-        ),
+        Variant::Python => {
+            ("got no more memory", format!("Raise {RAISE}, then migrate again. Confirm: {REASON}"))
+        }
         Variant::Kernel => (
             "was ended by the kernel (SIGKILL), which nearly always means that it went over its memory limit",
             format!("Raise {RAISE}, then migrate again. Confirm: {REASON}"),
         ),
     };
-    Explanation::new(
-        Code::MigrationOutOfMemory,
-        stopped(evidence, occurrence, how),
-        remedy,
-    )
+    Explanation::new(Code::MigrationOutOfMemory, stopped(evidence, occurrence, how), remedy)
 }
 
 /// A container that was told to stop, or that did not migrate, was not short of memory.

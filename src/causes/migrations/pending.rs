@@ -22,23 +22,15 @@ pub(crate) static CAUSE: Cause = Cause {
     ],
     log: &[&LOG],
     remedy_here: Some(|context, _| {
-        context
-            .installation
-            .managed_by
-            .is_operator()
-            .then(|| OPERATOR_RUNS.to_owned())
+        context.installation.managed_by.is_operator().then(|| OPERATOR_RUNS.to_owned())
     }),
     check: Some(check),
     ..Cause::critical(Component::Migrations, include_str!("pending.md"))
 };
 
 /// Tables that `createcachetable` makes, not a migration.
-const CACHE_TABLES: &[&str] = &[
-    "environment-documents",
-    "chargebee-objects",
-    "onboarding-request-throttle",
-    "saml_requests_cache",
-];
+const CACHE_TABLES: &[&str] =
+    &["environment-documents", "chargebee-objects", "onboarding-request-throttle", "saml_requests_cache"];
 
 /// What a table, column or function that is missing is raised as.
 const UNDEFINED: &[&str] = &["UndefinedTable", "UndefinedColumn", "UndefinedFunction"];
@@ -72,21 +64,14 @@ static LOG: Rule<Variant> = Rule {
     signatures: &[
         Signature::of_words(Variant::Waited, &["Didn't detect applied migrations for "]),
         Signature::of_words(Variant::Health, &["There are migrations to apply"]),
-        Signature::of(Variant::Cache)
-            .only_database()
-            .class(UNDEFINED)
-            .stage(NOT_MIGRATING)
-            .any(CACHE_TABLES),
+        Signature::of(Variant::Cache).only_database().class(UNDEFINED).stage(NOT_MIGRATING).any(CACHE_TABLES),
         Signature::of(Variant::Cache)
             .only_database()
             .stage(NOT_MIGRATING)
             .any(CACHE_TABLES)
             .all(&["relation \"", "does not exist"])
             .none(&["FATAL"]),
-        Signature::of(Variant::Schema)
-            .only_database()
-            .class(UNDEFINED)
-            .stage(NOT_MIGRATING),
+        Signature::of(Variant::Schema).only_database().class(UNDEFINED).stage(NOT_MIGRATING),
         Signature::of(Variant::Schema)
             .only_database()
             .stage(NOT_MIGRATING)
@@ -124,10 +109,9 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
             ),
             RUN,
         ),
-        Variant::Health => (
-            format!("{who} runs, but is not ready: the database lacks migrations of its release."),
-            RUN,
-        ),
+        Variant::Health => {
+            (format!("{who} runs, but is not ready: the database lacks migrations of its release."), RUN)
+        }
         Variant::Cache => (
             format!(
                 "{who} misses a cache table: {object} does not exist. \"flagsmith migrate\" without further arguments creates it; \
@@ -150,10 +134,8 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
 /// migrations.
 fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence) -> Option<bool> {
     if LOG.variant(&occurrence.details) == Some(Variant::Health) {
-        let quiet = timeline
-            .last_time
-            .zip(occurrence.last.time)
-            .map_or(0, |(end, last)| end.seconds_since(last));
+        let quiet =
+            timeline.last_time.zip(occurrence.last.time).map_or(0, |(end, last)| end.seconds_since(last));
         return Some(quiet >= HEALTH_QUIET_SECONDS);
     }
     (occurrence.stage == Stage::Wait).then(|| timeline.caught_up.max(timeline.up) > occurrence.last.line)
@@ -165,10 +147,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     if context.installation.managed_by.migrates_first() {
         return Vec::new();
     }
-    let active = observation
-        .jobs
-        .iter()
-        .find(|job| job.outcome == JobOutcome::Active);
+    let active = observation.jobs.iter().find(|job| job.outcome == JobOutcome::Active);
     let beside = active
         .zip(observation.api.as_ref())
         .filter(|(job, api)| !api.rolled_out() && job.release == api.release);
@@ -230,12 +209,7 @@ mod tests {
         "Didn't detect applied migrations for 30 seconds.",
         Some(MigrationsPending)
     )]
-    #[case(
-        Stage::Serve,
-        "",
-        "unavailable: There are migrations to apply",
-        Some(MigrationsPending)
-    )]
+    #[case(Stage::Serve, "", "unavailable: There are migrations to apply", Some(MigrationsPending))]
     #[case(
         Stage::Migrate,
         "psycopg2.errors.UndefinedTable",

@@ -41,14 +41,9 @@ static LOG: Rule<Variant> = Rule {
     signatures: &[
         Signature::of_database(Variant::Owner, &["must be owner of "]).stage(MIGRATE),
         Signature::of_database(Variant::Object, &["permission denied for "]).stage(MIGRATE),
-        Signature::of_words(Variant::Action, &["permission denied to "])
-            .class(REFUSED)
-            .stage(MIGRATE),
+        Signature::of_words(Variant::Action, &["permission denied to "]).class(REFUSED).stage(MIGRATE),
         // In any language: for a new table only the schema's CREATE can be missing.
-        Signature::of(Variant::NewTable)
-            .class(REFUSED)
-            .stage(MIGRATE)
-            .all(&["CREATE TABLE ", "public"]),
+        Signature::of(Variant::NewTable).class(REFUSED).stage(MIGRATE).all(&["CREATE TABLE ", "public"]),
         Signature::of(Variant::Other).class(REFUSED).stage(MIGRATE),
     ],
     details,
@@ -69,10 +64,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     };
     let object = object.or_else(|| first_quoted(line));
     let object = object.map(|object| object.trim().trim_end_matches(')').replace("relation ", "table "));
-    Some(FailureDetails {
-        object,
-        ..FailureDetails::default()
-    })
+    Some(FailureDetails { object, ..FailureDetails::default() })
 }
 
 /// What the role may not do.
@@ -118,25 +110,16 @@ impl<'a> Lack<'a> {
         Some(match self {
             Self::AnySchema => format!("GRANT USAGE, CREATE ON SCHEMA public TO {role};"),
             Self::Schema(schema) => {
-                format!(
-                    "GRANT USAGE, CREATE ON SCHEMA {} TO {role};",
-                    identifier(schema, "SCHEMA")
-                )
+                format!("GRANT USAGE, CREATE ON SCHEMA {} TO {role};", identifier(schema, "SCHEMA"))
             }
             Self::Database(database) => {
-                format!(
-                    "GRANT CREATE ON DATABASE {} TO {role};",
-                    identifier(database, "DATABASE")
-                )
+                format!("GRANT CREATE ON DATABASE {} TO {role};", identifier(database, "DATABASE"))
             }
             Self::Ownership(kind, name) | Self::Use(kind, name) => {
                 format!("ALTER {kind} {} OWNER TO {role};", identifier(name, "NAME"))
             }
             Self::TablesOf(owner) => {
-                format!(
-                    "REASSIGN OWNED BY {} TO {role};",
-                    identifier(&owner.name, "OLD_ROLE")
-                )
+                format!("REASSIGN OWNED BY {} TO {role};", identifier(&owner.name, "OLD_ROLE"))
             }
             Self::History => {
                 format!("GRANT SELECT, INSERT, UPDATE, DELETE ON django_migrations TO {role};")
@@ -164,11 +147,7 @@ fn keyword(kind: &str) -> Option<&'static str> {
 fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explanation {
     let at = at_migration(evidence, occurrence);
     let progress = progress(evidence, occurrence);
-    let object = occurrence
-        .details
-        .object
-        .as_deref()
-        .unwrap_or("an object of the database");
+    let object = occurrence.details.object.as_deref().unwrap_or("an object of the database");
     let lack = Lack::named(variant, object);
     let grant = lack.grant("ROLE").unwrap_or_default();
     let (message, remedy) = match lack {
@@ -220,10 +199,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         return Vec::new();
     }
     let role = &preflight.role;
-    let grants: Vec<String> = lacks
-        .iter()
-        .filter_map(|lack| lack.grant(&identifier(role, "ROLE")))
-        .collect();
+    let grants: Vec<String> = lacks.iter().filter_map(|lack| lack.grant(&identifier(role, "ROLE"))).collect();
     vec![Draft {
         message: format!(
             "The database role \"{role}\" may not change the schema as a migration does; the migration has not been started."
@@ -243,11 +219,7 @@ fn lacks(preflight: &Preflight) -> Vec<Lack<'_>> {
         Some(schema) => (!preflight.creates_tables).then_some(Lack::Schema(schema)),
     };
     let history = preflight.history_unreadable.then_some(Lack::History);
-    schema
-        .into_iter()
-        .chain(history)
-        .chain(preflight.owners.iter().map(Lack::TablesOf))
-        .collect()
+    schema.into_iter().chain(history).chain(preflight.owners.iter().map(Lack::TablesOf)).collect()
 }
 
 /// What was seen of it in the database.
@@ -256,11 +228,7 @@ fn witnessed(lack: Lack<'_>, role: &str) -> Option<String> {
         Lack::AnySchema => format!("database: role \"{role}\" may use no schema of its search_path"),
         Lack::Schema(schema) => format!("database: role \"{role}\" has no CREATE on schema {schema}"),
         Lack::History => format!("database: role \"{role}\" may not read django_migrations"),
-        Lack::TablesOf(Owner {
-            name,
-            tables,
-            example,
-        }) => {
+        Lack::TablesOf(Owner { name, tables, example }) => {
             let others = match tables {
                 1 => String::new(),
                 count => format!(" (and {} more of Flagsmith's tables)", count - 1),

@@ -15,10 +15,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     let defect = before_migration(context).and_then(|_| upgrades::defect(release));
     let diagnosis = defect.map(|defect| Draft {
         message: format!("Flagsmith {release} {}.", defect.what),
-        evidence: vec![format!(
-            "spec.version is {release}; it was corrected in {}",
-            defect.corrected
-        )],
+        evidence: vec![format!("spec.version is {release}; it was corrected in {}", defect.corrected)],
         remedy: format!("Set spec.version to {} or later.", defect.corrected),
         ..Code::ReleaseHasKnownDefect.draft()
     });

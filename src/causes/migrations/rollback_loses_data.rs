@@ -21,9 +21,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             "The migrations of {from} are being undone before {to} is started: what was stored in the tables and columns that they made \
              is lost, and pods of {from} may fail until they are replaced."
         ),
-        evidence: vec![format!(
-            "spec.migrations.rollback confirms it: from {from} to {to}"
-        )],
+        evidence: vec![format!("spec.migrations.rollback confirms it: from {from} to {to}")],
         remedy: format!(
             "To stay at {from} instead: remove spec.migrations.rollback and set spec.version to {from}; what was undone by then is \
              applied again, empty."

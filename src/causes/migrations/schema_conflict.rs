@@ -18,13 +18,8 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::critical(Component::Migrations, include_str!("schema_conflict.md"))
 };
 
-static LOG: Rule<Conflict> = Rule {
-    precedence: 450,
-    signatures: SIGNATURES,
-    details,
-    explain,
-    is_over: None,
-};
+static LOG: Rule<Conflict> =
+    Rule { precedence: 450, signatures: SIGNATURES, details, explain, is_over: None };
 
 fn details(failure: &Failure<'_>, variant: Conflict) -> Option<FailureDetails> {
     let mut lines = failure.message.lines();
@@ -39,10 +34,9 @@ fn details(failure: &Failure<'_>, variant: Conflict) -> Option<FailureDetails> {
             })
         }
         Conflict::Exists | Conflict::Missing if is_of_session(failure) => None,
-        Conflict::Exists | Conflict::Missing => Some(first_line(
-            line.trim_end_matches(" already exists")
-                .trim_end_matches(" does not exist"),
-        )),
+        Conflict::Exists | Conflict::Missing => {
+            Some(first_line(line.trim_end_matches(" already exists").trim_end_matches(" does not exist")))
+        }
     }
 }
 

@@ -85,12 +85,11 @@ fn longer(parameter: &str, whither: &str) -> String {
 fn remedy_here(context: &Context<'_>, found: &Draft) -> Option<String> {
     let mut limits = ["statement_timeout", "transaction_timeout"].into_iter();
     let parameter = limits.find(|limit| found.remedy.contains(limit))?;
-    context.installation.managed_by.is_operator().then(|| {
-        longer(
-            parameter,
-            "a URL of its own, in a Secret that spec.database.migrationUrlFrom names",
-        )
-    })
+    context
+        .installation
+        .managed_by
+        .is_operator()
+        .then(|| longer(parameter, "a URL of its own, in a Secret that spec.database.migrationUrlFrom names"))
 }
 
 #[cfg(test)]
@@ -114,17 +113,10 @@ mod tests {
         "terminating connection due to transaction timeout\nserver closed the connection unexpectedly",
         Variant::Transaction
     )]
-    #[case(
-        "psycopg2.errors.QueryCanceled",
-        "canceling statement due to user request",
-        Variant::Cancelled
-    )]
+    #[case("psycopg2.errors.QueryCanceled", "canceling statement due to user request", Variant::Cancelled)]
     fn recognises(#[case] class: &str, #[case] message: &str, #[case] variant: Variant) {
         let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
-        assert_eq!(
-            (code, LOG.variant(&details)),
-            (MigrationStatementTimeout, Some(variant))
-        );
+        assert_eq!((code, LOG.variant(&details)), (MigrationStatementTimeout, Some(variant)));
         let elsewhere = recognise(Stage::Serve, class, message);
         assert_ne!(elsewhere.map(|(code, _)| code), Some(MigrationStatementTimeout));
     }

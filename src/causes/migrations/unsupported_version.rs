@@ -22,11 +22,7 @@ static LOG: Rule<Variant> = Rule {
     signatures: &[
         Signature::of_words(
             Variant::Cli,
-            &[
-                "executable file not found in $PATH",
-                "flagsmith: not found",
-                "flagsmith: command not found",
-            ],
+            &["executable file not found in $PATH", "flagsmith: not found", "flagsmith: command not found"],
         )
         .all(&["flagsmith"]),
         Signature::of_words(Variant::Verb, &["ERROR: unrecognised command"]),
@@ -60,10 +56,7 @@ mod tests {
     };
 
     #[rstest]
-    #[case(
-        "exec: \"flagsmith\": executable file not found in $PATH: unknown",
-        Variant::Cli
-    )]
+    #[case("exec: \"flagsmith\": executable file not found in $PATH: unknown", Variant::Cli)]
     #[case("ERROR: unrecognised command 'start'", Variant::Verb)]
     fn recognises(#[case] message: &str, #[case] variant: Variant) {
         let (code, details) = recognise(Stage::Boot, "", message).unwrap();

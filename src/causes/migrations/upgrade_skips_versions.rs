@@ -16,31 +16,18 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 }
 
 fn skipped(context: &Context<'_>) -> Option<Draft> {
-    let (from, to) = (
-        context.observation.newest_migrated()?,
-        context.installation.release,
-    );
+    let (from, to) = (context.observation.newest_migrated()?, context.installation.release);
     let changes = upgrades::skipped(from, to)?;
-    let stops = changes
-        .iter()
-        .filter(|change| change.stop && change.at < to)
-        .map(|change| change.at);
-    let path: Vec<String> = [from]
-        .into_iter()
-        .chain(stops)
-        .chain([to])
-        .map(|release| release.to_string())
-        .collect();
+    let stops = changes.iter().filter(|change| change.stop && change.at < to).map(|change| change.at);
+    let path: Vec<String> =
+        [from].into_iter().chain(stops).chain([to]).map(|release| release.to_string()).collect();
     Some(Draft {
         message: format!(
             "The upgrade from {from} to {to} goes past {} minor releases at once. Flagsmith does not forbid that; every migration on \
              the way runs in one Job.",
             to.minors_since(from).unwrap_or_default()
         ),
-        evidence: changes
-            .iter()
-            .map(|change| format!("{}: {}", change.at, change.what))
-            .collect(),
+        evidence: changes.iter().map(|change| format!("{}: {}", change.at, change.what)).collect(),
         remedy: format!(
             "Take a backup (spec.migrations.backup), and try it on a copy of the database. To see where something goes wrong, go in \
              steps: {}.",
@@ -72,23 +59,11 @@ mod tests {
         ..empty_observation()
     })]
     fn a_long_way_is_a_note_with_a_path(#[case] mut observation: Observation) {
-        observation.api = Some(WorkloadState {
-            migrated: "2.232.0".parse().ok(),
-            ..WorkloadState::default()
-        });
-        let found = diagnose(
-            &installation(&spec(json!({ "version": "2.265.0" }))),
-            &observation,
-        );
-        let note = found
-            .iter()
-            .find(|it| it.code == Code::UpgradeSkipsVersions)
-            .unwrap();
+        observation.api =
+            Some(WorkloadState { migrated: "2.232.0".parse().ok(), ..WorkloadState::default() });
+        let found = diagnose(&installation(&spec(json!({ "version": "2.265.0" }))), &observation);
+        let note = found.iter().find(|it| it.code == Code::UpgradeSkipsVersions).unwrap();
         assert_eq!(note.severity, Severity::Info);
-        assert!(
-            note.remedy.contains("2.232.0 → 2.234.2 → 2.260.0 → 2.265.0"),
-            "{}",
-            note.remedy
-        );
+        assert!(note.remedy.contains("2.232.0 → 2.234.2 → 2.260.0 → 2.265.0"), "{}", note.remedy);
     }
 }

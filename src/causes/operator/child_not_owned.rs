@@ -14,10 +14,8 @@ pub(crate) static CAUSE: Cause = Cause {
 fn check(context: &Context<'_>) -> Vec<Draft> {
     let (installation, secrets) = (context.installation, &context.observation.secrets);
     let django = &installation.django_secret;
-    let refer = format!(
-        "spec.django.secretKeyFrom.secretKeyRef: {{name: {}, key: {}}}",
-        django.name, django.key
-    );
+    let refer =
+        format!("spec.django.secretKeyFrom.secretKeyRef: {{name: {}, key: {}}}", django.name, django.key);
     [
         owner(&secrets.django).map(|owner| (Component::Api, django, owner, Some(refer))),
         owner(&secrets.database).map(|owner| (Component::Database, installation.database.url(), owner, None)),
@@ -77,17 +75,9 @@ mod tests {
         let mut observation = empty_observation();
         observation.secrets.django = SecretState::NotOwned("it has no owner".to_owned());
         let found = diagnose(&installation(&minimal()), &observation);
-        let [found] = found.as_slice() else {
-            panic!("{found:?}")
-        };
-        assert_eq!(
-            (found.code, found.severity),
-            (Code::ChildNotOwned, Severity::Critical)
-        );
-        assert!(
-            found.message.contains("Secret prod/flagsmith-django exists"),
-            "{found:?}"
-        );
+        let [found] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((found.code, found.severity), (Code::ChildNotOwned, Severity::Critical));
+        assert!(found.message.contains("Secret prod/flagsmith-django exists"), "{found:?}");
         let remedy = found.remedy.to_string();
         for way in [
             "spec.django.secretKeyFrom.secretKeyRef: {name: flagsmith-django, key: DJANGO_SECRET_KEY}",

@@ -2,6 +2,5 @@
 
 use crate::causes::prelude::*;
 
-pub(crate) static CAUSE: Cause = Cause {
-    ..Cause::warning(Component::Operator, include_str!("crd_outdated.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { ..Cause::warning(Component::Operator, include_str!("crd_outdated.md")) };

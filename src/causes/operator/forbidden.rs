@@ -18,32 +18,14 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     let installation = context.installation;
     let secrets = &context.observation.secrets;
     let (database, migrations) = (installation.database.url(), installation.database.migration_url());
-    let separate = installation
-        .database
-        .task_processor_url()
-        .zip(secrets.task_processor_database.as_ref());
+    let separate = installation.database.task_processor_url().zip(secrets.task_processor_database.as_ref());
     let mut found: Vec<Draft> = Vec::new();
-    found.extend(unreadable(
-        installation,
-        database,
-        &secrets.database,
-        Component::Database,
-    ));
+    found.extend(unreadable(installation, database, &secrets.database, Component::Database));
     if migrations != database {
-        found.extend(unreadable(
-            installation,
-            migrations,
-            &secrets.migration_database,
-            Component::Database,
-        ));
+        found.extend(unreadable(installation, migrations, &secrets.migration_database, Component::Database));
     }
     found.extend(separate.and_then(|(key, state)| unreadable(installation, key, state, Component::Database)));
-    found.extend(unreadable(
-        installation,
-        &installation.django_secret,
-        &secrets.django,
-        Component::Api,
-    ));
+    found.extend(unreadable(installation, &installation.django_secret, &secrets.django, Component::Api));
     found
 }
 

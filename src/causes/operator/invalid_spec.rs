@@ -2,7 +2,5 @@
 
 use crate::causes::prelude::*;
 
-pub(crate) static CAUSE: Cause = Cause {
-    needs_person: true,
-    ..Cause::critical(Component::Operator, include_str!("invalid_spec.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { needs_person: true, ..Cause::critical(Component::Operator, include_str!("invalid_spec.md")) };

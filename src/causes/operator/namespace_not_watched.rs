@@ -19,10 +19,7 @@ pub fn namespace_not_watched(namespace: &str, of: &str, lease: &str, watched: &[
             "The operator in namespace {of} does not look after namespace {namespace}: nothing that is changed in the resource \
              happens, and its status stays as it is."
         ),
-        evidence: vec![format!(
-            "Lease {of}/{lease}: its holder looks after {} only",
-            watched.join(", ")
-        )],
+        evidence: vec![format!("Lease {of}/{lease}: its holder looks after {} only", watched.join(", "))],
         remedy: format!(
             "Add the namespace to those of the operator: helm upgrade {0} charts/flagsmith-operator --namespace {1} \
              --reuse-values --set 'watch.namespaces={{{2}}}'",

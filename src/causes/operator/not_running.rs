@@ -7,10 +7,8 @@ use crate::{
     model::{Diagnosis, shell},
 };
 
-pub(crate) static CAUSE: Cause = Cause {
-    needs_person: true,
-    ..Cause::warning(Component::Operator, include_str!("not_running.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { needs_person: true, ..Cause::warning(Component::Operator, include_str!("not_running.md")) };
 
 /// The Lease of an operator that looks after a namespace, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +30,9 @@ pub fn not_running(namespace: &str, lease: Option<&Unrenewed>) -> Diagnosis {
                 "Lease {}/{}: {}",
                 lease.namespace,
                 lease.name,
-                lease.renewed.map_or_else(
-                    || "never renewed".to_owned(),
-                    |time| format!("last renewed {time:.0}")
-                )
+                lease
+                    .renewed
+                    .map_or_else(|| "never renewed".to_owned(), |time| format!("last renewed {time:.0}"))
             ),
             format!(
                 "See why its pods do not run: kubectl -n {} get pods -l app.kubernetes.io/name=flagsmith-operator",

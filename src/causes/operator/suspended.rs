@@ -2,6 +2,4 @@
 
 use crate::causes::prelude::*;
 
-pub(crate) static CAUSE: Cause = Cause {
-    ..Cause::info(Component::Operator, include_str!("suspended.md"))
-};
+pub(crate) static CAUSE: Cause = Cause { ..Cause::info(Component::Operator, include_str!("suspended.md")) };

@@ -15,12 +15,7 @@ fn diagnosis(code: Code, component: Component) -> Diagnosis {
 }
 
 fn ranked(found: &[(Code, Component)]) -> Vec<Diagnosis> {
-    rank(
-        found
-            .iter()
-            .map(|(code, component)| diagnosis(*code, *component))
-            .collect(),
-    )
+    rank(found.iter().map(|(code, component)| diagnosis(*code, *component)).collect())
 }
 
 fn codes(found: &[Diagnosis]) -> Vec<Code> {
@@ -84,10 +79,8 @@ fn explains_or_not(
 
 #[test]
 fn the_worst_consequence_gives_the_severity() {
-    let cause = Diagnosis {
-        severity: Severity::Info,
-        ..diagnosis(Code::DatabaseStarting, Component::Database)
-    };
+    let cause =
+        Diagnosis { severity: Severity::Info, ..diagnosis(Code::DatabaseStarting, Component::Database) };
     let found = rank(vec![cause, diagnosis(Code::CrashLooping, Component::Api)]);
     assert_eq!((found.len(), found[0].severity), (1, Severity::Critical));
 }
@@ -122,9 +115,6 @@ fn what_a_cause_explains_everywhere_is_named_once() {
 
 #[test]
 fn something_always_remains() {
-    let all: Vec<Diagnosis> = Code::ALL
-        .iter()
-        .map(|code| diagnosis(*code, Component::Api))
-        .collect();
+    let all: Vec<Diagnosis> = Code::ALL.iter().map(|code| diagnosis(*code, Component::Api)).collect();
     assert!(!rank(all).is_empty());
 }

@@ -48,10 +48,7 @@ pub(crate) static CAUSE: Cause = Cause {
     log: &[&LOG],
     check: Some(check),
     claims: Some(migrated_in_full),
-    ..Cause::critical(
-        Component::TaskProcessor,
-        include_str!("processor_database_mismatch.md"),
-    )
+    ..Cause::critical(Component::TaskProcessor, include_str!("processor_database_mismatch.md"))
 };
 
 static LOG: Rule<()> = Rule {
@@ -88,11 +85,7 @@ enum Mismatch<'a> {
     /// Only the API has a separate database.
     Missing,
     /// Both name a database, and not the same.
-    Other {
-        variable: &'static str,
-        api: &'a DatabaseIdentity,
-        processor: &'a DatabaseIdentity,
-    },
+    Other { variable: &'static str, api: &'a DatabaseIdentity, processor: &'a DatabaseIdentity },
 }
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -110,11 +103,7 @@ fn mismatch(context: &Context<'_>) -> Option<Draft> {
     let apart = separate(&queues.environment)?;
     let mismatch = compare(observation, apart, &works.environment)?;
     // A separate database that only the API's environment names is not looked into.
-    let looked = if apart {
-        observation.queues.separate.as_ref()
-    } else {
-        Some(&observation.queues.default)
-    };
+    let looked = if apart { observation.queues.separate.as_ref() } else { Some(&observation.queues.default) };
     let queue = match looked {
         Some(QueueProbe::Seen(queue)) => Some(queue.as_ref()),
         _ => None,
@@ -129,11 +118,7 @@ fn mismatch(context: &Context<'_>) -> Option<Draft> {
     if by_name && queue.is_some_and(|queue| !ready_for(observation, queue.at, patience)) {
         return None;
     }
-    let severity = if by_name && queue.is_none() {
-        Severity::Warning
-    } else {
-        Severity::Critical
-    };
+    let severity = if by_name && queue.is_none() { Severity::Warning } else { Severity::Critical };
     let mut evidence = told(&mismatch, &api.name, &processor.name);
     evidence.extend(queue.map(|queue| {
         let waits = waiting(queue).unwrap_or_else(|| "no task waits there now".to_owned());
@@ -182,11 +167,7 @@ fn compare<'a>(
     };
     match (of_api, of_processor) {
         (SecretState::Present(api), SecretState::Present(processor)) if api != processor => {
-            Some(Mismatch::Other {
-                variable,
-                api,
-                processor,
-            })
+            Some(Mismatch::Other { variable, api, processor })
         }
         _ => None,
     }
@@ -194,11 +175,8 @@ fn compare<'a>(
 
 /// Whether a container has a separate database of tasks.
 fn separate(environment: &Environment) -> Option<bool> {
-    let lookups = [
-        env::TASK_PROCESSOR_DATABASE_URL,
-        env::TASK_PROCESSOR_DATABASE_NAME,
-    ]
-    .map(|name| environment.lookup(name));
+    let lookups = [env::TASK_PROCESSOR_DATABASE_URL, env::TASK_PROCESSOR_DATABASE_NAME]
+        .map(|name| environment.lookup(name));
     if lookups.iter().any(|lookup| matches!(lookup, Lookup::Set(_))) {
         return Some(true);
     }
@@ -228,17 +206,10 @@ fn told(mismatch: &Mismatch<'_>, api: &str, processor: &str) -> Vec<String> {
             env::TASK_PROCESSOR_DATABASES
         )],
         Mismatch::Missing => vec![
-            format!(
-                "Deployment {api}: {} is set, so tasks go there",
-                env::TASK_PROCESSOR_DATABASE_URL
-            ),
+            format!("Deployment {api}: {} is set, so tasks go there", env::TASK_PROCESSOR_DATABASE_URL),
             format!("Deployment {processor}: it is not set"),
         ],
-        Mismatch::Other {
-            variable,
-            api: queued,
-            processor: worked,
-        } => vec![
+        Mismatch::Other { variable, api: queued, processor: worked } => vec![
             format!("Deployment {api}: {variable} points to {queued}"),
             format!("Deployment {processor}: {variable} points to {worked}"),
         ],
@@ -258,9 +229,8 @@ fn remedy(
             let list = env::TASK_PROCESSOR_DATABASES;
             let both = [(Component::TaskProcessor, processor), (Component::Api, api)];
             let set = both.iter().filter(|(_, it)| !it.environment.lacks(list));
-            let changes: Vec<Change<'_>> = set
-                .map(|(component, _)| Change::NoEnv(*component, list))
-                .collect();
+            let changes: Vec<Change<'_>> =
+                set.map(|(component, _)| Change::NoEnv(*component, list)).collect();
             tool.change(&changes)
         }
         Mismatch::Missing => same(installation, name, env::TASK_PROCESSOR_DATABASE_URL, api),
@@ -274,11 +244,7 @@ fn same(installation: &Installation, deployment: &str, variable: &str, api: &Con
         Lookup::Set(Variable::Secret(key)) => Some(key),
         _ => None,
     };
-    installation.managed_by.change(&[Change::SameAsApi {
-        deployment,
-        variable,
-        key,
-    }])
+    installation.managed_by.change(&[Change::SameAsApi { deployment, variable, key }])
 }
 
 /// A second database of one `migrate`, empty at first, in which a table of the main database is missing.
@@ -326,10 +292,7 @@ mod tests {
             "DATABASES must include 'task_processor' when using a separate task processor database.",
         )
         .unwrap();
-        assert_eq!(
-            (code, details.object),
-            (Code::TaskProcessorDatabaseMismatch, None)
-        );
+        assert_eq!((code, details.object), (Code::TaskProcessorDatabaseMismatch, None));
     }
 
     fn container(env: &Value, sources: &Value) -> ContainerState {
@@ -424,10 +387,7 @@ mod tests {
         let SecretState::Present(own) = &observation.secrets.database else {
             unreachable!("the fixture has a database")
         };
-        let database = DatabaseIdentity {
-            host: host.to_owned(),
-            ..own.clone()
-        };
+        let database = DatabaseIdentity { host: host.to_owned(), ..own.clone() };
         observation.secrets.of_processor = Some(ProcessorDatabases {
             database: SecretState::Present(database),
             task_processor_database: None,
@@ -447,10 +407,7 @@ mod tests {
         assert_eq!(found(&elsewhere("db.prod")), None, "the same name");
         let other = found(&elsewhere("db.staging")).unwrap();
         assert_eq!(other.severity, Severity::Critical);
-        assert!(
-            other.evidence.iter().any(|it| it.contains("db.staging")),
-            "{other:#?}"
-        );
+        assert!(other.evidence.iter().any(|it| it.contains("db.staging")), "{other:#?}");
 
         let mut started = elsewhere("db.staging");
         started.pods = vec![processor(NOW - 20)];
@@ -463,10 +420,7 @@ mod tests {
 
         let mut ceased = elsewhere("db.staging");
         queue(&mut ceased).recurring = Some(vec![recurring("tasks.refresh", 540)]);
-        assert!(
-            found(&ceased).is_some(),
-            "the pod before has looked until its end"
-        );
+        assert!(found(&ceased).is_some(), "the pod before has looked until its end");
         queue(&mut ceased).recurring = Some(vec![recurring("tasks.refresh", 5)]);
         assert_eq!(found(&ceased), None, "a processor looks at it");
 
@@ -483,11 +437,6 @@ mod tests {
     fn the_operators_own_installation_is_changed_in_its_specification() {
         let observation = unread(&api(&[url()]), &json!([]), &json!([]));
         let found = mismatch(&Context::new(&installation(&spec(json!({}))), &observation)).unwrap();
-        assert!(
-            found
-                .remedy
-                .contains("Set spec.database.taskProcessorUrlFrom, and remove"),
-            "{found:#?}"
-        );
+        assert!(found.remedy.contains("Set spec.database.taskProcessorUrlFrom, and remove"), "{found:#?}");
     }
 }

@@ -12,10 +12,7 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     check: Some(check),
-    ..Cause::warning(
-        Component::TaskProcessor,
-        include_str!("processor_leaks_connections.md"),
-    )
+    ..Cause::warning(Component::TaskProcessor, include_str!("processor_leaks_connections.md"))
 };
 
 /// Connections that a thread can need: its own, and that of the task which it runs, each to the main database, to a
@@ -47,21 +44,14 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 fn leaks(context: &Context<'_>, held: &Held, pod: &PodSummary, threads: i32) -> Option<Draft> {
     // Behind a pooler or a translated address nobody connects from the pod's own.
     let address = pod.address?;
-    let its_own = held
-        .holders
-        .iter()
-        .filter(|holder| holder.address == Some(address));
+    let its_own = held.holders.iter().filter(|holder| holder.address == Some(address));
     let connections: i64 = its_own.map(|holder| holder.connections).sum();
     let needs = i64::from(threads) * PER_THREAD + HEALTH;
     if connections < LEAST || connections <= needs {
         return None;
     }
     let free = held.connections.limit - held.connections.reserved;
-    let severity = if connections * 2 > free {
-        Severity::Warning
-    } else {
-        Severity::Info
-    };
+    let severity = if connections * 2 > free { Severity::Warning } else { Severity::Info };
     Some(diagnosis(
         Code::TaskProcessorLeaksConnections,
         severity,
@@ -79,11 +69,7 @@ fn leaks(context: &Context<'_>, held: &Held, pod: &PodSummary, threads: i32) -> 
             "Restart it, which releases them: kubectl -n {} rollout restart deployment {}",
             shell::name(&context.installation.identity.namespace, "NAMESPACE"),
             shell::name(
-                context
-                    .observation
-                    .task_processor
-                    .as_ref()
-                    .map_or("", |state| state.name.as_str()),
+                context.observation.task_processor.as_ref().map_or("", |state| state.name.as_str()),
                 "TASK_PROCESSOR"
             ),
         ),
@@ -121,11 +107,7 @@ mod tests {
         observation.pods = vec![pod];
         observation.queues.held = Some(Held {
             at: at(3_600),
-            connections: Connections {
-                limit,
-                reserved: 3,
-                used: connections + 10,
-            },
+            connections: Connections { limit, reserved: 3, used: connections + 10 },
             holders: vec![Holder {
                 user: "flagsmith".to_owned(),
                 database: "flagsmith".to_owned(),
@@ -134,14 +116,9 @@ mod tests {
                 connections,
             }],
         });
-        let told: Vec<_> = found(&observation)
-            .iter()
-            .map(|it| (it.code, it.severity))
-            .collect();
-        let expected: Vec<_> = expected
-            .into_iter()
-            .map(|severity| (Code::TaskProcessorLeaksConnections, severity))
-            .collect();
+        let told: Vec<_> = found(&observation).iter().map(|it| (it.code, it.severity)).collect();
+        let expected: Vec<_> =
+            expected.into_iter().map(|severity| (Code::TaskProcessorLeaksConnections, severity)).collect();
         assert_eq!(told, expected);
     }
 }

@@ -13,10 +13,7 @@ pub(crate) static CAUSE: Cause = Cause {
     in_logs: Some(in_logs),
     applies: Applies::Observed,
     check: Some(|context| migrates(context).into_iter().collect()),
-    ..Cause::warning(
-        Component::TaskProcessor,
-        include_str!("processor_migrates_itself.md"),
-    )
+    ..Cause::warning(Component::TaskProcessor, include_str!("processor_migrates_itself.md"))
 };
 
 /// What makes it a risk.
@@ -48,16 +45,8 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     // In the output of Compose another service migrates: that one never comes up.
     let is_processor =
         |source: u16| evidence.sources.len() == 1 || evidence.life(source).is_some_and(|life| life.up > 0);
-    let (_, (location, count)) = evidence
-        .tasks
-        .migrated
-        .iter()
-        .find(|(source, _)| is_processor(**source))?;
-    let migrations = if *count == 1 {
-        "one migration".to_owned()
-    } else {
-        format!("{count} migrations")
-    };
+    let (_, (location, count)) = evidence.tasks.migrated.iter().find(|(source, _)| is_processor(**source))?;
+    let migrations = if *count == 1 { "one migration".to_owned() } else { format!("{count} migrations") };
     let explained = Explanation::new(
         Code::TaskProcessorMigratesItself,
         message(&format!("applied {migrations} at its start"), Risk::Possible),
@@ -89,10 +78,7 @@ fn migrates(context: &Context<'_>) -> Option<Draft> {
             "Deployment {}: command {:?}, {} pods",
             processor.name, container.command, processor.desired
         )],
-        context
-            .installation
-            .managed_by
-            .change(&[Change::Start(Component::TaskProcessor, WORK)]),
+        context.installation.managed_by.change(&[Change::Start(Component::TaskProcessor, WORK)]),
     ))
 }
 
@@ -116,10 +102,8 @@ mod tests {
     #[case(CHART_WITH_PROCESSOR.replace("[\"run-task-processor\"]", "[\"start\",\"task-processor\"]"), None)]
     fn a_processor_that_migrates(#[case] manifest: String, #[case] expected: Option<Severity>) {
         let found = of_chart("acme", &manifest);
-        let severity = found
-            .iter()
-            .find(|it| it.code == Code::TaskProcessorMigratesItself)
-            .map(|it| it.severity);
+        let severity =
+            found.iter().find(|it| it.code == Code::TaskProcessorMigratesItself).map(|it| it.severity);
         assert_eq!(severity, expected);
     }
 

@@ -59,9 +59,6 @@ mod tests {
         let found = of_chart("acme", &none);
         let missing = first(&found, Code::TaskProcessorMissing);
         assert_eq!(missing.severity, Severity::Critical);
-        assert!(
-            missing.remedy.ends_with("--set taskProcessor.enabled=true"),
-            "{missing:?}"
-        );
+        assert!(missing.remedy.ends_with("--set taskProcessor.enabled=true"), "{missing:?}");
     }
 }

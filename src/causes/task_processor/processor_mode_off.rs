@@ -10,10 +10,7 @@ pub(crate) static CAUSE: Cause = Cause {
 
 static LOG: Rule<()> = Rule {
     precedence: 210,
-    signatures: &[Signature::of_words(
-        (),
-        &["is not supported as an entrypoint. Please use"],
-    )],
+    signatures: &[Signature::of_words((), &["is not supported as an entrypoint. Please use"])],
     details: |_, ()| Some(FailureDetails::default()),
     explain,
     is_over: None,

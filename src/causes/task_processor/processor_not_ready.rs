@@ -25,10 +25,7 @@ fn not_ready(context: &Context<'_>) -> Option<Draft> {
     if context.installation.task_processor_replicas() == 0 || state.desired == 0 || state.ready > 0 {
         return None;
     }
-    let pods: Vec<&PodSummary> = processors(observation)
-        .into_iter()
-        .filter(|pod| !pod.terminating)
-        .collect();
+    let pods: Vec<&PodSummary> = processors(observation).into_iter().filter(|pod| !pod.terminating).collect();
     if pods.iter().any(|pod| !pod.problems.is_empty()) {
         return None;
     }
@@ -36,16 +33,12 @@ fn not_ready(context: &Context<'_>) -> Option<Draft> {
         let runs = observation.now.duration_since(pod.started?);
         (runs > startup::READY_ON_A_BUSY_NODE).then_some((pod, runs))
     })?;
-    let mut evidence = vec![format!(
-        "pod {}: running for {}, not ready: its readiness probe fails",
-        pod.name,
-        age(runs),
-    )];
+    let mut evidence =
+        vec![format!("pod {}: running for {}, not ready: its readiness probe fails", pod.name, age(runs),)];
     evidence.extend(said(observation, pod));
-    if let (Some(QueueProbe::NotProbed | QueueProbe::Failed(_)), Some(SecretState::Present(database))) = (
-        &observation.queues.separate,
-        &observation.secrets.task_processor_database,
-    ) {
+    if let (Some(QueueProbe::NotProbed | QueueProbe::Failed(_)), Some(SecretState::Present(database))) =
+        (&observation.queues.separate, &observation.secrets.task_processor_database)
+    {
         evidence.push(format!(
             "the separate database of tasks, {database}, cannot be read by the operator either"
         ));
@@ -54,10 +47,7 @@ fn not_ready(context: &Context<'_>) -> Option<Draft> {
     Some(diagnosis(
         Code::TaskProcessorNotReady,
         Severity::Critical,
-        format!(
-            "No pod of Deployment {} is ready, so no task may be run.",
-            state.name
-        ),
+        format!("No pod of Deployment {} is ready, so no task may be run.", state.name),
         evidence,
         remedy(&context.installation.identity.namespace, &pod.name),
     ))
@@ -97,17 +87,10 @@ mod tests {
         assert_eq!(codes(&observation), [Code::TaskProcessorNotReady]);
         let found = found(&observation);
         assert!(found[0].evidence[1].ends_with("statuscode: 404"), "{found:#?}");
-        observation.pods[0].problems = vec![PodProblem::CrashLoop {
-            restarts: 3,
-            exit_code: Some(1),
-            reason: None,
-            message: None,
-        }];
+        observation.pods[0].problems =
+            vec![PodProblem::CrashLoop { restarts: 3, exit_code: Some(1), reason: None, message: None }];
         assert_eq!(codes(&observation), [Code::CrashLooping]);
-        observation.pods = vec![PodSummary {
-            ready: false,
-            ..processor(NOW - 10)
-        }];
+        observation.pods = vec![PodSummary { ready: false, ..processor(NOW - 10) }];
         assert_eq!(codes(&observation), [], "it is starting");
     }
 

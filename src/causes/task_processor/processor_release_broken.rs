@@ -18,18 +18,12 @@ pub(crate) static CAUSE: Cause = Cause {
     log: &[&LOG],
     applies: Applies::Observed,
     check: Some(|context| broken(context).into_iter().collect()),
-    ..Cause::critical(
-        Component::TaskProcessor,
-        include_str!("processor_release_broken.md"),
-    )
+    ..Cause::critical(Component::TaskProcessor, include_str!("processor_release_broken.md"))
 };
 
 static LOG: Rule<()> = Rule {
     precedence: 205,
-    signatures: &[Signature::of_words(
-        (),
-        &["Attempt to run tasks in a non-task-processor environment"],
-    )],
+    signatures: &[Signature::of_words((), &["Attempt to run tasks in a non-task-processor environment"])],
     details: |_, ()| Some(FailureDetails::default()),
     explain,
     is_over: None,
@@ -60,32 +54,22 @@ fn explain(_: &LogEvidence, _: &Occurrence, (): ()) -> Explanation {
     Explanation::new(
         Code::TaskProcessorReleaseBroken,
         message(None),
-        remedy(
-            "start it with the args [\"start\", \"task-processor\"], or set RUN_BY_PROCESSOR=true",
-            None,
-        ),
+        remedy("start it with the args [\"start\", \"task-processor\"], or set RUN_BY_PROCESSOR=true", None),
     )
 }
 
 fn broken(context: &Context<'_>) -> Option<Draft> {
     let (state, container) = Deployments::of(context)?.processor?;
-    let release = state
-        .release
-        .filter(|release| flagsmith::VERB_RUNS_NO_TASK.contains(release))?;
+    let release = state.release.filter(|release| flagsmith::VERB_RUNS_NO_TASK.contains(release))?;
     if !container.runs(VERB) || !container.environment.lacks(env::RUN_BY_PROCESSOR) {
         return None;
     }
     let fixed = flagsmith::VERB_RUNS_NO_TASK.end.to_string();
     let managed_by = &context.installation.managed_by;
-    let workaround = managed_by.change(&[Change::Env(
-        Component::TaskProcessor,
-        env::RUN_BY_PROCESSOR,
-        "true",
-    )]);
-    let upgrade = managed_by.change(&[
-        Change::Tag(Component::Api, &fixed),
-        Change::Tag(Component::TaskProcessor, &fixed),
-    ]);
+    let workaround =
+        managed_by.change(&[Change::Env(Component::TaskProcessor, env::RUN_BY_PROCESSOR, "true")]);
+    let upgrade = managed_by
+        .change(&[Change::Tag(Component::Api, &fixed), Change::Tag(Component::TaskProcessor, &fixed)]);
     Some(diagnosis(
         Code::TaskProcessorReleaseBroken,
         Severity::Critical,
@@ -130,9 +114,7 @@ mod tests {
             let broken = first(&found, Code::TaskProcessorReleaseBroken);
             assert_eq!(broken.severity, Severity::Critical);
             assert!(
-                broken
-                    .remedy
-                    .contains("--set-string 'taskProcessor.extraEnv.RUN_BY_PROCESSOR=true'"),
+                broken.remedy.contains("--set-string 'taskProcessor.extraEnv.RUN_BY_PROCESSOR=true'"),
                 "{broken:?}"
             );
             let workaround = manifest.replace("name: LOG_FORMAT", "name: RUN_BY_PROCESSOR");

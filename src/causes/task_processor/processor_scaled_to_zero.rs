@@ -9,10 +9,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     explains: &[Explains::everywhere(consequences::WITHOUT_PROCESSOR)],
     check: Some(|context| scaled_to_zero(context).into_iter().collect()),
-    ..Cause::warning(
-        Component::TaskProcessor,
-        include_str!("processor_scaled_to_zero.md"),
-    )
+    ..Cause::warning(Component::TaskProcessor, include_str!("processor_scaled_to_zero.md"))
 };
 
 fn scaled_to_zero(context: &Context<'_>) -> Option<Draft> {
@@ -26,10 +23,7 @@ fn scaled_to_zero(context: &Context<'_>) -> Option<Draft> {
         Some(field) => (format!("{field} is 0"), String::new()),
         None => (
             format!("Deployment {}: spec.replicas is 0", state.name),
-            format!(
-                " If it is intended: {}",
-                intend_no_pods(&installation.identity.namespace, &state.name)
-            ),
+            format!(" If it is intended: {}", intend_no_pods(&installation.identity.namespace, &state.name)),
         ),
     };
     let mut evidence = vec![set];
@@ -69,13 +63,7 @@ mod tests {
         let found = diagnose(&wanted, &observation);
         let first = found.first().unwrap();
         assert_eq!(first.code, Code::TaskProcessorScaledToZero);
-        assert!(
-            first
-                .evidence
-                .iter()
-                .any(|line| line.contains("more than 2,000 tasks ready")),
-            "{first:?}"
-        );
+        assert!(first.evidence.iter().any(|line| line.contains("more than 2,000 tasks ready")), "{first:?}");
         assert_eq!(found.len(), 1, "{found:?}");
     }
 

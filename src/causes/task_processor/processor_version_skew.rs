@@ -10,16 +10,10 @@ use crate::{
 };
 
 pub(crate) static CAUSE: Cause = Cause {
-    explains: &[Explains::everywhere(&[
-        Code::TaskUnregistered,
-        Code::TasksStuckLocked,
-    ])],
+    explains: &[Explains::everywhere(&[Code::TaskUnregistered, Code::TasksStuckLocked])],
     applies: Applies::Observed,
     check: Some(|context| skew(context).into_iter().collect()),
-    ..Cause::warning(
-        Component::TaskProcessor,
-        include_str!("processor_version_skew.md"),
-    )
+    ..Cause::warning(Component::TaskProcessor, include_str!("processor_version_skew.md"))
 };
 
 fn skew(context: &Context<'_>) -> Option<Draft> {
@@ -32,10 +26,7 @@ fn skew(context: &Context<'_>) -> Option<Draft> {
     // The newer one may have migrated already, so the older one follows.
     let newest = of_api.max(of_processor).to_string();
     let (behind, consequence) = if of_api < of_processor {
-        (
-            Component::Api,
-            "the task processor may migrate the database under the older API",
-        )
+        (Component::Api, "the task processor may migrate the database under the older API")
     } else {
         (
             Component::TaskProcessor,
@@ -92,14 +83,8 @@ mod tests {
             phase: PodPhase::Pending,
             ..PodSummary::default()
         }];
-        lacks(
-            &diagnose(&installation, &observation),
-            Code::TaskProcessorVersionSkew,
-        );
+        lacks(&diagnose(&installation, &observation), Code::TaskProcessorVersionSkew);
         observation.pods[0].started = Some(observation.now);
-        first(
-            &diagnose(&installation, &observation),
-            Code::TaskProcessorVersionSkew,
-        );
+        first(&diagnose(&installation, &observation), Code::TaskProcessorVersionSkew);
     }
 }

@@ -16,18 +16,10 @@ const IN_A_ROW: &str = "4";
 pub(crate) static CAUSE: Cause = Cause {
     log: &[&LOG],
     check: Some(check),
-    ..Cause::warning(
-        Component::TaskProcessor,
-        include_str!("recurring_tasks_disabled.md"),
-    )
+    ..Cause::warning(Component::TaskProcessor, include_str!("recurring_tasks_disabled.md"))
 };
 
-static LOG: Plain = Plain {
-    precedence: 225,
-    recognise,
-    explain,
-    is_over: None,
-};
+static LOG: Plain = Plain { precedence: 225, recognise, explain, is_over: None };
 
 /// `the recurring task tasks.x`, or several of them, with the failures in a row.
 fn message(tasks: &str, failures: &str) -> String {
@@ -38,11 +30,7 @@ fn message(tasks: &str, failures: &str) -> String {
 }
 
 fn remedy(tasks: &[&str]) -> String {
-    format!(
-        "Find the reason: {} remove it, then: {}",
-        sql::RECURRING_ERRORS,
-        sql::enable(tasks)
-    )
+    format!("Find the reason: {} remove it, then: {}", sql::RECURRING_ERRORS, sql::enable(tasks))
 }
 
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
@@ -75,13 +63,8 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 }
 
 fn disabled(context: &QueueContext<'_>) -> Option<Draft> {
-    let disabled: Vec<&Recurring> = context
-        .queue
-        .recurring
-        .iter()
-        .flatten()
-        .filter(|task| task.disabled)
-        .collect();
+    let disabled: Vec<&Recurring> =
+        context.queue.recurring.iter().flatten().filter(|task| task.disabled).collect();
     let identifiers: Vec<&str> = disabled.iter().map(|task| task.identifier.as_str()).collect();
     if identifiers.is_empty() {
         return None;
@@ -92,11 +75,7 @@ fn disabled(context: &QueueContext<'_>) -> Option<Draft> {
         Code::RecurringTasksDisabled,
         Severity::Warning,
         message(&format!("{tasks} {names}"), IN_A_ROW),
-        disabled
-            .iter()
-            .take(runs::SHOWN)
-            .map(|task| runs::of_recurring(context, task))
-            .collect(),
+        disabled.iter().take(runs::SHOWN).map(|task| runs::of_recurring(context, task)).collect(),
         remedy(&identifiers),
     ))
 }

@@ -54,12 +54,8 @@ fn growing(context: &QueueContext<'_>) -> Option<Draft> {
     if oldest < half || !comes {
         return None;
     }
-    let mut evidence = vec![format!(
-        "{}: {}; {}",
-        context.source(),
-        waiting(queue)?,
-        forecast(first, queue.ready, span)
-    )];
+    let mut evidence =
+        vec![format!("{}: {}; {}", context.source(), waiting(queue)?, forecast(first, queue.ready, span))];
     evidence.extend(busy(context));
     Some(diagnosis(
         Code::TaskQueueGrowing,
@@ -77,10 +73,7 @@ fn growing(context: &QueueContext<'_>) -> Option<Draft> {
 fn rises(queue: &Queue, looks: &[Sample], oldest: SignedDuration) -> bool {
     if queue.ready > MOST_COUNTED {
         // Too many to count: then their age tells.
-        let ages = looks
-            .iter()
-            .map(|sample| sample.oldest_ready)
-            .chain([Some(oldest)]);
+        let ages = looks.iter().map(|sample| sample.oldest_ready).chain([Some(oldest)]);
         return ages.is_sorted_by(|before, after| before < after);
     }
     let grown = looks.first().map_or(0, |first| queue.ready - first.ready);
@@ -114,22 +107,14 @@ fn busy(context: &QueueContext<'_>) -> Vec<String> {
         .max_by_key(|(_, takes)| *takes)
         .filter(|(_, takes)| *takes > SignedDuration::from_secs(1));
     if let Some((runs, takes)) = slow {
-        evidence.push(format!(
-            "the slowest kind, {}, takes {} each",
-            runs.identifier,
-            age(takes)
-        ));
+        evidence.push(format!("the slowest kind, {}, takes {} each", runs.identifier, age(takes)));
     }
     evidence
 }
 
 fn remedy(context: &QueueContext<'_>) -> String {
     let managed_by = &context.installation.managed_by;
-    let pods = context
-        .observation
-        .task_processor
-        .as_ref()
-        .map_or(1, |state| state.desired);
+    let pods = context.observation.task_processor.as_ref().map_or(1, |state| state.desired);
     let threads = context.settings.threads;
     let itself = managed_by
         .field(Component::TaskProcessor, "autoscaling")
@@ -191,11 +176,7 @@ mod tests {
             growth(queue, depths, oldest);
             queue.last_queued = Some(seconds(queued));
         });
-        let expected = if expected {
-            vec![Code::TaskQueueGrowing]
-        } else {
-            vec![]
-        };
+        let expected = if expected { vec![Code::TaskQueueGrowing] } else { vec![] };
         assert_eq!(codes(&observation), expected);
     }
 
@@ -209,19 +190,12 @@ mod tests {
             queue.before = depths[..4]
                 .iter()
                 .zip([20, 15, 10, 5])
-                .map(|(ready, ago)| Sample {
-                    ready: *ready,
-                    ..sample(NOW - ago, 90_000)
-                })
+                .map(|(ready, ago)| Sample { ready: *ready, ..sample(NOW - ago, 90_000) })
                 .collect();
             queue.ready = depths[4];
             queue.oldest_ready = Some(seconds(15));
         });
-        let expected = if expected {
-            vec![Code::TaskQueueGrowing]
-        } else {
-            vec![]
-        };
+        let expected = if expected { vec![Code::TaskQueueGrowing] } else { vec![] };
         assert_eq!(codes(&observation), expected);
     }
 
@@ -229,10 +203,7 @@ mod tests {
     fn growth_is_foretold_and_the_slow_kind_named() {
         let observation = with_queue(|queue| {
             growth(queue, [100, 400, 700], 110);
-            queue.runs = vec![Runs {
-                takes: Some(seconds(30)),
-                ..runs("tasks.slow", 10, 0, false)
-            }];
+            queue.runs = vec![Runs { takes: Some(seconds(30)), ..runs("tasks.slow", 10, 0, false) }];
         });
         let text = format!("{:?}", found(&observation));
         assert!(text.contains("in an hour more than 10,000 will wait"), "{text}");

@@ -59,10 +59,7 @@ pub(crate) static CAUSE: Cause = Cause {
 /// Flagsmith's own health check queues a task and waits for it.
 static HEALTH_CHECK: Rule<()> = Rule {
     precedence: 230,
-    signatures: &[Signature::of_words(
-        (),
-        &["Task processor is unable to process tasks"],
-    )],
+    signatures: &[Signature::of_words((), &["Task processor is unable to process tasks"])],
     details: |_, ()| Some(FailureDetails::default()),
     explain: explain_health_check,
     is_over: Some(|_, timeline, occurrence| {
@@ -89,9 +86,7 @@ fn explain_health_check(evidence: &LogEvidence, occurrence: &Occurrence, (): ())
 }
 
 fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
-    coordinator_ended(evidence)
-        .or_else(|| unreadable(evidence))
-        .or_else(|| hanging(evidence))
+    coordinator_ended(evidence).or_else(|| unreadable(evidence)).or_else(|| hanging(evidence))
 }
 
 /// The thread that hands out tasks has ended at its start. The process goes on without it: it answers its probes
@@ -150,10 +145,7 @@ fn unreadable(evidence: &LogEvidence) -> Option<Finding> {
             sql::SIZES
         ),
     );
-    Some(Finding::new(
-        explained,
-        vec![cancelled.first.clone(), cancelled.last.clone()],
-    ))
+    Some(Finding::new(explained, vec![cancelled.first.clone(), cancelled.last.clone()]))
 }
 
 /// Threads do not come back for the next task.
@@ -190,10 +182,7 @@ fn hanging(evidence: &LogEvidence) -> Option<Finding> {
         ),
     )
     .with(Severity::Warning);
-    Some(Finding::new(
-        explained,
-        vec![unhealthy.first.clone(), unhealthy.last.clone()],
-    ))
+    Some(Finding::new(explained, vec![unhealthy.first.clone(), unhealthy.last.clone()]))
 }
 
 /// Seconds from what was seen last to the latest end of a process.
@@ -203,9 +192,7 @@ fn quiet(
     end: impl Fn(&ProcessTimeline) -> Option<Moment>,
 ) -> i64 {
     let ends = evidence.sources.iter().filter_map(|source| end(&source.life));
-    ends.max()
-        .zip(last.time)
-        .map_or(0, |(end, last)| end.seconds_since(last))
+    ends.max().zip(last.time).map_or(0, |(end, last)| end.seconds_since(last))
 }
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -249,15 +236,9 @@ fn restored(queue: &Queue) -> Timestamp {
     let picked = queue.picked();
     let newer = |sample: &&Sample| {
         let before = sample.picked;
-        before
-            .zip(picked)
-            .is_some_and(|(before, now)| before.duration_since(now) > CLOCKS_DIFFER)
+        before.zip(picked).is_some_and(|(before, now)| before.duration_since(now) > CLOCKS_DIFFER)
     };
-    queue
-        .before
-        .iter()
-        .rfind(newer)
-        .map_or(Timestamp::MIN, |sample| sample.at)
+    queue.before.iter().rfind(newer).map_or(Timestamp::MIN, |sample| sample.at)
 }
 
 /// What shows that no processor looks at the queue; `None` where one does.
@@ -287,9 +268,8 @@ fn told(source: &str, blocker: &Blocker) -> String {
     } else {
         format!("{} sessions wait", count(blocker.waiting))
     };
-    let open = blocker.open.map_or_else(String::new, |open| {
-        format!(", in a transaction open for {}", age(open))
-    });
+    let open =
+        blocker.open.map_or_else(String::new, |open| format!(", in a transaction open for {}", age(open)));
     format!(
         "{source}: {sessions} for a lock held by pid {}, application \"{}\", {}, role \"{}\"{open}",
         blocker.pid, blocker.application, blocker.state, blocker.user,

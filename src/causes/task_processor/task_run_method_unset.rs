@@ -48,21 +48,12 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     let mut locations = Vec::new();
     let mut ran = String::new();
     if let Some(unmanaged) = &evidence.tasks.unmanaged {
-        let names: Vec<&str> = unmanaged
-            .functions
-            .iter()
-            .take(NAMED)
-            .map(String::as_str)
-            .collect();
+        let names: Vec<&str> = unmanaged.functions.iter().take(NAMED).map(String::as_str).collect();
         ran = format!(" It ran {} so.", names.join(", "));
         locations.push(unmanaged.first.clone());
     }
     if let Some((location, count)) = &evidence.tasks.dropped {
-        let what = if *count == 1 {
-            "A task".to_owned()
-        } else {
-            format!("{count} tasks: what was")
-        };
+        let what = if *count == 1 { "A task".to_owned() } else { format!("{count} tasks: what was") };
         ran = format!("{ran} {what} scheduled for later was dropped forever.");
         locations.push(location.clone());
     }
@@ -96,10 +87,7 @@ fn unset(context: &Context<'_>) -> Option<Draft> {
                 ManagedBy::Helm { .. } => Change::EnableTaskProcessor,
                 _ => Change::Env(Component::Api, env::TASK_RUN_METHOD, env::QUEUED),
             },
-            format!(
-                "Deployment {}: {} of {} pods ready",
-                state.name, state.ready, state.desired
-            ),
+            format!("Deployment {}: {} of {} pods ready", state.name, state.ready, state.desired),
         ),
         Some(_) => return None,
     };
@@ -124,16 +112,9 @@ mod tests {
     fn a_processor_that_gets_no_tasks_and_an_api_without_one() {
         let unset = CHART_WITH_PROCESSOR.replace("name: TASK_RUN_METHOD", "name: UNSET");
         let found = of_chart("acme", &unset);
-        assert_eq!(
-            first(&found, Code::TaskRunMethodUnset).severity,
-            Severity::Warning
-        );
+        assert_eq!(first(&found, Code::TaskRunMethodUnset).severity, Severity::Warning);
 
         let found = of_chart("flagsmith", CHART_DEFAULT);
-        assert_eq!(
-            first(&found, Code::TaskRunMethodUnset).severity,
-            Severity::Info,
-            "the chart's default"
-        );
+        assert_eq!(first(&found, Code::TaskRunMethodUnset).severity, Severity::Info, "the chart's default");
     }
 }

@@ -18,18 +18,11 @@ const SLOW: SignedDuration = SignedDuration::from_secs(5);
 
 pub(crate) static CAUSE: Cause = Cause {
     check: Some(|context| sleeps_long(context).into_iter().collect()),
-    ..Cause::info(
-        Component::TaskProcessor,
-        include_str!("task_sleep_interval_high.md"),
-    )
+    ..Cause::info(Component::TaskProcessor, include_str!("task_sleep_interval_high.md"))
 };
 
 fn sleeps_long(context: &Context<'_>) -> Option<Draft> {
-    let state = context
-        .observation
-        .task_processor
-        .as_ref()
-        .filter(|state| state.desired > 0)?;
+    let state = context.observation.task_processor.as_ref().filter(|state| state.desired > 0)?;
     let sleep = Settings::of(context.installation).sleep;
     (sleep > SLOW).then(|| {
         diagnosis(
@@ -55,16 +48,9 @@ fn sleeps_long(context: &Context<'_>) -> Option<Draft> {
 /// The variable that decides: of the two names the newer one wins.
 fn variable(state: &WorkloadState) -> &'static str {
     let newer = state.container().is_some_and(|container| {
-        container
-            .environment
-            .value(env::TASK_PROCESSOR_SLEEP_INTERVAL_MS)
-            .is_some()
+        container.environment.value(env::TASK_PROCESSOR_SLEEP_INTERVAL_MS).is_some()
     });
-    if newer {
-        env::TASK_PROCESSOR_SLEEP_INTERVAL_MS
-    } else {
-        env::TASK_PROCESSOR_SLEEP_INTERVAL
-    }
+    if newer { env::TASK_PROCESSOR_SLEEP_INTERVAL_MS } else { env::TASK_PROCESSOR_SLEEP_INTERVAL }
 }
 
 #[cfg(test)]
@@ -86,16 +72,11 @@ mod tests {
     #[case::too_short_to_notice(5_000, false)]
     #[case::a_minute(60_000, true)]
     fn sleeping(#[case] milliseconds: i32, #[case] expected: bool) {
-        let wanted = installation(&spec(
-            json!({ "taskProcessor": { "sleepIntervalMilliseconds": milliseconds } }),
-        ));
+        let wanted =
+            installation(&spec(json!({ "taskProcessor": { "sleepIntervalMilliseconds": milliseconds } })));
         let found = diagnose(&wanted, &with_queue(|_| {}));
         let codes: Vec<Code> = found.iter().map(|diagnosis| diagnosis.code).collect();
-        let expected = if expected {
-            vec![Code::TaskSleepIntervalHigh]
-        } else {
-            vec![]
-        };
+        let expected = if expected { vec![Code::TaskSleepIntervalHigh] } else { vec![] };
         assert_eq!(codes, expected, "{found:?}");
     }
 

@@ -89,11 +89,7 @@ fn reason(clean_up: Option<&Recurring>) -> Option<(String, &'static str)> {
             "Remove the reason that the error names.",
         )),
         Some(last) if last.began > OVERDUE => Some((
-            format!(
-                "recurring task {} last ran {} ago",
-                task.identifier,
-                age(last.began)
-            ),
+            format!("recurring task {} last ran {} ago", task.identifier, age(last.began)),
             "See why it does not run: the task processor's log, and whether its row is locked.",
         )),
         // Not among the newest thousand runs, or fine.

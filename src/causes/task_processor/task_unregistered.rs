@@ -15,29 +15,17 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::critical(Component::TaskProcessor, include_str!("task_unregistered.md"))
 };
 
-static LOG: Plain = Plain {
-    precedence: 220,
-    recognise,
-    explain,
-    is_over: None,
-};
+static LOG: Plain = Plain { precedence: 220, recognise, explain, is_over: None };
 
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
     let (_, rest) = failure.message.split_once("No task registered with identifier")?;
     let name = quoted_after(failure.message, &["identifier ", "identifier: "]).or_else(|| {
-        rest.trim_start_matches([':', ' ', '\'', '"'])
-            .split(['\'', '"', ' ', '\n', '\\'])
-            .next()
+        rest.trim_start_matches([':', ' ', '\'', '"']).split(['\'', '"', ' ', '\n', '\\']).next()
     });
     // The class puts its arguments into a tuple: `("… identifier '%s'. …", 'tasks.x')`.
-    let name = name.filter(|name| !name.contains('%')).or_else(|| {
-        failure
-            .message
-            .trim_end_matches(')')
-            .trim_end_matches('\'')
-            .rsplit('\'')
-            .next()
-    });
+    let name = name
+        .filter(|name| !name.contains('%'))
+        .or_else(|| failure.message.trim_end_matches(')').trim_end_matches('\'').rsplit('\'').next());
     Some(FailureDetails::default().object(name.unwrap_or_default().trim_end_matches('.')))
 }
 
@@ -85,10 +73,7 @@ mod tests {
     fn recognises(#[case] message: &str) {
         let class = "task_processor.exceptions.TaskProcessingError";
         let (code, details) = testing::recognise(Stage::Serve, class, message).unwrap();
-        assert_eq!(
-            (code, details.object.as_deref()),
-            (Code::TaskUnregistered, Some("tasks.new_one"))
-        );
+        assert_eq!((code, details.object.as_deref()), (Code::TaskUnregistered, Some("tasks.new_one")));
     }
 
     #[test]

@@ -90,10 +90,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
         format!("Read why: {} {}", sql::error(task), remedy(&[task.as_str()])),
     );
     let locations = worst.iter().take(runs::SHOWN);
-    Some(Finding::new(
-        explained,
-        locations.map(|(_, failing)| failing.first.clone()).collect(),
-    ))
+    Some(Finding::new(explained, locations.map(|(_, failing)| failing.first.clone()).collect()))
 }
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
@@ -108,12 +105,8 @@ fn failing(context: &QueueContext<'_>) -> Option<Draft> {
         .iter()
         .filter(|runs| runs.last_failed && (given_up(queue, runs) > 0 || runs.failed >= FAILURES))
         .collect();
-    let recurring: Vec<&Recurring> = queue
-        .recurring
-        .iter()
-        .flatten()
-        .filter(|task| !task.disabled && task.failures >= IN_A_ROW)
-        .collect();
+    let recurring: Vec<&Recurring> =
+        queue.recurring.iter().flatten().filter(|task| !task.disabled && task.failures >= IN_A_ROW).collect();
     let names: Vec<&str> = failing
         .iter()
         .map(|runs| runs.identifier.as_str())
@@ -133,21 +126,13 @@ fn failing(context: &QueueContext<'_>) -> Option<Draft> {
         .chain(recurring.iter().map(|task| runs::of_recurring(context, task)))
         .collect();
     evidence.truncate(runs::SHOWN);
-    Some(diagnosis(
-        Code::TasksFailing,
-        Severity::Warning,
-        message(&names),
-        evidence,
-        remedy(&lost),
-    ))
+    Some(diagnosis(Code::TasksFailing, Severity::Warning, message(&names), evidence, remedy(&lost)))
 }
 
 /// How many of this kind were given up.
 fn given_up(queue: &Queue, runs: &Runs) -> i64 {
     let mut kinds = queue.given_up.iter();
-    kinds
-        .find(|(kind, _)| *kind == runs.identifier)
-        .map_or(0, |(_, number)| *number)
+    kinds.find(|(kind, _)| *kind == runs.identifier).map_or(0, |(_, number)| *number)
 }
 
 fn told(context: &QueueContext<'_>, runs: &Runs) -> String {
@@ -187,18 +172,11 @@ mod tests {
             queue.given_up = vec![(of.identifier.clone(), given_up)];
             queue.runs = vec![of.clone()];
         });
-        let expected = if expected {
-            vec![Code::TasksFailing]
-        } else {
-            vec![]
-        };
+        let expected = if expected { vec![Code::TasksFailing] } else { vec![] };
         assert_eq!(codes(&observation), expected);
         if let Some(first) = found(&observation).first() {
             assert!(
-                first
-                    .evidence
-                    .iter()
-                    .any(|line| line.contains("ConnectionError: no answer")),
+                first.evidence.iter().any(|line| line.contains("ConnectionError: no answer")),
                 "{first:?}"
             );
         }

@@ -28,9 +28,7 @@ fn stuck(context: &QueueContext<'_>) -> Option<Draft> {
     // Whose pods are not known might hold them.
     let state = context.observation.task_processor.as_ref()?;
     let locks = locks::tell(context.queue, &context.processors);
-    let number = i64::try_from(locks.stuck.len())
-        .ok()
-        .filter(|number| *number > 0)?;
+    let number = i64::try_from(locks.stuck.len()).ok().filter(|number| *number > 0)?;
     let oldest = locks.stuck.iter().map(|lock| lock.due).max()?;
     let why = if context.running() > 0 {
         "no processor that runs can hold them: they were picked up before it was started, or longer ago than their timeouts \
@@ -38,10 +36,7 @@ fn stuck(context: &QueueContext<'_>) -> Option<Draft> {
     } else {
         "no task processor runs that could hold them"
     };
-    let stop = context
-        .installation
-        .managed_by
-        .change(&[Change::Replicas(Component::TaskProcessor, 0)]);
+    let stop = context.installation.managed_by.change(&[Change::Replicas(Component::TaskProcessor, 0)]);
     Some(diagnosis(
         Code::TasksStuckLocked,
         Severity::Warning,
@@ -97,30 +92,15 @@ mod tests {
         assert_eq!(codes(&observation), [Code::TasksStuckLocked]);
         let first = found.first().unwrap();
         assert!(first.message.contains("it held more than 10 tasks;"), "{first:?}");
-        assert!(
-            first
-                .remedy
-                .contains("UPDATE task_processor_task SET is_locked = false"),
-            "{first:?}"
-        );
-        assert!(
-            first
-                .evidence
-                .iter()
-                .any(|line| line.contains("tasks.call_webhook")),
-            "{first:?}"
-        );
+        assert!(first.remedy.contains("UPDATE task_processor_task SET is_locked = false"), "{first:?}");
+        assert!(first.evidence.iter().any(|line| line.contains("tasks.call_webhook")), "{first:?}");
     }
 
     #[test]
     fn the_remedy_can_be_typed_at_the_chart() {
         let mut observation = with_queue(|queue| queue.locks = vec![lock(1, 99_700, 60)]);
         observation.pods = vec![processor(NOW - 30)];
-        assert_typed_at_helm(
-            &observation,
-            Code::TasksStuckLocked,
-            "--set taskProcessor.replicacount=0",
-        );
+        assert_typed_at_helm(&observation, Code::TasksStuckLocked, "--set taskProcessor.replicacount=0");
     }
 
     #[test]

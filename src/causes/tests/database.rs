@@ -18,13 +18,7 @@ fn a_generated_secret_is_expected_before_the_first_start_and_a_loss_after_it() {
     observation.secrets.django = SecretState::Missing;
     let found = of(&observation);
     assert_eq!(codes(&found), [Code::DjangoSecretMissing]);
-    assert!(
-        found
-            .first()
-            .unwrap()
-            .remedy
-            .contains("printenv DJANGO_SECRET_KEY")
-    );
+    assert!(found.first().unwrap().remedy.contains("printenv DJANGO_SECRET_KEY"));
 }
 
 #[rstest]

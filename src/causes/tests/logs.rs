@@ -19,14 +19,14 @@ use crate::{
 /// What a log showed, read by the reader itself.
 fn reading(component: Component, pod: &str, run: Run, log: &str) -> LogReading {
     let now = empty_observation().now;
-    let found = diagnose_log(component, None, &format!("log of pod {pod}"), log.as_bytes())
-        .into_iter()
-        .map(|(_, diagnosis)| LogFinding {
+    let found = diagnose_log(component, None, &format!("log of pod {pod}"), log.as_bytes()).into_iter().map(
+        |(_, diagnosis)| LogFinding {
             read: now,
             happened: now,
             of_connection: diagnosis.code.cause().is_connection,
             diagnosis,
-        });
+        },
+    );
     LogReading {
         pod: pod.to_owned(),
         container: "flagsmith".to_owned(),
@@ -43,21 +43,11 @@ const REFUSED: &str = "2026-11-22T15:40:56.9Z [warning  ] Error was: Operational
 fn a_database_that_only_the_pods_log_knows_to_be_down_explains_their_crashes() {
     let crashing = pod(
         "api",
-        vec![PodProblem::CrashLoop {
-            restarts: 3,
-            exit_code: Some(1),
-            reason: None,
-            message: None,
-        }],
+        vec![PodProblem::CrashLoop { restarts: 3, exit_code: Some(1), reason: None, message: None }],
     );
     let observation = Observation {
         pod_logs: PodLogFindings {
-            logs: vec![reading(
-                Component::Api,
-                "flagsmith-api-abc",
-                Run::Failed { restarts: 3 },
-                REFUSED,
-            )],
+            logs: vec![reading(Component::Api, "flagsmith-api-abc", Run::Failed { restarts: 3 }, REFUSED)],
             warnings: Vec::new(),
         },
         pods: vec![crashing],
@@ -65,54 +55,29 @@ fn a_database_that_only_the_pods_log_knows_to_be_down_explains_their_crashes() {
     };
     let found = of(&observation);
     assert_eq!(codes(&found), [Code::DatabaseUnreachable], "{found:#?}");
-    assert!(
-        found[0].evidence[0].starts_with("log of pod flagsmith-api-abc: "),
-        "{found:#?}"
-    );
-    assert!(
-        found[0]
-            .evidence
-            .iter()
-            .any(|line| line.starts_with("therefore, api: ")),
-        "{found:#?}"
-    );
+    assert!(found[0].evidence[0].starts_with("log of pod flagsmith-api-abc: "), "{found:#?}");
+    assert!(found[0].evidence.iter().any(|line| line.starts_with("therefore, api: ")), "{found:#?}");
     assert!(found[0].message.contains("10.0.0.9"), "{found:#?}");
 }
 
 #[test]
 fn what_a_ready_pod_logged_of_a_database_that_works_again_is_over() {
-    let sampled = reading(
-        Component::Api,
-        "flagsmith-api-abc",
-        Run::Sample(empty_observation().now),
-        REFUSED,
-    );
+    let sampled = reading(Component::Api, "flagsmith-api-abc", Run::Sample(empty_observation().now), REFUSED);
     assert!(!sampled.found.is_empty());
-    let observation = Observation {
-        pod_logs: PodLogFindings {
-            logs: vec![sampled],
-            warnings: Vec::new(),
-        },
-        ..running()
-    };
+    let observation =
+        Observation { pod_logs: PodLogFindings { logs: vec![sampled], warnings: Vec::new() }, ..running() };
     assert_eq!(of(&observation), []);
 }
 
 #[test]
 fn what_ended_the_run_before_is_history_where_the_present_one_says_what_is_wrong() {
-    let missing = REFUSED.replace(
-        "Connection refused",
-        "FATAL:  database \"flagsmiht\" does not exist",
-    );
+    let missing = REFUSED.replace("Connection refused", "FATAL:  database \"flagsmiht\" does not exist");
     let read = |run, text: &str| reading(Component::Api, "flagsmith-api-abc", run, text);
     let mut unready = pod("api", Vec::new());
     unready.ready = false;
     let mut observation = Observation {
         pod_logs: PodLogFindings {
-            logs: vec![
-                read(Run::Failed { restarts: 1 }, &missing),
-                read(Run::Unready, REFUSED),
-            ],
+            logs: vec![read(Run::Failed { restarts: 1 }, &missing), read(Run::Unready, REFUSED)],
             warnings: Vec::new(),
         },
         pods: vec![unready],
@@ -142,22 +107,12 @@ fn what_a_log_says_of_an_outage_counts_while_it_may_last(
     #[case] seconds: i64,
     #[case] expected: Option<Code>,
 ) {
-    let mut read = reading(
-        Component::TaskProcessor,
-        "flagsmith-task-processor-abc",
-        run,
-        &log.repeat(3),
-    );
+    let mut read = reading(Component::TaskProcessor, "flagsmith-task-processor-abc", run, &log.repeat(3));
     for finding in &mut read.found {
         finding.happened = empty_observation().now - SignedDuration::from_secs(seconds);
     }
-    let found = of(&Observation {
-        pod_logs: PodLogFindings {
-            logs: vec![read],
-            warnings: Vec::new(),
-        },
-        ..running()
-    });
+    let found =
+        of(&Observation { pod_logs: PodLogFindings { logs: vec![read], warnings: Vec::new() }, ..running() });
     assert_eq!(codes(&found), Vec::from_iter(expected), "{found:#?}");
 }
 
@@ -170,13 +125,8 @@ fn the_same_words_are_one_piece_of_evidence() {
         Run::Sample(empty_observation().now),
         &log,
     );
-    let found = of(&Observation {
-        pod_logs: PodLogFindings {
-            logs: vec![read],
-            warnings: Vec::new(),
-        },
-        ..running()
-    });
+    let found =
+        of(&Observation { pod_logs: PodLogFindings { logs: vec![read], warnings: Vec::new() }, ..running() });
     assert_eq!(codes(&found), [Code::DatabaseConnectionLost]);
     assert_eq!(found[0].evidence.len(), 1, "{found:#?}");
 }
@@ -276,10 +226,7 @@ fn an_earlier_outage_is_not_said_beside_a_new_one() {
             finding.happened = empty_observation().now - SignedDuration::from_mins(5);
         }
         let found = of(&Observation {
-            pod_logs: PodLogFindings {
-                logs: vec![read],
-                warnings: Vec::new(),
-            },
+            pod_logs: PodLogFindings { logs: vec![read], warnings: Vec::new() },
             pods: vec![unready.clone()],
             database: DatabaseProbe::Failed(ProbeFailure {
                 kind: ProbeFailureKind::Starting,
@@ -302,24 +249,11 @@ fn one_trouble_of_the_database_is_one_diagnosis_over_all_pods() {
     let processor = || sample(Component::TaskProcessor, "flagsmith-task-processor-abc");
     let other = || sample(Component::Api, "flagsmith-api-xyz");
     let told = |logs: Vec<LogReading>| {
-        let found = of(&Observation {
-            pod_logs: PodLogFindings {
-                logs,
-                warnings: Vec::new(),
-            },
-            ..running()
-        });
-        let told: Vec<_> = found
-            .iter()
-            .map(|it| (it.code, it.severity, it.component))
-            .collect();
+        let found = of(&Observation { pod_logs: PodLogFindings { logs, warnings: Vec::new() }, ..running() });
+        let told: Vec<_> = found.iter().map(|it| (it.code, it.severity, it.component)).collect();
         assert_eq!(
             told,
-            [(
-                Code::DatabaseConnectionsExhausted,
-                Severity::Warning,
-                Component::Database
-            )],
+            [(Code::DatabaseConnectionsExhausted, Severity::Warning, Component::Database)],
             "{found:#?}"
         );
         found
@@ -343,10 +277,7 @@ fn what_is_over_is_told_with_its_time() {
             finding.happened = now - SignedDuration::from_secs(happened);
         }
         let found = of(&Observation {
-            pod_logs: PodLogFindings {
-                logs: vec![log],
-                warnings: Vec::new(),
-            },
+            pod_logs: PodLogFindings { logs: vec![log], warnings: Vec::new() },
             ..running()
         });
         assert_eq!(found.len(), 1, "{found:#?}");
@@ -354,14 +285,9 @@ fn what_is_over_is_told_with_its_time() {
     };
     let present = told(0, 20);
     assert!(!present.contains("last seen"), "{present}");
-    let time = (now - SignedDuration::from_secs(70))
-        .strftime("%H:%M:%SZ")
-        .to_string();
+    let time = (now - SignedDuration::from_secs(70)).strftime("%H:%M:%SZ").to_string();
     for over in [told(55, 70), told(0, 130)] {
-        assert!(
-            over.ends_with(&present) && over.starts_with("Last seen at "),
-            "{over}"
-        );
+        assert!(over.ends_with(&present) && over.starts_with("Last seen at "), "{over}");
     }
     assert!(told(55, 70).contains(&time), "{time}");
 }
@@ -382,10 +308,7 @@ fn what_the_operator_undoes_is_no_trouble_of_its_pods(
     let read = reading(Component::Api, &unready.name, Run::Unready, missing);
     assert!(!read.found.is_empty());
     let observation = Observation {
-        pod_logs: PodLogFindings {
-            logs: vec![read],
-            warnings: Vec::new(),
-        },
+        pod_logs: PodLogFindings { logs: vec![read], warnings: Vec::new() },
         pods: vec![unready],
         jobs: vec![JobState {
             operation,
@@ -395,8 +318,6 @@ fn what_the_operator_undoes_is_no_trouble_of_its_pods(
         }],
         ..running()
     };
-    let pending = of(&observation)
-        .into_iter()
-        .filter(|it| it.code == Code::MigrationsPending);
+    let pending = of(&observation).into_iter().filter(|it| it.code == Code::MigrationsPending);
     assert_eq!(codes(&pending.collect::<Vec<_>>()), expected);
 }

@@ -51,13 +51,8 @@ fn running() -> Observation {
         api: Some(healthy("flagsmith-api", 2)),
         task_processor: Some(healthy("flagsmith-task-processor", 1)),
         frontend: Some(healthy("flagsmith-frontend", 1)),
-        pods: ["api", "task-processor", "frontend"]
-            .map(|component| pod(component, vec![]))
-            .to_vec(),
-        database: DatabaseProbe::Reachable {
-            version: 150_018,
-            read_only: None,
-        },
+        pods: ["api", "task-processor", "frontend"].map(|component| pod(component, vec![])).to_vec(),
+        database: DatabaseProbe::Reachable { version: 150_018, read_only: None },
         ..empty_observation()
     }
 }
@@ -97,59 +92,31 @@ fn a_deployment_without_its_pods(
 #[test]
 fn a_task_processor_that_is_switched_off() {
     let installation = installation(&spec(json!({ "taskProcessor": { "replicas": 0 } })));
-    assert_eq!(
-        codes(&diagnose(&installation, &running())),
-        [Code::TaskProcessorScaledToZero]
-    );
+    assert_eq!(codes(&diagnose(&installation, &running())), [Code::TaskProcessorScaledToZero]);
 }
 
 #[test]
 fn a_route_without_its_api_or_refused_by_its_gateway() {
     let exposure = json!({ "exposure": { "hosts": ["a.example"], "httpRoute": { "parentRefs": [{ "name": "public" }] } } });
     let installation = installation(&spec(exposure));
-    let without = Observation {
-        http_route_api: false,
-        ..running()
-    };
-    assert_eq!(
-        codes(&diagnose(&installation, &without)),
-        [Code::HttpRouteApiMissing]
-    );
+    let without = Observation { http_route_api: false, ..running() };
+    assert_eq!(codes(&diagnose(&installation, &without)), [Code::HttpRouteApiMissing]);
     let refused = Observation {
         exposure: Some(ExposureState::Rejected("NoMatchingListenerHostname".to_owned())),
         ..running()
     };
     let found = diagnose(&installation, &refused);
     assert_eq!(codes(&found), [Code::RouteNotAccepted]);
-    assert!(
-        found
-            .first()
-            .unwrap()
-            .evidence
-            .iter()
-            .any(|line| line.contains("NoMatchingListenerHostname"))
-    );
+    assert!(found.first().unwrap().evidence.iter().any(|line| line.contains("NoMatchingListenerHostname")));
     for harmless in [ExposureState::Waiting, ExposureState::Accepted] {
-        assert_eq!(
-            diagnose(
-                &installation,
-                &Observation {
-                    exposure: Some(harmless),
-                    ..running()
-                }
-            ),
-            []
-        );
+        assert_eq!(diagnose(&installation, &Observation { exposure: Some(harmless), ..running() }), []);
     }
 }
 
 #[test]
 fn the_worst_comes_first() {
     let installation = installation(&json!({ "version": "2.265.0", "database": { "embedded": {} } }));
-    let observation = Observation {
-        pods: vec![pod("api", vec![waiting("ErrImagePull")])],
-        ..running()
-    };
+    let observation = Observation { pods: vec![pod("api", vec![waiting("ErrImagePull")])], ..running() };
     let found = diagnose(&installation, &observation);
     let severities: Vec<_> = found.iter().map(|it| it.severity).collect();
     assert!(severities.is_sorted(), "{severities:?}");

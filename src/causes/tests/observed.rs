@@ -18,10 +18,7 @@ fn of(release: &str, manifest: &str) -> Vec<Diagnosis> {
 }
 
 fn first(found: &[Diagnosis], code: Code) -> &Diagnosis {
-    found
-        .iter()
-        .find(|it| it.code == code)
-        .unwrap_or_else(|| panic!("no {code} in {found:#?}"))
+    found.iter().find(|it| it.code == code).unwrap_or_else(|| panic!("no {code} in {found:#?}"))
 }
 
 fn lacks(found: &[Diagnosis], code: Code) {
@@ -41,10 +38,7 @@ fn a_release_that_is_not_there_names_those_that_are() {
     let found = of("production", CHART_DEFAULT);
     let missing = first(&found, Code::InstallationNotFound);
     assert_eq!(found.len(), 1, "nothing else is known: {found:#?}");
-    assert!(
-        missing.evidence.iter().any(|it| it.ends_with(": flagsmith")),
-        "{missing:?}"
-    );
+    assert!(missing.evidence.iter().any(|it| it.ends_with(": flagsmith")), "{missing:?}");
 }
 
 #[test]
@@ -54,10 +48,7 @@ fn a_release_that_nothing_names_is_said_to_be_assumed() {
     let unknown = first(&found, Code::ReleaseUnknown);
     assert_eq!(unknown.severity, Severity::Info);
     assert!(unknown.message.contains("2.170.0"), "{unknown:?}");
-    assert!(
-        unknown.evidence[0].ends_with("flagsmith-api:latest is no release"),
-        "{unknown:?}"
-    );
+    assert!(unknown.evidence[0].ends_with("flagsmith-api:latest is no release"), "{unknown:?}");
     assert!(unknown.remedy.contains("patch fsd watched"), "{unknown:?}");
     lacks(&of("flagsmith", CHART_DEFAULT), Code::ReleaseUnknown);
 }
@@ -72,14 +63,8 @@ fn an_autoscaler_and_a_manifest_that_both_set_replicas() {
     }
     let found = diagnosed("acme", &all);
     let contested = first(&found, Code::ReplicasContested);
-    assert!(
-        contested.evidence.iter().any(|it| it.ends_with("is set by helm")),
-        "{contested:?}"
-    );
-    assert!(
-        contested.remedy.ends_with("--set api.replicacount=null"),
-        "{contested:?}"
-    );
+    assert!(contested.evidence.iter().any(|it| it.ends_with("is set by helm")), "{contested:?}");
+    assert!(contested.remedy.ends_with("--set api.replicacount=null"), "{contested:?}");
     // One pod is also the API server's default, which stands in the name of whoever removed the number.
     assert_eq!(contested.severity, Severity::Info);
     for deployment in &mut all.deployments {
@@ -100,11 +85,7 @@ fn diagnosed(release: &str, objects: &crate::observe::discover::Objects) -> Vec<
 fn no_pods_are_a_trouble_unless_somebody_said_so() {
     let sleeping = CHART_WITH_PROCESSOR.replace("replicas: 1", "replicas: 0");
     let found = of("acme", &sleeping);
-    assert!(
-        first(&found, Code::ScaledToZero)
-            .remedy
-            .contains("annotate deployment acme-flagsmith")
-    );
+    assert!(first(&found, Code::ScaledToZero).remedy.contains("annotate deployment acme-flagsmith"));
     let intended = sleeping.replace(
         "  labels:\n    helm.sh/chart",
         "  annotations: {operator.flagsmith.com/scaled-to-zero: intended}\n  labels:\n    helm.sh/chart",
@@ -115,17 +96,9 @@ fn no_pods_are_a_trouble_unless_somebody_said_so() {
 
 #[test]
 fn a_secret_key_that_nobody_sets() {
-    let found = of(
-        "flagsmith",
-        &CHART_DEFAULT.replace("name: DJANGO_SECRET_KEY", "name: SOMETHING_ELSE"),
-    );
+    let found = of("flagsmith", &CHART_DEFAULT.replace("name: DJANGO_SECRET_KEY", "name: SOMETHING_ELSE"));
     let ephemeral = first(&found, Code::SecretKeyEphemeral);
-    assert!(
-        ephemeral
-            .remedy
-            .contains("set env deployment/flagsmith-api --from=secret"),
-        "{ephemeral:?}"
-    );
+    assert!(ephemeral.remedy.contains("set env deployment/flagsmith-api --from=secret"), "{ephemeral:?}");
 }
 
 #[rstest]
@@ -152,9 +125,8 @@ fn allowed_hosts_against_probes(#[case] hosts: &str, #[case] ready: i32, #[case]
 
 #[test]
 fn no_remedy_speaks_of_a_resource_that_is_not_there() {
-    let manifest = CHART_WITH_PROCESSOR
-        .replace("replicas: 1", "replicas: 0")
-        .replace("value: '*'", "value: 'x'");
+    let manifest =
+        CHART_WITH_PROCESSOR.replace("replicas: 1", "replicas: 0").replace("value: '*'", "value: 'x'");
     let found = of("acme", &manifest);
     assert!(found.len() > 2, "{found:#?}");
     for diagnosis in &found {

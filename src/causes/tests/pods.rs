@@ -32,39 +32,23 @@ fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case
 
 fn unschedulable(seconds: i64) -> PodProblem {
     let since = empty_observation().now - SignedDuration::from_secs(seconds);
-    PodProblem::Unschedulable {
-        message: "0/3 nodes".to_owned(),
-        since: Some(since),
-    }
+    PodProblem::Unschedulable { message: "0/3 nodes".to_owned(), since: Some(since) }
 }
 
 #[test]
 fn a_pod_that_waits_for_its_volume_is_no_alarm() {
-    let observation = Observation {
-        pods: vec![pod("api", vec![unschedulable(5)])],
-        ..running()
-    };
+    let observation = Observation { pods: vec![pod("api", vec![unschedulable(5)])], ..running() };
     assert_eq!(of(&observation), []);
 }
 
 #[test]
 fn last_words_are_shown_without_secrets() {
     let message = "OperationalError: connection to postgresql://app:hunter2secret@db/flags failed".to_owned();
-    let problem = PodProblem::CrashLoop {
-        restarts: 1,
-        exit_code: Some(1),
-        reason: None,
-        message: Some(message),
-    };
-    let found = of(&Observation {
-        pods: vec![pod("api", vec![problem])],
-        ..running()
-    });
+    let problem =
+        PodProblem::CrashLoop { restarts: 1, exit_code: Some(1), reason: None, message: Some(message) };
+    let found = of(&Observation { pods: vec![pod("api", vec![problem])], ..running() });
     let shown = format!("{found:?}");
-    assert!(
-        shown.contains("OperationalError") && !shown.contains("hunter2secret"),
-        "{shown}"
-    );
+    assert!(shown.contains("OperationalError") && !shown.contains("hunter2secret"), "{shown}");
 }
 
 #[rstest]
@@ -75,12 +59,7 @@ fn last_words_are_shown_without_secrets() {
     Some(Code::ProbeFailing)
 )]
 #[case::still_starting("Startup probe failed: connection refused", 0, 20, None)]
-#[case::killed(
-    "Liveness probe failed: context deadline exceeded",
-    2,
-    20,
-    Some(Code::LivenessProbeKilling)
-)]
+#[case::killed("Liveness probe failed: context deadline exceeded", 2, 20, Some(Code::LivenessProbeKilling))]
 #[case::about_to_be_killed(
     "Liveness probe failed: context deadline exceeded",
     0,

@@ -61,22 +61,14 @@ pub(crate) fn hold(installation: &Installation, found: &[Diagnosis]) {
 }
 
 fn problems(managed_by: &ManagedBy, remedy: &str) -> Vec<String> {
-    let mut problems: Vec<String> = commands(remedy, "kubectl")
-        .iter()
-        .filter_map(|command| kubectl(command).err())
-        .collect();
-    problems.extend(
-        commands(remedy, "helm")
-            .iter()
-            .filter_map(|command| helm(command).err()),
-    );
+    let mut problems: Vec<String> =
+        commands(remedy, "kubectl").iter().filter_map(|command| kubectl(command).err()).collect();
+    problems.extend(commands(remedy, "helm").iter().filter_map(|command| helm(command).err()));
     if managed_by.is_operator() {
         let prose = without_commands(remedy);
         problems.extend(refused_variables(&prose));
         problems.extend(fields(&prose).into_iter().filter_map(|(path, value)| {
-            accepted(&path, value.as_deref())
-                .err()
-                .map(|why| format!("{path}: {value:?}: {why}"))
+            accepted(&path, value.as_deref()).err().map(|why| format!("{path}: {value:?}: {why}"))
         }));
     }
     problems
@@ -113,9 +105,7 @@ fn fields(prose: &str) -> Vec<(String, Option<String>)> {
             continue;
         }
         let rest = &prose[start + "spec.".len()..];
-        let end = rest
-            .find(|it: char| !it.is_ascii_alphanumeric() && it != '.')
-            .unwrap_or(rest.len());
+        let end = rest.find(|it: char| !it.is_ascii_alphanumeric() && it != '.').unwrap_or(rest.len());
         let path = rest[..end].trim_end_matches('.');
         let behind = &rest[path.len()..];
         found.push((path.to_owned(), behind.strip_prefix(": ").map(value)));
@@ -192,9 +182,7 @@ fn accepted(path: &str, value: Option<&str>) -> Result<(), String> {
     if path.starts_with("exposure.") {
         changed["spec"]["exposure"]["hosts"] = json!(["flags.example.com"]);
     }
-    validate(&resource(&changed["spec"]))
-        .map(drop)
-        .map_err(|problems| format!("{problems:?}"))
+    validate(&resource(&changed["spec"])).map(drop).map_err(|problems| format!("{problems:?}"))
 }
 
 // --- helm -----------------------------------------------------------------------------------------------------------------
@@ -242,9 +230,7 @@ fn settings(text: &str, several: bool) -> Vec<String> {
 }
 
 fn set(setting: &str, json: bool) -> Result<(), String> {
-    let (path, value) = setting
-        .split_once('=')
-        .ok_or_else(|| format!("{setting} sets nothing"))?;
+    let (path, value) = setting.split_once('=').ok_or_else(|| format!("{setting} sets nothing"))?;
     if json {
         serde_json::from_str::<Value>(value).map_err(|error| format!("{value}: {error}"))?;
     }
@@ -256,9 +242,7 @@ fn set(setting: &str, json: bool) -> Result<(), String> {
             Value::Object(fields) if fields.is_empty() || opened => return Ok(()),
             Value::Object(fields) => {
                 opened = part == "extraEnv";
-                values = fields
-                    .get(part)
-                    .ok_or_else(|| format!("the chart has no value {path}"))?;
+                values = fields.get(part).ok_or_else(|| format!("the chart has no value {path}"))?;
             }
             _ => return Err(format!("the chart has no value {path}")),
         }
@@ -272,20 +256,12 @@ fn set(setting: &str, json: bool) -> Result<(), String> {
 type Command = (&'static [&'static str], usize, &'static [&'static str]);
 
 const COMMANDS: &[Command] = &[
-    (
-        &["get"],
-        1,
-        &["-l=", "-o=", "--show-labels", "--all-namespaces", "-A", "-w"],
-    ),
+    (&["get"], 1, &["-l=", "-o=", "--show-labels", "--all-namespaces", "-A", "-w"]),
     (&["describe"], 1, &["-l="]),
     (&["run"], 1, &["--rm", "-it", "--image=", "--restart="]),
     (&["delete"], 2, &["-l="]),
     (&["apply"], 0, &["-f=", "--server-side"]),
-    (
-        &["create", "secret", "generic"],
-        1,
-        &["--from-literal=", "--dry-run=", "-o="],
-    ),
+    (&["create", "secret", "generic"], 1, &["--from-literal=", "--dry-run=", "-o="]),
     (&["create", "service", "externalname"], 1, &["--external-name="]),
     (&["create", "deployment"], 1, &["--image="]),
     (&["create"], 0, &["-f="]),
@@ -350,9 +326,7 @@ fn kubectl(words: &[String]) -> Result<(), String> {
 /// The logs in tests/fixtures, each with the component that wrote it.
 fn samples() -> impl Iterator<Item = (Component, &'static str, Vec<u8>)> {
     let table = include_str!("../../../tests/fixtures/expected.tsv");
-    let rows = table
-        .lines()
-        .filter(|row| !row.starts_with('#') && !row.is_empty());
+    let rows = table.lines().filter(|row| !row.starts_with('#') && !row.is_empty());
     rows.map(|row| {
         let mut cells = row.split('\t');
         let (name, component) = (cells.next().unwrap(), cells.next().unwrap());
@@ -368,14 +342,12 @@ fn samples() -> impl Iterator<Item = (Component, &'static str, Vec<u8>)> {
 /// What a pod of that component has logged, in an installation of which nothing else is known.
 fn logged(seen: Observation, component: Component, name: &str, log: &[u8]) -> Observation {
     let now = seen.now;
-    let found = diagnose_log(component, None, name, log)
-        .into_iter()
-        .map(|(_, diagnosis)| LogFinding {
-            read: now,
-            happened: now,
-            of_connection: false,
-            diagnosis,
-        });
+    let found = diagnose_log(component, None, name, log).into_iter().map(|(_, diagnosis)| LogFinding {
+        read: now,
+        happened: now,
+        of_connection: false,
+        diagnosis,
+    });
     Observation {
         pod_logs: PodLogFindings {
             logs: vec![LogReading {
@@ -398,19 +370,10 @@ fn logged(seen: Observation, component: Component, name: &str, log: &[u8]) -> Ob
 #[case::by_the_chart_alone(Some(CHART_DEFAULT))]
 fn what_a_log_shows_can_be_remedied_by_whose_it_is(#[case] manifest: Option<&str>) {
     let (installation, seen) = match manifest {
-        None => (
-            fixtures::installation(&fixtures::minimal()),
-            fixtures::empty_observation(),
-        ),
+        None => (fixtures::installation(&fixtures::minimal()), fixtures::empty_observation()),
         Some(manifest) => {
-            let (found, seen) = observed(
-                if manifest == CHART_DEFAULT {
-                    "flagsmith"
-                } else {
-                    "acme"
-                },
-                &objects(manifest),
-            );
+            let (found, seen) =
+                observed(if manifest == CHART_DEFAULT { "flagsmith" } else { "acme" }, &objects(manifest));
             (found.installation, seen)
         }
     };
@@ -452,20 +415,10 @@ fn what_cannot_be_followed_is_found(#[case] remedy: &str, #[case] expected: usiz
     "helm upgrade acme flagsmith/flagsmith --namespace prod --reuse-values --set taskprocessor.replicas=1",
     1
 )]
-#[case(
-    "helm upgrade acme flagsmith/flagsmith --reuse-values --set-json 'api.args=[\"start\"]'",
-    0
-)]
-#[case(
-    "helm upgrade acme flagsmith/flagsmith --reuse-values --set-json 'api.args=[start]'",
-    1
-)]
+#[case("helm upgrade acme flagsmith/flagsmith --reuse-values --set-json 'api.args=[\"start\"]'", 0)]
+#[case("helm upgrade acme flagsmith/flagsmith --reuse-values --set-json 'api.args=[start]'", 1)]
 fn what_the_chart_does_not_have_is_found(#[case] command: &str, #[case] expected: usize) {
-    let helm = ManagedBy::Helm {
-        release: "acme".to_owned(),
-        chart: None,
-        namespace: "prod".to_owned(),
-    };
+    let helm = ManagedBy::Helm { release: "acme".to_owned(), chart: None, namespace: "prod".to_owned() };
     let found = problems(&helm, command);
     assert_eq!(found.len(), expected, "{found:?} in {:?}", shell_words(command));
 }
@@ -479,9 +432,7 @@ fn the_smallest_specification_is_accepted() {
 
 #[test]
 fn a_remedy_for_many_covers_all() {
-    let names: Vec<String> = (0..15)
-        .map(|number| format!("tasks.number_{number}_of_many"))
-        .collect();
+    let names: Vec<String> = (0..15).map(|number| format!("tasks.number_{number}_of_many")).collect();
     let indexes: Vec<String> = names.iter().map(|name| name.replace("tasks.", "idx_")).collect();
     let (disabled, given_up) = (names.clone(), names.clone());
     let queues = [
@@ -493,10 +444,7 @@ fn a_remedy_for_many_covers_all() {
             queue.given_up = given_up.iter().map(|name| (name.clone(), 3)).collect();
         }),
     ];
-    let invalid = with_preflight(Preflight {
-        invalid_indexes: indexes.clone(),
-        ..good()
-    });
+    let invalid = with_preflight(Preflight { invalid_indexes: indexes.clone(), ..good() });
     let installation = fixtures::installation(&fixtures::minimal());
     let cases = queues
         .into_iter()
@@ -507,18 +455,11 @@ fn a_remedy_for_many_covers_all() {
         let found = diagnose(&installation, &seen);
         let remedy = &found.iter().find(|it| it.code == code).unwrap().remedy;
         for object in objects {
-            assert!(
-                remedy.contains(object.as_str()),
-                "{code} forgets {object}: {remedy}"
-            );
+            assert!(remedy.contains(object.as_str()), "{code} forgets {object}: {remedy}");
         }
     }
 }
 
 fn switched_off(name: &str) -> Recurring {
-    Recurring {
-        disabled: true,
-        failures: 4,
-        ..recurring(name, 1)
-    }
+    Recurring { disabled: true, failures: 4, ..recurring(name, 1) }
 }

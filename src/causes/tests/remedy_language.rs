@@ -2,9 +2,7 @@
 
 /// The words of every command of this program in a text.
 pub(super) fn commands(text: &str, program: &str) -> Vec<Vec<String>> {
-    starts(text, program)
-        .map(|start| shell_words(&text[start..]))
-        .collect()
+    starts(text, program).map(|start| shell_words(&text[start..])).collect()
 }
 
 /// A text without its commands.

@@ -93,18 +93,12 @@ fn probed(context: &Context<'_>) -> Option<Draft> {
     }
     let entries: Vec<&str> = given.unwrap_or_default().split(',').map(str::trim).collect();
     let accepts = |host: Option<&str>| {
-        entries
-            .iter()
-            .any(|entry| *entry == "*" || host.is_some_and(|host| allows(entry, host)))
+        entries.iter().any(|entry| *entry == "*" || host.is_some_and(|host| allows(entry, host)))
     };
-    let probe = container
-        .probe_hosts
-        .iter()
-        .find(|host| !accepts(host.as_deref()))?;
-    let asked = probe.as_deref().map_or_else(
-        || "the pod's address".to_owned(),
-        |host| format!("the Host header {host}"),
-    );
+    let probe = container.probe_hosts.iter().find(|host| !accepts(host.as_deref()))?;
+    let asked = probe
+        .as_deref()
+        .map_or_else(|| "the pod's address".to_owned(), |host| format!("the Host header {host}"));
     Some(Draft {
         message: "Django refuses the kubelet's probes for their Host header, so no new pod of the API becomes ready."
             .to_owned(),
@@ -164,15 +158,9 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
              enough."
         ),
     );
-    let explained = if first.kind == Kind::PodAddress {
-        explained
-    } else {
-        explained.with(Severity::Warning)
-    };
-    Some(Finding::new(
-        explained,
-        hosts.iter().take(SHOWN).map(|it| it.location.clone()).collect(),
-    ))
+    let explained =
+        if first.kind == Kind::PodAddress { explained } else { explained.with(Severity::Warning) };
+    Some(Finding::new(explained, hosts.iter().take(SHOWN).map(|it| it.location.clone()).collect()))
 }
 
 #[cfg(test)]
@@ -202,18 +190,11 @@ mod tests {
         let observation = empty_observation();
         let context = Context::new(&installation, &observation);
         let codes: Vec<Code> = check(&context).iter().map(|it| it.code).collect();
-        assert_eq!(
-            codes,
-            Vec::from_iter(expected.then_some(Code::AllowedHostsRejected))
-        );
+        assert_eq!(codes, Vec::from_iter(expected.then_some(Code::AllowedHostsRejected)));
     }
 
     #[rstest]
-    #[case::another(
-        false,
-        "api.example.com, localhost",
-        Some("DJANGO_ALLOWED_HOSTS=api.example.com")
-    )]
+    #[case::another(false, "api.example.com, localhost", Some("DJANGO_ALLOWED_HOSTS=api.example.com"))]
     #[case::the_same(false, "flags.example.com", None)]
     #[case::every(false, "*", None)]
     #[case::the_frontend_asks(true, "api.example.com", None)]

@@ -37,20 +37,12 @@ fn in_pod(trouble: &PodTrouble<'_>) -> Option<Draft> {
                 trouble.kubectl("describe pod"),
             ))
         }
-        PodProblem::CrashLoop {
-            restarts,
-            exit_code,
-            reason,
-            message,
-        } => {
+        PodProblem::CrashLoop { restarts, exit_code, reason, message } => {
             let mut evidence = vec![format!(
                 "pod {name}: restarted {}, last exit status {}{}",
                 pods::restarted(*restarts),
                 exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string()),
-                reason
-                    .as_ref()
-                    .map(|reason| format!(" ({reason})"))
-                    .unwrap_or_default(),
+                reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default(),
             )];
             evidence.extend(message.as_deref().into_iter().flat_map(pods::tail));
             Some(trouble.critical(
@@ -158,17 +150,12 @@ fn details(failure: &Failure<'_>, end: End) -> Option<FailureDetails> {
     match end {
         End::Variable => Some(FailureDetails {
             object: quoted_after(message, &["variable "]).map(str::to_owned),
-            detail: message
-                .split_once("invalid: ")
-                .map(|(_, why)| why.trim_end_matches('.').to_owned()),
+            detail: message.split_once("invalid: ").map(|(_, why)| why.trim_end_matches('.').to_owned()),
             ..FailureDetails::default()
         }),
         End::Exception => Some(
-            FailureDetails::default().object(
-                format!("{}: {message}", failure.kind())
-                    .trim_end_matches(": ")
-                    .to_owned(),
-            ),
+            FailureDetails::default()
+                .object(format!("{}: {message}", failure.kind()).trim_end_matches(": ").to_owned()),
         ),
     }
 }
@@ -209,11 +196,7 @@ fn is_over(evidence: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occu
 /// Workers end at their start: the exception before it says why, unless the log begins behind it.
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {
     let location = logs.workers.failed_to_boot.as_ref()?;
-    if logs
-        .sources
-        .iter()
-        .any(|source| source.life.served > location.line)
-    {
+    if logs.sources.iter().any(|source| source.life.served > location.line) {
         return None;
     }
     let explained = Explanation::new(
@@ -251,19 +234,12 @@ mod tests {
         "Environment variable \"GUNICORN_WORKERS\" invalid: Not a valid integer.",
         "Variable"
     )]
-    #[case(
-        "environs.EnvError",
-        "Environment variable \"ADMIN_EMAIL\" not set",
-        "Variable"
-    )]
+    #[case("environs.EnvError", "Environment variable \"ADMIN_EMAIL\" not set", "Variable")]
     #[case("ModuleNotFoundError", "No module named 'health_check.plugins'", "Exception")]
     fn what_no_other_cause_recognises(#[case] class: &str, #[case] message: &str, #[case] variant: &str) {
         let (code, details) = recognise(Stage::Boot, class, message).unwrap();
         let found = UNKNOWN.signatures[usize::from(details.signature)].variant;
-        assert_eq!(
-            (code, format!("{found:?}").as_str()),
-            (Code::CrashLooping, variant)
-        );
+        assert_eq!((code, format!("{found:?}").as_str()), (Code::CrashLooping, variant));
     }
 
     #[rstest]

@@ -21,10 +21,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 /// The Deployments that are gone, for whoever looks and cannot make them.
 #[must_use]
 pub fn missing_deployments(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
-    missing(installation, observation)
-        .into_iter()
-        .map(Diagnosis::from)
-        .collect()
+    missing(installation, observation).into_iter().map(Diagnosis::from).collect()
 }
 
 fn missing(installation: &Installation, observation: &Observation) -> Vec<Draft> {
@@ -34,11 +31,7 @@ fn missing(installation: &Installation, observation: &Observation) -> Vec<Draft>
     }
     let parts = [
         (Component::Api, observation.api.is_none(), Severity::Critical),
-        (
-            Component::TaskProcessor,
-            observation.task_processor.is_none(),
-            Severity::Critical,
-        ),
+        (Component::TaskProcessor, observation.task_processor.is_none(), Severity::Critical),
         (
             Component::Frontend,
             installation.frontend.enabled && observation.frontend.is_none(),
@@ -46,8 +39,7 @@ fn missing(installation: &Installation, observation: &Observation) -> Vec<Draft>
         ),
     ];
     let gone = parts.into_iter().filter(|(_, gone, _)| *gone);
-    gone.map(|(component, _, severity)| draft(installation, component, severity))
-        .collect()
+    gone.map(|(component, _, severity)| draft(installation, component, severity)).collect()
 }
 
 fn draft(installation: &Installation, component: Component, severity: Severity) -> Draft {

@@ -27,11 +27,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     // Before the first start the operator is about to make its own Secret.
     let expected =
         *state == SecretState::Missing && installation.generates_django_secret && !observation.has_run();
-    let found = if expected {
-        None
-    } else {
-        explain(installation, state)
-    };
+    let found = if expected { None } else { explain(installation, state) };
     found
         .into_iter()
         .map(|(message, remedy)| Draft {

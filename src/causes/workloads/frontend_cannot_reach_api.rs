@@ -36,14 +36,9 @@ static LOG: Rule<Variant> = Rule {
 };
 
 fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
-    let target = failure
-        .message
-        .split_once(" to ")
-        .and_then(|(_, rest)| rest.split([' ', '[']).next());
-    (failure.component == Component::Frontend).then(|| FailureDetails {
-        object: target.map(str::to_owned),
-        ..FailureDetails::default()
-    })
+    let target = failure.message.split_once(" to ").and_then(|(_, rest)| rest.split([' ', '[']).next());
+    (failure.component == Component::Frontend)
+        .then(|| FailureDetails { object: target.map(str::to_owned), ..FailureDetails::default() })
 }
 
 fn explain(occurrence: &Occurrence, (code, why): Variant) -> Explanation {

@@ -9,7 +9,5 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    pods::diagnoses(context, pods::SERVING, |trouble| {
-        pods::image_pull_failed(trouble, Code::ImagePullFailed)
-    })
+    pods::diagnoses(context, pods::SERVING, |trouble| pods::image_pull_failed(trouble, Code::ImagePullFailed))
 }

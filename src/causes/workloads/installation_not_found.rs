@@ -11,10 +11,7 @@ pub(crate) static CAUSE: Cause = Cause {
 fn check(context: &Context<'_>) -> Vec<Draft> {
     let (installation, observation) = (context.installation, context.observation);
     // What the operator makes itself is absent only until it has made it.
-    let Some((message, remedy)) = installation
-        .managed_by
-        .not_found(&installation.identity.namespace)
-    else {
+    let Some((message, remedy)) = installation.managed_by.not_found(&installation.identity.namespace) else {
         return Vec::new();
     };
     if observation.api.is_some() {
@@ -29,10 +26,5 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             observation.releases.join(", ")
         )
     };
-    vec![Draft {
-        message,
-        evidence: vec![evidence],
-        remedy,
-        ..Code::InstallationNotFound.draft()
-    }]
+    vec![Draft { message, evidence: vec![evidence], remedy, ..Code::InstallationNotFound.draft() }]
 }

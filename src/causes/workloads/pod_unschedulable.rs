@@ -9,7 +9,5 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    pods::diagnoses(context, pods::SERVING, |trouble| {
-        pods::unschedulable(trouble, Code::PodUnschedulable)
-    })
+    pods::diagnoses(context, pods::SERVING, |trouble| pods::unschedulable(trouble, Code::PodUnschedulable))
 }

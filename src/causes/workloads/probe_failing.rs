@@ -32,10 +32,7 @@ const DEFAULT_TIMEOUT: i32 = 30;
 const READ_WITHIN: SignedDuration = SignedDuration::from_secs(45);
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    probes::PROBED
-        .into_iter()
-        .filter_map(|component| of(context, component))
-        .collect()
+    probes::PROBED.into_iter().filter_map(|component| of(context, component)).collect()
 }
 
 /// The first pod of a component that fails its probes and was not killed for that.
@@ -78,20 +75,12 @@ fn may_be_a_worker(context: &Context<'_>, pod: &PodSummary, said: &[String]) -> 
     let Some(since) = pod.ready_since.filter(|_| !pod.ready) else {
         return false;
     };
-    let was_ready = pod
-        .containers
-        .iter()
-        .filter(|container| !container.init)
-        .all(|container| {
-            container
-                .running_since
-                .is_some_and(|began| since.duration_since(began) >= STARTING_TAKES)
-        });
+    let was_ready = pod.containers.iter().filter(|container| !container.init).all(|container| {
+        container.running_since.is_some_and(|began| since.duration_since(began) >= STARTING_TAKES)
+    });
     let no_answer = |line: &String| NO_ANSWER.iter().any(|words| line.contains(words));
-    let timeout = context
-        .running()
-        .and_then(|running| running.values.gunicorn_timeout)
-        .unwrap_or(DEFAULT_TIMEOUT);
+    let timeout =
+        context.running().and_then(|running| running.values.gunicorn_timeout).unwrap_or(DEFAULT_TIMEOUT);
     let named_within = READ_WITHIN.saturating_add(SignedDuration::from_secs(timeout.into()));
     was_ready && said.iter().all(no_answer) && context.observation.now.duration_since(since) < named_within
 }
@@ -161,9 +150,6 @@ mod tests {
         let installation = installation(&minimal());
         let found = check(&Context::new(&installation, &observation));
         let remedy = &found.first().unwrap().remedy;
-        assert!(
-            remedy.contains("-n prod logs POD;") && !remedy.contains("evil"),
-            "{remedy}"
-        );
+        assert!(remedy.contains("-n prod logs POD;") && !remedy.contains("evil"), "{remedy}");
     }
 }

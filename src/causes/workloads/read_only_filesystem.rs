@@ -31,10 +31,7 @@ static LOG: Rule<Variant> = Rule {
     precedence: 105,
     signatures: &[
         Signature::of_words(Variant::ReadOnly, &["Read-only file system"]),
-        Signature::of_words(
-            Variant::NoTemporaryDirectory,
-            &["No usable temporary directory found"],
-        ),
+        Signature::of_words(Variant::NoTemporaryDirectory, &["No usable temporary directory found"]),
         Signature::of_words(Variant::Denied, METRICS)
             .class(&["PermissionError"])
             .all(&["Permission denied: '/"]),
@@ -58,9 +55,7 @@ fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
 fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explanation {
     let who = component(evidence.component);
     let path = occurrence.details.object.as_deref().unwrap_or("its files");
-    let directory = path
-        .rsplit_once('/')
-        .map_or("/tmp/prometheus", |(directory, _)| directory);
+    let directory = path.rsplit_once('/').map_or("/tmp/prometheus", |(directory, _)| directory);
     let (message, remedy) = match variant {
         Variant::Denied => (
             format!(
@@ -114,21 +109,13 @@ mod tests {
     };
 
     #[rstest]
-    #[case(
-        "OSError",
-        "[Errno 30] Read-only file system: '/tmp/prometheus/counter_1.db'",
-        "ReadOnly"
-    )]
+    #[case("OSError", "[Errno 30] Read-only file system: '/tmp/prometheus/counter_1.db'", "ReadOnly")]
     #[case(
         "FileNotFoundError",
         "[Errno 2] No such file or directory: '/tmp/prometheus/counter_1.db'",
         "Absent"
     )]
-    #[case(
-        "PermissionError",
-        "[Errno 13] Permission denied: '/tmp/prometheus/counter_1.db'",
-        "Denied"
-    )]
+    #[case("PermissionError", "[Errno 13] Permission denied: '/tmp/prometheus/counter_1.db'", "Denied")]
     #[case(
         "FileNotFoundError",
         "[Errno 2] No usable temporary directory found in ['/tmp', '/var/tmp', '/usr/tmp', '/app']",
@@ -137,9 +124,6 @@ mod tests {
     fn each_variant_has_its_words(#[case] class: &str, #[case] message: &str, #[case] variant: &str) {
         let (code, details) = recognise(Stage::Boot, class, message).unwrap();
         let found = LOG.signatures[usize::from(details.signature)].variant;
-        assert_eq!(
-            (code, format!("{found:?}").as_str()),
-            (Code::ReadOnlyFilesystem, variant)
-        );
+        assert_eq!((code, format!("{found:?}").as_str()), (Code::ReadOnlyFilesystem, variant));
     }
 }

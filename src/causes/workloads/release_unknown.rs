@@ -2,19 +2,12 @@
 
 use crate::causes::prelude::*;
 
-pub(crate) static CAUSE: Cause = Cause {
-    check: Some(check),
-    ..Cause::info(Component::Api, include_str!("release_unknown.md"))
-};
+pub(crate) static CAUSE: Cause =
+    Cause { check: Some(check), ..Cause::info(Component::Api, include_str!("release_unknown.md")) };
 
 /// An image whose tag is no release, or that is named by a digest: what is known of single releases is not used then.
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let Some(api) = context
-        .observation
-        .api
-        .as_ref()
-        .filter(|_| context.observation.release_assumed)
-    else {
+    let Some(api) = context.observation.api.as_ref().filter(|_| context.observation.release_assumed) else {
         return Vec::new();
     };
     let identity = &context.installation.identity;

@@ -50,9 +50,6 @@ fn contested(context: &Context<'_>, component: Component, state: &WorkloadState)
                 state.replicas_set_by.join(", ")
             ),
         ],
-        remedy: context
-            .installation
-            .managed_by
-            .change(&[Change::LeaveReplicas(component)]),
+        remedy: context.installation.managed_by.change(&[Change::LeaveReplicas(component)]),
     })
 }

@@ -30,10 +30,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     let repeated = evidence.requests.repeated();
     let faults: Vec<&FailedRequests> = repeated.into_iter().filter(|it| !is_of_the_client(it)).collect();
     let worst = faults.first()?;
-    let place = worst
-        .place
-        .as_ref()
-        .map_or_else(String::new, |place| format!(" at {place}"));
+    let place = worst.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
     let others = match faults.len() {
         1 => String::new(),
         2 => " Another error comes back as well.".to_owned(),
@@ -99,9 +96,7 @@ mod tests {
 
     #[test]
     fn exception_place_and_how_often_are_named() {
-        let log: String = (0..6)
-            .map(|minute| failed(minute, PATH, "KeyError: 'flag'"))
-            .collect();
+        let log: String = (0..6).map(|minute| failed(minute, PATH, "KeyError: 'flag'")).collect();
         let found = found(&log);
         assert_eq!(
             found[0].message.to_string(),
@@ -122,9 +117,7 @@ mod tests {
     #[case::of_scanners(9, PATH, "ValueError: A string literal cannot contain NUL (0x00) characters.")]
     #[case::in_a_path(9, "Not Found: /Internal Server Error: /api/", "KeyError: 'flag'")]
     fn silent(#[case] times: usize, #[case] message: &str, #[case] exception: &str) {
-        let log: String = (0..times)
-            .map(|minute| failed(minute, message, exception))
-            .collect();
+        let log: String = (0..times).map(|minute| failed(minute, message, exception)).collect();
         assert_eq!(codes(&log), []);
     }
 
@@ -145,19 +138,15 @@ mod tests {
             panic!("{found:#?}");
         };
         assert_eq!(diagnosis.code, Code::DatabaseUnreachable);
-        assert!(
-            diagnosis.evidence.iter().any(|line| line.contains("KeyError")),
-            "{diagnosis:#?}"
-        );
+        assert!(diagnosis.evidence.iter().any(|line| line.contains("KeyError")), "{diagnosis:#?}");
     }
 
     #[test]
     fn a_cause_of_other_requests_hides_nothing() {
         let refused = "2026-11-24T19:00:00.1Z [error    ] Invalid HTTP_HOST header: '10.0.0.9:8000'. You may need to add \
                        '10.0.0.9' to ALLOWED_HOSTS. [django.security.DisallowedHost]\n";
-        let log: String = (0..6)
-            .map(|minute| refused.to_owned() + &failed(minute, PATH, "KeyError: 'flag'"))
-            .collect();
+        let log: String =
+            (0..6).map(|minute| refused.to_owned() + &failed(minute, PATH, "KeyError: 'flag'")).collect();
         assert_eq!(codes(&log), [Code::AllowedHostsRejected, Code::RequestsFailing]);
     }
 }

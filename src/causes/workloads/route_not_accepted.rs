@@ -17,10 +17,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     };
     vec![Draft {
         message: "The Gateway does not accept the HTTPRoute, so no request arrives.".to_owned(),
-        evidence: vec![format!(
-            "HTTPRoute {}: {words}",
-            context.installation.identity.name
-        )],
+        evidence: vec![format!("HTTPRoute {}: {words}", context.installation.identity.name)],
         remedy: "Correct spec.exposure.httpRoute.parentRefs and spec.exposure.hosts, or the listeners' \
                  allowedRoutes of the Gateway."
             .to_owned(),

@@ -26,16 +26,9 @@ fn none_wanted(context: &Context<'_>, component: Component, state: &WorkloadStat
     let installation = context.installation;
     Some(Draft {
         code: Code::ScaledToZero,
-        severity: if component == Component::Api {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        },
+        severity: if component == Component::Api { Severity::Critical } else { Severity::Warning },
         component,
-        message: format!(
-            "No pod of the {} is wanted, so nothing serves.",
-            component.as_str()
-        ),
+        message: format!("No pod of the {} is wanted, so nothing serves.", component.as_str()),
         evidence: vec![format!("Deployment {}: spec.replicas is 0", state.name)],
         remedy: format!(
             "{}; or, if it is intended: kubectl -n {} annotate deployment {} {SCALED_TO_ZERO_ANNOTATION}=intended",

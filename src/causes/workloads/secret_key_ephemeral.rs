@@ -22,15 +22,10 @@ fn unset(context: &Context<'_>) -> Option<Draft> {
         return None;
     }
     let namespace = &context.installation.identity.namespace;
-    let deployments = [Some(api), observation.task_processor.as_ref()]
-        .into_iter()
-        .flatten();
+    let deployments = [Some(api), observation.task_processor.as_ref()].into_iter().flatten();
     let set: Vec<String> = deployments
         .map(|it| {
-            format!(
-                "kubectl -n {namespace} set env deployment/{} --from=secret/flagsmith-django",
-                it.name
-            )
+            format!("kubectl -n {namespace} set env deployment/{} --from=secret/flagsmith-django", it.name)
         })
         .collect();
     Some(Draft {

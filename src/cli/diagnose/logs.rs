@@ -56,10 +56,7 @@ pub fn read(paths: &[PathBuf], component: LogComponent) -> Result<Vec<Diagnosis>
 
 fn read_one(investigation: &mut Investigation, path: &Path) -> io::Result<()> {
     if path == Path::new("-") {
-        return investigation.read(
-            "standard input",
-            BufReader::with_capacity(BUFFER, io::stdin().lock()),
-        );
+        return investigation.read("standard input", BufReader::with_capacity(BUFFER, io::stdin().lock()));
     }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     investigation.read(&name, BufReader::with_capacity(BUFFER, File::open(path)?))

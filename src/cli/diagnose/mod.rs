@@ -45,17 +45,8 @@ pub struct DiagnoseArgs {
 pub fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
     if let Some(component) = args.component {
         let diagnoses = logs::read(&args.logs, component)?;
-        let findings = Findings {
-            diagnoses: &diagnoses,
-            not_seen: &[],
-            standing: None,
-        };
-        write(
-            args.output,
-            "",
-            findings,
-            "Nothing wrong was found in these logs.",
-        )?;
+        let findings = Findings { diagnoses: &diagnoses, not_seen: &[], standing: None };
+        write(args.output, "", findings, "Nothing wrong was found in these logs.")?;
         return Ok(exit(!diagnoses.is_empty()));
     }
     let (heading, diagnoses, not_seen, standing) = super::context::block_on(async {
@@ -68,20 +59,14 @@ pub fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
         let look = Box::pin(look(&cluster, args.name.as_deref(), args.look)).await?;
         Ok((String::new(), look.diagnoses, look.not_seen, Some(look.standing)))
     })?;
-    let findings = Findings {
-        diagnoses: &diagnoses,
-        not_seen: &not_seen,
-        standing: standing.as_ref(),
-    };
+    let findings = Findings { diagnoses: &diagnoses, not_seen: &not_seen, standing: standing.as_ref() };
     write(args.output, &heading, findings, "Nothing wrong was found.")?;
     // Something worth knowing is no trouble.
     Ok(exit(diagnoses.iter().any(|it| it.severity != Severity::Info)))
 }
 
 fn write(output: Output, heading: &str, findings: Findings<'_>, nothing: &str) -> Result<(), Failure> {
-    output.write(&findings.report(), |_| {
-        heading.to_owned() + &findings.text(nothing)
-    })
+    output.write(&findings.report(), |_| heading.to_owned() + &findings.text(nothing))
 }
 
 fn exit(trouble: bool) -> ExitCode {

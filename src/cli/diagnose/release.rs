@@ -34,10 +34,7 @@ pub fn subject(cluster: &Cluster, release: &str) -> ObservedInstallation {
 pub async fn look(cluster: &Cluster, release: &str, args: LookArgs) -> (String, Scene) {
     let (found, scene) = Box::pin(look_at(cluster, &subject(cluster, release), args)).await;
     let timeouts = Running::of(&found.installation, &scene.observation).map(|running| running.summary());
-    (
-        heading(release, &cluster.namespace, &found, timeouts.as_deref()),
-        scene,
-    )
+    (heading(release, &cluster.namespace, &found, timeouts.as_deref()), scene)
 }
 
 /// What runs, in a line each.
@@ -59,11 +56,6 @@ fn heading(release: &str, namespace: &str, found: &Found, timeouts: Option<&str>
 }
 
 fn summary(state: &WorkloadState) -> String {
-    let version = state
-        .release
-        .map_or_else(|| "unknown version".to_owned(), |release| release.to_string());
-    format!(
-        "{version}, {} of {} ready (Deployment {})",
-        state.ready, state.desired, state.name
-    )
+    let version = state.release.map_or_else(|| "unknown version".to_owned(), |release| release.to_string());
+    format!("{version}, {} of {} ready (Deployment {})", state.ready, state.desired, state.name)
 }

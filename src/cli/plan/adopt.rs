@@ -19,12 +19,8 @@ use crate::{
 
 /// The resource and the steps: exit status 0, or 1 where there is no such installation.
 pub(super) async fn adopt(cluster: &Cluster, release: &str) -> Result<(String, ExitCode), Failure> {
-    let (found, _) = Box::pin(look_at(
-        cluster,
-        &release::subject(cluster, release),
-        LookArgs::default(),
-    ))
-    .await;
+    let (found, _) =
+        Box::pin(look_at(cluster, &release::subject(cluster, release), LookArgs::default())).await;
     if found.api.is_none() {
         let text = format!(
             "There is no Helm release {release} of the official chart in namespace {}; helm list -n {0} shows what there is.\n",
@@ -85,10 +81,7 @@ fn steps(found: &Found, name: &str, release: &str, namespace: &str) -> Vec<Strin
     steps.push(format!(
         "Save this page as {name}.yaml and create it beside what runs: kubectl apply -f {name}.yaml && kubectl -n {namespace} wait fsd/{name} --for=condition=Ready --timeout=15m. Its migration finds nothing to do."
     ));
-    for (component, state) in [
-        (Component::Api, &found.api),
-        (Component::Frontend, &found.frontend),
-    ] {
+    for (component, state) in [(Component::Api, &found.api), (Component::Frontend, &found.frontend)] {
         let Some(state) = state else { continue };
         steps.push(format!(
             "Let the old Service of the {} lead to the new pods: for s in $(kubectl -n {namespace} get services -l {} -o name); do kubectl -n {namespace} patch $s --type=json -p '[{{\"op\":\"replace\",\"path\":\"/spec/selector\",\"value\":{{\"{}\":\"flagsmith-{}\",\"{}\":\"{name}\"}}}}]'; done",
@@ -156,18 +149,12 @@ mod tests {
         let (printed, _) = adopted("acme", CHART_WITH_PROCESSOR);
         let spec = printed.spec;
         let url = spec.database.unwrap().url_from.unwrap().secret_key_ref;
-        assert_eq!(
-            (url.name.as_str(), url.key.as_str()),
-            ("acme-flagsmith", "DATABASE_URL")
-        );
+        assert_eq!((url.name.as_str(), url.key.as_str()), ("acme-flagsmith", "DATABASE_URL"));
         let django = spec.django.secret_key_from.unwrap().secret_key_ref;
         assert_eq!(django.name, "acme-flagsmith-django-secret-key");
         assert_eq!(spec.images.api, "docker.io/local/flagsmith-api");
         let names: Vec<_> = spec.env.iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["DISABLE_ANALYTICS_FEATURES", "ENABLE_ADMIN_ACCESS_USER_PASS"]
-        );
+        assert_eq!(names, ["DISABLE_ANALYTICS_FEATURES", "ENABLE_ADMIN_ACCESS_USER_PASS"]);
         let autoscaling = spec.api.autoscaling.unwrap();
         assert_eq!((autoscaling.min_replicas, autoscaling.max_replicas), (2, 10));
         assert_eq!(autoscaling.target_cpu_utilization_percentage, 50);
@@ -182,11 +169,7 @@ mod tests {
         assert!(!page.contains("s3cr3t"), "{page}");
         assert!(page.contains("Move EMAIL_HOST_PASSWORD into a Secret"), "{page}");
         assert!(
-            printed
-                .spec
-                .env
-                .iter()
-                .any(|it| it.name == "EMAIL_HOST_PASSWORD" && it.value_from.is_some())
+            printed.spec.env.iter().any(|it| it.name == "EMAIL_HOST_PASSWORD" && it.value_from.is_some())
         );
     }
 
@@ -197,9 +180,6 @@ mod tests {
             "      containers:\n      - name: cloud-sql-proxy\n        image: proxy:1\n      - name: flagsmith-api\n",
         );
         let (_, page) = adopted("flagsmith", &manifest);
-        assert!(
-            page.contains("container cloud-sql-proxy beside the api"),
-            "{page}"
-        );
+        assert!(page.contains("container cloud-sql-proxy beside the api"), "{page}");
     }
 }

@@ -101,20 +101,8 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
     }
     let watches = Arc::new(Watches::default());
     let previous = resource.status.clone().unwrap_or_default();
-    let scene = Box::pin(managed(
-        &cluster,
-        &installation,
-        previous,
-        args.look,
-        Arc::clone(&watches),
-    ))
-    .await;
-    let not_seen = scene
-        .not_seen
-        .iter()
-        .chain(&scene.database_not_seen)
-        .cloned()
-        .collect();
+    let scene = Box::pin(managed(&cluster, &installation, previous, args.look, Arc::clone(&watches))).await;
+    let not_seen = scene.not_seen.iter().chain(&scene.database_not_seen).cloned().collect();
     let page = page.observation(&scene.observation, &scene.diagnoses, not_seen);
     let mut simulation = simulate(&installation, scene.observation, owned(&installation, &watches));
     Box::pin(refuse(&cluster, &mut simulation.steps)).await;
@@ -122,11 +110,8 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    let text = if path == Path::new("-") {
-        io::read_to_string(io::stdin())
-    } else {
-        std::fs::read_to_string(path)
-    };
+    let text =
+        if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
     text.map_err(|error| {
         Failure::usage(
             format!("cannot read {}: {error}", path.display()),
@@ -140,28 +125,19 @@ fn in_file(text: &str, name: Option<&str>) -> Result<FlagsmithDeployment, Failur
     const HINT: &str = "see deploy/flagsmith.yaml for a small one, docs/api.md for all fields";
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)
         .map_err(|error| Failure::usage(format!("the file is neither YAML nor JSON: {error}"), HINT))?;
-    let ours = documents
-        .into_iter()
-        .filter(|document| document["kind"] == "FlagsmithDeployment")
-        .filter(|document| {
-            name.is_none_or(|name| document.pointer("/metadata/name").is_some_and(|it| it == name))
-        });
+    let ours = documents.into_iter().filter(|document| document["kind"] == "FlagsmithDeployment").filter(
+        |document| name.is_none_or(|name| document.pointer("/metadata/name").is_some_and(|it| it == name)),
+    );
     let mut found = Vec::new();
     for document in ours {
         let resource: FlagsmithDeployment = serde_json::from_value(document).map_err(|error| {
-            Failure::usage(
-                format!("the FlagsmithDeployment in the file is not valid: {error}"),
-                HINT,
-            )
+            Failure::usage(format!("the FlagsmithDeployment in the file is not valid: {error}"), HINT)
         })?;
         found.push(resource);
     }
     match (found.pop(), found.len()) {
         (Some(only), 0) if only.metadata.name.is_some() => Ok(only),
-        (Some(_), 0) => Err(Failure::usage(
-            "the FlagsmithDeployment in the file has no metadata.name",
-            HINT,
-        )),
+        (Some(_), 0) => Err(Failure::usage("the FlagsmithDeployment in the file has no metadata.name", HINT)),
         (None, _) => Err(Failure::usage(
             name.map_or_else(
                 || "the file has no FlagsmithDeployment".to_owned(),
@@ -169,10 +145,7 @@ fn in_file(text: &str, name: Option<&str>) -> Result<FlagsmithDeployment, Failur
             ),
             HINT,
         )),
-        (Some(_), _) => Err(Failure::usage(
-            "the file has several FlagsmithDeployments",
-            "name one of them",
-        )),
+        (Some(_), _) => Err(Failure::usage("the file has several FlagsmithDeployments", "name one of them")),
     }
 }
 

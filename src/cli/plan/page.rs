@@ -187,13 +187,7 @@ pub fn text(page: &Page) -> String {
         text.push_str("\nEverything is as it should be: nothing would be written.\n");
     }
     for (index, step) in page.steps.iter().enumerate() {
-        let _ = write!(
-            text,
-            "\n{bold}{}. {}{bold:#}\n   {}\n",
-            index + 1,
-            step.title,
-            step.because
-        );
+        let _ = write!(text, "\n{bold}{}. {}{bold:#}\n   {}\n", index + 1, step.title, step.because);
         for written in &step.writes {
             let action = match written.action {
                 Action::Create => "create",

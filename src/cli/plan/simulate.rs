@@ -56,13 +56,7 @@ struct Future<'a> {
 
 impl<'a> Future<'a> {
     const fn new(installation: &'a Installation, observation: Observation, objects: Objects) -> Self {
-        Self {
-            installation,
-            observation,
-            objects,
-            assumed: BTreeSet::new(),
-            touched: BTreeSet::new(),
-        }
+        Self { installation, observation, objects, assumed: BTreeSet::new(), touched: BTreeSet::new() }
     }
 
     fn foretell(&mut self) -> Simulation {
@@ -88,10 +82,7 @@ impl<'a> Future<'a> {
             .difference(&self.touched)
             .map(|(kind, name)| format!("{} {name}", kind.as_str()))
             .collect();
-        Simulation {
-            steps: foretold,
-            unchanged,
-        }
+        Simulation { steps: foretold, unchanged }
     }
 
     fn diagnose(&self) -> Vec<Diagnosis> {
@@ -108,18 +99,13 @@ impl<'a> Future<'a> {
             .iter()
             .filter(|(id, _)| !wanted.contains(id) && removable(self.installation, plan, id.0, &id.1))
             .map(|((kind, name), _)| Write::delete(*kind, name));
-        let generated = plan
-            .generate
-            .iter()
-            .map(|secret| Write::generate(*secret, self.installation));
-        let applied = children
-            .iter()
-            .filter_map(|child| match self.objects.get(&child.id()) {
-                None => Some(Write::create(child)),
-                // Created once, never applied over.
-                Some(_) if child.kind == Kind::Job => None,
-                Some(live) => (!covers(live, &child.body)).then(|| Write::change(child, live)),
-            });
+        let generated = plan.generate.iter().map(|secret| Write::generate(*secret, self.installation));
+        let applied = children.iter().filter_map(|child| match self.objects.get(&child.id()) {
+            None => Some(Write::create(child)),
+            // Created once, never applied over.
+            Some(_) if child.kind == Kind::Job => None,
+            Some(live) => (!covers(live, &child.body)).then(|| Write::change(child, live)),
+        });
         generated.chain(deleted).chain(applied).collect()
     }
 
@@ -186,9 +172,7 @@ impl<'a> Future<'a> {
         ] {
             if name == self.installation.child(component.as_str()) {
                 place.clone_from(&state);
-                self.observation
-                    .pods
-                    .retain(|pod| pod.component != component.as_str());
+                self.observation.pods.retain(|pod| pod.component != component.as_str());
             }
         }
     }
@@ -230,9 +214,7 @@ impl<'a> Future<'a> {
             Gate::Running(job) => {
                 foretold.push(Step::running(job));
                 let ended = self.completed(job.clone());
-                self.observation
-                    .pods
-                    .retain(|pod| pod.job.as_deref() != Some(&job.name));
+                self.observation.pods.retain(|pod| pod.job.as_deref() != Some(&job.name));
                 for known in &mut self.observation.jobs {
                     if known.name == job.name {
                         *known = ended.clone();

@@ -101,11 +101,7 @@ impl Write {
             component: child.component,
             generates: None,
             purpose,
-            written: Written {
-                action,
-                object: format!("{} {}", child.kind.as_str(), child.name),
-                changes,
-            },
+            written: Written { action, object: format!("{} {}", child.kind.as_str(), child.name), changes },
         }
     }
 
@@ -116,10 +112,7 @@ impl Write {
             Kind::Job => (Purpose::Migrate, job(&child.body)),
             Kind::Deployment => (
                 release(child),
-                image(&child.body)
-                    .map(|image| format!("image {image}"))
-                    .into_iter()
-                    .collect(),
+                image(&child.body).map(|image| format!("image {image}")).into_iter().collect(),
             ),
             _ => (Purpose::Settings, Vec::new()),
         };
@@ -252,10 +245,9 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
         Purpose::Migrate => migrate(installation, plan),
         Purpose::Release(part) => {
             let (title, because) = match part {
-                Part::Processor => (
-                    "the task processor",
-                    "Before the API: it must know every task that the API queues.",
-                ),
+                Part::Processor => {
+                    ("the task processor", "Before the API: it must know every task that the API queues.")
+                }
                 Part::Api => (
                     "the API",
                     "After the task processor, so that no queued task is unknown to the one that takes it.",
@@ -269,19 +261,12 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
 
 fn migrate(installation: &Installation, plan: &Plan) -> Step {
     let release = installation.release;
-    let Some(rollback) = plan
-        .migrate
-        .as_ref()
-        .and_then(|migrate| migrate.rollback.as_ref())
-    else {
+    let Some(rollback) = plan.migrate.as_ref().and_then(|migrate| migrate.rollback.as_ref()) else {
         let from = plan.migrate.as_ref().and_then(|migrate| migrate.before.release);
         let meanwhile = from
             .and_then(|from| Some((from, upgrades::incompatible(from, release)?)))
             .map_or_else(String::new, |(from, change)| {
-                format!(
-                    " From then until its own pods are ready, those of {from} cannot {}.",
-                    change.what
-                )
+                format!(" From then until its own pods are ready, those of {from} cannot {}.", change.what)
             });
         return Step::new(
             format!("Migrate the database to {release}"),
@@ -309,30 +294,18 @@ fn migrate(installation: &Installation, plan: &Plan) -> Step {
 impl Step {
     /// A step that writes nothing yet and that nothing waits for.
     fn new(title: impl Into<String>, because: impl Into<String>) -> Self {
-        Self {
-            title: title.into(),
-            because: because.into(),
-            writes: Vec::new(),
-            then: None,
-            held: false,
-        }
+        Self { title: title.into(), because: because.into(), writes: Vec::new(), then: None, held: false }
     }
 
     /// What must be true before the next step.
     fn on_when(self, then: impl Into<String>) -> Self {
-        Self {
-            then: Some(then.into()),
-            ..self
-        }
+        Self { then: Some(then.into()), ..self }
     }
 
     /// A Job that is running already.
     pub fn running(job: &JobState) -> Self {
-        Self::new(
-            "Wait for a Job that is running",
-            "Nothing else touches the database meanwhile.",
-        )
-        .on_when(format!("Job {} is complete", job.name))
+        Self::new("Wait for a Job that is running", "Nothing else touches the database meanwhile.")
+            .on_when(format!("Job {} is complete", job.name))
     }
 
     /// Something that keeps the migration from starting.
@@ -421,10 +394,7 @@ fn job(body: &Value) -> Vec<String> {
         let items = value.and_then(Value::as_array).into_iter().flatten();
         items.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
     };
-    let mut lines: Vec<String> = image(body)
-        .map(|image| format!("image {image}"))
-        .into_iter()
-        .collect();
+    let mut lines: Vec<String> = image(body).map(|image| format!("image {image}")).into_iter().collect();
     let arguments = texts(container("args"));
     if !arguments.is_empty() {
         lines.push(format!("runs {arguments}"));

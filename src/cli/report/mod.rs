@@ -147,17 +147,11 @@ async fn gather(cluster: &Cluster, look: &Inspection) -> Gathered {
         absent.push(format!("pods and their logs: {}", none(&instance, cluster)));
     }
     let redaction = Redaction::of(&secrets(cluster, &pods).await);
-    let findings = Findings {
-        diagnoses: &look.diagnoses,
-        not_seen: &look.not_seen,
-        standing: Some(&look.standing),
-    };
+    let findings =
+        Findings { diagnoses: &look.diagnoses, not_seen: &look.not_seen, standing: Some(&look.standing) };
     let findings = findings.text("Nothing wrong was found.");
     let mut entries = vec![
-        redaction.entry(
-            "diagnoses.txt",
-            &anstream::adapter::strip_str(&findings).to_string(),
-        ),
+        redaction.entry("diagnoses.txt", &anstream::adapter::strip_str(&findings).to_string()),
         redaction.yaml("flagsmithdeployment.yaml", &look.resource),
         redaction.entry("events.txt", &events(cluster).await),
     ];
@@ -174,10 +168,7 @@ async fn gather(cluster: &Cluster, look: &Inspection) -> Gathered {
             Err(error) => absent.push(format!("{}: {error}", kind.plural())),
         }
     }
-    entries.extend(
-        pods.iter()
-            .map(|pod| redaction.yaml(format!("pods/{}.yaml", pod.name_any()), pod)),
-    );
+    entries.extend(pods.iter().map(|pod| redaction.yaml(format!("pods/{}.yaml", pod.name_any()), pod)));
     let runs = pods.iter().take(PODS).flat_map(runs);
     let logs: Vec<(String, String)> = stream::iter(runs)
         .map(|run| log(cluster, run))
@@ -195,9 +186,7 @@ async fn gather(cluster: &Cluster, look: &Inspection) -> Gathered {
 /// The value of the instance label: the Helm release of an installation that is only observed, otherwise the name.
 fn instance(look: &Inspection) -> String {
     let observed = look.resource.spec.observe.as_ref();
-    observed
-        .and_then(|observed| observed.release.clone())
-        .unwrap_or_else(|| look.resource.name_any())
+    observed.and_then(|observed| observed.release.clone()).unwrap_or_else(|| look.resource.name_any())
 }
 
 fn none(instance: &str, cluster: &Cluster) -> String {
@@ -222,13 +211,9 @@ async fn children(
     let resource = kind.api_resource();
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &resource);
     let mut found = api.list(&selector(instance)).await?.items;
-    let observed = look
-        .observation
-        .as_ref()
-        .filter(|_| kind == Kind::Deployment && found.is_empty());
-    let workloads = observed
-        .into_iter()
-        .flat_map(|it| [&it.api, &it.task_processor, &it.frontend].into_iter().flatten());
+    let observed = look.observation.as_ref().filter(|_| kind == Kind::Deployment && found.is_empty());
+    let workloads =
+        observed.into_iter().flat_map(|it| [&it.api, &it.task_processor, &it.frontend].into_iter().flatten());
     for workload in workloads {
         found.extend(api.get(&workload.name).await.ok());
     }
@@ -285,15 +270,8 @@ struct Run {
 
 fn runs(pod: &Pod) -> Vec<Run> {
     let both = container_statuses(pod).flat_map(|(container, _)| {
-        let run = |previous| Run {
-            pod: pod.name_any(),
-            container: container.name.clone(),
-            previous,
-        };
-        let ended = container
-            .last_state
-            .as_ref()
-            .is_some_and(|last| last.terminated.is_some());
+        let run = |previous| Run { pod: pod.name_any(), container: container.name.clone(), previous };
+        let ended = container.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
         [Some(run(false)), ended.then(|| run(true))]
     });
     both.flatten().collect()
@@ -325,11 +303,7 @@ async fn log(cluster: &Cluster, run: Run) -> Option<(String, String)> {
 
 fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
     // Never over something that is there.
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(MODE)
-        .open(path)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
     let mut archive = ZipWriter::new(file);
     for entry in entries {
         archive.start_file(entry.path.as_str(), SimpleFileOptions::default())?;
@@ -357,10 +331,7 @@ mod tests {
         write(&path, entries).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, MODE);
-        assert!(
-            write(&path, entries).is_err(),
-            "an archive that is there was overwritten"
-        );
+        assert!(write(&path, entries).is_err(), "an archive that is there was overwritten");
         let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
         let mut all = String::new();
         for index in 0..archive.len() {

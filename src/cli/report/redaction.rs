@@ -32,18 +32,10 @@ impl Redaction {
         let mut known = BTreeSet::new();
         for value in secrets.iter().flat_map(|secret| secret.data.iter().flatten()) {
             let text = String::from_utf8_lossy(&value.1.0).trim().to_owned();
-            let password = url::Url::parse(&text)
-                .ok()
-                .and_then(|url| url.password().map(str::to_owned));
+            let password = url::Url::parse(&text).ok().and_then(|url| url.password().map(str::to_owned));
             for part in [Some(text), password].into_iter().flatten() {
-                let decoded = percent_encoding::percent_decode_str(&part)
-                    .decode_utf8_lossy()
-                    .into_owned();
-                known.extend(
-                    [part, decoded]
-                        .into_iter()
-                        .filter(|it| it.len() >= SHORTEST_SECRET),
-                );
+                let decoded = percent_encoding::percent_decode_str(&part).decode_utf8_lossy().into_owned();
+                known.extend([part, decoded].into_iter().filter(|it| it.len() >= SHORTEST_SECRET));
             }
         }
         Self { known }
@@ -65,10 +57,7 @@ impl Redaction {
 
     /// A file with this text.
     pub(super) fn entry(&self, path: impl Into<String>, text: &str) -> Entry {
-        Entry {
-            path: path.into(),
-            text: self.text(text).trim_end().to_owned() + "\n",
-        }
+        Entry { path: path.into(), text: self.text(text).trim_end().to_owned() + "\n" }
     }
 
     /// A file with this object.

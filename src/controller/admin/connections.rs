@@ -24,12 +24,7 @@ struct Open<H> {
 impl<H> Connections<H> {
     /// None yet; so many at most, and of one address.
     pub(super) const fn new(most: usize, most_of_peer: usize) -> Self {
-        Self {
-            open: VecDeque::new(),
-            most,
-            most_of_peer,
-            next: 0,
-        }
+        Self { open: VecDeque::new(), most, most_of_peer, next: 0 }
     }
 
     /// Takes a new connection, always. Its number, and the connection that has to end for it: the oldest of the same
@@ -85,16 +80,12 @@ mod tests {
     fn displaced(most: usize, most_of_peer: usize, peers: &[u8]) -> Vec<Option<usize>> {
         let mut connections = Connections::new(most, most_of_peer);
         let each = peers.iter().enumerate();
-        each.map(|(number, from)| connections.admit(peer(*from), number).1)
-            .collect()
+        each.map(|(number, from)| connections.admit(peer(*from), number).1).collect()
     }
 
     #[test]
     fn an_address_with_too_many_loses_its_oldest() {
-        assert_eq!(
-            displaced(10, 2, &[2, 1, 1, 1, 1]),
-            [None, None, None, Some(1), Some(2)]
-        );
+        assert_eq!(displaced(10, 2, &[2, 1, 1, 1, 1]), [None, None, None, Some(1), Some(2)]);
     }
 
     #[test]

@@ -54,11 +54,7 @@ impl Listener {
     pub(super) async fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self {
-            socket,
-            address,
-            limits,
-        })
+        Ok(Self { socket, address, limits })
     }
 
     /// Where it listens, with the real port.
@@ -69,9 +65,7 @@ impl Listener {
     /// Serves until `shutdown`, then lets open connections end, within their deadline.
     pub(super) async fn serve(self, router: Router, shutdown: CancellationToken) {
         let service = TowerToHyperService::new(router);
-        let Limits {
-            connections, of_peer, ..
-        } = self.limits;
+        let Limits { connections, of_peer, .. } = self.limits;
         let open = Arc::new(Mutex::new(Connections::new(connections, of_peer)));
         let tasks = TaskTracker::new();
         let accept = async {
@@ -112,11 +106,7 @@ impl Place {
         if let Some(displaced) = displaced {
             displaced.cancel();
         }
-        Self {
-            open: Arc::clone(open),
-            number,
-            end,
-        }
+        Self { open: Arc::clone(open), number, end }
     }
 
     /// Serves a connection while it has its place.

@@ -15,10 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Any free ports of this machine.
 const ANYWHERE: Addresses = {
     let address = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    Addresses {
-        probes: address,
-        metrics: address,
-    }
+    Addresses { probes: address, metrics: address }
 };
 
 struct Server {
@@ -29,21 +26,13 @@ struct Server {
 }
 
 async fn server() -> Server {
-    let sources = Sources {
-        heartbeat: Heartbeat::new(),
-        readiness: Readiness::new(),
-        metrics: Metrics::new(),
-    };
+    let sources =
+        Sources { heartbeat: Heartbeat::new(), readiness: Readiness::new(), metrics: Metrics::new() };
     let admin = Admin::bind(ANYWHERE, sources.clone()).await.unwrap();
     let addresses = admin.addresses();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(admin.run(shutdown.clone()));
-    Server {
-        addresses,
-        sources,
-        shutdown,
-        task,
-    }
+    Server { addresses, sources, shutdown, task }
 }
 
 /// Sends `head` and reads until the server closes the connection.
@@ -58,17 +47,9 @@ async fn raw(address: SocketAddr, head: &[u8]) -> String {
 
 /// Status, head and body of a GET.
 async fn get_path(address: SocketAddr, path: &str) -> (u16, String, String) {
-    let answer = raw(
-        address,
-        format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes(),
-    )
-    .await;
+    let answer = raw(address, format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (
-        head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head.to_lowercase(),
-        body.to_owned(),
-    )
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
 }
 
 #[tokio::test]
@@ -79,10 +60,7 @@ async fn alive_and_not_ready_at_first() {
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
     assert_eq!(
         (status, body.as_str()),
-        (
-            503,
-            "[-] crd: not checked yet\n[-] lock-key: not checked yet\n[-] caches: not checked yet\n"
-        )
+        (503, "[-] crd: not checked yet\n[-] lock-key: not checked yet\n[-] caches: not checked yet\n")
     );
 }
 
@@ -93,31 +71,19 @@ async fn ready_when_every_gate_is_open() {
         server.sources.readiness.open(gate);
     }
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
-    assert_eq!(
-        (status, body.as_str()),
-        (200, "[+] crd: ok\n[+] lock-key: ok\n[+] caches: ok\n")
-    );
-    server
-        .sources
-        .readiness
-        .close(Gate::Caches, "pods are not listed yet");
+    assert_eq!((status, body.as_str()), (200, "[+] crd: ok\n[+] lock-key: ok\n[+] caches: ok\n"));
+    server.sources.readiness.close(Gate::Caches, "pods are not listed yet");
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
     assert_eq!(
         (status, body.as_str()),
-        (
-            503,
-            "[+] crd: ok\n[+] lock-key: ok\n[-] caches: pods are not listed yet\n"
-        )
+        (503, "[+] crd: ok\n[+] lock-key: ok\n[-] caches: pods are not listed yet\n")
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn dead_when_no_task_runs() {
-    let sources = Sources {
-        heartbeat: Heartbeat::new(),
-        readiness: Readiness::new(),
-        metrics: Metrics::new(),
-    };
+    let sources =
+        Sources { heartbeat: Heartbeat::new(), readiness: Readiness::new(), metrics: Metrics::new() };
     tokio::time::advance(crate::runtime::heartbeat::STUCK_AFTER + SECOND).await;
     let answer = livez(State(sources.clone())).await;
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -135,10 +101,7 @@ async fn metrics_have_the_content_type_of_their_format() {
         head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
         "{head}"
     );
-    assert!(
-        body.contains("\nflagsmith_operator_panics_total 1\n") && body.ends_with("# EOF\n"),
-        "{body}"
-    );
+    assert!(body.contains("\nflagsmith_operator_panics_total 1\n") && body.ends_with("# EOF\n"), "{body}");
 }
 
 #[rstest]
@@ -200,11 +163,7 @@ async fn a_head_that_does_not_end_is_not_waited_for(#[case] head: &str) {
     let server = server().await;
     let start = Instant::now();
     raw(server.addresses.probes, head.as_bytes()).await;
-    assert!(
-        start.elapsed() < PROBES.whole + SECOND / 2,
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < PROBES.whole + SECOND / 2, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -229,21 +188,13 @@ async fn a_request_in_flight_is_answered_before_the_server_stops() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     timeout(SECOND, server.task).await.expect("stops").unwrap();
-    assert!(
-        TcpStream::connect(server.addresses.probes).await.is_err(),
-        "still listens"
-    );
+    assert!(TcpStream::connect(server.addresses.probes).await.is_err(), "still listens");
 }
 
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let server = server().await;
     let metrics = server.addresses.metrics;
-    let error = Admin::bind(Addresses { metrics, ..ANYWHERE }, server.sources)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("cannot listen on {metrics} for metrics")
-    );
+    let error = Admin::bind(Addresses { metrics, ..ANYWHERE }, server.sources).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on {metrics} for metrics"));
 }

@@ -87,12 +87,7 @@ impl Readiness {
             Some(reason) => reason.clone(),
             None => Some("not checked yet".to_owned()),
         };
-        Gate::ALL
-            .map(|gate| GateState {
-                gate,
-                closed: state(gate),
-            })
-            .into()
+        Gate::ALL.map(|gate| GateState { gate, closed: state(gate) }).into()
     }
 
     /// Whether every gate holds.
@@ -102,10 +97,7 @@ impl Readiness {
     }
 
     fn set(&self, gate: Gate, reason: Option<String>) {
-        self.closed
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(gate, reason);
+        self.closed.write().unwrap_or_else(PoisonError::into_inner).insert(gate, reason);
     }
 }
 
@@ -123,11 +115,7 @@ mod tests {
         assert!(!readiness.is_ready());
         assert_eq!(
             lines(&readiness),
-            [
-                "[-] crd: not checked yet",
-                "[-] lock-key: not checked yet",
-                "[-] caches: not checked yet"
-            ]
+            ["[-] crd: not checked yet", "[-] lock-key: not checked yet", "[-] caches: not checked yet"]
         );
     }
 
@@ -144,11 +132,7 @@ mod tests {
         assert!(!readiness.is_ready());
         assert_eq!(
             lines(&readiness),
-            [
-                "[-] crd: the CRD is not installed",
-                "[+] lock-key: ok",
-                "[+] caches: ok"
-            ]
+            ["[-] crd: the CRD is not installed", "[+] lock-key: ok", "[+] caches: ok"]
         );
     }
 }

@@ -37,13 +37,7 @@ fn context(resources: Store<GuardedResource>) -> Context {
     let (triggers, _) = mpsc::channel(1);
     Context {
         resources,
-        observer: Observer::new(
-            client.clone(),
-            Arc::clone(&watches),
-            None,
-            metrics.clone(),
-            pod_logs,
-        ),
+        observer: Observer::new(client.clone(), Arc::clone(&watches), None, metrics.clone(), pod_logs),
         namespaces: Namespaces::new(client.clone(), triggers),
         applier: Applier::new(client.clone(), watches, Scope::Cluster),
         reporter: Reporter::new(client, metrics.clone(), None),
@@ -77,17 +71,13 @@ async fn a_pass_over_what_was_deleted_meanwhile_leaves_nothing_behind() {
     let (first, second) = (resource("first"), resource("second"));
 
     stored.apply_watcher_event(&Event::Apply((*first).clone()));
-    reconcile_guarded(Arc::clone(&first), Arc::clone(&context))
-        .await
-        .unwrap();
+    reconcile_guarded(Arc::clone(&first), Arc::clone(&context)).await.unwrap();
     assert!(exported());
 
     stored.apply_watcher_event(&Event::Delete((*first).clone()));
     context.forget(&first);
     assert!(!exported());
-    reconcile_guarded(Arc::clone(&first), Arc::clone(&context))
-        .await
-        .unwrap();
+    reconcile_guarded(Arc::clone(&first), Arc::clone(&context)).await.unwrap();
     assert!(!exported(), "a pass that was under way has remembered it again");
 
     stored.apply_watcher_event(&Event::Apply((*second).clone()));

@@ -68,8 +68,7 @@ impl Case {
 
     /// A Job of another release.
     fn other_job(mut self, outcome: JobOutcome) -> Self {
-        self.jobs
-            .insert(0, job("flagsmith-migrate-other", "other", outcome));
+        self.jobs.insert(0, job("flagsmith-migrate-other", "other", outcome));
         self
     }
 
@@ -147,10 +146,7 @@ fn job(name: &str, key: &str, outcome: JobOutcome) -> JobState {
 }
 
 fn failed() -> JobOutcome {
-    JobOutcome::Failed {
-        reason: "BackoffLimitExceeded".to_owned(),
-        message: String::new(),
-    }
+    JobOutcome::Failed { reason: "BackoffLimitExceeded".to_owned(), message: String::new() }
 }
 
 use JobOutcome::{Active, Complete};

@@ -23,18 +23,10 @@ fn a_deleted_component_comes_back_at_the_release_of_the_others_while_the_gate_is
     let unreachable = blocked(Code::DatabaseUnreachable);
     for lost in 0..3 {
         let mut observation = everything.clone();
-        *[
-            &mut observation.task_processor,
-            &mut observation.api,
-            &mut observation.frontend,
-        ][lost] = None;
+        *[&mut observation.task_processor, &mut observation.api, &mut observation.frontend][lost] = None;
         assert_eq!(
             shape(&decide(&installation, &observation, &unreachable)),
-            [
-                Some((OLD_IMAGE, Some(1))),
-                Some((OLD_IMAGE, Some(2))),
-                Some((OLD_FRONTEND, Some(1)))
-            ]
+            [Some((OLD_IMAGE, Some(1))), Some((OLD_IMAGE, Some(2))), Some((OLD_FRONTEND, Some(1)))]
         );
     }
 }
@@ -46,11 +38,7 @@ fn autoscalers_count_their_pods() {
     }));
     assert_eq!(
         shape(&decide(&scaled, &runs(&scaled, OLD), &[])),
-        [
-            Some((OLD_IMAGE, Some(1))),
-            Some((OLD_IMAGE, None)),
-            Some((OLD_FRONTEND, None))
-        ]
+        [Some((OLD_IMAGE, Some(1))), Some((OLD_IMAGE, None)), Some((OLD_FRONTEND, None))]
     );
     let fixed = wanted(json!({"version": OLD}));
     let mut observation = runs(&fixed, OLD);
@@ -58,29 +46,16 @@ fn autoscalers_count_their_pods() {
     observation.external_autoscalers = BTreeSet::from(external);
     assert_eq!(
         shape(&decide(&fixed, &observation, &[])),
-        [
-            Some((OLD_IMAGE, None)),
-            Some((OLD_IMAGE, None)),
-            Some((OLD_FRONTEND, None))
-        ]
+        [Some((OLD_IMAGE, None)), Some((OLD_IMAGE, None)), Some((OLD_FRONTEND, None))]
     );
     // An autoscaler does not raise a Deployment that stands at 0.
     observation.task_processor = Some(rolled_out("task-processor", OLD, 0));
-    assert_eq!(
-        shape(&decide(&fixed, &observation, &[]))[0],
-        Some((OLD_IMAGE, Some(1)))
-    );
+    assert_eq!(shape(&decide(&fixed, &observation, &[]))[0], Some((OLD_IMAGE, Some(1))));
     // And while a migration runs nobody may start a processor.
     let upgrade = wanted(json!({}));
-    assert_eq!(
-        shape(&decide(&upgrade, &observation, &[]))[0],
-        Some((OLD_IMAGE, Some(0)))
-    );
+    assert_eq!(shape(&decide(&upgrade, &observation, &[]))[0], Some((OLD_IMAGE, Some(0))));
     observation.external_autoscalers = BTreeSet::from(["somebody-elses".to_owned()]);
-    assert_eq!(
-        shape(&decide(&fixed, &observation, &[]))[1],
-        Some((OLD_IMAGE, Some(2)))
-    );
+    assert_eq!(shape(&decide(&fixed, &observation, &[]))[1], Some((OLD_IMAGE, Some(2))));
 }
 
 #[test]
@@ -98,10 +73,7 @@ fn a_processor_that_is_stopped_on_purpose_holds_nothing_up() {
 #[test]
 fn without_a_frontend_there_is_none() {
     let installation = wanted(json!({"frontend": {"enabled": false}, "version": OLD}));
-    assert_eq!(
-        shape(&decide(&installation, &runs(&installation, OLD), &[]))[2],
-        None
-    );
+    assert_eq!(shape(&decide(&installation, &runs(&installation, OLD), &[]))[2], None);
 }
 
 #[test]
@@ -127,29 +99,16 @@ fn a_job_that_cannot_start_is_given_up_for_another_one_only() {
         |observation: &Observation, wanted: &Installation| decide(wanted, observation, &[]).superseded_jobs;
     assert!(deleted(&observation, &corrected).is_empty(), "no pod is seen yet");
     observation.pods.push(waiting.clone());
-    assert_eq!(
-        deleted(&observation, &corrected),
-        [observation.jobs[0].name.clone()]
-    );
+    assert_eq!(deleted(&observation, &corrected), [observation.jobs[0].name.clone()]);
     assert!(deleted(&observation, &typo).is_empty(), "it is the wanted one");
     observation.pods.push(of(&name, PodPhase::Failed));
-    assert!(
-        deleted(&observation, &corrected).is_empty(),
-        "an earlier pod has started"
-    );
+    assert!(deleted(&observation, &corrected).is_empty(), "an earlier pod has started");
     observation.pods.pop();
     observation.pods.push(of("another", PodPhase::Failed));
-    assert_eq!(
-        deleted(&observation, &corrected).len(),
-        1,
-        "a pod of another Job says nothing"
-    );
+    assert_eq!(deleted(&observation, &corrected).len(), 1, "a pod of another Job says nothing");
     observation.jobs[0].deleting = true;
     assert!(deleted(&observation, &corrected).is_empty(), "once is enough");
-    assert!(matches!(
-        decide(&corrected, &observation, &[]).gate,
-        Gate::Running(_)
-    ));
+    assert!(matches!(decide(&corrected, &observation, &[]).gate, Gate::Running(_)));
 }
 
 #[test]
@@ -167,16 +126,10 @@ fn jobs_are_kept_while_they_prove_or_explain_something() {
         attempt("first", 1),
         attempt("third", 3),
         attempt("second", 2),
-        JobState {
-            deleting: true,
-            ..attempt("zeroth", 0)
-        },
+        JobState { deleting: true, ..attempt("zeroth", 0) },
     ];
     let plan = decide(&installation, &observation, &[]);
-    assert_eq!(
-        plan.superseded_jobs,
-        [observation.jobs[0].name.clone(), "first".to_owned()]
-    );
+    assert_eq!(plan.superseded_jobs, [observation.jobs[0].name.clone(), "first".to_owned()]);
     let unreachable = wanted(json!({"version": "2.266.0"}));
     assert!(decide(&unreachable, &observation, &[]).superseded_jobs.is_empty());
 }
@@ -196,10 +149,7 @@ fn secrets_are_generated_once() {
         [GeneratedSecret::Django, GeneratedSecret::EmbeddedDatabase]
     );
     // The user's own are never made.
-    assert_eq!(
-        generated(&wanted(json!({})), &observation),
-        [GeneratedSecret::Django]
-    );
+    assert_eq!(generated(&wanted(json!({})), &observation), [GeneratedSecret::Django]);
     let own = json!({"django": {"secretKeyFrom": {"secretKeyRef": {"name": "own", "key": "k"}}}});
     assert!(generated(&wanted(own), &observation).is_empty());
     // What exists is never made again, and neither is what was lost.

@@ -76,10 +76,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn failure() -> JobOutcome {
-    JobOutcome::Failed {
-        reason: "BackoffLimitExceeded".to_owned(),
-        message: String::new(),
-    }
+    JobOutcome::Failed { reason: "BackoffLimitExceeded".to_owned(), message: String::new() }
 }
 
 impl World {
@@ -179,11 +176,7 @@ impl World {
             prop_assert_eq!(&deployment.workload.image, &image, "{}", component);
             prop_assert_eq!(deployment.workload.release, installation.release, "{}", component);
             prop_assert_eq!(deployment.replicas, replicas, "{}", component);
-            prop_assert!(
-                deployment.pods.iter().all(|pod| pod.image == image),
-                "{}",
-                component
-            );
+            prop_assert!(deployment.pods.iter().all(|pod| pod.image == image), "{}", component);
         }
         prop_assert_eq!(self.deployments.contains_key("frontend"), self.wanted.frontend);
         Ok(())
@@ -239,23 +232,15 @@ fn a_failure_of_what_was_given_is_tried_again_when_that_has_changed() {
         (Circumstance::MemoryLimit, Event::Credentials, Event::Memory),
     ] {
         let mut world = World::new();
-        let fails = [
-            Event::Pass(usize::MAX),
-            Event::JobStarts,
-            Event::JobFailsOf(what),
-            Event::Pass(usize::MAX),
-        ];
+        let fails =
+            [Event::Pass(usize::MAX), Event::JobStarts, Event::JobFailsOf(what), Event::Pass(usize::MAX)];
         for attempt in 1..=3 {
             for event in &fails {
                 world.happens(event);
             }
             world.happens(&other);
             world.happens(&Event::Pass(usize::MAX));
-            assert!(
-                matches!(world.plan().gate, Gate::Failed { .. }),
-                "{what:?}: {:?}",
-                world.plan().gate
-            );
+            assert!(matches!(world.plan().gate, Gate::Failed { .. }), "{what:?}: {:?}", world.plan().gate);
             assert_eq!(world.jobs.len(), attempt, "{what:?}");
             world.happens(&cure);
             assert_eq!(world.plan().gate, Gate::Pending, "{what:?}");
@@ -272,11 +257,7 @@ fn a_failure_of_what_was_given_is_tried_again_when_that_has_changed() {
         ] {
             world.happens(&event);
         }
-        assert!(
-            matches!(world.plan().gate, Gate::Failed { .. }),
-            "{:?}",
-            world.plan().gate
-        );
+        assert!(matches!(world.plan().gate, Gate::Failed { .. }), "{:?}", world.plan().gate);
     }
 }
 
@@ -285,28 +266,15 @@ fn a_failure_of_what_was_given_is_tried_again_when_that_has_changed() {
 fn a_migration_that_has_changed_nothing_is_withdrawn() {
     let mut world = World::new();
     world.settles();
-    for event in [
-        Event::Version(2),
-        Event::Pass(usize::MAX),
-        Event::Roll,
-        Event::Roll,
-        Event::Pass(usize::MAX),
-    ] {
+    for event in
+        [Event::Version(2), Event::Pass(usize::MAX), Event::Roll, Event::Roll, Event::Pass(usize::MAX)]
+    {
         world.happens(&event);
     }
     world.happens(&Event::JobPlans);
     assert!(matches!(world.plan().gate, Gate::Running(_)));
-    for event in [
-        Event::Version(0),
-        Event::Pass(usize::MAX),
-        Event::JobCompletes,
-        Event::JobsCollected,
-    ] {
+    for event in [Event::Version(0), Event::Pass(usize::MAX), Event::JobCompletes, Event::JobsCollected] {
         world.happens(&event);
     }
-    assert_eq!(
-        world.plan().gate,
-        Gate::Succeeded,
-        "the release that runs is the one that is wanted"
-    );
+    assert_eq!(world.plan().gate, Gate::Succeeded, "the release that runs is the one that is wanted");
 }

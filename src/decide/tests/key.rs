@@ -17,10 +17,7 @@ fn key(installation: &Installation, database: &DatabaseIdentity) -> MigrationKey
 }
 
 fn of_url(url: &str) -> MigrationKey {
-    key(
-        &installation(&minimal()),
-        &DatabaseUrl::parse(url).unwrap().identity,
-    )
+    key(&installation(&minimal()), &DatabaseUrl::parse(url).unwrap().identity)
 }
 
 /// The key is part of names in clusters: another one for the same input would migrate every installation again.
@@ -29,10 +26,7 @@ fn is_stable() {
     let installation = installation(&minimal());
     let key = key(&installation, &database());
     assert_eq!(key.as_str(), "2674c1d9fb");
-    assert_eq!(
-        key.job_name(&installation, MigrationOperation::Migrate),
-        "flagsmith-migrate-2674c1d9fb"
-    );
+    assert_eq!(key.job_name(&installation, MigrationOperation::Migrate), "flagsmith-migrate-2674c1d9fb");
 }
 
 #[rstest]
@@ -40,10 +34,7 @@ fn is_stable() {
 #[case(json!({"images": {"api": "registry.example.com/flagsmith-api"}}))]
 fn depends_on_the_image(#[case] changes: Value) {
     let changed = installation(&spec(changes));
-    assert_ne!(
-        key(&changed, &database()),
-        key(&installation(&minimal()), &database())
-    );
+    assert_ne!(key(&changed, &database()), key(&installation(&minimal()), &database()));
 }
 
 #[rstest]
@@ -85,10 +76,7 @@ fn does_not_depend_on_credentials(#[case] url: &str) {
 #[case(json!({"api": {"replicas": 7}, "migrations": {"activeDeadlineSeconds": 60}}))]
 fn does_not_depend_on_other_settings(#[case] changes: Value) {
     let changed = installation(&spec(changes));
-    assert_eq!(
-        key(&changed, &database()),
-        key(&installation(&minimal()), &database())
-    );
+    assert_eq!(key(&changed, &database()), key(&installation(&minimal()), &database()));
 }
 
 #[test]

@@ -39,10 +39,7 @@ fn record(from: Option<&str>, to: &str, applied: Option<i32>, before: i64) -> Mi
 }
 
 fn undone(from: &str, to: &str) -> MigrationStatus {
-    MigrationStatus {
-        operation: MigrationOperation::RollBack,
-        ..record(Some(from), to, None, 0)
-    }
+    MigrationStatus { operation: MigrationOperation::RollBack, ..record(Some(from), to, None, 0) }
 }
 
 fn going_back(history: Vec<MigrationStatus>) -> Observation {
@@ -52,11 +49,7 @@ fn going_back(history: Vec<MigrationStatus>) -> Observation {
 }
 
 fn blocked(applied_after: Option<i64>, applied: Option<i32>) -> Direction {
-    Direction::Blocked(Undo {
-        from: release(NEW),
-        applied_after: applied_after.map(at),
-        applied,
-    })
+    Direction::Blocked(Undo { from: release(NEW), applied_after: applied_after.map(at), applied })
 }
 
 #[rstest]
@@ -85,10 +78,7 @@ fn what_happened_to_another_database_does_not_count() {
     let mut elsewhere = record(Some(OLD), NEW, Some(0), 100);
     elsewhere.database = Some("other.prod:5432/flags".to_owned());
     let back = wanted(json!({ "version": OLD }));
-    assert_eq!(
-        direction(&back, &going_back(vec![elsewhere])),
-        blocked(None, None)
-    );
+    assert_eq!(direction(&back, &going_back(vec![elsewhere])), blocked(None, None));
 }
 
 #[test]
@@ -113,19 +103,13 @@ fn a_confirmation_needs_a_known_moment() {
     let given = wanted(json!({ "version": OLD, "migrations": { "rollback": {
         "from": NEW, "to": OLD, "appliedAfter": "1970-01-01T00:01:17Z",
     } } }));
-    let expected = Direction::Back(RollbackPlan {
-        from: release(NEW),
-        to: release(OLD),
-        applied_after: at(77),
-    });
+    let expected =
+        Direction::Back(RollbackPlan { from: release(NEW), to: release(OLD), applied_after: at(77) });
     assert_eq!(direction(&given, &going_back(vec![])), expected);
     let other =
         wanted(json!({ "version": OLD, "migrations": { "rollback": { "from": "2.266.0", "to": OLD } } }));
     let history = vec![record(Some(OLD), NEW, Some(3), 100)];
-    assert_eq!(
-        direction(&other, &going_back(history)),
-        blocked(Some(100), Some(3))
-    );
+    assert_eq!(direction(&other, &going_back(history)), blocked(Some(100), Some(3)));
 }
 
 #[test]
@@ -151,25 +135,13 @@ fn it_is_gone_step_by_step() {
     assert_eq!(plan.migrate, None);
     observation.task_processor = Some(rolled_out("task-processor", NEW, 0));
     observation.pods = vec![pod("api", NEW, PodPhase::Running)];
-    assert_eq!(
-        decide(&back, &observation, &[]).migrate,
-        None,
-        "the old Job is there"
-    );
+    assert_eq!(decide(&back, &observation, &[]).migrate, None, "the old Job is there");
     observation.jobs.clear();
-    assert_eq!(
-        decide(&back, &observation, &[]).migrate,
-        None,
-        "an annotation says applied"
-    );
+    assert_eq!(decide(&back, &observation, &[]).migrate, None, "an annotation says applied");
     for state in [&mut observation.api, &mut observation.task_processor] {
         state.as_mut().unwrap().migration_key = Some(migrated.key.clone());
     }
-    assert_eq!(
-        decide(&back, &observation, &[]).migrate,
-        None,
-        "the status does not say so yet"
-    );
+    assert_eq!(decide(&back, &observation, &[]).migrate, None, "the status does not say so yet");
     observation.previous.migration = Some(MigrationStatus {
         key: Some(step.key.to_string()),
         result: MigrationResult::Pending,
@@ -178,10 +150,7 @@ fn it_is_gone_step_by_step() {
 
     // Then the Job, in the newer image.
     let migrate = decide(&back, &observation, &[]).migrate.unwrap();
-    assert_eq!(
-        migrate.rollback.map(|it| (it.from, it.applied_after)),
-        Some((release(NEW), at(100)))
-    );
+    assert_eq!(migrate.rollback.map(|it| (it.from, it.applied_after)), Some((release(NEW), at(100))));
     assert_eq!(migrate.name, step.job);
 
     // While it runs nothing moves; when it fails the newer release goes on.
@@ -204,9 +173,7 @@ fn it_is_gone_step_by_step() {
             .collect::<Vec<_>>()
     };
     let owned = |processors| {
-        new_runs(processors)
-            .map(|it| it.map(|(image, count)| (image.to_owned(), count)))
-            .to_vec()
+        new_runs(processors).map(|it| it.map(|(image, count)| (image.to_owned(), count))).to_vec()
     };
     assert_eq!(shape_of(JobOutcome::Active), owned(0));
     assert_eq!(shape_of(JobOutcome::Complete), owned(0));
@@ -220,10 +187,7 @@ fn it_is_gone_step_by_step() {
     assert_eq!(shape(&plan)[..2], new_runs(0));
     assert_eq!(plan.migrate.unwrap().rollback, None);
     observation.previous.migration = Some(super::scene::recorded(&back, OLD));
-    observation
-        .previous
-        .migration_history
-        .insert(0, record(Some(OLD), OLD, Some(0), 100));
+    observation.previous.migration_history.insert(0, record(Some(OLD), OLD, Some(0), 100));
     assert_eq!(
         shape(&decide(&back, &observation, &[]))[..2],
         [Some((OLD_IMAGE, Some(0))), Some((NEW_IMAGE, Some(2)))]
@@ -237,21 +201,11 @@ fn it_is_gone_step_by_step() {
 #[case::more_was_undone(99, false)]
 fn what_was_undone_completely_needs_no_migration(#[case] newest: i64, #[case] expected: bool) {
     let back = confirmed();
-    let of_old = MigrationStatus {
-        key: Some(key(&back, OLD)),
-        ..record(None, OLD, Some(9), 50)
-    };
-    let mut observation = going_back(vec![
-        undone(NEW, OLD),
-        record(Some(OLD), NEW, Some(3), 100),
-        of_old,
-    ]);
+    let of_old = MigrationStatus { key: Some(key(&back, OLD)), ..record(None, OLD, Some(9), 50) };
+    let mut observation = going_back(vec![undone(NEW, OLD), record(Some(OLD), NEW, Some(3), 100), of_old]);
     observation.preflight = Some(Ok(Preflight {
         complete: true,
-        history: History {
-            last_applied: Some(at(newest).as_microsecond()),
-            ..History::default()
-        },
+        history: History { last_applied: Some(at(newest).as_microsecond()), ..History::default() },
         ..Preflight::default()
     }));
     let gate = |observation: &Observation| decide(&back, observation, &[]).gate;
@@ -290,11 +244,7 @@ fn a_backup_holds_the_gate_and_not_the_processor() {
         (failed(), Gate::Blocked(Code::BackupFailed)),
         (JobOutcome::Complete, Gate::Pending),
     ] {
-        observation.backups = vec![JobState {
-            name: name.clone(),
-            outcome,
-            ..JobState::default()
-        }];
+        observation.backups = vec![JobState { name: name.clone(), outcome, ..JobState::default() }];
         let plan = decide(&installation, &observation, &[]);
         assert_eq!((plan.gate, plan.backup), (gate, None));
     }

@@ -23,10 +23,7 @@ fn nothing_starts_before_the_first_migration() {
     assert_eq!(shape(&plan), [None, None, None]);
     let migrate = plan.migrate.unwrap();
     assert_eq!(migrate.release, installation.release);
-    assert_eq!(
-        migrate.name,
-        format!("flagsmith-migrate-{}", key(&installation, NEW))
-    );
+    assert_eq!(migrate.name, format!("flagsmith-migrate-{}", key(&installation, NEW)));
 }
 
 #[rstest]
@@ -79,11 +76,7 @@ fn a_fresh_installation_starts_at_once() {
     let plan = decide(&installation, &observation, &[]);
     assert_eq!(
         shape(&plan),
-        [
-            Some((NEW_IMAGE, Some(1))),
-            Some((NEW_IMAGE, Some(2))),
-            Some((NEW_FRONTEND, Some(1)))
-        ]
+        [Some((NEW_IMAGE, Some(1))), Some((NEW_IMAGE, Some(2))), Some((NEW_FRONTEND, Some(1)))]
     );
     assert_eq!(plan.api.unwrap().secret_hash.as_deref(), Some("5ec7e7"));
     assert_eq!(plan.migrated.unwrap().key, key(&installation, NEW));
@@ -94,11 +87,7 @@ fn an_upgrade_goes_step_by_step() {
     let installation = wanted(json!({}));
     let mut observation = runs(&installation, OLD);
     let old = |processors| {
-        [
-            Some((OLD_IMAGE, Some(processors))),
-            Some((OLD_IMAGE, Some(2))),
-            Some((OLD_FRONTEND, Some(1))),
-        ]
+        [Some((OLD_IMAGE, Some(processors))), Some((OLD_IMAGE, Some(2))), Some((OLD_FRONTEND, Some(1)))]
     };
 
     // The preflight fails: everything runs on.
@@ -111,17 +100,10 @@ fn an_upgrade_goes_step_by_step() {
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(shape(&plan), old(0));
     assert_eq!(plan.migrate, None);
-    assert_eq!(
-        plan.api.as_ref().unwrap().secret_hash.as_deref(),
-        Some("an-older-hash")
-    );
+    assert_eq!(plan.api.as_ref().unwrap().secret_hash.as_deref(), Some("an-older-hash"));
     assert_eq!(plan.migrated.as_ref().unwrap().key, key(&installation, OLD));
     observation.task_processor = Some(rolled_out("task-processor", OLD, 0));
-    assert_eq!(
-        decide(&installation, &observation, &[]).migrate,
-        None,
-        "its pod still ends"
-    );
+    assert_eq!(decide(&installation, &observation, &[]).migrate, None, "its pod still ends");
     observation.pods.pop();
 
     // Then the Job.
@@ -140,22 +122,15 @@ fn an_upgrade_goes_step_by_step() {
     observation.previous.migration = Some(recorded(&installation, NEW));
 
     // The task processor changes, and nothing else until it is there.
-    let processor_only = [
-        Some((NEW_IMAGE, Some(1))),
-        Some((OLD_IMAGE, Some(2))),
-        Some((OLD_FRONTEND, Some(1))),
-    ];
+    let processor_only =
+        [Some((NEW_IMAGE, Some(1))), Some((OLD_IMAGE, Some(2))), Some((OLD_FRONTEND, Some(1)))];
     assert_eq!(shape(&decide(&installation, &observation, &[])), processor_only);
     observation.task_processor = Some(rolling("task-processor", NEW, 1));
     assert_eq!(shape(&decide(&installation, &observation, &[])), processor_only);
 
     // Then the API.
     observation.task_processor = Some(rolled_out("task-processor", NEW, 1));
-    let api_too = [
-        Some((NEW_IMAGE, Some(1))),
-        Some((NEW_IMAGE, Some(2))),
-        Some((OLD_FRONTEND, Some(1))),
-    ];
+    let api_too = [Some((NEW_IMAGE, Some(1))), Some((NEW_IMAGE, Some(2))), Some((OLD_FRONTEND, Some(1)))];
     assert_eq!(shape(&decide(&installation, &observation, &[])), api_too);
     observation.api = Some(rolling("api", NEW, 2));
     assert_eq!(shape(&decide(&installation, &observation, &[])), api_too);
@@ -165,11 +140,7 @@ fn an_upgrade_goes_step_by_step() {
     let plan = decide(&installation, &observation, &[]);
     assert_eq!(
         shape(&plan),
-        [
-            Some((NEW_IMAGE, Some(1))),
-            Some((NEW_IMAGE, Some(2))),
-            Some((NEW_FRONTEND, Some(1)))
-        ]
+        [Some((NEW_IMAGE, Some(1))), Some((NEW_IMAGE, Some(2))), Some((NEW_FRONTEND, Some(1)))]
     );
     assert_eq!(plan.migrated.unwrap().key, key(&installation, NEW));
 }
@@ -184,11 +155,7 @@ fn after_a_failure_the_old_task_processor_comes_back() {
     assert!(matches!(plan.gate, Gate::Failed { .. }));
     assert_eq!(
         shape(&plan),
-        [
-            Some((OLD_IMAGE, Some(1))),
-            Some((OLD_IMAGE, Some(2))),
-            Some((OLD_FRONTEND, Some(1)))
-        ]
+        [Some((OLD_IMAGE, Some(1))), Some((OLD_IMAGE, Some(2))), Some((OLD_FRONTEND, Some(1)))]
     );
     assert_eq!(plan.migrate, None);
     assert!(plan.superseded_jobs.is_empty());
@@ -203,11 +170,7 @@ fn settings_change_at_once_even_while_the_gate_is_closed() {
     let plan = decide(&installation, &observation, &blocked(Code::DatabaseUnreachable));
     assert_eq!(
         shape(&plan),
-        [
-            Some((OLD_IMAGE, Some(3))),
-            Some((OLD_IMAGE, Some(5))),
-            Some((OLD_FRONTEND, Some(4)))
-        ]
+        [Some((OLD_IMAGE, Some(3))), Some((OLD_IMAGE, Some(5))), Some((OLD_FRONTEND, Some(4)))]
     );
 }
 
@@ -223,10 +186,7 @@ fn the_repository_of_what_runs_changes_only_after_its_migration() {
     assert_eq!(shape(&plan)[1], Some((NEW_IMAGE, Some(2))));
     observation.previous.migration = Some(recorded(&installation, NEW));
     let plan = decide(&installation, &observation, &[]);
-    assert_eq!(
-        shape(&plan)[1],
-        Some(("registry.example.com/api:2.265.0", Some(2)))
-    );
+    assert_eq!(shape(&plan)[1], Some(("registry.example.com/api:2.265.0", Some(2))));
 }
 
 #[test]
@@ -237,16 +197,10 @@ fn new_secrets_reach_pods_whose_release_is_recorded() {
         let plan = decide(&installation, observation, &[]);
         [plan.task_processor, plan.api].map(|workload| workload.unwrap().secret_hash)
     };
-    assert_eq!(
-        hashes(&observation),
-        [Some("5ec7e7".to_owned()), Some("5ec7e7".to_owned())]
-    );
+    assert_eq!(hashes(&observation), [Some("5ec7e7".to_owned()), Some("5ec7e7".to_owned())]);
     // A Secret that is gone is no reason to restart pods without it.
     observation.secrets.hash = None;
-    assert_eq!(
-        hashes(&observation),
-        [Some("an-older-hash".to_owned()), Some("an-older-hash".to_owned())]
-    );
+    assert_eq!(hashes(&observation), [Some("an-older-hash".to_owned()), Some("an-older-hash".to_owned())]);
 }
 
 #[test]
@@ -257,11 +211,7 @@ fn an_unknown_database_changes_nothing() {
     let plan = decide(&installation, &observation, &blocked(Code::DatabaseSecretMissing));
     assert_eq!(
         shape(&plan),
-        [
-            Some((NEW_IMAGE, Some(1))),
-            Some((NEW_IMAGE, Some(2))),
-            Some((NEW_FRONTEND, Some(1)))
-        ]
+        [Some((NEW_IMAGE, Some(1))), Some((NEW_IMAGE, Some(2))), Some((NEW_FRONTEND, Some(1)))]
     );
     assert_eq!(plan.migrated.unwrap().key, key(&installation, NEW));
     assert_eq!(plan.migrate, None);
@@ -275,11 +225,7 @@ fn a_downgrade_that_is_blocked_changes_nothing() {
     let plan = decide(&installation, &observation, &blocked(Code::DowngradeBlocked));
     assert_eq!(
         shape(&plan),
-        [
-            Some((NEW_IMAGE, Some(1))),
-            Some((NEW_IMAGE, Some(2))),
-            Some((NEW_FRONTEND, Some(1)))
-        ]
+        [Some((NEW_IMAGE, Some(1))), Some((NEW_IMAGE, Some(2))), Some((NEW_FRONTEND, Some(1)))]
     );
     assert_eq!(plan.migrated.unwrap().release, NEW.parse().unwrap());
 }
@@ -312,14 +258,8 @@ fn in_a_downgrade_the_older_processor_waits_until_the_newer_api_is_gone() {
         Some((OLD_IMAGE, Some(0))),
         "a newer pod is left"
     );
-    observation.pods = vec![
-        pod("api", OLD, PodPhase::Running),
-        pod("api", NEW, PodPhase::Succeeded),
-    ];
-    assert_eq!(
-        shape(&decide(&installation, &observation, &[]))[0],
-        Some((OLD_IMAGE, Some(1)))
-    );
+    observation.pods = vec![pod("api", OLD, PodPhase::Running), pod("api", NEW, PodPhase::Succeeded)];
+    assert_eq!(shape(&decide(&installation, &observation, &[]))[0], Some((OLD_IMAGE, Some(1))));
 }
 
 #[test]
@@ -333,9 +273,5 @@ fn going_back_while_a_migration_runs_waits_for_its_end() {
     assert_eq!(shape(&plan)[0], Some((OLD_IMAGE, Some(0))));
     assert_eq!(observation.newest_migrated(), Some(OLD.parse().unwrap()));
     observation.jobs = vec![job(&installation, NEW, JobOutcome::Complete)];
-    assert_eq!(
-        observation.newest_migrated(),
-        Some(NEW.parse().unwrap()),
-        "so the downgrade is seen"
-    );
+    assert_eq!(observation.newest_migrated(), Some(NEW.parse().unwrap()), "so the downgrade is seen");
 }

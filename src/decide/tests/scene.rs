@@ -29,11 +29,7 @@ pub(super) fn key(installation: &Installation, version: &str) -> String {
 
 /// A Deployment whose pods are all of one release.
 pub(super) fn rolled_out(component: &str, version: &str, pods: i32) -> WorkloadState {
-    let repository = if component == "frontend" {
-        "frontend"
-    } else {
-        "api"
-    };
+    let repository = if component == "frontend" { "frontend" } else { "api" };
     WorkloadState {
         release: Some(version.parse().unwrap()),
         image: Some(format!("docker.io/flagsmith/flagsmith-{repository}:{version}")),
@@ -46,10 +42,7 @@ pub(super) fn rolled_out(component: &str, version: &str, pods: i32) -> WorkloadS
 
 /// Its template is new, and so is one pod of it, but an old one is left.
 pub(super) fn rolling(component: &str, version: &str, pods: i32) -> WorkloadState {
-    WorkloadState {
-        updated: pods - 1,
-        ..rolled_out(component, version, pods)
-    }
+    WorkloadState { updated: pods - 1, ..rolled_out(component, version, pods) }
 }
 
 pub(super) fn pod(component: &str, version: &str, phase: PodPhase) -> PodSummary {
@@ -66,17 +59,13 @@ pub(super) fn pod(component: &str, version: &str, phase: PodPhase) -> PodSummary
 /// Everything runs a release, and its migration is recorded.
 pub(super) fn runs(installation: &Installation, version: &str) -> Observation {
     let mut observation = fixtures::empty_observation();
-    let with_key = |state: WorkloadState| WorkloadState {
-        migration_key: Some(key(installation, version)),
-        ..state
-    };
+    let with_key =
+        |state: WorkloadState| WorkloadState { migration_key: Some(key(installation, version)), ..state };
     observation.task_processor = Some(with_key(rolled_out("task-processor", version, 1)));
     observation.api = Some(with_key(rolled_out("api", version, 2)));
     observation.frontend = Some(with_key(rolled_out("frontend", version, 1)));
-    observation.pods = vec![
-        pod("api", version, PodPhase::Running),
-        pod("task-processor", version, PodPhase::Running),
-    ];
+    observation.pods =
+        vec![pod("api", version, PodPhase::Running), pod("task-processor", version, PodPhase::Running)];
     observation
 }
 
@@ -101,10 +90,7 @@ pub(super) fn job(installation: &Installation, version: &str, outcome: JobOutcom
 }
 
 pub(super) fn failed() -> JobOutcome {
-    JobOutcome::Failed {
-        reason: "BackoffLimitExceeded".to_owned(),
-        message: String::new(),
-    }
+    JobOutcome::Failed { reason: "BackoffLimitExceeded".to_owned(), message: String::new() }
 }
 
 pub(super) fn blocked(code: Code) -> Vec<Diagnosis> {
@@ -123,12 +109,7 @@ pub(super) type Shape<'a> = [Option<(&'a str, Option<i32>)>; 3];
 
 pub(super) fn shape(plan: &Plan) -> Shape<'_> {
     [&plan.task_processor, &plan.api, &plan.frontend].map(|workload| {
-        let Workload {
-            release,
-            image,
-            replicas,
-            ..
-        } = workload.as_ref()?;
+        let Workload { release, image, replicas, .. } = workload.as_ref()?;
         assert!(image.ends_with(&format!(":{release}")));
         Some((image.as_str(), *replicas))
     })

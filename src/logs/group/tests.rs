@@ -11,11 +11,7 @@ fn events(text: &str) -> Vec<Event> {
 }
 
 fn classes(event: &Event) -> Vec<&str> {
-    event
-        .chain
-        .iter()
-        .map(|exception| exception.class.as_str())
-        .collect()
+    event.chain.iter().map(|exception| exception.class.as_str()).collect()
 }
 
 const CHAIN: &str = r#"  Applying users.0041_add_onboarding_field...Traceback (most recent call last):
@@ -39,17 +35,8 @@ fn chain_behind_a_migration_is_one_event() {
     let events = events(CHAIN);
     assert_eq!(events.len(), 2);
     assert_eq!(events[0].message, "Applying users.0041_add_onboarding_field...");
-    assert_eq!(
-        classes(&events[1]),
-        [
-            "psycopg2.errors.LockNotAvailable",
-            "django.db.utils.OperationalError"
-        ]
-    );
-    assert_eq!(
-        (events[1].chain[0].line, events[1].chain[1].link),
-        (5, Link::Cause)
-    );
+    assert_eq!(classes(&events[1]), ["psycopg2.errors.LockNotAvailable", "django.db.utils.OperationalError"]);
+    assert_eq!((events[1].chain[0].line, events[1].chain[1].link), (5, Link::Cause));
     assert!(events[1].frames.migrate);
 }
 
@@ -65,9 +52,7 @@ fn message_of_several_lines_ends_with_its_logger() {
     assert_eq!(events.len(), 3);
     assert_eq!(events[0].logger, "common.waitfordb");
     assert!(
-        events[0]
-            .message
-            .ends_with("Is the server running on that host and accepting TCP/IP connections?")
+        events[0].message.ends_with("Is the server running on that host and accepting TCP/IP connections?")
     );
     assert_eq!(classes(&events[2]), ["CommandError"]);
 }
@@ -101,10 +86,7 @@ fn other_processes_lines_do_not_break_a_traceback() {
             let found: Vec<&str> = events.iter().flat_map(classes).collect();
             assert_eq!(
                 found,
-                [
-                    "psycopg2.errors.LockNotAvailable",
-                    "django.db.utils.OperationalError"
-                ],
+                ["psycopg2.errors.LockNotAvailable", "django.db.utils.OperationalError"],
                 "{stranger} at {position}"
             );
         }
@@ -125,10 +107,7 @@ fn json_traceback_is_read() {
         serde_json::json!({"message": "Internal Server Error: /x", "levelname": "ERROR", "exc_info": text})
             .to_string();
     let events = events(&line);
-    assert_eq!(
-        classes(&events[0]),
-        ["psycopg2.errors.DiskFull", "django.db.utils.OperationalError"]
-    );
+    assert_eq!(classes(&events[0]), ["psycopg2.errors.DiskFull", "django.db.utils.OperationalError"]);
 }
 
 #[test]
@@ -137,10 +116,7 @@ fn endless_traceback_is_given_up() {
     text.push_str(&"  File \"x.py\", line 1, in f\n".repeat(5_000));
     text.push_str("ValueError: no\n");
     let events = events(&text);
-    assert_eq!(
-        events.iter().flat_map(classes).collect::<Vec<_>>(),
-        ["ValueError"]
-    );
+    assert_eq!(events.iter().flat_map(classes).collect::<Vec<_>>(), ["ValueError"]);
 }
 
 #[rstest::rstest]
@@ -153,25 +129,14 @@ fn endless_traceback_is_given_up() {
     "/usr/lib/python3.11/socket.py"
 )]
 fn an_exception_has_its_place(#[case] files: &[&str], #[case] expected: &str) {
-    let frames: Vec<String> = files
-        .iter()
-        .map(|file| format!("  File \"{file}\", line 7, in run\n    go()"))
-        .collect();
+    let frames: Vec<String> =
+        files.iter().map(|file| format!("  File \"{file}\", line 7, in run\n    go()")).collect();
     let frames = frames.join("\n");
     let events = events(&format!(
         "Traceback (most recent call last):\n{frames}\nKeyError: 'x'\n\nDuring handling of the above exception, another exception occurred:\n\n\
          Traceback (most recent call last):\n  File \"/app/b.py\", line 9, in b\nValueError: y\n"
     ));
-    let places: Vec<String> = events[0]
-        .chain
-        .iter()
-        .map(|exception| exception.place.as_ref().unwrap().to_string())
-        .collect();
-    assert_eq!(
-        places,
-        [
-            format!("{expected}, line 7, in run"),
-            "/app/b.py, line 9, in b".to_owned()
-        ]
-    );
+    let places: Vec<String> =
+        events[0].chain.iter().map(|exception| exception.place.as_ref().unwrap().to_string()).collect();
+    assert_eq!(places, [format!("{expected}, line 7, in run"), "/app/b.py, line 9, in b".to_owned()]);
 }

@@ -17,10 +17,7 @@ const SECRET_BEGINNING: usize = 4;
 impl ProbeFailure {
     /// A failure in words that may come from outside.
     pub(super) fn new(kind: ProbeFailureKind, message: &str) -> Self {
-        Self {
-            kind,
-            message: shown(message),
-        }
+        Self { kind, message: shown(message) }
     }
 
     /// The server sent more than a look takes.
@@ -89,17 +86,12 @@ impl ProbeFailure {
     /// message was cut in the middle of it.
     pub(super) fn without(mut self, secret: Option<&SecretString>) -> Self {
         const MASK: &str = "***";
-        let Some(secret) = secret
-            .map(ExposeSecret::expose_secret)
-            .filter(|secret| !secret.is_empty())
-        else {
+        let Some(secret) = secret.map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty()) else {
             return self;
         };
         self.message = self.message.replace(secret, MASK);
-        let mut beginnings = secret
-            .char_indices()
-            .rev()
-            .map(|(end, _)| secret.get(..end).unwrap_or_default());
+        let mut beginnings =
+            secret.char_indices().rev().map(|(end, _)| secret.get(..end).unwrap_or_default());
         let cut = beginnings
             .find(|beginning| beginning.len() >= SECRET_BEGINNING && self.message.ends_with(beginning));
         if let Some(beginning) = cut {
@@ -154,12 +146,7 @@ fn by_io(error: &io::Error) -> ProbeFailureKind {
         }
         io::ErrorKind::ConnectionRefused => Kind::Refused,
         // getaddrinfo's failures have no kind of their own; the standard library gives them this prefix.
-        _ if error
-            .to_string()
-            .starts_with("failed to lookup address information") =>
-        {
-            Kind::HostNotFound
-        }
+        _ if error.to_string().starts_with("failed to lookup address information") => Kind::HostNotFound,
         _ => Kind::Other,
     }
 }
@@ -187,11 +174,7 @@ mod tests {
     #[case("3D000", "", ProbeFailureKind::NotFound)]
     #[case("57P03", "", ProbeFailureKind::Starting)]
     #[case("53300", "", ProbeFailureKind::TooManyConnections)]
-    #[case(
-        "08P01",
-        "unsupported startup parameter: options",
-        ProbeFailureKind::PoolerRejectsOptions
-    )]
+    #[case("08P01", "unsupported startup parameter: options", ProbeFailureKind::PoolerRejectsOptions)]
     #[case("08P01", "no such database: x", ProbeFailureKind::NotFound)]
     #[case("XX000", "", ProbeFailureKind::Other)]
     fn states_have_kinds(#[case] state: &str, #[case] message: &str, #[case] expected: ProbeFailureKind) {

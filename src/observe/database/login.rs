@@ -103,11 +103,7 @@ impl Login<'_> {
                 }
                 (Message::AuthenticationSasl(body), Scram::None) => {
                     let (mechanism, scram) = self.begin(&body)?;
-                    written(frontend::sasl_initial_response(
-                        mechanism,
-                        scram.message(),
-                        &mut output,
-                    ))?;
+                    written(frontend::sasl_initial_response(mechanism, scram.message(), &mut output))?;
                     Scram::Begun(scram)
                 }
                 (Message::AuthenticationSaslContinue(body), Scram::Begun(scram)) => {
@@ -157,14 +153,12 @@ impl Login<'_> {
 
     fn known_password(&self) -> Result<&[u8], ProbeFailure> {
         let password = self.url.password.as_ref();
-        password
-            .map(|password| password.expose_secret().as_bytes())
-            .ok_or_else(|| {
-                ProbeFailure::new(
-                    ProbeFailureKind::Authentication,
-                    "the server asks for a password, and the URL has none",
-                )
-            })
+        password.map(|password| password.expose_secret().as_bytes()).ok_or_else(|| {
+            ProbeFailure::new(
+                ProbeFailureKind::Authentication,
+                "the server asks for a password, and the URL has none",
+            )
+        })
     }
 
     /// The mechanism, and the beginning of the conversation, as libpq chooses them (RFC 5802, section 6).
@@ -184,10 +178,9 @@ impl Login<'_> {
         }
         let wanted = self.trust.binding != ChannelBinding::Disable;
         let (mechanism, binding) = match &self.peer.end_point {
-            Some(end_point) if wanted && tied => (
-                SCRAM_SHA_256_PLUS,
-                sasl::ChannelBinding::tls_server_end_point(end_point.clone()),
-            ),
+            Some(end_point) if wanted && tied => {
+                (SCRAM_SHA_256_PLUS, sasl::ChannelBinding::tls_server_end_point(end_point.clone()))
+            }
             _ if self.trust.binding == ChannelBinding::Require => {
                 return Err(ProbeFailure::new(
                     ProbeFailureKind::PasswordWithheld,
@@ -211,9 +204,7 @@ impl Login<'_> {
 /// Answers the server's challenge. The hashing is done on another thread: this one has other work.
 async fn answer(mut scram: ScramSha256, challenge: Vec<u8>) -> Result<ScramSha256, ProbeFailure> {
     if iterations(&challenge).is_some_and(|asked| asked > u64::from(SCRAM_ITERATIONS)) {
-        return Err(ProbeFailure::too_much(&format!(
-            "more than {SCRAM_ITERATIONS} iterations of SCRAM"
-        )));
+        return Err(ProbeFailure::too_much(&format!("more than {SCRAM_ITERATIONS} iterations of SCRAM")));
     }
     let hashed = tokio::task::spawn_blocking(move || scram.update(&challenge).map(|()| scram)).await;
     match hashed {

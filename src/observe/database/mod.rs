@@ -89,12 +89,7 @@ impl Databases {
     /// Looks at each database once in so long; sooner while something is wrong.
     #[must_use]
     pub fn new(interval: Duration, metrics: Metrics) -> Self {
-        Self {
-            sessions: Sessions::default(),
-            interval,
-            metrics,
-            known: PerInstallation::default(),
-        }
+        Self { sessions: Sessions::default(), interval, metrics, known: PerInstallation::default() }
     }
 
     /// Looks at databases on this machine too. For tests: whoever may write a URL could otherwise have the operator
@@ -114,11 +109,7 @@ impl Databases {
         processors: Vec<(String, Option<Timestamp>)>,
     ) -> (DatabaseProbe, Queues) {
         let cause = Cause {
-            databases: main
-                .iter()
-                .chain(&separate)
-                .map(|url| url.identity.clone())
-                .collect(),
+            databases: main.iter().chain(&separate).map(|url| url.identity.clone()).collect(),
             processors,
         };
         let login = main.map(DatabaseUrl::fingerprint);
@@ -128,30 +119,16 @@ impl Databases {
         if let Some(known) = self.known.fresh(uid, same) {
             return known.seen;
         }
-        let running = cause
-            .processors
-            .iter()
-            .filter(|(_, started)| started.is_some())
-            .count();
+        let running = cause.processors.iter().filter(|(_, started)| started.is_some()).count();
         let running = i32::try_from(running).unwrap_or(i32::MAX);
-        let before = self
-            .known
-            .get(uid)
-            .filter(|known| known.cause.databases == cause.databases);
+        let before = self.known.get(uid).filter(|known| known.cause.databases == cause.databases);
         // Where nothing was seen before, as after a restart of the operator, processors that run say that it worked.
         let trusted = before.as_ref().map_or(running > 0, |known| !fails(&known.seen));
-        let known = before
-            .as_ref()
-            .filter(|known| known.login == login)
-            .map(|known| known.seen.0.clone());
-        let (held, history) = before
-            .map(|known| (known.seen.1.held, known.history))
-            .unwrap_or_default();
+        let known = before.as_ref().filter(|known| known.login == login).map(|known| known.seen.0.clone());
+        let (held, history) = before.map(|known| (known.seen.1.held, known.history)).unwrap_or_default();
         let once = |history| Box::pin(self.look_once(main, separate, running, history));
-        let (mut seen, history) = confirmed(trusted, once(history.clone()), once(history), |(seen, _)| {
-            fails(seen)
-        })
-        .await;
+        let (mut seen, history) =
+            confirmed(trusted, once(history.clone()), once(history), |(seen, _)| fails(seen)).await;
         if seen.1.held.is_none() {
             seen.1.held = held;
         }
@@ -195,11 +172,7 @@ impl Databases {
             QueueProbe::Seen(queue) => queue.held(),
             _ => None,
         };
-        let queues = Queues {
-            default,
-            separate,
-            held,
-        };
+        let queues = Queues { default, separate, held };
         ((database, queues), history)
     }
 
@@ -213,10 +186,7 @@ impl Databases {
         };
         let preflight = preflight::ask(&mut session, due).await?;
         session.close().await;
-        Ok(Preflight {
-            takes_options,
-            ..preflight
-        })
+        Ok(Preflight { takes_options, ..preflight })
     }
 
     /// Whether two URLs lead to one database, by what its server says of itself: behind a pooler the hosts differ. A
@@ -277,10 +247,7 @@ impl Databases {
             Ok(queue)
         }
         .await;
-        let failure = looked
-            .as_ref()
-            .err()
-            .map(|failure: &ProbeFailure| failure.kind.as_str());
+        let failure = looked.as_ref().err().map(|failure: &ProbeFailure| failure.kind.as_str());
         self.metrics.database_probe(begun.elapsed(), failure);
         match looked {
             Ok(QueueProbe::Seen(mut queue)) => {
@@ -297,11 +264,7 @@ impl Databases {
     }
 
     fn fresh_for(&self, good: bool) -> Duration {
-        if good {
-            self.interval
-        } else {
-            self.interval.min(FRESH_WHILE_FAILING)
-        }
+        if good { self.interval } else { self.interval.min(FRESH_WHILE_FAILING) }
     }
 }
 

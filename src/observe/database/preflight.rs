@@ -5,10 +5,7 @@ use jiff::Timestamp;
 use super::{probe::ProbeFailure, session::Session};
 
 /// What the migrating role sees of its database.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is the answer to a question of its own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is the answer to a question of its own")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preflight {
     /// Whether a migration was due when this was asked; otherwise only [`Self::invalid_indexes`] was.
@@ -160,12 +157,7 @@ pub(super) async fn ask(session: &mut Session, due: bool) -> Result<Preflight, P
     preflight.invalid_indexes = invalid_indexes(session).await?;
     if due {
         let (count, last, last_applied, task_processor) = session.one(HISTORY).await?;
-        preflight.history = History {
-            count,
-            last,
-            last_applied,
-            task_processor,
-        };
+        preflight.history = History { count, last, last_applied, task_processor };
         preflight.owners = owners(session).await?;
         preflight.holders = others(session, HOLDERS).await?;
         preflight.migrators = others(session, MIGRATORS).await?;
@@ -193,14 +185,7 @@ async fn owners(session: &mut Session) -> Result<Vec<Owner>, ProbeFailure> {
              WHERE NOT pg_has_role(current_user, t.relowner, 'USAGE') GROUP BY 1 ORDER BY 2 DESC LIMIT {NAMED}"
         ))
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(name, tables, example)| Owner {
-            name,
-            tables,
-            example,
-        })
-        .collect())
+    Ok(rows.into_iter().map(|(name, tables, example)| Owner { name, tables, example }).collect())
 }
 
 async fn others(session: &mut Session, condition: &str) -> Result<Vec<OtherSession>, ProbeFailure> {

@@ -171,20 +171,14 @@ impl ProbeFailureKind {
 
     /// Whether nothing more can be asked in the session that it happened in.
     pub(super) const fn ends_session(self) -> bool {
-        matches!(
-            self,
-            Self::LimitExceeded | Self::NotPostgres | Self::Refused | Self::TimedOut
-        )
+        matches!(self, Self::LimitExceeded | Self::NotPostgres | Self::Refused | Self::TimedOut)
     }
 
     /// Whether it was the operator that did not go on: nothing is known of the database, and the message says what
     /// would let the operator in.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
-        matches!(
-            self,
-            Self::Unverified | Self::PasswordWithheld | Self::AddressRefused | Self::LimitExceeded
-        )
+        matches!(self, Self::Unverified | Self::PasswordWithheld | Self::AddressRefused | Self::LimitExceeded)
     }
 }
 
@@ -195,16 +189,10 @@ mod tests {
     use super::{DatabaseProbe, ProbeFailure, ProbeFailureKind::*, *};
 
     fn failed(kind: ProbeFailureKind) -> DatabaseProbe {
-        DatabaseProbe::Failed(ProbeFailure {
-            kind,
-            message: kind.as_str().to_owned(),
-        })
+        DatabaseProbe::Failed(ProbeFailure { kind, message: kind.as_str().to_owned() })
     }
 
-    const REACHABLE: DatabaseProbe = DatabaseProbe::Reachable {
-        version: 150_018,
-        read_only: None,
-    };
+    const REACHABLE: DatabaseProbe = DatabaseProbe::Reachable { version: 150_018, read_only: None };
 
     #[rstest]
     #[case::a_slow_look_refutes_nothing(failed(TimedOut), failed(Authentication), failed(Authentication))]

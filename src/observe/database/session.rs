@@ -47,10 +47,7 @@ pub struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(CONCURRENT)),
-            loopback: false,
-        }
+        Self { permits: Arc::new(Semaphore::new(CONCURRENT)), loopback: false }
     }
 }
 
@@ -75,9 +72,8 @@ impl Sessions {
         url: &DatabaseUrl,
         options: Option<&'static str>,
     ) -> Result<Session, ProbeFailure> {
-        let trust = url
-            .trust()
-            .map_err(|why| ProbeFailure::new(ProbeFailureKind::Unverified, &why.to_string()))?;
+        let trust =
+            url.trust().map_err(|why| ProbeFailure::new(ProbeFailureKind::Unverified, &why.to_string()))?;
         let turn = timeout(TURN, Arc::clone(&self.permits).acquire_owned());
         let Ok(Ok(permit)) = turn.await else {
             return Err(busy());
@@ -95,15 +91,9 @@ impl Sessions {
             }
             Err(failure.unwrap_or_else(ProbeFailure::closed))
         };
-        let wire = within(deadline, opening)
-            .await
-            .map_err(|failure| failure.without(url.password.as_ref()))?;
-        Ok(Session {
-            wire,
-            deadline,
-            password: url.password.clone(),
-            _permit: permit,
-        })
+        let wire =
+            within(deadline, opening).await.map_err(|failure| failure.without(url.password.as_ref()))?;
+        Ok(Session { wire, deadline, password: url.password.clone(), _permit: permit })
     }
 
     /// Where the host is. Asked once: what is connected to is what was judged.
@@ -142,10 +132,7 @@ impl Sessions {
                     "the host is {address}, {why}: the operator would reach its own machine or network there, not what the pods reach, and does not connect"
                 ),
             )),
-            (true, None) => Err(ProbeFailure::new(
-                ProbeFailureKind::HostNotFound,
-                "the host has no address",
-            )),
+            (true, None) => Err(ProbeFailure::new(ProbeFailureKind::HostNotFound, "the host has no address")),
         }
     }
 }
@@ -162,10 +149,7 @@ const fn ways(mode: SslMode) -> &'static [bool] {
 
 /// Whether the other way may do better.
 const fn is_about_encryption(failure: &ProbeFailure) -> bool {
-    matches!(
-        failure.kind,
-        ProbeFailureKind::Tls | ProbeFailureKind::AccessRejected
-    )
+    matches!(failure.kind, ProbeFailureKind::Tls | ProbeFailureKind::AccessRejected)
 }
 
 async fn open(
@@ -176,9 +160,7 @@ async fn open(
     encrypted: bool,
 ) -> Result<Wire<Stream>, ProbeFailure> {
     // Tries one after the other.
-    let socket = TcpStream::connect(addresses)
-        .await
-        .map_err(|error| ProbeFailure::of_io(&error))?;
+    let socket = TcpStream::connect(addresses).await.map_err(|error| ProbeFailure::of_io(&error))?;
     socket.set_nodelay(true).ok();
     let socket = Metered::new(socket, SESSION);
     let (stream, peer) = if encrypted {
@@ -187,12 +169,7 @@ async fn open(
         (Stream::Plain(socket), Peer::default())
     };
     let mut wire = Wire::new(stream);
-    let login = Login {
-        url,
-        options,
-        trust,
-        peer: &peer,
-    };
+    let login = Login { url, options, trust, peer: &peer };
     login.run(&mut wire).await?;
     Ok(wire)
 }
@@ -215,10 +192,9 @@ async fn negotiated(
     match answer {
         [b'S'] => tls::encrypt(socket, host, trust).await,
         // In libpq's words, which the cause of logs reads too.
-        [b'N'] if trust.demands_tls() => Err(ProbeFailure::new(
-            ProbeFailureKind::Tls,
-            "server does not support SSL, but SSL was required",
-        )),
+        [b'N'] if trust.demands_tls() => {
+            Err(ProbeFailure::new(ProbeFailureKind::Tls, "server does not support SSL, but SSL was required"))
+        }
         [b'N'] => Ok((Stream::Plain(socket), Peer::default())),
         _ => Err(ProbeFailure::not_postgres()),
     }
@@ -261,9 +237,7 @@ impl Session {
             self.run::<(String,)>(end).await?;
             answer
         });
-        answered
-            .await
-            .map_err(|failure| failure.without(password.as_ref()))
+        answered.await.map_err(|failure| failure.without(password.as_ref()))
     }
 
     /// Sends a statement and reads its answer to the end.
@@ -303,10 +277,7 @@ impl Session {
 
 /// The columns are not those that were asked for.
 fn unexpected() -> ProbeFailure {
-    ProbeFailure::new(
-        ProbeFailureKind::Other,
-        "a question was answered with other columns than it asks for",
-    )
+    ProbeFailure::new(ProbeFailureKind::Other, "a question was answered with other columns than it asks for")
 }
 
 async fn within<T>(

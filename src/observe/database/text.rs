@@ -19,10 +19,7 @@ pub(super) fn bounded(text: &str, most: usize) -> String {
     let read = text.get(..text.floor_char_boundary(READ)).unwrap_or_default();
     let one_line = read.replace(['\n', '\r', '\t'], " ");
     let cleaned = logs::clean::clean(one_line.as_bytes());
-    let visible: String = cleaned
-        .chars()
-        .filter(|character| !is_invisible(*character))
-        .collect();
+    let visible: String = cleaned.chars().filter(|character| !is_invisible(*character)).collect();
     redact(&visible).chars().take(most).collect()
 }
 

@@ -49,10 +49,7 @@ pub(super) async fn encrypt(
     trust: &Trust,
 ) -> Result<(Stream, Peer), ProbeFailure> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-        ProbeFailure::new(
-            ProbeFailureKind::Unverified,
-            "the host's name is none that a certificate can have",
-        )
+        ProbeFailure::new(ProbeFailureKind::Unverified, "the host's name is none that a certificate can have")
     });
     let (name, names_agree) = match name {
         Ok(name) => (name, true),
@@ -68,10 +65,8 @@ pub(super) async fn encrypt(
         .dangerous()
         .with_custom_certificate_verifier(Arc::<Verifier>::clone(&verifier))
         .with_no_client_auth();
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, socket)
-        .await
-        .map_err(|error| refused(&error))?;
+    let stream =
+        TlsConnector::from(Arc::new(config)).connect(name, socket).await.map_err(|error| refused(&error))?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Peer {
         proved: verifier.proved.load(Ordering::Relaxed),
@@ -91,10 +86,7 @@ fn refused(error: &std::io::Error) -> ProbeFailure {
         Some(Error::InvalidCertificate(why)) => unverified(why),
         Some(Error::InvalidMessage(_) | Error::InappropriateMessage { .. }) => ProbeFailure::not_postgres(),
         Some(error) => ProbeFailure::new(ProbeFailureKind::Tls, &error.to_string()),
-        None => ProbeFailure::new(
-            ProbeFailureKind::Tls,
-            "the server hung up while encryption was agreed on",
-        ),
+        None => ProbeFailure::new(ProbeFailureKind::Tls, "the server hung up while encryption was agreed on"),
     }
 }
 

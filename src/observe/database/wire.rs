@@ -33,13 +33,7 @@ pub(super) struct Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            input: BytesMut::new(),
-            longest: MESSAGE_BEFORE_LOGIN,
-            messages: 0,
-            notices: 0,
-        }
+        Self { stream, input: BytesMut::new(), longest: MESSAGE_BEFORE_LOGIN, messages: 0, notices: 0 }
     }
 
     /// The server has let the session in.

@@ -29,18 +29,10 @@ pub fn assemble(
         frontend: found.frontend.clone(),
         jobs: selected.jobs.iter().map(|job| migrators::job(job)).collect(),
         pods: selected.pods(objects),
-        external_autoscalers: selected
-            .autoscalers
-            .iter()
-            .filter_map(|it| select::targets(it))
-            .collect(),
+        external_autoscalers: selected.autoscalers.iter().filter_map(|it| select::targets(it)).collect(),
         migrators: migrators::runs(found, selected, objects),
         release_assumed: found.release_assumed,
-        services: objects
-            .services
-            .iter()
-            .map(|service| service.name_any())
-            .collect(),
+        services: objects.services.iter().map(|service| service.name_any()).collect(),
         releases: selected.releases.clone(),
         http_route_api: objects.routes.is_some(),
         exposure: ingress.or(route),

@@ -77,15 +77,10 @@ impl Sources {
         config_maps: &ConfigMaps,
         subject: &ObservedInstallation,
     ) -> Self {
-        let of = |container| Variables {
-            container,
-            config_maps,
-        };
+        let of = |container| Variables { container, config_maps };
         let variables = of(api);
-        let url = subject
-            .database
-            .as_ref()
-            .map_or_else(|| variables.main(), |key| Url::Keys(vec![key.clone()]));
+        let url =
+            subject.database.as_ref().map_or_else(|| variables.main(), |key| Url::Keys(vec![key.clone()]));
         let task_processor = variables.separate();
         let django = match variables.value(env::DJANGO_SECRET_KEY) {
             Some(Value::Key(key)) => Some(key),
@@ -132,24 +127,18 @@ impl Variables<'_> {
         let literal = |text: &str| Some(Value::Literal(SecretString::from(text)));
         let mut variables = container.env.iter().flatten();
         let Some(variable) = variables.rfind(|it| it.name == name) else {
-            let mut maps = container.env_from.iter().flatten().filter_map(|source| {
-                self.config_maps
-                    .get(&source.config_map_ref.as_ref()?.name)?
-                    .get(name)
-            });
+            let mut maps =
+                container.env_from.iter().flatten().filter_map(|source| {
+                    self.config_maps.get(&source.config_map_ref.as_ref()?.name)?.get(name)
+                });
             return maps.next_back().and_then(|text| literal(text));
         };
-        let EnvVar {
-            value, value_from, ..
-        } = variable;
+        let EnvVar { value, value_from, .. } = variable;
         let Some(source) = value_from else {
             return literal(value.as_deref()?);
         };
         if let Some(key) = &source.secret_key_ref {
-            return Some(Value::Key(SecretKey {
-                name: key.name.clone(),
-                key: key.key.clone(),
-            }));
+            return Some(Value::Key(SecretKey { name: key.name.clone(), key: key.key.clone() }));
         }
         let key = source.config_map_key_ref.as_ref()?;
         literal(self.config_maps.get(&key.name)?.get(&key.key)?)
@@ -167,10 +156,7 @@ impl Variables<'_> {
         Some(Url::Parts {
             identity: DatabaseIdentity {
                 host: self.text("DJANGO_DB_HOST")?,
-                port: self
-                    .text("DJANGO_DB_PORT")
-                    .and_then(|port| port.parse().ok())
-                    .unwrap_or(DEFAULT_PORT),
+                port: self.text("DJANGO_DB_PORT").and_then(|port| port.parse().ok()).unwrap_or(DEFAULT_PORT),
                 name: self.text("DJANGO_DB_NAME")?,
             },
             user: self.value("DJANGO_DB_USER")?,
@@ -191,11 +177,7 @@ impl Variables<'_> {
                 })
             })
             .collect();
-        if keys.is_empty() {
-            Url::Unknown
-        } else {
-            Url::Keys(keys)
-        }
+        if keys.is_empty() { Url::Unknown } else { Url::Keys(keys) }
     }
 }
 
@@ -223,9 +205,7 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
         None => SecretState::Unread,
     };
     let (variables, from) = &sources.environment;
-    let tls = tls::Environment::new(variables, from)
-        .read(&mut reader, sources.authorities.as_ref())
-        .await;
+    let tls = tls::Environment::new(variables, from).read(&mut reader, sources.authorities.as_ref()).await;
     let database = identity_of(&url);
     Credentials {
         secrets: Secrets {
@@ -265,21 +245,19 @@ async fn parsed(reader: &mut Reader, source: &Url) -> ReadUrl {
             }
             first.unwrap_or(SecretState::Unread)
         }
-        Url::Parts {
-            identity,
-            user,
-            password,
-        } => match (value(reader, user).await, value(reader, password).await) {
-            (SecretState::Present(user), SecretState::Present(password)) => SecretState::Present((
-                DatabaseUrl::from_parts(
-                    identity.clone(),
-                    user.expose_secret().to_owned(),
-                    Some(password.clone()),
-                ),
-                password,
-            )),
-            _ => SecretState::Unread,
-        },
+        Url::Parts { identity, user, password } => {
+            match (value(reader, user).await, value(reader, password).await) {
+                (SecretState::Present(user), SecretState::Present(password)) => SecretState::Present((
+                    DatabaseUrl::from_parts(
+                        identity.clone(),
+                        user.expose_secret().to_owned(),
+                        Some(password.clone()),
+                    ),
+                    password,
+                )),
+                _ => SecretState::Unread,
+            }
+        }
     }
 }
 

@@ -32,16 +32,11 @@ pub struct Found {
 #[must_use]
 pub fn find(subject: &ObservedInstallation, selected: &Selected<'_>, config_maps: &ConfigMaps) -> Found {
     let state = |deployment: Option<&_>| deployment.map(|it| WorkloadState::new(it, config_maps));
-    let (api, task_processor, frontend) = (
-        state(selected.api),
-        state(selected.task_processor),
-        state(selected.frontend),
-    );
+    let (api, task_processor, frontend) =
+        (state(selected.api), state(selected.task_processor), state(selected.frontend));
     let mut adoption = adoption(subject, selected, config_maps);
-    let named = subject
-        .release
-        .or_else(|| api.as_ref()?.release)
-        .or_else(|| task_processor.as_ref()?.release);
+    let named =
+        subject.release.or_else(|| api.as_ref()?.release).or_else(|| task_processor.as_ref()?.release);
     let release = named.unwrap_or(OLDEST_SUPPORTED);
     adoption.spec.version = Some(release.to_string());
     let mut installation = Installation::new(subject.identity.clone(), release, &adoption.spec, None, None);
@@ -49,10 +44,7 @@ pub fn find(subject: &ObservedInstallation, selected: &Selected<'_>, config_maps
     if adoption.spec.database.is_none() {
         // Not known, or no key of a Secret; nothing that the operator would make.
         installation.database = Database::External {
-            url: SecretKey {
-                name: String::new(),
-                key: env::DATABASE_URL.to_owned(),
-            },
+            url: SecretKey { name: String::new(), key: env::DATABASE_URL.to_owned() },
             migration_url: None,
             task_processor_url: None,
             analytics_url: None,
@@ -61,24 +53,15 @@ pub fn find(subject: &ObservedInstallation, selected: &Selected<'_>, config_maps
         };
     }
     installation.managed_by = managed_by(subject, selected);
-    Found {
-        installation,
-        release_assumed: named.is_none(),
-        adoption,
-        api,
-        task_processor,
-        frontend,
-    }
+    Found { installation, release_assumed: named.is_none(), adoption, api, task_processor, frontend }
 }
 
 fn managed_by(subject: &ObservedInstallation, selected: &Selected<'_>) -> ManagedBy {
     let namespace = subject.identity.namespace.clone();
     match &subject.selection {
-        Selection::Release(release) => ManagedBy::Helm {
-            release: release.clone(),
-            chart: selected.chart.clone(),
-            namespace,
-        },
+        Selection::Release(release) => {
+            ManagedBy::Helm { release: release.clone(), chart: selected.chart.clone(), namespace }
+        }
         Selection::Components { .. } => ManagedBy::Manifests {
             namespace,
             deployments: [selected.api, selected.task_processor, selected.frontend]

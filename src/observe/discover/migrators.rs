@@ -18,10 +18,7 @@ pub(super) fn job(job: &Job) -> JobState {
     let image = pods.and_then(|pods| pods.containers.first());
     let container = image.map(|container| ContainerState::new(container, &ConfigMaps::new()));
     let state = JobState::from(job);
-    JobState {
-        release: container.and_then(|it| it.release).or(state.release),
-        ..state
-    }
+    JobState { release: container.and_then(|it| it.release).or(state.release), ..state }
 }
 
 /// Every run of a container that only migrates, as the pods' statuses still tell. One that serves afterwards says
@@ -33,9 +30,7 @@ pub(super) fn runs(found: &Found, selected: &Selected<'_>, objects: &Objects) ->
             Component::Migrations => return true,
             _ => return false,
         };
-        state
-            .as_ref()
-            .is_some_and(|state| named(state, container).is_some_and(|it| it.runs("migrate")))
+        state.as_ref().is_some_and(|state| named(state, container).is_some_and(|it| it.runs("migrate")))
     };
     let mut runs: Vec<MigratorRun> = selected
         .pods_of(objects)

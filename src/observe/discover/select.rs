@@ -64,12 +64,7 @@ impl<'a> Selected<'a> {
     pub fn new(selection: &Selection, objects: &'a Objects) -> Self {
         let mut selected = match selection {
             Selection::Release(release) => Self::of_release(release, objects),
-            Selection::Components {
-                api,
-                task_processor,
-                frontend,
-                migrations,
-            } => Self {
+            Selection::Components { api, task_processor, frontend, migrations } => Self {
                 api: pick(&objects.deployments, Some(api)).next(),
                 task_processor: pick(&objects.deployments, task_processor.as_ref()).next(),
                 frontend: pick(&objects.deployments, frontend.as_ref()).next(),
@@ -93,9 +88,7 @@ impl<'a> Selected<'a> {
             .map(AsRef::as_ref)
             .filter(|ingress| backends(ingress).any(|backend| services.contains(&backend)))
             .collect();
-        selected
-            .ingresses
-            .sort_by_key(|ingress| !backends(ingress).any(|backend| of_api.contains(&backend)));
+        selected.ingresses.sort_by_key(|ingress| !backends(ingress).any(|backend| of_api.contains(&backend)));
         selected.routes = objects
             .routes
             .iter()
@@ -118,16 +111,10 @@ impl<'a> Selected<'a> {
             .filter(|deployment| of_release(*deployment, release))
             .collect();
         let component = |name: &str| {
-            deployments
-                .iter()
-                .copied()
-                .find(|deployment| label(*deployment, marks::COMPONENT) == Some(name))
+            deployments.iter().copied().find(|deployment| label(*deployment, marks::COMPONENT) == Some(name))
         };
         let of_flagsmith = |deployment: &&Deployment| {
-            matches!(
-                label(*deployment, marks::COMPONENT),
-                Some("api" | "task-processor" | "frontend")
-            )
+            matches!(label(*deployment, marks::COMPONENT), Some("api" | "task-processor" | "frontend"))
         };
         Self {
             api: component("api"),
@@ -139,11 +126,7 @@ impl<'a> Selected<'a> {
                 .map(AsRef::as_ref)
                 .filter(|job| of_release(*job, release) && label(*job, marks::COMPONENT) == Some(MIGRATE_JOB))
                 .collect(),
-            others: deployments
-                .iter()
-                .copied()
-                .filter(|it| !of_flagsmith(it))
-                .collect(),
+            others: deployments.iter().copied().filter(|it| !of_flagsmith(it)).collect(),
             chart: deployments
                 .first()
                 .and_then(|deployment| label(*deployment, CHART)?.strip_prefix("flagsmith-"))
@@ -193,15 +176,9 @@ impl<'a> Selected<'a> {
             if job {
                 return Some(Component::Migrations);
             }
-            selectors
-                .iter()
-                .find(|(_, selector)| selector.matches(labels))
-                .map(|(component, _)| *component)
+            selectors.iter().find(|(_, selector)| selector.matches(labels)).map(|(component, _)| *component)
         };
-        objects
-            .pods
-            .iter()
-            .filter_map(move |pod| Some((component(pod)?, pod.as_ref())))
+        objects.pods.iter().filter_map(move |pod| Some((component(pod)?, pod.as_ref())))
     }
 
     /// What stands in front of the API's pods.
@@ -209,11 +186,7 @@ impl<'a> Selected<'a> {
     pub fn front(&self, objects: &Objects) -> FrontSeen {
         let mut front = FrontSeen::default();
         let services = self.without_frontend().services(&objects.services);
-        if let Some(service) = objects
-            .services
-            .iter()
-            .find(|it| services.contains(&it.name_any()))
-        {
+        if let Some(service) = objects.services.iter().find(|it| services.contains(&it.name_any())) {
             front.see_service(&service.metadata);
         }
         if let Some(ingress) = self.ingresses.first() {
@@ -229,10 +202,7 @@ impl<'a> Selected<'a> {
     }
 
     fn without_frontend(&self) -> Self {
-        Self {
-            frontend: None,
-            ..self.clone()
-        }
+        Self { frontend: None, ..self.clone() }
     }
 
     /// The Services whose pods are the API's or the frontend's.
@@ -270,15 +240,12 @@ pub(super) fn may_be_deployment(
 ) -> bool {
     let picked = match selection {
         Selection::Release(_) => false,
-        Selection::Components {
-            api,
-            task_processor,
-            frontend,
-            ..
-        } => [Some(api), task_processor.as_ref(), frontend.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|selector| selector_matches(selector, name, labels)),
+        Selection::Components { api, task_processor, frontend, .. } => {
+            [Some(api), task_processor.as_ref(), frontend.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|selector| selector_matches(selector, name, labels))
+        }
     };
     picked || is_official(labels)
 }
@@ -287,9 +254,9 @@ pub(super) fn may_be_deployment(
 pub(super) fn may_be_job(selection: &Selection, name: &str, labels: &BTreeMap<String, String>) -> bool {
     match selection {
         Selection::Release(_) => is_official(labels),
-        Selection::Components { migrations, .. } => migrations
-            .as_ref()
-            .is_some_and(|selector| selector_matches(selector, name, labels)),
+        Selection::Components { migrations, .. } => {
+            migrations.as_ref().is_some_and(|selector| selector_matches(selector, name, labels))
+        }
     }
 }
 
@@ -344,10 +311,7 @@ fn backends(ingress: &Ingress) -> impl Iterator<Item = String> {
     let default = spec.and_then(|spec| spec.default_backend.clone());
     let rules = spec.into_iter().flat_map(|spec| spec.rules.iter().flatten());
     let paths = rules.flat_map(|rule| rule.http.iter().flat_map(|http| &http.paths));
-    paths
-        .map(|path| path.backend.clone())
-        .chain(default)
-        .filter_map(|backend| Some(backend.service?.name))
+    paths.map(|path| path.backend.clone()).chain(default).filter_map(|backend| Some(backend.service?.name))
 }
 
 fn route_backends(route: &serde_json::Value) -> impl Iterator<Item = &str> {

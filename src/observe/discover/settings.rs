@@ -24,12 +24,8 @@ pub(super) fn pods(deployment: &Deployment) -> Option<&PodSpec> {
 /// The container that is Flagsmith; sidecars have other images.
 pub(super) fn flagsmith(deployment: &Deployment) -> Option<&Container> {
     let containers = &pods(deployment)?.containers;
-    let named = |container: &&Container| {
-        container
-            .image
-            .as_deref()
-            .is_some_and(|image| image.contains("flagsmith"))
-    };
+    let named =
+        |container: &&Container| container.image.as_deref().is_some_and(|image| image.contains("flagsmith"));
     containers.iter().find(named).or_else(|| containers.first())
 }
 
@@ -51,20 +47,14 @@ pub(super) fn repository(container: &Container) -> Option<String> {
 }
 
 pub(super) fn desired(deployment: &Deployment) -> i32 {
-    deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or(1)
+    deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
 pub(super) fn scaling(
     deployment: &Deployment,
     autoscalers: &[&HorizontalPodAutoscaler],
 ) -> (Option<i32>, Option<AutoscalingSpec>) {
-    let own = autoscalers
-        .iter()
-        .find(|it| targets(it).as_ref() == Some(&deployment.name_any()));
+    let own = autoscalers.iter().find(|it| targets(it).as_ref() == Some(&deployment.name_any()));
     let Some(spec) = own.and_then(|autoscaler| autoscaler.spec.as_ref()) else {
         return (Some(desired(deployment)), None);
     };
@@ -84,10 +74,7 @@ pub(super) fn scaling(
 
 /// The container's resources; `None` where it has none, so that the operator's defaults count.
 pub(super) fn resources(container: &Container) -> Option<k8s_openapi::api::core::v1::ResourceRequirements> {
-    container
-        .resources
-        .clone()
-        .filter(|it| it.limits.is_some() || it.requests.is_some())
+    container.resources.clone().filter(|it| it.limits.is_some() || it.requests.is_some())
 }
 
 /// Settings of container and pod. Probes, preStop and grace period are the operator's: they belong to its timeouts.
@@ -95,13 +82,8 @@ pub(super) fn settings(deployment: &Deployment, container: &Container) -> Contai
     let pods = pods(deployment);
     let volumes = pods.and_then(|pods| pods.volumes.clone()).unwrap_or_default();
     let own = |path: &str| path == "/tmp" || path == crate::flagsmith::PROMETHEUS_DIR;
-    let mounts: Vec<_> = container
-        .volume_mounts
-        .iter()
-        .flatten()
-        .filter(|mount| !own(&mount.mount_path))
-        .cloned()
-        .collect();
+    let mounts: Vec<_> =
+        container.volume_mounts.iter().flatten().filter(|mount| !own(&mount.mount_path)).cloned().collect();
     ContainerSettings {
         volume_mounts: mounts.clone(),
         pod: PodSettings {
@@ -146,30 +128,16 @@ pub(super) fn variables(container: &Container) -> impl Iterator<Item = &EnvVar> 
 /// Whether a variable's literal should be in a Secret.
 pub(super) fn looks_secret(variable: &EnvVar) -> bool {
     let name = variable.name.to_ascii_uppercase();
-    let named = [
-        "PASSWORD",
-        "SECRET",
-        "TOKEN",
-        "API_KEY",
-        "PRIVATE_KEY",
-        "CREDENTIAL",
-    ];
+    let named = ["PASSWORD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY", "CREDENTIAL"];
     let value = variable.value.as_deref().unwrap_or_default();
-    let with_credentials = value
-        .split_once("://")
-        .is_some_and(|(_, rest)| rest.contains('@'));
-    with_credentials
-        || named
-            .iter()
-            .any(|part| name.contains(part) && !name.ends_with("_USER_PASS"))
+    let with_credentials = value.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    with_credentials || named.iter().any(|part| name.contains(part) && !name.ends_with("_USER_PASS"))
 }
 
 pub(super) fn hosts(ingresses: &[&Ingress]) -> Vec<String> {
     let rules = ingresses.iter().filter_map(|ingress| ingress.spec.as_ref());
-    let mut hosts: Vec<String> = rules
-        .flat_map(|spec| spec.rules.iter().flatten())
-        .filter_map(|rule| rule.host.clone())
-        .collect();
+    let mut hosts: Vec<String> =
+        rules.flat_map(|spec| spec.rules.iter().flatten()).filter_map(|rule| rule.host.clone()).collect();
     hosts.sort_unstable();
     hosts.dedup();
     hosts
@@ -178,10 +146,9 @@ pub(super) fn hosts(ingresses: &[&Ingress]) -> Vec<String> {
 /// A reference to certificates.
 pub(super) fn certificates(key: &CertificatesKey) -> CertificatesSource {
     match key {
-        CertificatesKey::Secret(key) => CertificatesSource {
-            secret_key_ref: Some(source(key).secret_key_ref),
-            config_map_key_ref: None,
-        },
+        CertificatesKey::Secret(key) => {
+            CertificatesSource { secret_key_ref: Some(source(key).secret_key_ref), config_map_key_ref: None }
+        }
         CertificatesKey::ConfigMap { name, key } => CertificatesSource {
             secret_key_ref: None,
             config_map_key_ref: Some(ConfigMapKeySelector {
@@ -195,26 +162,16 @@ pub(super) fn certificates(key: &CertificatesKey) -> CertificatesSource {
 
 pub(super) fn source(key: &SecretKey) -> SecretValueSource {
     SecretValueSource {
-        secret_key_ref: SecretKeySelector {
-            name: key.name.clone(),
-            key: key.key.clone(),
-            optional: None,
-        },
+        secret_key_ref: SecretKeySelector { name: key.name.clone(), key: key.key.clone(), optional: None },
     }
 }
 
 pub(super) fn secret(container: &Container, name: &str) -> Option<SecretValueSource> {
-    let variable = container
-        .env
-        .iter()
-        .flatten()
-        .find(|variable| variable.name == name)?;
+    let variable = container.env.iter().flatten().find(|variable| variable.name == name)?;
     let key = variable.value_from.as_ref()?.secret_key_ref.clone()?;
     Some(SecretValueSource { secret_key_ref: key })
 }
 
 pub(super) fn replicas(container: &Container) -> Vec<SecretValueSource> {
-    (0..)
-        .map_while(|index| secret(container, &format!("{}{index}", env::REPLICA_DATABASE_URL)))
-        .collect()
+    (0..).map_while(|index| secret(container, &format!("{}{index}", env::REPLICA_DATABASE_URL))).collect()
 }

@@ -60,12 +60,8 @@ pub fn adoption(
     let api = selected.api.and_then(flagsmith);
     let processor = selected.task_processor.and_then(flagsmith);
     let sources = Sources::new(api, processor, config_maps, subject);
-    let mut adoption = Adoption {
-        spec: empty(),
-        unsupported: Vec::new(),
-        literals: BTreeMap::new(),
-        sources,
-    };
+    let mut adoption =
+        Adoption { spec: empty(), unsupported: Vec::new(), literals: BTreeMap::new(), sources };
     adoption.database(subject, api);
     adoption.components(selected, config_maps);
     adoption.environment(selected);
@@ -156,9 +152,7 @@ impl Adoption {
                 spec.images.pull_policy.clone_from(policy);
             }
             let pods = pods(deployment);
-            spec.images.pull_secrets = pods
-                .and_then(|it| it.image_pull_secrets.clone())
-                .unwrap_or_default();
+            spec.images.pull_secrets = pods.and_then(|it| it.image_pull_secrets.clone()).unwrap_or_default();
             spec.service_account_name = pods.and_then(|it| it.service_account_name.clone());
             (spec.api.replicas, spec.api.autoscaling) = scaling(deployment, &selected.autoscalers);
             if let Some(resources) = resources(container) {
@@ -171,9 +165,7 @@ impl Adoption {
             let spec = &mut self.spec.task_processor;
             spec.replicas = Some(desired(deployment));
             let number = |names: &[&str]| {
-                names
-                    .iter()
-                    .find_map(|name| state.environment.value(name)?.parse::<i32>().ok())
+                names.iter().find_map(|name| state.environment.value(name)?.parse::<i32>().ok())
             };
             if let Some(threads) = number(&[env::TASK_PROCESSOR_NUM_THREADS]) {
                 spec.threads = threads;
@@ -181,10 +173,7 @@ impl Adoption {
             if let Some(size) = number(&["TASK_PROCESSOR_QUEUE_POP_SIZE"]) {
                 spec.queue_pop_size = size;
             }
-            let interval = [
-                env::TASK_PROCESSOR_SLEEP_INTERVAL_MS,
-                env::TASK_PROCESSOR_SLEEP_INTERVAL,
-            ];
+            let interval = [env::TASK_PROCESSOR_SLEEP_INTERVAL_MS, env::TASK_PROCESSOR_SLEEP_INTERVAL];
             if let Some(interval) = number(&interval) {
                 spec.sleep_interval_milliseconds = interval;
             }
@@ -215,19 +204,14 @@ impl Adoption {
                 .map(|variable| self.without_credentials(&deployment.name_any(), variable))
                 .collect::<Vec<_>>()
         };
-        let (api, task_processor, frontend) = (
-            read(selected.api),
-            read(selected.task_processor),
-            read(selected.frontend),
-        );
+        let (api, task_processor, frontend) =
+            (read(selected.api), read(selected.task_processor), read(selected.frontend));
         let shared =
             |variable: &EnvVar| selected.task_processor.is_none() || task_processor.contains(variable);
         let (common, of_api): (Vec<EnvVar>, Vec<EnvVar>) = api.into_iter().partition(shared);
         let spec = &mut self.spec;
-        spec.task_processor.container.env = task_processor
-            .into_iter()
-            .filter(|it| !common.contains(it))
-            .collect();
+        spec.task_processor.container.env =
+            task_processor.into_iter().filter(|it| !common.contains(it)).collect();
         spec.env = common;
         spec.api.container.env = of_api;
         spec.frontend.container.env = frontend;
@@ -266,17 +250,10 @@ impl Adoption {
             let hosts = hosts(&selected.ingresses);
             let tls = selected.ingresses.iter().flat_map(|ingress| ingress.spec.iter());
             self.spec.exposure = Some(ExposureSpec {
-                hosts: if hosts.is_empty() {
-                    vec!["*".to_owned()]
-                } else {
-                    hosts
-                },
+                hosts: if hosts.is_empty() { vec!["*".to_owned()] } else { hosts },
                 proxy: proxy.cloned(),
                 ingress: Some(IngressSpec {
-                    class_name: first
-                        .spec
-                        .as_ref()
-                        .and_then(|spec| spec.ingress_class_name.clone()),
+                    class_name: first.spec.as_ref().and_then(|spec| spec.ingress_class_name.clone()),
                     annotations: first
                         .annotations()
                         .iter()
@@ -292,17 +269,10 @@ impl Adoption {
             let parents = serde_json::from_value(list("/spec/parentRefs")).unwrap_or_default();
             let hosts: Vec<String> = serde_json::from_value(list("/spec/hostnames")).unwrap_or_default();
             self.spec.exposure = Some(ExposureSpec {
-                hosts: if hosts.is_empty() {
-                    vec!["*".to_owned()]
-                } else {
-                    hosts
-                },
+                hosts: if hosts.is_empty() { vec!["*".to_owned()] } else { hosts },
                 proxy: proxy.cloned(),
                 ingress: None,
-                http_route: Some(HttpRouteSpec {
-                    parent_refs: parents,
-                    annotations: BTreeMap::new(),
-                }),
+                http_route: Some(HttpRouteSpec { parent_refs: parents, annotations: BTreeMap::new() }),
             });
         }
     }
@@ -334,8 +304,7 @@ impl Adoption {
                 ("dnsConfig", pods.dns_config.is_some()),
             ] {
                 if set {
-                    self.unsupported
-                        .push(format!("{what} of the {}", component.as_str()));
+                    self.unsupported.push(format!("{what} of the {}", component.as_str()));
                 }
             }
         }

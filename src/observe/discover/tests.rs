@@ -25,42 +25,25 @@ fn a_release_with_flagsmith_in_its_name() {
     let objects = objects(CHART_DEFAULT);
     let (found, observation) = observed("flagsmith", &objects);
     assert_eq!(name(found.api.as_ref()), Some("flagsmith-api"));
-    assert_eq!(
-        name(found.frontend.as_ref()),
-        Some("flagsmith"),
-        "the frontend has no suffix"
-    );
+    assert_eq!(name(found.frontend.as_ref()), Some("flagsmith"), "the frontend has no suffix");
     assert_eq!(found.task_processor, None);
     assert_eq!(found.installation.release.to_string(), "2.265.0");
     let api = found.api.unwrap();
     assert!(api.init_containers.iter().any(ContainerState::migrates));
     assert!(api.container().unwrap().environment.lacks("TASK_RUN_METHOD"));
-    assert_eq!(
-        observation.exposure,
-        Some(crate::observe::ExposureState::Waiting),
-        "its Ingress is found"
-    );
+    assert_eq!(observation.exposure, Some(crate::observe::ExposureState::Waiting), "its Ingress is found");
     let Database::External { url, .. } = &found.installation.database else {
         panic!("{:?}", found.installation.database)
     };
-    assert_eq!(
-        (url.name.as_str(), url.key.as_str()),
-        ("flagsmith", "DATABASE_URL")
-    );
-    assert_eq!(
-        found.installation.django_secret.name,
-        "flagsmith-django-secret-key"
-    );
+    assert_eq!((url.name.as_str(), url.key.as_str()), ("flagsmith", "DATABASE_URL"));
+    assert_eq!(found.installation.django_secret.name, "flagsmith-django-secret-key");
     assert_eq!(found.adoption.unsupported, Vec::<String>::new());
 }
 
 #[test]
 fn its_owner_says_what_stands_in_front() {
     let objects = objects(CHART_DEFAULT);
-    let stated = ProxySpec {
-        idle_timeout_seconds: Some(1),
-        ..ProxySpec::default()
-    };
+    let stated = ProxySpec { idle_timeout_seconds: Some(1), ..ProxySpec::default() };
     let subject = ObservedInstallation {
         proxy: Some(stated.clone()),
         ..subject(Selection::Release("flagsmith".to_owned()))
@@ -76,20 +59,10 @@ fn a_release_without_it_with_everything() {
     let objects = objects(CHART_WITH_PROCESSOR);
     let (found, observation) = observed("acme", &objects);
     assert_eq!(name(found.api.as_ref()), Some("acme-flagsmith-api"));
-    assert_eq!(
-        name(found.task_processor.as_ref()),
-        Some("acme-flagsmith-task-processor")
-    );
+    assert_eq!(name(found.task_processor.as_ref()), Some("acme-flagsmith-task-processor"));
     assert_eq!(observation.jobs.len(), 1);
     assert!(observation.external_autoscalers.contains("acme-flagsmith-api"));
-    assert!(
-        found
-            .task_processor
-            .unwrap()
-            .containers
-            .iter()
-            .any(ContainerState::migrates)
-    );
+    assert!(found.task_processor.unwrap().containers.iter().any(ContainerState::migrates));
     assert_eq!(
         found.installation.managed_by,
         ManagedBy::Helm {
@@ -129,11 +102,7 @@ fn components_are_found_by_name_or_labels(#[case] api: ObjectSelector) {
         frontend: Some(ObjectSelector::Name("elsewhere".to_owned())),
         migrations: None,
     });
-    let found = find(
-        &subject,
-        &Selected::new(&subject.selection, &objects),
-        &ConfigMaps::new(),
-    );
+    let found = find(&subject, &Selected::new(&subject.selection, &objects), &ConfigMaps::new());
     assert_eq!(name(found.api.as_ref()), Some("flagsmith-api"));
     assert_eq!(found.frontend, None);
     assert_eq!(
@@ -149,17 +118,10 @@ fn components_are_found_by_name_or_labels(#[case] api: ObjectSelector) {
 fn a_moving_tag_says_no_release_and_the_owner_can() {
     let objects = objects(&CHART_DEFAULT.replace(":2.265.0", ":latest"));
     let (found, _) = observed("flagsmith", &objects);
-    assert_eq!(
-        found.api.unwrap().release,
-        None,
-        "the chart's version label proves nothing"
-    );
+    assert_eq!(found.api.unwrap().release, None, "the chart's version label proves nothing");
     let mut subject = subject(Selection::Release("flagsmith".to_owned()));
     subject.release = "2.260.0".parse().ok();
-    subject.database = Some(SecretKey {
-        name: "mine".to_owned(),
-        key: "URL".to_owned(),
-    });
+    subject.database = Some(SecretKey { name: "mine".to_owned(), key: "URL".to_owned() });
     let selected = Selected::new(&subject.selection, &objects);
     let found = find(&subject, &selected, &ConfigMaps::new());
     assert_eq!(found.installation.release.to_string(), "2.260.0");
@@ -179,16 +141,11 @@ fn pods_are_given_their_component_by_the_selectors() {
         ("c", json!({ "app": "somebody" })),
     ] {
         let pod = json!({ "metadata": { "name": pod, "labels": labels } });
-        objects
-            .pods
-            .push(std::sync::Arc::new(serde_json::from_value(pod).unwrap()));
+        objects.pods.push(std::sync::Arc::new(serde_json::from_value(pod).unwrap()));
     }
     let (_, observation) = observed("acme", &objects);
-    let pods: Vec<_> = observation
-        .pods
-        .iter()
-        .map(|pod| (pod.name.as_str(), pod.component.as_str()))
-        .collect();
+    let pods: Vec<_> =
+        observation.pods.iter().map(|pod| (pod.name.as_str(), pod.component.as_str())).collect();
     assert_eq!(pods, [("a", "api"), ("b", "migrations")]);
 }
 
@@ -246,9 +203,7 @@ fn what_an_index_keeps_shows_the_same(#[case] selection: Selection) {
     let job = objects.jobs.first().unwrap().metadata.name.clone().unwrap();
     let labels = json!({ "batch.kubernetes.io/job-name": job });
     let pod = json!({ "metadata": { "name": "b", "namespace": "prod", "labels": labels }, "spec": { "containers": [] } });
-    objects
-        .pods
-        .push(std::sync::Arc::new(serde_json::from_value(pod).unwrap()));
+    objects.pods.push(std::sync::Arc::new(serde_json::from_value(pod).unwrap()));
     objects.services.sort_by_key(|it| it.metadata.name.clone());
     let loaded = load::objects(&index(&objects), "prod", &selection, false);
     let counts = |objects: &Objects| [objects.deployments.len(), objects.jobs.len(), objects.pods.len()];
@@ -257,13 +212,8 @@ fn what_an_index_keeps_shows_the_same(#[case] selection: Selection) {
     let shown = |objects: &Objects| {
         let selected = Selected::new(&subject.selection, objects);
         let found = find(&subject, &selected, &ConfigMaps::new());
-        let observation = assemble(
-            &found,
-            &selected,
-            objects,
-            FlagsmithDeploymentStatus::default(),
-            Timestamp::UNIX_EPOCH,
-        );
+        let observation =
+            assemble(&found, &selected, objects, FlagsmithDeploymentStatus::default(), Timestamp::UNIX_EPOCH);
         (found, observation)
     };
     let (expected, shown) = (shown(&objects), shown(&loaded));

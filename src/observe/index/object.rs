@@ -55,10 +55,8 @@ impl<'de> Deserialize<'de> for Object {
         let fields: Parts = serde_json::from_str(text).map_err(D::Error::custom)?;
         let mut shape = DefaultHasher::new();
         for (name, text) in &fields {
-            let counted = matches!(
-                name.as_str(),
-                "annotations" | "generation" | "managedFields" | "resourceVersion"
-            );
+            let counted =
+                matches!(name.as_str(), "annotations" | "generation" | "managedFields" | "resourceVersion");
             if !counted {
                 (name, text.get()).hash(&mut shape);
             }
@@ -166,10 +164,7 @@ mod tests {
         let expected = deployment();
         let read = object(&expected);
         assert_eq!(read.metadata.name.as_deref(), Some("a"));
-        assert_eq!(
-            read.metadata.labels,
-            Some([("l".to_owned(), "1".to_owned())].into())
-        );
+        assert_eq!(read.metadata.labels, Some([("l".to_owned(), "1".to_owned())].into()));
         assert_eq!(serde_json::to_value(&read).unwrap(), expected);
     }
 
@@ -200,10 +195,7 @@ mod tests {
         let field = changed.pointer_mut(pointer).unwrap();
         *field = if field.is_string() { json!("7") } else { json!(7) };
         let after = object(&changed);
-        let differ = (
-            before.shape != after.shape,
-            before.metadata.annotations != after.metadata.annotations,
-        );
+        let differ = (before.shape != after.shape, before.metadata.annotations != after.metadata.annotations);
         assert_eq!(differ, expected);
     }
 }

@@ -11,11 +11,7 @@ use crate::{model::child::Kind, observe::Urgency};
 pub(super) fn urgency(kind: Watched, before: Option<&Snapshot>, after: &Snapshot) -> Option<Urgency> {
     let Some(before) = before.filter(|before| before.uid == after.uid) else {
         // Pods come and go in a rollout; the end of one, for which a migration may wait, is a deletion.
-        return Some(if kind == Watched::Pod {
-            Urgency::Soon
-        } else {
-            Urgency::Now
-        });
+        return Some(if kind == Watched::Pod { Urgency::Soon } else { Urgency::Now });
     };
     let decisive = before.significant_status != after.significant_status
         // A pod's specification only changes when it is bound to a node.
@@ -82,11 +78,7 @@ mod tests {
     }
 
     fn object(mut body: Value, version: u64) -> Object {
-        for (field, value) in [
-            ("name", "a"),
-            ("uid", "u"),
-            ("resourceVersion", &version.to_string()),
-        ] {
+        for (field, value) in [("name", "a"), ("uid", "u"), ("resourceVersion", &version.to_string())] {
             body["metadata"][field] = json!(value);
         }
         body["metadata"]["ownerReferences"] = json!([{

@@ -59,11 +59,7 @@ impl Selector {
     #[must_use]
     pub fn kinds(self) -> Vec<Watched> {
         match self {
-            Self::Managed => Kind::ALL
-                .into_iter()
-                .map(Watched::Child)
-                .chain([Watched::Pod])
-                .collect(),
+            Self::Managed => Kind::ALL.into_iter().map(Watched::Child).chain([Watched::Pod]).collect(),
             Self::Any => vec![
                 Watched::Child(Kind::Deployment),
                 Watched::Child(Kind::Job),
@@ -116,9 +112,7 @@ fn prune_unowned(kind: Watched, object: &mut Object) {
         Watched::Child(Kind::Job) => Some(("status", "conditions")),
         _ => None,
     };
-    object
-        .parts
-        .retain(|name, _| kept.is_some_and(|(part, _)| part == name));
+    object.parts.retain(|name, _| kept.is_some_and(|(part, _)| part == name));
     if let Some((part, field)) = kept {
         reduce(&mut object.parts, part, &[field]);
     }
@@ -183,12 +177,8 @@ fn pace(container: &Fields<'_>) -> Option<Box<RawValue>> {
     if args.is_none() && env.is_none() {
         return None;
     }
-    let args: Vec<String> = args
-        .and_then(|args| serde_json::from_str(args).ok())
-        .unwrap_or_default();
-    let env: Vec<EnvVar> = env
-        .and_then(|env| serde_json::from_str(env).ok())
-        .unwrap_or_default();
+    let args: Vec<String> = args.and_then(|args| serde_json::from_str(args).ok()).unwrap_or_default();
+    let env: Vec<EnvVar> = env.and_then(|env| serde_json::from_str(env).ok()).unwrap_or_default();
     to_raw_value(&pod::pace(&args, &env).arguments()).ok()
 }
 
@@ -229,10 +219,7 @@ fn managers(kind: Watched, object: &Object) -> Vec<ManagedFieldsEntry> {
             }
             _ => return None,
         };
-        Some(ManagedFieldsEntry {
-            fields_v1: Some(FieldsV1(fields)),
-            ..entry
-        })
+        Some(ManagedFieldsEntry { fields_v1: Some(FieldsV1(fields)), ..entry })
     };
     entries.into_iter().flatten().filter_map(reduced).collect()
 }

@@ -80,13 +80,7 @@ impl Snapshot {
             }
         }
         let metadata = object.meta();
-        let label = |name: &str| {
-            metadata
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(name))
-                .cloned()
-        };
+        let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
         let key = Key {
             kind,
             namespace: metadata.namespace.clone().unwrap_or_default(),
@@ -125,9 +119,7 @@ impl Snapshot {
     /// The labels, without decoding the rest.
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
-        self.parse::<Labelled>()
-            .map(|object| object.metadata.labels)
-            .unwrap_or_default()
+        self.parse::<Labelled>().map(|object| object.metadata.labels).unwrap_or_default()
     }
 
     /// Bytes that it takes, about.

@@ -24,9 +24,9 @@ pub(super) fn significant_status(kind: Watched, body: &[u8]) -> u64 {
         Watched::Child(Kind::StatefulSet) => {
             parse::<StatefulSet>(body).map(|it| of_workload(&WorkloadState::from(&it)))
         }
-        Watched::Child(Kind::Job) => parse::<Job>(body)
-            .map(|it| JobState::from(&it))
-            .map(|it| hash(&(it.outcome, it.deleting))),
+        Watched::Child(Kind::Job) => {
+            parse::<Job>(body).map(|it| JobState::from(&it)).map(|it| hash(&(it.outcome, it.deleting)))
+        }
         Watched::Child(_) => None,
         Watched::Pod => parse::<Pod>(body).map(|it| PodSummary::from(&it)).map(|it| {
             // The database is asked between the end of a processor and the next start.
@@ -42,12 +42,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 }
 
 fn of_workload(state: &WorkloadState) -> u64 {
-    hash(&(
-        state.rolled_out(),
-        state.stopped(),
-        &state.stalled,
-        &state.replica_failure,
-    ))
+    hash(&(state.rolled_out(), state.stopped(), &state.stalled, &state.replica_failure))
 }
 
 /// A hash that only this process compares.

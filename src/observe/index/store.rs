@@ -56,11 +56,7 @@ impl Index {
     /// An empty index. Once its objects take `limit` bytes, no further one is taken in.
     #[must_use]
     pub fn new(selector: Selector, limit: usize) -> Self {
-        Self {
-            selector,
-            limit,
-            entries: RwLock::default(),
-        }
+        Self { selector, limit, entries: RwLock::default() }
     }
 
     /// Which objects belong into it.
@@ -99,11 +95,7 @@ impl Index {
         }
         let snapshot = Arc::new(snapshot);
         entries.insert(key.clone(), Arc::clone(&snapshot));
-        Some(Change {
-            key,
-            snapshot,
-            urgency,
-        })
+        Some(Change { key, snapshot, urgency })
     }
 
     /// Forgets an object that was deleted; returns what was known of it. A younger object of the same name stays.
@@ -115,11 +107,7 @@ impl Index {
             name: metadata.name.clone()?,
         };
         let mut entries = self.write();
-        if entries
-            .objects
-            .get(&key)
-            .is_some_and(|known| Some(&known.uid) != metadata.uid.as_ref())
-        {
+        if entries.objects.get(&key).is_some_and(|known| Some(&known.uid) != metadata.uid.as_ref()) {
             return None;
         }
         entries.remove(&key)
@@ -149,11 +137,7 @@ impl Index {
     /// One object.
     #[must_use]
     pub fn get(&self, kind: Watched, namespace: &str, name: &str) -> Option<Arc<Snapshot>> {
-        let key = Key {
-            kind,
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
+        let key = Key { kind, namespace: namespace.to_owned(), name: name.to_owned() };
         self.read().objects.get(&key).cloned()
     }
 
@@ -167,11 +151,7 @@ impl Index {
     /// with its name: with many installations in one namespace a pass must not go through all of them.
     #[must_use]
     pub fn named(&self, kind: Watched, namespace: &str, prefix: &str) -> Vec<(String, Arc<Snapshot>)> {
-        let from = Key {
-            kind,
-            namespace: namespace.to_owned(),
-            name: prefix.to_owned(),
-        };
+        let from = Key { kind, namespace: namespace.to_owned(), name: prefix.to_owned() };
         self.read()
             .objects
             .range(from..)
@@ -186,11 +166,7 @@ impl Index {
     #[must_use]
     pub fn jobs_on(&self, database: &str) -> Vec<(Key, Arc<Snapshot>)> {
         let kind = Watched::Child(Kind::Job);
-        let from = Key {
-            kind,
-            namespace: String::new(),
-            name: String::new(),
-        };
+        let from = Key { kind, namespace: String::new(), name: String::new() };
         self.read()
             .objects
             .range(from..)
@@ -230,11 +206,7 @@ impl Entries {
         self.bytes = self.bytes.saturating_sub(snapshot.size());
         let count = self.counts.entry(key.kind).or_default();
         *count = count.saturating_sub(1);
-        Some(Change {
-            key,
-            snapshot,
-            urgency: Some(Urgency::Now),
-        })
+        Some(Change { key, snapshot, urgency: Some(Urgency::Now) })
     }
 }
 
@@ -261,10 +233,7 @@ mod tests {
         let index = Index::default();
         index.record(KIND, deployment("a", "u", 5));
         assert!(index.record(KIND, deployment("a", "u", 4)).is_none());
-        assert!(
-            index.record(KIND, deployment("a", "u", 5)).is_none(),
-            "an echo is news"
-        );
+        assert!(index.record(KIND, deployment("a", "u", 5)).is_none(), "an echo is news");
         assert_eq!(index.get(KIND, "ns", "a").unwrap().resource_version, 5);
         assert_eq!(index.len(KIND), 1);
     }
@@ -274,10 +243,7 @@ mod tests {
         let index = Index::default();
         index.record(KIND, deployment("a", "u", 5));
         let body: Value = index.get(KIND, "ns", "a").unwrap().parse().unwrap();
-        assert_eq!(
-            (&body["apiVersion"], &body["kind"]),
-            (&json!("apps/v1"), &json!("Deployment"))
-        );
+        assert_eq!((&body["apiVersion"], &body["kind"]), (&json!("apps/v1"), &json!("Deployment")));
     }
 
     #[test]
@@ -297,12 +263,7 @@ mod tests {
         index.record(KIND, deployment("b", "2", 2));
         let listed = BTreeSet::from([("ns".to_owned(), "b".to_owned())]);
         let gone = index.retain(KIND, Some("ns"), &listed);
-        assert_eq!(
-            gone.iter()
-                .map(|change| change.key.name.as_str())
-                .collect::<Vec<_>>(),
-            ["a"]
-        );
+        assert_eq!(gone.iter().map(|change| change.key.name.as_str()).collect::<Vec<_>>(), ["a"]);
         assert!(index.retain(KIND, Some("elsewhere"), &BTreeSet::new()).is_empty());
         assert_eq!(index.len(KIND), 1);
     }
@@ -337,10 +298,7 @@ mod tests {
         assert!(index.record(KIND, of("c", 3, 1000)).is_none());
         assert!((index.overflowed(), index.len(KIND)) == (true, 2));
         // One that has grown out of it is not shown as it was before.
-        assert_eq!(
-            index.record(KIND, of("b", 4, 9000)).unwrap().urgency,
-            Some(Urgency::Now)
-        );
+        assert_eq!(index.record(KIND, of("b", 4, 9000)).unwrap().urgency, Some(Urgency::Now));
         assert!(index.get(KIND, "ns", "b").is_none());
         // What is gone makes room.
         assert!(index.record(KIND, of("c", 5, 1000)).is_some());

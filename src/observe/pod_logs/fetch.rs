@@ -67,16 +67,10 @@ fn parameters(request: &LogRequest) -> LogParams {
         ..LogParams::default()
     };
     match request.run {
-        Run::Sample(since) => LogParams {
-            since_time: Some(since),
-            limit_bytes: Some(SAMPLE_BYTES),
-            ..base
-        },
-        Run::Failed { .. } | Run::Unready => LogParams {
-            tail_lines: Some(TAIL_LINES),
-            limit_bytes: Some(WHOLE),
-            ..base
-        },
+        Run::Sample(since) => LogParams { since_time: Some(since), limit_bytes: Some(SAMPLE_BYTES), ..base },
+        Run::Failed { .. } | Run::Unready => {
+            LogParams { tail_lines: Some(TAIL_LINES), limit_bytes: Some(WHOLE), ..base }
+        }
     }
 }
 
@@ -84,15 +78,9 @@ fn parameters(request: &LogRequest) -> LogParams {
 pub(super) async fn warnings(client: &Client, namespace: &str, pod: &str, now: Timestamp) -> Vec<Warning> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
     let parameters = ListParams::default()
-        .fields(&format!(
-            "involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"
-        ))
+        .fields(&format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"))
         .limit(EVENTS);
-    let events = api
-        .list(&parameters)
-        .await
-        .map(|list| list.items)
-        .unwrap_or_default();
+    let events = api.list(&parameters).await.map(|list| list.items).unwrap_or_default();
     let recent = |event: &Event| {
         let last = event.last_timestamp.as_ref().map(|time| time.0);
         let last = last.or_else(|| event.event_time.as_ref().map(|time| time.0));

@@ -13,21 +13,15 @@ use crate::model::Diagnosis;
 /// Drops what was read of pods that are gone or have recovered, and what has not been seen for long.
 pub(super) fn forget_past(findings: &mut PodLogFindings, pods: &[PodSummary], now: Timestamp) {
     let ready = |name: &str| pods.iter().find(|pod| pod.name == name).map(|pod| pod.ready);
-    findings
-        .logs
-        .retain_mut(|reading| match (ready(&reading.pod), &reading.run) {
-            (None, _) => false,
-            (Some(ready), Run::Sample(_)) => {
-                reading
-                    .found
-                    .retain(|it| now.duration_since(it.read) < REMEMBERED);
-                ready || !reading.found.is_empty()
-            }
-            (Some(ready), _) => !ready,
-        });
-    findings
-        .warnings
-        .retain(|warning| ready(&warning.pod) == Some(false));
+    findings.logs.retain_mut(|reading| match (ready(&reading.pod), &reading.run) {
+        (None, _) => false,
+        (Some(ready), Run::Sample(_)) => {
+            reading.found.retain(|it| now.duration_since(it.read) < REMEMBERED);
+            ready || !reading.found.is_empty()
+        }
+        (Some(ready), _) => !ready,
+    });
+    findings.warnings.retain(|warning| ready(&warning.pod) == Some(false));
 }
 
 /// Takes in what a log showed, `None` where it could not be read. A cause that was known before keeps its wording while
@@ -43,22 +37,12 @@ pub(super) fn record(
             && reading.container == request.container
             && std::mem::discriminant(&reading.run) == std::mem::discriminant(&request.run)
     };
-    let before = known
-        .iter()
-        .position(same)
-        .map(|position| known.swap_remove(position));
+    let before = known.iter().position(same).map(|position| known.swap_remove(position));
     let mut old = before.map(|before| before.found).unwrap_or_default();
     let was_read = shown.is_some();
     let mut found = Vec::new();
-    for LogDiagnosis {
-        happened,
-        of_connection,
-        diagnosis,
-    } in shown.into_iter().flatten()
-    {
-        let known = old
-            .iter()
-            .position(|known| known.diagnosis.code == diagnosis.code);
+    for LogDiagnosis { happened, of_connection, diagnosis } in shown.into_iter().flatten() {
+        let known = old.iter().position(|known| known.diagnosis.code == diagnosis.code);
         found.push(LogFinding {
             read: now,
             // A clock that runs ahead cannot make it last longer.
@@ -86,11 +70,7 @@ pub(super) fn changed(before: &PodLogFindings, after: &PodLogFindings) -> bool {
     let diagnoses = |findings: &PodLogFindings| -> Vec<(String, Diagnosis)> {
         let of = |reading: &LogReading| {
             let pod = reading.pod.clone();
-            reading
-                .found
-                .iter()
-                .map(move |it| (pod.clone(), it.diagnosis.clone()))
-                .collect::<Vec<_>>()
+            reading.found.iter().map(move |it| (pod.clone(), it.diagnosis.clone())).collect::<Vec<_>>()
         };
         findings.logs.iter().flat_map(of).collect()
     };
@@ -125,11 +105,7 @@ mod tests {
             evidence: Vec::new(),
             remedy: String::new(),
         });
-        vec![LogDiagnosis {
-            happened: Some(at(1_000)),
-            of_connection: false,
-            diagnosis,
-        }]
+        vec![LogDiagnosis { happened: Some(at(1_000)), of_connection: false, diagnosis }]
     }
 
     fn summary(readings: &[LogReading]) -> Vec<(Code, &str, i64, i64)> {
@@ -157,10 +133,7 @@ mod tests {
         record(&mut readings, &sample, Some(shown(STALLED, "5 times")), at(20));
         assert_eq!(summary(&readings), [(STALLED, "3 times", 20, 20)]);
         record(&mut readings, &sample, Some(shown(TIMEOUT, "late")), at(30));
-        assert_eq!(
-            summary(&readings),
-            [(TIMEOUT, "late", 30, 30), (STALLED, "3 times", 20, 20)]
-        );
+        assert_eq!(summary(&readings), [(TIMEOUT, "late", 30, 30), (STALLED, "3 times", 20, 20)]);
     }
 
     #[test]
@@ -177,17 +150,8 @@ mod tests {
     #[test]
     fn what_a_sample_showed_is_forgotten_after_a_while() {
         let mut findings = PodLogFindings::default();
-        record(
-            &mut findings.logs,
-            &request(Run::Sample(at(0))),
-            Some(shown(STALLED, "it")),
-            at(0),
-        );
-        let pods = [PodSummary {
-            name: "a".to_owned(),
-            ready: true,
-            ..PodSummary::default()
-        }];
+        record(&mut findings.logs, &request(Run::Sample(at(0))), Some(shown(STALLED, "it")), at(0));
+        let pods = [PodSummary { name: "a".to_owned(), ready: true, ..PodSummary::default() }];
         forget_past(&mut findings, &pods, at(179));
         assert_eq!(summary(&findings.logs).len(), 1);
         forget_past(&mut findings, &pods, at(180));
@@ -200,12 +164,7 @@ mod tests {
     fn a_reading_is_news_by_what_it_says() {
         let read = |message: &str, now: i64| {
             let mut findings = PodLogFindings::default();
-            record(
-                &mut findings.logs,
-                &request(Run::Unready),
-                Some(shown(STALLED, message)),
-                at(now),
-            );
+            record(&mut findings.logs, &request(Run::Unready), Some(shown(STALLED, message)), at(now));
             findings
         };
         assert!(!changed(&read("same", 1), &read("same", 2)));

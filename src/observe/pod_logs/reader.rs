@@ -163,10 +163,7 @@ impl PodLogReader {
         let (diagnose, component, name) = (self.diagnose, request.component, request.name());
         let diagnosing =
             tokio::task::spawn_blocking(move || diagnose(component, worker_class, &name, &bytes));
-        diagnosing
-            .await
-            .inspect_err(|error| tracing::error!(%error, "a log could not be diagnosed"))
-            .ok()
+        diagnosing.await.inspect_err(|error| tracing::error!(%error, "a log could not be diagnosed")).ok()
     }
 }
 

@@ -57,9 +57,7 @@ pub(super) fn wanted(pods: &[PodSummary], known: &[LogReading], now: Timestamp) 
         .iter()
         .filter(|pod| !pod.terminating && !pod.ready)
         .flat_map(|pod| {
-            pod.containers
-                .iter()
-                .filter_map(move |container| troubled(pod, container, known, now))
+            pod.containers.iter().filter_map(move |container| troubled(pod, container, known, now))
         })
         .take(AT_ONCE)
         .collect();
@@ -73,11 +71,7 @@ fn troubled(
     known: &[LogReading],
     now: Timestamp,
 ) -> Option<LogRequest> {
-    let read = || {
-        known
-            .iter()
-            .filter(|known| known.pod == pod.name && known.container == container.name)
-    };
+    let read = || known.iter().filter(|known| known.pod == pod.name && known.container == container.name);
     let component = component(pod, container)?;
     let wanted = |run, previous| LogRequest {
         pod: pod.name.clone(),
@@ -92,9 +86,8 @@ fn troubled(
         // While the container waits for its next start the kubelet still calls the failed run the present one.
         return Some(wanted(failed, container.running_since.is_some()));
     }
-    let stale = read()
-        .filter(|known| known.run == Run::Unready)
-        .all(|known| now.duration_since(known.at) >= AGAIN);
+    let stale =
+        read().filter(|known| known.run == Run::Unready).all(|known| now.duration_since(known.at) >= AGAIN);
     // An init container that runs for long is a migration, or waits for something: both say so in their log.
     (stale && hangs(container, now)).then(|| wanted(Run::Unready, false))
 }
@@ -156,11 +149,7 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
             let present = first
                 .clone()
                 .filter(|it| it.previous && hangs(container, now))
-                .map(|it| LogRequest {
-                    run: Run::Unready,
-                    previous: false,
-                    ..it
-                });
+                .map(|it| LogRequest { run: Run::Unready, previous: false, ..it });
             [first, present].into_iter().flatten()
         })
     });
@@ -259,10 +248,7 @@ mod tests {
         #[case] expected: Option<(Run, bool)>,
     ) {
         let wanted = wanted(&[pod("a", container)], &known, now());
-        let first = wanted
-            .into_iter()
-            .next()
-            .map(|wanted| (wanted.run, wanted.previous));
+        let first = wanted.into_iter().next().map(|wanted| (wanted.run, wanted.previous));
         assert_eq!(first, expected);
     }
 
@@ -270,10 +256,7 @@ mod tests {
     #[case::just_started(3, &[(Run::Failed { restarts: 1 }, true)])]
     #[case::up_for_long(60, &[(Run::Failed { restarts: 1 }, true), (Run::Unready, false)])]
     fn one_look_reads_what_is_wrong_now_too(#[case] since: i64, #[case] expected: &[(Run, bool)]) {
-        let wanted = all(
-            &[pod("a", container(1, Some(since), Some(since + 5), false))],
-            now(),
-        );
+        let wanted = all(&[pod("a", container(1, Some(since), Some(since + 5), false))], now());
         let runs: Vec<_> = wanted.into_iter().map(|it| (it.run, it.previous)).collect();
         assert_eq!(runs, expected);
     }
@@ -282,19 +265,15 @@ mod tests {
     fn samples_take_turns() {
         let well = || container(0, Some(600), None, true);
         let pods = [pod("a", well()), pod("b", well()), pod("c", well())];
-        let known = [
-            reading("a", Run::Sample(ago(300)), 120),
-            reading("b", Run::Sample(ago(300)), 60),
-        ];
+        let known = [reading("a", Run::Sample(ago(300)), 120), reading("b", Run::Sample(ago(300)), 60)];
         let wanted = wanted(&pods, &known, now());
         assert_eq!(wanted.iter().map(|it| it.pod.as_str()).collect::<Vec<_>>(), ["c"]);
     }
 
     #[test]
     fn a_thousand_pods_in_trouble_are_not_read_at_once() {
-        let pods: Vec<_> = (0..1000)
-            .map(|n| pod(&n.to_string(), container(1, None, Some(1), false)))
-            .collect();
+        let pods: Vec<_> =
+            (0..1000).map(|n| pod(&n.to_string(), container(1, None, Some(1), false))).collect();
         assert_eq!(wanted(&pods, &[], now()).len(), AT_ONCE);
     }
 }

@@ -38,11 +38,7 @@ struct Known {
 
 impl Known {
     const fn fresh_for(&self) -> Duration {
-        if self.credentials.secrets.hash.is_some() && !self.doubted {
-            FRESH
-        } else {
-            FRESH_WHILE_FAILING
-        }
+        if self.credentials.secrets.hash.is_some() && !self.doubted { FRESH } else { FRESH_WHILE_FAILING }
     }
 }
 
@@ -61,13 +57,7 @@ impl SecretCache {
         let identity = &installation.identity;
         let keys = installation.secret_keys();
         let fresh_for = |known: &Known| {
-            (known.keys == keys).then(|| {
-                if hurry {
-                    FRESH_WHILE_FAILING
-                } else {
-                    known.fresh_for()
-                }
-            })
+            (known.keys == keys).then(|| if hurry { FRESH_WHILE_FAILING } else { known.fresh_for() })
         };
         if let Some(known) = self.known.fresh(&identity.uid, fresh_for) {
             return known.credentials;
@@ -77,11 +67,7 @@ impl SecretCache {
             Some(_) if !probes => Credentials::unread(),
             Some(sources) => discover::read(client, &identity.namespace, sources).await,
         };
-        let known = Known {
-            keys,
-            credentials: credentials.clone(),
-            doubted: false,
-        };
+        let known = Known { keys, credentials: credentials.clone(), doubted: false };
         self.known.put(identity.uid.clone(), known);
         credentials
     }

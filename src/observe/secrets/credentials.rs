@@ -47,34 +47,20 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
         None => None,
     };
     let django = if installation.generates_django_secret {
-        reader
-            .generated_value(&installation.django_secret, identity)
-            .await
+        reader.generated_value(&installation.django_secret, identity).await
     } else {
         reader.value(&installation.django_secret).await
     };
     let mut others = Vec::new();
-    if let Database::External {
-        analytics_url,
-        replica_urls,
-        ..
-    } = &installation.database
-    {
-        for key in analytics_url
-            .iter()
-            .chain(replica_urls)
-            .chain(installation.database.task_processor_url())
+    if let Database::External { analytics_url, replica_urls, .. } = &installation.database {
+        for key in analytics_url.iter().chain(replica_urls).chain(installation.database.task_processor_url())
         {
             others.push(reader.value(key).await);
         }
     }
     let authorities = installation.database.authorities();
-    let api = Environment::of_api(installation)
-        .read(&mut reader, authorities)
-        .await;
-    let migrations = Environment::of_migrations(installation)
-        .read(&mut reader, authorities)
-        .await;
+    let api = Environment::of_api(installation).read(&mut reader, authorities).await;
+    let migrations = Environment::of_migrations(installation).read(&mut reader, authorities).await;
     let migration_hash = hash(&migration_url, &django, &[]);
     let hash = hash(&url, &django, &others);
     Credentials {
@@ -96,23 +82,14 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
 impl Credentials {
     /// Of Secrets that are not read.
     pub(in crate::observe) const fn unread() -> Self {
-        Self {
-            secrets: Secrets::unread(),
-            url: None,
-            migration_url: None,
-            task_processor_url: None,
-        }
+        Self { secrets: Secrets::unread(), url: None, migration_url: None, task_processor_url: None }
     }
 }
 
 /// The URL with which the operator reaches a database of an installation in this namespace.
 pub(in crate::observe) fn usable(url: Url, namespace: &str, tls: &TlsSettings) -> Option<DatabaseUrl> {
     match url {
-        SecretState::Present((url, _)) => DatabaseUrl {
-            tls: tls.clone(),
-            ..url
-        }
-        .from_elsewhere(namespace),
+        SecretState::Present((url, _)) => DatabaseUrl { tls: tls.clone(), ..url }.from_elsewhere(namespace),
         _ => None,
     }
 }
@@ -143,8 +120,5 @@ fn hash(
         mac.update(&(value.expose_secret().len() as u64).to_be_bytes());
         mac.update(value.expose_secret().as_bytes());
     }
-    Some(crate::model::hex::shortened(
-        &mac.finalize().into_bytes(),
-        HASH_DIGITS,
-    ))
+    Some(crate::model::hex::shortened(&mac.finalize().into_bytes(), HASH_DIGITS))
 }

@@ -81,8 +81,7 @@ impl Reader {
             position
         } else {
             let fetched = self.config_maps.get_opt(name).await;
-            self.fetched_maps
-                .push((name.to_owned(), fetched.map_err(|error| error.to_string())));
+            self.fetched_maps.push((name.to_owned(), fetched.map_err(|error| error.to_string())));
             self.fetched_maps.len() - 1
         };
         match self.fetched_maps.get(position).map(|(_, fetched)| fetched) {
@@ -102,11 +101,7 @@ impl Reader {
         let position = if let Some(position) = known {
             position
         } else {
-            let fetched = self
-                .api
-                .get_opt(&key.name)
-                .await
-                .map_err(|error| error.to_string());
+            let fetched = self.api.get_opt(&key.name).await.map_err(|error| error.to_string());
             self.fetched.push((key.name.clone(), fetched));
             self.fetched.len() - 1
         };
@@ -132,10 +127,7 @@ fn is_own(secret: &ObjectMeta, own: &Identity) -> bool {
 fn owner(secret: &ObjectMeta) -> String {
     match secret.owner_references.iter().flatten().next() {
         Some(owner) => format!("it belongs to {} {} (uid {})", owner.kind, owner.name, owner.uid),
-        None => format!(
-            "it has no owner, and no annotation {} with this name",
-            marks::GENERATED_FOR
-        ),
+        None => format!("it has no owner, and no annotation {} with this name", marks::GENERATED_FOR),
     }
 }
 
@@ -202,10 +194,7 @@ mod tests {
     async fn what_is_no_name_is_not_asked_for(#[case] name: &str) {
         let (client, asked) = client();
         let mut reader = Reader::new(&client, "prod");
-        let key = SecretKey {
-            name: name.to_owned(),
-            key: "URL".to_owned(),
-        };
+        let key = SecretKey { name: name.to_owned(), key: "URL".to_owned() };
         assert!(matches!(reader.value(&key).await, SecretState::Missing));
         assert_eq!(reader.setting(name, "URL").await, Ok(None));
         assert_eq!(*asked.lock().unwrap(), [""; 0]);
@@ -235,10 +224,7 @@ mod tests {
     async fn what_the_operator_did_not_generate_is_not_used() {
         let (client, _) = client();
         let mut reader = Reader::new(&client, "prod");
-        let key = SecretKey {
-            name: "flagsmith-django".to_owned(),
-            key: "A".to_owned(),
-        };
+        let key = SecretKey { name: "flagsmith-django".to_owned(), key: "A".to_owned() };
         let own = installation(&minimal()).identity;
         let state = reader.generated_value(&key, &own).await;
         assert!(matches!(state, SecretState::NotOwned(_)));
@@ -250,10 +236,7 @@ mod tests {
         let (client, asked) = client();
         let mut reader = Reader::new(&client, "prod");
         for key in ["A", "B"] {
-            let key = SecretKey {
-                name: "db".to_owned(),
-                key: key.to_owned(),
-            };
+            let key = SecretKey { name: "db".to_owned(), key: key.to_owned() };
             assert!(matches!(reader.value(&key).await, SecretState::KeyMissing));
         }
         assert_eq!(*asked.lock().unwrap(), ["/api/v1/namespaces/prod/secrets/db"]);

@@ -50,18 +50,13 @@ pub(super) enum Error {
 
 /// The seconds that all requests to a pod have taken since it started, by its metrics.
 pub(super) async fn request_seconds(address: SocketAddr) -> Result<f64, Error> {
-    timeout(DEADLINE, ask(address))
-        .await
-        .map_err(|_| Error::TooSlow)?
+    timeout(DEADLINE, ask(address)).await.map_err(|_| Error::TooSlow)?
 }
 
 async fn ask(address: SocketAddr) -> Result<f64, Error> {
     let socket = TcpStream::connect(address).await.map_err(Error::Connect)?;
     let socket = TokioIo::new(Metered::new(socket, ANSWER));
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(BUFFER)
-        .handshake(socket)
-        .await?;
+    let (mut sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(socket).await?;
     let exchange = async {
         let request = Request::get("/metrics")
             .header(HOST, address.to_string())

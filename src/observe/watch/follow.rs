@@ -56,13 +56,7 @@ pub(super) struct Followed {
 
 impl<'a> Follower<'a> {
     pub(super) const fn new(index: &'a Index, kind: Watched, namespace: Option<&'a str>) -> Self {
-        Self {
-            index,
-            kind,
-            namespace,
-            listed: BTreeSet::new(),
-            synced: false,
-        }
+        Self { index, kind, namespace, listed: BTreeSet::new(), synced: false }
     }
 
     pub(super) fn take(&mut self, event: watcher::Event<Object>) -> Followed {
@@ -107,11 +101,7 @@ mod tests {
     }
 
     fn names(followed: &Followed) -> Vec<&str> {
-        followed
-            .changes
-            .iter()
-            .map(|change| change.key.name.as_str())
-            .collect()
+        followed.changes.iter().map(|change| change.key.name.as_str()).collect()
     }
 
     #[test]
@@ -124,10 +114,7 @@ mod tests {
         assert!(names(&take(Event::InitApply(deployment("b", 2)))).is_empty());
         assert!(take(Event::InitDone).first_list);
         assert_eq!(names(&take(Event::Apply(deployment("b", 3)))), ["b"]);
-        assert!(
-            names(&take(Event::Apply(deployment("b", 3)))).is_empty(),
-            "an echo"
-        );
+        assert!(names(&take(Event::Apply(deployment("b", 3)))).is_empty(), "an echo");
         take(Event::Init);
         assert!(names(&take(Event::InitApply(deployment("b", 3)))).is_empty());
         assert_eq!(names(&take(Event::InitApply(deployment("c", 4)))), ["c"]);

@@ -35,10 +35,9 @@ pub async fn list(client: &Client, namespace: &str, index: &Index) -> Listed {
             Ok(()) => listed.http_routes |= route,
             // A cluster without the Gateway API has none.
             Err(kube::Error::Api(status)) if route && status.code == 404 => {}
-            Err(error) => listed.not_seen.push(format!(
-                "{} of namespace {namespace} could not be listed: {error}",
-                kind.in_words()
-            )),
+            Err(error) => listed
+                .not_seen
+                .push(format!("{} of namespace {namespace} could not be listed: {error}", kind.in_words())),
         }
     }
     listed

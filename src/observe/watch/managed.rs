@@ -49,13 +49,9 @@ pub async fn run(
     let listed = || watches.arrived();
     let mut tasks: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     for (kind, namespace) in all {
-        tasks.push(Box::pin(watch(
-            &client, kind, namespace, &watches, &metrics, &triggers, &listed,
-        )));
+        tasks.push(Box::pin(watch(&client, kind, namespace, &watches, &metrics, &triggers, &listed)));
     }
-    tasks.push(Box::pin(watch_http_routes(
-        &client, &scope, &watches, &metrics, &triggers,
-    )));
+    tasks.push(Box::pin(watch_http_routes(&client, &scope, &watches, &metrics, &triggers)));
     while tasks.next().await.is_some() {}
 }
 
@@ -139,18 +135,10 @@ async fn watch(
         if followed.first_list {
             first_list();
         }
-        for Change {
-            key,
-            snapshot,
-            urgency,
-        } in followed.changes
-        {
+        for Change { key, snapshot, urgency } in followed.changes {
             let Some(urgency) = urgency else { continue };
             for installation in concerned(index, &key, &snapshot) {
-                let trigger = Trigger {
-                    installation,
-                    urgency,
-                };
+                let trigger = Trigger { installation, urgency };
                 // A full channel means that passes are already due; waiting here slows the watch, not the API.
                 if triggers.send(trigger).await.is_err() {
                     return;

@@ -72,22 +72,15 @@ impl Namespaces {
     /// No watch yet; each change triggers a pass over every installation of its namespace.
     #[must_use]
     pub fn new(client: Client, triggers: Sender<Trigger>) -> Self {
-        Self {
-            client,
-            triggers,
-            watched: Mutex::default(),
-        }
+        Self { client, triggers, watched: Mutex::default() }
     }
 
     /// The objects of an installation's namespace, watched from now on. The first call waits for the first lists.
     pub async fn objects(&self, subject: &ObservedInstallation, http_routes: bool) -> Objects {
         let namespace = &subject.identity.namespace;
         let (shared, mut listed) = self.watch(&subject.identity, http_routes);
-        let kinds: Vec<Watched> = Selector::Any
-            .kinds()
-            .into_iter()
-            .filter(|kind| *kind != HTTP_ROUTES)
-            .collect();
+        let kinds: Vec<Watched> =
+            Selector::Any.kinds().into_iter().filter(|kind| *kind != HTTP_ROUTES).collect();
         let complete = listed.wait_for(|listed| kinds.iter().all(|kind| listed.contains(kind)));
         // What does not arrive in time is missing below.
         let _ = tokio::time::timeout(FIRST_LISTS, complete).await;
@@ -172,8 +165,7 @@ impl Namespace {
 
     fn watch(&mut self, client: &Client, triggers: &Sender<Trigger>, kind: Watched) {
         let (shared, listed) = (Arc::clone(&self.shared), self.listed.clone());
-        self.tasks
-            .spawn(follow(client.clone(), kind, shared, listed, triggers.clone()));
+        self.tasks.spawn(follow(client.clone(), kind, shared, listed, triggers.clone()));
     }
 }
 
@@ -207,13 +199,7 @@ async fn follow(
             for installation in installations {
                 let urgency = Urgency::Soon;
                 // Closed means that the operator ends.
-                triggers
-                    .send(Trigger {
-                        installation,
-                        urgency,
-                    })
-                    .await
-                    .ok();
+                triggers.send(Trigger { installation, urgency }).await.ok();
             }
         }
     }
@@ -264,10 +250,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
         forget(&subjects[0]).await;
-        assert!(
-            shared.upgrade().is_some(),
-            "the other installation still needs it"
-        );
+        assert!(shared.upgrade().is_some(), "the other installation still needs it");
         forget(&subjects[1]).await;
         assert!(shared.upgrade().is_none(), "its objects are still in memory");
     }

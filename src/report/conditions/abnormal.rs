@@ -30,12 +30,6 @@ pub(super) fn abnormal(context: Context<'_>, ready: &Verdict) -> Option<(Conditi
                 format!("waiting for a person: {}", diagnosis.remedy),
             ),
         ),
-        None => (
-            ConditionType::Reconciling,
-            Verdict {
-                status: ConditionStatus::True,
-                ..ready.clone()
-            },
-        ),
+        None => (ConditionType::Reconciling, Verdict { status: ConditionStatus::True, ..ready.clone() }),
     })
 }

@@ -28,9 +28,7 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
         _ => &context.observation.frontend,
     };
     let Some(state) = state else {
-        return context
-            .critical(component)
-            .map_or_else(|| mode.absent(component), Verdict::of);
+        return context.critical(component).map_or_else(|| mode.absent(component), Verdict::of);
     };
     let counts = counts(state);
     if state.desired == 0 {
@@ -38,10 +36,7 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
             return Verdict::new(True, "ScaledToZero", "no pod is wanted, on purpose");
         }
         let stopped = component == Component::TaskProcessor
-            && matches!(
-                context.plan.gate,
-                Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_)
-            );
+            && matches!(context.plan.gate, Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_));
         return if stopped {
             let held_up = context.critical(Component::Migrations);
             let why = held_up.map_or_else(
@@ -100,10 +95,7 @@ fn given_up(queue: &Queue) -> String {
         return String::new();
     }
     let kinds = causes::names(queue.given_up.iter().map(|(kind, _)| kind.as_str()));
-    format!(
-        "; {} of the last hour given up after three attempts ({kinds})",
-        causes::tasks(number)
-    )
+    format!("; {} of the last hour given up after three attempts ({kinds})", causes::tasks(number))
 }
 
 fn blocked(counts: &str, why: &str) -> Verdict {
@@ -118,13 +110,6 @@ fn blocked(counts: &str, why: &str) -> Verdict {
 
 fn counts(state: &WorkloadState) -> String {
     let pods = if state.desired == 1 { "pod" } else { "pods" };
-    let version = state
-        .release
-        .map(|release| format!(", version {release}"))
-        .unwrap_or_default();
-    format!(
-        "{} of {} {pods} ready{version}",
-        state.ready.min(state.desired),
-        state.desired
-    )
+    let version = state.release.map(|release| format!(", version {release}")).unwrap_or_default();
+    format!("{} of {} {pods} ready{version}", state.ready.min(state.desired), state.desired)
 }

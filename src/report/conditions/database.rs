@@ -23,10 +23,7 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
         return Verdict::of(diagnosis);
     }
     if matches!(context.installation.database, Database::Embedded { .. })
-        && observation
-            .embedded_database
-            .as_ref()
-            .is_none_or(|database| database.ready <= 0)
+        && observation.embedded_database.as_ref().is_none_or(|database| database.ready <= 0)
     {
         return Verdict::new(
             False,
@@ -37,11 +34,7 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
     let used = causes::used_by_pods(observation);
     if observation.secrets.database == SecretState::Unread {
         return if used {
-            Verdict::new(
-                True,
-                "ReportedByPods",
-                "ready pods write to it; the operator has not looked itself",
-            )
+            Verdict::new(True, "ReportedByPods", "ready pods write to it; the operator has not looked itself")
         } else {
             Verdict::new(
                 Unknown,
@@ -51,11 +44,7 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
         };
     }
     let SecretState::Present(identity) = &observation.secrets.database else {
-        return Verdict::new(
-            Unknown,
-            "SecretPending",
-            "the Secret with DATABASE_URL is being made",
-        );
+        return Verdict::new(Unknown, "SecretPending", "the Secret with DATABASE_URL is being made");
     };
     match &observation.database {
         DatabaseProbe::Reachable { version, .. } => Verdict::new(
@@ -92,11 +81,9 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
                 failure.message
             ),
         ),
-        DatabaseProbe::NotProbed => Verdict::new(
-            Unknown,
-            "NotProbed",
-            "database probes are switched off; ready pods will show",
-        ),
+        DatabaseProbe::NotProbed => {
+            Verdict::new(Unknown, "NotProbed", "database probes are switched off; ready pods will show")
+        }
     }
 }
 

@@ -24,11 +24,7 @@ pub(super) fn exposure(context: Context<'_>) -> Verdict {
         return Verdict::of(diagnosis);
     }
     let hosts = exposure.hosts.join(", ");
-    let kind = if exposure.ingress.is_some() {
-        "Ingress"
-    } else {
-        "HTTPRoute"
-    };
+    let kind = if exposure.ingress.is_some() { "Ingress" } else { "HTTPRoute" };
     match &context.observation.exposure {
         Some(ExposureState::Accepted) => Verdict::new(True, "Accepted", format!("the {kind} serves {hosts}")),
         Some(_) => Verdict::new(

@@ -18,18 +18,13 @@ use crate::model::{Code, Component};
 
 /// All conditions in a stable order.
 pub(super) fn conditions(context: Context<'_>, mode: &dyn ModeStatus) -> Vec<Condition> {
-    let migrations = context
-        .critical(Component::Migrations)
-        .map_or_else(|| mode.migrations(), Verdict::of);
+    let migrations = context.critical(Component::Migrations).map_or_else(|| mode.migrations(), Verdict::of);
     let component = |component| component::component(context, mode, component);
     let parts = [
         (ConditionType::DatabaseReachable, database::database(context)),
         (ConditionType::MigrationsApplied, migrations),
         (ConditionType::ApiAvailable, component(Component::Api)),
-        (
-            ConditionType::TaskProcessorAvailable,
-            component(Component::TaskProcessor),
-        ),
+        (ConditionType::TaskProcessorAvailable, component(Component::TaskProcessor)),
         (ConditionType::FrontendAvailable, component(Component::Frontend)),
         (ConditionType::TimeoutsAligned, timeouts::timeouts(context, mode)),
         (ConditionType::ExposureReady, exposure::exposure(context)),
@@ -58,11 +53,7 @@ pub(super) fn invalid(
     message: &str,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let written = Written {
-        previous,
-        generation,
-        now,
-    };
+    let written = Written { previous, generation, now };
     let summary = |kind, status| written.condition(kind, Verdict::new(status, code.as_str(), message));
     let unknown = Verdict::new(
         ConditionStatus::Unknown,
@@ -71,11 +62,7 @@ pub(super) fn invalid(
     );
     let known = previous
         .iter()
-        .filter(|known| {
-            !ConditionType::SUMMARY
-                .iter()
-                .any(|kind| kind.as_str() == known.type_)
-        })
+        .filter(|known| !ConditionType::SUMMARY.iter().any(|kind| kind.as_str() == known.type_))
         .cloned();
     let missing = ConditionType::PARTS
         .into_iter()

@@ -15,7 +15,5 @@ const MISALIGNED: [Code; 4] = [
 
 /// True only when what runs obeys the rules, which the diagnoses have checked.
 pub(super) fn timeouts(context: Context<'_>, mode: &dyn ModeStatus) -> Verdict {
-    context
-        .diagnosed(&MISALIGNED)
-        .map_or_else(|| mode.timeouts(), Verdict::of)
+    context.diagnosed(&MISALIGNED).map_or_else(|| mode.timeouts(), Verdict::of)
 }

@@ -22,17 +22,11 @@ fn managed() -> Scene {
 }
 
 fn failure() -> ProbeFailure {
-    ProbeFailure {
-        kind: ProbeFailureKind::TimedOut,
-        message: "no route".to_owned(),
-    }
+    ProbeFailure { kind: ProbeFailureKind::TimedOut, message: "no route".to_owned() }
 }
 
 fn scaled_to_zero(component: &str, resting: bool) -> WorkloadState {
-    WorkloadState {
-        resting,
-        ..workload(component, 0)
-    }
+    WorkloadState { resting, ..workload(component, 0) }
 }
 
 fn migrating(observation: &mut Observation) {

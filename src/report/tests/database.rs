@@ -19,10 +19,7 @@ fn embedded() -> Scene {
 }
 
 fn reachable(observation: &mut Observation) {
-    observation.database = DatabaseProbe::Reachable {
-        version: 160_004,
-        read_only: None,
-    };
+    observation.database = DatabaseProbe::Reachable { version: 160_004, read_only: None };
 }
 
 fn unreachable(observation: &mut Observation) {
@@ -34,10 +31,8 @@ fn unreachable(observation: &mut Observation) {
 
 /// The operator itself did not go on.
 fn refused(observation: &mut Observation, kind: ProbeFailureKind) {
-    observation.database = DatabaseProbe::Failed(ProbeFailure {
-        kind,
-        message: "not to a stranger".to_owned(),
-    });
+    observation.database =
+        DatabaseProbe::Failed(ProbeFailure { kind, message: "not to a stranger".to_owned() });
 }
 
 #[rstest]
@@ -119,11 +114,7 @@ fn refused(observation: &mut Observation, kind: ProbeFailureKind) {
 )]
 #[case::not_probed(
     managed(),
-    said(
-        "Unknown",
-        "NotProbed",
-        "database probes are switched off; ready pods will show"
-    )
+    said("Unknown", "NotProbed", "database probes are switched off; ready pods will show")
 )]
 #[case::observed_not_read(
     Scene::observed().seeing(|observation| {

@@ -20,11 +20,7 @@ fn ingress(state: Option<ExposureState>) -> Scene {
 }
 
 fn http_route(state: Option<ExposureState>) -> Scene {
-    exposed(
-        "httpRoute",
-        &json!({ "parentRefs": [{ "name": "public" }] }),
-        state,
-    )
+    exposed("httpRoute", &json!({ "parentRefs": [{ "name": "public" }] }), state)
 }
 
 #[rstest]
@@ -38,19 +34,11 @@ fn http_route(state: Option<ExposureState>) -> Scene {
 )]
 #[case::http_route(
     http_route(Some(ExposureState::Accepted)),
-    said(
-        "True",
-        "Accepted",
-        "the HTTPRoute serves flags.example.com, flags.example.org"
-    )
+    said("True", "Accepted", "the HTTPRoute serves flags.example.com, flags.example.org")
 )]
 #[case::waiting(
     ingress(Some(ExposureState::Waiting)),
-    said(
-        "Unknown",
-        "Waiting",
-        "no controller has reported an address for the Ingress yet; some never do"
-    )
+    said("Unknown", "Waiting", "no controller has reported an address for the Ingress yet; some never do")
 )]
 #[case::absent(http_route(None), said("Unknown", "Creating", "the HTTPRoute is being made"))]
 #[case::critical(
@@ -60,11 +48,7 @@ fn http_route(state: Option<ExposureState>) -> Scene {
 )]
 #[case::observed(
     Scene::observed(),
-    said(
-        "True",
-        "NotWanted",
-        "spec.exposure is not set; the Services are reachable inside of the cluster"
-    )
+    said("True", "NotWanted", "spec.exposure is not set; the Services are reachable inside of the cluster")
 )]
 fn exposure_ready(#[case] scene: Scene, #[case] expected: Said) {
     assert_eq!(scene.says(ConditionType::ExposureReady), Some(expected));

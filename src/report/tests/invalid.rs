@@ -54,11 +54,7 @@ fn every_condition_is_there_from_the_first_pass_on() {
             _ => ("Unknown", "not looked at: the specification is not valid"),
         };
         assert_eq!(
-            (
-                condition.status.as_str(),
-                condition.reason.as_str(),
-                condition.message.as_str()
-            ),
+            (condition.status.as_str(), condition.reason.as_str(), condition.message.as_str()),
             (status, "InvalidSpec", message)
         );
         assert_eq!(condition.observed_generation, Some(2));
@@ -69,11 +65,8 @@ fn every_condition_is_there_from_the_first_pass_on() {
 #[test]
 fn what_was_known_of_the_parts_is_kept_and_the_summary_is_not() {
     let api = known(ConditionType::ApiAvailable, "True");
-    let before = [
-        known(ConditionType::Ready, "True"),
-        api.clone(),
-        known(ConditionType::Reconciling, "True"),
-    ];
+    let before =
+        [known(ConditionType::Ready, "True"), api.clone(), known(ConditionType::Reconciling, "True")];
     let all = conditions(&before);
     assert_eq!(ConditionType::ApiAvailable.find(&all), Some(&api));
     assert_eq!(ConditionType::Reconciling.find(&all), None);
@@ -85,9 +78,7 @@ fn what_was_known_of_the_parts_is_kept_and_the_summary_is_not() {
 fn the_time_moves_only_with_the_status() {
     let since = |before: &str| {
         let all = conditions(&[known(ConditionType::Ready, before)]);
-        ConditionType::Ready
-            .find(&all)
-            .map(|ready| ready.last_transition_time.clone())
+        ConditionType::Ready.find(&all).map(|ready| ready.last_transition_time.clone())
     };
     assert_eq!(since("False"), Some(Time(Timestamp::UNIX_EPOCH)));
     assert_eq!(since("True"), Some(Time(now())));

@@ -38,30 +38,20 @@ fn applied(observation: &mut Observation, count: i64) {
     }];
     observation.preflight = Some(Ok(Preflight {
         complete: true,
-        history: History {
-            count,
-            ..History::default()
-        },
+        history: History { count, ..History::default() },
         ..Preflight::default()
     }));
 }
 
 #[rstest]
-#[case::applied(
-    at(Gate::Succeeded),
-    said("True", "Applied", "every migration of 2.265.0 is applied")
-)]
+#[case::applied(at(Gate::Succeeded), said("True", "Applied", "every migration of 2.265.0 is applied"))]
 #[case::not_recorded_yet(
     at(Gate::Unrecorded(job(JobOutcome::Complete))),
     said("True", "Applied", "every migration of 2.265.0 is applied")
 )]
 #[case::running(
     at(Gate::Running(running())),
-    said(
-        "False",
-        "Running",
-        "Job flagsmith-migrate-1a2b is migrating the database to 2.265.0"
-    )
+    said("False", "Running", "Job flagsmith-migrate-1a2b is migrating the database to 2.265.0")
 )]
 #[case::one_of_three(
     at(Gate::Running(running())).seeing(|observation| applied(observation, 201)),
@@ -77,11 +67,7 @@ fn applied(observation: &mut Observation, count: i64) {
 )]
 #[case::waiting_for_the_task_processor(
     at(Gate::Pending),
-    said(
-        "False",
-        "Pending",
-        "the migration to 2.265.0 starts when the task processor has stopped"
-    )
+    said("False", "Pending", "the migration to 2.265.0 starts when the task processor has stopped")
 )]
 #[case::being_started(
     Scene::managed(json!({})).seeing(|observation| {
@@ -124,11 +110,7 @@ fn applied(observation: &mut Observation, count: i64) {
 )]
 #[case::blocked(
     at(Gate::Blocked(Code::DatabaseReadOnly)),
-    said(
-        "False",
-        "DatabaseReadOnly",
-        "the migration to 2.265.0 cannot start yet: DatabaseReadOnly"
-    )
+    said("False", "DatabaseReadOnly", "the migration to 2.265.0 cannot start yet: DatabaseReadOnly")
 )]
 #[case::observed_and_ready(
     Scene::observed().seeing(|observation| {

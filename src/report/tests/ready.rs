@@ -16,10 +16,7 @@ fn managed() -> Scene {
 }
 
 fn failed() -> Scene {
-    managed().at(Gate::Failed {
-        job: "flagsmith-migrate-1a2b".to_owned(),
-        state: None,
-    })
+    managed().at(Gate::Failed { job: "flagsmith-migrate-1a2b".to_owned(), state: None })
 }
 
 #[rstest]

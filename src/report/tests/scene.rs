@@ -47,13 +47,7 @@ impl Scene {
             result: MigrationResult::Applied,
             ..MigrationStatus::default()
         });
-        Self {
-            installation,
-            observation,
-            diagnoses: Vec::new(),
-            complete: true,
-            gate: None,
-        }
+        Self { installation, observation, diagnoses: Vec::new(), complete: true, gate: None }
     }
 
     /// A release of the official chart with a task processor, all of whose pods are ready.
@@ -114,10 +108,7 @@ impl Scene {
             diagnoses: &self.diagnoses,
             complete: self.complete,
         });
-        let mut of_kind = status
-            .conditions
-            .into_iter()
-            .filter(|condition| condition.type_ == kind.as_str());
+        let mut of_kind = status.conditions.into_iter().filter(|condition| condition.type_ == kind.as_str());
         let condition = of_kind.next()?;
         assert_eq!(of_kind.next(), None, "one condition of each type");
         assert_eq!(condition.observed_generation, Some(1));
@@ -140,11 +131,7 @@ pub(super) fn workload(component: &str, pods: i32) -> WorkloadState {
 
 /// None of its pods is ready yet.
 pub(super) fn starting(component: &str, pods: i32) -> WorkloadState {
-    WorkloadState {
-        ready: 0,
-        available: 0,
-        ..workload(component, pods)
-    }
+    WorkloadState { ready: 0, available: 0, ..workload(component, pods) }
 }
 
 pub(super) fn job(outcome: JobOutcome) -> JobState {

@@ -86,24 +86,13 @@ fn timeouts_aligned(#[case] scene: Scene, #[case] expected: Said) {
 fn timeouts_of_an_observed_installation() {
     let kind = ConditionType::TimeoutsAligned;
     let (status, reason, message) = Scene::observed().says(kind).unwrap();
-    assert_eq!(
-        (status.as_str(), reason.as_str()),
-        ("True", "Aligned"),
-        "{message}"
-    );
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "Aligned"), "{message}");
 
     let scene = Scene::observed().diagnosed(Code::ProxyNotChecked, Severity::Info, Component::Exposure);
     let unchecked = format!("{message}. ProxyNotChecked is the case");
-    assert_eq!(
-        scene.says(kind),
-        Some(said("Unknown", "ProxyNotChecked", &unchecked))
-    );
+    assert_eq!(scene.says(kind), Some(said("Unknown", "ProxyNotChecked", &unchecked)));
 
     let unseen = Scene::observed().seeing(|observation| observation.api = Some(workload("api", 1)));
     let (status, reason, message) = unseen.says(kind).unwrap();
-    assert_eq!(
-        (status.as_str(), reason.as_str()),
-        ("Unknown", "NotKnown"),
-        "{message}"
-    );
+    assert_eq!((status.as_str(), reason.as_str()), ("Unknown", "NotKnown"), "{message}");
 }

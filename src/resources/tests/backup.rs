@@ -31,11 +31,7 @@ fn dump(url: &str) -> Result<Called, String> {
     let path = |name: &str| directory.path().join(name);
     fs::write(path("pg_dump"), PG_DUMP).unwrap();
     fs::set_permissions(path("pg_dump"), fs::Permissions::from_mode(0o700)).unwrap();
-    let search = format!(
-        "{}:{}",
-        directory.path().display(),
-        std::env::var("PATH").unwrap()
-    );
+    let search = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
     let Output { status, stderr, .. } = Command::new("sh")
         .args(["-c", include_str!("../backup.sh")])
         .arg(path("flagsmith.dump"))
@@ -50,28 +46,17 @@ fn dump(url: &str) -> Result<Called, String> {
         return Err(words);
     }
     let dump = fs::metadata(path("flagsmith.dump")).unwrap();
-    assert_eq!(
-        dump.permissions().mode() & 0o777,
-        0o600,
-        "nobody else reads the dump"
-    );
+    assert_eq!(dump.permissions().mode() & 0o777, 0o600, "nobody else reads the dump");
     let arguments = fs::read_to_string(path("arguments")).unwrap();
     let url = arguments.lines().find_map(|it| it.strip_prefix("--dbname="));
-    Ok(Called {
-        url: url.unwrap().to_owned(),
-        password: fs::read(path("password")).ok(),
-    })
+    Ok(Called { url: url.unwrap().to_owned(), password: fs::read(path("password")).ok() })
 }
 
 #[rstest]
 #[case("postgresql://u:p@h:5432/db", "postgresql://u@h:5432/db", Some("p"))]
 #[case("postgres://u:p%40s%2Fs%0A@h/db", "postgresql://u@h/db", Some("p@s/s\n"))]
 #[case::colon("pgsql://u:a:b@h/db", "postgresql://u@h/db", Some("a:b"))]
-#[case::shell(
-    "postgres://u:$(id)`id`'\"\\n*@h/db",
-    "postgresql://u@h/db",
-    Some("$(id)`id`'\"\\n*")
-)]
+#[case::shell("postgres://u:$(id)`id`'\"\\n*@h/db", "postgresql://u@h/db", Some("$(id)`id`'\"\\n*"))]
 #[case::no_encoding("postgres://u:100%&%zz@h/db", "postgresql://u@h/db", Some("100%&%zz"))]
 #[case::at("postgres://u:a@b@h/db", "postgresql://u@h/db", Some("a@b"))]
 #[case::role("postgres://u%40x@y:p@h/db", "postgresql://u%40x%40y@h/db", Some("p"))]
@@ -90,10 +75,7 @@ fn dump(url: &str) -> Result<Called, String> {
 )]
 #[case::twice("postgres://u:p@h/db?password=q", "postgresql://u@h/db", Some("p"))]
 fn pg_dump_gets(#[case] url: &str, #[case] argument: &str, #[case] password: Option<&str>) {
-    let expected = Called {
-        url: argument.to_owned(),
-        password: password.map(|it| it.as_bytes().to_vec()),
-    };
+    let expected = Called { url: argument.to_owned(), password: password.map(|it| it.as_bytes().to_vec()) };
     assert_eq!(dump(url), Ok(expected));
 }
 
@@ -106,10 +88,7 @@ fn pg_dump_gets(#[case] url: &str, #[case] argument: &str, #[case] password: Opt
 fn refuses(#[case] url: &str, #[case] words: &str) {
     let refused = dump(url).unwrap_err();
     assert!(refused.contains(words), "{refused}");
-    assert!(
-        !refused.contains("a=b") && !refused.contains("password=p"),
-        "{refused}"
-    );
+    assert!(!refused.contains("a=b") && !refused.contains("password=p"), "{refused}");
 }
 
 proptest! {

@@ -15,9 +15,7 @@ use crate::{
 
 /// Annotations of an object, or the timeouts of a route, behind a proxy of this name.
 fn written(exposure: &Value, kind: Kind, path: &str) -> Value {
-    let installation = installation(&spec(
-        json!({ "requestTimeoutSeconds": 60, "exposure": exposure }),
-    ));
+    let installation = installation(&spec(json!({ "requestTimeoutSeconds": 60, "exposure": exposure })));
     let observation = migrated(&installation);
     let children = build(&installation, &decide(&installation, &observation, &[]));
     let child = children.iter().find(|child| child.kind == kind).unwrap();
@@ -47,10 +45,8 @@ fn annotations(exposure: &Value, kind: Kind) -> BTreeMap<String, String> {
 #[case("gke", Kind::Ingress, &[])]
 fn annotates(#[case] proxy: &str, #[case] kind: Kind, #[case] expected: &[(&str, &str)]) {
     let exposure = json!({ "hosts": ["*"], "ingress": {}, "proxy": { "name": proxy } });
-    let expected: BTreeMap<_, _> = expected
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
+    let expected: BTreeMap<_, _> =
+        expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     assert_eq!(annotations(&exposure, kind), expected);
 }
 
@@ -60,10 +56,7 @@ fn an_annotation_of_the_users_own_stays() {
     let exposure = json!({
         "hosts": ["*"], "ingress": { "annotations": { key: "10" } }, "proxy": { "name": "ingress-nginx" },
     });
-    assert_eq!(
-        annotations(&exposure, Kind::Ingress).get(key).map(String::as_str),
-        Some("10")
-    );
+    assert_eq!(annotations(&exposure, Kind::Ingress).get(key).map(String::as_str), Some("10"));
 }
 
 #[rstest]
@@ -74,8 +67,5 @@ fn an_annotation_of_the_users_own_stays() {
 fn times_a_route(#[case] proxy: Value, #[case] expected: Value) {
     let exposure =
         json!({ "hosts": ["*"], "httpRoute": { "parentRefs": [{ "name": "public" }] }, "proxy": proxy });
-    assert_eq!(
-        written(&exposure, Kind::HttpRoute, "/spec/rules/0/timeouts"),
-        expected
-    );
+    assert_eq!(written(&exposure, Kind::HttpRoute, "/spec/rules/0/timeouts"), expected);
 }

@@ -52,12 +52,8 @@ fn url(name: &str) -> Value {
 )]
 fn runs(#[case] changes: Value, #[case] expected: &str) {
     let job = job(changes, &empty_observation());
-    let words: Vec<_> = container(&job)["args"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it.as_str().unwrap())
-        .collect();
+    let words: Vec<_> =
+        container(&job)["args"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
     assert_eq!(words.join(" "), expected);
 }
 
@@ -77,28 +73,18 @@ fn a_pooler_that_refuses_options_gets_none() {
     let with = |observation: &Observation, changes| {
         variable(&job(changes, observation), "PGOPTIONS").map(str::to_owned)
     };
-    assert_eq!(
-        with(&preflight(true), json!({})).as_deref(),
-        Some("-c lock_timeout=30s")
-    );
+    assert_eq!(with(&preflight(true), json!({})).as_deref(), Some("-c lock_timeout=30s"));
     assert_eq!(with(&preflight(false), json!({})), None);
     let off = json!({ "migrations": { "lockTimeoutSeconds": 0 } });
     assert_eq!(with(&preflight(true), off), None);
     let named = job(json!({}), &empty_observation());
-    assert_eq!(
-        variable(&named, "PGAPPNAME"),
-        named.pointer("/metadata/name").unwrap().as_str()
-    );
+    assert_eq!(variable(&named, "PGAPPNAME"), named.pointer("/metadata/name").unwrap().as_str());
 }
 
 #[test]
 fn what_the_database_was_like_is_written_on_the_job() {
     let mut observation = before_an_upgrade();
-    let mut preflight = Preflight {
-        complete: true,
-        takes_options: true,
-        ..Preflight::default()
-    };
+    let mut preflight = Preflight { complete: true, takes_options: true, ..Preflight::default() };
     preflight.history.count = 42;
     preflight.history.last_applied = Some(1_764_000_000_123_456);
     observation.preflight = Some(Ok(preflight));
@@ -106,10 +92,7 @@ fn what_the_database_was_like_is_written_on_the_job() {
     let annotations = job.pointer("/metadata/annotations").unwrap();
     assert_eq!(annotations["operator.flagsmith.com/migrated-from"], "2.250.0");
     assert_eq!(annotations["operator.flagsmith.com/migrations-before"], "42");
-    assert_eq!(
-        annotations["operator.flagsmith.com/last-applied-before"],
-        "2025-11-24T16:00:00.123456Z"
-    );
+    assert_eq!(annotations["operator.flagsmith.com/last-applied-before"], "2025-11-24T16:00:00.123456Z");
 }
 
 /// Runs the Job's script in a directory of its own, with a command in place of the migration and one in place of
@@ -123,14 +106,7 @@ fn run(name: &str, migration: &str, flagsmith: &str) -> (i32, String, String, u6
         .replace("/dev/termination-log", &path("message"))
         .replace("sleep 10", "sleep 0.01");
     let output = Command::new("sh")
-        .args([
-            "-c",
-            &format!("flagsmith() {{ {flagsmith}; }}\n{script}"),
-            "migrate",
-            "sh",
-            "-c",
-            migration,
-        ])
+        .args(["-c", &format!("flagsmith() {{ {flagsmith}; }}\n{script}"), "migrate", "sh", "-c", migration])
         .env("FLAGSMITH_OPERATOR_TRANSIENT", failures::TRANSIENT)
         .env("FLAGSMITH_OPERATOR_RACES", failures::RACES)
         .output()
@@ -148,11 +124,7 @@ fn list(name: &str, flagsmith: &str, killed: u32) -> (i32, String) {
     let directory = std::env::temp_dir().join(format!("flagsmith-operator-{name}-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
     let path = |file: &str| directory.join(file).to_str().unwrap().to_owned();
-    fs::write(
-        path("events"),
-        format!("oom 1\noom_kill {killed}\noom_group_kill 0\n"),
-    )
-    .unwrap();
+    fs::write(path("events"), format!("oom 1\noom_kill {killed}\noom_group_kill 0\n")).unwrap();
     let script = include_str!("../plan.sh")
         .replace("/tmp/", &format!("{}/", directory.to_str().unwrap()))
         .replace("/dev/termination-log", &path("message"))
@@ -185,10 +157,7 @@ fn a_list_that_was_killed_ends_the_attempt(
 #[test]
 fn a_list_is_what_django_plans_without_the_noise_of_its_shell() {
     let django = "echo '74 objects imported automatically.'; echo '= 2 1:3'; echo '= a.0001'; echo '= b.0002_squashed'";
-    assert_eq!(
-        list("plan-list", django, 0),
-        (0, "2 1:3\na.0001\nb.0002_squashed\n".to_owned())
-    );
+    assert_eq!(list("plan-list", django, 0), (0, "2 1:3\na.0001\nb.0002_squashed\n".to_owned()));
 }
 
 #[test]
@@ -201,12 +170,7 @@ fn whichever_container_ends_badly_ends_the_job() {
 
 #[rstest]
 #[case("good", "echo fine", "false", 0)]
-#[case(
-    "lock",
-    "echo 'canceling statement due to lock timeout' >&2; exit 1",
-    "false",
-    75
-)]
+#[case("lock", "echo 'canceling statement due to lock timeout' >&2; exit 1", "false", 75)]
 #[case("rights", "echo 'must be owner of table x' >&2; exit 1", "false", 1)]
 #[case("killed", "kill -9 $$", "false", 137)]
 #[case("race-lost", "echo 'relation \"x\" already exists' >&2; exit 1", "true", 0)]
@@ -233,15 +197,8 @@ fn the_script_keeps_the_migration_that_failed_before_the_traceback() {
     );
     assert_eq!(status, 1);
     assert!(message.starts_with("  Applying users.0041_x..."), "{message}");
-    assert!(
-        message.trim_end().ends_with("must be owner of table x"),
-        "{message}"
-    );
-    assert!(
-        message.len() <= 4096,
-        "the kubelet keeps no more: {}",
-        message.len()
-    );
+    assert!(message.trim_end().ends_with("must be owner of table x"), "{message}");
+    assert!(message.len() <= 4096, "the kubelet keeps no more: {}", message.len());
     assert!(output.contains("line 1,"), "the whole log is in the pod's log");
 }
 
@@ -289,12 +246,7 @@ fn what_passes_by_itself_agrees_with_the_diagnosis() {
         let expected = codes.iter().any(|code| PASSING.contains(code));
         let log = format!("{}/tests/fixtures/logs/{name}.log", env!("CARGO_MANIFEST_DIR"));
         let found = Command::new("sh")
-            .args([
-                "-c",
-                "tail -n 60 \"$0\" | grep -qE \"$1\"",
-                &log,
-                failures::TRANSIENT,
-            ])
+            .args(["-c", "tail -n 60 \"$0\" | grep -qE \"$1\"", &log, failures::TRANSIENT])
             .status()
             .unwrap()
             .success();

@@ -119,10 +119,7 @@ fn full() -> Value {
         "targetCPUUtilizationPercentage": 70,
         "behavior": { "scaleDown": { "stabilizationWindowSeconds": 600 } },
     });
-    let mut migrations = with(
-        "migrations",
-        json!({ "activeDeadlineSeconds": 600, "backoffLimit": 1 }),
-    );
+    let mut migrations = with("migrations", json!({ "activeDeadlineSeconds": 600, "backoffLimit": 1 }));
     if let Some(migrations) = migrations.as_object_mut() {
         migrations.retain(|key, _| !key.ends_with("Probe"));
     }

@@ -39,25 +39,15 @@ fn variables() -> impl Strategy<Value = Value> {
         "USE_X_FORWARDED_HOST",
         "FLAGSMITH_PROXY_API_URL",
     ];
-    let reserved = env::RESERVED
-        .iter()
-        .map(|(name, _)| *name)
-        .chain(["REPLICA_DATABASE_URL_0"])
-        .collect();
-    names(GOOD, reserved).prop_map(|names| {
-        names
-            .iter()
-            .map(|name| json!({ "name": name, "value": USERS }))
-            .collect()
-    })
+    let reserved = env::RESERVED.iter().map(|(name, _)| *name).chain(["REPLICA_DATABASE_URL_0"]).collect();
+    names(GOOD, reserved)
+        .prop_map(|names| names.iter().map(|name| json!({ "name": name, "value": USERS })).collect())
 }
 
 fn pod() -> impl Strategy<Value = (Value, Value)> {
     let volumes = names(&["ca", "data", "scratch", "run"], vec!["tmp", "prometheus"]);
-    let paths = names(
-        &["/etc/ca", "/data", "/tmp/cache", "/scratch"],
-        vec!["/tmp", "/tmp/prometheus", "/data"],
-    );
+    let paths =
+        names(&["/etc/ca", "/data", "/tmp/cache", "/scratch"], vec!["/tmp", "/tmp/prometheus", "/data"]);
     (volumes, paths, any::<prop::sample::Index>(), any::<bool>()).prop_map(
         |(volumes, paths, index, labels)| {
             let mounts: Vec<_> = paths
@@ -65,19 +55,11 @@ fn pod() -> impl Strategy<Value = (Value, Value)> {
                 .filter(|_| !volumes.is_empty())
                 .map(|path| json!({ "name": index.get(&volumes), "mountPath": path }))
                 .collect();
-            let volumes: Vec<_> = volumes
-                .iter()
-                .map(|name| json!({ "name": name, "emptyDir": {} }))
-                .collect();
-            let labels = if labels {
-                json!({ "team": "flags", "example.com/tier": "web" })
-            } else {
-                json!({})
-            };
-            (
-                json!({ "volumes": volumes, "labels": labels }),
-                Value::Array(mounts),
-            )
+            let volumes: Vec<_> =
+                volumes.iter().map(|name| json!({ "name": name, "emptyDir": {} })).collect();
+            let labels =
+                if labels { json!({ "team": "flags", "example.com/tier": "web" }) } else { json!({}) };
+            (json!({ "volumes": volumes, "labels": labels }), Value::Array(mounts))
         },
     )
 }
@@ -149,14 +131,8 @@ fn exposure() -> impl Strategy<Value = Value> {
 /// A specification, most of the time one that `validate` accepts.
 fn specification() -> impl Strategy<Value = Value> {
     let version = (0..9_u32, 169..300_u32).prop_map(|(patch, minor)| format!("2.{minor}.{patch}"));
-    let general = (
-        version,
-        5..=3600,
-        database(),
-        maybe(exposure()),
-        variables(),
-        maybe(Just(json!("own-account"))),
-    );
+    let general =
+        (version, 5..=3600, database(), maybe(exposure()), variables(), maybe(Just(json!("own-account"))));
     let frontend = (component(), prop::bool::weighted(0.8)).prop_map(|(mut component, enabled)| {
         component["enabled"] = json!(enabled);
         component
@@ -189,11 +165,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 fn items<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn number(value: &Value, pointer: &str) -> i64 {
@@ -210,10 +182,7 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
 fn is_dns_label(name: &str) {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let good = name.len() <= 63 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-');
-    assert!(
-        good && name.starts_with(|first: char| first.is_ascii_lowercase()),
-        "{name:?}"
-    );
+    assert!(good && name.starts_with(|first: char| first.is_ascii_lowercase()), "{name:?}");
 }
 
 /// Labels as Kubernetes defines them (a prefix, a name of 63 characters, a value of 63).
@@ -224,19 +193,12 @@ fn are_labels(labels: &Value) {
         text.len() <= 63 && text.bytes().all(inner) && edge(text.bytes().next()) && edge(text.bytes().last())
     };
     for (key, value) in labels.as_object().unwrap() {
-        assert!(
-            part(key.rsplit('/').next().unwrap()) && part(value.as_str().unwrap()),
-            "{key}: {value}"
-        );
+        assert!(part(key.rsplit('/').next().unwrap()) && part(value.as_str().unwrap()), "{key}: {value}");
     }
 }
 
 fn is_subset(selector: &Value, labels: &Value) -> bool {
-    selector
-        .as_object()
-        .unwrap()
-        .iter()
-        .all(|(key, value)| labels[key] == *value)
+    selector.as_object().unwrap().iter().all(|(key, value)| labels[key] == *value)
 }
 
 fn template(child: &Child) -> Option<&Value> {
@@ -248,10 +210,7 @@ fn belongs(child: &Child, installation: &Installation) {
     is_dns_label(&child.name);
     assert_eq!(text(&child.body, "/metadata/name"), child.name);
     assert_eq!(text(&child.body, "/metadata/namespace"), "prod");
-    assert_eq!(
-        text(&child.body, "/metadata/ownerReferences/0/uid"),
-        installation.identity.uid
-    );
+    assert_eq!(text(&child.body, "/metadata/ownerReferences/0/uid"), installation.identity.uid);
     assert_eq!(child.body["metadata"]["ownerReferences"][0]["controller"], true);
     assert_eq!(text(&child.body, "/kind"), child.kind.as_str());
     are_labels(&child.body["metadata"]["labels"]);
@@ -268,13 +227,10 @@ fn belongs(child: &Child, installation: &Installation) {
 
 /// Environment, volumes, mounts and security of a pod template.
 fn is_sound(child: &Child, template: &Value, settings: &Value) {
-    let volumes = unique(
-        items(template, "/spec/volumes")
-            .map(|volume| text(volume, "/name"))
-            .chain(
-                items(&child.body, "/spec/volumeClaimTemplates").map(|claim| text(claim, "/metadata/name")),
-            ),
-    );
+    let volumes =
+        unique(items(template, "/spec/volumes").map(|volume| text(volume, "/name")).chain(
+            items(&child.body, "/spec/volumeClaimTemplates").map(|claim| text(claim, "/metadata/name")),
+        ));
     let container = &template["spec"]["containers"][0];
     assert_eq!(items(template, "/spec/containers").count(), 1);
     unique(items(container, "/env").map(|variable| text(variable, "/name")));
@@ -294,10 +250,7 @@ fn is_sound(child: &Child, template: &Value, settings: &Value) {
         assert!(items(container, "/volumeMounts").any(|mount| mount["mountPath"] == "/tmp"));
     }
     assert_eq!(template["spec"]["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(
-        template["spec"]["securityContext"]["seccompProfile"]["type"],
-        "RuntimeDefault"
-    );
+    assert_eq!(template["spec"]["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     for name in ["startupProbe", "livenessProbe", "readinessProbe"] {
         let probe = &container[name];
         if child.kind == Kind::Job {
@@ -318,9 +271,7 @@ fn is_sound(child: &Child, template: &Value, settings: &Value) {
 /// The chain of timeouts in the API's pods.
 fn is_aligned(api: &Child, timeout: i64, own_liveness: bool) {
     let container = "/spec/template/spec/containers/0";
-    let args: Vec<_> = items(&api.body, &format!("{container}/args"))
-        .filter_map(Value::as_str)
-        .collect();
+    let args: Vec<_> = items(&api.body, &format!("{container}/args")).filter_map(Value::as_str).collect();
     let flag = |name: &str| -> i64 {
         let at = args.iter().position(|arg| *arg == name).unwrap();
         args[at + 1].parse().unwrap()
@@ -340,25 +291,18 @@ fn is_aligned(api: &Child, timeout: i64, own_liveness: bool) {
 /// What refers to another object of the installation finds it.
 fn finds(child: &Child, children: &[Child]) {
     let find = |kind: Kind, name: &str| {
-        let found = children
-            .iter()
-            .find(|child| child.kind == kind && child.name == name);
+        let found = children.iter().find(|child| child.kind == kind && child.name == name);
         found.unwrap_or_else(|| panic!("{} refers to {} {name:?}", child.name, kind.as_str()))
     };
     let selects = |selector: &Value| {
-        children
-            .iter()
-            .filter_map(template)
-            .any(|it| is_subset(selector, &it["metadata"]["labels"]))
+        children.iter().filter_map(template).any(|it| is_subset(selector, &it["metadata"]["labels"]))
     };
     match child.kind {
         Kind::Service => {
             let selector = &child.body["spec"]["selector"];
             assert!(
                 selects(selector)
-                    || children
-                        .iter()
-                        .all(|it| it.name != child.name || it.kind == Kind::Service)
+                    || children.iter().all(|it| it.name != child.name || it.kind == Kind::Service)
             );
             for port in items(&child.body, "/spec/ports") {
                 let named = |it: &Value| {

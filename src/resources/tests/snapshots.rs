@@ -21,19 +21,14 @@ fn snapshot(scenario: &str, children: &[Child]) {
             let file = format!("{scenario}-{}-{name}", kind.as_str().to_lowercase());
             assert_yaml_snapshot!(file, body);
         }
-        let names: Vec<_> = children
-            .iter()
-            .map(|child| format!("{} {}", child.kind.as_str(), child.name))
-            .collect();
+        let names: Vec<_> =
+            children.iter().map(|child| format!("{} {}", child.kind.as_str(), child.name)).collect();
         assert_yaml_snapshot!(scenario, names);
     });
 }
 
 fn without(children: Vec<Child>, known: &[Child]) -> Vec<Child> {
-    children
-        .into_iter()
-        .filter(|child| !known.contains(child))
-        .collect()
+    children.into_iter().filter(|child| !known.contains(child)).collect()
 }
 
 #[test]
@@ -44,10 +39,7 @@ fn smallest() {
 #[test]
 fn embedded_database_and_route() {
     let known = everything(&installation(&minimal()));
-    snapshot(
-        "embedded",
-        &without(everything(&installation(&embedded())), &known),
-    );
+    snapshot("embedded", &without(everything(&installation(&embedded())), &known));
 }
 
 #[test]
@@ -66,14 +58,9 @@ fn upgrade() {
 #[test]
 fn nothing_runs_before_the_database_is_known() {
     let installation = installation(&embedded());
-    let children = build(
-        &installation,
-        &plan(&installation, &unknown_database(empty_observation())),
-    );
-    let names: Vec<_> = children
-        .iter()
-        .map(|child| format!("{} {}", child.kind.as_str(), child.name))
-        .collect();
+    let children = build(&installation, &plan(&installation, &unknown_database(empty_observation())));
+    let names: Vec<_> =
+        children.iter().map(|child| format!("{} {}", child.kind.as_str(), child.name)).collect();
     assert_eq!(
         names,
         [
@@ -97,14 +84,7 @@ fn without_the_gateway_api_there_is_no_route() {
 
 #[test]
 fn the_same_input_gives_the_same_bytes() {
-    let text = || -> Vec<Value> {
-        everything(&installation(&full()))
-            .into_iter()
-            .map(|child| child.body)
-            .collect()
-    };
-    assert_eq!(
-        serde_json::to_string(&text()).unwrap(),
-        serde_json::to_string(&text()).unwrap()
-    );
+    let text =
+        || -> Vec<Value> { everything(&installation(&full())).into_iter().map(|child| child.body).collect() };
+    assert_eq!(serde_json::to_string(&text()).unwrap(), serde_json::to_string(&text()).unwrap());
 }

@@ -51,10 +51,6 @@ fn every_object_survives_its_type() {
         .collect();
     all.iter().for_each(loses_nothing);
     for kind in Kind::ALL {
-        assert!(
-            all.iter().any(|child| child.kind == kind),
-            "no {} among them",
-            kind.as_str()
-        );
+        assert!(all.iter().any(|child| child.kind == kind), "no {} among them", kind.as_str());
     }
 }

@@ -21,10 +21,7 @@ pub struct DeadlineBody<B> {
 impl<B> DeadlineBody<B> {
     /// Without a limit the body may go on forever.
     pub fn new(inner: B, limit: Option<(Instant, DeadlineExceeded)>) -> Self {
-        Self {
-            inner,
-            limit: limit.map(|(deadline, error)| (Box::pin(sleep_until(deadline)), error)),
-        }
+        Self { inner, limit: limit.map(|(deadline, error)| (Box::pin(sleep_until(deadline)), error)) }
     }
 }
 

@@ -26,9 +26,6 @@ pub struct DeadlineExceeded {
 
 impl DeadlineExceeded {
     pub(super) const fn of(call: Call) -> Self {
-        Self {
-            verb: call.verb,
-            kind: call.kind,
-        }
+        Self { verb: call.verb, kind: call.kind }
     }
 }

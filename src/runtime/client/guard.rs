@@ -64,10 +64,7 @@ impl<S> Layer<S> for GuardLayer {
     type Service = Guard<S>;
 
     fn layer(&self, inner: S) -> Guard<S> {
-        Guard {
-            inner,
-            metrics: self.metrics.clone(),
-        }
+        Guard { inner, metrics: self.metrics.clone() }
     }
 }
 
@@ -146,9 +143,7 @@ where
         Ok(result) => result,
         Err(_) => Err(DeadlineExceeded::of(call).into()),
     };
-    let code = result
-        .as_ref()
-        .map_or(Code::None, |response| response.status().into());
+    let code = result.as_ref().map_or(Code::None, |response| response.status().into());
     metrics.kube_request(call.verb, call.kind, code, start.elapsed());
     result
 }
@@ -171,13 +166,7 @@ fn wait<B>(method: &Method, response: &Response<B>, repetition: u32) -> Option<D
 
 /// The `Retry-After` header in seconds, the only form that Kubernetes uses. It may be longer than any clock can add.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
+    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 /// A copy to send later; `None` when the body is a stream, which can be sent only once.
@@ -224,9 +213,7 @@ mod tests {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         if let Some(header) = header {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, header.parse().unwrap());
+            response.headers_mut().insert(RETRY_AFTER, header.parse().unwrap());
         }
         let wait = wait(&method.parse().unwrap(), &response, attempt).map(|wait| wait.as_millis());
         match (wait, expected) {

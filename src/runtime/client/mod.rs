@@ -71,9 +71,8 @@ where
     // The library's own policy repeats for minutes; the guard repeats within the deadline.
     config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
-    let builder = ClientBuilder::try_from(config).map_err(|source| Error::Setup {
-        source: Box::new(source),
-    })?;
+    let builder =
+        ClientBuilder::try_from(config).map_err(|source| Error::Setup { source: Box::new(source) })?;
     Ok(builder
         .with_layer(layer)
         // A repetition needs a second handle on the service.
@@ -86,10 +85,8 @@ where
 #[must_use]
 pub fn is_deadline(error: &kube::Error) -> bool {
     // The body of an answer that came through two clients has its error wrapped twice.
-    successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
-        error.source()
-    })
-    .any(<dyn std::error::Error + 'static>::is::<DeadlineExceeded>)
+    successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source())
+        .any(<dyn std::error::Error + 'static>::is::<DeadlineExceeded>)
 }
 
 /// Makes ring the process's cryptography, unless one was chosen already. Called again, it does nothing.

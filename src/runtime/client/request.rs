@@ -36,16 +36,10 @@ const RESOURCES: [&str; 24] = [
 const SUBRESOURCES: [&str; 5] = ["eviction", "finalizers", "log", "scale", "status"];
 
 /// Questions about the API itself: its groups, resources and version.
-const DISCOVERY: Kind = Kind {
-    resource: "discovery",
-    subresource: None,
-};
+const DISCOVERY: Kind = Kind { resource: "discovery", subresource: None };
 
 /// Anything else.
-const OTHER: Kind = Kind {
-    resource: "other",
-    subresource: None,
-};
+const OTHER: Kind = Kind { resource: "other", subresource: None };
 
 /// What one request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +74,7 @@ impl Call {
             Method::DELETE => Verb::DeleteCollection,
             _ => Verb::Other,
         };
-        Self {
-            verb,
-            kind,
-            streams: watch || (kind.subresource == Some("log") && asks("follow")),
-        }
+        Self { verb, kind, streams: watch || (kind.subresource == Some("log") && asks("follow")) }
     }
 }
 
@@ -105,16 +95,8 @@ fn kind(path: &str) -> (Kind, bool) {
     let Some(&resource) = RESOURCES.iter().find(|known| **known == resource) else {
         return (OTHER, !rest.is_empty());
     };
-    let subresource = rest
-        .get(1)
-        .and_then(|sub| SUBRESOURCES.iter().copied().find(|known| known == sub));
-    (
-        Kind {
-            resource,
-            subresource,
-        },
-        !rest.is_empty(),
-    )
+    let subresource = rest.get(1).and_then(|sub| SUBRESOURCES.iter().copied().find(|known| known == sub));
+    (Kind { resource, subresource }, !rest.is_empty())
 }
 
 #[cfg(test)]
@@ -150,11 +132,7 @@ mod tests {
     #[case("DELETE", "/apis/batch/v1/namespaces/x/jobs/y", "delete jobs")]
     #[case("DELETE", "/apis/batch/v1/namespaces/x/jobs", "deletecollection jobs")]
     #[case("PUT", "/apis/coordination.k8s.io/v1/namespaces/x/leases/y", "update leases")]
-    #[case(
-        "GET",
-        "https://127.0.0.1:6443/apis/networking.k8s.io/v1/ingressclasses/y",
-        "get ingressclasses"
-    )]
+    #[case("GET", "https://127.0.0.1:6443/apis/networking.k8s.io/v1/ingressclasses/y", "get ingressclasses")]
     #[case("GET", "/apis/example.com/v1/namespaces/x/secretthings/password", "get other")]
     #[case("GET", "/apis/example.com/v1/secretthings", "list other")]
     #[case("GET", "/api/v1/namespaces/x/pods/y/weird", "get pods")]

@@ -49,19 +49,12 @@ impl Server {
     }
 
     fn has(&self, series: &str) -> bool {
-        self.metrics
-            .render()
-            .unwrap()
-            .lines()
-            .any(|line| line == format!("flagsmith_operator_{series}"))
+        self.metrics.render().unwrap().lines().any(|line| line == format!("flagsmith_operator_{series}"))
     }
 }
 
 async fn handle(State(server): State<Server>, request: AxumRequest) -> Response<AxumBody> {
-    let agent = request
-        .headers()
-        .get(USER_AGENT)
-        .map(|agent| agent.to_str().unwrap().to_owned());
+    let agent = request.headers().get(USER_AGENT).map(|agent| agent.to_str().unwrap().to_owned());
     server.agents.lock().unwrap().extend(agent);
     (server.answer)(server.count.fetch_add(1, Ordering::SeqCst))
 }
@@ -78,10 +71,7 @@ async fn serve(answer: impl Fn(u32) -> Response<AxumBody> + Send + Sync + 'stati
     };
     let router = Router::new().fallback(handle).with_state(server.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (
-        connect(Config::new(url.parse().unwrap()), server.metrics.clone()).unwrap(),
-        server,
-    )
+    (connect(Config::new(url.parse().unwrap()), server.metrics.clone()).unwrap(), server)
 }
 
 fn status(code: u16, retry_after: Option<&str>) -> Response<AxumBody> {
@@ -89,17 +79,13 @@ fn status(code: u16, retry_after: Option<&str>) -> Response<AxumBody> {
         format!(r#"{{"kind":"Status","status":"Failure","reason":"Test","message":"no","code":{code}}}"#);
     let mut response = (StatusCode::from_u16(code).unwrap(), body).into_response();
     if let Some(seconds) = retry_after {
-        response
-            .headers_mut()
-            .insert("retry-after", seconds.parse().unwrap());
+        response.headers_mut().insert("retry-after", seconds.parse().unwrap());
     }
     response
 }
 
 fn read() -> Request<Vec<u8>> {
-    KubeRequest::new("/api/v1/namespaces/x/pods")
-        .get("y", &kube::api::GetParams::default())
-        .unwrap()
+    KubeRequest::new("/api/v1/namespaces/x/pods").get("y", &kube::api::GetParams::default()).unwrap()
 }
 
 fn write() -> Request<Vec<u8>> {
@@ -109,9 +95,7 @@ fn write() -> Request<Vec<u8>> {
 }
 
 fn watch_pods() -> Request<Vec<u8>> {
-    KubeRequest::new("/api/v1/pods")
-        .watch(&kube::api::WatchParams::default(), "0")
-        .unwrap()
+    KubeRequest::new("/api/v1/pods").watch(&kube::api::WatchParams::default(), "0").unwrap()
 }
 
 #[tokio::test]
@@ -125,14 +109,8 @@ async fn a_request_is_counted_and_names_the_operator() {
 
 #[tokio::test]
 async fn an_overloaded_server_is_asked_again_after_the_time_that_it_asks_for() {
-    let (client, server) = serve(|n| {
-        if n == 0 {
-            status(429, Some("1"))
-        } else {
-            "{}".into_response()
-        }
-    })
-    .await;
+    let (client, server) =
+        serve(|n| if n == 0 { status(429, Some("1")) } else { "{}".into_response() }).await;
     let start = Instant::now();
     client.request_text(write()).await.unwrap();
     let took = start.elapsed();
@@ -153,11 +131,7 @@ async fn a_write_is_not_repeated_by_whoever_does_not_lead_any_more(
     let (leadership, leading) = watch::channel(Leadership::forever());
     let (client, server) = serve(move |n| {
         leadership.send_replace(Leadership::default());
-        if n == 0 {
-            status(429, None)
-        } else {
-            "{}".into_response()
-        }
+        if n == 0 { status(429, None) } else { "{}".into_response() }
     })
     .await;
     let answer = fenced(client, leading).request_text(request).await;
@@ -242,12 +216,7 @@ async fn an_answer_that_does_not_end_is_given_up(#[values(false, true)] is_fence
     let took = start.elapsed();
     assert!(took >= CALL_DEADLINE && took < CALL_DEADLINE + SECOND, "{took:?}");
     assert!(is_deadline(&error), "{error:?}");
-    assert!(
-        error
-            .to_string()
-            .contains("the API server did not answer get pods within 10 s"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the API server did not answer get pods within 10 s"), "{error}");
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
@@ -295,12 +264,7 @@ async fn silence_ends_at_the_deadline_even_for_a_watch() {
         let took = start.elapsed();
         assert!(took >= CALL_DEADLINE && took < CALL_DEADLINE + SECOND, "{took:?}");
     }
-    assert!(
-        metrics
-            .render()
-            .unwrap()
-            .contains("{verb=\"watch\",kind=\"pods\",code=\"none\"} 1")
-    );
+    assert!(metrics.render().unwrap().contains("{verb=\"watch\",kind=\"pods\",code=\"none\"} 1"));
 }
 
 #[tokio::test]

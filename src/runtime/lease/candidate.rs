@@ -91,11 +91,7 @@ impl Candidate {
     /// A replica that has seen nothing yet. `identity` must be unique to the *process*: a replica that finds its
     /// own identity in the lease takes it to be its own earlier write.
     pub fn new(identity: impl Into<String>) -> Self {
-        Self {
-            identity: identity.into(),
-            observed: None,
-            leads_until: None,
-        }
+        Self { identity: identity.into(), observed: None, leads_until: None }
     }
 
     /// The name under which this replica holds the lease.
@@ -115,12 +111,7 @@ impl Candidate {
         let free_at = match (&self.observed, &stored) {
             (Some(before), _) if before.stored == stored => before.free_at,
             // Deleted while somebody held it: that holder leads on until its next renewal fails.
-            (
-                Some(ObservedLease {
-                    stored: Some(before), ..
-                }),
-                None,
-            ) => now + before.blocks_for(),
+            (Some(ObservedLease { stored: Some(before), .. }), None) => now + before.blocks_for(),
             (_, None) => now,
             (_, Some(stored)) => now + stored.blocks_for(),
         };
@@ -144,10 +135,7 @@ impl Candidate {
         let Some(observed) = &self.observed else {
             return Decision::Wait(now);
         };
-        let holder = observed
-            .stored
-            .as_ref()
-            .and_then(|stored| stored.holder.as_deref());
+        let holder = observed.stored.as_ref().and_then(|stored| stored.holder.as_deref());
         if holder == Some(self.identity.as_str()) {
             Decision::Renew
         } else if self.leads_until.is_some() {

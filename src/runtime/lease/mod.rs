@@ -41,9 +41,7 @@ impl Leadership {
     #[must_use]
     pub fn forever() -> Self {
         const YEAR: Duration = Duration::from_hours(8760);
-        Self {
-            until: Some(Instant::now() + YEAR),
-        }
+        Self { until: Some(Instant::now() + YEAR) }
     }
 
     /// Whether this process leads at this moment. Asked before every write.
@@ -168,9 +166,7 @@ impl Lease {
     fn deadline(&self) -> Instant {
         let now = Instant::now();
         let deadline = now + CALL_DEADLINE;
-        self.candidate
-            .leads_until(now)
-            .map_or(deadline, |until| until.min(deadline))
+        self.candidate.leads_until(now).map_or(deadline, |until| until.min(deadline))
     }
 
     /// Tells everybody whether this process leads. Wakes them only when that has changed.
@@ -249,8 +245,6 @@ impl Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("candidate", &self.candidate)
-            .finish_non_exhaustive()
+        f.debug_struct("Lease").field("candidate", &self.candidate).finish_non_exhaustive()
     }
 }

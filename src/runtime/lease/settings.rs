@@ -29,12 +29,7 @@ impl LeaseSettings {
     /// container has the same pod name, but must not take the lease of its predecessor for its own.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>, pod: &str) -> Self {
         let identity = format!("{pod}_{:016x}", rand::random::<u64>());
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-            identity,
-            namespaces: Vec::new(),
-        }
+        Self { namespace: namespace.into(), name: name.into(), identity, namespaces: Vec::new() }
     }
 
     /// The same lease, held by a process that looks after these namespaces; none stands for the whole cluster.
@@ -46,10 +41,7 @@ impl LeaseSettings {
     /// Writes into the lease what it says of its holder.
     pub(super) fn mark(&self, metadata: &mut ObjectMeta) {
         let (label, value) = LABEL;
-        metadata
-            .labels
-            .get_or_insert_default()
-            .insert(label.to_owned(), value.to_owned());
+        metadata.labels.get_or_insert_default().insert(label.to_owned(), value.to_owned());
         metadata
             .annotations
             .get_or_insert_default()

@@ -52,10 +52,7 @@ impl fmt::Display for Store {
 
 impl Store {
     pub fn new(client: Client, settings: LeaseSettings) -> Self {
-        Self {
-            api: Api::namespaced(client, &settings.namespace),
-            settings,
-        }
+        Self { api: Api::namespaced(client, &settings.namespace), settings }
     }
 
     /// What is stored; `None` when there is no lease.
@@ -66,10 +63,7 @@ impl Store {
     /// Creates the lease. `None` when there is one already.
     pub async fn create(&self, deadline: Instant) -> Result<Option<LeaseObject>, Error> {
         let now = MicroTime(Timestamp::now());
-        let mut metadata = ObjectMeta {
-            name: Some(self.settings.name.clone()),
-            ..ObjectMeta::default()
-        };
+        let mut metadata = ObjectMeta { name: Some(self.settings.name.clone()), ..ObjectMeta::default() };
         self.settings.mark(&mut metadata);
         let lease = LeaseObject {
             metadata,
@@ -82,14 +76,7 @@ impl Store {
                 ..LeaseSpec::default()
             }),
         };
-        accepted(
-            call(
-                "create",
-                deadline,
-                self.api.create(&PostParams::default(), &lease),
-            )
-            .await,
-        )
+        accepted(call("create", deadline, self.api.create(&PostParams::default(), &lease)).await)
     }
 
     /// Takes or renews the lease, unless it is no longer the one in `base` (then `None`).
@@ -99,10 +86,7 @@ impl Store {
         deadline: Instant,
     ) -> Result<Option<LeaseObject>, Error> {
         let spec = base.spec.get_or_insert_default();
-        let now = MicroTime(renewal(
-            spec.renew_time.as_ref().map(|time| time.0),
-            Timestamp::now(),
-        ));
+        let now = MicroTime(renewal(spec.renew_time.as_ref().map(|time| time.0), Timestamp::now()));
         if spec.holder_identity.as_deref() != Some(&self.settings.identity) {
             spec.holder_identity = Some(self.settings.identity.clone());
             spec.acquire_time = Some(now.clone());
@@ -171,10 +155,9 @@ async fn call<T>(
 fn accepted(result: Result<LeaseObject, Error>) -> Result<Option<LeaseObject>, Error> {
     match result {
         Ok(lease) => Ok(Some(lease)),
-        Err(Error::Api {
-            source: kube::Error::Api(status),
-            ..
-        }) if matches!(status.code, 404 | 409) => Ok(None),
+        Err(Error::Api { source: kube::Error::Api(status), .. }) if matches!(status.code, 404 | 409) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -187,13 +170,7 @@ mod tests {
     use super::*;
 
     fn unheld() -> Stored {
-        Stored {
-            uid: Some("u".into()),
-            holder: None,
-            renewed: None,
-            transitions: 0,
-            duration: None,
-        }
+        Stored { uid: Some("u".into()), holder: None, renewed: None, transitions: 0, duration: None }
     }
 
     #[rstest]

@@ -45,26 +45,20 @@ type QueueGauge = (&'static str, &'static str, fn(&ExportedQueue) -> f64);
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of tasks are far below 2^52")]
 const QUEUE_GAUGES: [QueueGauge; 6] = [
-    (
-        "flagsmith_task_queue_ready",
-        "Tasks that wait to be picked up, counted up to 10,001.",
-        |queue| queue.ready as f64,
-    ),
+    ("flagsmith_task_queue_ready", "Tasks that wait to be picked up, counted up to 10,001.", |queue| {
+        queue.ready as f64
+    }),
     (
         "flagsmith_task_queue_oldest_ready_age_seconds",
         "How long the oldest waiting task has been due; NaN when none waits.",
         |queue| queue.oldest_ready,
     ),
-    (
-        "flagsmith_task_queue_in_flight",
-        "Tasks that are picked up and not finished.",
-        |queue| queue.in_flight as f64,
-    ),
-    (
-        "flagsmith_task_queue_stuck",
-        "Tasks that are locked while no processor works on them.",
-        |queue| queue.stuck as f64,
-    ),
+    ("flagsmith_task_queue_in_flight", "Tasks that are picked up and not finished.", |queue| {
+        queue.in_flight as f64
+    }),
+    ("flagsmith_task_queue_stuck", "Tasks that are locked while no processor works on them.", |queue| {
+        queue.stuck as f64
+    }),
     (
         "flagsmith_task_queue_dead",
         "Tasks of the last hour that were given up after three attempts.",
@@ -86,8 +80,7 @@ pub(super) struct Deployments(Arc<Mutex<BTreeMap<Key, Exported>>>);
 
 impl Deployments {
     pub fn set(&self, namespace: &str, name: &str, exported: Exported) {
-        self.lock()
-            .insert((namespace.to_owned(), name.to_owned()), exported);
+        self.lock().insert((namespace.to_owned(), name.to_owned()), exported);
     }
 
     pub fn remove(&self, namespace: &str, name: &str) {
@@ -123,12 +116,7 @@ impl Collector for Deployments {
         )?;
         for ((namespace, name), exported) in deployments.iter() {
             for (r#type, status) in &exported.conditions {
-                let labels = [
-                    ("namespace", namespace),
-                    ("name", name),
-                    ("type", r#type),
-                    ("status", status),
-                ];
+                let labels = [("namespace", namespace), ("name", name), ("type", r#type), ("status", status)];
                 ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
             }
         }
@@ -136,11 +124,8 @@ impl Collector for Deployments {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for ((namespace, name), exported) in deployments.iter() {
                 for (database, queue) in &exported.queues {
-                    let labels = [
-                        ("namespace", namespace.as_str()),
-                        ("name", name.as_str()),
-                        ("database", database),
-                    ];
+                    let labels =
+                        [("namespace", namespace.as_str()), ("name", name.as_str()), ("database", database)];
                     ConstGauge::new(value(queue)).encode(family.encode_family(&labels)?)?;
                 }
             }

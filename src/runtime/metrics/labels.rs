@@ -108,8 +108,7 @@ pub struct Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.resource)?;
-        self.subresource
-            .map_or(Ok(()), |subresource| write!(f, "/{subresource}"))
+        self.subresource.map_or(Ok(()), |subresource| write!(f, "/{subresource}"))
     }
 }
 

@@ -55,10 +55,7 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let series = Series::new();
-        Self {
-            registry: Arc::new(series.register()),
-            series: Arc::new(series),
-        }
+        Self { registry: Arc::new(series.register()), series: Arc::new(series) }
     }
 
     /// The text that `/metrics` answers with.
@@ -72,10 +69,7 @@ impl Metrics {
     #[must_use = "the pass ends when the guard is dropped"]
     pub fn pass_started(&self) -> Pass {
         self.series.active.inc();
-        Pass {
-            metrics: self.clone(),
-            start: Instant::now(),
-        }
+        Pass { metrics: self.clone(), start: Instant::now() }
     }
 
     /// A pass failed with an error of this category.
@@ -95,24 +89,15 @@ impl Metrics {
 
     /// The API server answered a request (or did not: [`Code::None`]) after this time.
     pub fn kube_request(&self, verb: Verb, kind: Kind, code: Code, took: Duration) {
-        self.series
-            .requests
-            .get_or_create(&ByRequest { verb, kind, code })
-            .inc();
-        self.series
-            .request_duration
-            .get_or_create(&ByVerb { verb })
-            .observe(took.as_secs_f64());
+        self.series.requests.get_or_create(&ByRequest { verb, kind, code }).inc();
+        self.series.request_duration.get_or_create(&ByVerb { verb }).observe(took.as_secs_f64());
     }
 
     /// A look into a database ended after this time, with a failure of this category or none.
     pub fn database_probe(&self, took: Duration, failure: Option<&'static str>) {
         self.series.probe_duration.observe(took.as_secs_f64());
         if let Some(category) = failure {
-            self.series
-                .probe_failures
-                .get_or_create(&ByCategory { category })
-                .inc();
+            self.series.probe_failures.get_or_create(&ByCategory { category }).inc();
         }
     }
 
@@ -137,10 +122,7 @@ impl Metrics {
 
     /// A migration Job ended after this time.
     pub fn migration(&self, result: MigrationResult, took: Duration) {
-        self.series
-            .migrations
-            .get_or_create(&ByMigrationResult { result })
-            .inc();
+        self.series.migrations.get_or_create(&ByMigrationResult { result }).inc();
         self.series.migration_duration.observe(took.as_secs_f64());
     }
 
@@ -171,21 +153,14 @@ pub struct Pass {
 impl Pass {
     /// The pass ended. A guard that is dropped without this (a panic, a deadline) only ends being active.
     pub fn ended(self, result: Outcome) {
-        self.metrics
-            .series
-            .passes
-            .get_or_create(&ByOutcome { result })
-            .inc();
+        self.metrics.series.passes.get_or_create(&ByOutcome { result }).inc();
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
         self.metrics.series.active.dec();
-        self.metrics
-            .series
-            .pass_duration
-            .observe(self.start.elapsed().as_secs_f64());
+        self.metrics.series.pass_duration.observe(self.start.elapsed().as_secs_f64());
     }
 }
 

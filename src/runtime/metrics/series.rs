@@ -87,66 +87,29 @@ impl Series {
         all.register("reconcile", "Passes over one object that ended", s.passes.clone());
         let help = "How long a pass over one object took";
         all.register_with_unit("reconcile_duration", help, Unit::Seconds, s.pass_duration.clone());
-        all.register(
-            "reconcile_errors",
-            "Failed passes by category of the error",
-            s.errors.clone(),
-        );
+        all.register("reconcile_errors", "Failed passes by category of the error", s.errors.clone());
         all.register("reconcile_active", "Passes that run at present", s.active.clone());
         all.register("panics", "Passes that panicked", s.panics.clone());
-        all.register(
-            "deadline_exceeded",
-            "Passes that were cut off by their deadline",
-            s.deadlines.clone(),
-        );
-        all.register(
-            "kube_requests",
-            "Requests to the API server, each attempt counted",
-            s.requests.clone(),
-        );
+        all.register("deadline_exceeded", "Passes that were cut off by their deadline", s.deadlines.clone());
+        all.register("kube_requests", "Requests to the API server, each attempt counted", s.requests.clone());
         let help = "Time until the head of the API server's answer";
-        all.register_with_unit(
-            "kube_request_duration",
-            help,
-            Unit::Seconds,
-            s.request_duration.clone(),
-        );
-        all.register(
-            "watch_restarts",
-            "Watches that failed and were started anew",
-            s.watch_restarts.clone(),
-        );
+        all.register_with_unit("kube_request_duration", help, Unit::Seconds, s.request_duration.clone());
+        all.register("watch_restarts", "Watches that failed and were started anew", s.watch_restarts.clone());
         all.register("cache_objects", "Objects in the cache", s.cache_objects.clone());
-        all.register(
-            "leader",
-            "1 while this replica leads, otherwise 0",
-            s.leader.clone(),
-        );
+        all.register("leader", "1 while this replica leads, otherwise 0", s.leader.clone());
         let help = "How often this replica won or lost leadership";
         all.register("lease_transitions", help, s.lease_transitions.clone());
         all.register("migrations", "Migration Jobs that ended", s.migrations.clone());
         let help = "How long a migration Job took";
-        all.register_with_unit(
-            "migration_duration",
-            help,
-            Unit::Seconds,
-            s.migration_duration.clone(),
-        );
+        all.register_with_unit("migration_duration", help, Unit::Seconds, s.migration_duration.clone());
         let help = "How long a look into one database took";
-        all.register_with_unit(
-            "database_probe_duration",
-            help,
-            Unit::Seconds,
-            s.probe_duration.clone(),
-        );
+        all.register_with_unit("database_probe_duration", help, Unit::Seconds, s.probe_duration.clone());
         all.register(
             "database_probe_failures",
             "Looks into a database that failed, by category",
             s.probe_failures.clone(),
         );
-        let build = Info::new(Build {
-            version: env!("CARGO_PKG_VERSION"),
-        });
+        let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
         all.register("build", "The release of this operator", build);
         root.register_collector(Box::new(self.deployments.clone()));
         root

@@ -2,10 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
-const PODS: Kind = Kind {
-    resource: "pods",
-    subresource: Some("log"),
-};
+const PODS: Kind = Kind { resource: "pods", subresource: Some("log") };
 
 /// Every family that the documentation of this module names, with its type.
 const FAMILIES: [(&str, &str); 25] = [
@@ -46,9 +43,7 @@ struct Scrape {
 
 fn scrape(metrics: &Metrics) -> Scrape {
     let text = metrics.render().unwrap();
-    let body = text
-        .strip_suffix("# EOF\n")
-        .expect("ends with the OpenMetrics end mark");
+    let body = text.strip_suffix("# EOF\n").expect("ends with the OpenMetrics end mark");
     let mut scrape = Scrape::default();
     for line in body.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
@@ -57,22 +52,13 @@ fn scrape(metrics: &Metrics) -> Scrape {
             assert!(scrape.help.insert(name.to_owned()), "{name} is described twice");
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
-            assert!(
-                scrape.types.insert(name.to_owned(), kind.to_owned()).is_none(),
-                "{name} is typed twice"
-            );
+            assert!(scrape.types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} is typed twice");
         } else if !line.starts_with("# UNIT ") {
             let (series, value) = line.rsplit_once(' ').unwrap();
             let name = series.split('{').next().unwrap();
+            assert!(scrape.types.keys().any(|family| belongs(name, family)), "{name} belongs to no family");
             assert!(
-                scrape.types.keys().any(|family| belongs(name, family)),
-                "{name} belongs to no family"
-            );
-            assert!(
-                scrape
-                    .samples
-                    .insert(series.to_owned(), value.parse().unwrap())
-                    .is_none(),
+                scrape.samples.insert(series.to_owned(), value.parse().unwrap()).is_none(),
                 "{series} twice"
             );
         }
@@ -82,21 +68,12 @@ fn scrape(metrics: &Metrics) -> Scrape {
 
 fn belongs(sample: &str, family: &str) -> bool {
     let suffixes = ["", "_total", "_info", "_sum", "_count", "_bucket"];
-    sample
-        .strip_prefix(family)
-        .is_some_and(|suffix| suffixes.contains(&suffix))
+    sample.strip_prefix(family).is_some_and(|suffix| suffixes.contains(&suffix))
 }
 
 fn exported(version: &str, conditions: &[(&str, &str)]) -> Exported {
-    let conditions = conditions
-        .iter()
-        .map(|(r#type, status)| ((*r#type).into(), (*status).into()))
-        .collect();
-    Exported {
-        version: version.into(),
-        conditions,
-        queues: BTreeMap::new(),
-    }
+    let conditions = conditions.iter().map(|(r#type, status)| ((*r#type).into(), (*status).into())).collect();
+    Exported { version: version.into(), conditions, queues: BTreeMap::new() }
 }
 
 /// A registry in which every series exists.
@@ -130,20 +107,12 @@ fn filled() -> Metrics {
 #[test]
 fn every_documented_family_has_help_type_and_a_sample() {
     let scrape = scrape(&filled());
-    let expected: BTreeMap<_, _> = FAMILIES
-        .iter()
-        .map(|(name, kind)| ((*name).into(), (*kind).into()))
-        .collect();
+    let expected: BTreeMap<_, _> =
+        FAMILIES.iter().map(|(name, kind)| ((*name).into(), (*kind).into())).collect();
     assert_eq!(scrape.types, expected);
-    assert_eq!(
-        scrape.help.iter().collect::<Vec<_>>(),
-        expected.keys().collect::<Vec<_>>()
-    );
+    assert_eq!(scrape.help.iter().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (family, _) in FAMILIES {
-        let sampled = scrape
-            .samples
-            .keys()
-            .any(|series| belongs(series.split('{').next().unwrap(), family));
+        let sampled = scrape.samples.keys().any(|series| belongs(series.split('{').next().unwrap(), family));
         assert!(sampled, "{family} has no sample");
     }
 }
@@ -156,54 +125,27 @@ fn what_happened_is_counted() {
         ("flagsmith_operator_reconcile_total{result=\"unchanged\"}", 0.0),
         ("flagsmith_operator_reconcile_total{result=\"error\"}", 0.0),
         ("flagsmith_operator_reconcile_duration_seconds_count", 1.0),
-        (
-            "flagsmith_operator_reconcile_errors_total{category=\"conflict\"}",
-            1.0,
-        ),
+        ("flagsmith_operator_reconcile_errors_total{category=\"conflict\"}", 1.0),
         ("flagsmith_operator_reconcile_active", 0.0),
         ("flagsmith_operator_panics_total", 1.0),
         ("flagsmith_operator_deadline_exceeded_total", 1.0),
-        (
-            "flagsmith_operator_kube_requests_total{verb=\"get\",kind=\"pods/log\",code=\"2xx\"}",
-            1.0,
-        ),
-        (
-            "flagsmith_operator_kube_request_duration_seconds_bucket{le=\"0.001\",verb=\"get\"}",
-            0.0,
-        ),
-        (
-            "flagsmith_operator_kube_request_duration_seconds_bucket{le=\"0.005\",verb=\"get\"}",
-            1.0,
-        ),
-        (
-            "flagsmith_operator_watch_restarts_total{kind=\"deployments\"}",
-            1.0,
-        ),
+        ("flagsmith_operator_kube_requests_total{verb=\"get\",kind=\"pods/log\",code=\"2xx\"}", 1.0),
+        ("flagsmith_operator_kube_request_duration_seconds_bucket{le=\"0.001\",verb=\"get\"}", 0.0),
+        ("flagsmith_operator_kube_request_duration_seconds_bucket{le=\"0.005\",verb=\"get\"}", 1.0),
+        ("flagsmith_operator_watch_restarts_total{kind=\"deployments\"}", 1.0),
         ("flagsmith_operator_cache_objects{kind=\"deployments\"}", 7.0),
         ("flagsmith_operator_leader", 1.0),
         ("flagsmith_operator_lease_transitions_total", 1.0),
         ("flagsmith_operator_migrations_total{result=\"failed\"}", 1.0),
         ("flagsmith_operator_migration_duration_seconds_sum", 61.0),
-        (
-            "flagsmith_operator_database_probe_failures_total{category=\"timeout\"}",
-            1.0,
-        ),
-        (
-            "flagsmith_operator_database_probe_duration_seconds_bucket{le=\"0.025\"}",
-            1.0,
-        ),
-        (
-            "flagsmith_task_queue_ready{namespace=\"ns\",name=\"one\",database=\"default\"}",
-            12.0,
-        ),
+        ("flagsmith_operator_database_probe_failures_total{category=\"timeout\"}", 1.0),
+        ("flagsmith_operator_database_probe_duration_seconds_bucket{le=\"0.025\"}", 1.0),
+        ("flagsmith_task_queue_ready{namespace=\"ns\",name=\"one\",database=\"default\"}", 12.0),
         (
             "flagsmith_task_queue_oldest_ready_age_seconds{namespace=\"ns\",name=\"one\",database=\"default\"}",
             61.5,
         ),
-        (
-            "flagsmith_deployment_info{namespace=\"ns\",name=\"one\",version=\"2.265.0\"}",
-            1.0,
-        ),
+        ("flagsmith_deployment_info{namespace=\"ns\",name=\"one\",version=\"2.265.0\"}", 1.0),
         (
             "flagsmith_deployment_condition{namespace=\"ns\",name=\"one\",type=\"Ready\",status=\"False\"}",
             1.0,
@@ -229,11 +171,7 @@ fn an_installation_is_replaced_and_removed() {
     let metrics = filled();
     metrics.deployment("ns", "one", exported("2.265.0", &[("Ready", "True")]));
     let of_one = |metrics: &Metrics| -> Vec<String> {
-        scrape(metrics)
-            .samples
-            .into_keys()
-            .filter(|series| series.contains("name=\"one\""))
-            .collect()
+        scrape(metrics).samples.into_keys().filter(|series| series.contains("name=\"one\"")).collect()
     };
     assert_eq!(
         of_one(&metrics),

@@ -40,10 +40,7 @@ fn speak() {
 #[test]
 fn text_names_the_span_and_the_fields() {
     let text = logged(LogFormat::Text, DEFAULT_FILTER, false, speak);
-    let lines: Vec<_> = text
-        .lines()
-        .map(|line| line.split_once("Z ").unwrap().1.trim_start())
-        .collect();
+    let lines: Vec<_> = text.lines().map(|line| line.split_once("Z ").unwrap().1.trim_start()).collect();
     assert_eq!(
         lines,
         [
@@ -62,19 +59,14 @@ fn colour_only_in_text_and_where_asked_for(
     #[case] colour: bool,
     #[case] expected: bool,
 ) {
-    assert_eq!(
-        logged(format, DEFAULT_FILTER, colour, speak).contains('\u{1b}'),
-        expected
-    );
+    assert_eq!(logged(format, DEFAULT_FILTER, colour, speak).contains('\u{1b}'), expected);
 }
 
 #[test]
 fn json_is_one_object_on_each_line() {
     let text = logged(LogFormat::Json, "info", false, speak);
-    let lines: Vec<serde_json::Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0]["message"], "wrote");
     assert_eq!(lines[0]["count"], 3);
@@ -115,9 +107,6 @@ fn a_panic_is_logged_with_its_place_but_without_what_it_formats() {
         assert!(formatted.is_err() && literal.is_err());
     });
     assert!(!text.contains("hunter2"), "{text}");
-    assert!(
-        text.contains("message withheld") && text.contains("out of luck"),
-        "{text}"
-    );
+    assert!(text.contains("message withheld") && text.contains("out of luck"), "{text}");
     assert_eq!(text.matches("telemetry/tests.rs:").count(), 2, "{text}");
 }

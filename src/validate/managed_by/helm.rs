@@ -26,11 +26,7 @@ pub(super) fn value(change: &Change<'_>) -> String {
         }
         Change::Env(component, name, value) => match chart_value(*component, name) {
             Some(own) => format!("--set {}.{own}={}", key(*component), shell::name(value, "VALUE")),
-            None => format!(
-                "--set-string '{}.extraEnv.{name}={}'",
-                key(*component),
-                literal(value)
-            ),
+            None => format!("--set-string '{}.extraEnv.{name}={}'", key(*component), literal(value)),
         },
         Change::NoEnv(component, name) => format!("--set {}.extraEnv.{name}=null", key(*component)),
         // The chart gives the task processor every variable of the API's.
@@ -45,23 +41,17 @@ pub(super) fn value(change: &Change<'_>) -> String {
             "--set api.enableMigrateDbInitContainer=false --set jobs.migrateDb.enabled=true".to_owned()
         }
         Change::GracePeriod(component, seconds) => {
-            format!(
-                "--set {}.terminationGracePeriodSeconds={seconds}",
-                key(*component)
-            )
+            format!("--set {}.terminationGracePeriodSeconds={seconds}", key(*component))
         }
-        Change::PreStop(component, seconds) => format!(
-            "--set {}.lifecycle.preStop.sleep.seconds={seconds}",
-            key(*component)
-        ),
+        Change::PreStop(component, seconds) => {
+            format!("--set {}.lifecycle.preStop.sleep.seconds={seconds}", key(*component))
+        }
         Change::Liveness(component, timeout, failures) => format!(
             "--set {0}.livenessProbe.timeoutSeconds={timeout},{0}.livenessProbe.failureThreshold={failures}",
             key(*component)
         ),
         Change::NoCpuLimit(component) => format!("--set {}.resources.limits.cpu=null", key(*component)),
-        Change::Annotation {
-            values, key, value, ..
-        } => format!(
+        Change::Annotation { values, key, value, .. } => format!(
             "--set-string '{}.{}={}'",
             values.unwrap_or_default(),
             key.replace('.', "\\."),

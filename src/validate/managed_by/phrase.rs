@@ -63,11 +63,9 @@ impl ManagedBy {
     #[must_use]
     pub fn raise_memory(&self, component: Component) -> Option<String> {
         let field = self.field(component, "resources.limits.memory")?;
-        let fewer = self
-            .setting(component, env::GUNICORN_WORKERS)
-            .map_or_else(String::new, |setting| {
-                format!(", or lower {setting} (each process needs {OF_A_WORKER})")
-            });
+        let fewer = self.setting(component, env::GUNICORN_WORKERS).map_or_else(String::new, |setting| {
+            format!(", or lower {setting} (each process needs {OF_A_WORKER})")
+        });
         Some(format!("Raise {field}{fewer}."))
     }
 
@@ -113,11 +111,7 @@ mod tests {
 
     #[test]
     fn its_owner_is_told_what_to_type() {
-        let chart = ManagedBy::Helm {
-            release: "acme".to_owned(),
-            chart: None,
-            namespace: "prod".to_owned(),
-        };
+        let chart = ManagedBy::Helm { release: "acme".to_owned(), chart: None, namespace: "prod".to_owned() };
         assert_eq!(
             ManagedBy::Operator.more_memory(Component::Api, "1024Mi"),
             "Set spec.api.resources.limits.memory: 1024Mi, or lower spec.api.gunicorn.workers (each process needs 190 to 220 MiB idle)."

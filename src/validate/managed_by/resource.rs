@@ -12,13 +12,7 @@ pub(super) fn field(change: &Change<'_>) -> String {
         }
         // What the operator computes is refused in env.
         Change::Env(component, name, value) => own_field(name).map_or_else(
-            || {
-                format!(
-                    "spec.{}.env: [{{name: {name}, value: {}}}]",
-                    key(*component),
-                    quoted(value)
-                )
-            },
+            || format!("spec.{}.env: [{{name: {name}, value: {}}}]", key(*component), quoted(value)),
             |field| match *name {
                 // A list, which the variable has in one text.
                 env::DJANGO_ALLOWED_HOSTS => format!("{field}: {}", list(value)),
@@ -35,16 +29,11 @@ pub(super) fn field(change: &Change<'_>) -> String {
         ),
         Change::NoCpuLimit(component) => format!("spec.{}.resources.limits without cpu", key(*component)),
         Change::Annotation { key, value, .. } => {
-            format!(
-                "spec.exposure.ingress.annotations: {{{}: {}}}",
-                quoted(key),
-                quoted(value)
-            )
+            format!("spec.exposure.ingress.annotations: {{{}: {}}}", quoted(key), quoted(value))
         }
-        Change::LeaveReplicas(component) => format!(
-            "spec.{0}.autoscaling instead of spec.{0}.replicas",
-            key(*component)
-        ),
+        Change::LeaveReplicas(component) => {
+            format!("spec.{0}.autoscaling instead of spec.{0}.replicas", key(*component))
+        }
         // The operator starts every component the way that works.
         Change::Start(..)
         | Change::PreStop(..)

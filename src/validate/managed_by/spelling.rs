@@ -83,10 +83,7 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(
-        "Set GUNICORN_THREADS=2 or more.",
-        "Set spec.api.gunicorn.threads: 2 or more."
-    )]
+    #[case("Set GUNICORN_THREADS=2 or more.", "Set spec.api.gunicorn.threads: 2 or more.")]
     #[case(
         "Correct the host in DATABASE_URL (or DJANGO_DB_HOST, DJANGO_DB_PORT). Or not.",
         "Correct the host in the key url of Secret db. Or not."
@@ -101,15 +98,9 @@ mod tests {
     )]
     #[case("ALTER ROLE ROLE SET x = 1;", "ALTER ROLE ROLE SET x = 1;")]
     fn a_managed_installation_is_set_by_its_fields(#[case] remedy: &str, #[case] expected: &str) {
-        let database = SecretKey {
-            name: "db".to_owned(),
-            key: "url".to_owned(),
-        };
+        let database = SecretKey { name: "db".to_owned(), key: "url".to_owned() };
         assert_eq!(ManagedBy::Operator.spelled(remedy, Some(&database)), expected);
-        let other = ManagedBy::Manifests {
-            namespace: "prod".to_owned(),
-            deployments: [const { None }; 3],
-        };
+        let other = ManagedBy::Manifests { namespace: "prod".to_owned(), deployments: [const { None }; 3] };
         assert_eq!(other.spelled(remedy, Some(&database)), remedy);
     }
 }

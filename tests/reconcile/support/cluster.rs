@@ -33,18 +33,12 @@ impl Cluster {
             .arg(&self.dir)
             .output()
             .expect("testbed is in the PATH, see tests/cluster/README.md");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     pub async fn config(&self) -> Config {
         let kubeconfig = Kubeconfig::read_from(self.dir.join("kubeconfig")).unwrap();
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .unwrap()
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
     }
 
     /// What kubectl prints, as the cluster's administrator.
@@ -82,19 +76,13 @@ impl Cluster {
     pub fn audit(&self) -> Vec<Value> {
         let log = std::fs::read_to_string(self.dir.join("audit.log")).unwrap();
         // The last line may be half written.
-        log.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let down = Command::new("testbed")
-            .arg("down")
-            .arg("--dir")
-            .arg(&self.dir)
-            .output();
+        let down = Command::new("testbed").arg("down").arg("--dir").arg(&self.dir).output();
         if !down.is_ok_and(|output| output.status.success()) {
             eprintln!("the cluster in {} could not be taken down", self.dir.display());
         }

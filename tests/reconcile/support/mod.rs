@@ -27,11 +27,7 @@ pub const SOON: Duration = Duration::from_secs(60);
 pub fn run(test: impl Future<Output = ()> + Send + 'static) {
     const STACK: usize = 16 << 20;
     let test = move || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(test);
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
     };
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(test).unwrap();
     if let Err(panic) = thread.join() {
@@ -45,9 +41,7 @@ pub async fn config() -> Config {
         std::env::var_os("KUBECONFIG").is_some(),
         "KUBECONFIG is not set: this test needs a Kubernetes API server with controllers and simulated nodes, see tests/cluster/README.md"
     );
-    Config::from_kubeconfig(&KubeConfigOptions::default())
-        .await
-        .expect("KUBECONFIG names a readable file")
+    Config::from_kubeconfig(&KubeConfigOptions::default()).await.expect("KUBECONFIG names a readable file")
 }
 
 /// A client of the test itself, which no fault touches; the CRD is there.
@@ -64,8 +58,5 @@ pub fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "flagsmith_operator=info".into());
     // Another test of this process may have been first.
-    let _ = tracing_subscriber::fmt()
-        .with_test_writer()
-        .with_env_filter(filter)
-        .try_init();
+    let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter(filter).try_init();
 }

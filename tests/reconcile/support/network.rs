@@ -129,14 +129,7 @@ impl Network {
 
     /// The requests so far that fit.
     pub fn count(&self, fits: impl Fn(&Call) -> bool) -> usize {
-        self.0
-            .state
-            .lock()
-            .unwrap()
-            .calls
-            .iter()
-            .filter(|call| fits(call))
-            .count()
+        self.0.state.lock().unwrap().calls.iter().filter(|call| fits(call)).count()
     }
 
     /// The writes so far, without the lease.
@@ -182,10 +175,7 @@ impl Layer<Wire> for Network {
     type Service = Faulty;
 
     fn layer(&self, inner: Wire) -> Faulty {
-        Faulty {
-            inner,
-            network: self.clone(),
-        }
+        Faulty { inner, network: self.clone() }
     }
 }
 

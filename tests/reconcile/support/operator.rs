@@ -63,20 +63,8 @@ impl Operator {
             database_interval: None,
             instance: Some("test".to_owned()),
         };
-        let task = tokio::spawn(run(
-            client,
-            settings,
-            readiness.clone(),
-            metrics.clone(),
-            shutdown.clone(),
-        ));
-        Self {
-            network,
-            readiness,
-            metrics,
-            shutdown,
-            task,
-        }
+        let task = tokio::spawn(run(client, settings, readiness.clone(), metrics.clone(), shutdown.clone()));
+        Self { network, readiness, metrics, shutdown, task }
     }
 
     /// Whether it still runs.

@@ -44,25 +44,12 @@ impl Recorder {
             "v1alpha1",
             "FlagsmithDeployment",
         ));
-        for resource in [
-            Kind::Job.api_resource(),
-            Kind::Deployment.api_resource(),
-            installations,
-        ] {
+        for resource in [Kind::Job.api_resource(), Kind::Deployment.api_resource(), installations] {
             let api = Api::namespaced_with(sandbox.client.clone(), &sandbox.namespace, &resource);
-            let from = api
-                .list(&ListParams::default())
-                .await
-                .unwrap()
-                .metadata
-                .resource_version
-                .unwrap();
+            let from = api.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
             tasks.spawn(record(api, resource.kind, from, Arc::clone(&changes)));
         }
-        Self {
-            changes,
-            _tasks: tasks,
-        }
+        Self { changes, _tasks: tasks }
     }
 
     /// Checks the invariants at every change so far; returns how many changes there were.
@@ -71,10 +58,7 @@ impl Recorder {
         let mut world = World::default();
         for (version, change) in &changes {
             if let Err(broken) = world.step(change) {
-                panic!(
-                    "{client}: at resourceVersion {version} ({} {}): {broken}",
-                    change.kind, change.name
-                );
+                panic!("{client}: at resourceVersion {version} ({} {}): {broken}", change.kind, change.name);
             }
         }
         changes.len()
@@ -159,10 +143,7 @@ impl World {
             return Ok(());
         }
         let uid = change.object["metadata"]["uid"].to_string();
-        let first = self
-            .attempts
-            .entry(change.name.clone())
-            .or_insert_with(|| uid.clone());
+        let first = self.attempts.entry(change.name.clone()).or_insert_with(|| uid.clone());
         if *first != uid {
             return Err("a second Job was created for the same migration".to_owned());
         }
@@ -195,17 +176,12 @@ impl World {
             return Ok(());
         }
         let version = version(&change.object);
-        self.deployments
-            .insert(change.name.clone(), change.object.clone());
+        self.deployments.insert(change.name.clone(), change.object.clone());
         if !self.recorded.contains(&version) {
-            return Err(format!(
-                "its pods run {version}, which no status has called migrated"
-            ));
+            return Err(format!("its pods run {version}, which no status has called migrated"));
         }
         if !self.complete.contains(&version) {
-            return Err(format!(
-                "its pods run {version}, but no migration to it is complete"
-            ));
+            return Err(format!("its pods run {version}, but no migration to it is complete"));
         }
         Ok(())
     }
@@ -265,10 +241,7 @@ fn holds(job: &Value, condition: &str) -> bool {
 /// The tag of the image in a pod template.
 fn version(deployment: &Value) -> String {
     let image = text(&deployment["spec"]["template"]["spec"]["containers"][0]["image"]);
-    image
-        .rsplit_once(':')
-        .map(|(_, tag)| tag.to_owned())
-        .unwrap_or_default()
+    image.rsplit_once(':').map(|(_, tag)| tag.to_owned()).unwrap_or_default()
 }
 
 fn text(value: &Value) -> String {

@@ -53,10 +53,7 @@ impl Sandbox {
     async fn namespace(client: Client, test: &str) -> Self {
         let namespace = format!("{test}-{:08x}", rand::random::<u32>());
         Api::<Namespace>::all(client.clone())
-            .create(
-                &PostParams::default(),
-                &object(json!({ "metadata": { "name": namespace } })),
-            )
+            .create(&PostParams::default(), &object(json!({ "metadata": { "name": namespace } })))
             .await
             .unwrap();
         Self { client, namespace }
@@ -106,16 +103,12 @@ impl Sandbox {
             + std::fmt::Debug,
         T::DynamicType: Default,
     {
-        self.api::<T>()
-            .create(&PostParams::default(), &object(body))
-            .await
-            .unwrap()
+        self.api::<T>().create(&PostParams::default(), &object(body)).await.unwrap()
     }
 
     /// Creates the installation; `changes` replace fields of the smallest useful specification.
     pub async fn install(&self, changes: Value) -> FlagsmithDeployment {
-        self.create(json!({ "metadata": { "name": NAME }, "spec": spec(changes) }))
-            .await
+        self.create(json!({ "metadata": { "name": NAME }, "spec": spec(changes) })).await
     }
 
     /// Merges into the installation.
@@ -129,10 +122,7 @@ impl Sandbox {
         T: Resource<Scope = k8s_openapi::NamespaceResourceScope> + DeserializeOwned + Clone + std::fmt::Debug,
         T::DynamicType: Default,
     {
-        self.api::<T>()
-            .patch(name, &PatchParams::default(), &Patch::Merge(change))
-            .await
-            .unwrap()
+        self.api::<T>().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap()
     }
 
     pub async fn delete<T>(&self, name: &str)
@@ -140,10 +130,7 @@ impl Sandbox {
         T: Resource<Scope = k8s_openapi::NamespaceResourceScope> + DeserializeOwned + Clone + std::fmt::Debug,
         T::DynamicType: Default,
     {
-        self.api::<T>()
-            .delete(name, &DeleteParams::background())
-            .await
-            .unwrap();
+        self.api::<T>().delete(name, &DeleteParams::background()).await.unwrap();
     }
 
     pub async fn installation(&self) -> FlagsmithDeployment {
@@ -208,9 +195,7 @@ impl Sandbox {
     {
         timeout(
             limit,
-            await_condition(self.api::<T>(), name, |object: Option<&T>| {
-                object.is_some_and(&holds)
-            }),
+            await_condition(self.api::<T>(), name, |object: Option<&T>| object.is_some_and(&holds)),
         )
         .await
         .unwrap_or_else(|_| panic!("{}: {name} is not {what} within {limit:?}", self.namespace))
@@ -235,10 +220,7 @@ pub fn converged(object: &FlagsmithDeployment) -> bool {
     let counted = status.components.as_ref().is_some_and(|components| {
         [&components.api, &components.task_processor, &components.frontend]
             .into_iter()
-            .all(|it| {
-                it.as_ref()
-                    .is_some_and(|it| it.ready == it.desired && it.replicas == it.desired)
-            })
+            .all(|it| it.as_ref().is_some_and(|it| it.ready == it.desired && it.replicas == it.desired))
     });
     counted
         && status.observed_generation == object.metadata.generation
@@ -262,9 +244,7 @@ fn spec(changes: Value) -> Value {
         "version": "2.260.0",
         "database": { "urlFrom": { "secretKeyRef": { "name": "db", "key": "DATABASE_URL" } } },
     });
-    let Value::Object(changes) = changes else {
-        panic!("an object of fields is needed")
-    };
+    let Value::Object(changes) = changes else { panic!("an object of fields is needed") };
     spec.as_object_mut().unwrap().extend(changes);
     spec
 }
@@ -278,14 +258,9 @@ pub async fn install_crd(client: Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     let crd = api::crd();
     let name = crd.name_any();
-    api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(&crd))
+    api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(&crd)).await.unwrap();
+    timeout(SOON, await_condition(api, &name, conditions::is_crd_established()))
         .await
+        .expect("the CRD is established soon")
         .unwrap();
-    timeout(
-        SOON,
-        await_condition(api, &name, conditions::is_crd_established()),
-    )
-    .await
-    .expect("the CRD is established soon")
-    .unwrap();
 }

@@ -44,18 +44,10 @@ impl Sandbox {
         let resource = |group: &str, version: &str, kind: &str, plural: &str| {
             ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
         };
-        let kinds = Kind::ALL
-            .into_iter()
-            .filter(|kind| *kind != Kind::HttpRoute)
-            .map(Kind::api_resource)
-            .chain([
+        let kinds =
+            Kind::ALL.into_iter().filter(|kind| *kind != Kind::HttpRoute).map(Kind::api_resource).chain([
                 resource("", "v1", "Secret", "secrets"),
-                resource(
-                    "operator.flagsmith.com",
-                    "v1alpha1",
-                    "FlagsmithDeployment",
-                    "flagsmithdeployments",
-                ),
+                resource("operator.flagsmith.com", "v1alpha1", "FlagsmithDeployment", "flagsmithdeployments"),
             ]);
         let mut store = Store::new();
         for kind in kinds {
@@ -99,10 +91,7 @@ fn blank(value: &mut Value, namespace: &str) {
 /// The first differences of two stores, for a person; empty when they are equal.
 pub fn difference(expected: &Store, found: &Store) -> Vec<String> {
     let mut differences = Vec::new();
-    for name in expected
-        .keys()
-        .chain(found.keys().filter(|name| !expected.contains_key(*name)))
-    {
+    for name in expected.keys().chain(found.keys().filter(|name| !expected.contains_key(*name))) {
         match (expected.get(name), found.get(name)) {
             (Some(expected), Some(found)) => compare(name, expected, found, &mut differences),
             (Some(_), None) => differences.push(format!("{name} is missing")),
@@ -115,10 +104,7 @@ pub fn difference(expected: &Store, found: &Store) -> Vec<String> {
 fn compare(at: &str, expected: &Value, found: &Value, differences: &mut Vec<String>) {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
-            for key in expected
-                .keys()
-                .chain(found.keys().filter(|key| !expected.contains_key(*key)))
-            {
+            for key in expected.keys().chain(found.keys().filter(|key| !expected.contains_key(*key))) {
                 let null = Value::Null;
                 compare(
                     &format!("{at}.{key}"),

@@ -56,10 +56,10 @@ impl<V> ConnectionFailure<'_, V> {
 
     /// `role "x"`, or the one that the URL names.
     pub(crate) fn role(&self) -> String {
-        self.details.role.as_ref().map_or_else(
-            || format!("the role in {}", self.variable),
-            |name| format!("role \"{name}\""),
-        )
+        self.details
+            .role
+            .as_ref()
+            .map_or_else(|| format!("the role in {}", self.variable), |name| format!("role \"{name}\""))
     }
 
     /// The role in a command for psql.
@@ -127,18 +127,12 @@ pub(crate) fn explained<V>(
 /// The details of a failure of which only the server is of interest.
 #[expect(clippy::unnecessary_wraps, reason = "the form of a rule's function")]
 pub(crate) fn with_endpoint<V>(failure: &Failure<'_>, _: V) -> Option<FailureDetails> {
-    Some(FailureDetails {
-        endpoint: failure.endpoint(),
-        ..FailureDetails::default()
-    })
+    Some(FailureDetails { endpoint: failure.endpoint(), ..FailureDetails::default() })
 }
 
 fn attempts(occurrence: &Occurrence) -> String {
-    let seconds = occurrence
-        .last
-        .time
-        .zip(occurrence.first.time)
-        .map_or(0, |(last, first)| last.seconds_since(first));
+    let seconds =
+        occurrence.last.time.zip(occurrence.first.time).map_or(0, |(last, first)| last.seconds_since(first));
     match (occurrence.stage, occurrence.count, seconds) {
         (Stage::Wait, count, seconds) if count > 1 && seconds > 0 => {
             format!(", {count} attempts in {seconds} s")

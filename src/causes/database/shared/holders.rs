@@ -14,11 +14,7 @@ pub(crate) fn holders(observation: &Observation) -> Vec<String> {
     let Some(held) = &observation.queues.held else {
         return Vec::new();
     };
-    let Held {
-        at,
-        connections,
-        holders,
-    } = held;
+    let Held { at, connections, holders } = held;
     let free = connections.limit - connections.reserved;
     if connections.used * 2 < free {
         return Vec::new();
@@ -38,25 +34,13 @@ pub(crate) fn holders(observation: &Observation) -> Vec<String> {
 
 /// `12 by pod flagsmith-api-abc`, or `80 by role "billing" in database "billing", application "psql", from 10.0.0.7`.
 fn told(observation: &Observation, holder: &Holder) -> String {
-    let Holder {
-        user,
-        database,
-        application,
-        address,
-        connections,
-    } = holder;
-    let of_pod = observation
-        .pods
-        .iter()
-        .find(|pod| address.is_some() && pod.address == *address);
+    let Holder { user, database, application, address, connections } = holder;
+    let of_pod = observation.pods.iter().find(|pod| address.is_some() && pod.address == *address);
     if let Some(pod) = of_pod {
         return format!("{connections} by pod {}", pod.name);
     }
-    let application = if application.is_empty() {
-        String::new()
-    } else {
-        format!(", application \"{application}\"")
-    };
+    let application =
+        if application.is_empty() { String::new() } else { format!(", application \"{application}\"") };
     let from = address.map_or_else(String::new, |address| format!(", from {address}"));
     format!("{connections} by role \"{user}\" in database \"{database}\"{application}{from}")
 }

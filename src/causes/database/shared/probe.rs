@@ -60,12 +60,7 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
         .into_iter()
         .filter(|probe| cause_of(probe.failure.kind) == Some(code))
         .map(|probe| {
-            let Probe {
-                failure,
-                identity,
-                variable,
-                in_use,
-            } = probe;
+            let Probe { failure, identity, variable, in_use } = probe;
             let (read, details) = read(rule, identity, failure);
             let failed = ConnectionFailure {
                 variant: variant(failure.kind, read),
@@ -79,28 +74,18 @@ pub(crate) fn probed<V: Copy + PartialEq + Sync>(
             let (message, remedy) = words(&failed);
             let database = &context.installation.database;
             let (url, remedy) = if variable == OF_MIGRATIONS {
-                (
-                    database.migration_url(),
-                    remedy.replace(OF_MIGRATIONS, env::DATABASE_URL),
-                )
+                (database.migration_url(), remedy.replace(OF_MIGRATIONS, env::DATABASE_URL))
             } else {
                 (database.url(), remedy)
             };
             // Nobody is without a database whose pods write to it; what is so for everybody reaches them soon.
-            let severity = if in_use {
-                Severity::Warning
-            } else {
-                Severity::Critical
-            };
+            let severity = if in_use { Severity::Warning } else { Severity::Critical };
             let found = Draft {
                 code,
                 severity: code.cause().severity.max(severity),
                 component: Component::Database,
                 message,
-                evidence: vec![format!(
-                    "connecting to {identity} from the operator: {}",
-                    failure.message
-                )],
+                evidence: vec![format!("connecting to {identity} from the operator: {}", failure.message)],
                 remedy,
             };
             context.owned_of(found, url)
@@ -115,10 +100,8 @@ fn read<V: Copy + PartialEq + Sync>(
     failure: &ProbeFailure,
 ) -> (Option<V>, FailureDetails) {
     let DatabaseIdentity { host, port, name } = identity;
-    let message = format!(
-        "connection to server at \"{host}\", port {port} failed: FATAL:  {}",
-        failure.message
-    );
+    let message =
+        format!("connection to server at \"{host}\", port {port} failed: FATAL:  {}", failure.message);
     let logged = Failure {
         class: "postgres_protocol",
         message: &message,
@@ -129,10 +112,7 @@ fn read<V: Copy + PartialEq + Sync>(
     let (variant, details) = rule.read(&logged).unzip();
     let details = details.unwrap_or_default();
     let details = FailureDetails {
-        endpoint: Endpoint {
-            host: Some(host.clone()),
-            port: Some(*port),
-        },
+        endpoint: Endpoint { host: Some(host.clone()), port: Some(*port) },
         database: Some(name.clone()),
         detail: details.detail.or_else(|| Some(failure.message.clone())),
         ..details
@@ -161,18 +141,12 @@ fn failures<'a>(context: &Context<'a>) -> Vec<Probe<'a>> {
         // The pods' own readiness check writes to the database: what works for them is not down. Only the operator
         // may be kept out, which the DatabaseReachable condition says.
         DatabaseProbe::Failed(failure) if used_by_pods(observation) && failure.kind.may_be_local() => None,
-        DatabaseProbe::Failed(failure) => Some(Probe {
-            failure,
-            identity,
-            variable: env::DATABASE_URL,
-            in_use: used_by_pods(observation),
-        }),
+        DatabaseProbe::Failed(failure) => {
+            Some(Probe { failure, identity, variable: env::DATABASE_URL, in_use: used_by_pods(observation) })
+        }
         DatabaseProbe::NotProbed | DatabaseProbe::Reachable { .. } => None,
     };
-    main.into_iter()
-        .chain(separate(observation))
-        .chain(migrating(context))
-        .collect()
+    main.into_iter().chain(separate(observation)).chain(migrating(context)).collect()
 }
 
 /// The role of its own that migrates, asked while a migration is due: a Job with these credentials would fail.
@@ -203,16 +177,10 @@ fn separate(observation: &Observation) -> Option<Probe<'_>> {
     let DatabaseProbe::Reachable { .. } = observation.database else {
         return None;
     };
-    match (
-        &observation.queues.separate,
-        &observation.secrets.task_processor_database,
-    ) {
-        (Some(QueueProbe::Failed(failure)), Some(SecretState::Present(identity))) => Some(Probe {
-            failure,
-            identity,
-            variable: env::TASK_PROCESSOR_DATABASE_URL,
-            in_use: false,
-        }),
+    match (&observation.queues.separate, &observation.secrets.task_processor_database) {
+        (Some(QueueProbe::Failed(failure)), Some(SecretState::Present(identity))) => {
+            Some(Probe { failure, identity, variable: env::TASK_PROCESSOR_DATABASE_URL, in_use: false })
+        }
         _ => None,
     }
 }
@@ -258,17 +226,11 @@ pub(crate) fn embedded_starting<'a>(context: &Context<'a>) -> Option<&'a str> {
 pub(crate) fn before_a_migration<'a>(context: &Context<'a>) -> Option<&'a Preflight> {
     let observation = context.observation;
     let preflight = observation.preflight.as_ref()?.as_ref().ok()?;
-    let migrating = observation
-        .jobs
-        .iter()
-        .any(|job| job.outcome == JobOutcome::Active);
+    let migrating = observation.jobs.iter().any(|job| job.outcome == JobOutcome::Active);
     (preflight.complete && !migrating).then_some(preflight)
 }
 
 /// Whether pods of the API or the task processor are ready: their own check has just written to the database.
 pub(crate) fn used_by_pods(observation: &Observation) -> bool {
-    observation
-        .pods
-        .iter()
-        .any(|pod| pod.ready && matches!(pod.component.as_str(), "api" | "task-processor"))
+    observation.pods.iter().any(|pod| pod.ready && matches!(pod.component.as_str(), "api" | "task-processor"))
 }

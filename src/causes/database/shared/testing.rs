@@ -52,23 +52,13 @@ pub(crate) fn is_recognised<V: Copy + PartialEq + Sync>(
     class: &str,
     message: &str,
 ) -> bool {
-    rule.read(&Failure {
-        class,
-        message,
-        component: Component::Api,
-        stage,
-        migration: None,
-    })
-    .is_some()
+    rule.read(&Failure { class, message, component: Component::Api, stage, migration: None }).is_some()
 }
 
 /// What the operator's connection showed.
 pub(crate) fn observed(kind: ProbeFailureKind, message: &str) -> Observation {
     Observation {
-        database: DatabaseProbe::Failed(ProbeFailure {
-            kind,
-            message: message.to_owned(),
-        }),
+        database: DatabaseProbe::Failed(ProbeFailure { kind, message: message.to_owned() }),
         secrets: crate::observe::Secrets {
             database: crate::observe::SecretState::Present(database()),
             ..empty_observation().secrets

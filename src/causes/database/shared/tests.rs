@@ -43,25 +43,14 @@ fn running() -> Observation {
         task_processor: Some(healthy("flagsmith-task-processor", 1)),
         frontend: Some(healthy("flagsmith-frontend", 1)),
         pods: ["api", "task-processor", "frontend"].map(pod).to_vec(),
-        database: DatabaseProbe::Reachable {
-            version: 150_018,
-            read_only: None,
-        },
+        database: DatabaseProbe::Reachable { version: 150_018, read_only: None },
         ..empty_observation()
     }
 }
 
 #[rstest]
-#[case(
-    SecretState::Missing,
-    Code::DatabaseSecretMissing,
-    "kubectl -n prod create secret generic db"
-)]
-#[case(
-    SecretState::KeyMissing,
-    Code::DatabaseSecretKeyMissing,
-    "spec.database.urlFrom"
-)]
+#[case(SecretState::Missing, Code::DatabaseSecretMissing, "kubectl -n prod create secret generic db")]
+#[case(SecretState::KeyMissing, Code::DatabaseSecretKeyMissing, "spec.database.urlFrom")]
 #[case(SecretState::Unusable("the value is empty".to_owned()), Code::DatabaseUrlInvalid, "postgresql://")]
 #[case(SecretState::Unreadable("secrets \"db\" is forbidden".to_owned()), Code::Forbidden, "the verb get on Secrets")]
 fn a_database_secret_that_cannot_be_used(
@@ -91,18 +80,10 @@ fn a_separate_database_of_tasks_that_cannot_be_used(
 ) {
     let mut observation = running();
     observation.secrets.task_processor_database = Some(SecretState::Present(database()));
-    observation.queues.separate = Some(QueueProbe::Failed(ProbeFailure {
-        kind,
-        message: "no".to_owned(),
-    }));
+    observation.queues.separate = Some(QueueProbe::Failed(ProbeFailure { kind, message: "no".to_owned() }));
     let found = of(&observation);
     assert_eq!(codes(&found), expected.into_iter().collect::<Vec<_>>());
-    assert!(
-        found
-            .iter()
-            .all(|it| it.remedy.contains("spec.database.taskProcessorUrlFrom")),
-        "{found:?}"
-    );
+    assert!(found.iter().all(|it| it.remedy.contains("spec.database.taskProcessorUrlFrom")), "{found:?}");
     // While the main one cannot be reached either, the operator may be the one who is kept out.
     observation.database = DatabaseProbe::NotProbed;
     assert_eq!(codes(&of(&observation)), []);
@@ -116,21 +97,11 @@ fn a_role_for_migrations_that_cannot_connect(#[case] kind: ProbeFailureKind, #[c
     let source = |name: &str| json!({ "secretKeyRef": { "name": name, "key": "DATABASE_URL" } });
     let database = json!({ "urlFrom": source("db"), "migrationUrlFrom": source("owner") });
     let mut observation = running();
-    observation.preflight = Some(Err(ProbeFailure {
-        kind,
-        message: "password authentication failed for user \"x\"".to_owned(),
-    }));
-    let found = diagnose(
-        &installation(&spec(json!({ "database": database }))),
-        &observation,
-    );
+    observation.preflight =
+        Some(Err(ProbeFailure { kind, message: "password authentication failed for user \"x\"".to_owned() }));
+    let found = diagnose(&installation(&spec(json!({ "database": database }))), &observation);
     assert_eq!(codes(&found), expected.into_iter().collect::<Vec<_>>());
-    assert!(
-        found
-            .iter()
-            .all(|it| it.remedy.contains("the key DATABASE_URL of Secret owner")),
-        "{found:?}"
-    );
+    assert!(found.iter().all(|it| it.remedy.contains("the key DATABASE_URL of Secret owner")), "{found:?}");
     // The role of the pods has a probe of its own.
     assert_eq!(codes(&of(&observation)), []);
 }
@@ -143,15 +114,9 @@ fn a_role_for_migrations_that_cannot_connect(#[case] kind: ProbeFailureKind, #[c
 #[case(ProbeFailureKind::AccessRejected, Some(Code::DatabaseAccessRejected))]
 #[case(ProbeFailureKind::NotFound, Some(Code::DatabaseNotFound))]
 #[case(ProbeFailureKind::Starting, Some(Code::DatabaseStarting))]
-#[case(
-    ProbeFailureKind::TooManyConnections,
-    Some(Code::DatabaseConnectionsExhausted)
-)]
+#[case(ProbeFailureKind::TooManyConnections, Some(Code::DatabaseConnectionsExhausted))]
 #[case(ProbeFailureKind::Tls, Some(Code::DatabaseTlsMismatch))]
-#[case(
-    ProbeFailureKind::PoolerRejectsOptions,
-    Some(Code::DatabasePoolerRejectsOptions)
-)]
+#[case(ProbeFailureKind::PoolerRejectsOptions, Some(Code::DatabasePoolerRejectsOptions))]
 #[case(ProbeFailureKind::Other, Some(Code::DatabaseUnreachable))]
 #[case(ProbeFailureKind::NotPostgres, Some(Code::DatabaseUnreachable))]
 #[case(ProbeFailureKind::Unverified, None)]
@@ -159,24 +124,17 @@ fn a_role_for_migrations_that_cannot_connect(#[case] kind: ProbeFailureKind, #[c
 #[case(ProbeFailureKind::AddressRefused, None)]
 #[case(ProbeFailureKind::LimitExceeded, None)]
 fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, #[case] code: Option<Code>) {
-    let failure = ProbeFailure {
-        kind,
-        message: "in its own words".to_owned(),
-    };
+    let failure = ProbeFailure { kind, message: "in its own words".to_owned() };
     let mut observation = empty_observation();
     observation.database = DatabaseProbe::Failed(failure.clone());
     let found = of(&observation);
     assert_eq!(codes(&found), Vec::from_iter(code));
     assert!(
-        found
-            .iter()
-            .all(|it| it.evidence.iter().any(|line| line.contains("in its own words"))),
+        found.iter().all(|it| it.evidence.iter().any(|line| line.contains("in its own words"))),
         "{found:?}"
     );
     assert!(
-        found
-            .iter()
-            .all(|it| it.code.cause().blocks_migration == (it.severity == Severity::Critical)),
+        found.iter().all(|it| it.code.cause().blocks_migration == (it.severity == Severity::Critical)),
         "what a Job would fail of too holds it back"
     );
 
@@ -195,10 +153,7 @@ fn a_database_that_does_not_answer_the_operator(#[case] kind: ProbeFailureKind, 
     });
     let found = of(&observation);
     assert_eq!(codes(&found), Vec::from_iter(of_everybody));
-    assert!(
-        found.iter().all(|it| it.severity == Severity::Warning),
-        "{found:?}"
-    );
+    assert!(found.iter().all(|it| it.severity == Severity::Warning), "{found:?}");
 }
 
 #[rstest]
@@ -210,10 +165,8 @@ fn a_database_that_answers(
     #[case] read_only: Option<ReadOnly>,
     #[case] expected: &[Code],
 ) {
-    let observation = Observation {
-        database: DatabaseProbe::Reachable { version, read_only },
-        ..empty_observation()
-    };
+    let observation =
+        Observation { database: DatabaseProbe::Reachable { version, read_only }, ..empty_observation() };
     assert_eq!(codes(&of(&observation)), expected);
 }
 
@@ -221,17 +174,8 @@ fn a_database_that_answers(
 fn an_embedded_database_is_named_and_its_start_is_no_alarm() {
     let installation = installation(&json!({ "version": "2.265.0", "database": { "embedded": {} } }));
     let found = diagnose(&installation, &empty_observation());
-    assert_eq!(
-        codes(&found),
-        [Code::DatabaseStarting, Code::EmbeddedDatabaseInUse]
-    );
+    assert_eq!(codes(&found), [Code::DatabaseStarting, Code::EmbeddedDatabaseInUse]);
     assert!(found.iter().all(|it| it.severity == Severity::Info));
-    let up = Observation {
-        embedded_database: Some(healthy("flagsmith-database", 1)),
-        ..running()
-    };
-    assert_eq!(
-        codes(&diagnose(&installation, &up)),
-        [Code::EmbeddedDatabaseInUse]
-    );
+    let up = Observation { embedded_database: Some(healthy("flagsmith-database", 1)), ..running() };
+    assert_eq!(codes(&diagnose(&installation, &up)), [Code::EmbeddedDatabaseInUse]);
 }

@@ -111,10 +111,8 @@ impl<'a> Running<'a> {
     /// How its owner gives Gunicorn these settings, each in the form that its release obeys, together with other
     /// changes.
     pub(crate) fn set(&self, settings: &[(&'static str, i32)], others: &[Change<'_>]) -> String {
-        let all: Vec<(&str, Option<&str>, String)> = settings
-            .iter()
-            .map(|(flag, value)| (*flag, self.variable(flag), value.to_string()))
-            .collect();
+        let all: Vec<(&str, Option<&str>, String)> =
+            settings.iter().map(|(flag, value)| (*flag, self.variable(flag), value.to_string())).collect();
         let flags: Vec<(&str, String)> = all
             .iter()
             .filter(|(_, variable, _)| variable.is_none())
@@ -151,9 +149,7 @@ impl<'a> Running<'a> {
         }
         let arguments = self.gunicorn.start(&flags);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let gone = variables
-            .iter()
-            .map(|(name, _)| Change::NoEnv(Component::Api, name));
+        let gone = variables.iter().map(|(name, _)| Change::NoEnv(Component::Api, name));
         let changes: Vec<Change<'_>> = gone.chain([Change::Start(Component::Api, &arguments)]).collect();
         self.managed_by.change(&changes)
     }
@@ -176,9 +172,7 @@ impl<'a> Running<'a> {
 
     /// Its release, where the image says.
     pub(crate) fn release(&self) -> String {
-        self.release
-            .map(|release| release.to_string())
-            .unwrap_or_default()
+        self.release.map(|release| release.to_string()).unwrap_or_default()
     }
 
     /// The variable that its release obeys for a flag, unless a flag says it, which would win.
@@ -209,11 +203,7 @@ struct Shown {
 
 /// The proxy's timeout for a response, and where it is set.
 fn read(installation: &Installation, observation: &Observation, front: &Front) -> Shown {
-    let nowhere = |limit| Shown {
-        limit,
-        evidence: String::new(),
-        set: false,
-    };
+    let nowhere = |limit| Shown { limit, evidence: String::new(), set: false };
     let Front::Proxy { proxy, read, .. } = *front else {
         return nowhere(Limit::Unlimited);
     };
@@ -234,21 +224,12 @@ fn read(installation: &Installation, observation: &Observation, front: &Front) -
     if let Some((place, key, unit, part)) = read.annotation() {
         let (kind, object, annotations) = match place {
             Place::Ingress => ("Ingress", name, &observation.front.ingress),
-            Place::Service => (
-                "Service",
-                &observation.front.service_name,
-                &observation.front.service,
-            ),
+            Place::Service => ("Service", &observation.front.service_name, &observation.front.service),
         };
         return match annotations.get(key) {
-            Some(annotated) => annotation(
-                annotated,
-                key,
-                unit,
-                part,
-                &format!("{kind} {object}"),
-                &by_default,
-            ),
+            Some(annotated) => {
+                annotation(annotated, key, unit, part, &format!("{kind} {object}"), &by_default)
+            }
             None => by_default(format!("{kind} {object} has no annotation {key}")),
         };
     }
@@ -266,13 +247,9 @@ fn annotation(
     object: &str,
     by_default: &dyn Fn(String) -> Shown,
 ) -> Shown {
-    let value = part.map_or(Some(annotated.value.as_str()), |part| {
-        entry(&annotated.value, part)
-    });
+    let value = part.map_or(Some(annotated.value.as_str()), |part| entry(&annotated.value, part));
     let by = annotated.by.as_ref().map_or_else(String::new, |(manager, at)| {
-        let at = at
-            .map(|at| format!(" on {}", at.strftime("%Y-%m-%d")))
-            .unwrap_or_default();
+        let at = at.map(|at| format!(" on {}", at.strftime("%Y-%m-%d"))).unwrap_or_default();
         format!(", set by field manager {manager:?}{at}")
     });
     let shown = format!("{object}: {key} is {:?}{by}", annotated.value);
@@ -283,11 +260,7 @@ fn annotation(
             evidence: format!("{shown}, which it does not understand"),
             set: true,
         },
-        Some(Some(limit)) => Shown {
-            limit,
-            evidence: shown,
-            set: true,
-        },
+        Some(Some(limit)) => Shown { limit, evidence: shown, set: true },
     }
 }
 
@@ -298,14 +271,10 @@ fn route(
     name: &str,
     by_default: &dyn Fn(String) -> Shown,
 ) -> Shown {
-    let texts = observation
-        .front
-        .route
-        .iter()
-        .filter_map(|(request, backend)| match field {
-            RouteField::BackendRequest => backend.as_deref(),
-            RouteField::Both => request.as_deref().or(backend.as_deref()),
-        });
+    let texts = observation.front.route.iter().filter_map(|(request, backend)| match field {
+        RouteField::BackendRequest => backend.as_deref(),
+        RouteField::Both => request.as_deref().or(backend.as_deref()),
+    });
     let shortest = texts
         .filter_map(|text| match Unit::Go.read(text) {
             Some(Limit::Seconds(seconds)) if seconds > 0 => Some((seconds, text)),
@@ -392,14 +361,8 @@ mod tests {
             &|pods| {
                 pods["terminationGracePeriodSeconds"] = json!(50);
                 container(pods)["command"] = json!(["flagsmith"]);
-                container(pods)["args"] = json!([
-                    "start",
-                    "--worker-tmp-dir",
-                    "/dev/shm",
-                    "--keep-alive",
-                    "65",
-                    "api"
-                ]);
+                container(pods)["args"] =
+                    json!(["start", "--worker-tmp-dir", "/dev/shm", "--keep-alive", "65", "api"]);
                 container(pods)["lifecycle"] = json!({ "preStop": { "sleep": { "seconds": 10 } } });
             },
             &none,
@@ -435,15 +398,8 @@ mod tests {
             (None, None, Some(2), ""),
             "no release of today reads a keep-alive from the environment"
         );
-        assert!(
-            running.summary().contains("Gunicorn's timeout is not known"),
-            "{}",
-            running.summary()
-        );
+        assert!(running.summary().contains("Gunicorn's timeout is not known"), "{}", running.summary());
         let found = diagnose(&installation, &observation);
-        assert!(
-            found.iter().all(|it| it.code != Code::PreStopTooShort),
-            "{found:#?}"
-        );
+        assert!(found.iter().all(|it| it.code != Code::PreStopTooShort), "{found:#?}");
     }
 }

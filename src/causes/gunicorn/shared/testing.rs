@@ -39,10 +39,7 @@ pub(crate) fn codes(found: &[Diagnosis]) -> Vec<Code> {
 
 /// The diagnosis of a cause.
 pub(crate) fn first(found: &[Diagnosis], code: Code) -> &Diagnosis {
-    found
-        .iter()
-        .find(|it| it.code == code)
-        .unwrap_or_else(|| panic!("no {code} in {found:#?}"))
+    found.iter().find(|it| it.code == code).unwrap_or_else(|| panic!("no {code} in {found:#?}"))
 }
 
 /// What is seen of an installation whose objects are as the operator makes them, but for `change`.

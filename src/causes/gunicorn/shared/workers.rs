@@ -65,11 +65,7 @@ pub(crate) fn pids(pids: impl Iterator<Item = u32>) -> String {
     match all.as_slice() {
         [one] => format!("pid {one}"),
         many if many.len() <= PIDS => format!("pids {}", many.join(", ")),
-        many => format!(
-            "{} pids, the last one {}",
-            many.len(),
-            many.last().map_or("", String::as_str)
-        ),
+        many => format!("{} pids, the last one {}", many.len(), many.last().map_or("", String::as_str)),
     }
 }
 
@@ -83,9 +79,5 @@ pub(crate) const fn role(component: Component) -> &'static str {
 
 /// Where the first of these kills stand.
 pub(crate) fn places(kills: &[&Kill]) -> Vec<LogLocation> {
-    kills
-        .iter()
-        .take(KILLS_SHOWN)
-        .map(|kill| kill.location.clone())
-        .collect()
+    kills.iter().take(KILLS_SHOWN).map(|kill| kill.location.clone()).collect()
 }

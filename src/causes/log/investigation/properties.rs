@@ -26,20 +26,12 @@ fn sample() -> impl Strategy<Value = (Component, String)> {
         ),
         (
             Component::Api,
-            failure(
-                "psycopg2.OperationalError",
-                format!("{SERVER}Connection refused"),
-                "OperationalError",
-            ),
+            failure("psycopg2.OperationalError", format!("{SERVER}Connection refused"), "OperationalError"),
         ),
         (
             Component::Api,
             gunicorn(1, "critical", "WORKER TIMEOUT (pid:7)")
-                + &gunicorn(
-                    2,
-                    "error",
-                    "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?",
-                ),
+                + &gunicorn(2, "error", "Worker (pid:7) was sent SIGKILL! Perhaps out of memory?"),
         ),
         (Component::TaskProcessor, String::new()),
     ])
@@ -155,11 +147,7 @@ fn memory_is_bounded_by_design() {
             "django.security.DisallowedHost",
             &format!("Invalid HTTP_HOST header: 'h{number}'. You may need to add 'h' to ALLOWED_HOSTS."),
         ));
-        log.push_str(&gunicorn(
-            0,
-            "critical",
-            &format!("WORKER TIMEOUT (pid:{number})"),
-        ));
+        log.push_str(&gunicorn(0, "critical", &format!("WORKER TIMEOUT (pid:{number})")));
     }
     investigation.read("", log.as_bytes()).unwrap();
     assert!(investigation.groupers.len() <= SOURCES);

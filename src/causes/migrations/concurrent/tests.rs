@@ -27,11 +27,7 @@ use crate::{
     "duplicate key value violates unique constraint \"django_content_type_app_label_model_76bd3d3b_uniq\"",
     Code::MigrationConcurrent
 )]
-#[case(
-    "psycopg2.errors.InternalError_",
-    "tuple concurrently updated",
-    Code::MigrationConcurrent
-)]
+#[case("psycopg2.errors.InternalError_", "tuple concurrently updated", Code::MigrationConcurrent)]
 #[case(
     "psycopg2.errors.DuplicateTable",
     "relation \"django_migrations\" already exists",
@@ -53,10 +49,7 @@ fn of(release: &str, manifest: &str) -> Vec<Diagnosis> {
 }
 
 fn first(found: &[Diagnosis], code: Code) -> &Diagnosis {
-    found
-        .iter()
-        .find(|it| it.code == code)
-        .unwrap_or_else(|| panic!("no {code} in {found:#?}"))
+    found.iter().find(|it| it.code == code).unwrap_or_else(|| panic!("no {code} in {found:#?}"))
 }
 
 fn lacks(found: &[Diagnosis], code: Code) {
@@ -103,11 +96,7 @@ fn a_race_has_a_loser_and_a_winner_at_the_same_time() {
     let race = first(&found, Code::MigrationConcurrent);
     assert_eq!(race.severity, Severity::Warning);
     assert!(race.message.contains("1 failed while 1 succeeded"), "{race:?}");
-    assert!(
-        race.evidence
-            .iter()
-            .any(|it| it.contains("flagsmith-api-1") && it.contains("status 1"))
-    );
+    assert!(race.evidence.iter().any(|it| it.contains("flagsmith-api-1") && it.contains("status 1")));
 }
 
 /// What the log of a pod's init container says when its table is there already.
@@ -143,20 +132,14 @@ fn what_the_loser_of_a_race_has_logged_belongs_to_the_race() {
     lacks(&found, Code::MigrationSchemaConflict);
     let race = first(&found, Code::MigrationConcurrent);
     assert_eq!(race.severity, Severity::Warning);
-    assert!(
-        race.evidence.iter().any(|it| it.ends_with("already exists")),
-        "{race:?}"
-    );
+    assert!(race.evidence.iter().any(|it| it.ends_with("already exists")), "{race:?}");
 }
 
 #[test]
 fn what_was_not_raced_for_is_a_conflict() {
     let (installation, mut observation) = migrated(&[(4, 11, 1), (12, 19, 0)]);
     observation.pod_logs.logs.push(said("flagsmith-api-0"));
-    first(
-        &diagnose(&installation, &observation),
-        Code::MigrationSchemaConflict,
-    );
+    first(&diagnose(&installation, &observation), Code::MigrationSchemaConflict);
 }
 
 #[rstest]
@@ -166,9 +149,5 @@ fn what_was_not_raced_for_is_a_conflict() {
 fn no_race(#[case] runs: &[(i64, i64, i32)]) {
     let (installation, observation) = migrated(runs);
     let found = diagnose(&installation, &observation);
-    assert_eq!(
-        first(&found, Code::MigrationConcurrent).severity,
-        Severity::Info,
-        "only the risk"
-    );
+    assert_eq!(first(&found, Code::MigrationConcurrent).severity, Severity::Info, "only the risk");
 }

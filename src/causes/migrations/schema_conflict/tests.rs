@@ -47,11 +47,7 @@ use crate::{
     "cursor \"_django_curs_140245_sync_1\" does not exist",
     MigrationFailed
 )]
-#[case(
-    "psycopg2.errors.FeatureNotSupported",
-    "unimplemented: this syntax",
-    MigrationFailed
-)]
+#[case("psycopg2.errors.FeatureNotSupported", "unimplemented: this syntax", MigrationFailed)]
 fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code) {
     assert_eq!(code(Stage::Migrate, class, message), Some(expected));
 }
@@ -67,17 +63,10 @@ fn recognises(#[case] class: &str, #[case] message: &str, #[case] expected: Code
     "cannot alter type of a column used by a view or rule\nDETAIL:  rule _RETURN on view my_report depends on column \"name\"",
     Some("rule _RETURN on view my_report depends on column \"name\"")
 )]
-#[case(
-    "django.db.utils.InternalError",
-    "cannot drop table a because other objects depend on it",
-    None
-)]
+#[case("django.db.utils.InternalError", "cannot drop table a because other objects depend on it", None)]
 fn names_what_depends(#[case] class: &str, #[case] message: &str, #[case] detail: Option<&str>) {
     let (code, details) = recognise(Stage::Migrate, class, message).unwrap();
-    assert_eq!(
-        (code, details.detail.as_deref()),
-        (MigrationSchemaConflict, detail)
-    );
+    assert_eq!((code, details.detail.as_deref()), (MigrationSchemaConflict, detail));
 }
 
 #[rstest]

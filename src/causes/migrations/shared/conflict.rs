@@ -21,9 +21,7 @@ pub(crate) enum Conflict {
 
 /// How a log shows it. SQLSTATE 2BP01 for what is dropped; a column's type that a view reads has only the general 0A000.
 pub(crate) static SIGNATURES: &[Signature<Conflict>] = &[
-    Signature::of(Conflict::Dependents)
-        .class(&["DependentObjectsStillExist"])
-        .stage(MIGRATE),
+    Signature::of(Conflict::Dependents).class(&["DependentObjectsStillExist"]).stage(MIGRATE),
     Signature::of_database(
         Conflict::Dependents,
         &["because other objects depend on it", "used by a view or rule"],
@@ -41,18 +39,9 @@ pub(crate) static SIGNATURES: &[Signature<Conflict>] = &[
         .stage(MIGRATE),
     Signature::of_database(Conflict::Exists, &["already exists"]).stage(MIGRATE),
     Signature::of(Conflict::Missing)
-        .class(&[
-            "UndefinedTable",
-            "UndefinedColumn",
-            "UndefinedObject",
-            "UndefinedFunction",
-        ])
+        .class(&["UndefinedTable", "UndefinedColumn", "UndefinedObject", "UndefinedFunction"])
         .stage(MIGRATE),
-    Signature::of(Conflict::Missing)
-        .only_database()
-        .stage(MIGRATE)
-        .any(&["does not exist"])
-        .none(&["FATAL"]),
+    Signature::of(Conflict::Missing).only_database().stage(MIGRATE).any(&["does not exist"]).none(&["FATAL"]),
     Signature::of_words(Conflict::Missing, &["Found wrong number ("]).stage(MIGRATE),
 ];
 
@@ -72,11 +61,8 @@ pub(crate) fn object(occurrence: &Occurrence) -> &str {
 
 /// Something is missing that belongs to a session, not to the schema: SQLSTATE 34000, 26000, 3B001. It was there on the
 /// connection before.
-pub(crate) const OF_SESSION: &[&str] = &[
-    "InvalidCursorName",
-    "InvalidSqlStatementName",
-    "InvalidSavepointSpecification",
-];
+pub(crate) const OF_SESSION: &[&str] =
+    &["InvalidCursorName", "InvalidSqlStatementName", "InvalidSavepointSpecification"];
 
 /// Begins the names of Django's cursors.
 pub(crate) const CURSOR: &str = "_django_curs_";

@@ -37,11 +37,7 @@ pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Draft> {
     match &failed {
         Some(job) if found.iter().any(killed) => {
             let explain = |it: Draft| {
-                if killed(&it) {
-                    job.explained(context, it)
-                } else {
-                    it
-                }
+                if killed(&it) { job.explained(context, it) } else { it }
             };
             found = found.into_iter().map(explain).collect();
         }
@@ -124,19 +120,14 @@ impl FailedJob<'_> {
     /// What Kubernetes says of it.
     pub(crate) fn evidence(&self, context: &Context<'_>) -> String {
         let namespace = &context.installation.identity.namespace;
-        let said = format!(
-            "Job {namespace}/{}: {} {}",
-            self.job.name, self.reason, self.message
-        );
+        let said = format!("Job {namespace}/{}: {} {}", self.job.name, self.reason, self.message);
         said.trim_end().to_owned()
     }
 
     /// The command that runs it again.
     pub(crate) fn run_again(&self, context: &Context<'_>) -> String {
         let installation = context.installation;
-        installation
-            .managed_by
-            .run_job_again(&installation.identity, &self.job.name)
+        installation.managed_by.run_job_again(&installation.identity, &self.job.name)
     }
 
     /// A cause as that of the Job's failure.
@@ -145,11 +136,7 @@ impl FailedJob<'_> {
             severity: severity(context),
             component: Component::Migrations,
             message: format!("{}{}", cause.message, goes_on(context)),
-            evidence: cause
-                .evidence
-                .into_iter()
-                .chain([self.evidence(context)])
-                .collect(),
+            evidence: cause.evidence.into_iter().chain([self.evidence(context)]).collect(),
             remedy: if cause.code.cause().cured_by.is_some()
                 && context.installation.managed_by.migrates_first()
             {
@@ -196,10 +183,7 @@ pub(crate) fn goes_on(context: &Context<'_>) -> String {
     let release = context.observation.api.as_ref().and_then(|api| api.release);
     match release {
         _ if !context.installation.managed_by.migrates_first() => String::new(),
-        Some(release) => format!(
-            "{} Version {release} keeps serving.",
-            applied_so_far(context, release)
-        ),
+        Some(release) => format!("{} Version {release} keeps serving.", applied_so_far(context, release)),
         None => " Nothing was started.".to_owned(),
     }
 }
@@ -224,9 +208,8 @@ fn applied_so_far(context: &Context<'_>, serving: Release) -> String {
     let (Some(total), 1..) = (total, applied) else {
         return String::new();
     };
-    let meanwhile = upgrades::incompatible(serving, wanted).map_or_else(String::new, |change| {
-        format!(" On them {serving} cannot {}.", change.what)
-    });
+    let meanwhile = upgrades::incompatible(serving, wanted)
+        .map_or_else(String::new, |change| format!(" On them {serving} cannot {}.", change.what));
     format!(" {applied} of the {total} migrations to {wanted} are applied, and stay so.{meanwhile}")
 }
 
@@ -270,10 +253,7 @@ fn tried_again(context: &Context<'_>) -> Option<Draft> {
     Some(Draft {
         severity: Severity::Warning,
         component: Component::Migrations,
-        message: format!(
-            "An attempt of the migration failed, and it is tried again: {}",
-            cause.message
-        ),
+        message: format!("An attempt of the migration failed, and it is tried again: {}", cause.message),
         ..cause
     })
 }

@@ -7,11 +7,7 @@ use crate::{
 
 /// What was seen, unless a migration runs: its own locks, and what it builds, are no obstacles.
 pub(crate) fn seen<'a>(context: &Context<'a>) -> Option<&'a Preflight> {
-    let migrating = context
-        .observation
-        .jobs
-        .iter()
-        .any(|job| job.outcome == JobOutcome::Active);
+    let migrating = context.observation.jobs.iter().any(|job| job.outcome == JobOutcome::Active);
     match &context.observation.preflight {
         Some(Ok(preflight)) if !migrating => Some(preflight),
         _ => None,
@@ -25,9 +21,8 @@ pub(crate) fn before_migration<'a>(context: &Context<'a>) -> Option<&'a Prefligh
 
 /// A session that holds a lock, as evidence.
 pub(crate) fn witnessed(holder: &OtherSession) -> String {
-    let since = holder.since().map_or_else(String::new, |since| {
-        format!(", transaction open since {since:.0}")
-    });
+    let since =
+        holder.since().map_or_else(String::new, |since| format!(", transaction open since {since:.0}"));
     format!(
         "database: pid {}, application {:?}, role \"{}\", {}{since}, lock on {}",
         holder.pid, holder.application, holder.role, holder.state, holder.relation

@@ -51,11 +51,7 @@ pub(crate) fn left(occurrence: &Occurrence) -> String {
 
 /// The migration, what became of it, and how far the run was: `Migration users.0041_x failed. 3 migrations …`.
 pub(crate) fn stopped(evidence: &LogEvidence, occurrence: &Occurrence, how: &str) -> String {
-    format!(
-        "{} {how}.{}",
-        the_migration(evidence, occurrence),
-        progress(evidence, occurrence)
-    )
+    format!("{} {how}.{}", the_migration(evidence, occurrence), progress(evidence, occurrence))
 }
 
 /// What a failure speaks of, where it is all in the first line of the message.

@@ -15,19 +15,12 @@ pub(crate) fn good() -> Preflight {
         creates_tables: true,
         connections_allowed: 97,
         connections_used: 20,
-        history: History {
-            count: 595,
-            task_processor: Some("0015".to_owned()),
-            ..History::default()
-        },
+        history: History { count: 595, task_processor: Some("0015".to_owned()), ..History::default() },
         ..Preflight::default()
     }
 }
 
 /// An installation of nothing else.
 pub(crate) fn with_preflight(preflight: Preflight) -> Observation {
-    Observation {
-        preflight: Some(Ok(preflight)),
-        ..fixtures::empty_observation()
-    }
+    Observation { preflight: Some(Ok(preflight)), ..fixtures::empty_observation() }
 }

@@ -27,11 +27,7 @@ impl<'a> Deployments<'a> {
             Some(state) => Some((state, state.container()?)),
             None => None,
         };
-        Some(Self {
-            api,
-            container: api.container()?,
-            processor,
-        })
+        Some(Self { api, container: api.container()?, processor })
     }
 
     /// How the API runs its tasks: `None` where a Secret behind `envFrom` may say.

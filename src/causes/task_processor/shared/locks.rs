@@ -56,24 +56,17 @@ pub(crate) fn tell<'a>(queue: &'a Queue, processors: &[&PodSummary]) -> Locks<'a
     let mut locks = Locks::default();
     for (xid, batch) in batches {
         let looks = queue.before.iter().filter(|it| it.xid > xid).map(|it| it.at);
-        let written = queue.written.iter().filter(|it| it.xid > xid).filter_map(|it| {
-            queue
-                .at
-                .checked_sub(it.ago)
-                .ok()?
-                .checked_add(WRITTEN_WITHIN)
-                .ok()
-        });
-        let before = looks
-            .chain(written)
-            .min()
-            .map_or(queue.at, |before| before.min(queue.at));
+        let written = queue
+            .written
+            .iter()
+            .filter(|it| it.xid > xid)
+            .filter_map(|it| queue.at.checked_sub(it.ago).ok()?.checked_add(WRITTEN_WITHIN).ok());
+        let before = looks.chain(written).min().map_or(queue.at, |before| before.min(queue.at));
         let held = queue.at.duration_since(before);
-        let orphaned = processors.iter().filter_map(|pod| pod.started).all(|started| {
-            started
-                .saturating_add(startup::AT_LEAST)
-                .is_ok_and(|ready| ready >= before)
-        });
+        let orphaned = processors
+            .iter()
+            .filter_map(|pod| pod.started)
+            .all(|started| started.saturating_add(startup::AT_LEAST).is_ok_and(|ready| ready >= before));
         let overdue = longest(&batch).is_some_and(|longest| held > longest);
         if orphaned || overdue {
             locks.stuck.extend(batch);
@@ -87,9 +80,7 @@ pub(crate) fn tell<'a>(queue: &'a Queue, processors: &[&PodSummary]) -> Locks<'a
 
 /// How long a batch may take. `None`: one of its tasks has no timeout.
 fn longest(batch: &[&Lock]) -> Option<SignedDuration> {
-    batch
-        .iter()
-        .try_fold(MARGIN, |sum, lock| Some(sum.saturating_add(lock.timeout?)))
+    batch.iter().try_fold(MARGIN, |sum, lock| Some(sum.saturating_add(lock.timeout?)))
 }
 
 #[cfg(test)]
@@ -146,15 +137,9 @@ mod tests {
         let mut queue = queue(NOW, 10_000);
         queue.locks = vec![lock(1, 8_000, 60)];
         queue.before = Vec::new();
-        queue.written = vec![Written {
-            xid,
-            ago: SignedDuration::from_secs(ago),
-        }];
+        queue.written = vec![Written { xid, ago: SignedDuration::from_secs(ago) }];
         let pods: Vec<_> = started.map(processor).into_iter().collect();
-        assert_eq!(
-            tell(&queue, &pods.iter().collect::<Vec<_>>()).stuck.len(),
-            expected
-        );
+        assert_eq!(tell(&queue, &pods.iter().collect::<Vec<_>>()).stuck.len(), expected);
     }
 
     #[test]

@@ -38,22 +38,13 @@ impl Settings {
     pub(crate) fn running(installation: &Installation, observation: &Observation) -> Self {
         let next = Self::of(installation);
         let ready = processors(observation).into_iter().filter(|pod| pod.ready);
-        ready
-            .map(|pod| next.of_pod(pod))
-            .max_by_key(|settings| settings.sleep)
-            .unwrap_or(next)
+        ready.map(|pod| next.of_pod(pod)).max_by_key(|settings| settings.sleep).unwrap_or(next)
     }
 
     /// How a pod works that was perhaps started before the installation was changed.
     pub(crate) fn of_pod(self, pod: &PodSummary) -> Self {
-        let sleep = pod
-            .pace
-            .sleep
-            .map(|sleep| SignedDuration::from_millis(sleep.into()));
-        Self {
-            threads: pod.pace.threads.unwrap_or(self.threads),
-            sleep: sleep.unwrap_or(self.sleep),
-        }
+        let sleep = pod.pace.sleep.map(|sleep| SignedDuration::from_millis(sleep.into()));
+        Self { threads: pod.pace.threads.unwrap_or(self.threads), sleep: sleep.unwrap_or(self.sleep) }
     }
 
     /// How long a healthy processor may be silent that sleeps for so long between two looks.
@@ -64,11 +55,7 @@ impl Settings {
 
 /// Every pod of the task processor, also one that is ending: it may still hold tasks.
 pub(crate) fn processors(observation: &Observation) -> Vec<&PodSummary> {
-    observation
-        .pods
-        .iter()
-        .filter(|pod| pod.component == TASK_PROCESSOR)
-        .collect()
+    observation.pods.iter().filter(|pod| pod.component == TASK_PROCESSOR).collect()
 }
 
 /// Since when one of the processors could have taken tasks without a pause: the longest of those that are ready. What

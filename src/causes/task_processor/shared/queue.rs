@@ -37,16 +37,12 @@ pub(crate) fn queues<'a>(context: &Context<'a>) -> Vec<QueueContext<'a>> {
         Some(SecretState::Present(identity)) => Some(identity),
         _ => None,
     };
-    let main = (
-        &observation.queues.default,
-        present(Some(&observation.secrets.database)),
-    );
-    let separate = observation.queues.separate.iter().map(|probe| {
-        (
-            probe,
-            present(observation.secrets.task_processor_database.as_ref()),
-        )
-    });
+    let main = (&observation.queues.default, present(Some(&observation.secrets.database)));
+    let separate = observation
+        .queues
+        .separate
+        .iter()
+        .map(|probe| (probe, present(observation.secrets.task_processor_database.as_ref())));
     std::iter::once(main)
         .chain(separate)
         .filter_map(|(probe, database)| match probe {
@@ -66,11 +62,7 @@ pub(crate) fn queues<'a>(context: &Context<'a>) -> Vec<QueueContext<'a>> {
 /// `more than 20 tasks ready, the oldest for more than a minute`; `None` where none waits.
 pub(crate) fn waiting(queue: &Queue) -> Option<String> {
     let oldest = queue.oldest_ready?;
-    Some(format!(
-        "{} ready, the oldest for {}",
-        tasks(queue.ready),
-        age(oldest)
-    ))
+    Some(format!("{} ready, the oldest for {}", tasks(queue.ready), age(oldest)))
 }
 
 /// What waits for a processor that does not work, where the operator could read the queue.
@@ -99,8 +91,6 @@ impl QueueContext<'_> {
     /// Threads of all processors that run.
     pub(crate) fn threads(&self) -> usize {
         let running = self.processors.iter().filter(|pod| pod.started.is_some());
-        running
-            .map(|pod| usize::try_from(self.settings.of_pod(pod).threads).unwrap_or_default())
-            .sum()
+        running.map(|pod| usize::try_from(self.settings.of_pod(pod).threads).unwrap_or_default()).sum()
     }
 }

@@ -43,10 +43,7 @@ fn is_one_of(tasks: &[&str]) -> String {
 
 /// Drops the tasks of this kind.
 pub(crate) fn delete(task: &str) -> String {
-    format!(
-        "DELETE FROM task_processor_task WHERE task_identifier = {};",
-        literal(task, TASK)
-    )
+    format!("DELETE FROM task_processor_task WHERE task_identifier = {};", literal(task, TASK))
 }
 
 /// Enables recurring tasks that were switched off.

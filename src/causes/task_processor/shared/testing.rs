@@ -38,12 +38,7 @@ pub(crate) fn lock(id: i64, xid: i64, timeout: i64) -> Lock {
 }
 
 pub(crate) fn sample(second: i64, xid: i64) -> Sample {
-    Sample {
-        at: at(second),
-        processors: 1,
-        xid,
-        ..Sample::default()
-    }
+    Sample { at: at(second), processors: 1, xid, ..Sample::default() }
 }
 
 /// A processor whose container was started then.
@@ -69,11 +64,7 @@ pub(crate) fn recurring(identifier: &str, picked: i64) -> Recurring {
         failures: 0,
         locked: false,
         picked: Some(seconds(picked)),
-        last: Some(LastRun {
-            succeeded: Some(true),
-            began: seconds(3_000),
-            error: None,
-        }),
+        last: Some(LastRun { succeeded: Some(true), began: seconds(3_000), error: None }),
     }
 }
 
@@ -96,18 +87,11 @@ pub(crate) fn queue(now: i64, xid: i64) -> Queue {
         processors: 1,
         xid,
         last_queued: Some(SignedDuration::from_millis(400)),
-        recurring: Some(vec![
-            recurring("tasks.clean_up_old_tasks", 0),
-            recurring("tasks.refresh", 1),
-        ]),
+        recurring: Some(vec![recurring("tasks.clean_up_old_tasks", 0), recurring("tasks.refresh", 1)]),
         runs: vec![runs("tasks.call_webhook", 900, 0, false)],
         rows: 40_000,
         bytes: 20 << 20,
-        connections: Some(Connections {
-            limit: 100,
-            reserved: 3,
-            used: 30,
-        }),
+        connections: Some(Connections { limit: 100, reserved: 3, used: 30 }),
         before: vec![sample(now - 120, xid - 400), sample(now - 60, xid - 200)],
         ..Queue::default()
     }
@@ -125,15 +109,8 @@ pub(crate) fn with_queue(change: impl FnOnce(&mut Queue)) -> Observation {
         api: Some(workload("flagsmith-api", 2)),
         task_processor: Some(workload("flagsmith-task-processor", 1)),
         pods: vec![processor(0)],
-        database: DatabaseProbe::Reachable {
-            version: 150_018,
-            read_only: None,
-        },
-        queues: Queues {
-            default: QueueProbe::Seen(Box::new(queue)),
-            separate: None,
-            held: None,
-        },
+        database: DatabaseProbe::Reachable { version: 150_018, read_only: None },
+        queues: Queues { default: QueueProbe::Seen(Box::new(queue)), separate: None, held: None },
         ..fixtures::empty_observation()
     }
 }
@@ -176,10 +153,7 @@ pub(crate) fn found(observation: &Observation) -> Vec<Diagnosis> {
 }
 
 pub(crate) fn codes(observation: &Observation) -> Vec<Code> {
-    found(observation)
-        .iter()
-        .map(|diagnosis| diagnosis.code)
-        .collect()
+    found(observation).iter().map(|diagnosis| diagnosis.code).collect()
 }
 
 /// What is wrong with a manifest of the official chart.
@@ -189,10 +163,7 @@ pub(crate) fn of_chart(release: &str, manifest: &str) -> Vec<Diagnosis> {
 }
 
 pub(crate) fn first(found: &[Diagnosis], code: Code) -> &Diagnosis {
-    found
-        .iter()
-        .find(|it| it.code == code)
-        .unwrap_or_else(|| panic!("no {code} in {found:#?}"))
+    found.iter().find(|it| it.code == code).unwrap_or_else(|| panic!("no {code} in {found:#?}"))
 }
 
 pub(crate) fn lacks(found: &[Diagnosis], code: Code) {
@@ -220,11 +191,8 @@ pub(crate) fn assert_typed_at_helm(observation: &Observation, code: Code, expect
     let mut wanted = installation(&spec(json!({
         "taskProcessor": { "threads": 60, "sleepIntervalMilliseconds": 60_000 },
     })));
-    wanted.managed_by = ManagedBy::Helm {
-        release: "acme".to_owned(),
-        chart: None,
-        namespace: "prod".to_owned(),
-    };
+    wanted.managed_by =
+        ManagedBy::Helm { release: "acme".to_owned(), chart: None, namespace: "prod".to_owned() };
     let found = diagnose(&wanted, observation);
     let diagnosis = first(&found, code);
     assert!(diagnosis.remedy.contains(expected), "{diagnosis:#?}");

@@ -60,10 +60,7 @@ fn the_coordinators_end_is_told(
 #[test]
 fn a_cause_that_lasts_is_remedied_before_the_restart() {
     let remedy = |found: Vec<crate::model::Diagnosis>| {
-        found
-            .into_iter()
-            .map(|it| it.remedy.to_string())
-            .collect::<String>()
+        found.into_iter().map(|it| it.remedy.to_string()).collect::<String>()
     };
     let missing =
         "psycopg2.errors.UndefinedTable: relation \"task_processor_recurringtask\" does not exist\n";
@@ -285,9 +282,7 @@ fn a_stalled_queue_that_grows_is_one_diagnosis() {
     assert_eq!(codes(&stalled), [Code::TaskQueueStalled]);
     let evidence = found(&stalled).swap_remove(0).evidence;
     assert!(
-        evidence
-            .iter()
-            .any(|line| line.starts_with("therefore, task-processor: Tasks are queued faster")),
+        evidence.iter().any(|line| line.starts_with("therefore, task-processor: Tasks are queued faster")),
         "{evidence:?}"
     );
 }

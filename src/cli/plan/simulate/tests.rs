@@ -15,11 +15,8 @@ fn outline(simulation: &Simulation) -> Vec<String> {
                 Action::Delete => '-',
                 Action::Refuse => '!',
             };
-            let writes: Vec<String> = step
-                .writes
-                .iter()
-                .map(|it| format!("{}{}", sign(it.action), it.object))
-                .collect();
+            let writes: Vec<String> =
+                step.writes.iter().map(|it| format!("{}{}", sign(it.action), it.object)).collect();
             format!("{}: {}", step.title, writes.join(", "))
         })
         .collect()
@@ -66,11 +63,7 @@ fn what_is_as_it_should_be_is_left_alone() {
     let (observation, objects) = installed(&installation);
     let simulation = simulate(&installation, observation, objects);
     assert_eq!(simulation.steps, Vec::new());
-    assert!(
-        simulation
-            .unchanged
-            .contains(&"Deployment flagsmith-api".to_owned())
-    );
+    assert!(simulation.unchanged.contains(&"Deployment flagsmith-api".to_owned()));
 }
 
 #[test]
@@ -83,10 +76,7 @@ fn an_upgrade_goes_through_the_gate() {
 #[test]
 fn a_setting_is_applied_at_once_and_alone() {
     let (observation, objects) = installed(&of("2.265.0", json!({})));
-    let changed = of(
-        "2.265.0",
-        json!({ "api": { "replicas": 3 }, "requestTimeoutSeconds": 60 }),
-    );
+    let changed = of("2.265.0", json!({ "api": { "replicas": 3 }, "requestTimeoutSeconds": 60 }));
     let simulation = simulate(&changed, observation, objects);
     insta::assert_debug_snapshot!(simulation.steps);
 }
@@ -97,14 +87,8 @@ fn a_backup_comes_before_the_task_processor_is_stopped() {
     let backup = json!({ "migrations": { "backup": { "volumeClaim": { "claimName": "backups" } } } });
     let outline = outline(&simulate(&of("2.265.0", backup), observation, objects));
     let position = |text: &str| outline.iter().position(|it| it.contains(text)).unwrap();
-    assert!(
-        position("backup") < position("Stop the task processor"),
-        "{outline:#?}"
-    );
-    assert!(
-        position("Stop the task processor") < position("Migrate"),
-        "{outline:#?}"
-    );
+    assert!(position("backup") < position("Stop the task processor"), "{outline:#?}");
+    assert!(position("Stop the task processor") < position("Migrate"), "{outline:#?}");
 }
 
 #[test]
@@ -119,11 +103,7 @@ fn a_downgrade_is_held_until_it_is_confirmed() {
     };
     let older = simulate(&of("2.260.0", json!({})), upgraded.clone(), objects.clone());
     let last = older.steps.last().unwrap();
-    assert!(
-        last.held && last.title.contains("DowngradeBlocked"),
-        "{:#?}",
-        older.steps
-    );
+    assert!(last.held && last.title.contains("DowngradeBlocked"), "{:#?}", older.steps);
     assert_eq!(older.steps.len(), 1);
 
     let confirmed = json!({ "migrations": { "rollback": {
@@ -139,11 +119,7 @@ fn an_obstacle_is_named_and_what_comes_after_it() {
     let mut observation = fixtures::empty_observation();
     observation.external_migration = Some("pod prod/other (container migrate-db)".to_owned());
     let simulation = simulate(&installation, observation, Objects::new());
-    let waits: Vec<_> = simulation
-        .steps
-        .iter()
-        .filter(|step| step.because.contains("prod/other"))
-        .collect();
+    let waits: Vec<_> = simulation.steps.iter().filter(|step| step.because.contains("prod/other")).collect();
     assert!(waits.len() == 1 && !waits[0].held, "{waits:#?}");
     assert!(outline(&simulation).iter().any(|it| it.starts_with("Migrate")));
 }
@@ -155,10 +131,7 @@ fn nothing_is_foretold_of_a_database_that_is_not_known() {
     observation.secrets.migration_database = SecretState::Missing;
     let simulation = simulate(&of("2.265.0", json!({})), observation, Objects::new());
     let last = simulation.steps.last().unwrap();
-    assert!(
-        last.held && last.title.contains("DatabaseSecretMissing"),
-        "{last:#?}"
-    );
+    assert!(last.held && last.title.contains("DatabaseSecretMissing"), "{last:#?}");
     assert!(!outline(&simulation).iter().any(|it| it.contains("Job")));
 }
 
@@ -168,8 +141,5 @@ fn values_of_variables_are_not_shown() {
     let changed = of("2.265.0", json!({ "env": [{ "name": "A", "value": "s3cr3t" }] }));
     let simulation = simulate(&changed, observation, objects);
     let text = serde_json::to_string(&simulation.steps).unwrap();
-    assert!(
-        text.contains("spec.template.spec.containers") && !text.contains("s3cr3t"),
-        "{text}"
-    );
+    assert!(text.contains("spec.template.spec.containers") && !text.contains("s3cr3t"), "{text}");
 }

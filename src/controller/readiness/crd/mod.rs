@@ -46,22 +46,14 @@ pub fn crd_freshness(
     };
     let mut paths = Vec::new();
     for version in generated.spec.versions.iter().filter(|version| version.served) {
-        let found = stored
-            .spec
-            .versions
-            .iter()
-            .find(|other| other.name == version.name && other.served);
+        let found = stored.spec.versions.iter().find(|other| other.name == version.name && other.served);
         match found {
             None => paths.push(format!("version {}", version.name)),
             Some(found) => compare_versions(found, version, &mut paths),
         }
     }
     paths.sort();
-    if paths.is_empty() {
-        Ok(())
-    } else {
-        Err(CrdProblem::Outdated { name: name(), paths })
-    }
+    if paths.is_empty() { Ok(()) } else { Err(CrdProblem::Outdated { name: name(), paths }) }
 }
 
 fn compare_versions(
@@ -80,21 +72,9 @@ fn compare_versions(
         missing.push(format!("{version}: the scale subresource"));
     }
     let schema = |version: &CustomResourceDefinitionVersion| {
-        version
-            .schema
-            .as_ref()
-            .and_then(|schema| schema.open_api_v3_schema.clone())
-            .unwrap_or_default()
+        version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.clone()).unwrap_or_default()
     };
-    compare_schemas(
-        &schema(stored),
-        &schema(generated),
-        &mut Path {
-            version,
-            segments: vec![],
-        },
-        missing,
-    );
+    compare_schemas(&schema(stored), &schema(generated), &mut Path { version, segments: vec![] }, missing);
 }
 
 /// Where in a version's schema the comparison is.
@@ -112,11 +92,7 @@ impl Path<'_> {
 
     /// `v1alpha1: spec.hosts[].name`.
     fn render(&self) -> String {
-        format!(
-            "{}: {}",
-            self.version,
-            self.segments.join(".").replace(".[]", "[]").replace(".{}", "{}")
-        )
+        format!("{}: {}", self.version, self.segments.join(".").replace(".[]", "[]").replace(".{}", "{}"))
     }
 }
 

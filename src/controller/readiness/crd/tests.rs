@@ -42,12 +42,7 @@ fn known() -> Value {
 fn without(pointer: &str) -> Value {
     let mut schema = known();
     let (parent, field) = pointer.rsplit_once('/').unwrap();
-    let removed = schema
-        .pointer_mut(parent)
-        .unwrap()
-        .as_object_mut()
-        .unwrap()
-        .remove(field);
+    let removed = schema.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field);
     assert!(removed.is_some(), "{pointer} names nothing");
     schema
 }
@@ -64,21 +59,12 @@ fn outdated(stored: &CustomResourceDefinition) -> Vec<String> {
 #[case("/properties/status", "v1: status")]
 #[case("/properties/spec/properties/size", "v1: spec.size")]
 #[case("/properties/spec/properties/free", "v1: spec.free")]
-#[case(
-    "/properties/spec/properties/nested/properties/inner",
-    "v1: spec.nested.inner"
-)]
+#[case("/properties/spec/properties/nested/properties/inner", "v1: spec.nested.inner")]
 #[case("/properties/spec/properties/nested/properties", "v1: spec.nested.inner")]
-#[case(
-    "/properties/spec/properties/list/items/properties/name",
-    "v1: spec.list[].name"
-)]
+#[case("/properties/spec/properties/list/items/properties/name", "v1: spec.list[].name")]
 #[case("/properties/spec/properties/list/items", "v1: spec.list[]")]
 #[case("/properties/spec/properties/map/additionalProperties", "v1: spec.map{}")]
-#[case(
-    "/properties/spec/properties/map/additionalProperties/properties/value",
-    "v1: spec.map{}.value"
-)]
+#[case("/properties/spec/properties/map/additionalProperties/properties/value", "v1: spec.map{}.value")]
 fn a_missing_field_is_named(#[case] pointer: &str, #[case] path: &str) {
     assert_eq!(outdated(&crd(&without(pointer))), [path]);
 }
@@ -120,9 +106,7 @@ fn the_messages_say_what_is_wrong() {
     let missing = crd_freshness(None, &generated).unwrap_err();
     assert_eq!(missing.to_string(), "the CRD things.example.com is not installed");
 
-    let bare = crd(&object(
-        &json!({"spec": object(&json!({})), "status": object(&json!({}))}),
-    ));
+    let bare = crd(&object(&json!({"spec": object(&json!({})), "status": object(&json!({}))})));
     let outdated = crd_freshness(Some(&bare), &generated).unwrap_err();
     assert_eq!(
         outdated.to_string(),

@@ -177,13 +177,13 @@ impl World {
         installation.task_processor.replicas = Some(wanted.processors);
         installation.frontend.enabled = wanted.frontend;
         installation.retry = (wanted.retry > 0).then(|| wanted.retry.to_string());
-        installation.rollback = wanted
-            .rollback
-            .filter(|(from, _)| *from > installation.release)
-            .map(|(from, given)| RollbackConsent {
-                from,
-                to: installation.release,
-                applied_after: given.then_some(Timestamp::UNIX_EPOCH),
+        installation.rollback =
+            wanted.rollback.filter(|(from, _)| *from > installation.release).map(|(from, given)| {
+                RollbackConsent {
+                    from,
+                    to: installation.release,
+                    applied_after: given.then_some(Timestamp::UNIX_EPOCH),
+                }
             });
         let memory = Quantity(format!("{}Gi", 1 + self.given.memory));
         let limits = installation.migrations.resources.limits.get_or_insert_default();
@@ -230,10 +230,7 @@ impl World {
     }
 
     fn identity(&self) -> DatabaseIdentity {
-        DatabaseIdentity {
-            host: format!("db{}.prod", self.wanted.database),
-            ..fixtures::database()
-        }
+        DatabaseIdentity { host: format!("db{}.prod", self.wanted.database), ..fixtures::database() }
     }
 
     fn key(&self) -> MigrationKey {
@@ -272,9 +269,7 @@ impl World {
     }
 
     pub(super) fn active_job(&mut self) -> Option<(&String, &mut Job)> {
-        self.jobs
-            .iter_mut()
-            .find(|(_, job)| job.outcome == JobOutcome::Active)
+        self.jobs.iter_mut().find(|(_, job)| job.outcome == JobOutcome::Active)
     }
 
     pub(super) fn finish_job(&mut self, outcome: JobOutcome) {
@@ -313,10 +308,7 @@ impl World {
 
     /// The running Job fails of what it was given.
     pub(super) fn fail_job_of(&mut self, what: Circumstance) {
-        let failed = JobOutcome::Failed {
-            reason: "PodFailurePolicy".to_owned(),
-            message: String::new(),
-        };
+        let failed = JobOutcome::Failed { reason: "PodFailurePolicy".to_owned(), message: String::new() };
         if let Some((_, job)) = self.active_job()
             && job.started
             && !job.deleting
@@ -343,10 +335,8 @@ impl World {
     pub(super) fn roll(&mut self) {
         let migrating = self.active_job().is_some();
         for (component, deployment) in &mut self.deployments {
-            let wanted = Pod {
-                release: deployment.workload.release,
-                image: deployment.workload.image.clone(),
-            };
+            let wanted =
+                Pod { release: deployment.workload.release, image: deployment.workload.image.clone() };
             let count = usize::try_from(deployment.replicas).unwrap();
             let old = deployment.pods.iter().position(|pod| *pod != wanted);
             if *component == "task-processor" && old.is_some() {
@@ -365,18 +355,10 @@ impl World {
                 deployment.pods.push(wanted);
             }
         }
-        let pods = |component: &str| {
-            self.deployments
-                .get(component)
-                .into_iter()
-                .flat_map(|it| &it.pods)
-        };
+        let pods = |component: &str| self.deployments.get(component).into_iter().flat_map(|it| &it.pods);
         for processor in pods("task-processor") {
             for api in pods("api") {
-                assert!(
-                    api.release <= processor.release,
-                    "an API ahead of the task processor"
-                );
+                assert!(api.release <= processor.release, "an API ahead of the task processor");
             }
         }
     }

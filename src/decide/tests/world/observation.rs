@@ -47,42 +47,30 @@ impl World {
         let lock = self.lock();
         observation.external_migration = external_migration(&self.foreign_jobs(), &lock, &self.base.identity);
         observation.migration_lock = Some(lock);
-        observation.secrets.migration_database = if self.secret_missing {
-            SecretState::Missing
-        } else {
-            SecretState::Present(self.identity())
-        };
+        observation.secrets.migration_database =
+            if self.secret_missing { SecretState::Missing } else { SecretState::Present(self.identity()) };
         observation.secrets.migration_hash = Some(self.given.credentials.to_string());
         observation.pods = self
             .deployments
             .iter()
             .flat_map(|(component, deployment)| {
-                deployment
-                    .pods
-                    .iter()
-                    .map(move |pod| summary(component, pod.release, true))
+                deployment.pods.iter().map(move |pod| summary(component, pod.release, true))
             })
-            .chain(
-                self.jobs
-                    .iter()
-                    .filter(|(_, job)| job.outcome == JobOutcome::Active)
-                    .map(|(name, job)| PodSummary {
-                        job: Some(name.clone()),
-                        pending: job.started.then(|| Pending {
-                            count: job.pending,
-                            squashed: Vec::new(),
-                            names: Vec::new(),
-                        }),
-                        problems: summary("migrations", job.release, job.started || job.planning).problems,
-                        ..summary("migrations", job.release, job.started)
+            .chain(self.jobs.iter().filter(|(_, job)| job.outcome == JobOutcome::Active).map(
+                |(name, job)| PodSummary {
+                    job: Some(name.clone()),
+                    pending: job.started.then(|| Pending {
+                        count: job.pending,
+                        squashed: Vec::new(),
+                        names: Vec::new(),
                     }),
-            )
+                    problems: summary("migrations", job.release, job.started || job.planning).problems,
+                    ..summary("migrations", job.release, job.started)
+                },
+            ))
             .chain(
                 // What earlier attempts ended of is left out, as in a real look.
-                self.jobs
-                    .iter()
-                    .max_by_key(|(_, job)| job.made)
-                    .and_then(|(name, job)| job.failed_pod(name)),
+                self.jobs.iter().max_by_key(|(_, job)| job.made).and_then(|(name, job)| job.failed_pod(name)),
             )
             .collect();
         observation
@@ -167,11 +155,7 @@ fn summary(component: &str, release: Release, started: bool) -> PodSummary {
         name: format!("flagsmith-{component}-x"),
         component: component.to_owned(),
         version: Some(release.to_string()),
-        phase: if started {
-            PodPhase::Running
-        } else {
-            PodPhase::Pending
-        },
+        phase: if started { PodPhase::Running } else { PodPhase::Pending },
         ready: started,
         problems: if started {
             Vec::new()

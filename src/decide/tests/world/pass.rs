@@ -18,10 +18,7 @@ impl World {
                 return false;
             }
             let job = self.jobs.get_mut(name).unwrap();
-            assert!(
-                job.outcome != JobOutcome::Active || !job.started,
-                "a running migration is deleted"
-            );
+            assert!(job.outcome != JobOutcome::Active || !job.started, "a running migration is deleted");
             job.deleting = true;
         }
         if plan.migrate.is_some() {
@@ -38,11 +35,8 @@ impl World {
             let before = self.backups.insert(backup.name.clone(), JobOutcome::Active);
             assert_eq!(before, None, "a backup is made twice");
         }
-        let components = [
-            ("api", &plan.api),
-            ("frontend", &plan.frontend),
-            ("task-processor", &plan.task_processor),
-        ];
+        let components =
+            [("api", &plan.api), ("frontend", &plan.frontend), ("task-processor", &plan.task_processor)];
         for (component, workload) in components {
             if let Some(workload) = workload {
                 if !spend() {
@@ -64,10 +58,7 @@ impl World {
         let migrate = plan.migrate.as_ref().unwrap();
         assert!(self.active_job().is_none(), "two active migrations");
         assert!(!self.external, "a migration beside that of another installation");
-        assert!(
-            !self.jobs.contains_key(&migrate.name),
-            "a Job of that name exists"
-        );
+        assert!(!self.jobs.contains_key(&migrate.name), "a Job of that name exists");
         assert!(
             !self
                 .settled_failures
@@ -75,11 +66,7 @@ impl World {
                 .is_some_and(|failure| failure.holds(self.given)),
             "a failed migration runs again"
         );
-        assert_eq!(
-            migrate.release,
-            self.installation().release,
-            "to another release than the wanted one"
-        );
+        assert_eq!(migrate.release, self.installation().release, "to another release than the wanted one");
         if let Some(rollback) = &migrate.rollback {
             let confirmed = self.installation().rollback;
             assert!(
@@ -87,29 +74,16 @@ impl World {
                 "a rollback that nobody confirmed"
             );
             let proof = |job: &Job| job.undoes.is_none() && job.outcome == JobOutcome::Complete;
+            assert!(!self.jobs.values().any(proof), "a Job still proves what is undone");
+            let stale =
+                |it: &Deployment| it.migration_key.as_ref().is_some_and(|key| self.recorded.contains(key));
             assert!(
-                !self.jobs.values().any(proof),
-                "a Job still proves what is undone"
-            );
-            let stale = |it: &Deployment| {
-                it.migration_key
-                    .as_ref()
-                    .is_some_and(|key| self.recorded.contains(key))
-            };
-            assert!(
-                !["api", "task-processor"]
-                    .iter()
-                    .filter_map(|name| self.deployments.get(name))
-                    .any(stale),
+                !["api", "task-processor"].iter().filter_map(|name| self.deployments.get(name)).any(stale),
                 "an annotation still proves what is undone"
             );
         }
         if self.wanted.backup
-            && self
-                .status
-                .migration_history
-                .iter()
-                .any(|it| it.result == MigrationResult::Applied)
+            && self.status.migration_history.iter().any(|it| it.result == MigrationResult::Applied)
         {
             let name = backup_name(&self.installation(), &migrate.name);
             assert_eq!(
@@ -159,18 +133,9 @@ impl World {
                 .any(|(name, it)| *name != component && it.workload.image == workload.image);
             if before.is_some() || !sibling {
                 let key = self.key().to_string();
-                assert_eq!(
-                    workload.image,
-                    self.installation().api_image(self.installation().release)
-                );
-                assert!(
-                    self.recorded.contains(&key),
-                    "{component} rolls before the migration is recorded"
-                );
-                assert!(
-                    self.applied.contains(&key),
-                    "{component} rolls before the migration is applied"
-                );
+                assert_eq!(workload.image, self.installation().api_image(self.installation().release));
+                assert!(self.recorded.contains(&key), "{component} rolls before the migration is recorded");
+                assert!(self.applied.contains(&key), "{component} rolls before the migration is applied");
                 let level = self.levels[self.wanted.database];
                 assert!(
                     self.forgotten || level <= Self::level(workload.release),
@@ -191,8 +156,7 @@ impl World {
         deployment.migration_key = plan.migrated.as_ref().map(|it| it.key.clone());
         deployment.migrated = plan.migrated.as_ref().map(|it| it.release);
         let key = deployment.migration_key.clone();
-        self.recorded
-            .extend(key.filter(|key| !key.starts_with("undone-by-")));
+        self.recorded.extend(key.filter(|key| !key.starts_with("undone-by-")));
     }
 
     /// The status as it is written.
@@ -212,8 +176,7 @@ impl World {
                 let name = written.job.as_deref().unwrap_or_default();
                 if let Some(job) = self.jobs.get(name) {
                     let (why, given) = (job.why, job.given);
-                    self.settled_failures
-                        .insert(first_attempt(name).to_owned(), Settled { why, given });
+                    self.settled_failures.insert(first_attempt(name).to_owned(), Settled { why, given });
                 }
             }
             MigrationResult::Applied if written.operation == MigrationOperation::Migrate => {

@@ -55,11 +55,7 @@ mod tests {
     use super::*;
 
     fn queue(xid: i64) -> Queue {
-        Queue {
-            xid,
-            ready: xid,
-            ..Queue::default()
-        }
+        Queue { xid, ready: xid, ..Queue::default() }
     }
 
     #[test]
@@ -71,15 +67,8 @@ mod tests {
         let samples = history.samples();
         assert_eq!(samples.len(), KEPT);
         assert_eq!(samples.last().map(|it| it.xid), Some(999));
-        history.push(&Queue {
-            at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
-            ..queue(1_000)
-        });
-        assert_eq!(
-            history.samples().len(),
-            1,
-            "what is an hour old says nothing any more"
-        );
+        history.push(&Queue { at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1), ..queue(1_000) });
+        assert_eq!(history.samples().len(), 1, "what is an hour old says nothing any more");
     }
 
     #[test]

@@ -151,20 +151,12 @@ pub(super) async fn ask(session: &mut Session, now: Timestamp) -> Result<Option<
     if locked > 0 {
         queue.locks = known(locks(session, xid).await)?.unwrap_or_default();
         let written: Vec<(i64, f64)> = known(session.all(WRITTEN).await)?.unwrap_or_default();
-        queue.written = written
-            .into_iter()
-            .map(|(age, ago)| Written {
-                xid: xid - age,
-                ago: seconds(ago),
-            })
-            .collect();
+        queue.written =
+            written.into_iter().map(|(age, ago)| Written { xid: xid - age, ago: seconds(ago) }).collect();
     }
     queue.recurring = known(recurring(session, has_heartbeat, has_disabled).await)?;
-    queue.runs = known(session.all::<RunRow>(RUNS).await)?
-        .unwrap_or_default()
-        .into_iter()
-        .map(runs)
-        .collect();
+    queue.runs =
+        known(session.all::<RunRow>(RUNS).await)?.unwrap_or_default().into_iter().map(runs).collect();
     queue.given_up = known(session.all(GIVEN_UP).await)?.unwrap_or_default();
     (queue.rows, queue.bytes) = known(session.one(SIZE).await)?.unwrap_or_default();
     queue.connections = known(session.one(CONNECTIONS).await)?.map(|(limit, reserved, used)| Connections {
@@ -213,16 +205,9 @@ async fn recurring(
     has_heartbeat: bool,
     has_disabled: bool,
 ) -> Result<Vec<Recurring>, ProbeFailure> {
-    let picked = if has_heartbeat {
-        "last_picked_at"
-    } else {
-        "NULL::timestamptz"
-    };
-    let (disabled, failures) = if has_disabled {
-        ("is_disabled", "num_consecutive_failures")
-    } else {
-        ("false", "0")
-    };
+    let picked = if has_heartbeat { "last_picked_at" } else { "NULL::timestamptz" };
+    let (disabled, failures) =
+        if has_disabled { ("is_disabled", "num_consecutive_failures") } else { ("false", "0") };
     // Nothing but the constants above goes into the text.
     let question = format!(
         "SELECT id::int8, task_identifier::text, {disabled}, {failures}::int4, is_locked, \
@@ -271,23 +256,14 @@ fn holder((user, database, application, address, connections): HolderRow) -> Hol
 }
 
 fn blocker((pid, application, state, user, open, waiting): BlockerRow) -> Blocker {
-    Blocker {
-        pid,
-        application,
-        state,
-        user,
-        open: open.map(seconds),
-        waiting,
-    }
+    Blocker { pid, application, state, user, open: open.map(seconds), waiting }
 }
 
 /// What a traceback raises in the end: the first line after its last frame. What follows are details (PostgreSQL
 /// adds the statement and a pointer into it).
 fn excerpt(Raw(traceback): &Raw) -> String {
     let lines: Vec<&str> = traceback.lines().filter(|line| !line.trim().is_empty()).collect();
-    let frame = lines
-        .iter()
-        .rposition(|line| line.trim_start().starts_with("File \""));
+    let frame = lines.iter().rposition(|line| line.trim_start().starts_with("File \""));
     let raised = lines
         .iter()
         .skip(frame.map_or(0, |frame| frame + 1))

@@ -210,10 +210,7 @@ impl Queue {
     pub fn heartbeat(&self) -> Option<SignedDuration> {
         let recurring = self.recurring.as_ref()?;
         let newest = recurring.iter().filter_map(|task| task.picked).min()?;
-        recurring
-            .iter()
-            .any(|task| !task.disabled && !task.locked)
-            .then_some(newest)
+        recurring.iter().any(|task| !task.disabled && !task.locked).then_some(newest)
     }
 
     /// When any processor last looked for work, by the operator's clock, as far as the tables tell.
@@ -225,11 +222,7 @@ impl Queue {
     /// Who holds connections at its server, as of this look.
     #[must_use]
     pub fn held(&self) -> Option<Held> {
-        Some(Held {
-            at: self.at,
-            connections: self.connections?,
-            holders: self.holders.clone(),
-        })
+        Some(Held { at: self.at, connections: self.connections?, holders: self.holders.clone() })
     }
 
     /// How long ago the newest task of any kind succeeded, if it is among the newest thousand.

@@ -46,11 +46,7 @@ fn of_a_task_processor_its_pace_is_kept() {
         let pod = json!({ "metadata": { "name": "a", "uid": "u" }, "spec": { "containers": [container] } });
         for selector in [Selector::Managed, Selector::Any] {
             let kept = kept(selector, Watched::Pod, &pod);
-            assert_eq!(
-                kept["spec"]["containers"],
-                json!([{ "name": "c", "args": expected }]),
-                "{kept}"
-            );
+            assert_eq!(kept["spec"]["containers"], json!([{ "name": "c", "args": expected }]), "{kept}");
         }
     }
 }
@@ -97,10 +93,7 @@ fn who_sets_the_number_of_pods_is_kept() {
             { "manager": "helm", "fieldsV1": { "f:spec": { "f:replicas": {} } } },
         ] })
     );
-    assert_eq!(
-        (&kept["spec"], &kept["status"]),
-        (&deployment["spec"], &deployment["status"])
-    );
+    assert_eq!((&kept["spec"], &kept["status"]), (&deployment["spec"], &deployment["status"]));
 }
 
 #[test]
@@ -143,20 +136,14 @@ fn of_an_autoscaler_somebody_else_made_only_its_target_is_kept() {
         "metadata": { "name": "a", "uid": "u", "ownerReferences": [] },
         "spec": { "scaleTargetRef": { "kind": "Deployment", "name": "d" } },
     });
-    assert_eq!(
-        kept(Selector::Managed, AUTOSCALER, &autoscaler(json!([]))),
-        expected
-    );
+    assert_eq!(kept(Selector::Managed, AUTOSCALER, &autoscaler(json!([]))), expected);
     let owner = json!([{
         "apiVersion": "operator.flagsmith.com/v1alpha1", "kind": "FlagsmithDeployment", "name": "f", "uid": "o",
         "controller": true,
     }]);
     let own = autoscaler(owner);
     let kept = kept(Selector::Managed, AUTOSCALER, &own);
-    assert_eq!(
-        (&kept["metadata"], &kept["spec"]),
-        (&own["metadata"], &own["spec"])
-    );
+    assert_eq!((&kept["metadata"], &kept["spec"]), (&own["metadata"], &own["spec"]));
 }
 
 #[test]

@@ -87,21 +87,14 @@ async fn the_request_is_one_that_a_proxy_takes() {
 async fn only_an_answer_with_status_200_counts(#[case] status: &str, #[case] header: &str) {
     let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n{header}\r\n{SUM} 1\n");
     let error = answering(answer).await.unwrap_err();
-    assert!(
-        matches!(error, Error::Status(code) if status.starts_with(code.as_str())),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Status(code) if status.starts_with(code.as_str())), "{error}");
 }
 
 #[tokio::test]
 async fn what_is_compressed_is_not_read() {
-    let answer = [
-        ok("")
-            .replace("0\r\n\r\n", "4\r\ncontent-encoding: gzip\r\n\r\n")
-            .as_bytes(),
-        b"\x1f\x8b\x08\0",
-    ]
-    .concat();
+    let answer =
+        [ok("").replace("0\r\n\r\n", "4\r\ncontent-encoding: gzip\r\n\r\n").as_bytes(), b"\x1f\x8b\x08\0"]
+            .concat();
     let error = answering(answer).await.unwrap_err();
     assert!(matches!(error, Error::Compressed), "{error}");
 }
@@ -122,9 +115,7 @@ async fn what_is_not_whole_does_not_count(#[case] answer: String) {
 async fn a_body_without_end_is_left_at_the_limit() {
     let begun = Instant::now();
     let line = format!("{SUM}{{x=\"y\"}} 1\n").repeat(100);
-    let error = without_end("HTTP/1.1 200 OK\r\n\r\n".to_owned(), line.into_bytes())
-        .await
-        .unwrap_err();
+    let error = without_end("HTTP/1.1 200 OK\r\n\r\n".to_owned(), line.into_bytes()).await.unwrap_err();
     assert!(matches!(error, Error::Http(_)), "{error}");
     assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
 }
@@ -140,9 +131,7 @@ async fn a_line_without_end_is_left(#[case] head: &str) {
 
 #[tokio::test]
 async fn a_head_without_end_is_left() {
-    let error = without_end("HTTP/1.1 200 OK\r\n".to_owned(), b"a: b\r\n".to_vec())
-        .await
-        .unwrap_err();
+    let error = without_end("HTTP/1.1 200 OK\r\n".to_owned(), b"a: b\r\n".to_vec()).await.unwrap_err();
     assert!(matches!(error, Error::Http(_)), "{error}");
 }
 

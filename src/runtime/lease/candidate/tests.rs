@@ -16,10 +16,7 @@ fn held_by(holder: &str, renewal: i64) -> Stored {
 }
 
 fn released() -> Stored {
-    Stored {
-        holder: None,
-        ..held_by("", 0)
-    }
+    Stored { holder: None, ..held_by("", 0) }
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -65,10 +62,7 @@ fn a_standby_acts(
 fn a_standby_waits(#[case] observation: &[(u64, Option<Stored>)], #[case] later: u64, #[case] free_at: u64) {
     let (candidate, last) = standby(observation);
     let first = last - seconds(observation.last().unwrap().0);
-    assert_eq!(
-        candidate.decide(last + seconds(later)),
-        Decision::Wait(first + seconds(free_at))
-    );
+    assert_eq!(candidate.decide(last + seconds(later)), Decision::Wait(first + seconds(free_at)));
 }
 
 fn standby(observation: &[(u64, Option<Stored>)]) -> (Candidate, Instant) {
@@ -101,10 +95,7 @@ fn a_leader_leads_for_the_renew_deadline_from_when_it_asked() {
     let mut candidate = Candidate::new(ME);
     assert_eq!(candidate.leads_until(sent), None);
     candidate.granted(held_by(ME, 1), sent);
-    assert_eq!(
-        candidate.leads_until(sent + seconds(11)),
-        Some(sent + RENEW_DEADLINE)
-    );
+    assert_eq!(candidate.leads_until(sent + seconds(11)), Some(sent + RENEW_DEADLINE));
     assert_eq!(candidate.leads_until(sent + RENEW_DEADLINE), None);
     candidate.step_down();
     assert_eq!(candidate.leads_until(sent), None);
@@ -145,9 +136,7 @@ struct Server {
 
 impl Candidate {
     fn has_seen(&self, stored: Option<&Stored>) -> bool {
-        self.observed
-            .as_ref()
-            .is_some_and(|observed| observed.stored.as_ref() == stored)
+        self.observed.as_ref().is_some_and(|observed| observed.stored.as_ref() == stored)
     }
 }
 
@@ -155,14 +144,10 @@ impl Server {
     fn write(&mut self, holder: &str, wall: i64) -> Stored {
         self.version += 1;
         let before = self.stored.take();
-        let changes_hands = before
-            .as_ref()
-            .is_some_and(|before| before.holder.as_deref() != Some(holder));
+        let changes_hands = before.as_ref().is_some_and(|before| before.holder.as_deref() != Some(holder));
         let wall = Timestamp::from_second(wall).unwrap();
         let stored = Stored {
-            uid: before
-                .as_ref()
-                .map_or(Some(self.version.to_string()), |before| before.uid.clone()),
+            uid: before.as_ref().map_or(Some(self.version.to_string()), |before| before.uid.clone()),
             renewed: Some(renewal(before.as_ref().and_then(|before| before.renewed), wall)),
             transitions: before.map_or(0, |before| before.transitions) + i32::from(changes_hands),
             ..held_by(holder, 0)
@@ -190,22 +175,9 @@ struct Turn {
 
 fn turn() -> impl Strategy<Value = Turn> {
     let rare = |weight: u32| prop_oneof![20 => Just(false), weight => Just(true)];
-    (
-        0..3_usize,
-        0..6_000_u64,
-        [0..3_000_u64, 0..3_000_u64],
-        rare(4),
-        0..50_i64,
-        rare(1),
+    (0..3_usize, 0..6_000_u64, [0..3_000_u64, 0..3_000_u64], rare(4), 0..50_i64, rare(1)).prop_map(
+        |(who, after, delays, deaf, wall, deleted)| Turn { who, after, delays, deaf, wall, deleted },
     )
-        .prop_map(|(who, after, delays, deaf, wall, deleted)| Turn {
-            who,
-            after,
-            delays,
-            deaf,
-            wall,
-            deleted,
-        })
 }
 
 /// Plays turns of three candidates, whose requests overlap in time, against one server. Returns how often leadership was won.
@@ -271,11 +243,8 @@ fn play(turns: &[Turn]) -> Result<usize, TestCaseError> {
 }
 
 fn check(candidates: &[Candidate], now: Instant) -> Result<(), TestCaseError> {
-    let leaders: Vec<_> = candidates
-        .iter()
-        .filter(|one| one.leads_until(now).is_some())
-        .map(Candidate::identity)
-        .collect();
+    let leaders: Vec<_> =
+        candidates.iter().filter(|one| one.leads_until(now).is_some()).map(Candidate::identity).collect();
     prop_assert!(leaders.len() <= 1, "{leaders:?} lead at the same time");
     Ok(())
 }

@@ -40,20 +40,11 @@ fn race_is_told_from_conflict_by_what_the_run_did_before() {
     let found = read_one(Component::Migrations, log.as_bytes()).unwrap();
     assert_eq!(found[0].code, Code::MigrationSchemaConflict);
     assert!(found[0].message.contains("does not separate"), "{found:#?}");
-    assert_eq!(
-        codes(Component::Migrations, &exists("")),
-        [Code::MigrationSchemaConflict]
-    );
+    assert_eq!(codes(Component::Migrations, &exists("")), [Code::MigrationSchemaConflict]);
     // Another process of the same log applied it: whoever it was, nothing is broken.
     let other = "[pod/a/migrate] Operations to perform:\n[pod/a/migrate]   Applying features.0007_x... OK\n";
-    let log = format!(
-        "[pod/b/migrate] {}",
-        exists("").replace('\n', "\n[pod/b/migrate] ")
-    );
-    assert_eq!(
-        codes(Component::Migrations, &(other.to_owned() + &log)),
-        [Code::MigrationConcurrent]
-    );
+    let log = format!("[pod/b/migrate] {}", exists("").replace('\n', "\n[pod/b/migrate] "));
+    assert_eq!(codes(Component::Migrations, &(other.to_owned() + &log)), [Code::MigrationConcurrent]);
 }
 
 #[test]
@@ -66,15 +57,9 @@ fn separate_task_processor_database_is_recognised_by_the_second_run() {
     let second = format!(
         "Operations to perform:\nRunning migrations:\n  No migrations to apply.\nOperations to perform:\nRunning migrations:\n  Applying contenttypes.0001_initial... OK\n  Applying users.0010_x...{failure}"
     );
-    assert_eq!(
-        codes(Component::Migrations, &second),
-        [Code::TaskProcessorDatabaseMismatch]
-    );
+    assert_eq!(codes(Component::Migrations, &second), [Code::TaskProcessorDatabaseMismatch]);
     let first = format!("Operations to perform:\nRunning migrations:\n  Applying users.0010_x...{failure}");
-    assert_eq!(
-        codes(Component::Migrations, &first),
-        [Code::MigrationSchemaConflict]
-    );
+    assert_eq!(codes(Component::Migrations, &first), [Code::MigrationSchemaConflict]);
 }
 
 #[test]
@@ -98,19 +83,11 @@ fn track_request_proves_nothing() {
 #[case("FATAL:  the database system is starting up", Code::DatabaseStarting)]
 #[case("Connection refused", Code::DatabaseUnreachable)]
 #[case("FATAL:  sorry, too many clients already", Code::DatabaseConnectionsExhausted)]
-#[case(
-    "FATAL:  no more connections allowed (max_client_conn)",
-    Code::DatabaseConnectionsExhausted
-)]
+#[case("FATAL:  no more connections allowed (max_client_conn)", Code::DatabaseConnectionsExhausted)]
 fn waiting_that_failed_names_the_last_state(#[case] error: &str, #[case] expected: Code) {
     let log = waiting(0, "Connection refused")
         + &waiting(1, error)
-        + &record(
-            5,
-            "error",
-            "waitfordb",
-            "Failed to connect to DB within 5 seconds.",
-        )
+        + &record(5, "error", "waitfordb", "Failed to connect to DB within 5 seconds.")
         + "CommandError: Failed to connect to DB within 5 seconds.\n";
     assert_eq!(codes(Component::Migrations, &log), [expected]);
     // The same wait with a good end is a healthy start.
@@ -132,10 +109,7 @@ fn hosts_of_probes_and_scanners() {
             &format!("Invalid HTTP_HOST header: '{host}'. You may need to add '{host}' to ALLOWED_HOSTS."),
         )
     };
-    assert_eq!(
-        codes(Component::Api, &refused("10.42.0.7:8000").repeat(2)),
-        [Code::AllowedHostsRejected]
-    );
+    assert_eq!(codes(Component::Api, &refused("10.42.0.7:8000").repeat(2)), [Code::AllowedHostsRejected]);
     assert_eq!(
         codes(
             Component::Api,
@@ -148,16 +122,10 @@ fn hosts_of_probes_and_scanners() {
 #[test]
 fn pooler_and_server_refuse_in_different_words() {
     let log = |error: &str| waiting(0, error) + "CommandError: Failed to connect to DB within 5 seconds.\n";
-    let pooler = read_one(
-        Component::Api,
-        log("FATAL:  no more connections allowed (max_client_conn)").as_bytes(),
-    )
-    .unwrap();
-    let server = read_one(
-        Component::Api,
-        log("FATAL:  sorry, too many clients already").as_bytes(),
-    )
-    .unwrap();
+    let pooler =
+        read_one(Component::Api, log("FATAL:  no more connections allowed (max_client_conn)").as_bytes())
+            .unwrap();
+    let server = read_one(Component::Api, log("FATAL:  sorry, too many clients already").as_bytes()).unwrap();
     assert!(pooler[0].message.contains("pooler") && !server[0].message.contains("pooler"));
 }
 
@@ -169,14 +137,8 @@ fn the_same_error_means_what_the_process_was_doing() {
         "ProgrammingError",
     );
     assert_eq!(codes(Component::Api, &missing), [Code::MigrationsPending]);
-    assert_eq!(
-        codes(Component::TaskProcessor, &missing),
-        [Code::MigrationsPending]
-    );
-    assert_eq!(
-        codes(Component::Migrations, &missing),
-        [Code::MigrationSchemaConflict]
-    );
+    assert_eq!(codes(Component::TaskProcessor, &missing), [Code::MigrationsPending]);
+    assert_eq!(codes(Component::Migrations, &missing), [Code::MigrationSchemaConflict]);
 }
 
 #[test]
@@ -202,18 +164,12 @@ fn progress_that_comes_after_the_traceback_is_used() {
     // Container runtimes read stdout and stderr apart; the unfinished line comes when the process has ended.
     let log = format!(
         "Operations to perform:\nRunning migrations:\n  Applying a.0001_x... OK\n{}  Applying a.0002_y...\n",
-        traceback(
-            "psycopg2.errors.DeadlockDetected",
-            "deadlock detected",
-            "OperationalError"
-        )
+        traceback("psycopg2.errors.DeadlockDetected", "deadlock detected", "OperationalError")
     );
     let diagnoses = read_one(Component::Migrations, log.as_bytes()).unwrap();
     assert!(
         diagnoses[0].message.contains("a.0002_y")
-            && diagnoses[0]
-                .message
-                .contains("One migration was applied before it: a.0001_x"),
+            && diagnoses[0].message.contains("One migration was applied before it: a.0001_x"),
         "{}",
         diagnoses[0].message
     );
@@ -285,12 +241,7 @@ fn no_secret_reaches_a_diagnosis() {
     let log = "psycopg2.OperationalError: connection to server at \"db\", port 5432 failed: FATAL:  password authentication failed for user \"u\" (postgres://u:s3cr3tvalue@db/x)\n\
                CommandError: could not run with DATABASE_URL=postgres://u:s3cr3tvalue@db/x\n\
                ValueError: {'PASSWORD': 's3cr3tvalue'}\nflagsmith start: error: unrecognized arguments: --password=s3cr3tvalue\n";
-    for component in [
-        Component::Api,
-        Component::Migrations,
-        Component::TaskProcessor,
-        Component::Frontend,
-    ] {
+    for component in [Component::Api, Component::Migrations, Component::TaskProcessor, Component::Frontend] {
         let diagnoses = read_one(component, log.as_bytes()).unwrap();
         assert!(!diagnoses.is_empty());
         assert!(!format!("{diagnoses:?}").contains("s3cr3tvalue"), "{diagnoses:?}");
@@ -305,14 +256,8 @@ fn a_recovery_after_a_full_disk_follows_from_it(
     #[case] message: &str,
     #[case] expected: &[Code],
 ) {
-    let failed = |seconds| {
-        record(
-            seconds,
-            "error",
-            "django.request",
-            "Internal Server Error: /api/v1/flags/",
-        )
-    };
+    let failed =
+        |seconds| record(seconds, "error", "django.request", "Internal Server Error: /api/v1/flags/");
     let recovering = format!("{SERVER}FATAL:  the database system is in recovery mode");
     let log = failed(1)
         + &traceback(class, message, "OperationalError")
@@ -328,9 +273,5 @@ fn a_failed_system_check_is_told_by_its_error() {
     let log = "SystemCheckError: System check identified some issues:\n\nERRORS:\n?: (caches.E001) You must define a 'default' cache in your CACHES setting.\n\nWARNINGS:\n?: (axes.W004) You have a deprecated setting\n\nSystem check identified 2 issues (0 silenced).\n";
     let found = read_one(Component::Migrations, log.as_bytes()).unwrap();
     assert_eq!(found[0].code, Code::MigrationFailed);
-    assert!(
-        found[0].message.contains("(caches.E001) You must define"),
-        "{}",
-        found[0].message
-    );
+    assert!(found[0].message.contains("(caches.E001) You must define"), "{}", found[0].message);
 }

@@ -27,20 +27,10 @@ fn newest_first_is_turned_round(#[case] end: &[&str], #[case] expected: &[Code])
     let mut lines: Vec<String> = (0..6)
         .map(|second| {
             let error = format!("Error was: OperationalError: {SERVER}Connection refused");
-            record(
-                second,
-                "warning",
-                "common.core.management.commands.waitfordb",
-                &error,
-            )
+            record(second, "warning", "common.core.management.commands.waitfordb", &error)
         })
         .collect();
-    lines.push(record(
-        6,
-        end[0],
-        "common.core.management.commands.waitfordb",
-        end[1],
-    ));
+    lines.push(record(6, end[0], "common.core.management.commands.waitfordb", end[1]));
     assert_eq!(codes(Component::Api, &lines.concat()), expected);
     lines.reverse();
     assert_eq!(codes(Component::Api, &lines.concat()), expected);
@@ -52,11 +42,7 @@ fn csv_is_read() {
     let row = "\"2026-11-22T16:00:00Z\",\"node3\",\"psycopg2.errors.UndefinedTable: relation \"\"users_ffadminuser\"\" does not exist\"\n";
     let found = read_one(Component::Api, row.as_bytes()).unwrap();
     assert_eq!(found[0].code, Code::MigrationsPending);
-    assert!(
-        found[0].message.contains("relation \"users_ffadminuser\""),
-        "{}",
-        found[0].message
-    );
+    assert!(found[0].message.contains("relation \"users_ffadminuser\""), "{}", found[0].message);
 }
 
 /// What developers are told of an exception is no end of a process.

@@ -25,10 +25,7 @@ fn a_failed_attempt_that_was_repeated_well_is_healthy() {
             "OperationalError"
         )
     );
-    assert_eq!(
-        codes(Component::Migrations, &failed),
-        [Code::MigrationLockTimeout]
-    );
+    assert_eq!(codes(Component::Migrations, &failed), [Code::MigrationLockTimeout]);
     let again = "Operations to perform:\nRunning migrations:\n  Applying features.0007_x... OK\n";
     assert_eq!(codes(Component::Migrations, &(failed.clone() + again)), []);
     assert_eq!(
@@ -41,24 +38,14 @@ fn a_failed_attempt_that_was_repeated_well_is_healthy() {
 fn one_failed_request_amid_good_ones_is_no_diagnosis() {
     let access =
         "10.0.0.1 - - [22/Nov/2026:15:40:56 +0000] \"GET /api/v1/flags/ HTTP/1.1\" 200 5 \"-\" \"curl\"\n";
-    let failed = record(
-        1,
-        "error",
-        "django.request",
-        "Internal Server Error: /api/v1/flags/",
-    ) + &traceback(
-        "psycopg2.OperationalError",
-        "server closed the connection unexpectedly",
-        "OperationalError",
-    );
-    assert_eq!(
-        codes(Component::Api, &(access.repeat(3) + &failed + &access.repeat(3))),
-        []
-    );
-    assert_eq!(
-        codes(Component::Api, &(access.repeat(3) + &failed)),
-        [Code::DatabaseConnectionLost]
-    );
+    let failed = record(1, "error", "django.request", "Internal Server Error: /api/v1/flags/")
+        + &traceback(
+            "psycopg2.OperationalError",
+            "server closed the connection unexpectedly",
+            "OperationalError",
+        );
+    assert_eq!(codes(Component::Api, &(access.repeat(3) + &failed + &access.repeat(3))), []);
+    assert_eq!(codes(Component::Api, &(access.repeat(3) + &failed)), [Code::DatabaseConnectionLost]);
     assert_eq!(
         codes(Component::Api, &(access.repeat(3) + &failed.repeat(2) + access)),
         [Code::DatabaseConnectionLost]
@@ -67,14 +54,8 @@ fn one_failed_request_amid_good_ones_is_no_diagnosis() {
 
 #[test]
 fn unhealthy_threads_at_shutdown_are_normal() {
-    let warning = |seconds| {
-        record(
-            seconds,
-            "warning",
-            "task_processor.threads",
-            "2 unhealthy threads detected",
-        )
-    };
+    let warning =
+        |seconds| record(seconds, "warning", "task_processor.threads", "2 unhealthy threads detected");
     let shutdown = gunicorn(0, "info", "Handling signal: term") + &warning(1);
     assert_eq!(codes(Component::TaskProcessor, &shutdown), []);
     let slow_batch: String = (0..5).map(warning).collect();
@@ -82,40 +63,22 @@ fn unhealthy_threads_at_shutdown_are_normal() {
     let stuck: String = (0..60).map(warning).collect();
     assert_eq!(codes(Component::TaskProcessor, &stuck), [Code::TaskQueueStalled]);
     assert_eq!(
-        codes(
-            Component::TaskProcessor,
-            &(stuck.clone() + &gunicorn(61, "info", "Handling signal: term"))
-        ),
+        codes(Component::TaskProcessor, &(stuck.clone() + &gunicorn(61, "info", "Handling signal: term"))),
         [Code::TaskQueueStalled]
     );
     assert_eq!(
-        codes(
-            Component::TaskProcessor,
-            &(stuck + &gunicorn(300, "info", "Handling signal: term"))
-        ),
+        codes(Component::TaskProcessor, &(stuck + &gunicorn(300, "info", "Handling signal: term"))),
         []
     );
 }
 
 #[test]
 fn migrations_pending_for_the_time_of_an_upgrade_is_normal() {
-    let check = |seconds| {
-        record(
-            seconds,
-            "error",
-            "health-check",
-            "unavailable: There are migrations to apply",
-        )
-    };
+    let check =
+        |seconds| record(seconds, "error", "health-check", "unavailable: There are migrations to apply");
+    assert_eq!(codes(Component::Api, &(check(0) + &check(10))), [Code::MigrationsPending]);
     assert_eq!(
-        codes(Component::Api, &(check(0) + &check(10))),
-        [Code::MigrationsPending]
-    );
-    assert_eq!(
-        codes(
-            Component::Api,
-            &(check(0) + &check(10) + &gunicorn(80, "info", "Handling signal: term"))
-        ),
+        codes(Component::Api, &(check(0) + &check(10) + &gunicorn(80, "info", "Handling signal: term"))),
         []
     );
 }
@@ -180,11 +143,7 @@ fn a_queue_that_cannot_be_read_is_stalled(#[case] count: u32, #[case] after: u32
     let cancelled = |second| {
         let message = "Error handling tasks from database 'default': django.db.utils.OperationalError('storniere Anfrage')";
         record(second, "error", "task_processor.threads", message)
-            + &traceback(
-                "psycopg2.errors.QueryCanceled",
-                "storniere Anfrage",
-                "OperationalError",
-            )
+            + &traceback("psycopg2.errors.QueryCanceled", "storniere Anfrage", "OperationalError")
     };
     let log: String = (0..count).map(cancelled).collect();
     let log = log + &gunicorn(count + after, "info", "Handling signal: term");
@@ -198,16 +157,12 @@ fn a_queue_that_cannot_be_read_is_stalled(#[case] count: u32, #[case] after: u32
 fn an_outage_that_is_over_is_a_warning(#[case] after: u32, #[case] expected: Severity) {
     let starting = format!("{SERVER}FATAL:  the database system is starting up");
     let failed = |second| {
-        record(
-            second,
-            "error",
-            "django.request",
-            "Internal Server Error: /api/v1/flags/",
-        ) + &traceback("psycopg2.OperationalError", &starting, "OperationalError").replacen(
-            "  File \"/x/django/db",
-            "  File \"/x/django/core/handlers/base.py\", line 1, in f\n  File \"/x/django/db",
-            1,
-        )
+        record(second, "error", "django.request", "Internal Server Error: /api/v1/flags/")
+            + &traceback("psycopg2.OperationalError", &starting, "OperationalError").replacen(
+                "  File \"/x/django/db",
+                "  File \"/x/django/core/handlers/base.py\", line 1, in f\n  File \"/x/django/db",
+                1,
+            )
     };
     let well =
         "10.0.0.1 - - [22/Nov/2026:16:00:09 +0000] \"GET /api/v1/flags/ HTTP/1.1\" 200 5 \"-\" \"-\" - -\n";

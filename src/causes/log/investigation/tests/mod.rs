@@ -26,11 +26,7 @@ pub fn gunicorn(seconds: u32, level: &str, message: &str) -> String {
 }
 
 pub fn waiting(seconds: u32, error: &str) -> String {
-    let at = format!(
-        "2026-11-22T16:{:02}:{:02}.000000Z [warning  ]",
-        seconds / 60,
-        seconds % 60
-    );
+    let at = format!("2026-11-22T16:{:02}:{:02}.000000Z [warning  ]", seconds / 60, seconds % 60);
     format!(
         "{at} Error was: OperationalError: connection to server at \"db\", port 5432 failed: {error}\n [common.core.management.commands.waitfordb] positional_args=()\n"
     )

@@ -58,10 +58,7 @@ fn each_obstacle_is_its_own_cause(
     #[case] preflight: Preflight,
     #[case] expected: Option<(Code, Severity)>,
 ) {
-    assert_eq!(
-        found(version, &with_preflight(preflight)),
-        Vec::from_iter(expected)
-    );
+    assert_eq!(found(version, &with_preflight(preflight)), Vec::from_iter(expected));
 }
 
 #[test]
@@ -86,9 +83,6 @@ fn a_running_migration_is_not_in_its_own_way() {
         invalid_indexes: vec!["being_built".to_owned()],
         ..good()
     });
-    observation.jobs = vec![JobState {
-        outcome: JobOutcome::Active,
-        ..JobState::default()
-    }];
+    observation.jobs = vec![JobState { outcome: JobOutcome::Active, ..JobState::default() }];
     assert_eq!(found("2.265.0", &observation), []);
 }
