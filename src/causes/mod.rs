@@ -69,7 +69,6 @@ macro_rules! rooms {
 
         impl Code {
             /// The cause with this code.
-            #[must_use]
             pub(crate) const fn cause(self) -> &'static Cause {
                 match self {
                     $($(Self::$code => &$family::$room::CAUSE,)*)*

@@ -18,7 +18,6 @@ pub struct Prose {
 impl Prose {
     /// Reads `# title`, the explanation, and the sections below it. A section that is missing is empty; a test holds
     /// that none is.
-    #[must_use]
     pub(crate) fn read(text: &'static str) -> Self {
         let mut parts = text.split("\n## ");
         let head = parts.next().unwrap_or_default().trim();

@@ -38,7 +38,6 @@ pub(crate) trait Ranked: Sized {
 }
 
 /// What was found, each cause once, consequences as evidence of their cause. The order of what remains is kept.
-#[must_use]
 pub(crate) fn rank<T: Ranked>(found: Vec<T>) -> Vec<T> {
     let mut distinct = merged(found);
     let says_why = |it: &T| it.code().cause().gives_way != GivesWay::InLogs;

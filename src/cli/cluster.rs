@@ -21,7 +21,7 @@ const NAMES: u32 = 20;
 /// Which cluster and namespace, as kubectl's own options.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Cluster")]
-pub struct ClusterArgs {
+pub(super) struct ClusterArgs {
     /// Namespace; the context's own when not given
     #[arg(long, short, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -35,7 +35,7 @@ pub struct ClusterArgs {
 
 /// A connection to a cluster, and the namespace that a command is about.
 #[derive(Clone)]
-pub struct Cluster {
+pub(super) struct Cluster {
     /// The client, with deadlines on every request.
     pub client: Client,
     /// The namespace.
@@ -56,7 +56,7 @@ impl ClusterArgs {
     }
 
     /// Sets up the connection. Nothing is sent yet.
-    pub async fn connect(&self) -> Result<Cluster, Failure> {
+    pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
         let config = self.config().await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = client::connect(config, Metrics::new()).map_err(|error| {
@@ -92,7 +92,7 @@ impl ClusterArgs {
 
 impl Cluster {
     /// The named installation, or the only one of the namespace.
-    pub async fn installation(&self, name: Option<&str>) -> Result<FlagsmithDeployment, Failure> {
+    pub(super) async fn installation(&self, name: Option<&str>) -> Result<FlagsmithDeployment, Failure> {
         let api: Api<FlagsmithDeployment> = Api::namespaced(self.client.clone(), &self.namespace);
         let Some(name) = name else {
             return Box::pin(self.only(&api)).await;
@@ -105,7 +105,7 @@ impl Cluster {
     }
 
     /// What the server has of a resource that may not be there yet; `None` also where there is no CRD.
-    pub async fn stored(&self, name: &str) -> Result<Option<FlagsmithDeployment>, Failure> {
+    pub(super) async fn stored(&self, name: &str) -> Result<Option<FlagsmithDeployment>, Failure> {
         let api: Api<FlagsmithDeployment> = Api::namespaced(self.client.clone(), &self.namespace);
         api.get_opt(name)
             .await

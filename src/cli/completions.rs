@@ -7,14 +7,14 @@ use clap_complete::Shell;
 
 /// The arguments of `completions`.
 #[derive(Args, Clone, Debug)]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Prints the script for this program.
-pub fn run(args: &CompletionsArgs, mut command: Command) -> ExitCode {
+pub(super) fn run(args: &CompletionsArgs, mut command: Command) -> ExitCode {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);

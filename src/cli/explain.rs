@@ -14,15 +14,14 @@ const SUGGESTIONS: usize = 3;
 
 /// The arguments of `explain`.
 #[derive(Args, Clone, Debug)]
-pub struct ExplainArgs {
+pub(super) struct ExplainArgs {
     /// The code of a cause, without it all are listed
     #[arg(value_name = "CODE")]
     pub code: Option<String>,
 }
 
 /// Prints the entry of a cause, or all causes.
-#[must_use]
-pub fn run(args: &ExplainArgs) -> ExitCode {
+pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     let Some(name) = args.code.as_deref().map(str::trim) else {
         let _ = io::stdout().lock().write_all(list().as_bytes());
         return ExitCode::SUCCESS;

@@ -7,18 +7,18 @@ use kube::core::Status;
 use crate::runtime::client;
 
 /// Exit status of success: nothing is wrong.
-pub const HEALTHY: u8 = 0;
+pub(super) const HEALTHY: u8 = 0;
 /// Exit status when something was diagnosed, or is not as the specification asks for.
-pub const UNHEALTHY: u8 = 1;
+pub(super) const UNHEALTHY: u8 = 1;
 /// Exit status of bad usage, of a file that cannot be read, and of an object that does not exist. As clap's.
-pub const UNUSABLE: u8 = 2;
+pub(super) const UNUSABLE: u8 = 2;
 /// Exit status when the cluster did not answer, or did not allow it.
-pub const NO_ANSWER: u8 = 3;
+pub(super) const NO_ANSWER: u8 = 3;
 
 /// A command that could not be carried out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub(super) struct Failure {
     /// What could not be done, and why.
     message: String,
     /// What to do.
@@ -29,22 +29,22 @@ pub struct Failure {
 
 impl Failure {
     /// The call, a file or a name is wrong.
-    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: Some(hint.into()), status: UNUSABLE }
     }
 
     /// The cluster cannot be asked.
-    pub fn cluster(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn cluster(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: Some(hint.into()), status: NO_ANSWER }
     }
 
     /// A defect of this program.
-    pub fn internal(error: &dyn fmt::Display) -> Self {
+    pub(super) fn internal(error: &dyn fmt::Display) -> Self {
         Self { message: error.to_string(), hint: None, status: UNUSABLE }
     }
 
     /// A request failed; `what` completes "could not", for example `list pods in namespace prod`.
-    pub fn request(what: &str, error: &kube::Error) -> Self {
+    pub(super) fn request(what: &str, error: &kube::Error) -> Self {
         let message = format!("could not {what}: {}", reason(error));
         match error {
             kube::Error::Api(status) => Self::cluster(message, api_hint(status)),
@@ -63,7 +63,7 @@ impl Failure {
     }
 
     /// Says it on standard error and gives the exit status.
-    pub fn report(&self) -> ExitCode {
+    pub(super) fn report(&self) -> ExitCode {
         anstream::eprintln!("error: {}", self.message);
         if let Some(hint) = &self.hint {
             anstream::eprintln!("  try: {hint}");

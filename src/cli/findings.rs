@@ -26,7 +26,7 @@ pub(super) struct Findings<'a> {
 /// The same as programs read it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report<'a> {
+pub(super) struct Report<'a> {
     diagnoses: Vec<Reported<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     not_seen: &'a [String],
@@ -118,12 +118,12 @@ impl<'a> Reported<'a> {
 }
 
 /// Diagnoses as programs read them, as a field of something larger.
-pub fn serialize<S: Serializer>(diagnoses: &[Diagnosis], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize<S: Serializer>(diagnoses: &[Diagnosis], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(diagnoses.iter().map(|it| Reported::of(it, None)))
 }
 
 /// The colour of a severity.
-pub fn style(severity: Severity) -> Style {
+pub(super) fn style(severity: Severity) -> Style {
     let colour = match severity {
         Severity::Critical => AnsiColor::Red,
         Severity::Warning => AnsiColor::Yellow,

@@ -25,7 +25,7 @@ use crate::{
 
 /// What may be looked at besides the cluster.
 #[derive(Args, Clone, Copy, Debug, Default)]
-pub struct LookArgs {
+pub(super) struct LookArgs {
     /// Connect to the database from this machine, with the URL of the installation's Secret
     #[arg(long)]
     pub connect_database: bool,
@@ -35,7 +35,7 @@ pub struct LookArgs {
 }
 
 /// What one look showed.
-pub struct Inspection {
+pub(super) struct Inspection {
     /// The resource as the API server has it.
     pub resource: FlagsmithDeployment,
     /// What is there; `None` where the resource is invalid.
@@ -49,7 +49,7 @@ pub struct Inspection {
 }
 
 /// What one look showed of something that exists.
-pub struct Scene {
+pub(super) struct Scene {
     /// What is there.
     pub observation: Observation,
     /// What is wrong, the most severe first.
@@ -64,13 +64,17 @@ pub struct Scene {
 
 impl Scene {
     /// Everything that could not be seen, in a sentence each.
-    pub fn all_not_seen(self) -> Vec<String> {
+    pub(super) fn all_not_seen(self) -> Vec<String> {
         self.not_seen.into_iter().chain(self.database_not_seen).collect()
     }
 }
 
 /// Looks at one installation.
-pub async fn look(cluster: &Cluster, name: Option<&str>, args: LookArgs) -> Result<Inspection, Failure> {
+pub(super) async fn look(
+    cluster: &Cluster,
+    name: Option<&str>,
+    args: LookArgs,
+) -> Result<Inspection, Failure> {
     let resource = Box::pin(cluster.installation(name)).await?;
     let now = Timestamp::now();
     let standing = Standing::of(&resource, Attendance::of(cluster).await);
@@ -136,7 +140,11 @@ async fn logs(cluster: &Cluster, args: LookArgs, standing: &Standing) -> Option<
 }
 
 /// Looks at a Helm release of the official chart, for which there is no resource.
-pub async fn look_at(cluster: &Cluster, subject: &ObservedInstallation, args: LookArgs) -> (Found, Scene) {
+pub(super) async fn look_at(
+    cluster: &Cluster,
+    subject: &ObservedInstallation,
+    args: LookArgs,
+) -> (Found, Scene) {
     let previous = FlagsmithDeploymentStatus::default();
     Box::pin(observed(cluster, subject, previous, args, Timestamp::now())).await
 }
@@ -153,7 +161,7 @@ fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observe
 }
 
 /// Looks at what there is of an installation, whose objects are left in `watches`.
-pub async fn managed(
+pub(super) async fn managed(
     cluster: &Cluster,
     installation: &Installation,
     previous: FlagsmithDeploymentStatus,

@@ -7,7 +7,7 @@ use clap::Command;
 use super::failure::{HEALTHY, NO_ANSWER, UNHEALTHY, UNUSABLE};
 
 /// The whole page of this program.
-pub fn markdown(mut program: Command) -> String {
+pub(super) fn markdown(mut program: Command) -> String {
     let mut page = format!(
         "# Command line\n\n\
          <!-- Generated from src/cli by `make generate`; do not edit. -->\n\n\

@@ -9,7 +9,7 @@ use super::failure::Failure;
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(super) enum Output {
     /// For people
     Text,
     /// For programs
@@ -20,7 +20,11 @@ pub enum Output {
 
 impl Output {
     /// Writes a result: as `text` gives it, or serialized.
-    pub fn write<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    pub(super) fn write<T: Serialize>(
+        self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
         let written = match self {
             Self::Text => text(value),
             Self::Json => {
@@ -35,11 +39,11 @@ impl Output {
 
 /// Writes to standard output, without colours where that is no terminal. A reader that went away (`| head`) has
 /// what it wanted.
-pub fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let _ = anstream::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Whether a person at a terminal reads along.
-pub fn at_terminal() -> bool {
+pub(super) fn at_terminal() -> bool {
     io::stdout().is_terminal()
 }

@@ -32,7 +32,7 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     /// The `FlagsmithDeployment`; may be left out where the namespace has only one
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -47,7 +47,7 @@ pub struct StatusArgs {
 }
 
 /// Prints the tree: exit status 0 when `Ready` is True, 1 when it is not.
-pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
     super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         loop {

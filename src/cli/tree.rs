@@ -4,25 +4,25 @@ use std::fmt::Write as _;
 
 /// A line with what hangs below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Node {
+pub(super) struct Node {
     text: String,
     children: Vec<Node>,
 }
 
 impl Node {
     /// A line.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(super) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), children: Vec::new() }
     }
 
     /// The same with lines below it.
-    pub fn with(mut self, children: impl IntoIterator<Item = Self>) -> Self {
+    pub(super) fn with(mut self, children: impl IntoIterator<Item = Self>) -> Self {
         self.children.extend(children);
         self
     }
 
     /// The whole tree, a line break at the end of each line.
-    pub fn draw(&self) -> String {
+    pub(super) fn draw(&self) -> String {
         let mut text = String::new();
         self.draw_below(&mut text, "", "");
         text

@@ -14,7 +14,7 @@ use crate::api::FlagsmithDeployment;
 /// A `FlagsmithDeployment` without managed fields, or what is left of one that cannot be decoded: that is still an
 /// object. The library's own guard decodes each object twice.
 #[derive(Clone, Debug)]
-pub struct GuardedResource(pub Result<FlagsmithDeployment, InvalidObject>);
+pub(super) struct GuardedResource(pub Result<FlagsmithDeployment, InvalidObject>);
 
 impl<'de> Deserialize<'de> for GuardedResource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -23,7 +23,7 @@ use crate::observe::Scope;
 const PAGE_SIZE: u32 = 100;
 
 /// The events of all `FlagsmithDeployments` in a scope, with pauses after failures.
-pub fn resource_stream(
+pub(super) fn resource_stream(
     client: &Client,
     scope: &Scope,
 ) -> impl Stream<Item = Result<Event<GuardedResource>, watcher::Error>> + Send + 'static {

@@ -19,7 +19,9 @@ use crate::{
 const SOON: Duration = Duration::from_secs(1);
 
 /// The installations to pass over, each as soon as its most urgent trigger asks for.
-pub fn coalesce(triggers: Receiver<Trigger>) -> impl Stream<Item = ObjectRef<FlagsmithDeployment>> + Send {
+pub(super) fn coalesce(
+    triggers: Receiver<Trigger>,
+) -> impl Stream<Item = ObjectRef<FlagsmithDeployment>> + Send {
     let waiting = Waiting { triggers, soon: HashSet::new(), due: Vec::new(), at: Instant::now() };
     stream::unfold(waiting, |mut waiting| async {
         waiting.next().await.map(|installation| (installation, waiting))

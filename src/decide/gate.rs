@@ -51,8 +51,7 @@ pub struct GateInput<'a> {
 
 /// Decides the gate. The order of the rules is the meaning: nothing moves while a Job runs, what is recorded
 /// counts before what a Job says, a Job's result before a reason to wait, and a failure is final for its attempt.
-#[must_use]
-pub fn decide(input: GateInput<'_>) -> Gate {
+pub(super) fn decide(input: GateInput<'_>) -> Gate {
     let of_key = |job: &&JobState| input.key.is_some_and(|key| job.key.as_deref() == Some(key.as_str()));
     if let Some(job) = input.jobs.iter().find(|job| job.outcome == JobOutcome::Active) {
         // Even when the wanted release is recorded: the user went back to it while a newer one was migrating,

@@ -19,8 +19,12 @@ const CALM_PART: i32 = 2;
 ///
 /// `now` is the number that is wanted at present; 0 begins at the minimum. `limit` is how many the server's
 /// connections allow. Without a queue that can be read the number stays.
-#[must_use]
-pub fn processors(spec: &TaskAutoscalingSpec, queue: Option<&Queue>, now: i32, limit: Option<i32>) -> i32 {
+pub(super) fn processors(
+    spec: &TaskAutoscalingSpec,
+    queue: Option<&Queue>,
+    now: i32,
+    limit: Option<i32>,
+) -> i32 {
     let most = limit.map_or(spec.max_replicas, |limit| spec.max_replicas.min(limit)).max(spec.min_replicas);
     let now = now.clamp(spec.min_replicas, most);
     let wanted = queue.map_or(now, |queue| step(spec, queue, now));

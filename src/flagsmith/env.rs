@@ -2,70 +2,70 @@
 //! `common/gunicorn/utils.py` of flagsmith-common 3.13).
 
 /// The main database; it takes precedence over the `DJANGO_DB_*` family.
-pub const DATABASE_URL: &str = "DATABASE_URL";
+pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
 /// A separate database for queued tasks (since 2.178.0).
-pub const TASK_PROCESSOR_DATABASE_URL: &str = "TASK_PROCESSOR_DATABASE_URL";
+pub(crate) const TASK_PROCESSOR_DATABASE_URL: &str = "TASK_PROCESSOR_DATABASE_URL";
 /// The databases whose tasks a processor runs; `default`, and `task_processor` where there is a separate one.
-pub const TASK_PROCESSOR_DATABASES: &str = "TASK_PROCESSOR_DATABASES";
+pub(crate) const TASK_PROCESSOR_DATABASES: &str = "TASK_PROCESSOR_DATABASES";
 /// The same in parts, where no URL is given.
-pub const TASK_PROCESSOR_DATABASE_NAME: &str = "TASK_PROCESSOR_DATABASE_NAME";
+pub(crate) const TASK_PROCESSOR_DATABASE_NAME: &str = "TASK_PROCESSOR_DATABASE_NAME";
 /// Threads of a task processor.
-pub const TASK_PROCESSOR_NUM_THREADS: &str = "TASK_PROCESSOR_NUM_THREADS";
+pub(crate) const TASK_PROCESSOR_NUM_THREADS: &str = "TASK_PROCESSOR_NUM_THREADS";
 /// Milliseconds between two looks of a thread at the queue (since 2.167.0; it wins over the older name).
-pub const TASK_PROCESSOR_SLEEP_INTERVAL_MS: &str = "TASK_PROCESSOR_SLEEP_INTERVAL_MS";
+pub(crate) const TASK_PROCESSOR_SLEEP_INTERVAL_MS: &str = "TASK_PROCESSOR_SLEEP_INTERVAL_MS";
 /// The older name of the same, which the official chart uses.
-pub const TASK_PROCESSOR_SLEEP_INTERVAL: &str = "TASK_PROCESSOR_SLEEP_INTERVAL";
+pub(crate) const TASK_PROCESSOR_SLEEP_INTERVAL: &str = "TASK_PROCESSOR_SLEEP_INTERVAL";
 /// The database of API usage data.
-pub const ANALYTICS_DATABASE_URL: &str = "ANALYTICS_DATABASE_URL";
+pub(crate) const ANALYTICS_DATABASE_URL: &str = "ANALYTICS_DATABASE_URL";
 /// Read replicas, numbered from 0 (since 2.169.0).
-pub const REPLICA_DATABASE_URL: &str = "REPLICA_DATABASE_URL_";
+pub(crate) const REPLICA_DATABASE_URL: &str = "REPLICA_DATABASE_URL_";
 /// Signs sessions and JWTs, and encrypts stored credentials; random at every start when not set.
-pub const DJANGO_SECRET_KEY: &str = "DJANGO_SECRET_KEY";
+pub(crate) const DJANGO_SECRET_KEY: &str = "DJANGO_SECRET_KEY";
 /// Host headers that Django answers; none when not set.
-pub const DJANGO_ALLOWED_HOSTS: &str = "DJANGO_ALLOWED_HOSTS";
+pub(crate) const DJANGO_ALLOWED_HOSTS: &str = "DJANGO_ALLOWED_HOSTS";
 /// How the API runs tasks; threads of its own when not set, which lose delayed and recurring tasks.
-pub const TASK_RUN_METHOD: &str = "TASK_RUN_METHOD";
+pub(crate) const TASK_RUN_METHOD: &str = "TASK_RUN_METHOD";
 /// The value of `TASK_RUN_METHOD` with which the API queues its tasks.
-pub const QUEUED: &str = "TASK_PROCESSOR";
+pub(crate) const QUEUED: &str = "TASK_PROCESSOR";
 /// Makes a process a task processor; without it 2.253.0 to 2.259.0 run no task.
-pub const RUN_BY_PROCESSOR: &str = "RUN_BY_PROCESSOR";
+pub(crate) const RUN_BY_PROCESSOR: &str = "RUN_BY_PROCESSOR";
 /// Gunicorn's worker processes.
-pub const GUNICORN_WORKERS: &str = "GUNICORN_WORKERS";
+pub(crate) const GUNICORN_WORKERS: &str = "GUNICORN_WORKERS";
 /// Gunicorn's threads in each worker.
-pub const GUNICORN_THREADS: &str = "GUNICORN_THREADS";
+pub(crate) const GUNICORN_THREADS: &str = "GUNICORN_THREADS";
 /// Gunicorn's timeout, in seconds.
-pub const GUNICORN_TIMEOUT: &str = "GUNICORN_TIMEOUT";
+pub(crate) const GUNICORN_TIMEOUT: &str = "GUNICORN_TIMEOUT";
 /// Gunicorn's keep-alive, in seconds; not read by every release.
-pub const GUNICORN_KEEP_ALIVE: &str = "GUNICORN_KEEP_ALIVE";
+pub(crate) const GUNICORN_KEEP_ALIVE: &str = "GUNICORN_KEEP_ALIVE";
 /// Gunicorn's flags; not read by every release.
-pub const GUNICORN_CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
+pub(crate) const GUNICORN_CMD_ARGS: &str = "GUNICORN_CMD_ARGS";
 /// The directory of multi-process metrics.
-pub const PROMETHEUS_MULTIPROC_DIR: &str = "PROMETHEUS_MULTIPROC_DIR";
+pub(crate) const PROMETHEUS_MULTIPROC_DIR: &str = "PROMETHEUS_MULTIPROC_DIR";
 /// Whether metrics are served on port 9100.
-pub const PROMETHEUS_ENABLED: &str = "PROMETHEUS_ENABLED";
+pub(crate) const PROMETHEUS_ENABLED: &str = "PROMETHEUS_ENABLED";
 /// Seconds that libpq waits for a connection (PostgreSQL documentation, "Environment Variables").
-pub const PGCONNECT_TIMEOUT: &str = "PGCONNECT_TIMEOUT";
+pub(crate) const PGCONNECT_TIMEOUT: &str = "PGCONNECT_TIMEOUT";
 /// `generic` or `json`.
-pub const LOG_FORMAT: &str = "LOG_FORMAT";
+pub(crate) const LOG_FORMAT: &str = "LOG_FORMAT";
 /// Where the access log goes; /dev/null in the images.
-pub const ACCESS_LOG_LOCATION: &str = "ACCESS_LOG_LOCATION";
+pub(crate) const ACCESS_LOG_LOCATION: &str = "ACCESS_LOG_LOCATION";
 /// Trust the frontend's X-Forwarded-Host.
-pub const USE_X_FORWARDED_HOST: &str = "USE_X_FORWARDED_HOST";
+pub(crate) const USE_X_FORWARDED_HOST: &str = "USE_X_FORWARDED_HOST";
 /// The API that the frontend's server forwards `/api/v1` to.
-pub const FLAGSMITH_PROXY_API_URL: &str = "FLAGSMITH_PROXY_API_URL";
+pub(crate) const FLAGSMITH_PROXY_API_URL: &str = "FLAGSMITH_PROXY_API_URL";
 
 /// Lets `flagsmith bootstrap` make the first administrator, organisation and project.
-pub const ALLOW_ADMIN_INITIATION_VIA_CLI: &str = "ALLOW_ADMIN_INITIATION_VIA_CLI";
+pub(crate) const ALLOW_ADMIN_INITIATION_VIA_CLI: &str = "ALLOW_ADMIN_INITIATION_VIA_CLI";
 /// The first administrator's address, for `flagsmith bootstrap`.
-pub const ADMIN_EMAIL: &str = "ADMIN_EMAIL";
+pub(crate) const ADMIN_EMAIL: &str = "ADMIN_EMAIL";
 /// The first organisation's name, for `flagsmith bootstrap`.
-pub const ORGANISATION_NAME: &str = "ORGANISATION_NAME";
+pub(crate) const ORGANISATION_NAME: &str = "ORGANISATION_NAME";
 /// The first project's name, for `flagsmith bootstrap`.
-pub const PROJECT_NAME: &str = "PROJECT_NAME";
+pub(crate) const PROJECT_NAME: &str = "PROJECT_NAME";
 
 /// Variables that the operator computes, and the field that decides each of them. A user's own value would
 /// contradict the specification, so it is refused instead of silently winning or losing.
-pub const RESERVED: &[(&str, &str)] = &[
+pub(crate) const RESERVED: &[(&str, &str)] = &[
     (DATABASE_URL, "spec.database.urlFrom"),
     (TASK_PROCESSOR_DATABASE_URL, "spec.database.taskProcessorUrlFrom"),
     (TASK_PROCESSOR_DATABASES, "spec.database.taskProcessorUrlFrom"),
@@ -121,14 +121,12 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// Whether the value of a variable may be kept and shown.
-#[must_use]
-pub fn is_harmless(name: &str) -> bool {
+pub(crate) fn is_harmless(name: &str) -> bool {
     HARMLESS.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The field that decides a variable, when the operator computes it.
-#[must_use]
-pub fn decided_by(name: &str) -> Option<&'static str> {
+pub(crate) fn decided_by(name: &str) -> Option<&'static str> {
     RESERVED
         .iter()
         .find(|(reserved, _)| *reserved == name)

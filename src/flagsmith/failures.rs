@@ -2,11 +2,11 @@
 //! by `grep` in the migration's own container.
 
 /// Exit status of a migration that failed with one of [`TRANSIENT`] (`EX_TEMPFAIL` of sysexits.h).
-pub const TRANSIENT_STATUS: i32 = 75;
+pub(crate) const TRANSIENT_STATUS: i32 = 75;
 
 /// PostgreSQL's, libpq's and PgBouncer's words for what passes by itself: the network, a server that starts or stops,
 /// used-up connections, locks. Rights, history and schema do not.
-pub const TRANSIENT: &str = "Connection refused|timeout expired|Connection timed out|No route to host\
+pub(crate) const TRANSIENT: &str = "Connection refused|timeout expired|Connection timed out|No route to host\
 |Network is unreachable|Connection reset by peer|could not translate host name\
 |server closed the connection unexpectedly|SSL connection has been closed|connection already closed\
 |terminating connection due to|the database system is\
@@ -14,5 +14,5 @@ pub const TRANSIENT: &str = "Connection refused|timeout expired|Connection timed
 |query_wait_timeout|due to lock timeout|deadlock detected|No such file or directory.*Is the server running";
 
 /// What the slower of two migrators meets: the object is there already, or was made between look and insert.
-pub const RACES: &str =
+pub(crate) const RACES: &str =
     "already exists|duplicate key value violates unique constraint|tuple concurrently updated";

@@ -3,8 +3,7 @@
 /// Whether an entry of `ALLOWED_HOSTS` lets requests for a host in: the same name whatever its case, a domain with a
 /// leading dot for itself and all below it, or `*` for every host. A wildcard host (`*.example.com`) is let in only where
 /// every name below it is.
-#[must_use]
-pub fn allows(entry: &str, host: &str) -> bool {
+pub(crate) fn allows(entry: &str, host: &str) -> bool {
     if entry == "*" || entry.eq_ignore_ascii_case(host) {
         return true;
     }

@@ -1,65 +1,65 @@
 //! What is known about Flagsmith's releases, as data.
 
-pub mod env;
-pub mod failures;
-pub mod gunicorn;
-pub mod hosts;
+pub(crate) mod env;
+pub(crate) mod failures;
+pub(crate) mod gunicorn;
+pub(crate) mod hosts;
 mod processor;
 mod release;
-pub mod startup;
-pub mod upgrades;
+pub(crate) mod startup;
+pub(crate) mod upgrades;
 mod worker_class;
 
-pub use processor::ProcessorPace;
-pub use release::{InvalidRelease, Release};
-pub use worker_class::WorkerClass;
+pub(crate) use processor::ProcessorPace;
+pub(crate) use release::{InvalidRelease, Release};
+pub(crate) use worker_class::WorkerClass;
 
 /// The oldest release that the operator runs: the first with the `flagsmith` command line
 /// (`exec flagsmith start …`, Flagsmith 2.170.0).
-pub const OLDEST_SUPPORTED: Release = Release::new(2, 170, 0);
+pub(crate) const OLDEST_SUPPORTED: Release = Release::new(2, 170, 0);
 
 /// The first release that needs PostgreSQL 14: it brings Django 5.2 (Flagsmith 2.212.1).
-pub const POSTGRES_14_SINCE: Release = Release::new(2, 212, 1);
+pub(crate) const POSTGRES_14_SINCE: Release = Release::new(2, 212, 1);
 
 /// The first release that migrates a `ClickHouse` where one is configured (alias `clickhouse`, Flagsmith 2.235.0).
-pub const CLICKHOUSE_SINCE: Release = Release::new(2, 235, 0);
+pub(crate) const CLICKHOUSE_SINCE: Release = Release::new(2, 235, 0);
 
 /// The first release whose `run-task-processor` migrates before it works (`run-docker.sh` of Flagsmith 2.178.0).
-pub const TASK_PROCESSOR_MIGRATES_SINCE: Release = Release::new(2, 178, 0);
+pub(crate) const TASK_PROCESSOR_MIGRATES_SINCE: Release = Release::new(2, 178, 0);
 
 /// The releases whose `run-task-processor` takes tasks and never runs one (flagsmith-common 3.12.0; fixed in 3.12.1).
-pub const VERB_RUNS_NO_TASK: std::ops::Range<Release> = Release::new(2, 253, 0)..Release::new(2, 260, 0);
+pub(crate) const VERB_RUNS_NO_TASK: std::ops::Range<Release> =
+    Release::new(2, 253, 0)..Release::new(2, 260, 0);
 
 /// Flagsmith's own command line; in the path of every image since 2.170.0, whatever its entrypoint.
-pub const COMMAND: &[&str] = &["flagsmith"];
+pub(crate) const COMMAND: &[&str] = &["flagsmith"];
 
 /// What each process of Gunicorn needs (measured, Flagsmith 2.265.0).
-pub const OF_A_WORKER: &str = "190 to 220 MiB idle";
+pub(crate) const OF_A_WORKER: &str = "190 to 220 MiB idle";
 
 /// The port of the API and of the task processor's health checks (Gunicorn's bind in every release).
-pub const HTTP_PORT: i32 = 8000;
+pub(crate) const HTTP_PORT: i32 = 8000;
 
 /// The port of Prometheus metrics, served since flagsmith-common 3.3.0 (Flagsmith 2.211.0).
-pub const METRICS_PORT: i32 = 9100;
+pub(crate) const METRICS_PORT: i32 = 9100;
 
 /// The port of the frontend (`PORT` of its image).
-pub const FRONTEND_PORT: i32 = 8080;
+pub(crate) const FRONTEND_PORT: i32 = 8080;
 
 /// The user of Flagsmith's images (`USER nobody` since 2.131.0).
-pub const USER: i64 = 65534;
+pub(crate) const USER: i64 = 65534;
 
 /// The directory of Gunicorn's multi-process metrics; the images expect it to exist.
-pub const PROMETHEUS_DIR: &str = "/tmp/prometheus";
+pub(crate) const PROMETHEUS_DIR: &str = "/tmp/prometheus";
 
 /// Answers 200 without a database (releases since 2.168.0).
-pub const LIVENESS_PATH: &str = "/health/liveness/";
+pub(crate) const LIVENESS_PATH: &str = "/health/liveness/";
 
 /// Answers 500 without a reachable, writable, migrated database (releases since 2.168.0).
-pub const READINESS_PATH: &str = "/health/readiness/";
+pub(crate) const READINESS_PATH: &str = "/health/readiness/";
 
 /// The lowest major version of PostgreSQL that a release accepts.
-#[must_use]
-pub fn postgres_minimum(release: Release) -> u32 {
+pub(crate) fn postgres_minimum(release: Release) -> u32 {
     if release >= POSTGRES_14_SINCE { 14 } else { 12 }
 }
 
@@ -67,14 +67,13 @@ pub fn postgres_minimum(release: Release) -> u32 {
 const COMMAND_MIGRATES_SINCE: Release = Release::new(2, 253, 0);
 
 /// What migrates everything in a release's image; before 2.253.0 only the entrypoint's script knew how.
-#[must_use]
-pub fn migrate_command(release: Release) -> &'static str {
+pub(crate) fn migrate_command(release: Release) -> &'static str {
     if release >= COMMAND_MIGRATES_SINCE { "flagsmith migrate" } else { "/app/scripts/run-docker.sh migrate" }
 }
 
 /// Whether a container with these words in its command or arguments migrates the database: `run-task-processor` does
 /// so since 2.178.0.
-pub fn migrates<'a>(words: impl Iterator<Item = &'a str>) -> bool {
+pub(crate) fn migrates<'a>(words: impl Iterator<Item = &'a str>) -> bool {
     words.into_iter().any(|word| {
         matches!(word, "migrate" | "migrate-and-serve" | "run-task-processor") || word.ends_with("/migrate")
     })

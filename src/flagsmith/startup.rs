@@ -7,22 +7,22 @@ use jiff::SignedDuration;
 
 /// No container works before this: Python alone takes longer to load. It also covers the kubelet's start times, which
 /// are whole seconds.
-pub const AT_LEAST: SignedDuration = SignedDuration::from_secs(1);
+pub(crate) const AT_LEAST: SignedDuration = SignedDuration::from_secs(1);
 
 /// A container with a CPU to itself works by now: the upper end of 5 to 15 seconds.
-pub const USUALLY: SignedDuration = SignedDuration::from_secs(15);
+pub(crate) const USUALLY: SignedDuration = SignedDuration::from_secs(15);
 
 /// A container on a busy node, which gets a third of a CPU, works by now.
-pub const ON_A_BUSY_NODE: SignedDuration = SignedDuration::from_secs(45);
+pub(crate) const ON_A_BUSY_NODE: SignedDuration = SignedDuration::from_secs(45);
 
 /// The same container is known to be ready by now: one period of its readiness probe later (10 seconds unless the
 /// template says otherwise), and the kubelet's report of it.
-pub const READY_ON_A_BUSY_NODE: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const READY_ON_A_BUSY_NODE: SignedDuration = SignedDuration::from_secs(60);
 
 /// A container with a twentieth of a CPU works by now, in seconds: the longest start that its probes wait for, because
 /// a container that is killed while it loads only loads again. Flagsmith's own limit is 120 s since 2.248.0, raised for
 /// containers with a CPU limit.
-pub const THROTTLED_SECONDS: i32 = 300;
+pub(crate) const THROTTLED_SECONDS: i32 = 300;
 
 #[cfg(test)]
 mod tests {

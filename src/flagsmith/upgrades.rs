@@ -5,7 +5,7 @@ use super::Release;
 
 /// A release that should not be migrated to, and the one that should be instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Defect {
+pub(crate) struct Defect {
     /// The first release that has it.
     pub since: Release,
     /// The first that does not.
@@ -16,7 +16,7 @@ pub struct Defect {
 
 /// Something that changes at a release for whoever comes from before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// The release that brings it.
     pub at: Release,
     /// What it is.
@@ -27,7 +27,7 @@ pub struct Change {
 
 /// What pods of an older release cannot do on tables that a newer one has migrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Incompatibility {
+pub(crate) struct Incompatibility {
     /// The newest release that is known to lack the migration.
     pub before: Release,
     /// The oldest release that is known to have it.
@@ -37,7 +37,7 @@ pub struct Incompatibility {
 }
 
 /// Migrations that the release before them does not get along with.
-pub const INCOMPATIBLE: &[Incompatibility] = &[Incompatibility {
+pub(crate) const INCOMPATIBLE: &[Incompatibility] = &[Incompatibility {
     before: Release::new(2, 260, 0),
     since: Release::new(2, 265, 0),
     what: "store new identities: requests that make one are answered with 500 (identities.0007 makes the column system_traits NOT \
@@ -45,7 +45,7 @@ pub const INCOMPATIBLE: &[Incompatibility] = &[Incompatibility {
 }];
 
 /// Releases with defects in their migrations.
-pub const DEFECTS: &[Defect] = &[
+pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         since: Release::new(2, 234, 0),
         corrected: Release::new(2, 234, 2),
@@ -59,7 +59,7 @@ pub const DEFECTS: &[Defect] = &[
 ];
 
 /// Changes that a long upgrade goes past, the oldest first.
-pub const CHANGES: &[Change] = &[
+pub(crate) const CHANGES: &[Change] = &[
     Change {
         at: Release::new(2, 178, 0),
         what: "run-task-processor migrates the database (the operator does not use it)",
@@ -109,26 +109,22 @@ const TASK_PROCESSOR: &[(&str, Release)] = &[
 ];
 
 /// Whether the migrations of a release need the extension hstore.
-#[must_use]
-pub fn needs_hstore(release: Release) -> bool {
+pub(crate) fn needs_hstore(release: Release) -> bool {
     HSTORE.0 <= release && release < HSTORE.1
 }
 
 /// The defect of a release's migrations.
-#[must_use]
-pub fn defect(release: Release) -> Option<&'static Defect> {
+pub(crate) fn defect(release: Release) -> Option<&'static Defect> {
     DEFECTS.iter().find(|defect| defect.since <= release && release < defect.corrected)
 }
 
 /// What pods of a release cannot do once the database is migrated to a newer one, as far as it is known.
-#[must_use]
-pub fn incompatible(serving: Release, migrated: Release) -> Option<&'static Incompatibility> {
+pub(crate) fn incompatible(serving: Release, migrated: Release) -> Option<&'static Incompatibility> {
     INCOMPATIBLE.iter().find(|change| serving <= change.before && change.since <= migrated)
 }
 
 /// What an upgrade goes past, when it skips many releases.
-#[must_use]
-pub fn skipped(from: Release, to: Release) -> Option<Vec<&'static Change>> {
+pub(crate) fn skipped(from: Release, to: Release) -> Option<Vec<&'static Change>> {
     if to.minors_since(from)? < MANY {
         return None;
     }
@@ -136,8 +132,7 @@ pub fn skipped(from: Release, to: Release) -> Option<Vec<&'static Change>> {
 }
 
 /// The release that a database is at least at, by the number of its newest migration of the app `task_processor`.
-#[must_use]
-pub fn at_least(task_processor: &str) -> Option<Release> {
+pub(crate) fn at_least(task_processor: &str) -> Option<Release> {
     TASK_PROCESSOR.iter().rev().find(|(number, _)| task_processor >= *number).map(|(_, release)| *release)
 }
 

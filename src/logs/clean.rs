@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 /// Decodes a line: invalid UTF-8 is replaced, terminal sequences, carriage returns and control characters go.
-#[must_use]
-pub fn clean(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn clean(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes);
     // Nearly every line is clean already: all bytes printable, none that can begin a BOM or a C1 control.

@@ -5,13 +5,13 @@ use http::StatusCode;
 use super::time::Moment;
 
 /// The longest message that is kept, in bytes; a psycopg2 message with its DETAIL and HINT is below 1 KiB.
-pub const MESSAGE_LIMIT: usize = 4 * 1024;
+pub(crate) const MESSAGE_LIMIT: usize = 4 * 1024;
 /// The most exceptions of one chain that are kept.
-pub const CHAIN_LIMIT: usize = 12;
+pub(crate) const CHAIN_LIMIT: usize = 12;
 
 /// The level of a log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// For developers.
     Debug,
     /// Normal work.
@@ -26,8 +26,7 @@ pub enum Level {
 
 impl Level {
     /// Reads a level's name in the spelling of `logging`, structlog or Gunicorn.
-    #[must_use]
-    pub fn read(name: &str) -> Option<Self> {
+    pub(crate) fn read(name: &str) -> Option<Self> {
         const NAMES: &[(&str, Level)] = &[
             ("info", Level::Info),
             ("warning", Level::Warning),
@@ -48,7 +47,7 @@ impl Level {
 
 /// How an exception came after the one before it in a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
+pub(crate) enum Link {
     /// The first of its chain.
     First,
     /// "The above exception was the direct cause": the same failure in other words.
@@ -59,7 +58,7 @@ pub enum Link {
 
 /// One exception of a traceback, in the order of the log: the origin first, the last re-raise last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exception {
+pub(crate) struct Exception {
     /// The line that names its class.
     pub line: u64,
     /// The dotted class name, for example `psycopg2.errors.LockNotAvailable`.
@@ -75,7 +74,7 @@ pub struct Exception {
 /// The frame of a traceback that says most: the innermost one of the application, or, where the traceback goes through
 /// libraries only, the innermost one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(crate) struct Place {
     /// The source file, for example `/app/features/views.py`.
     pub file: String,
     /// The line in it.
@@ -91,8 +90,7 @@ const NAME_LIMIT: usize = 200;
 
 impl Place {
     /// Reads `  File "/app/features/views.py", line 58, in create`.
-    #[must_use]
-    pub fn read(frame: &str) -> Option<Self> {
+    pub(crate) fn read(frame: &str) -> Option<Self> {
         let (file, rest) = frame.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
         let (line, function) = rest.split_once(", in ")?;
         Some(Self {
@@ -103,8 +101,7 @@ impl Place {
     }
 
     /// Whether a frame further in says more than this one.
-    #[must_use]
-    pub fn gives_way_to(&self, inner: &Self) -> bool {
+    pub(crate) fn gives_way_to(&self, inner: &Self) -> bool {
         inner.is_application() || !self.is_application()
     }
 
@@ -122,7 +119,7 @@ impl std::fmt::Display for Place {
 /// Where a traceback went through; what a message alone does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "independent observations of one traceback")]
-pub struct Frames {
+pub(crate) struct Frames {
     /// `django/core/management/commands/migrate.py`, or the migration executor.
     pub migrate: bool,
     /// Gunicorn's `workers/sync.py`.
@@ -142,7 +139,7 @@ pub struct Frames {
 
 impl Frames {
     /// Notes what a frame line of a traceback shows.
-    pub fn note(&mut self, line: &str) {
+    pub(crate) fn note(&mut self, line: &str) {
         if !line.contains(".py") {
             self.concurrent_index |= line.contains("CONCURRENTLY");
             return;
@@ -161,7 +158,7 @@ impl Frames {
 
 /// How the text reached the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// A log record with a level.
     Record,
     /// A traceback or an exception that the interpreter, or a management command, printed.
@@ -172,7 +169,7 @@ pub enum Origin {
 
 /// What one process said at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub(crate) struct Event {
     /// The number of its first line, from 1.
     pub line: u64,
     /// The stream of the file that it belongs to (pod, Compose service), as an index.
@@ -212,8 +209,7 @@ const OF_CLIENTS: &[&str] = &["django.request", "django.security", "django.serve
 
 impl Event {
     /// Whether anybody who can send a request chooses words of its message.
-    #[must_use]
-    pub fn is_worded_by_a_client(&self) -> bool {
+    pub(crate) fn is_worded_by_a_client(&self) -> bool {
         let of_logger = |logger: &str| {
             self.logger.strip_prefix(logger).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
@@ -221,8 +217,7 @@ impl Event {
     }
 
     /// An event without content.
-    #[must_use]
-    pub const fn new(line: u64, source: u16, origin: Origin) -> Self {
+    pub(crate) const fn new(line: u64, source: u16, origin: Origin) -> Self {
         Self {
             line,
             source,
@@ -246,7 +241,7 @@ impl Event {
     }
 
     /// Adds an exception to the chain; of an endless chain the beginning and the end are kept.
-    pub fn push_exception(&mut self, exception: Exception) {
+    pub(crate) fn push_exception(&mut self, exception: Exception) {
         if self.chain.len() >= CHAIN_LIMIT {
             self.chain.remove(CHAIN_LIMIT / 2);
         }
@@ -254,21 +249,19 @@ impl Event {
     }
 
     /// Whether it begins with an exception's class: the traceback before that is not in the log.
-    #[must_use]
-    pub fn is_headless(&self) -> bool {
+    pub(crate) fn is_headless(&self) -> bool {
         let first = self.chain.first();
         self.origin == Origin::Traceback && first.is_some_and(|first| first.line == self.line)
     }
 
     /// The exception that ended it: the last re-raise.
-    #[must_use]
-    pub fn last_exception(&self) -> Option<&Exception> {
+    pub(crate) fn last_exception(&self) -> Option<&Exception> {
         self.chain.last()
     }
 }
 
 /// Appends `more` to `text` as a new line, within [`MESSAGE_LIMIT`].
-pub fn append_line(text: &mut String, more: &str) {
+pub(crate) fn append_line(text: &mut String, more: &str) {
     let room = MESSAGE_LIMIT.saturating_sub(text.len() + 1);
     if room > 0 {
         text.push('\n');
@@ -277,8 +270,7 @@ pub fn append_line(text: &mut String, more: &str) {
 }
 
 /// The longest prefix of `text` of at most `limit` bytes.
-#[must_use]
-pub fn clip(text: &str, limit: usize) -> &str {
+pub(crate) fn clip(text: &str, limit: usize) -> &str {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -16,7 +16,7 @@ const WRAPPERS: usize = 4;
 
 /// Gathers the lines of one source into events.
 #[derive(Debug)]
-pub struct Grouper {
+pub(crate) struct Grouper {
     source: u16,
     open: Option<Open>,
     /// A traceback that had not ended when another process's record came.
@@ -48,19 +48,23 @@ enum Part {
 
 impl Grouper {
     /// A grouper of the source with this index.
-    #[must_use]
-    pub const fn new(source: u16) -> Self {
+    pub(crate) const fn new(source: u16) -> Self {
         Self { source, open: None, waiting: None }
     }
 
     /// Whether an event is unfinished, so that the next lines have to be seen whatever they are.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(&self) -> bool {
         self.open.is_some() || self.waiting.is_some()
     }
 
     /// Takes the next line of the source; `stamp` is the collector's time.
-    pub fn line(&mut self, number: u64, text: &str, stamp: Option<Moment>, sink: &mut impl FnMut(Event)) {
+    pub(crate) fn line(
+        &mut self,
+        number: u64,
+        text: &str,
+        stamp: Option<Moment>,
+        sink: &mut impl FnMut(Event),
+    ) {
         self.expire(sink);
         self.unwrap_line(number, text, stamp, 0, sink);
     }
@@ -102,7 +106,7 @@ impl Grouper {
     }
 
     /// Ends what is open: the log is over.
-    pub fn finish(&mut self, sink: &mut impl FnMut(Event)) {
+    pub(crate) fn finish(&mut self, sink: &mut impl FnMut(Event)) {
         self.close(sink);
         if let Some(waiting) = self.waiting.take() {
             sink(waiting.event);

@@ -9,7 +9,7 @@ use super::time::Moment;
 
 /// A log record in JSON, in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonRecord {
+pub(super) struct JsonRecord {
     /// When it was written.
     pub time: Option<Moment>,
     /// The process that wrote it.
@@ -28,7 +28,7 @@ pub struct JsonRecord {
 
 /// What a line that looks like JSON is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Json {
+pub(super) enum Json {
     /// A log record.
     Record(Box<JsonRecord>),
     /// A line of another program in Docker's `json-file` wrapper.
@@ -41,8 +41,7 @@ pub enum Json {
 }
 
 /// Reads a line that begins with `{`; a record that was cut gives what is left of it.
-#[must_use]
-pub fn read(text: &str) -> Option<Json> {
+pub(super) fn read(text: &str) -> Option<Json> {
     let text = text.trim();
     if !text.starts_with('{') {
         return None;

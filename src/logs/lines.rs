@@ -12,7 +12,7 @@ const CUT: &[u8] = " … ".as_bytes();
 
 /// Splits chunks of bytes into lines without `\n`, numbered from 1.
 #[derive(Debug, Default)]
-pub struct LineSplitter {
+pub(crate) struct LineSplitter {
     head: Vec<u8>,
     tail: Vec<u8>,
     dropped: bool,
@@ -21,7 +21,7 @@ pub struct LineSplitter {
 
 impl LineSplitter {
     /// Takes the next chunk and hands every finished line to `each`.
-    pub fn push(&mut self, chunk: &[u8], each: &mut impl FnMut(u64, &[u8])) {
+    pub(crate) fn push(&mut self, chunk: &[u8], each: &mut impl FnMut(u64, &[u8])) {
         let mut rest = chunk;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, after) = rest.split_at(end);
@@ -38,7 +38,7 @@ impl LineSplitter {
     }
 
     /// Hands over a last line that has no newline.
-    pub fn finish(&mut self, each: &mut impl FnMut(u64, &[u8])) {
+    pub(crate) fn finish(&mut self, each: &mut impl FnMut(u64, &[u8])) {
         if !self.head.is_empty() {
             self.flush(each);
         }
@@ -69,7 +69,7 @@ impl LineSplitter {
 }
 
 /// Reads a whole stream; UTF-16 (what a Windows shell writes with `>`) is recognised by its byte order mark.
-pub fn read_lines(mut reader: impl BufRead, mut each: impl FnMut(u64, &[u8])) -> io::Result<()> {
+pub(crate) fn read_lines(mut reader: impl BufRead, mut each: impl FnMut(u64, &[u8])) -> io::Result<()> {
     let mut splitter = LineSplitter::default();
     let mut wide: Option<Wide> = None;
     let mut first = true;

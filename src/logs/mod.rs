@@ -7,18 +7,18 @@
 //! Lines are written by whoever can make Flagsmith log something: reading one takes time in proportion to its length,
 //! and no stack that grows with it.
 
-pub mod clean;
-pub mod csv;
-pub mod event;
-pub mod group;
+pub(crate) mod clean;
+pub(crate) mod csv;
+pub(crate) mod event;
+pub(crate) mod group;
 mod json;
-pub mod lines;
-pub mod order;
-pub mod prefilter;
-pub mod prefix;
-pub mod pretty;
+pub(crate) mod lines;
+pub(crate) mod order;
+pub(crate) mod prefilter;
+pub(crate) mod prefix;
+pub(crate) mod pretty;
 mod record;
-pub mod time;
+pub(crate) mod time;
 mod traceback;
 
 #[cfg(test)]

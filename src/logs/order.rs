@@ -8,7 +8,7 @@ use super::pretty::{Feed, Pretty};
 use super::time::Moment;
 
 /// How much of the beginning of a log is looked at, in bytes.
-pub const LOOK: u64 = 128 * 1024;
+pub(crate) const LOOK: u64 = 128 * 1024;
 /// How many times a line has to be older than the one before it. Processes that write at the same time, or two runs in
 /// one file, do so now and then.
 const STEPS: usize = 4;
@@ -16,8 +16,7 @@ const STEPS: usize = 4;
 const LARGEST: u64 = 128 * 1024 * 1024;
 
 /// Whether the stamps at the beginning of a log run backwards.
-#[must_use]
-pub fn is_newest_first(start: &[u8]) -> bool {
+pub(crate) fn is_newest_first(start: &[u8]) -> bool {
     let (mut older, mut newer) = (0, 0);
     let mut last: Option<Moment> = None;
     for line in start.split(|byte| *byte == b'\n') {
@@ -46,7 +45,7 @@ fn stamp(line: &[u8]) -> Option<Moment> {
 }
 
 /// The lines of a log in the order of time, with their numbers. An object over several lines is one line.
-pub fn oldest_first(log: impl BufRead) -> io::Result<Vec<(u64, Vec<u8>)>> {
+pub(crate) fn oldest_first(log: impl BufRead) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut pretty = Pretty::default();
     read_lines(log.take(LARGEST), |number, line| match pretty.take(number, line) {

@@ -79,20 +79,18 @@ static AUTOMATON: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 
 /// Finds lines of interest.
 #[derive(Debug)]
-pub struct Prefilter {
+pub(crate) struct Prefilter {
     automaton: Option<&'static AhoCorasick>,
 }
 
 impl Prefilter {
     /// Those of the process.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { automaton: AUTOMATON.as_ref() }
     }
 
     /// Whether a line may begin an event; without an automaton every line may.
-    #[must_use]
-    pub fn is_match(&self, line: &[u8]) -> bool {
+    pub(crate) fn is_match(&self, line: &[u8]) -> bool {
         self.automaton.is_none_or(|automaton| automaton.is_match(line))
     }
 }

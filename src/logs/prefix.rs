@@ -4,7 +4,7 @@ use super::time::Moment;
 
 /// A line without the prefixes of collectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stripped<'a> {
+pub(crate) struct Stripped<'a> {
     /// The pod or Compose service; empty when the line names none.
     pub source: &'a str,
     /// When the collector received the line.
@@ -18,8 +18,7 @@ pub struct Stripped<'a> {
 /// Removes `[pod/NAME/CONTAINER] ` (`kubectl logs --prefix`), `NAME-1  | ` (Docker Compose), `POD CONTAINER ` (stern),
 /// what syslog and journald write before a line, and the stamps of `kubectl logs --timestamps` and of container
 /// runtimes (`STAMP stderr F `).
-#[must_use]
-pub fn strip(line: &str) -> Stripped<'_> {
+pub(crate) fn strip(line: &str) -> Stripped<'_> {
     let (source, text) = kubectl(line)
         .or_else(|| compose(line))
         .or_else(|| stern(line))

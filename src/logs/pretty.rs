@@ -8,7 +8,7 @@ const INDENTED: usize = 64;
 
 /// What a line is to an object over several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Feed {
+pub(crate) enum Feed {
     /// No part of one.
     No,
     /// A part of one that goes on.
@@ -20,7 +20,7 @@ pub enum Feed {
 /// Puts the lines of an object together. Of nested lists of objects the innermost objects are taken: the outer one is
 /// the list of records, not a record.
 #[derive(Debug, Default)]
-pub struct Pretty {
+pub(crate) struct Pretty {
     text: String,
     depth: usize,
     first: u64,
@@ -28,7 +28,7 @@ pub struct Pretty {
 
 impl Pretty {
     /// Takes the next line.
-    pub fn take(&mut self, number: u64, line: &[u8]) -> Feed {
+    pub(crate) fn take(&mut self, number: u64, line: &[u8]) -> Feed {
         if line.len() <= INDENTED && line.trim_ascii() == b"{" {
             self.text.clear();
             self.text.push('{');

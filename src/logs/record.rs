@@ -5,7 +5,7 @@ use super::time::Moment;
 
 /// A log record's first line, in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
+pub(super) struct Record<'a> {
     /// When it was written.
     pub time: Option<Moment>,
     /// The process that wrote it.
@@ -19,8 +19,7 @@ pub struct Record<'a> {
 }
 
 /// Reads a record's first line, in whatever format; `None` for a line that begins no record.
-#[must_use]
-pub fn read(text: &str) -> Option<Record<'_>> {
+pub(super) fn read(text: &str) -> Option<Record<'_>> {
     structlog(text).or_else(|| gunicorn(text)).or_else(|| named(text)).or_else(|| basic(text))
 }
 
@@ -43,8 +42,7 @@ fn structlog(text: &str) -> Option<Record<'_>> {
 }
 
 /// Splits `message   [logger.name] key=value` at the logger, which structlog writes behind the message.
-#[must_use]
-pub fn split_logger(text: &str) -> Option<(&str, &str)> {
+pub(super) fn split_logger(text: &str) -> Option<(&str, &str)> {
     // Nothing is looked at beyond the first byte that a name cannot have, so that the time is in proportion to the length.
     let text = text.trim_end();
     text.match_indices('[').find_map(|(start, _)| {

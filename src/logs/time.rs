@@ -4,26 +4,23 @@ use std::fmt;
 
 /// A moment, in microseconds since 1970 (UTC; a stamp without zone is taken as UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub i64);
+pub(crate) struct Moment(pub i64);
 
 impl Moment {
     /// To the second; `None` outside of the years that a timestamp can say.
-    #[must_use]
-    pub fn timestamp(self) -> Option<jiff::Timestamp> {
+    pub(crate) fn timestamp(self) -> Option<jiff::Timestamp> {
         jiff::Timestamp::from_second(self.0.div_euclid(1_000_000)).ok()
     }
 
     /// Whole seconds from `earlier` to this moment; negative when it came before.
-    #[must_use]
-    pub const fn seconds_since(self, earlier: Self) -> i64 {
+    pub(crate) const fn seconds_since(self, earlier: Self) -> i64 {
         (self.0 - earlier.0) / 1_000_000
     }
 
     /// Reads the stamp at the beginning of `text`; returns it with what follows.
     ///
     /// Understands `2026-11-22T15:40:56.927275Z`, `2023-11-28 06:07:21 +0000`, `2023-11-28 06:07:21,123`.
-    #[must_use]
-    pub fn read(text: &str) -> Option<(Self, &str)> {
+    pub(crate) fn read(text: &str) -> Option<(Self, &str)> {
         let bytes = text.as_bytes();
         let number = |from: usize, to: usize| digits(bytes.get(from..to)?);
         let is = |at: usize, signs: &[u8]| bytes.get(at).is_some_and(|byte| signs.contains(byte));
@@ -45,8 +42,7 @@ impl Moment {
 
 impl Moment {
     /// Reads the stamp of an access line in the common log format: `… [22/Nov/2026:15:40:56 +0000] "GET …`.
-    #[must_use]
-    pub fn read_access(text: &str) -> Option<Self> {
+    pub(crate) fn read_access(text: &str) -> Option<Self> {
         const MONTHS: &[&str] =
             &["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let (_, stamp) = text.split_once(" [")?;

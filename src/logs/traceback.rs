@@ -4,7 +4,7 @@ use super::event::Link;
 
 /// What a line is to a traceback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub(super) enum Line<'a> {
     /// `Traceback (most recent call last):`
     Start,
     /// A frame, its code, or its marks: anything indented.
@@ -26,8 +26,7 @@ pub enum Line<'a> {
 
 /// Says what a line is. Whether an `Exception` line really is one depends on what came before it; a class that
 /// could be any word needs an open traceback, see [`is_well_known`].
-#[must_use]
-pub fn classify(text: &str) -> Line<'_> {
+pub(super) fn classify(text: &str) -> Line<'_> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Line::Blank;
@@ -66,16 +65,14 @@ fn is_class(name: &str) -> bool {
 }
 
 /// Whether a class can be taken for an exception without a traceback before it.
-#[must_use]
-pub fn is_well_known(class: &str) -> bool {
+pub(super) fn is_well_known(class: &str) -> bool {
     class.contains('.') && class.starts_with(|first: char| first.is_ascii_lowercase())
         || ["Error", "Exception", "Exit", "Interrupt"].iter().any(|end| class.ends_with(end))
 }
 
 /// Whether a line goes on with the message of a record or an exception: what libpq and PostgreSQL put on lines
 /// of their own, in any language.
-#[must_use]
-pub fn continues_message(text: &str) -> bool {
+pub(super) fn continues_message(text: &str) -> bool {
     let trimmed = text.trim_end();
     text.starts_with([' ', '\t'])
         || trimmed == ")"

@@ -11,8 +11,7 @@ use crate::{
 const MOST: u32 = 99;
 
 /// What a Job was given of it.
-#[must_use]
-pub fn given(what: Circumstance, job: &JobState) -> Option<AwaitedChange> {
+pub(crate) fn given(what: Circumstance, job: &JobState) -> Option<AwaitedChange> {
     let given = match what {
         Circumstance::Credentials => job.credentials.clone()?,
         Circumstance::MemoryLimit => job.memory_limit.clone().unwrap_or_default(),

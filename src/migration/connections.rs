@@ -12,7 +12,7 @@ const HEALTH: i64 = 2;
 
 /// The most connections that an installation opens: with `CONN_MAX_AGE` each thread keeps one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionBudget {
+pub(crate) struct ConnectionBudget {
     /// The most pods of the API.
     pub api_pods: i64,
     /// Gunicorn's worker processes in each of them.
@@ -27,8 +27,7 @@ pub struct ConnectionBudget {
 
 impl ConnectionBudget {
     /// What the specification allows at most.
-    #[must_use]
-    pub fn new(installation: &Installation) -> Self {
+    pub(crate) fn new(installation: &Installation) -> Self {
         let api_pods = match installation.api_replicas() {
             Replicas::Fixed(count) => count,
             Replicas::Autoscaled(spec) => spec.max_replicas,
@@ -44,33 +43,28 @@ impl ConnectionBudget {
     }
 
     /// Connections of the API.
-    #[must_use]
-    pub const fn api(&self) -> i64 {
+    pub(crate) const fn api(&self) -> i64 {
         self.api_pods * self.api_workers * self.api_threads
     }
 
     /// Connections of one task processor.
-    #[must_use]
-    pub const fn per_processor(&self) -> i64 {
+    pub(crate) const fn per_processor(&self) -> i64 {
         self.processor_threads * PER_THREAD + HEALTH
     }
 
     /// Connections of everything.
-    #[must_use]
-    pub const fn total(&self) -> i64 {
+    pub(crate) const fn total(&self) -> i64 {
         self.api() + self.processors * self.per_processor()
     }
 
     /// How many threads each task processor may have so that all fit beside the API into so many connections.
-    #[must_use]
-    pub fn most_threads(&self, connections: i64) -> i64 {
+    pub(crate) fn most_threads(&self, connections: i64) -> i64 {
         let each = (connections - self.api()) / self.processors.max(1);
         (each - HEALTH) / PER_THREAD
     }
 
     /// How many task processors fit beside the API into so many connections.
-    #[must_use]
-    pub fn most_processors(&self, connections: i64) -> i32 {
+    pub(crate) fn most_processors(&self, connections: i64) -> i32 {
         let left = (connections - self.api()).max(0);
         i32::try_from(left / self.per_processor().max(1)).unwrap_or(i32::MAX)
     }

@@ -11,7 +11,7 @@ use crate::{
 
 /// Which way the database has to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// The wanted release is not older than the database, or nothing stands between the two: newer releases applied
     /// no migration, or theirs are undone.
     Forward,
@@ -23,7 +23,7 @@ pub enum Direction {
 
 /// What stands between the database and an older release.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undo {
+pub(crate) struct Undo {
     /// The newest release that the database was migrated to.
     pub from: Release,
     /// When the newest migration was applied that the older release knows, as far as it was recorded.
@@ -33,8 +33,7 @@ pub struct Undo {
 }
 
 /// Decides it from what is recorded in the status and by Jobs that the status does not know yet.
-#[must_use]
-pub fn direction(installation: &Installation, observation: &Observation) -> Direction {
+pub(crate) fn direction(installation: &Installation, observation: &Observation) -> Direction {
     let wanted = installation.release;
     let Some(newest) = observation.newest_migrated().filter(|newest| *newest > wanted) else {
         return Direction::Forward;
@@ -119,8 +118,7 @@ fn records(observation: &Observation, wanted: Release) -> impl Iterator<Item = R
 }
 
 /// Whether a record speaks of this run of this Job: a name comes back when a migration is undone and done again.
-#[must_use]
-pub fn is_of(record: &MigrationStatus, job: &JobState) -> bool {
+pub(crate) fn is_of(record: &MigrationStatus, job: &JobState) -> bool {
     record.job.as_deref() == Some(job.name.as_str())
         && record.started.as_ref().map(|time| time.0.as_second()) == job.started.map(Timestamp::as_second)
 }

@@ -5,7 +5,7 @@ mod connections;
 mod direction;
 mod step;
 
-pub use attempt::given;
-pub use connections::ConnectionBudget;
-pub use direction::{Direction, Undo, direction, is_of};
-pub use step::Step;
+pub(crate) use attempt::given;
+pub(crate) use connections::ConnectionBudget;
+pub(crate) use direction::{Direction, Undo, direction, is_of};
+pub(crate) use step::Step;

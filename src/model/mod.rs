@@ -4,13 +4,13 @@ pub mod child;
 mod code;
 mod component;
 mod diagnosis;
-pub mod hex;
+pub(crate) mod hex;
 mod pod_phase;
 pub mod redact;
 mod refusal;
 mod severity;
-pub mod shell;
-pub mod text;
+pub(crate) mod shell;
+pub(crate) mod text;
 
 pub use code::Code;
 pub(crate) use code::for_each_cause;

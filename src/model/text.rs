@@ -11,11 +11,11 @@ use serde::{Serialize, Serializer};
 use super::redact::redact;
 
 /// The longest message of a diagnosis, in characters: a few sentences.
-pub const MESSAGE: usize = 1_000;
+pub(crate) const MESSAGE: usize = 1_000;
 /// The longest piece of evidence: one log line or server message.
-pub const EVIDENCE: usize = 600;
+pub(crate) const EVIDENCE: usize = 600;
 /// The longest remedy: a command with all values of a Helm release in it is the longest that is meant.
-pub const REMEDY: usize = 4_000;
+pub(crate) const REMEDY: usize = 4_000;
 
 /// Text that may be shown. There is no other way to make one than through [`Text::new`], which cleans and bounds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,8 +87,7 @@ impl Serialize for Text {
 }
 
 /// The text without what a terminal or a reader's eye is led astray by; line breaks become spaces.
-#[must_use]
-pub fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     if text.chars().all(|it| it == ' ' || is_visible(it)) {
         return text.to_owned();
     }
@@ -122,8 +121,7 @@ const fn is_visible(it: char) -> bool {
 }
 
 /// The beginning of a text, with an ellipsis where something is left out.
-#[must_use]
-pub fn bounded(text: &str, longest: usize) -> String {
+pub(crate) fn bounded(text: &str, longest: usize) -> String {
     if text.char_indices().nth(longest).is_none() {
         return text.to_owned();
     }

@@ -14,8 +14,7 @@ use crate::{model::child::marks, validate::Identity};
 ///
 /// The label is a keyed hash ([`crate::runtime::lock_key`]): who can write it has had it from the operator. A Job counts
 /// only while a `FlagsmithDeployment` controls it, and Kubernetes collects those whose owner does not exist.
-#[must_use]
-pub fn external_migration<'a>(
+pub(crate) fn external_migration<'a>(
     jobs: impl IntoIterator<Item = &'a Job>,
     label: &str,
     own: &Identity,
@@ -34,8 +33,7 @@ pub fn external_migration<'a>(
 }
 
 /// Whether a Job with this label holds up others.
-#[must_use]
-pub fn is_active(job: &Job, label: &str) -> bool {
+pub(crate) fn is_active(job: &Job, label: &str) -> bool {
     let labels = job.metadata.labels.as_ref();
     labels.and_then(|labels| labels.get(marks::DATABASE)).map(String::as_str) == Some(label)
         && controller(&job.metadata).is_some()
@@ -44,8 +42,7 @@ pub fn is_active(job: &Job, label: &str) -> bool {
 
 /// A Job or pod that works on the same database, and since when. What happens in another namespace is told without its
 /// names: whoever may name a database would learn who else uses it.
-#[must_use]
-pub fn describe(object: &ObjectMeta, own: &Identity) -> String {
+pub(crate) fn describe(object: &ObjectMeta, own: &Identity) -> String {
     let what = if object.namespace.as_ref() == Some(&own.namespace) {
         let name = object.name.as_deref().unwrap_or_default();
         let owner = object.labels.as_ref().and_then(|labels| labels.get(marks::INSTANCE));

@@ -12,7 +12,7 @@ const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OutOfBounds {
+pub(crate) enum OutOfBounds {
     /// 127.0.0.0/8, `::1`.
     #[error("a loopback address")]
     Loopback,
@@ -32,16 +32,14 @@ pub enum OutOfBounds {
 
 impl OutOfBounds {
     /// Whether each machine reaches itself there.
-    #[must_use]
-    pub const fn is_own(self) -> bool {
+    pub(crate) const fn is_own(self) -> bool {
         matches!(self, Self::Loopback | Self::Unspecified)
     }
 }
 
 /// Why the operator does not connect to an address: it would reach itself or its node, not what the installation's
 /// pods reach there.
-#[must_use]
-pub fn out_of_bounds(address: IpAddr) -> Option<OutOfBounds> {
+pub(crate) fn out_of_bounds(address: IpAddr) -> Option<OutOfBounds> {
     match address {
         IpAddr::V4(address) => v4(address),
         IpAddr::V6(address) => match embedded(address) {

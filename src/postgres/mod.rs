@@ -1,10 +1,10 @@
 //! Facts about PostgreSQL: its URLs, whom they trust, where they may lead, and the words of its messages in every
 //! language.
 
-pub mod address;
+pub(crate) mod address;
 mod identity;
-pub mod phrases;
-pub mod sql;
+pub(crate) mod phrases;
+pub(crate) mod sql;
 mod trust;
 mod url;
 

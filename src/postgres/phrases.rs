@@ -6,7 +6,7 @@
 
 /// What the server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phrase {
+pub(crate) enum Phrase {
     /// The password is wrong.
     PasswordFailed,
     /// The role does not exist.
@@ -40,8 +40,7 @@ pub enum Phrase {
 }
 
 /// Whether `message` has the phrase, in any language; gives the name that it speaks of, or an empty text.
-#[must_use]
-pub fn find(phrase: Phrase, message: &str) -> Option<&str> {
+pub(crate) fn find(phrase: Phrase, message: &str) -> Option<&str> {
     let (_, wordings) = WORDINGS.iter().find(|(of, _)| *of == phrase)?;
     wordings.iter().find_map(|wording| capture(wording, message))
 }

@@ -5,8 +5,7 @@ const LONGEST: usize = 63;
 
 /// A name as an SQL identifier: as it is where it is plain, else in double quotes. What PostgreSQL could not have as a name,
 /// or what does not show itself, is replaced by the placeholder.
-#[must_use]
-pub fn identifier(name: &str, placeholder: &str) -> String {
+pub(crate) fn identifier(name: &str, placeholder: &str) -> String {
     let shown = !name.is_empty() && name.len() <= LONGEST && !name.chars().any(char::is_control);
     let hidden = |it: char| matches!(it, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     if !shown || name.chars().any(hidden) {
@@ -19,8 +18,7 @@ pub fn identifier(name: &str, placeholder: &str) -> String {
 
 /// A relation as PostgreSQL shows it (`regclass`): perhaps with its schema, and names in double quotes already where they
 /// have to be. What cannot be read like that is taken for one name.
-#[must_use]
-pub fn relation(shown: &str, placeholder: &str) -> String {
+pub(crate) fn relation(shown: &str, placeholder: &str) -> String {
     let Some(parts) = parts(shown) else {
         return identifier(shown, placeholder);
     };
@@ -76,8 +74,7 @@ fn until_quote(quoted: &str) -> Option<(String, &str)> {
 
 /// A text as an SQL string constant, for a server with `standard_conforming_strings`, the default since 9.1. What does not
 /// show itself is replaced by the placeholder.
-#[must_use]
-pub fn literal(text: &str, placeholder: &str) -> String {
+pub(crate) fn literal(text: &str, placeholder: &str) -> String {
     let shown = if text.chars().any(char::is_control) { placeholder } else { text };
     format!("'{}'", shown.replace('\'', "''"))
 }

@@ -26,12 +26,12 @@ mod tests;
 mod traefik;
 mod unit;
 
-pub use limit::Limit;
-pub use row::{Idle, Key, Place, Proxy, Read, RouteField, What};
-pub use unit::Unit;
+pub(crate) use limit::Limit;
+pub(crate) use row::{Idle, Key, Place, Proxy, Read, RouteField, What};
+pub(crate) use unit::Unit;
 
 /// Every proxy that is known.
-pub const ALL: &[&Proxy] = &[
+pub(crate) const ALL: &[&Proxy] = &[
     &ingress_nginx::PROXY,
     &f5_nginx::PROXY,
     &traefik::PROXY,
@@ -51,15 +51,13 @@ pub const ALL: &[&Proxy] = &[
 ];
 
 /// The proxy of this name.
-#[must_use]
-pub fn named(name: &str) -> Option<&'static Proxy> {
+pub(crate) fn named(name: &str) -> Option<&'static Proxy> {
     ALL.iter().copied().find(|proxy| proxy.name == name)
 }
 
 /// The proxy that serves an Ingress, by the controller of its class or, where that says nothing, by the name of the
 /// class.
-#[must_use]
-pub fn of_ingress(controller: Option<&str>, class: Option<&str>) -> Option<&'static Proxy> {
+pub(crate) fn of_ingress(controller: Option<&str>, class: Option<&str>) -> Option<&'static Proxy> {
     let by = |patterns: fn(&Proxy) -> &'static [&'static str], text: Option<&str>| {
         ALL.iter()
             .copied()
@@ -69,8 +67,7 @@ pub fn of_ingress(controller: Option<&str>, class: Option<&str>) -> Option<&'sta
 }
 
 /// The proxy behind a Gateway, by the controller of its class.
-#[must_use]
-pub fn of_gateway(controller: &str) -> Option<&'static Proxy> {
+pub(crate) fn of_gateway(controller: &str) -> Option<&'static Proxy> {
     ALL.iter().copied().find(|proxy| proxy.gateway_controllers.iter().any(|it| matches(it, controller)))
 }
 

@@ -52,7 +52,8 @@ pub(super) fn events(
                 ),
             )),
             MigrationResult::Applied if before.migration.is_some() => {
-                events.push(about_job("MigrationSucceeded", format!("the database is migrated to {version}")))
+                events
+                    .push(about_job("MigrationSucceeded", format!("the database is migrated to {version}")));
             }
             _ => {}
         }

@@ -46,7 +46,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// A failure of this step.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Another replica leads.
     #[error("this replica does not lead any more")]
     NotLeading,
@@ -62,7 +62,7 @@ impl From<kube::Error> for Error {
 }
 
 /// Writes status, Events and metrics.
-pub struct Reporter {
+pub(crate) struct Reporter {
     client: Client,
     recorder: Recorder,
     metrics: Metrics,
@@ -89,8 +89,7 @@ impl Reporter {
     }
 
     /// The status as the server has it now: what the watch shows, or what was written since.
-    #[must_use]
-    pub fn previous(&self, resource: &FlagsmithDeployment) -> FlagsmithDeploymentStatus {
+    pub(crate) fn previous(&self, resource: &FlagsmithDeployment) -> FlagsmithDeploymentStatus {
         let shown = version(resource.metadata.resource_version.as_deref());
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written
@@ -102,8 +101,7 @@ impl Reporter {
     }
 
     /// Whether a version of a resource is what this reporter wrote, and has nothing new besides.
-    #[must_use]
-    pub fn is_echo(&self, metadata: &ObjectMeta) -> bool {
+    pub(crate) fn is_echo(&self, metadata: &ObjectMeta) -> bool {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written
             .get(metadata.uid.as_deref().unwrap_or_default())
@@ -111,13 +109,13 @@ impl Reporter {
     }
 
     /// Forgets a deleted installation.
-    pub fn forget(&self, namespace: &str, name: &str, uid: &str) {
+    pub(crate) fn forget(&self, namespace: &str, name: &str, uid: &str) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         self.metrics.deployment_gone(namespace, name);
     }
 
     /// Reports a pass. Returns when to come back because a change was held back, if it was.
-    pub async fn report(
+    pub(crate) async fn report(
         &self,
         resource: &FlagsmithDeployment,
         context: Context<'_>,
@@ -139,7 +137,7 @@ impl Reporter {
     }
 
     /// Reports a resource that is no valid specification.
-    pub async fn report_invalid(
+    pub(crate) async fn report_invalid(
         &self,
         resource: &FlagsmithDeployment,
         identity: &Identity,

@@ -5,15 +5,15 @@ use std::{collections::HashMap, fmt, hash::Hash, sync::Mutex, time::Duration};
 use rand::{Rng, RngExt as _};
 
 /// The shortest wait: a conflict or a restarting neighbour is usually over within a second.
-pub const SHORTEST: Duration = Duration::from_secs(1);
+pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The longest wait. Most causes end with an event that starts a pass at once; this bounds how late the
 /// operator notices the others (a database that came back, a right that was granted).
-pub const LONGEST: Duration = Duration::from_mins(5);
+pub(crate) const LONGEST: Duration = Duration::from_mins(5);
 
 /// How many failing objects are remembered: ten times the largest installation count that is measured.
 /// Beyond it the one that failed longest ago starts over at [`SHORTEST`]; memory stays below 2 MiB.
-pub const REMEMBERED: usize = 10_000;
+pub(crate) const REMEMBERED: usize = 10_000;
 
 /// By how much a periodic wait is moved, as a fraction of it, so that replicas do not act in step.
 const JITTER: f64 = 0.1;
@@ -22,7 +22,7 @@ const JITTER: f64 = 0.1;
 /// [`SHORTEST`] and a ceiling that doubles with each failure (2 s, 4 s, …) up to [`LONGEST`].
 ///
 /// The whole range is random ("full jitter"), so that objects that failed together do not return together.
-pub fn next(failures: u32, rng: &mut impl Rng) -> Duration {
+pub(crate) fn next(failures: u32, rng: &mut impl Rng) -> Duration {
     let ceiling = 2_u32
         .checked_pow(failures.max(1))
         .and_then(|factor| SHORTEST.checked_mul(factor))
@@ -31,12 +31,12 @@ pub fn next(failures: u32, rng: &mut impl Rng) -> Duration {
 }
 
 /// `period`, moved at random by up to a tenth of it to either side.
-pub fn jittered(period: Duration, rng: &mut impl Rng) -> Duration {
+pub(crate) fn jittered(period: Duration, rng: &mut impl Rng) -> Duration {
     period.mul_f64(rng.random_range(1.0 - JITTER..=1.0 + JITTER))
 }
 
 /// How often each object has failed in a row, for at most [`REMEMBERED`] objects.
-pub struct Failures<K> {
+pub(crate) struct Failures<K> {
     capacity: usize,
     entries: Mutex<Entries<K>>,
 }
@@ -55,35 +55,23 @@ struct Entry {
 
 impl<K: Eq + Hash + Clone> Failures<K> {
     /// An empty memory for [`REMEMBERED`] objects.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_capacity(REMEMBERED)
     }
 
     /// An empty memory for `capacity` objects (at least one).
-    #[must_use]
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { capacity: capacity.max(1), entries: Mutex::new(Entries { clock: 0, by_key: HashMap::new() }) }
     }
 
     /// Counts a failure of `key` and says how long to wait before it is tried again.
-    pub fn failed(&self, key: &K, rng: &mut impl Rng) -> Duration {
+    pub(crate) fn failed(&self, key: &K, rng: &mut impl Rng) -> Duration {
         next(self.count(key), rng)
     }
 
     /// Forgets the failures of `key`: it succeeded, was changed by a user, or is gone.
-    pub fn forget(&self, key: &K) {
+    pub(crate) fn forget(&self, key: &K) {
         self.lock().by_key.remove(key);
-    }
-
-    /// How many objects are failing at present.
-    pub fn len(&self) -> usize {
-        self.lock().by_key.len()
-    }
-
-    /// Whether no object is failing at present.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn count(&self, key: &K) -> u32 {
@@ -180,7 +168,7 @@ mod tests {
             let failures = Failures::with_capacity(10);
             for key in keys {
                 failures.count(&key);
-                prop_assert!(failures.len() <= 10);
+                prop_assert!(failures.lock().by_key.len() <= 10);
             }
         }
     }

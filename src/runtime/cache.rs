@@ -11,11 +11,11 @@ use std::{
 use tokio::time::Instant;
 
 /// One value for each installation, by its uid. Its owner forgets a deleted installation.
-pub type PerInstallation<T> = Cache<String, T>;
+pub(crate) type PerInstallation<T> = Cache<String, T>;
 
 /// One value for each key.
 #[derive(Debug)]
-pub struct Cache<K, T> {
+pub(crate) struct Cache<K, T> {
     entries: Mutex<HashMap<K, Entry<T>>>,
     capacity: usize,
 }
@@ -35,8 +35,7 @@ impl<K, T> Default for Cache<K, T> {
 
 impl<K, T> Cache<K, T> {
     /// At most so many entries; another one replaces the oldest.
-    #[must_use]
-    pub fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { entries: Mutex::default(), capacity }
     }
 
@@ -48,7 +47,7 @@ impl<K, T> Cache<K, T> {
 
 impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     /// Stores a value, as of now.
-    pub fn put(&self, key: K, value: T) {
+    pub(crate) fn put(&self, key: K, value: T) {
         let mut entries = self.lock();
         let at = Instant::now();
         make_room(&mut entries, &key, self.capacity);
@@ -56,7 +55,7 @@ impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     }
 
     /// What a function makes of a value.
-    pub fn read<Q, R>(&self, key: &Q, with: impl FnOnce(&T) -> R) -> Option<R>
+    pub(crate) fn read<Q, R>(&self, key: &Q, with: impl FnOnce(&T) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -65,7 +64,7 @@ impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     }
 
     /// A value.
-    pub fn get<Q>(&self, key: &Q) -> Option<T>
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<T>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -75,7 +74,7 @@ impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     }
 
     /// A value that is younger than it may be. How old that is depends on the value; `None` rejects it at any age.
-    pub fn fresh<Q>(&self, key: &Q, fresh_for: impl FnOnce(&T) -> Option<Duration>) -> Option<T>
+    pub(crate) fn fresh<Q>(&self, key: &Q, fresh_for: impl FnOnce(&T) -> Option<Duration>) -> Option<T>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -87,7 +86,7 @@ impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     }
 
     /// How long a value stays fresh; `None` without a value.
-    pub fn fresh_until<Q>(&self, key: &Q, fresh_for: impl FnOnce(&T) -> Duration) -> Option<Duration>
+    pub(crate) fn fresh_until<Q>(&self, key: &Q, fresh_for: impl FnOnce(&T) -> Duration) -> Option<Duration>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -98,7 +97,7 @@ impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     }
 
     /// Changes a value that is there; it does not become younger by that.
-    pub fn update<Q, R>(&self, key: &Q, with: impl FnOnce(&mut T) -> R) -> Option<R>
+    pub(crate) fn update<Q, R>(&self, key: &Q, with: impl FnOnce(&mut T) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -107,7 +106,7 @@ impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     }
 
     /// Changes a value, which begins as its default.
-    pub fn entry<R>(&self, key: &K, with: impl FnOnce(&mut T) -> R) -> R
+    pub(crate) fn entry<R>(&self, key: &K, with: impl FnOnce(&mut T) -> R) -> R
     where
         T: Default,
     {
@@ -119,7 +118,7 @@ impl<K: Hash + Eq + Clone, T> Cache<K, T> {
     }
 
     /// Forgets a value.
-    pub fn forget<Q>(&self, key: &Q)
+    pub(crate) fn forget<Q>(&self, key: &Q)
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,

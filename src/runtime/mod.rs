@@ -1,7 +1,7 @@
 //! What the process runs on: the API client, the leader lease, back-off, metrics, logs of its own.
 
-pub mod backoff;
-pub mod cache;
+pub(crate) mod backoff;
+pub(crate) mod cache;
 pub mod client;
 pub(crate) mod fence;
 pub mod heartbeat;
@@ -9,5 +9,5 @@ pub mod lease;
 pub mod lock_key;
 pub(crate) mod metered;
 pub mod metrics;
-pub mod telemetry;
+pub(crate) mod telemetry;
 pub(crate) mod turns;

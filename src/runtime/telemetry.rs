@@ -19,10 +19,10 @@ use tracing_subscriber::{
 };
 
 /// What is logged when nobody says otherwise: the operator's own steps, and what goes wrong in libraries.
-pub const DEFAULT_FILTER: &str = "warn,flagsmith_operator=info";
+pub(crate) const DEFAULT_FILTER: &str = "warn,flagsmith_operator=info";
 
 /// The environment variable that sets the filter when the command line does not.
-pub const FILTER_VARIABLE: &str = "RUST_LOG";
+pub(crate) const FILTER_VARIABLE: &str = "RUST_LOG";
 
 /// Where the client library logs answers that it cannot read, as a whole and at level WARN: a Secret's content
 /// among them. No filter can switch these on.
@@ -30,7 +30,7 @@ const UNSAFE_TARGET: &str = "kube_client::client";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people; in colour when standard error is a terminal.
     #[default]
     Text,
@@ -40,7 +40,7 @@ pub enum LogFormat {
 
 /// Why there is no log.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The filter cannot be read.
     #[error("cannot read the log filter \"{filter}\", write for example \"info\" or \"{DEFAULT_FILTER}\"")]
     Filter {
@@ -57,7 +57,7 @@ pub enum Error {
 /// Sets up the log of this process and what is logged when a thread panics.
 ///
 /// `filter` is in the syntax of `RUST_LOG`; without it that variable counts, then [`DEFAULT_FILTER`].
-pub fn init(format: LogFormat, filter: Option<&str>) -> Result<(), Error> {
+pub(crate) fn init(format: LogFormat, filter: Option<&str>) -> Result<(), Error> {
     let variable = std::env::var(FILTER_VARIABLE).ok().filter(|value| !value.trim().is_empty());
     let filter = parse(filter.or(variable.as_deref()).unwrap_or(DEFAULT_FILTER))?;
     let colour =

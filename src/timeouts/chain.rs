@@ -38,7 +38,7 @@ const LONGEST_IDLE: i32 = 600;
 const KEEP_ALIVE_UNKNOWN: i32 = 95;
 
 /// Seconds between two liveness probes.
-pub const LIVENESS_PERIOD: i32 = 10;
+pub(crate) const LIVENESS_PERIOD: i32 = 10;
 
 /// Failed liveness probes before a container is replaced: at least a minute.
 const LIVENESS_FAILURES: i32 = 6;
@@ -120,8 +120,7 @@ impl Timeouts {
 }
 
 /// `failureThreshold` of the liveness probe, whose period is [`LIVENESS_PERIOD`].
-#[must_use]
-pub fn liveness_failures(request: i32) -> i32 {
+pub(crate) fn liveness_failures(request: i32) -> i32 {
     LIVENESS_FAILURES.max(request / LIVENESS_PERIOD + LIVENESS_MARGIN)
 }
 

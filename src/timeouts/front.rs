@@ -154,8 +154,7 @@ impl Annotation {
 }
 
 /// The value of one entry of a map annotation (`a=1,b=2`).
-#[must_use]
-pub fn entry<'a>(map: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn entry<'a>(map: &'a str, name: &str) -> Option<&'a str> {
     map.split(',')
         .filter_map(|pair| pair.split_once('='))
         .find(|(key, _)| key.trim() == name)

@@ -4,11 +4,11 @@
 
 mod chain;
 mod front;
-pub mod rules;
+pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub use chain::{LIVENESS_PERIOD, Timeouts, liveness_failures};
-pub use front::{Annotation, Front, entry};
-pub use values::Values;
+pub(crate) use chain::{LIVENESS_PERIOD, Timeouts, liveness_failures};
+pub(crate) use front::{Annotation, Front, entry};
+pub(crate) use values::Values;

@@ -6,28 +6,34 @@ use crate::proxy::Limit;
 
 /// Seconds in which a pod's end reaches every proxy inside of the cluster: the endpoint is withdrawn at once, watches
 /// and a reload of the proxy take the rest.
-pub const ENDPOINTS_TAKE: i32 = 5;
+pub(crate) const ENDPOINTS_TAKE: i32 = 5;
 
 /// One inequality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rule {
-    /// proxy's read timeout ≥ Gunicorn's timeout
+pub(crate) enum Rule {
+    /// proxy's read timeout ≥ Gunicorn's timeout: a proxy that gives up first shows its client an error while a
+    /// worker stays busy with the request.
     ProxyOutlastsGunicorn,
-    /// Gunicorn's keep-alive > the proxy's idle time, or 0
+    /// Gunicorn's keep-alive > the proxy's idle time, or 0: a proxy that still keeps a connection which Gunicorn is
+    /// closing sends a request into it, which fails; no proxy repeats a POST.
     KeepAliveOutlastsProxyIdle,
-    /// graceful timeout ≥ Gunicorn's timeout
+    /// graceful timeout ≥ Gunicorn's timeout: a request that is running when a pod is told to end is cut when the
+    /// graceful timeout is over.
     GracefulOutlastsRequest,
-    /// grace period ≥ preStop + graceful timeout
+    /// grace period ≥ preStop + graceful timeout: the kubelet kills what is left at the end of the grace period,
+    /// which counts preStop too.
     GraceOutlastsShutdown,
-    /// preStop ≥ [`ENDPOINTS_TAKE`]
+    /// preStop ≥ [`ENDPOINTS_TAKE`]: Gunicorn serves no new request on a kept connection after SIGTERM, so proxies
+    /// must have stopped sending before.
     EndpointsLeaveFirst,
-    /// `statement_timeout` ≤ Gunicorn's timeout and ≤ the proxy's read timeout
+    /// `statement_timeout` ≤ Gunicorn's timeout and ≤ the proxy's read timeout: a query that the database ends is a
+    /// clean error, one that the proxy ends keeps its thread and its locks.
     DatabaseGivesUpFirst,
 }
 
 /// Whether a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It does.
     Holds,
     /// It does not.
@@ -38,7 +44,7 @@ pub enum Verdict {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::ProxyOutlastsGunicorn,
         Self::KeepAliveOutlastsProxyIdle,
         Self::GracefulOutlastsRequest,
@@ -47,34 +53,8 @@ impl Rule {
         Self::DatabaseGivesUpFirst,
     ];
 
-    /// Why it must hold.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::ProxyOutlastsGunicorn => {
-                "a proxy that gives up first shows its client an error while a worker stays busy with the request"
-            }
-            Self::KeepAliveOutlastsProxyIdle => {
-                "a proxy that still keeps a connection which Gunicorn is closing sends a request into it, which fails; no proxy repeats a POST"
-            }
-            Self::GracefulOutlastsRequest => {
-                "a request that is running when a pod is told to end is cut when the graceful timeout is over"
-            }
-            Self::GraceOutlastsShutdown => {
-                "the kubelet kills what is left at the end of the grace period, which counts preStop too"
-            }
-            Self::EndpointsLeaveFirst => {
-                "Gunicorn serves no new request on a kept connection after SIGTERM, so proxies must have stopped sending before"
-            }
-            Self::DatabaseGivesUpFirst => {
-                "a query that the database ends is a clean error, one that the proxy ends keeps its thread and its locks"
-            }
-        }
-    }
-
     /// Whether it holds for these values.
-    #[must_use]
-    pub fn check(self, values: &Values) -> Verdict {
+    pub(crate) fn check(self, values: &Values) -> Verdict {
         match self {
             Self::ProxyOutlastsGunicorn => match (values.proxy_read, values.gunicorn_timeout) {
                 (Limit::Unlimited, _) => Verdict::Holds,
@@ -125,8 +105,7 @@ fn keep_alive(values: &Values) -> Verdict {
 }
 
 /// The rules that do not hold for these values, and those that nobody can judge.
-#[must_use]
-pub fn check(values: &Values) -> Vec<(Rule, Verdict)> {
+pub(crate) fn check(values: &Values) -> Vec<(Rule, Verdict)> {
     Rule::ALL
         .into_iter()
         .map(|rule| (rule, rule.check(values)))

@@ -43,7 +43,7 @@ fn of(running: &Running<'_>) -> Option<Draft> {
         ));
     }
     if let Some(limit) = cpu {
-        evidence.push(format!("Deployment {}: {workers} workers, CPU limit {limit}m", running.deployment,));
+        evidence.push(format!("Deployment {}: {workers} workers, CPU limit {limit}m", running.deployment));
         advice.push(format!(
             "Remove the CPU limit, which makes Gunicorn's heartbeats late: {}{}",
             running.set(&[], &[Change::NoCpuLimit(Component::Api)]),

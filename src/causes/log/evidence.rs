@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::failure::{Failure, FailureDetails, Stage};
 use super::gunicorn::Workers;
 use super::hosts::Hosts;
-pub use super::location::LogLocation;
+pub(crate) use super::location::LogLocation;
 use super::requests::Requests;
 use super::tasks::Tasks;
 use super::timeline::ProcessTimeline;
@@ -22,7 +22,7 @@ const APPLIED: usize = 20_000;
 
 /// A trouble that was recognised in an exception or a line, once or many times.
 #[derive(Clone, Debug)]
-pub struct Occurrence {
+pub(crate) struct Occurrence {
     /// What it is a sign of.
     pub code: Code,
     /// The rule that recognised it, as its number.
@@ -53,7 +53,7 @@ pub struct Occurrence {
 
 /// What a rule recognised.
 #[derive(Clone, Debug)]
-pub struct Recognised {
+pub(crate) struct Recognised {
     /// The cause that it is a sign of.
     pub code: Code,
     /// The rule, as its number.
@@ -63,11 +63,11 @@ pub struct Recognised {
 }
 
 /// Asks the rules of all causes what a failure is a sign of; with `true` only those for what no other rule knows.
-pub type Recognise = fn(&Failure<'_>, bool) -> Option<Recognised>;
+pub(crate) type Recognise = fn(&Failure<'_>, bool) -> Option<Recognised>;
 
 /// Whose log a line belongs to.
 #[derive(Clone, Debug, Default)]
-pub struct Source {
+pub(crate) struct Source {
     /// The file's number.
     pub input: u16,
     /// What it did.
@@ -76,7 +76,7 @@ pub struct Source {
 
 /// What an investigation has gathered.
 #[derive(Debug)]
-pub struct LogEvidence {
+pub(crate) struct LogEvidence {
     /// The process whose logs these are.
     pub component: Component,
     /// The sources, by index.
@@ -101,8 +101,7 @@ pub struct LogEvidence {
 
 impl LogEvidence {
     /// An empty case of a component's logs.
-    #[must_use]
-    pub fn new(component: Component, recognise: Recognise) -> Self {
+    pub(crate) fn new(component: Component, recognise: Recognise) -> Self {
         Self {
             component,
             recognise,
@@ -119,12 +118,12 @@ impl LogEvidence {
     }
 
     /// Makes room for the next source, of this input.
-    pub fn add_source(&mut self, input: u16) {
+    pub(crate) fn add_source(&mut self, input: u16) {
         self.sources.push(Source { input, life: ProcessTimeline::default() });
     }
 
     /// Takes an event into the case.
-    pub fn observe(&mut self, event: &Event) {
+    pub(crate) fn observe(&mut self, event: &Event) {
         let Some(source) = self.sources.get_mut(usize::from(event.source)) else {
             return;
         };
@@ -149,21 +148,19 @@ impl LogEvidence {
     }
 
     /// Notes that a request was answered well.
-    pub fn served(&mut self, source: u16, line: u64) {
+    pub(crate) fn served(&mut self, source: u16, line: u64) {
         if let Some(source) = self.sources.get_mut(usize::from(source)) {
             source.life.served = line;
         }
     }
 
     /// The life of a source.
-    #[must_use]
-    pub fn life(&self, source: u16) -> Option<&ProcessTimeline> {
+    pub(crate) fn life(&self, source: u16) -> Option<&ProcessTimeline> {
         self.sources.get(usize::from(source)).map(|source| &source.life)
     }
 
     /// Whether another run than the sighting's applied this migration.
-    #[must_use]
-    pub fn applied_by_another(&self, migration: &str, occurrence: &Occurrence) -> bool {
+    pub(crate) fn applied_by_another(&self, migration: &str, occurrence: &Occurrence) -> bool {
         self.applied
             .get(&hash(&migration))
             .is_some_and(|(source, run)| *source != occurrence.source || Some(*run) != occurrence.run)

@@ -7,7 +7,7 @@ use crate::postgres::phrases::{self, Phrase};
 
 /// In which part of its life a process failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// `waitfordb` tried, and would have tried again.
     Wait,
     /// `migrate`.
@@ -20,7 +20,7 @@ pub enum Stage {
 
 /// One exception, with where it was raised.
 #[derive(Clone, Debug)]
-pub struct Failure<'a> {
+pub(crate) struct Failure<'a> {
     /// The dotted class, for example `psycopg2.errors.UndefinedTable`; possibly without its module.
     pub class: &'a str,
     /// The message with DETAIL and HINT.
@@ -35,44 +35,37 @@ pub struct Failure<'a> {
 
 impl Failure<'_> {
     /// The class without its module, for example `UndefinedTable`.
-    #[must_use]
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         self.class.rsplit('.').next().unwrap_or_default()
     }
 
     /// Whether the class is one of these, without module.
-    #[must_use]
-    pub fn is(&self, kinds: &[&str]) -> bool {
+    pub(crate) fn is(&self, kinds: &[&str]) -> bool {
         kinds.contains(&self.kind())
     }
 
     /// Whether the message has this text.
-    #[must_use]
-    pub fn says(&self, text: &str) -> bool {
+    pub(crate) fn says(&self, text: &str) -> bool {
         self.message.contains(text)
     }
 
     /// Whether the message has one of these texts.
-    #[must_use]
-    pub fn says_any(&self, texts: &[&str]) -> bool {
+    pub(crate) fn says_any(&self, texts: &[&str]) -> bool {
         texts.iter().any(|text| self.says(text))
     }
 
     /// Whether it is Docker Compose's word of a container that ended with SIGKILL: 128 and the signal's number.
-    #[must_use]
-    pub fn is_killed_container(&self) -> bool {
+    pub(crate) fn is_killed_container(&self) -> bool {
         self.class.is_empty() && self.message.trim().starts_with("exited with code 137")
     }
 
     /// What PostgreSQL said, in any language; the name in it.
-    #[must_use]
-    pub fn phrase(&self, phrase: Phrase) -> Option<&str> {
+    pub(crate) fn phrase(&self, phrase: Phrase) -> Option<&str> {
         phrases::find(phrase, self.message)
     }
 
     /// Whether this comes from the PostgreSQL driver, not from an HTTP or Redis client with the same words.
-    #[must_use]
-    pub fn is_database(&self) -> bool {
+    pub(crate) fn is_database(&self) -> bool {
         self.class.starts_with("psycopg")
             || self.class.starts_with("django.db")
             || matches!(
@@ -93,14 +86,12 @@ impl Failure<'_> {
     }
 
     /// The server that libpq names.
-    #[must_use]
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::read(self.message)
     }
 
     /// What is about the server, the role and the database in the message.
-    #[must_use]
-    pub fn details(&self) -> FailureDetails {
+    pub(crate) fn details(&self) -> FailureDetails {
         FailureDetails {
             endpoint: self.endpoint(),
             role: quoted_after(self.message, &[", user ", " user ", "role "]).map(str::to_owned),
@@ -112,7 +103,7 @@ impl Failure<'_> {
 
 /// What a failure speaks of. Two failures with the same code and subject are one trouble.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FailureDetails {
+pub(crate) struct FailureDetails {
     /// The server.
     pub endpoint: Endpoint,
     /// The role.
@@ -131,8 +122,7 @@ pub struct FailureDetails {
 
 impl FailureDetails {
     /// Without secrets: what it holds comes from the log and goes into messages and commands.
-    #[must_use]
-    pub fn redacted(self) -> Self {
+    pub(crate) fn redacted(self) -> Self {
         let clean = |text: Option<String>| text.map(|text| redact(&text));
         Self {
             endpoint: Endpoint { host: clean(self.endpoint.host), port: self.endpoint.port },
@@ -146,8 +136,7 @@ impl FailureDetails {
     }
 
     /// With this object.
-    #[must_use]
-    pub fn object(mut self, object: impl Into<String>) -> Self {
+    pub(crate) fn object(mut self, object: impl Into<String>) -> Self {
         self.object = Some(object.into());
         self
     }
@@ -155,7 +144,7 @@ impl FailureDetails {
 
 /// A database server as libpq names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// Host name, address, or the path of a socket.
     pub host: Option<String>,
     /// TCP port.
@@ -164,8 +153,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Reads `connection to server at "H" (A), port P`, `… on socket "S"`, and the wording before PostgreSQL 14.
-    #[must_use]
-    pub fn read(message: &str) -> Self {
+    pub(crate) fn read(message: &str) -> Self {
         // Of several hosts the last one is what libpq gave up on.
         let starts = [
             "server at ",
@@ -217,16 +205,14 @@ fn quotation(text: &str) -> Option<(&str, char)> {
 }
 
 /// The quoted name at the beginning of `text`, in PostgreSQL's quotation marks of any language.
-#[must_use]
-pub fn unquote(text: &str) -> Option<&str> {
+pub(crate) fn unquote(text: &str) -> Option<&str> {
     let (rest, close) = quotation(text)?;
     let (name, _) = rest.split_once(close)?;
     Some(name.trim())
 }
 
 /// The quoted name behind the first of these words that has one.
-#[must_use]
-pub fn quoted_after<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
+pub(crate) fn quoted_after<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
     // A mark that does not come again after one place does not come after a later one either: asked once, so that a
     // text of nothing but opening marks is not read to its end for each of them.
     let mut missing = Vec::new();
@@ -247,8 +233,7 @@ pub fn quoted_after<'a>(text: &'a str, words: &[&str]) -> Option<&'a str> {
 }
 
 /// The first quoted name of the first line, in whatever language.
-#[must_use]
-pub fn first_quoted(text: &str) -> Option<&str> {
+pub(crate) fn first_quoted(text: &str) -> Option<&str> {
     let line = text.lines().next()?;
     let start = line.find(['"', '»', '«', '„', '“'])?;
     unquote(line.get(start..)?)

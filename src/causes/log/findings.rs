@@ -17,8 +17,7 @@ use crate::{
 };
 
 /// The causes of a case, the most likely first.
-#[must_use]
-pub fn conclude(case: &LogEvidence) -> Vec<Finding> {
+pub(super) fn conclude(case: &LogEvidence) -> Vec<Finding> {
     let standing: Vec<&Occurrence> =
         case.occurrences.iter().filter(|occurrence| !is_overcome(case, occurrence)).collect();
     let mut findings: Vec<Finding> = Vec::new();

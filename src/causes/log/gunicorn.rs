@@ -78,7 +78,7 @@ impl Forks {
 
 /// What happened to Gunicorn's workers.
 #[derive(Debug, Default)]
-pub struct Workers {
+pub(crate) struct Workers {
     /// How they handle requests.
     pub(crate) regime: Option<WorkerClass>,
     /// Where they were forked and ended.
@@ -97,7 +97,7 @@ pub struct Workers {
 
 impl Workers {
     /// Notes what an event says of a worker; `stopping` is where its process was told to stop.
-    pub fn observe(&mut self, event: &Event, input: u16, stopping: Option<(u64, Option<Moment>)>) {
+    pub(crate) fn observe(&mut self, event: &Event, input: u16, stopping: Option<(u64, Option<Moment>)>) {
         if event.frames.sync_worker {
             self.regime = Some(WorkerClass::Sync);
         } else if event.frames.threaded_worker {

@@ -19,14 +19,14 @@ const HOSTS: usize = 256;
 
 /// What Django refused.
 #[derive(Debug, Default)]
-pub struct Hosts {
+pub(crate) struct Hosts {
     refused: BTreeMap<String, (LogLocation, u64)>,
     sessions: Option<(LogLocation, u64)>,
 }
 
 impl Hosts {
     /// Notes a refused request.
-    pub fn observe(&mut self, event: &Event, input: u16) {
+    pub(crate) fn observe(&mut self, event: &Event, input: u16) {
         let message = event
             .last_exception()
             .filter(|last| last.class.ends_with("DisallowedHost"))

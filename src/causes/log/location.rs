@@ -9,7 +9,7 @@ const EXCERPT: usize = 300;
 
 /// One place in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLocation {
+pub(crate) struct LogLocation {
     /// The file's number in the investigation, from 0.
     pub input: u16,
     /// The line, from 1.
@@ -24,8 +24,7 @@ pub struct LogLocation {
 
 impl LogLocation {
     /// Where an event says something.
-    #[must_use]
-    pub fn of(event: &Event, input: u16) -> Self {
+    pub(crate) fn of(event: &Event, input: u16) -> Self {
         Self {
             input,
             line: event.line,
@@ -36,8 +35,7 @@ impl LogLocation {
     }
 
     /// The text in that place, redacted and short.
-    #[must_use]
-    pub fn excerpt(&self) -> String {
+    pub(crate) fn excerpt(&self) -> String {
         excerpt(&self.class, &self.message)
     }
 }

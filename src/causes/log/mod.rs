@@ -26,7 +26,7 @@ pub(crate) mod testing {
     use crate::model::{Code, Component};
 
     /// What the causes make of an exception in a stage.
-    pub fn recognise(stage: Stage, class: &str, message: &str) -> Option<(Code, FailureDetails)> {
+    pub(crate) fn recognise(stage: Stage, class: &str, message: &str) -> Option<(Code, FailureDetails)> {
         let component = if stage == Stage::Migrate { Component::Migrations } else { Component::Api };
         let failure = Failure { class, message, component, stage, migration: None };
         let found = rules::recognise(&failure, false).or_else(|| rules::recognise(&failure, true))?;
@@ -34,7 +34,7 @@ pub(crate) mod testing {
     }
 
     /// The code that the causes give to an exception in a stage.
-    pub fn code(stage: Stage, class: &str, message: &str) -> Option<Code> {
+    pub(crate) fn code(stage: Stage, class: &str, message: &str) -> Option<Code> {
         recognise(stage, class, message).map(|(code, _)| code)
     }
 }

@@ -10,8 +10,7 @@ use crate::model::Component;
 const QUIET_SECONDS: i64 = 5;
 
 /// Who failed, at the beginning of a sentence.
-#[must_use]
-pub fn who(case: &LogEvidence, occurrence: &Occurrence) -> &'static str {
+pub(crate) fn who(case: &LogEvidence, occurrence: &Occurrence) -> &'static str {
     if occurrence.stage == Stage::Migrate {
         return "The migration";
     }
@@ -19,8 +18,7 @@ pub fn who(case: &LogEvidence, occurrence: &Occurrence) -> &'static str {
 }
 
 /// A component at the beginning of a sentence.
-#[must_use]
-pub const fn component(component: Component) -> &'static str {
+pub(crate) const fn component(component: Component) -> &'static str {
     match component {
         Component::Migrations => "The migration",
         Component::TaskProcessor => "The task processor",
@@ -30,39 +28,33 @@ pub const fn component(component: Component) -> &'static str {
 }
 
 /// The same within a sentence: "the API", not "the api".
-#[must_use]
-pub fn within(who: &str) -> String {
+pub(crate) fn within(who: &str) -> String {
     who.strip_prefix("The ").map_or_else(|| who.to_owned(), |name| format!("the {name}"))
 }
 
 /// The migration of a sighting; where the log has its name only after the failure, from the run.
-#[must_use]
-pub fn migration<'a>(case: &'a LogEvidence, occurrence: &'a Occurrence) -> Option<&'a str> {
+pub(crate) fn migration<'a>(case: &'a LogEvidence, occurrence: &'a Occurrence) -> Option<&'a str> {
     occurrence.migration.as_deref().or_else(|| run(case, occurrence)?.current.as_deref())
 }
 
 /// The run of `migrate` that a sighting belongs to.
-#[must_use]
-pub fn run<'a>(case: &'a LogEvidence, occurrence: &Occurrence) -> Option<&'a Run> {
+pub(crate) fn run<'a>(case: &'a LogEvidence, occurrence: &Occurrence) -> Option<&'a Run> {
     let line = occurrence.run?;
     case.life(occurrence.source)?.runs.iter().find(|run| run.line == line)
 }
 
 /// ` at migration users.0041_x`, or nothing.
-#[must_use]
-pub fn at_migration(case: &LogEvidence, occurrence: &Occurrence) -> String {
+pub(crate) fn at_migration(case: &LogEvidence, occurrence: &Occurrence) -> String {
     migration(case, occurrence).map(|name| format!(" at migration {name}")).unwrap_or_default()
 }
 
 /// `Migration users.0041_x`, or `The migration`.
-#[must_use]
-pub fn the_migration(case: &LogEvidence, occurrence: &Occurrence) -> String {
+pub(crate) fn the_migration(case: &LogEvidence, occurrence: &Occurrence) -> String {
     migration(case, occurrence).map_or_else(|| "The migration".to_owned(), |name| format!("Migration {name}"))
 }
 
 /// ` 3 migrations of this run were applied before it, the last one users.0040_y.`, or nothing.
-#[must_use]
-pub fn progress(case: &LogEvidence, occurrence: &Occurrence) -> String {
+pub(crate) fn progress(case: &LogEvidence, occurrence: &Occurrence) -> String {
     let Some(run) = run(case, occurrence) else {
         return String::new();
     };
@@ -81,8 +73,7 @@ pub fn progress(case: &LogEvidence, occurrence: &Occurrence) -> String {
 }
 
 /// Whether a failure of a running process had stopped before the log ended.
-#[must_use]
-pub fn overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
+pub(crate) fn overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
     let Some(life) = case.life(occurrence.source) else {
         return false;
     };
@@ -95,14 +86,12 @@ pub fn overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
 }
 
 /// ` at db:5432`, or nothing where the message does not name the server.
-#[must_use]
-pub fn at(endpoint: &Endpoint) -> String {
+pub(crate) fn at(endpoint: &Endpoint) -> String {
     endpoint.host.as_ref().map_or_else(String::new, |_| format!(" at {endpoint}"))
 }
 
 /// `once`, `twice`, `12 times`.
-#[must_use]
-pub fn times(count: u64) -> String {
+pub(crate) fn times(count: u64) -> String {
     match count {
         1 => "once".to_owned(),
         2 => "twice".to_owned(),

@@ -19,7 +19,7 @@ const KINDS: usize = 64;
 
 /// The requests that failed, by kind.
 #[derive(Debug, Default)]
-pub struct Requests {
+pub(crate) struct Requests {
     kinds: BTreeMap<(String, Option<Place>), FailedRequests>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct FailedRequests {
 
 impl Requests {
     /// Notes a request that failed.
-    pub fn observe(&mut self, event: &Event, input: u16) {
+    pub(crate) fn observe(&mut self, event: &Event, input: u16) {
         let Some(exception) = of_request(event) else {
             return;
         };

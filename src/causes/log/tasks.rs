@@ -12,7 +12,7 @@ const NAMES: usize = 64;
 
 /// What the logs say about single tasks and threads.
 #[derive(Debug, Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     /// Kinds of tasks that failed, by name.
     pub(crate) failing: BTreeMap<String, Failing>,
     /// Threads that do not come back for the next task.
@@ -76,7 +76,7 @@ pub(crate) struct Cancelled {
 
 impl Tasks {
     /// Notes what a record says of a task; threads of a process that is `stopping` are not stuck.
-    pub fn observe(&mut self, event: &Event, input: u16, stopping: bool) {
+    pub(crate) fn observe(&mut self, event: &Event, input: u16, stopping: bool) {
         let message = event.message.as_str();
         let location = || LogLocation::of(event, input);
         if let Some(rest) = message.strip_prefix("Failed to execute task '") {
@@ -130,7 +130,7 @@ impl Tasks {
     }
 
     /// What the last failure of a task said, redacted.
-    pub fn reason(&self, task: &str) -> Option<String> {
+    pub(crate) fn reason(&self, task: &str) -> Option<String> {
         let excerpt = self.failing.get(task)?.last.excerpt();
         let (_, reason) = excerpt.split_once(". Exception: ")?;
         Some(reason.trim_end_matches('.').to_owned())

@@ -4,14 +4,14 @@ use crate::logs::event::{Event, Exception};
 use crate::logs::time::Moment;
 
 /// Seconds without a failed health check after which it counts as passed: probes come every ten seconds.
-pub const HEALTH_QUIET_SECONDS: i64 = 30;
+pub(crate) const HEALTH_QUIET_SECONDS: i64 = 30;
 
 /// The most runs of `migrate` of one source that are kept, the newest.
 const RUNS: usize = 16;
 
 /// One run of Django's `migrate` on one database.
 #[derive(Clone, Debug, Default)]
-pub struct Run {
+pub(crate) struct Run {
     /// The line of `Operations to perform:` or of its first migration.
     pub line: u64,
     /// The first migration was one of the first of all: the database was empty, or nearly, when it began.
@@ -34,7 +34,7 @@ pub struct Run {
 
 /// What one source did; lines are 0 when it did not.
 #[derive(Clone, Debug, Default)]
-pub struct ProcessTimeline {
+pub(crate) struct ProcessTimeline {
     /// Where the web server or the task processor last came up.
     pub up: u64,
     /// Where it last showed that it can use the database.
@@ -64,21 +64,18 @@ pub struct ProcessTimeline {
 
 impl ProcessTimeline {
     /// Seconds from a moment to the last line; 0 where the log does not say.
-    #[must_use]
-    pub fn seconds_since(&self, moment: Option<Moment>) -> i64 {
+    pub(crate) fn seconds_since(&self, moment: Option<Moment>) -> i64 {
         self.last_time.zip(moment).map_or(0, |(end, moment)| end.seconds_since(moment))
     }
 
     /// Whether it is within a run of `migrate`.
-    #[must_use]
-    pub const fn is_migrating(&self) -> bool {
+    pub(crate) const fn is_migrating(&self) -> bool {
         self.migrating
     }
 
     /// Whether a container that ended with SIGKILL was Flagsmith's and at work: `docker compose stop` kills what does
     /// not end in time, and other services' logs are none of Flagsmith's.
-    #[must_use]
-    pub fn died_of_a_kill(&self) -> bool {
+    pub(crate) fn died_of_a_kill(&self) -> bool {
         match self.runs.last() {
             Some(run) if self.up == 0 => run.current.is_some(),
             _ => self.up > 0 && self.stopping.is_none(),
@@ -86,7 +83,7 @@ impl ProcessTimeline {
     }
 
     /// Notes what an event shows; returns the name of a migration that it ended.
-    pub fn observe(&mut self, event: &Event) -> Option<String> {
+    pub(crate) fn observe(&mut self, event: &Event) -> Option<String> {
         if event.time.is_some() {
             self.last_time = event.time.or(self.last_time);
         }

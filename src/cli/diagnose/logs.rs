@@ -41,7 +41,7 @@ impl From<LogComponent> for Component {
 }
 
 /// What the logs say, the most likely cause first.
-pub fn read(paths: &[PathBuf], component: LogComponent) -> Result<Vec<Diagnosis>, Failure> {
+pub(super) fn read(paths: &[PathBuf], component: LogComponent) -> Result<Vec<Diagnosis>, Failure> {
     let mut investigation = Investigation::new(component.into());
     for path in paths {
         read_one(&mut investigation, path).map_err(|error| {

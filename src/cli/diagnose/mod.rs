@@ -1,7 +1,7 @@
 //! `diagnose`: says what is wrong, from the cluster or from logs alone.
 
 mod logs;
-pub mod release;
+pub(crate) mod release;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -19,7 +19,7 @@ use logs::LogComponent;
 
 /// The arguments of `diagnose`.
 #[derive(Args, Clone, Debug)]
-pub struct DiagnoseArgs {
+pub(super) struct DiagnoseArgs {
     /// The `FlagsmithDeployment`; may be left out where the namespace has only one
     #[arg(value_name = "NAME", conflicts_with_all = ["logs", "component"])]
     name: Option<String>,
@@ -42,7 +42,7 @@ pub struct DiagnoseArgs {
 }
 
 /// Writes what was found: exit status 0 when nothing was, 1 when something was.
-pub fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
     if let Some(component) = args.component {
         let diagnoses = logs::read(&args.logs, component)?;
         let findings = Findings { diagnoses: &diagnoses, not_seen: &[], standing: None };

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What is looked at when a release is named.
-pub fn subject(cluster: &Cluster, release: &str) -> ObservedInstallation {
+pub(crate) fn subject(cluster: &Cluster, release: &str) -> ObservedInstallation {
     ObservedInstallation {
         identity: Identity {
             name: release.to_owned(),
@@ -31,7 +31,7 @@ pub fn subject(cluster: &Cluster, release: &str) -> ObservedInstallation {
 }
 
 /// Looks at a release.
-pub async fn look(cluster: &Cluster, release: &str, args: LookArgs) -> (String, Scene) {
+pub(crate) async fn look(cluster: &Cluster, release: &str, args: LookArgs) -> (String, Scene) {
     let (found, scene) = Box::pin(look_at(cluster, &subject(cluster, release), args)).await;
     let timeouts = Running::of(&found.installation, &scene.observation).map(|running| running.summary());
     (heading(release, &cluster.namespace, &found, timeouts.as_deref()), scene)

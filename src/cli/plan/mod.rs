@@ -37,7 +37,7 @@ const NOT_STORED: &str = "not-stored-yet";
 
 /// The arguments of `plan`.
 #[derive(Args, Clone, Debug)]
-pub struct PlanArgs {
+pub(super) struct PlanArgs {
     /// The `FlagsmithDeployment`; may be left out where the namespace, or the file, has only one
     #[arg(value_name = "NAME", conflicts_with = "adopt")]
     name: Option<String>,
@@ -59,7 +59,7 @@ pub struct PlanArgs {
 }
 
 /// Prints the page: exit status 0, or 1 where something holds it back or there is nothing of that name.
-pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
     super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         if let Some(release) = &args.adopt {

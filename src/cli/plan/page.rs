@@ -20,7 +20,7 @@ use crate::{
 /// What would happen to one resource, and what is known before.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Page {
+pub(super) struct Page {
     namespace: String,
     name: String,
     /// The release that runs, as the status says.
@@ -43,7 +43,7 @@ pub struct Page {
 
 impl Page {
     /// An empty page for a resource.
-    pub fn of(resource: &FlagsmithDeployment, wanted: &str) -> Self {
+    pub(super) fn of(resource: &FlagsmithDeployment, wanted: &str) -> Self {
         let status = resource.status.as_ref();
         Self {
             namespace: resource.namespace().unwrap_or_default(),
@@ -60,7 +60,7 @@ impl Page {
     }
 
     /// For a resource that is only looked at.
-    pub fn observed(mut self) -> Self {
+    pub(super) fn observed(mut self) -> Self {
         self.note = Some(
             "spec.mode is Observed: the operator looks, and writes nothing but the status. plan --adopt RELEASE shows how it would manage a release of the official chart."
                 .to_owned(),
@@ -69,13 +69,13 @@ impl Page {
     }
 
     /// For a resource that nothing may be changed of.
-    pub fn suspended(mut self) -> Self {
+    pub(super) fn suspended(mut self) -> Self {
         self.note = Some("spec.suspend is true: nothing is changed while it is.".to_owned());
         self
     }
 
     /// For a resource that cannot work.
-    pub fn invalid(mut self, problems: Vec<Diagnosis>) -> Self {
+    pub(super) fn invalid(mut self, problems: Vec<Diagnosis>) -> Self {
         self.note =
             Some("The specification is not valid, so nothing would be started or changed.".to_owned());
         self.diagnoses = problems;
@@ -83,7 +83,7 @@ impl Page {
     }
 
     /// With what was seen before anything happens.
-    pub fn observation(
+    pub(super) fn observation(
         mut self,
         observation: &Observation,
         diagnoses: &[Diagnosis],
@@ -96,14 +96,14 @@ impl Page {
     }
 
     /// With what would happen.
-    pub fn foretold(mut self, simulation: Simulation) -> Self {
+    pub(super) fn foretold(mut self, simulation: Simulation) -> Self {
         self.steps = simulation.steps;
         self.unchanged = simulation.unchanged;
         self
     }
 
     /// Whether a person is needed for all of it to happen.
-    pub fn held(&self) -> bool {
+    pub(super) fn held(&self) -> bool {
         let refused = |step: &Step| step.writes.iter().any(|it| it.action == Action::Refuse);
         self.steps.iter().any(|step| step.held || refused(step))
             || self.note.is_some() && !self.diagnoses.is_empty()
@@ -158,7 +158,7 @@ fn preflight_lines(preflight: &Preflight) -> Vec<String> {
 }
 
 /// The page for a person.
-pub fn text(page: &Page) -> String {
+pub(super) fn text(page: &Page) -> String {
     let bold = Style::new().bold();
     let change = match &page.running {
         Some(running) if *running == page.wanted => format!("{running} runs, and is wanted"),

@@ -29,10 +29,10 @@ use crate::{
 const PASSES: i64 = 40;
 
 /// Objects of one installation, by kind and name.
-pub type Objects = BTreeMap<(Kind, String), Value>;
+pub(super) type Objects = BTreeMap<(Kind, String), Value>;
 
 /// What would happen.
-pub struct Simulation {
+pub(super) struct Simulation {
     /// In their order.
     pub steps: Vec<Step>,
     /// Wanted objects that are as they should be, as `Kind name`.
@@ -40,7 +40,11 @@ pub struct Simulation {
 }
 
 /// Goes through the passes from what was seen on.
-pub fn simulate(installation: &Installation, observation: Observation, objects: Objects) -> Simulation {
+pub(super) fn simulate(
+    installation: &Installation,
+    observation: Observation,
+    objects: Objects,
+) -> Simulation {
     Future::new(installation, observation, objects).foretell()
 }
 

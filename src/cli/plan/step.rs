@@ -18,7 +18,7 @@ use crate::{
 /// Something that would happen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Step {
+pub(super) struct Step {
     /// What, in a few words.
     pub title: String,
     /// Why, and why now.
@@ -35,7 +35,7 @@ pub struct Step {
 
 /// One object that would be written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Written {
+pub(super) struct Written {
     /// What would be done.
     pub action: Action,
     /// It, as `Kind name`.
@@ -48,7 +48,7 @@ pub struct Written {
 /// What would be done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub(super) enum Action {
     /// It is not there.
     Create,
     /// It is there, and differs.
@@ -60,7 +60,7 @@ pub enum Action {
 }
 
 /// A write, with what is needed to take it as done.
-pub struct Write {
+pub(super) struct Write {
     /// Which child; `None` for a generated Secret.
     pub id: Option<(Kind, String)>,
     /// The object afterwards; `None` when it is deleted.
@@ -106,7 +106,7 @@ impl Write {
     }
 
     /// An object that is not there.
-    pub fn create(child: &Child) -> Self {
+    pub(super) fn create(child: &Child) -> Self {
         let (purpose, changes) = match child.kind {
             Kind::Job if child.component == Some(Component::Backup) => (Purpose::Backup, job(&child.body)),
             Kind::Job => (Purpose::Migrate, job(&child.body)),
@@ -120,7 +120,7 @@ impl Write {
     }
 
     /// An object that differs.
-    pub fn change(child: &Child, live: &Value) -> Self {
+    pub(super) fn change(child: &Child, live: &Value) -> Self {
         let mut body = child.body.clone();
         let mut changes = Vec::new();
         let mut purpose = Purpose::Settings;
@@ -162,7 +162,7 @@ impl Write {
     }
 
     /// An object that is not wanted any more.
-    pub fn delete(kind: Kind, name: &str) -> Self {
+    pub(super) fn delete(kind: Kind, name: &str) -> Self {
         Self {
             id: Some((kind, name.to_owned())),
             body: None,
@@ -178,7 +178,7 @@ impl Write {
     }
 
     /// A Secret that the operator makes once.
-    pub fn generate(secret: GeneratedSecret, installation: &Installation) -> Self {
+    pub(super) fn generate(secret: GeneratedSecret, installation: &Installation) -> Self {
         let key = match secret {
             GeneratedSecret::Django => &installation.django_secret,
             GeneratedSecret::EmbeddedDatabase => installation.database.url(),
@@ -199,7 +199,7 @@ impl Write {
 }
 
 /// The steps of one pass.
-pub fn steps(installation: &Installation, plan: &Plan, writes: &[Write]) -> Vec<Step> {
+pub(super) fn steps(installation: &Installation, plan: &Plan, writes: &[Write]) -> Vec<Step> {
     let mut purposes: Vec<Purpose> = writes.iter().map(|write| write.purpose).collect();
     purposes.sort_unstable();
     purposes.dedup();
@@ -303,13 +303,13 @@ impl Step {
     }
 
     /// A Job that is running already.
-    pub fn running(job: &JobState) -> Self {
+    pub(super) fn running(job: &JobState) -> Self {
         Self::new("Wait for a Job that is running", "Nothing else touches the database meanwhile.")
             .on_when(format!("Job {} is complete", job.name))
     }
 
     /// Something that keeps the migration from starting.
-    pub fn held(code: Code, diagnoses: &[Diagnosis], observation: &Observation) -> Self {
+    pub(super) fn held(code: Code, diagnoses: &[Diagnosis], observation: &Observation) -> Self {
         let cause = diagnoses.iter().find(|diagnosis| diagnosis.code == code);
         let because = cause.map(|cause| cause.message.to_string()).or_else(|| {
             observation
@@ -329,7 +329,7 @@ impl Step {
     }
 
     /// The migration has failed already.
-    pub fn failed(diagnoses: &[Diagnosis]) -> Self {
+    pub(super) fn failed(diagnoses: &[Diagnosis]) -> Self {
         let cause = diagnoses
             .iter()
             .find(|it| it.component == Component::Migrations && it.severity == Severity::Critical);

@@ -55,7 +55,7 @@ const SECRETS: usize = 50;
 
 /// The arguments of `report`.
 #[derive(Args, Clone, Debug)]
-pub struct ReportArgs {
+pub(super) struct ReportArgs {
     /// The `FlagsmithDeployment`; may be left out where the namespace has only one
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -69,7 +69,7 @@ pub struct ReportArgs {
 }
 
 /// Writes the archive and says where it is.
-pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let (name, Gathered { entries, absent }) = super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         let look = Box::pin(look(&cluster, args.name.as_deref(), args.look)).await?;

@@ -39,7 +39,7 @@ const OPTIONS: &str = "-c lock_timeout=1s";
 
 /// Opens sessions, a bounded number at a time.
 #[derive(Clone, Debug)]
-pub struct Sessions {
+pub(super) struct Sessions {
     permits: Arc<Semaphore>,
     /// Whether a database may be where the operator itself is.
     loopback: bool,
@@ -203,7 +203,7 @@ async fn negotiated(
 /// An open session. Each question is a read-only transaction of its own, so that one that fails (a table that
 /// the role may not read, a column that a release does not have) leaves the others alone.
 #[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     wire: Wire<Stream>,
     deadline: Instant,
     /// What no answer may show.

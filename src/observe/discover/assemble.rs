@@ -13,8 +13,7 @@ use crate::{
 };
 
 /// What was seen of the objects; Secrets and database are looked at elsewhere.
-#[must_use]
-pub fn assemble(
+pub(crate) fn assemble(
     found: &Found,
     selected: &Selected<'_>,
     objects: &Objects,

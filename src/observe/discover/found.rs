@@ -29,8 +29,11 @@ pub struct Found {
 
 /// Puts together what an installation is. A release that nothing names is taken for the oldest that the operator
 /// knows, so that no rule about newer releases speaks.
-#[must_use]
-pub fn find(subject: &ObservedInstallation, selected: &Selected<'_>, config_maps: &ConfigMaps) -> Found {
+pub(crate) fn find(
+    subject: &ObservedInstallation,
+    selected: &Selected<'_>,
+    config_maps: &ConfigMaps,
+) -> Found {
     let state = |deployment: Option<&_>| deployment.map(|it| WorkloadState::new(it, config_maps));
     let (api, task_processor, frontend) =
         (state(selected.api), state(selected.task_processor), state(selected.frontend));

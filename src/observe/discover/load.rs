@@ -20,8 +20,7 @@ use crate::{
 };
 
 /// The objects of a namespace that may concern an installation. Without `http_routes` the cluster has no such kind.
-#[must_use]
-pub fn objects(index: &Index, namespace: &str, selection: &Selection, http_routes: bool) -> Objects {
+pub(crate) fn objects(index: &Index, namespace: &str, selection: &Selection, http_routes: bool) -> Objects {
     let of = |kind| Source { index, kind, namespace };
     let child = |kind| of(Watched::Child(kind));
     let mut objects = Objects {

@@ -14,14 +14,13 @@ mod select;
 mod settings;
 mod specification;
 
-pub use assemble::assemble;
-pub use credentials::Sources;
+pub(crate) use assemble::assemble;
+pub(crate) use credentials::Sources;
 pub(super) use credentials::read;
-pub use found::{Found, find};
-pub use load::objects;
-pub use objects::Objects;
-pub use select::Selected;
-pub use specification::{Adoption, adoption};
+pub(crate) use found::{Found, find};
+pub(crate) use load::objects;
+pub(crate) use objects::Objects;
+pub(crate) use select::Selected;
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ pub(super) const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
 /// The objects of one installation.
 #[derive(Clone, Debug, Default)]
-pub struct Selected<'a> {
+pub(crate) struct Selected<'a> {
     /// The API.
     pub api: Option<&'a Deployment>,
     /// The task processor.
@@ -60,8 +60,7 @@ pub struct Selected<'a> {
 
 impl<'a> Selected<'a> {
     /// Selects the objects of an installation.
-    #[must_use]
-    pub fn new(selection: &Selection, objects: &'a Objects) -> Self {
+    pub(crate) fn new(selection: &Selection, objects: &'a Objects) -> Self {
         let mut selected = match selection {
             Selection::Release(release) => Self::of_release(release, objects),
             Selection::Components { api, task_processor, frontend, migrations } => Self {
@@ -136,7 +135,7 @@ impl<'a> Selected<'a> {
     }
 
     /// The Deployments of Flagsmith's components.
-    pub fn deployments(&self) -> impl Iterator<Item = (Component, &'a Deployment)> {
+    pub(crate) fn deployments(&self) -> impl Iterator<Item = (Component, &'a Deployment)> {
         [
             (Component::Api, self.api),
             (Component::TaskProcessor, self.task_processor),
@@ -147,8 +146,7 @@ impl<'a> Selected<'a> {
     }
 
     /// The pods of the components and of the migration Jobs, each labelled with its component.
-    #[must_use]
-    pub fn pods(&self, objects: &Objects) -> Vec<PodSummary> {
+    pub(crate) fn pods(&self, objects: &Objects) -> Vec<PodSummary> {
         self.pods_of(objects)
             .map(|(component, pod)| PodSummary {
                 component: component.as_str().to_owned(),
@@ -182,8 +180,7 @@ impl<'a> Selected<'a> {
     }
 
     /// What stands in front of the API's pods.
-    #[must_use]
-    pub fn front(&self, objects: &Objects) -> FrontSeen {
+    pub(crate) fn front(&self, objects: &Objects) -> FrontSeen {
         let mut front = FrontSeen::default();
         let services = self.without_frontend().services(&objects.services);
         if let Some(service) = objects.services.iter().find(|it| services.contains(&it.name_any())) {

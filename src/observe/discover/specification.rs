@@ -51,8 +51,7 @@ pub struct Adoption {
 }
 
 /// Turns what runs into a specification.
-#[must_use]
-pub fn adoption(
+pub(crate) fn adoption(
     subject: &ObservedInstallation,
     selected: &Selected<'_>,
     config_maps: &ConfigMaps,

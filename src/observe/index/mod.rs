@@ -13,7 +13,7 @@ mod watched;
 
 pub use object::Object;
 pub(super) use object::controller;
-pub use prune::Selector;
-pub use snapshot::{Key, Snapshot};
-pub use store::{Change, Index};
+pub(crate) use prune::Selector;
+pub(crate) use snapshot::{Key, Snapshot};
+pub(crate) use store::{Change, Index};
 pub use watched::Watched;

@@ -40,7 +40,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::observe::{Index, Object};
+    use crate::observe::{Object, index::Index};
 
     const DEPLOYMENT: Watched = Watched::Child(Kind::Deployment);
     const JOB: Watched = Watched::Child(Kind::Job);

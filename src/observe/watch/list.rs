@@ -14,7 +14,7 @@ const LIMIT: u32 = 1000;
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// The cluster has `HTTPRoutes`.
     pub http_routes: bool,
     /// What could not be seen, in a sentence each.
@@ -22,7 +22,7 @@ pub struct Listed {
 }
 
 /// Fills an index with the objects of one namespace.
-pub async fn list(client: &Client, namespace: &str, index: &Index) -> Listed {
+pub(crate) async fn list(client: &Client, namespace: &str, index: &Index) -> Listed {
     let lists: Vec<(Watched, Result<(), kube::Error>)> = stream::iter(index.selector().kinds())
         .map(async |kind| (kind, list_kind(client, namespace, index, kind).await))
         .buffered(AT_ONCE)

@@ -31,7 +31,7 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 const DISCOVERY_RETRY: Duration = Duration::from_secs(2);
 
 /// Watches everything until dropped. Each change that an installation is to be looked at for sends a trigger.
-pub async fn run(
+pub(crate) async fn run(
     client: Client,
     scope: Scope,
     watches: Arc<Watches>,

@@ -6,7 +6,7 @@ mod managed;
 mod namespaces;
 mod watches;
 
-pub use list::{Listed, list};
-pub use managed::run;
-pub use namespaces::Namespaces;
+pub(crate) use list::list;
+pub(crate) use managed::run;
+pub(crate) use namespaces::Namespaces;
 pub use watches::Watches;

@@ -39,7 +39,7 @@ const NAMESPACE_BYTES: usize = 32 << 20;
 const HTTP_ROUTES: Watched = Watched::Child(Kind::HttpRoute);
 
 /// The watches of all these namespaces.
-pub struct Namespaces {
+pub(crate) struct Namespaces {
     client: Client,
     triggers: Sender<Trigger>,
     watched: Mutex<HashMap<String, Namespace>>,
@@ -70,13 +70,12 @@ impl Shared {
 
 impl Namespaces {
     /// No watch yet; each change triggers a pass over every installation of its namespace.
-    #[must_use]
-    pub fn new(client: Client, triggers: Sender<Trigger>) -> Self {
+    pub(crate) fn new(client: Client, triggers: Sender<Trigger>) -> Self {
         Self { client, triggers, watched: Mutex::default() }
     }
 
     /// The objects of an installation's namespace, watched from now on. The first call waits for the first lists.
-    pub async fn objects(&self, subject: &ObservedInstallation, http_routes: bool) -> Objects {
+    pub(crate) async fn objects(&self, subject: &ObservedInstallation, http_routes: bool) -> Objects {
         let namespace = &subject.identity.namespace;
         let (shared, mut listed) = self.watch(&subject.identity, http_routes);
         let kinds: Vec<Watched> =
@@ -103,7 +102,7 @@ impl Namespaces {
     }
 
     /// Forgets an installation that is not looked at any more, and its namespace with the last one in it.
-    pub fn forget(&self, namespace: &str, uid: &str) {
+    pub(crate) fn forget(&self, namespace: &str, uid: &str) {
         let mut watched = self.lock();
         let Some(known) = watched.get(namespace) else {
             return;

@@ -13,14 +13,14 @@ use tower::BoxError;
 use super::deadline::DeadlineExceeded;
 
 /// A body that fails with [`DeadlineExceeded`] when its deadline passes before its end.
-pub struct DeadlineBody<B> {
+pub(super) struct DeadlineBody<B> {
     inner: B,
     limit: Option<(Pin<Box<Sleep>>, DeadlineExceeded)>,
 }
 
 impl<B> DeadlineBody<B> {
     /// Without a limit the body may go on forever.
-    pub fn new(inner: B, limit: Option<(Instant, DeadlineExceeded)>) -> Self {
+    pub(super) fn new(inner: B, limit: Option<(Instant, DeadlineExceeded)>) -> Self {
         Self { inner, limit: limit.map(|(deadline, error)| (Box::pin(sleep_until(deadline)), error)) }
     }
 }

@@ -56,7 +56,7 @@ impl fmt::Debug for Condition {
 
 /// Makes [`Guard`]s.
 #[derive(Debug, Clone)]
-pub struct GuardLayer {
+pub(super) struct GuardLayer {
     pub metrics: Metrics,
 }
 
@@ -70,7 +70,7 @@ impl<S> Layer<S> for GuardLayer {
 
 /// A service with a deadline, repetitions and metrics.
 #[derive(Debug, Clone)]
-pub struct Guard<S> {
+pub(super) struct Guard<S> {
     inner: S,
     metrics: Metrics,
 }

@@ -43,7 +43,7 @@ const OTHER: Kind = Kind { resource: "other", subresource: None };
 
 /// What one request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Call {
+pub(super) struct Call {
     /// The verb of Kubernetes' RBAC.
     pub verb: Verb,
     /// The resource.
@@ -54,7 +54,7 @@ pub struct Call {
 
 impl Call {
     /// Reads a request's method and URI.
-    pub fn of(method: &Method, uri: &Uri) -> Self {
+    pub(super) fn of(method: &Method, uri: &Uri) -> Self {
         let (kind, named) = kind(uri.path());
         let asks = |parameter: &str| {
             uri.query().unwrap_or_default().split('&').any(|pair| {

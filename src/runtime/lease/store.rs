@@ -21,7 +21,7 @@ use super::{
 
 /// Why a request for the lease has no result. A refused write (409, 404) is a result, not an error.
 #[derive(Debug, Error)]
-pub enum Error {
+pub(super) enum Error {
     /// The API server did not answer in time.
     #[error("no answer to {verb} the lease in time")]
     Deadline {
@@ -39,7 +39,7 @@ pub enum Error {
 }
 
 /// One lease.
-pub struct Store {
+pub(super) struct Store {
     api: Api<LeaseObject>,
     settings: LeaseSettings,
 }
@@ -51,17 +51,17 @@ impl fmt::Display for Store {
 }
 
 impl Store {
-    pub fn new(client: Client, settings: LeaseSettings) -> Self {
+    pub(super) fn new(client: Client, settings: LeaseSettings) -> Self {
         Self { api: Api::namespaced(client, &settings.namespace), settings }
     }
 
     /// What is stored; `None` when there is no lease.
-    pub async fn read(&self, deadline: Instant) -> Result<Option<LeaseObject>, Error> {
+    pub(super) async fn read(&self, deadline: Instant) -> Result<Option<LeaseObject>, Error> {
         call("get", deadline, self.api.get_opt(&self.settings.name)).await
     }
 
     /// Creates the lease. `None` when there is one already.
-    pub async fn create(&self, deadline: Instant) -> Result<Option<LeaseObject>, Error> {
+    pub(super) async fn create(&self, deadline: Instant) -> Result<Option<LeaseObject>, Error> {
         let now = MicroTime(Timestamp::now());
         let mut metadata = ObjectMeta { name: Some(self.settings.name.clone()), ..ObjectMeta::default() };
         self.settings.mark(&mut metadata);
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// Takes or renews the lease, unless it is no longer the one in `base` (then `None`).
-    pub async fn renew(
+    pub(super) async fn renew(
         &self,
         mut base: LeaseObject,
         deadline: Instant,
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Clears the holder, unless the lease is no longer the one in `base` (then `false`).
-    pub async fn release(&self, mut base: LeaseObject, deadline: Instant) -> Result<bool, Error> {
+    pub(super) async fn release(&self, mut base: LeaseObject, deadline: Instant) -> Result<bool, Error> {
         let spec = base.spec.get_or_insert_default();
         spec.holder_identity = None;
         let now = renewal(spec.renew_time.as_ref().map(|time| time.0), Timestamp::now());
@@ -122,7 +122,7 @@ impl Store {
 }
 
 /// The part of a lease that decides who leads.
-pub fn stored(lease: &LeaseObject) -> Stored {
+pub(super) fn stored(lease: &LeaseObject) -> Stored {
     let spec = lease.spec.clone().unwrap_or_default();
     Stored {
         uid: lease.metadata.uid.clone(),

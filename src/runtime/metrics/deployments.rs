@@ -79,11 +79,11 @@ type Key = (String, String);
 pub(super) struct Deployments(Arc<Mutex<BTreeMap<Key, Exported>>>);
 
 impl Deployments {
-    pub fn set(&self, namespace: &str, name: &str, exported: Exported) {
+    pub(super) fn set(&self, namespace: &str, name: &str, exported: Exported) {
         self.lock().insert((namespace.to_owned(), name.to_owned()), exported);
     }
 
-    pub fn remove(&self, namespace: &str, name: &str) {
+    pub(super) fn remove(&self, namespace: &str, name: &str) {
         self.lock().remove(&(namespace.to_owned(), name.to_owned()));
     }
 

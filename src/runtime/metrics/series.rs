@@ -27,7 +27,7 @@ const PROBE_BUCKETS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 
 const MIGRATION_BUCKETS: [f64; 9] = [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
 
 #[derive(Debug)]
-pub struct Series {
+pub(super) struct Series {
     pub passes: Family<ByOutcome, Counter>,
     pub pass_duration: Histogram,
     pub errors: Family<ByCategory, Counter>,
@@ -49,7 +49,7 @@ pub struct Series {
 
 impl Series {
     /// Every series whose labels are known already, at zero.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let series = Series {
             passes: Family::default(),
             pass_duration: Histogram::new(PASS_BUCKETS),
@@ -80,7 +80,7 @@ impl Series {
     }
 
     /// A registry that exports every series.
-    pub fn register(&self) -> Registry {
+    pub(super) fn register(&self) -> Registry {
         let mut root = Registry::default();
         let all = root.sub_registry_with_prefix("flagsmith_operator");
         let s = self;

@@ -37,7 +37,6 @@ pub(crate) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Reads what runs; `None` before there is an API.
-    #[must_use]
     pub(crate) fn of(installation: &'a Installation, observation: &'a Observation) -> Option<Self> {
         let api = observation.api.as_ref()?;
         let serving = api.serving.as_ref()?;
@@ -75,13 +74,11 @@ impl<'a> Running<'a> {
     }
 
     /// As `status.timeouts`.
-    #[must_use]
     pub(crate) fn status(&self) -> TimeoutsStatus {
         self.values.status(self.front.proxy().map(|proxy| proxy.name))
     }
 
     /// In one sentence without its full stop.
-    #[must_use]
     pub(crate) fn summary(&self) -> String {
         let values = &self.values;
         let proxy = match (self.front.proxy(), values.proxy_read) {

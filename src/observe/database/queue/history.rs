@@ -17,18 +17,17 @@ const KEPT: usize = 200;
 
 /// The newest samples of one queue.
 #[derive(Clone, Debug, Default)]
-pub struct History(VecDeque<Sample>);
+pub(crate) struct History(VecDeque<Sample>);
 
 impl History {
     /// Everything that is kept, the newest last.
-    #[must_use]
-    pub fn samples(&self) -> Vec<Sample> {
+    pub(crate) fn samples(&self) -> Vec<Sample> {
         self.0.iter().copied().collect()
     }
 
     /// Keeps a sample. Transaction ids that run backwards mean another server (a restored backup, a failover to a
     /// copy that was behind): what is known of the old one dates nothing there.
-    pub fn push(&mut self, queue: &Queue) {
+    pub(crate) fn push(&mut self, queue: &Queue) {
         if self.0.back().is_some_and(|last| last.xid > queue.xid) {
             self.0.clear();
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observe::Index;
+use crate::observe::index::Index;
 
 /// What an index keeps of an object.
 fn kept(selector: Selector, kind: Watched, body: &Value) -> Value {
