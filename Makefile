@@ -9,6 +9,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 export INSTA_UPDATE ?= no
 CARGO_DENY := $(CACHE)/lint/cargo-deny-0.20.2/bin/cargo-deny
 CARGO_SHEAR := $(CACHE)/lint/cargo-shear-1.12.0/bin/cargo-shear
+MDBOOK := $(CACHE)/lint/mdbook-0.5.4/bin/mdbook
 
 .PHONY: help
 help: ## List these targets
@@ -34,6 +35,11 @@ lint: $(CARGO_DENY) $(CARGO_SHEAR) ## Formatting, clippy, rustdoc, dependencies 
 	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
 	$(CARGO_SHEAR) --locked
 	cargo test --locked --test architecture
+
+.PHONY: docs
+docs: $(MDBOOK) ## The documentation as a site; prints where it is (mdbook is built once, a few minutes)
+	$(MDBOOK) build --dest-dir $(CACHE)/book
+	@echo "file://$(CACHE)/book/index.html"
 
 # Built once; the version is part of the path, so that another one is built anew. Optimised little, because they run for
 # seconds: cargo-deny takes six minutes of processor time to build, cargo-shear three. cargo-shear 1.12 is the newest
