@@ -79,7 +79,9 @@ fuzz: ## Random input for logs, URLs and PostgreSQL's messages, ten minutes each
 	cargo test --locked --test fuzz -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-images
-test-images: ## The images that the end-to-end test runs
+test-images: ## The operator's image by its Dockerfile, and the images that the end-to-end test runs
+	cargo build --locked
+	tests/chart/image-check $(CARGO_TARGET_DIR)/debug/flagsmith-operator
 	tests/images/selftest 2.265.0
 
 .PHONY: test-chart
@@ -123,7 +125,7 @@ generate: ## Write the files that are generated from the source
 	install -D -m 644 $(CARGO_TARGET_DIR)/crd.yaml charts/flagsmith-operator/files/crd.yaml
 
 .PHONY: image
-image: ## The operator's image as an OCI archive, from a release build; prints its path
+image: ## The operator's image as an OCI archive, from a release build, on this machine's libraries; prints its path
 	cargo build --release --locked
 	tests/chart/operator-image $(CARGO_TARGET_DIR)/release/flagsmith-operator
 

@@ -25,9 +25,18 @@
 {{- printf "%s.%s" .Release.Namespace (include "operator.fullname" .) -}}
 {{- end -}}
 
-{{/* With a digest the tag decides nothing; it says to people what it is. */}}
+{{/* With a digest the tag decides nothing; it says to people what it is. There is no default repository: the image of
+     whoever owned that name would run with the rights of this chart. */}}
 {{- define "operator.image" -}}
-{{- $image := printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- $tag := default .Chart.AppVersion .Values.image.tag -}}
+{{- if not .Values.image.repository -}}
+{{- fail (printf `image.repository is needed: no image of the operator is published. Build it in a checkout of the project, and say where it is:
+
+  docker build --tag REGISTRY/flagsmith-operator:%s . && docker push REGISTRY/flagsmith-operator:%s
+  helm upgrade --install %s charts/flagsmith-operator --namespace %s --create-namespace --set image.repository=REGISTRY/flagsmith-operator
+` $tag $tag .Release.Name .Release.Namespace) -}}
+{{- end -}}
+{{- $image := printf "%s:%s" .Values.image.repository $tag -}}
 {{- ternary (printf "%s@%s" $image .Values.image.digest) $image (ne .Values.image.digest "") -}}
 {{- end -}}
 

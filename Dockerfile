@@ -1,24 +1,36 @@
-# The operator's image.
+# The operator's image, for docker, buildah and podman alike:
 #
-#   buildah bud -t REGISTRY/flagsmith-operator:TAG .       (or podman build, docker build -f Containerfile)
+#   docker build --tag REGISTRY/flagsmith-operator:TAG .
+#
+# With --platform linux/amd64 or linux/arm64 for nodes of another architecture than this machine's; everything runs
+# emulated then.
 #
 # From a binary that is already built, without compiling here:
 #
 #   install -D target/release/flagsmith-operator dist/flagsmith-operator
-#   buildah bud --build-arg BINARY=prebuilt -t REGISTRY/flagsmith-operator:TAG .
+#   docker build --build-arg BINARY=prebuilt --tag REGISTRY/flagsmith-operator:TAG .
 #
-# The binary must then be built against a glibc that is no newer than that of BASE.
+# The binary must then be built for the image's architecture, against a glibc that is no newer than that of BASE.
 
+# The version of rust-toolchain.toml, which is not copied: it would have rustup fetch what only development needs.
+ARG RUST=docker.io/library/rust:1.95.0-slim-bookworm
 # Only glibc and libgcc are needed besides the binary: TLS is rustls.
 ARG BASE=gcr.io/distroless/cc-debian12:nonroot
 # Where the binary comes from: build or prebuilt.
 ARG BINARY=build
 
-FROM docker.io/library/rust:1.95-bookworm AS build
+FROM ${RUST} AS build
 WORKDIR /src
-COPY rust-toolchain.toml Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock ./
+# The dependencies in a layer of their own, which changes of the source leave as it is: an empty program has them built.
+# Its own traces are removed, because cargo goes by the time of files. Cache mounts would need a builder that has them.
+RUN mkdir src \
+ && touch src/lib.rs \
+ && echo 'fn main() {}' >src/main.rs \
+ && cargo build --release --locked --bin flagsmith-operator \
+ && cargo clean --release --package flagsmith-operator \
+ && rm -r src
 COPY src src
-# One layer for all: cache mounts would need a builder that has them.
 RUN cargo build --release --locked --bin flagsmith-operator \
  && install -D target/release/flagsmith-operator /out/flagsmith-operator
 
