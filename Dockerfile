@@ -35,7 +35,8 @@ RUN cargo build --release --locked --bin flagsmith-operator \
  && install -D target/release/flagsmith-operator /out/flagsmith-operator
 
 FROM scratch AS prebuilt
-COPY dist/flagsmith-operator /out/flagsmith-operator
+# Cargo.toml because a builder that runs every stage (docker's before BuildKit) must find something to copy.
+COPY Cargo.toml dist/flagsmith-operator* /out/
 
 FROM ${BINARY} AS binary
 
