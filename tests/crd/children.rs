@@ -23,11 +23,15 @@ use serde_json::{Value, json};
 use crate::support::{MANAGER, client, install, object, source, spec};
 
 fn installation(spec: &Value) -> Installation {
-    let mut object = serde_json::to_value(object("flagsmith", spec)).unwrap();
+    let object = serde_json::to_value(object("flagsmith", spec)).unwrap();
+    validate(&resource(object)).unwrap().managed().unwrap()
+}
+
+/// As the API server would serve it.
+fn resource(mut object: Value) -> FlagsmithDeployment {
     object["metadata"]["namespace"] = json!("default");
     object["metadata"]["uid"] = json!("5ad6ee1c-6a8f-4f86-9d1a-7a0a1b9c0e51");
-    let resource: FlagsmithDeployment = serde_json::from_value(object).unwrap();
-    validate(&resource).unwrap().managed().unwrap()
+    serde_json::from_value(object).unwrap()
 }
 
 /// A namespace with the Secrets and nothing else.
@@ -96,6 +100,29 @@ async fn are_accepted(#[case] changes: Value) {
     for body in objects(&installation(&spec(&changes)), "HTTPRoute", false) {
         post(&client, &body).await;
     }
+}
+
+/// What only the operator refuses, and what it makes of each sample; `tests/chart/check` posts the samples themselves.
+#[rstest]
+#[tokio::test]
+async fn of_each_sample_are_accepted(#[files("deploy/flagsmith*.yaml")] file: PathBuf) {
+    let client = client().await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut samples = 0;
+    for document in text.split("\n---\n") {
+        let sample: Value = serde_saphyr::from_str(document).unwrap();
+        if sample["kind"] != "FlagsmithDeployment" {
+            continue;
+        }
+        samples += 1;
+        let Some(installation) = validate(&resource(sample)).unwrap().managed() else {
+            continue;
+        };
+        for body in objects(&installation, "HTTPRoute", false) {
+            post(&client, &body).await;
+        }
+    }
+    assert_eq!(samples, 1, "{}", file.display());
 }
 
 #[tokio::test]
