@@ -1,4 +1,5 @@
-//! Creating the Jobs of a migration and of its backup: each once, and never beside another on the same database.
+//! Creating the Jobs of a migration, of its backup and of its images: each once, and never two of them beside each other on
+//! the same database.
 
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -35,7 +36,8 @@ impl Applier {
     ) -> Result<Creation, Error> {
         let label = child.body.pointer("/metadata/labels").and_then(|labels| labels.get(marks::DATABASE));
         let Some(database) = label.and_then(Value::as_str).map(str::to_owned) else {
-            return Ok(Creation::Exists);
+            // It works on none.
+            return self.create(installation, child).await;
         };
         let lock = self.lock_of(&database);
         let _guard = lock.lock().await;
@@ -49,6 +51,10 @@ impl Applier {
             );
             return Ok(Creation::Held(describe(&holder, &installation.identity)));
         }
+        self.create(installation, child).await
+    }
+
+    async fn create(&self, installation: &Installation, child: Child) -> Result<Creation, Error> {
         let api = self.api(installation, Kind::Job);
         let object: Object = serde_json::from_str(&child.body.to_string())
             .map_err(|error| Error::Kube(Box::new(kube::Error::SerdeError(error))))?;
@@ -56,11 +62,7 @@ impl Applier {
             PostParams { field_manager: Some(marks::OPERATOR.to_owned()), ..PostParams::default() };
         match api.create(&parameters, &object).await {
             Ok(created) => {
-                tracing::info!(
-                    job = child.name,
-                    namespace = installation.identity.namespace,
-                    "started a migration's Job"
-                );
+                tracing::info!(job = child.name, namespace = installation.identity.namespace, "made a Job");
                 self.watches.index.record(Watched::Child(Kind::Job), created);
                 Ok(Creation::Created)
             }

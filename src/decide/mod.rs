@@ -8,14 +8,14 @@ mod scaling;
 mod tests;
 
 pub use gate::{Gate, GateInput};
-pub use plan::{Backup, GeneratedSecret, Migrate, Migrated, Plan, SchemaBaseline, Workload};
+pub use plan::{Backup, GeneratedSecret, Migrate, Migrated, Plan, Pull, SchemaBaseline, Workload};
 
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     migration::{Direction, Step, direction},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{DatabaseProbe, JobOutcome, JobState, Observation, PodSummary, SecretState},
-    validate::{Database, Installation, backup_name},
+    validate::{Database, Installation, backup_name, pull_name},
 };
 
 /// How many failed Jobs are kept for their logs.
@@ -43,6 +43,10 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         blocked: obstacle(installation, observation, diagnoses),
         external: observation.other_migrator().is_some(),
     });
+    let (gate, pull) = match (gate, &step) {
+        (Gate::Pending, Some(step)) => pull(installation, observation, step),
+        (gate, _) => (gate, None),
+    };
     let (gate, backup) = match (gate, &step) {
         (Gate::Pending, Some(step)) => backup(installation, observation, step),
         (gate, _) => (gate, None),
@@ -65,7 +69,8 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
     Plan {
         migrate,
         backup,
-        superseded_jobs: superseded(observation, step.as_ref(), &gate),
+        pull,
+        superseded_jobs: superseded(installation, observation, step.as_ref(), &gate),
         generate,
         migrated: rollout.migrated,
         task_processor: rollout.task_processor,
@@ -118,6 +123,27 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
     diagnoses.iter().filter(holds).map(|diagnosis| diagnosis.code).find(|code| code.cause().blocks_migration)
 }
 
+/// Holds a gate that would open until the images of the migration are known to be there: a task processor is not stopped
+/// for a tag that does not exist, and nothing is undone for a release that cannot start afterwards. That its Job has ended
+/// is enough, however: without its images no container starts. Where nothing is to be stopped the migration's own Job
+/// finds out soon enough.
+fn pull(installation: &Installation, observation: &Observation, step: &Step) -> (Gate, Option<Pull>) {
+    let works = observation.task_processor.as_ref().is_some_and(|state| state.desired > 0);
+    let name = pull_name(installation, &step.job);
+    let known = observation.pulls.iter().find(|job| job.name == name);
+    match known.map(|job| &job.outcome) {
+        _ if !works => (Gate::Pending, None),
+        Some(JobOutcome::Complete | JobOutcome::Failed { .. }) => (Gate::Pending, None),
+        Some(JobOutcome::Active) => (Gate::Blocked(Code::MigrationImagePending), None),
+        None => {
+            let release = installation.release;
+            let undone = step.rollback.as_ref().map(|rollback| rollback.from);
+            let images = undone.into_iter().chain([release]).map(|it| installation.api_image(it)).collect();
+            (Gate::Blocked(Code::MigrationImagePending), Some(Pull { name, release, images }))
+        }
+    }
+}
+
 /// Holds a gate that would open until the backup that the user asks for has succeeded. The task processor works
 /// meanwhile: dumping a large database takes hours.
 fn backup(installation: &Installation, observation: &Observation, step: &Step) -> (Gate, Option<Backup>) {
@@ -150,7 +176,22 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
 /// - A Job of another attempt that has changed nothing yet: its image cannot be pulled, or it still lists what there is
 ///   to do. It would hold up everything until its end, and be in the way afterwards. One that has begun to migrate is
 ///   left to end by itself.
-fn superseded(observation: &Observation, step: Option<&Step>, gate: &Gate) -> Vec<String> {
+/// - A Job that had images pulled, once the migration has begun that it was for, or another one is wanted.
+fn superseded(
+    installation: &Installation,
+    observation: &Observation,
+    step: Option<&Step>,
+    gate: &Gate,
+) -> Vec<String> {
+    let due = step.filter(|_| matches!(gate, Gate::Pending | Gate::Blocked(_)));
+    let due = due.map(|step| pull_name(installation, &step.job));
+    // Nothing is known to be past while the database is not known.
+    let pulls = observation.pulls.iter().filter(|job| step.is_some() && !job.deleting);
+    let pulls = pulls.map(|job| job.name.clone()).filter(|name| due.as_ref() != Some(name));
+    pulls.chain(superseded_migrations(observation, step, gate)).collect()
+}
+
+fn superseded_migrations(observation: &Observation, step: Option<&Step>, gate: &Gate) -> Vec<String> {
     let key = step.map(|step| &step.key);
     match gate {
         Gate::Pending => step

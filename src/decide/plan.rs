@@ -29,6 +29,8 @@ pub struct Plan {
     pub migrate: Option<Migrate>,
     /// The backup Job to create now.
     pub backup: Option<Backup>,
+    /// The Job to create now that has images pulled.
+    pub pull: Option<Pull>,
     /// Jobs to delete: finished ones that newer ones have superseded, and one that is not wanted any more and has not
     /// begun to migrate. Foreground deletion: the Job must stay visible until its pods are gone.
     pub superseded_jobs: Vec<String>,
@@ -65,6 +67,7 @@ impl Plan {
             step: None,
             migrate: None,
             backup: None,
+            pull: None,
             superseded_jobs: Vec::new(),
             generate: Vec::new(),
             migrated: None,
@@ -116,6 +119,17 @@ pub struct Backup {
     pub name: String,
     /// The label value of its database.
     pub database: String,
+}
+
+/// A Job to create that has images pulled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    /// Its name.
+    pub name: String,
+    /// The release whose migration waits for them.
+    pub release: Release,
+    /// The images.
+    pub images: Vec<String>,
 }
 
 impl Migrate {

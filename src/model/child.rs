@@ -135,6 +135,14 @@ impl Kind {
     }
 }
 
+/// Whether it is a Job that only has the images of a migration pulled.
+#[must_use]
+pub fn is_pull(body: &Value) -> bool {
+    let annotations = body.pointer("/metadata/annotations");
+    annotations.and_then(|annotations| annotations.get(marks::OPERATION)).and_then(Value::as_str)
+        == Some(marks::PULL)
+}
+
 /// Labels and annotations that the operator writes and reads again.
 pub mod marks {
     /// Label: the value of every object that the operator makes.
@@ -163,10 +171,12 @@ pub mod marks {
     pub const GENERATED_FOR: &str = "operator.flagsmith.com/generated-for";
     /// Annotation of a migration Job: keyed hash of the URL that it reads from its Secret.
     pub const CREDENTIALS_HASH: &str = "operator.flagsmith.com/credentials-hash";
-    /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations.
+    /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations, [`PULL`] when it only has images pulled.
     pub const OPERATION: &str = "operator.flagsmith.com/operation";
     /// The value of [`OPERATION`] of a Job that undoes migrations.
     pub const ROLL_BACK: &str = "RollBack";
+    /// The value of [`OPERATION`] of a Job that has images pulled.
+    pub const PULL: &str = "Pull";
     /// Annotation of a migration Job: the release that the database was at before.
     pub const MIGRATED_FROM: &str = "operator.flagsmith.com/migrated-from";
     /// Annotation of a migration Job: how many migrations were applied before.

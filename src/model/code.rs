@@ -43,6 +43,7 @@ macro_rules! for_each_cause {
                 MigrationConcurrent: concurrent,
                 MigrationOutOfMemory: out_of_memory,
                 MigrationDeadlineExceeded: deadline_exceeded,
+                MigrationImagePending: image_pending,
                 MigrationImagePullFailed: image_pull_failed,
                 MigrationPodUnschedulable: pod_unschedulable,
                 MigrationJobNotOwned: job_not_owned,

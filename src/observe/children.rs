@@ -10,6 +10,7 @@ use super::{
     external_migration::external_migration,
     index::{Index, Snapshot, Watched},
     job::JobState,
+    metadata::annotation,
 };
 use crate::{
     model::{
@@ -36,15 +37,25 @@ impl<'a> Children<'a> {
         snapshot.owned_by(&self.identity.uid).then(|| snapshot.parse())?
     }
 
-    /// The backup Jobs, and the migration Jobs.
-    pub(super) fn jobs(&self) -> (Vec<JobState>, Vec<JobState>) {
-        let (backups, jobs): (Vec<Job>, Vec<Job>) = self
+    /// The installation's Jobs by what they are for.
+    pub(super) fn jobs(&self) -> Jobs {
+        let mut found = Jobs::default();
+        let jobs: Vec<Job> = self
             .snapshots(Watched::Child(Kind::Job))
             .filter(|snapshot| snapshot.owned_by(&self.identity.uid))
             .filter_map(|snapshot| snapshot.parse())
-            .partition(is_backup);
-        let states = |jobs: Vec<Job>| jobs.iter().map(JobState::from).collect();
-        (states(backups), states(jobs))
+            .collect();
+        for job in &jobs {
+            let list = if is_backup(job) {
+                &mut found.backups
+            } else if is_pull(job) {
+                &mut found.pulls
+            } else {
+                &mut found.migrations
+            };
+            list.push(JobState::from(job));
+        }
+        found
     }
 
     pub(super) fn pods(&self) -> Vec<Pod> {
@@ -76,6 +87,19 @@ impl<'a> Children<'a> {
             .filter_map(|(_, snapshot)| autoscaler::target(&snapshot))
             .collect()
     }
+}
+
+/// The Jobs of an installation by what they are for.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    pub(super) migrations: Vec<JobState>,
+    pub(super) backups: Vec<JobState>,
+    pub(super) pulls: Vec<JobState>,
+}
+
+/// Whether it only has the images of a migration pulled.
+fn is_pull(job: &Job) -> bool {
+    annotation(Some(&job.metadata), marks::OPERATION) == Some(marks::PULL)
 }
 
 fn is_backup(job: &Job) -> bool {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Service};
 
 use super::{
-    children::Children,
+    children::{Children, Jobs},
     exposure::{ExposureState, ingress_state, route_state},
     front::FrontSeen,
     job::JobState,
@@ -26,9 +26,9 @@ pub(super) fn assemble(
     previous: FlagsmithDeploymentStatus,
     now: Timestamp,
 ) -> Observation {
-    let (backups, jobs) = children.jobs();
+    let Jobs { migrations: jobs, backups, pulls } = children.jobs();
     let mut pods: Vec<PodSummary> = children.pods().iter().map(PodSummary::from).collect();
-    for jobs in [&jobs, &backups] {
+    for jobs in [&jobs, &backups, &pulls] {
         JobState::leave_history_out(jobs, &mut pods);
     }
     let database = installation.child(Component::Database.as_str());
@@ -41,6 +41,7 @@ pub(super) fn assemble(
             .map(|set| WorkloadState::from(&set)),
         jobs,
         backups,
+        pulls,
         pods,
         external_autoscalers: children.external_autoscalers(),
         exposure: exposure(children, installation),

@@ -64,6 +64,8 @@ pub struct Observation {
     pub migration_database: Option<Comparison>,
     /// Jobs that make a backup before a migration.
     pub backups: Vec<JobState>,
+    /// Jobs that have the images of a migration pulled before anything is stopped for it.
+    pub pulls: Vec<JobState>,
     /// Deployments of this installation whose pods are counted by somebody else's autoscaler.
     pub external_autoscalers: BTreeSet<String>,
     /// Containers of somebody else's pods that migrate or have migrated.
@@ -108,6 +110,7 @@ impl Observation {
             preflight: None,
             migration_database: None,
             backups: Vec::new(),
+            pulls: Vec::new(),
             external_autoscalers: BTreeSet::new(),
             migrators: Vec::new(),
             release_assumed: false,
@@ -158,7 +161,7 @@ impl Observation {
         self.pods.iter().find(|pod| {
             pod.component == Component::Migrations.as_str()
                 && !pod.phase.has_ended()
-                && !self.jobs.iter().any(|job| pod.job.as_deref() == Some(&job.name))
+                && !self.jobs.iter().chain(&self.pulls).any(|job| pod.job.as_deref() == Some(&job.name))
         })
     }
 

@@ -158,6 +158,11 @@ fn migrations(context: Context<'_>) -> Verdict {
             Code::BackupPending.as_str(),
             format!("the migration to {release} waits for its backup"),
         ),
+        Gate::Blocked(Code::MigrationImagePending) => Verdict::new(
+            False,
+            Code::MigrationImagePending.as_str(),
+            format!("the migration to {release} starts when its image has been pulled"),
+        ),
         Gate::Blocked(code) => {
             Verdict::new(False, code.as_str(), format!("the migration to {release} cannot start yet: {code}"))
         }

@@ -78,8 +78,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
             "backoffLimit": spec.backoff_limit,
             "activeDeadlineSeconds": spec.active_deadline_seconds,
             "podFailurePolicy": { "rules": [
-                // A drained node is no failed migration.
-                { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
+                not_of_a_drained_node(),
                 // Missing rights, a broken history or too little memory are the same the next time, in whichever container.
                 { "action": "FailJob", "onExitCodes": {
                     "operator": "NotIn", "values": [failures::TRANSIENT_STATUS, TERMINATED],
@@ -101,6 +100,11 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         }
     }
     job
+}
+
+/// The rule by which a pod that goes with its node does not count as a failure of its Job.
+pub(super) fn not_of_a_drained_node() -> Value {
+    json!({ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] })
 }
 
 /// What the Job runs: one command where the image knows how, a list for the shell otherwise.

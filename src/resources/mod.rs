@@ -13,6 +13,7 @@ mod http_route;
 mod ingress;
 mod job;
 mod pod;
+mod pull;
 mod route;
 mod service;
 mod service_account;
@@ -40,6 +41,9 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
     }
     if let Some(migrate) = &plan.migrate {
         children.push(job::build(installation, migrate));
+    }
+    if let Some(pull) = &plan.pull {
+        children.push(pull::build(installation, pull));
     }
     if let Some(backup) = &plan.backup {
         children.extend(backup::build(installation, backup));

@@ -95,6 +95,12 @@ pub fn backup_name(installation: &Installation, job: &str) -> String {
     installation.child(&format!("backup-{}", digest(&[job.to_owned()])))
 }
 
+/// The name of the Job that has the images of one attempt of a migration pulled.
+#[must_use]
+pub fn pull_name(installation: &Installation, job: &str) -> String {
+    installation.child(&format!("pull-{}", digest(&[job.to_owned()])))
+}
+
 fn digest(parts: &[String]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

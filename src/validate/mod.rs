@@ -18,7 +18,7 @@ mod tests;
 pub use certificates_key::CertificatesKey;
 pub use identity::Identity;
 pub use installation::{Database, Images, Installation, Replicas, RollbackConsent};
-pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollbackPlan, backup_name};
+pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollbackPlan, backup_name, pull_name};
 pub use managed_by::{Change, ManagedBy};
 pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};
 pub use problem::Problem;

@@ -62,6 +62,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         preflight: None,
         migration_database: None,
         backups: Vec::new(),
+        pulls: Vec::new(),
         external_autoscalers: std::collections::BTreeSet::new(),
         migrators: Vec::new(),
         release_assumed: false,

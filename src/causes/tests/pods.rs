@@ -4,9 +4,11 @@ use jiff::SignedDuration;
 use rstest::rstest;
 
 use super::{codes, of, pod, running, waiting};
-use crate::fixtures::empty_observation;
+use crate::fixtures::{empty_observation, installation, minimal};
+use crate::migration::Step;
 use crate::model::Code;
-use crate::observe::{ContainerRun, JobState, Observation, PodLogFindings, PodProblem, Warning};
+use crate::observe::{ContainerRun, JobState, Observation, PodLogFindings, PodProblem, PodSummary, Warning};
+use crate::validate::pull_name;
 
 #[rstest]
 #[case("api", unschedulable(60), Code::PodUnschedulable)]
@@ -28,6 +30,33 @@ fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case
     let found = of(&observation);
     assert_eq!(codes(&found), [code]);
     assert!(!found.first().unwrap().remedy.is_empty());
+}
+
+/// Before anything is stopped for a migration its image is pulled: what the pods of an earlier attempt ended of is
+/// another matter, and so is what was pulled for it.
+#[test]
+fn nothing_was_stopped_for_an_image_that_cannot_be_pulled() {
+    let installation = installation(&minimal());
+    let old: Option<crate::flagsmith::Release> = "2.260.0".parse().ok();
+    let mut observation = running();
+    for state in [&mut observation.api, &mut observation.task_processor].into_iter().flatten() {
+        (state.release, state.migrated) = (old, old);
+    }
+    let step = Step::of(&installation, &observation).unwrap();
+    let of_job =
+        |job: &str, problem| PodSummary { job: Some(job.to_owned()), ..pod("migrations", vec![problem]) };
+    let failed = PodProblem::Failed { exit_code: 1, reason: None, message: None };
+    let pull = pull_name(&installation, &step.job);
+    observation.pulls = vec![JobState { name: pull.clone(), ..JobState::default() }];
+    observation.pods.push(of_job("flagsmith-migrate-earlier", failed));
+    observation.pods.push(of_job("flagsmith-pull-earlier", unschedulable(60)));
+    observation.pods.push(of_job(&pull, waiting("ErrImagePull")));
+    let found = of(&observation);
+    assert_eq!(found[0].code, Code::MigrationImagePullFailed, "{found:#?}");
+    let message = found[0].message.to_string();
+    assert!(message.ends_with("Nothing was stopped for it: version 2.260.0 keeps running."), "{message}");
+    assert!(!codes(&found).contains(&Code::MigrationPodUnschedulable), "{found:#?}");
+    assert!(!codes(&found).contains(&Code::MigrationConcurrent), "its pod is no migrator: {found:#?}");
 }
 
 fn unschedulable(seconds: i64) -> PodProblem {

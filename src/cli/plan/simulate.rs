@@ -16,7 +16,7 @@ use crate::{
     decide::{Gate, GeneratedSecret, Plan, decide},
     model::{
         Code, Component, Diagnosis,
-        child::{Child, Kind},
+        child::{Child, Kind, is_pull},
     },
     observe::{JobOutcome, JobState, Observation, SecretState, WorkloadState},
     postgres::DatabaseIdentity,
@@ -136,7 +136,9 @@ impl<'a> Future<'a> {
         self.touched.insert(id.clone());
         let Some(body) = write.body else {
             self.objects.remove(&id);
-            self.observation.jobs.retain(|job| job.name != id.1);
+            for jobs in [&mut self.observation.jobs, &mut self.observation.pulls] {
+                jobs.retain(|job| job.name != id.1);
+            }
             if id.1 == self.installation.child(Component::Frontend.as_str()) {
                 self.observation.frontend = None;
             }
@@ -186,11 +188,14 @@ impl<'a> Future<'a> {
             return;
         };
         let state = self.completed(JobState::from(&job));
-        if component == Some(Component::Backup) {
-            self.observation.backups.push(state);
+        let list = if component == Some(Component::Backup) {
+            &mut self.observation.backups
+        } else if is_pull(body) {
+            &mut self.observation.pulls
         } else {
-            self.observation.jobs.push(state);
-        }
+            &mut self.observation.jobs
+        };
+        list.push(state);
     }
 
     /// Each Job ends a second later than the one before, so that they have an order.
@@ -208,6 +213,19 @@ impl<'a> Future<'a> {
             finished: Some(at),
             ..state
         }
+    }
+
+    /// Takes the Job of a list that is active as complete. False where there is none.
+    fn ends(&mut self, jobs: fn(&mut Observation) -> &mut Vec<JobState>, foretold: &mut Vec<Step>) -> bool {
+        let list = jobs(&mut self.observation);
+        let Some(position) = list.iter().position(|job| job.outcome == JobOutcome::Active) else {
+            return false;
+        };
+        let job = list.remove(position);
+        foretold.push(Step::running(&job));
+        let ended = self.completed(job);
+        jobs(&mut self.observation).push(ended);
+        true
     }
 
     /// Without anything to write: what is waited for, taken as happened. False where nothing more can be foretold.
@@ -233,17 +251,8 @@ impl<'a> Future<'a> {
                 self.observation.pods.retain(|pod| pod.component != processor);
                 before > self.observation.pods.len()
             }
-            Gate::Blocked(Code::BackupPending) => {
-                let running = |job: &&mut JobState| job.outcome == JobOutcome::Active;
-                let Some(position) = self.observation.backups.iter_mut().position(|job| running(&job)) else {
-                    return false;
-                };
-                let job = self.observation.backups.remove(position);
-                foretold.push(Step::running(&job));
-                let ended = self.completed(job);
-                self.observation.backups.push(ended);
-                true
-            }
+            Gate::Blocked(Code::BackupPending) => self.ends(|seen| &mut seen.backups, foretold),
+            Gate::Blocked(Code::MigrationImagePending) => self.ends(|seen| &mut seen.pulls, foretold),
             Gate::Blocked(code) => {
                 foretold.push(Step::held(*code, diagnoses, &self.observation));
                 // Nothing is known of a database whose URL is not, and nobody but the user goes back.

@@ -9,7 +9,7 @@ use crate::{
     flagsmith::upgrades,
     model::{
         Code, Component, Diagnosis, Severity,
-        child::{Child, Kind},
+        child::{Child, Kind, is_pull},
     },
     observe::{JobState, Observation},
     validate::Installation,
@@ -80,6 +80,7 @@ enum Purpose {
     Clear,
     Settings,
     Record,
+    Pull,
     StopProcessor,
     Backup,
     Migrate,
@@ -109,6 +110,7 @@ impl Write {
     pub(super) fn create(child: &Child) -> Self {
         let (purpose, changes) = match child.kind {
             Kind::Job if child.component == Some(Component::Backup) => (Purpose::Backup, job(&child.body)),
+            Kind::Job if is_pull(&child.body) => (Purpose::Pull, job(&child.body)),
             Kind::Job => (Purpose::Migrate, job(&child.body)),
             Kind::Deployment => (
                 release(child),
@@ -237,6 +239,11 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
             "No task may run on tables that change under it. Tasks wait in the database meanwhile.",
         )
         .on_when("its pods have ended"),
+        Purpose::Pull => Step::new(
+            "Have the image pulled",
+            "Nothing is stopped for an image that cannot be pulled: a Job starts a container of it that does nothing.",
+        )
+        .on_when("it is complete; until then everything runs unchanged"),
         Purpose::Backup => Step::new(
             "Make the backup",
             "spec.migrations.backup asks for one before each migration of a database that holds data.",

@@ -18,6 +18,7 @@ enum Event {
     RollbackPlan(bool),
     Backup(bool),
     BackupEnds(bool),
+    PullsEnd,
     Repository(usize),
     Database(usize),
     Retry,
@@ -51,6 +52,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<bool>().prop_map(Event::RollbackPlan),
         1 => any::<bool>().prop_map(Event::Backup),
         2 => any::<bool>().prop_map(Event::BackupEnds),
+        4 => Just(Event::PullsEnd),
         1 => (0..2_usize).prop_map(Event::Repository),
         1 => (0..2_usize).prop_map(Event::Database),
         2 => Just(Event::Retry),
@@ -98,6 +100,7 @@ impl World {
             Event::BackupEnds(well) => {
                 self.finish_backup(&if well { JobOutcome::Complete } else { failure() });
             }
+            Event::PullsEnd => self.finish_pulls(),
             Event::Repository(repository) => self.user(|wanted| wanted.repository = repository),
             Event::Database(database) => self.user(|wanted| wanted.database = database),
             Event::Retry => self.user(|wanted| wanted.retry += 1),
@@ -159,6 +162,7 @@ impl World {
             self.pass(usize::MAX);
             self.collect_jobs();
             self.finish_backup(&JobOutcome::Complete);
+            self.finish_pulls();
             if let Some((_, job)) = self.active_job() {
                 job.started = true;
             }
@@ -195,9 +199,13 @@ proptest! {
         world.settles();
         world.is_as_wanted()?;
         // A pass over an installation in its desired state changes nothing.
-        let before = (world.deployments.clone(), world.jobs.clone(), world.status.clone());
+        let seen = |world: &World| {
+            (world.deployments.clone(), world.jobs.clone(), world.pulls.clone(), world.status.clone())
+        };
+        let before = seen(&world);
         world.pass(usize::MAX);
-        prop_assert_eq!((world.deployments, world.jobs, world.status), before);
+        prop_assert_eq!(seen(&world), before);
+        prop_assert!(world.pulls.is_empty());
     }
 }
 
@@ -261,14 +269,41 @@ fn a_failure_of_what_was_given_is_tried_again_when_that_has_changed() {
     }
 }
 
+/// The tag does not exist: the processor goes on working, whatever else happens, until it is corrected.
+#[test]
+fn nothing_is_stopped_for_an_image_that_is_not_there() {
+    let mut world = World::new();
+    world.settles();
+    world.happens(&Event::Version(2));
+    for _ in 0..3 {
+        world.happens(&Event::Pass(usize::MAX));
+        world.happens(&Event::Roll);
+    }
+    assert_eq!(world.plan().gate, Gate::Blocked(Code::MigrationImagePending));
+    assert_eq!((world.deployments["task-processor"].replicas, world.pulls.len()), (1, 1));
+    let wrong = world.pulls.keys().next().cloned();
+    world.happens(&Event::Version(1));
+    world.happens(&Event::Pass(usize::MAX));
+    assert_eq!(world.pulls.len(), 1);
+    assert_ne!(world.pulls.keys().next().cloned(), wrong, "the Job of the wrong tag is gone");
+    world.settles();
+    assert_eq!(world.plan().gate, Gate::Succeeded);
+}
+
 /// Raised, and lowered back while the Job still lists what there is to do.
 #[test]
 fn a_migration_that_has_changed_nothing_is_withdrawn() {
     let mut world = World::new();
     world.settles();
-    for event in
-        [Event::Version(2), Event::Pass(usize::MAX), Event::Roll, Event::Roll, Event::Pass(usize::MAX)]
-    {
+    for event in [
+        Event::Version(2),
+        Event::Pass(usize::MAX),
+        Event::PullsEnd,
+        Event::Pass(usize::MAX),
+        Event::Roll,
+        Event::Roll,
+        Event::Pass(usize::MAX),
+    ] {
         world.happens(&event);
     }
     world.happens(&Event::JobPlans);

@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use rstest::rstest;
 use serde_json::json;
 
-use super::scene::{NEW, NEW_IMAGE, OLD, OLD_IMAGE, failed, job, key, pod, rolled_out, runs, shape, wanted};
+use super::scene::{
+    NEW, NEW_IMAGE, OLD, OLD_IMAGE, failed, job, key, pod, pulled, rolled_out, runs, shape, wanted,
+};
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::{Gate, decide},
@@ -123,7 +125,14 @@ fn it_is_gone_step_by_step() {
     observation.previous.migration_history[0].started = None;
     let new_runs = |processors| [Some((NEW_IMAGE, Some(processors))), Some((NEW_IMAGE, Some(2)))];
 
-    // First the processor stops, the proof of the upgrade goes, and no annotation calls it applied any more.
+    // Nothing is undone before the images of both releases are there.
+    let plan = decide(&back, &observation, &[]);
+    assert_eq!(plan.gate, Gate::Blocked(Code::MigrationImagePending));
+    assert_eq!(shape(&plan)[..2], new_runs(1));
+    assert_eq!(plan.pull.unwrap().images, [NEW_IMAGE, OLD_IMAGE]);
+    pulled(&back, &mut observation);
+
+    // Then the processor stops, the proof of the upgrade goes, and no annotation calls it applied any more.
     let plan = decide(&back, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(shape(&plan)[..2], new_runs(0));
@@ -212,7 +221,7 @@ fn what_was_undone_completely_needs_no_migration(#[case] newest: i64, #[case] ex
     assert_eq!(gate(&observation) == Gate::Succeeded, expected);
     // Without the record of the older release nobody knows that it was applied.
     observation.previous.migration_history.pop();
-    assert_eq!(gate(&observation), Gate::Pending);
+    assert_eq!(gate(&observation), Gate::Blocked(Code::MigrationImagePending));
 }
 
 #[test]
@@ -234,6 +243,7 @@ fn a_backup_holds_the_gate_and_not_the_processor() {
     let backup = json!({ "migrations": { "backup": { "volumeClaim": { "claimName": "backups" } } } });
     let installation = wanted(backup);
     let mut observation = runs(&installation, OLD);
+    pulled(&installation, &mut observation);
     let plan = decide(&installation, &observation, &[]);
     assert_eq!(plan.gate, Gate::Blocked(Code::BackupPending));
     assert_eq!(shape(&plan)[0], Some((OLD_IMAGE, Some(1))), "tasks run on");

@@ -4,15 +4,15 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::scene::{
-    NEW, NEW_FRONTEND, NEW_IMAGE, OLD, OLD_FRONTEND, OLD_IMAGE, blocked, failed, job, key, pod, recorded,
-    rolled_out, rolling, runs, shape, wanted,
+    NEW, NEW_FRONTEND, NEW_IMAGE, OLD, OLD_FRONTEND, OLD_IMAGE, blocked, failed, job, key, pod, pulled,
+    recorded, rolled_out, rolling, runs, shape, wanted,
 };
 use crate::{
     api::MigrationStatus,
     decide::{Gate, decide},
     fixtures::empty_observation,
     model::{Code, PodPhase},
-    observe::{JobOutcome, Observation, PodSummary, SecretState},
+    observe::{JobOutcome, JobState, Observation, PodSummary, SecretState},
 };
 
 #[test]
@@ -95,7 +95,18 @@ fn an_upgrade_goes_step_by_step() {
     assert_eq!(plan.gate, Gate::Blocked(Code::DatabaseReadOnly));
     assert_eq!(shape(&plan), old(1));
 
-    // The task processor is stopped first; while a pod of it is left no Job starts.
+    // The image is pulled; everything runs on until it is there.
+    let plan = decide(&installation, &observation, &[]);
+    assert_eq!(plan.gate, Gate::Blocked(Code::MigrationImagePending));
+    assert_eq!(shape(&plan), old(1));
+    let pull = plan.pull.unwrap();
+    assert_eq!(pull.images, [NEW_IMAGE]);
+    observation.pulls = vec![JobState { name: pull.name, ..JobState::default() }];
+    let plan = decide(&installation, &observation, &[]);
+    assert_eq!((plan.pull.as_ref(), shape(&plan)), (None, old(1)));
+    pulled(&installation, &mut observation);
+
+    // The task processor is stopped; while a pod of it is left no Job starts.
     let plan = decide(&installation, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(shape(&plan), old(0));
@@ -118,7 +129,9 @@ fn an_upgrade_goes_step_by_step() {
         assert_eq!(shape(&plan), old(0));
         assert_eq!(plan.migrate, None);
         assert_eq!(plan.migrated.as_ref().unwrap().key, key(&installation, OLD));
+        assert_eq!(plan.superseded_jobs, [observation.pulls[0].name.clone()]);
     }
+    observation.pulls.clear();
     observation.previous.migration = Some(recorded(&installation, NEW));
 
     // The task processor changes, and nothing else until it is there.
@@ -182,7 +195,8 @@ fn the_repository_of_what_runs_changes_only_after_its_migration() {
         state.as_mut().unwrap().migration_key = Some(key(&wanted(json!({})), NEW));
     }
     let plan = decide(&installation, &observation, &[]);
-    assert_eq!(plan.gate, Gate::Pending);
+    assert_eq!(plan.gate, Gate::Blocked(Code::MigrationImagePending));
+    assert_eq!(plan.pull.as_ref().unwrap().images, ["registry.example.com/api:2.265.0"]);
     assert_eq!(shape(&plan)[1], Some((NEW_IMAGE, Some(2))));
     observation.previous.migration = Some(recorded(&installation, NEW));
     let plan = decide(&installation, &observation, &[]);

@@ -6,9 +6,10 @@ use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::{Plan, Workload},
     fixtures::{self, database, installation, spec},
+    migration::Step,
     model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
-    validate::{Installation, MigrationKey},
+    validate::{Installation, MigrationKey, pull_name},
 };
 
 pub(super) const OLD: &str = "2.260.0";
@@ -67,6 +68,16 @@ pub(super) fn runs(installation: &Installation, version: &str) -> Observation {
     observation.pods =
         vec![pod("api", version, PodPhase::Running), pod("task-processor", version, PodPhase::Running)];
     observation
+}
+
+/// The image of what is due is known to be there.
+pub(super) fn pulled(installation: &Installation, observation: &mut Observation) {
+    let step = Step::of(installation, observation).unwrap();
+    observation.pulls = vec![JobState {
+        name: pull_name(installation, &step.job),
+        outcome: JobOutcome::Complete,
+        ..JobState::default()
+    }];
 }
 
 pub(super) fn recorded(installation: &Installation, version: &str) -> MigrationStatus {

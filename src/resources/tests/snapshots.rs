@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{before_an_upgrade, embedded, everything, full, plan, unknown_database};
 use crate::{
     fixtures::{empty_observation, installation, minimal},
-    model::child::Child,
+    model::child::{Child, Kind},
     resources::build,
 };
 
@@ -53,6 +53,21 @@ fn upgrade() {
     let known = everything(&installation);
     let children = build(&installation, &plan(&installation, &before_an_upgrade()));
     snapshot("upgrade", &without(children, &known));
+}
+
+#[test]
+fn upgrade_that_begins() {
+    let installation = installation(&minimal());
+    let known = everything(&installation);
+    let mut observation = before_an_upgrade();
+    if let Some(processor) = &mut observation.task_processor {
+        processor.desired = 1;
+    }
+    let children = build(&installation, &plan(&installation, &observation));
+    let jobs = |children: Vec<Child>| {
+        children.into_iter().filter(|child| child.kind == Kind::Job).collect::<Vec<_>>()
+    };
+    snapshot("upgrade-begins", &jobs(without(children, &known)));
 }
 
 #[test]

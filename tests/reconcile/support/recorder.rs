@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use flagsmith_operator::model::child::{Kind, marks};
+use flagsmith_operator::model::child::{Kind, is_pull, marks};
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::{
     Api,
@@ -139,7 +139,7 @@ impl World {
 
     fn job(&mut self, change: &Change) -> Result<(), String> {
         let labels = &change.object["metadata"]["labels"];
-        if labels[marks::MANAGED_BY] != marks::OPERATOR {
+        if labels[marks::MANAGED_BY] != marks::OPERATOR || is_pull(&change.object) {
             return Ok(());
         }
         let uid = change.object["metadata"]["uid"].to_string();

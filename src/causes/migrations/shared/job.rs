@@ -9,8 +9,8 @@ use crate::{
     flagsmith::{Release, failures::TRANSIENT_STATUS, upgrades},
     migration::Step,
     model::{Code, Component, Draft, Severity},
-    observe::{JobOutcome, JobState, Observation, Run},
-    validate::Installation,
+    observe::{JobOutcome, JobState, Observation, PodSummary, Run},
+    validate::{Installation, pull_name},
 };
 
 /// The component label of the Job's pods.
@@ -30,9 +30,7 @@ pub(crate) struct FailedJob<'a> {
 pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Draft> {
     let failed = failed(context);
     let mut found = Vec::new();
-    if are_pods_current(context) {
-        found = pods::diagnoses(context, &[Component::Migrations], in_pod);
-    }
+    found.extend(pods::diagnoses(context, &[Component::Migrations], |trouble| in_pod(context, trouble)));
     let killed = |it: &Draft| it.code == Code::MigrationOutOfMemory;
     match &failed {
         Some(job) if found.iter().any(killed) => {
@@ -51,11 +49,31 @@ pub(crate) fn diagnose(context: &Context<'_>) -> Vec<Draft> {
 }
 
 /// What keeps one pod of a migration from running; that it ends is what its Job says.
-fn in_pod(trouble: &PodTrouble<'_>) -> Option<Draft> {
-    pods::image_pull_failed(trouble, Code::MigrationImagePullFailed)
+fn in_pod(context: &Context<'_>, trouble: &PodTrouble<'_>) -> Option<Draft> {
+    if !is_current(context, trouble.pod) {
+        return None;
+    }
+    let found = pods::image_pull_failed(trouble, Code::MigrationImagePullFailed)
         .or_else(|| pods::unschedulable(trouble, Code::MigrationPodUnschedulable))
         .or_else(|| pods::out_of_memory(trouble, Code::MigrationOutOfMemory))
-        .or_else(|| pods::config_error(trouble))
+        .or_else(|| pods::config_error(trouble))?;
+    let serving = context.observation.api.as_ref().and_then(|api| api.release);
+    let serving =
+        serving.filter(|_| context.observation.pulls.iter().any(|job| is_of(trouble.pod, &job.name)));
+    Some(match serving {
+        Some(release) => Draft {
+            message: format!(
+                "{} Nothing was stopped for it: version {release} keeps running.",
+                found.message
+            ),
+            ..found
+        },
+        None => found,
+    })
+}
+
+fn is_of(pod: &PodSummary, job: &str) -> bool {
+    pod.job.as_deref() == Some(job)
 }
 
 /// The Job that has failed, where the last one has. Of the operator's own only the attempt that is asked for counts:
@@ -231,15 +249,17 @@ fn is_applied(context: &Context<'_>) -> bool {
     observation.jobs.iter().any(complete) || observation.api.as_ref().and_then(|api| api.migrated) == wanted
 }
 
-/// Whether the pods that are there are those of the attempt that counts.
-fn are_pods_current(context: &Context<'_>) -> bool {
-    if !context.installation.managed_by.migrates_first() || is_active(context) {
+/// Whether a pod is of the attempt that counts.
+fn is_current(context: &Context<'_>, pod: &PodSummary) -> bool {
+    let (installation, observation) = (context.installation, context.observation);
+    if !installation.managed_by.migrates_first() || is_active(context) {
         return true;
     }
-    let step = Step::of(context.installation, context.observation);
-    let is_of_another = |job: &String| step.as_ref().is_some_and(|step| step.job != *job);
-    let mut pods = context.observation.pods.iter();
-    !is_applied(context) && !pods.any(|pod| pod.job.as_ref().is_some_and(is_of_another))
+    let Some(step) = Step::of(installation, observation) else {
+        return !is_applied(context);
+    };
+    is_of(pod, &pull_name(installation, &step.job))
+        || !is_applied(context) && (pod.job.is_none() || is_of(pod, &step.job))
 }
 
 /// An attempt that failed with something that passes by itself, while the next one is on its way. Anything else ends

@@ -23,7 +23,7 @@ use crate::{
     postgres::DatabaseIdentity,
     report::{self, migration},
     runtime::lock_key::LockKey,
-    validate::{Installation, MigrationKey, RollbackConsent, backup_name},
+    validate::{Installation, MigrationKey, RollbackConsent, backup_name, pull_name},
 };
 
 pub(super) const VERSIONS: [&str; 3] = ["2.250.0", "2.260.0", "2.265.0"];
@@ -115,6 +115,8 @@ pub(super) struct World {
     pub(super) deployments: BTreeMap<&'static str, Deployment>,
     pub(super) jobs: BTreeMap<String, Job>,
     pub(super) backups: BTreeMap<String, JobOutcome>,
+    /// Jobs that have images pulled, and whether their containers were started.
+    pub(super) pulls: BTreeMap<String, bool>,
     pub(super) status: FlagsmithDeploymentStatus,
     /// A migration of another installation that the operator has started on the same database.
     pub(super) external: bool,
@@ -154,6 +156,7 @@ impl World {
             deployments: BTreeMap::new(),
             jobs: BTreeMap::new(),
             backups: BTreeMap::new(),
+            pulls: BTreeMap::new(),
             status: FlagsmithDeploymentStatus::default(),
             external: false,
             forged: false,
@@ -324,6 +327,11 @@ impl World {
                 *backup = outcome.clone();
             }
         }
+    }
+
+    /// Every image is there.
+    pub(super) fn finish_pulls(&mut self) {
+        self.pulls.values_mut().for_each(|ended| *ended = true);
     }
 
     /// Kubernetes ends Jobs that are being deleted.

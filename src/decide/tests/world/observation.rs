@@ -44,6 +44,15 @@ impl World {
                 ..JobState::default()
             })
             .collect();
+        observation.pulls = self
+            .pulls
+            .iter()
+            .map(|(name, ended)| JobState {
+                name: name.clone(),
+                outcome: if *ended { JobOutcome::Complete } else { JobOutcome::Active },
+                ..JobState::default()
+            })
+            .collect();
         let lock = self.lock();
         observation.external_migration = external_migration(&self.foreign_jobs(), &lock, &self.base.identity);
         observation.migration_lock = Some(lock);

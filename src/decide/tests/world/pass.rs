@@ -17,6 +17,9 @@ impl World {
             if !spend() {
                 return false;
             }
+            if self.pulls.remove(name).is_some() {
+                continue;
+            }
             let job = self.jobs.get_mut(name).unwrap();
             assert!(job.outcome != JobOutcome::Active || !job.started, "a running migration is deleted");
             job.deleting = true;
@@ -34,6 +37,13 @@ impl World {
             assert!(self.active_job().is_none(), "a backup beside a migration");
             let before = self.backups.insert(backup.name.clone(), JobOutcome::Active);
             assert_eq!(before, None, "a backup is made twice");
+        }
+        if let Some(pull) = &plan.pull {
+            if !spend() {
+                return false;
+            }
+            let before = self.pulls.insert(pull.name.clone(), false);
+            assert_eq!(before, None, "images are pulled twice");
         }
         let components =
             [("api", &plan.api), ("frontend", &plan.frontend), ("task-processor", &plan.task_processor)];
@@ -143,6 +153,15 @@ impl World {
                     workload.release
                 );
             }
+        }
+        let stops = workload.replicas == Some(0) && before.is_some_and(|it| it.replicas > 0);
+        if component == "task-processor" && stops && plan.gate == Gate::Pending {
+            let pull = pull_name(&self.installation(), &plan.step.as_ref().unwrap().job);
+            assert_eq!(
+                self.pulls.get(&pull),
+                Some(&true),
+                "a processor is stopped for an image that is not there"
+            );
         }
         let deployment = self.deployments.entry(component).or_insert_with(|| Deployment {
             workload: workload.clone(),
