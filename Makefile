@@ -142,5 +142,5 @@ test-load: ## Count failed requests behind a real nginx and haproxy while pods c
 	tests/load/run
 
 # Integration tests that need nothing, and those that need a cluster in KUBECONFIG.
-UNIT_TESTS := --test generated --test diagnose --test hostile
+UNIT_TESTS := --test generated --test documentation --test diagnose --test hostile
 API_TESTS := --test crd --test lease --test reconcile --test hostile_cluster

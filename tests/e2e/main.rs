@@ -12,6 +12,7 @@
 )]
 
 mod availability_monitor;
+mod getting_started;
 mod http;
 mod kubectl;
 mod lifecycle;
