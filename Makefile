@@ -55,6 +55,7 @@ $(CACHE)/lint/%:
 .PHONY: test-unit
 test-unit: ## Tests that need nothing but Rust
 	cargo test --locked --lib $(UNIT_TESTS)
+	cd tests/gitops && go vet ./... && go test ./...
 
 .PHONY: test-postgres
 test-postgres: ## Looks at a real PostgreSQL, compared with libpq's, and the backup's script with a real pg_dump
@@ -122,6 +123,8 @@ generate: ## Write the files that are generated from the source
 	install -D -m 644 $(CARGO_TARGET_DIR)/causes.md docs/causes.md
 	cargo run --quiet --locked -- generate cli > $(CARGO_TARGET_DIR)/cli.md
 	install -D -m 644 $(CARGO_TARGET_DIR)/cli.md docs/cli.md
+	cargo run --quiet --locked -- generate metrics > $(CARGO_TARGET_DIR)/metrics.md
+	install -D -m 644 $(CARGO_TARGET_DIR)/metrics.md docs/metrics.md
 	install -D -m 644 $(CARGO_TARGET_DIR)/crd.yaml charts/flagsmith-operator/files/crd.yaml
 
 .PHONY: image

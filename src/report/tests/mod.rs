@@ -8,3 +8,4 @@ mod migrations;
 mod ready;
 mod scene;
 mod timeouts;
+mod whole;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    api::{MigrationResult, MigrationStatus},
+    api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     decide::{Gate, Plan, decide},
     fixtures::{self, CHART_WITH_PROCESSOR, database, spec},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
@@ -91,8 +91,8 @@ impl Scene {
         self
     }
 
-    /// What the condition of this type says; `None` when there is none.
-    pub(super) fn says(&self, kind: ConditionType) -> Option<Said> {
+    /// What is reported.
+    pub(super) fn status(&self) -> FlagsmithDeploymentStatus {
         let mut plan = if self.installation.managed_by.is_operator() {
             decide(&self.installation, &self.observation, &self.diagnoses)
         } else {
@@ -101,14 +101,19 @@ impl Scene {
         if let Some(gate) = &self.gate {
             plan.gate = gate.clone();
         }
-        let status = status(Context {
+        status(Context {
             installation: &self.installation,
             observation: &self.observation,
             plan: &plan,
             diagnoses: &self.diagnoses,
             complete: self.complete,
-        });
-        let mut of_kind = status.conditions.into_iter().filter(|condition| condition.type_ == kind.as_str());
+        })
+    }
+
+    /// What the condition of this type says; `None` when there is none.
+    pub(super) fn says(&self, kind: ConditionType) -> Option<Said> {
+        let mut of_kind =
+            self.status().conditions.into_iter().filter(|condition| condition.type_ == kind.as_str());
         let condition = of_kind.next()?;
         assert_eq!(of_kind.next(), None, "one condition of each type");
         assert_eq!(condition.observed_generation, Some(1));
