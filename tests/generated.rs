@@ -8,6 +8,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("api", &["docs/api.md"]),
     ("causes", &["docs/causes.md"]),
     ("cli", &["docs/cli.md"]),
+    ("metrics", &["docs/metrics.md"]),
 ];
 
 #[test]
@@ -24,6 +25,44 @@ fn generated_files_are_up_to_date() {
                 "{path} is not what the source says: run \"make generate\" and commit it"
             );
         }
+    }
+}
+
+/// Alerts and dashboards ask only for what the operator exports, or Flagsmith itself.
+#[test]
+fn alerts_and_dashboards_ask_for_metrics_that_exist() {
+    const OF_FLAGSMITH: [&str; 4] = [
+        "flagsmith_http_server_requests_total",
+        "flagsmith_http_server_request_duration_seconds_bucket",
+        "flagsmith_http_server_request_duration_seconds_sum",
+        "flagsmith_task_processor_finished_tasks_total",
+    ];
+    let page = fs::read_to_string("docs/metrics.md").unwrap();
+    for file in ["alerts.yaml", "dashboards/operator.json", "dashboards/installation.json"] {
+        let text = fs::read_to_string(format!("charts/flagsmith-operator/files/{file}")).unwrap();
+        let metrics: Vec<&str> = text
+            .split(|it: char| !it.is_ascii_alphanumeric() && it != '_')
+            .filter(|word| word.starts_with("flagsmith_"))
+            .collect();
+        assert!(metrics.len() > 10, "{file}");
+        for metric in metrics {
+            let exported = page.contains(&format!("| `{}` |", metric.trim_end_matches("_bucket")));
+            assert!(exported || OF_FLAGSMITH.contains(&metric), "{file} asks for {metric}");
+        }
+    }
+}
+
+/// The link of each alert leads to a section, and no section is left over.
+#[test]
+fn every_alert_has_a_runbook() {
+    let alerts = fs::read_to_string("charts/flagsmith-operator/files/alerts.yaml").unwrap();
+    let names: Vec<&str> =
+        alerts.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: ")).collect();
+    let runbooks = fs::read_to_string("docs/runbooks.md").unwrap();
+    let sections: Vec<&str> = runbooks.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(names, sections);
+    for name in names {
+        assert!(alerts.contains(&format!("runbook_url: RUNBOOKS#{}\n", name.to_lowercase())), "{name}");
     }
 }
 

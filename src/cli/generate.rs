@@ -24,12 +24,15 @@ enum What {
     Causes,
     /// The page of the command line.
     Cli,
+    /// The page of all metrics.
+    Metrics,
 }
 
 pub(super) fn main(args: &Args, program: clap::Command) -> ExitCode {
     let text = match args.what {
         What::Api => Ok(crate::api::api_markdown()),
         What::Cli => Ok(super::manual::markdown(program)),
+        What::Metrics => crate::runtime::metrics::markdown().map_err(|error| error.to_string()),
         What::Causes => Ok(crate::causes::causes_markdown()),
         What::Crd => crate::api::crd_yaml().map_err(|error| error.to_string()),
     };

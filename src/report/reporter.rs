@@ -32,7 +32,7 @@ use crate::{
     apply::Applied,
     causes,
     model::{Code, Diagnosis, child::marks},
-    observe::{Object, Observation, database::QueueProbe},
+    observe::{JobOutcome, Object, Observation, database::QueueProbe},
     runtime::{
         fence,
         metrics::{Exported, ExportedQueue, Metrics},
@@ -130,7 +130,7 @@ impl Reporter {
             &context.installation.identity,
             &context.observation.previous,
             after,
-            queues(context.observation),
+            Some(context.observation),
             applied,
         )
         .await
@@ -155,7 +155,7 @@ impl Reporter {
             conditions: conditions::invalid(&previous.conditions, identity.generation, code, &message, now),
             ..previous.clone()
         };
-        self.write(resource, identity, &previous, after, BTreeMap::new(), &Applied::default()).await
+        self.write(resource, identity, &previous, after, None, &Applied::default()).await
     }
 
     async fn write(
@@ -164,11 +164,16 @@ impl Reporter {
         identity: &Identity,
         before: &FlagsmithDeploymentStatus,
         after: FlagsmithDeploymentStatus,
-        queues: BTreeMap<&'static str, ExportedQueue>,
+        observation: Option<&Observation>,
         applied: &Applied,
     ) -> Result<Option<Duration>, Error> {
         let after = bounds::fitting(after);
-        self.export(identity, &after, queues);
+        let exported = Exported::new(
+            &after,
+            observation.and_then(last_backup),
+            observation.map(queues).unwrap_or_default(),
+        );
+        self.metrics.deployment(&identity.namespace, &identity.name, exported);
         let mut wait = None;
         if *before != after {
             wait = self.held_back(identity, before, &after, applied);
@@ -263,24 +268,12 @@ impl Reporter {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    fn export(
-        &self,
-        identity: &Identity,
-        status: &FlagsmithDeploymentStatus,
-        queues: BTreeMap<&'static str, ExportedQueue>,
-    ) {
-        let exported = Exported {
-            version: status.version.clone().unwrap_or_default(),
-            conditions: status
-                .conditions
-                .iter()
-                .map(|condition| (condition.type_.clone(), condition.status.clone()))
-                .collect(),
-            queues,
-        };
-        self.metrics.deployment(&identity.namespace, &identity.name, exported);
-    }
+/// When the latest backup ended well.
+fn last_backup(observation: &Observation) -> Option<Timestamp> {
+    let backups = observation.backups.iter().filter(|job| job.outcome == JobOutcome::Complete);
+    backups.filter_map(|job| job.finished).max()
 }
 
 /// What is exported of the queues that could be read, by Django's names of their databases.

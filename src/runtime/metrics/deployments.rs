@@ -1,26 +1,45 @@
 //! What is exported of each `FlagsmithDeployment`: rendered at each scrape from what was reported last.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::{MetricType, gauge::ConstGauge},
 };
 
-/// What is exported of one installation.
+use crate::api::{
+    ComponentStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationOperation, MigrationResult,
+    MigrationStatus,
+};
+
+/// What is exported of one installation. It is as large as what is wrong, never as the status.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Exported {
-    /// The version that runs (`status.version`); empty before the first.
-    pub version: String,
+    version: String,
     /// The status (`True`, `False`, `Unknown`) of each condition by its type.
-    pub conditions: BTreeMap<String, String>,
-    /// Its queues by database: `default` and, where there is one, `task_processor` (Django's names).
-    pub queues: BTreeMap<&'static str, ExportedQueue>,
+    conditions: BTreeMap<String, String>,
+    /// Code, severity and component of each diagnosis.
+    diagnoses: BTreeSet<[String; 3]>,
+    migration: Option<ExportedMigration>,
+    last_migrated: Option<f64>,
+    last_backup: Option<f64>,
+    /// Desired and ready pods by component.
+    components: BTreeMap<&'static str, [i32; 2]>,
+    queues: BTreeMap<&'static str, ExportedQueue>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct ExportedMigration {
+    operation: &'static str,
+    result: &'static str,
+    version: String,
+    started: Option<f64>,
 }
 
 /// What is exported of one queue. Ages are in seconds; NaN where there is none.
@@ -40,36 +59,194 @@ pub struct ExportedQueue {
     pub heartbeat_age: f64,
 }
 
-/// A family of gauges, one for each queue.
-type QueueGauge = (&'static str, &'static str, fn(&ExportedQueue) -> f64);
+impl Exported {
+    /// What is exported of this status, when the last backup ended well (as far as its Job is still there), and the
+    /// queues by Django's names of their databases: `default` and, where there is one, `task_processor`.
+    #[must_use]
+    pub fn new(
+        status: &FlagsmithDeploymentStatus,
+        last_backup: Option<Timestamp>,
+        queues: BTreeMap<&'static str, ExportedQueue>,
+    ) -> Self {
+        let conditions = status.conditions.iter();
+        let components = status.components.iter().flat_map(|components| {
+            [
+                ("api", &components.api),
+                ("task-processor", &components.task_processor),
+                ("frontend", &components.frontend),
+            ]
+        });
+        Self {
+            version: status.version.clone().unwrap_or_default(),
+            conditions: conditions.map(|it| (it.type_.clone(), it.status.clone())).collect(),
+            diagnoses: status.diagnoses.iter().map(labels_of).collect(),
+            migration: status.migration.as_ref().map(ExportedMigration::new),
+            last_migrated: status.migration_history.iter().filter_map(succeeded).max().map(seconds),
+            last_backup: last_backup.map(seconds),
+            components: components
+                .filter_map(|(name, component)| Some((name, pods(component.as_ref()?))))
+                .collect(),
+            queues,
+        }
+    }
+}
+
+impl ExportedMigration {
+    fn new(migration: &MigrationStatus) -> Self {
+        Self {
+            operation: match migration.operation {
+                MigrationOperation::Migrate => "Migrate",
+                MigrationOperation::RollBack => "RollBack",
+            },
+            result: match migration.result {
+                MigrationResult::Blocked => "Blocked",
+                MigrationResult::Pending => "Pending",
+                MigrationResult::Running => "Running",
+                MigrationResult::Applied => "Applied",
+                MigrationResult::Failed => "Failed",
+            },
+            version: migration.version.clone(),
+            started: migration.started.as_ref().map(|started| seconds(started.0)),
+        }
+    }
+}
+
+fn labels_of(diagnosis: &DiagnosisStatus) -> [String; 3] {
+    [diagnosis.code.clone(), diagnosis.severity.clone(), diagnosis.component.clone()]
+}
+
+const fn pods(component: &ComponentStatus) -> [i32; 2] {
+    [component.desired, component.ready]
+}
+
+/// When a migration ended well.
+fn succeeded(migration: &MigrationStatus) -> Option<Timestamp> {
+    (migration.result == MigrationResult::Applied).then_some(migration.finished.as_ref()?.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of this century are far below 2^52")]
+fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1000.0
+}
+
+/// Takes one sample: the values of the family's own labels, and the sample's value.
+type Emit<'a> = dyn FnMut(&[&str], f64) -> fmt::Result + 'a;
+
+/// One family of gauges: `namespace` and `name` are labels of each.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    samples: fn(&Exported, &mut Emit<'_>) -> fmt::Result,
+}
+
+const FAMILIES: [Family; 14] = [
+    Family {
+        name: "flagsmith_deployment_condition",
+        help: "The present status of each condition, always 1.",
+        labels: &["type", "status"],
+        samples: |it, emit| it.conditions.iter().try_for_each(|(kind, status)| emit(&[kind, status], 1.0)),
+    },
+    Family {
+        name: "flagsmith_deployment_diagnosis",
+        help: "What is wrong, by its cause, always 1.",
+        labels: &["code", "severity", "component"],
+        samples: |it, emit| {
+            it.diagnoses.iter().try_for_each(|labels| emit(&labels.each_ref().map(String::as_str), 1.0))
+        },
+    },
+    Family {
+        name: "flagsmith_deployment_migration",
+        help: "The present result of the migration to the wanted release, always 1.",
+        labels: &["operation", "result", "version"],
+        samples: |it, emit| {
+            it.migration.iter().try_for_each(|it| emit(&[it.operation, it.result, &it.version], 1.0))
+        },
+    },
+    Family {
+        name: "flagsmith_deployment_migration_start_timestamp_seconds",
+        help: "When the Job of the migration to the wanted release started.",
+        labels: &[],
+        samples: |it, emit| {
+            it.migration.iter().filter_map(|it| it.started).try_for_each(|started| emit(&[], started))
+        },
+    },
+    Family {
+        name: "flagsmith_deployment_migration_last_success_timestamp_seconds",
+        help: "When a migration or a rollback last ended well.",
+        labels: &[],
+        samples: |it, emit| it.last_migrated.iter().try_for_each(|time| emit(&[], *time)),
+    },
+    Family {
+        name: "flagsmith_deployment_backup_last_success_timestamp_seconds",
+        help: "When a backup before a migration last ended well, as long as its Job is there.",
+        labels: &[],
+        samples: |it, emit| it.last_backup.iter().try_for_each(|time| emit(&[], *time)),
+    },
+    Family {
+        name: "flagsmith_deployment_component_desired_replicas",
+        help: "The desired number of pods.",
+        labels: &["component"],
+        samples: |it, emit| {
+            it.components.iter().try_for_each(|(name, [desired, _])| emit(&[name], (*desired).into()))
+        },
+    },
+    Family {
+        name: "flagsmith_deployment_component_ready_replicas",
+        help: "The number of pods that are ready.",
+        labels: &["component"],
+        samples: |it, emit| {
+            it.components.iter().try_for_each(|(name, [_, ready])| emit(&[name], (*ready).into()))
+        },
+    },
+    Family {
+        name: "flagsmith_task_queue_ready",
+        help: "Tasks that wait to be picked up, counted up to 10,001.",
+        labels: &["database"],
+        samples: |it, emit| it.each_queue(emit, |queue| count(queue.ready)),
+    },
+    Family {
+        name: "flagsmith_task_queue_oldest_ready_age_seconds",
+        help: "How long the oldest waiting task has been due; NaN when none waits.",
+        labels: &["database"],
+        samples: |it, emit| it.each_queue(emit, |queue| queue.oldest_ready),
+    },
+    Family {
+        name: "flagsmith_task_queue_in_flight",
+        help: "Tasks that are picked up and not finished.",
+        labels: &["database"],
+        samples: |it, emit| it.each_queue(emit, |queue| count(queue.in_flight)),
+    },
+    Family {
+        name: "flagsmith_task_queue_stuck",
+        help: "Tasks that are locked while no processor works on them.",
+        labels: &["database"],
+        samples: |it, emit| it.each_queue(emit, |queue| count(queue.stuck)),
+    },
+    Family {
+        name: "flagsmith_task_queue_dead",
+        help: "Tasks of the last hour that were given up after three attempts.",
+        labels: &["database"],
+        samples: |it, emit| it.each_queue(emit, |queue| count(queue.dead)),
+    },
+    Family {
+        name: "flagsmith_task_queue_heartbeat_age_seconds",
+        help: "Since a task processor last looked at the queue; NaN when the tables cannot tell.",
+        labels: &["database"],
+        samples: |it, emit| it.each_queue(emit, |queue| queue.heartbeat_age),
+    },
+];
+
+impl Exported {
+    fn each_queue(&self, emit: &mut Emit<'_>, value: fn(&ExportedQueue) -> f64) -> fmt::Result {
+        self.queues.iter().try_for_each(|(database, queue)| emit(&[database], value(queue)))
+    }
+}
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of tasks are far below 2^52")]
-const QUEUE_GAUGES: [QueueGauge; 6] = [
-    ("flagsmith_task_queue_ready", "Tasks that wait to be picked up, counted up to 10,001.", |queue| {
-        queue.ready as f64
-    }),
-    (
-        "flagsmith_task_queue_oldest_ready_age_seconds",
-        "How long the oldest waiting task has been due; NaN when none waits.",
-        |queue| queue.oldest_ready,
-    ),
-    ("flagsmith_task_queue_in_flight", "Tasks that are picked up and not finished.", |queue| {
-        queue.in_flight as f64
-    }),
-    ("flagsmith_task_queue_stuck", "Tasks that are locked while no processor works on them.", |queue| {
-        queue.stuck as f64
-    }),
-    (
-        "flagsmith_task_queue_dead",
-        "Tasks of the last hour that were given up after three attempts.",
-        |queue| queue.dead as f64,
-    ),
-    (
-        "flagsmith_task_queue_heartbeat_age_seconds",
-        "Since a task processor last looked at the queue; NaN when the tables cannot tell.",
-        |queue| queue.heartbeat_age,
-    ),
-];
+const fn count(tasks: i64) -> f64 {
+    tasks as f64
+}
 
 /// Namespace and name.
 type Key = (String, String);
@@ -95,12 +272,8 @@ impl Deployments {
 impl Collector for Deployments {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let deployments = self.lock();
-        let mut family = encoder.encode_descriptor(
-            "flagsmith_deployment",
-            "The version that each FlagsmithDeployment runs.",
-            None,
-            MetricType::Info,
-        )?;
+        let help = "The version that each FlagsmithDeployment runs.";
+        let mut family = encoder.encode_descriptor("flagsmith_deployment", help, None, MetricType::Info)?;
         for ((namespace, name), exported) in deployments.iter() {
             family.encode_info(&[
                 ("namespace", namespace),
@@ -108,26 +281,15 @@ impl Collector for Deployments {
                 ("version", &exported.version),
             ])?;
         }
-        let mut family = encoder.encode_descriptor(
-            "flagsmith_deployment_condition",
-            "The present status of each condition of a FlagsmithDeployment, always 1.",
-            None,
-            MetricType::Gauge,
-        )?;
-        for ((namespace, name), exported) in deployments.iter() {
-            for (r#type, status) in &exported.conditions {
-                let labels = [("namespace", namespace), ("name", name), ("type", r#type), ("status", status)];
-                ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        for (name, help, value) in QUEUE_GAUGES {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for Family { name: family, help, labels, samples } in FAMILIES {
+            let mut encoder = encoder.encode_descriptor(family, help, None, MetricType::Gauge)?;
             for ((namespace, name), exported) in deployments.iter() {
-                for (database, queue) in &exported.queues {
-                    let labels =
-                        [("namespace", namespace.as_str()), ("name", name.as_str()), ("database", database)];
-                    ConstGauge::new(value(queue)).encode(family.encode_family(&labels)?)?;
-                }
+                samples(exported, &mut |values, value| {
+                    let own = labels.iter().copied().zip(values.iter().copied());
+                    let all: Vec<_> =
+                        [("namespace", namespace.as_str()), ("name", name)].into_iter().chain(own).collect();
+                    ConstGauge::new(value).encode(encoder.encode_family(&all)?)
+                })?;
             }
         }
         Ok(())

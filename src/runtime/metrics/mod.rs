@@ -1,32 +1,4 @@
-//! What the operator exports to Prometheus, in the `OpenMetrics` text format.
-//!
-//! | name | type | labels | meaning |
-//! |---|---|---|---|
-//! | `flagsmith_operator_reconcile_total` | counter | `result` | passes that ended: changed, unchanged, error |
-//! | `flagsmith_operator_reconcile_duration_seconds` | histogram | | how long a pass took |
-//! | `flagsmith_operator_reconcile_errors_total` | counter | `category` | failed passes by category of the error |
-//! | `flagsmith_operator_reconcile_active` | gauge | | passes that run at present |
-//! | `flagsmith_operator_panics_total` | counter | | passes that panicked |
-//! | `flagsmith_operator_deadline_exceeded_total` | counter | | passes that were cut off by their deadline |
-//! | `flagsmith_operator_kube_requests_total` | counter | `verb`, `kind`, `code` | requests to the API server, each attempt counted |
-//! | `flagsmith_operator_kube_request_duration_seconds` | histogram | `verb` | time until the head of the answer |
-//! | `flagsmith_operator_watch_restarts_total` | counter | `kind` | watches that failed and were started anew |
-//! | `flagsmith_operator_cache_objects` | gauge | `kind` | objects in the cache |
-//! | `flagsmith_operator_leader` | gauge | | 1 while this replica leads, otherwise 0 |
-//! | `flagsmith_operator_lease_transitions_total` | counter | | how often this replica won or lost leadership |
-//! | `flagsmith_operator_migrations_total` | counter | `result` | migration Jobs that ended: succeeded, failed |
-//! | `flagsmith_operator_migration_duration_seconds` | histogram | | how long a migration Job took |
-//! | `flagsmith_operator_build_info` | info | `version` | the release of this operator |
-//! | `flagsmith_operator_database_probe_duration_seconds` | histogram | | how long a look into one database took |
-//! | `flagsmith_operator_database_probe_failures_total` | counter | `category` | looks into a database that failed |
-//! | `flagsmith_deployment_info` | info | `namespace`, `name`, `version` | the version that an installation runs |
-//! | `flagsmith_deployment_condition` | gauge | `namespace`, `name`, `type`, `status` | 1 for the present status of a condition |
-//! | `flagsmith_task_queue_ready` | gauge | `namespace`, `name`, `database` | tasks that wait to be picked up, up to 10,001 |
-//! | `flagsmith_task_queue_oldest_ready_age_seconds` | gauge | `namespace`, `name`, `database` | how long the oldest of them has been due |
-//! | `flagsmith_task_queue_in_flight` | gauge | `namespace`, `name`, `database` | tasks that are picked up and not finished |
-//! | `flagsmith_task_queue_stuck` | gauge | `namespace`, `name`, `database` | those of them that no processor works on |
-//! | `flagsmith_task_queue_dead` | gauge | `namespace`, `name`, `database` | tasks of the last hour that were given up |
-//! | `flagsmith_task_queue_heartbeat_age_seconds` | gauge | `namespace`, `name`, `database` | since a processor last looked at the queue |
+//! What the operator exports to Prometheus, in the `OpenMetrics` text format. `docs/metrics.md` lists all of it.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -35,10 +7,13 @@ use tokio::time::Instant;
 
 mod deployments;
 mod labels;
+mod manual;
 mod series;
 
 pub use deployments::{Exported, ExportedQueue};
 pub use labels::{Code, Kind, MigrationResult, Outcome, Verb};
+
+pub(crate) use manual::markdown;
 
 use labels::{ByCategory, ByKind, ByMigrationResult, ByOutcome, ByRequest, ByVerb};
 use series::Series;

@@ -1,37 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::*;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-const PODS: Kind = Kind { resource: "pods", subresource: Some("log") };
-
-/// Every family that the documentation of this module names, with its type.
-const FAMILIES: [(&str, &str); 25] = [
-    ("flagsmith_operator_reconcile", "counter"),
-    ("flagsmith_operator_reconcile_duration_seconds", "histogram"),
-    ("flagsmith_operator_reconcile_errors", "counter"),
-    ("flagsmith_operator_reconcile_active", "gauge"),
-    ("flagsmith_operator_panics", "counter"),
-    ("flagsmith_operator_deadline_exceeded", "counter"),
-    ("flagsmith_operator_kube_requests", "counter"),
-    ("flagsmith_operator_kube_request_duration_seconds", "histogram"),
-    ("flagsmith_operator_watch_restarts", "counter"),
-    ("flagsmith_operator_cache_objects", "gauge"),
-    ("flagsmith_operator_leader", "gauge"),
-    ("flagsmith_operator_lease_transitions", "counter"),
-    ("flagsmith_operator_migrations", "counter"),
-    ("flagsmith_operator_migration_duration_seconds", "histogram"),
-    ("flagsmith_operator_build", "info"),
-    ("flagsmith_deployment", "info"),
-    ("flagsmith_deployment_condition", "gauge"),
-    ("flagsmith_operator_database_probe_duration_seconds", "histogram"),
-    ("flagsmith_operator_database_probe_failures", "counter"),
-    ("flagsmith_task_queue_ready", "gauge"),
-    ("flagsmith_task_queue_oldest_ready_age_seconds", "gauge"),
-    ("flagsmith_task_queue_in_flight", "gauge"),
-    ("flagsmith_task_queue_stuck", "gauge"),
-    ("flagsmith_task_queue_dead", "gauge"),
-    ("flagsmith_task_queue_heartbeat_age_seconds", "gauge"),
-];
+use super::{manual::example, *};
+use crate::api::FlagsmithDeploymentStatus;
 
 /// A scrape, read strictly.
 #[derive(Default)]
@@ -71,55 +44,51 @@ fn belongs(sample: &str, family: &str) -> bool {
     sample.strip_prefix(family).is_some_and(|suffix| suffixes.contains(&suffix))
 }
 
-fn exported(version: &str, conditions: &[(&str, &str)]) -> Exported {
-    let conditions = conditions.iter().map(|(r#type, status)| ((*r#type).into(), (*status).into())).collect();
-    Exported { version: version.into(), conditions, queues: BTreeMap::new() }
-}
-
-/// A registry in which every series exists.
-fn filled() -> Metrics {
-    let metrics = Metrics::new();
-    metrics.pass_started().ended(Outcome::Changed);
-    metrics.pass_failed("conflict");
-    metrics.pass_panicked();
-    metrics.pass_deadline_exceeded();
-    metrics.kube_request(Verb::Get, PODS, Code::Success, Duration::from_millis(3));
-    metrics.watch_restarted("deployments");
-    metrics.cache_objects("deployments", 7);
-    metrics.leader(true);
-    metrics.migration(MigrationResult::Failed, Duration::from_secs(61));
-    metrics.database_probe(Duration::from_millis(20), Some("timeout"));
-    let queue = ExportedQueue {
-        ready: 12,
-        oldest_ready: 61.5,
-        stuck: 3,
-        heartbeat_age: f64::NAN,
-        ..ExportedQueue::default()
+fn exported(version: &str, ready: &str) -> Exported {
+    let condition = Condition {
+        type_: "Ready".into(),
+        status: ready.into(),
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        message: String::new(),
+        observed_generation: None,
+        reason: String::new(),
     };
-    let exported = Exported {
-        queues: BTreeMap::from([("default", queue)]),
-        ..exported("2.265.0", &[("Ready", "False")])
+    let status = FlagsmithDeploymentStatus {
+        version: Some(version.into()),
+        conditions: vec![condition],
+        ..FlagsmithDeploymentStatus::default()
     };
-    metrics.deployment("ns", "one", exported);
-    metrics
+    Exported::new(&status, None, BTreeMap::new())
 }
 
 #[test]
-fn every_documented_family_has_help_type_and_a_sample() {
-    let scrape = scrape(&filled());
-    let expected: BTreeMap<_, _> =
-        FAMILIES.iter().map(|(name, kind)| ((*name).into(), (*kind).into())).collect();
-    assert_eq!(scrape.types, expected);
-    assert_eq!(scrape.help.iter().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-    for (family, _) in FAMILIES {
+fn every_family_has_help_type_and_a_sample() {
+    let scrape = scrape(&example());
+    assert_eq!(scrape.help.iter().collect::<Vec<_>>(), scrape.types.keys().collect::<Vec<_>>());
+    for family in scrape.types.keys() {
         let sampled = scrape.samples.keys().any(|series| belongs(series.split('{').next().unwrap(), family));
-        assert!(sampled, "{family} has no sample");
+        assert!(sampled, "{family} has no sample in manual::example");
+    }
+}
+
+#[test]
+fn every_family_stands_on_the_page_with_its_labels() {
+    let page = markdown().unwrap();
+    for family in scrape(&example()).types.keys() {
+        assert!(page.contains(&format!("\n| `{family}")), "{family} in {page}");
+    }
+    for row in [
+        "| `flagsmith_operator_kube_requests_total` | counter | `verb`, `kind`, `code` | Requests to the API server, each attempt counted |",
+        "| `flagsmith_operator_reconcile_duration_seconds` | histogram |  | How long a pass over one object took |",
+        "| `flagsmith_deployment_diagnosis` | gauge | `namespace`, `name`, `code`, `severity`, `component` | What is wrong, by its cause, always 1 |",
+    ] {
+        assert!(page.contains(row), "{row} in {page}");
     }
 }
 
 #[test]
 fn what_happened_is_counted() {
-    let samples = scrape(&filled()).samples;
+    let samples = scrape(&example()).samples;
     let expected = [
         ("flagsmith_operator_reconcile_total{result=\"changed\"}", 1.0),
         ("flagsmith_operator_reconcile_total{result=\"unchanged\"}", 0.0),
@@ -145,7 +114,23 @@ fn what_happened_is_counted() {
             "flagsmith_task_queue_oldest_ready_age_seconds{namespace=\"ns\",name=\"one\",database=\"default\"}",
             61.5,
         ),
-        ("flagsmith_deployment_info{namespace=\"ns\",name=\"one\",version=\"2.265.0\"}", 1.0),
+        ("flagsmith_deployment_info{namespace=\"ns\",name=\"one\",version=\"2.260.0\"}", 1.0),
+        (
+            "flagsmith_deployment_diagnosis{namespace=\"ns\",name=\"one\",code=\"MigrationFailed\",severity=\"Critical\",component=\"migration\"}",
+            1.0,
+        ),
+        (
+            "flagsmith_deployment_migration{namespace=\"ns\",name=\"one\",operation=\"Migrate\",result=\"Failed\",version=\"2.265.0\"}",
+            1.0,
+        ),
+        (
+            "flagsmith_deployment_component_desired_replicas{namespace=\"ns\",name=\"one\",component=\"api\"}",
+            2.0,
+        ),
+        (
+            "flagsmith_deployment_component_ready_replicas{namespace=\"ns\",name=\"one\",component=\"api\"}",
+            1.0,
+        ),
         (
             "flagsmith_deployment_condition{namespace=\"ns\",name=\"one\",type=\"Ready\",status=\"False\"}",
             1.0,
@@ -168,8 +153,8 @@ fn an_active_pass_is_counted_until_it_is_dropped() {
 
 #[test]
 fn an_installation_is_replaced_and_removed() {
-    let metrics = filled();
-    metrics.deployment("ns", "one", exported("2.265.0", &[("Ready", "True")]));
+    let metrics = example();
+    metrics.deployment("ns", "one", exported("2.265.0", "True"));
     let of_one = |metrics: &Metrics| -> Vec<String> {
         scrape(metrics).samples.into_keys().filter(|series| series.contains("name=\"one\"")).collect()
     };
