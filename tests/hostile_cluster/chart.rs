@@ -53,6 +53,9 @@ impl Chart {
             NAMESPACE,
             "--kube-version",
             "1.34.0",
+            // The tests start the binary themselves.
+            "--set",
+            "image.repository=operator",
         ]));
         let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
         let kind = |document: &Value| document["kind"].as_str().unwrap_or_default().to_owned();

@@ -83,7 +83,7 @@ fn asked(audit: &[Value], account: &str) -> BTreeMap<bool, BTreeSet<String>> {
 fn chart(namespaces: &[&str]) -> String {
     let output = Command::new("helm")
         .args(["template", RELEASE, "charts/flagsmith-operator", "-n", NAMESPACE])
-        .args(["--kube-version", "1.34.0", "--set", "replicas=0"])
+        .args(["--kube-version", "1.34.0", "--set", "replicas=0,image.repository=operator"])
         .args(["--set", &format!("watch.namespaces={{{}}}", namespaces.join(","))])
         .output()
         .expect("helm lies beside testbed");
