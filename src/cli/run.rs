@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     controller::{
         admin::{Addresses, Admin, Sources},
-        readiness::Readiness,
+        readiness::{
+            Readiness,
+            rights::{self, Purpose},
+        },
         run::{Settings, run},
     },
     observe::Scope,
@@ -164,8 +167,15 @@ async fn serve(args: Args) -> Result<(), Error> {
     );
     // Probes are answered until everything else has ended.
     let ended = CancellationToken::new();
+    let purpose = match &settings.lock_key {
+        LockKeySource::Kept { .. } => Purpose::Manage,
+        LockKeySource::Given(_) => Purpose::Observe { databases: args.database_probe },
+    };
+    let (asking, scope, answered) = (client.clone(), settings.scope.clone(), readiness.clone());
     let work = async {
-        Box::pin(run(client, settings, readiness, metrics, shutdown.clone())).await;
+        let rights = shutdown.run_until_cancelled(rights::check(asking, &scope, purpose, &answered));
+        let running = Box::pin(run(client, settings, readiness, metrics, shutdown.clone()));
+        futures::join!(running, rights);
         ended.cancel();
         shutdown.cancel();
     };

@@ -121,6 +121,12 @@ impl Kind {
         self.names().2
     }
 
+    /// The API group, empty for the core group.
+    #[must_use]
+    pub const fn group(self) -> &'static str {
+        self.names().0
+    }
+
     /// The plural resource name, for example `httproutes`.
     #[must_use]
     pub const fn plural(self) -> &'static str {

@@ -8,7 +8,15 @@ use std::{
     time::Duration,
 };
 
-use flagsmith_operator::{api::FlagsmithDeployment, runtime::lease::LeaseSettings};
+use flagsmith_operator::{
+    api::FlagsmithDeployment,
+    controller::readiness::{
+        Gate, Readiness,
+        rights::{Purpose, Right, check, rights},
+    },
+    observe::Scope,
+    runtime::lease::LeaseSettings,
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service, ServiceAccount},
     rbac::v1::{ClusterRole, PolicyRule, Role},
@@ -64,6 +72,10 @@ fn asked(audit: &[Value], account: &str) -> BTreeMap<bool, BTreeSet<String>> {
             continue;
         }
         let (group, mut resource) = (text(&object["apiGroup"]), text(&object["resource"]));
+        // Everybody may ask what they may do.
+        if group == "authorization.k8s.io" {
+            continue;
+        }
         if let Some(part) = object["subresource"].as_str() {
             resource = format!("{resource}/{part}");
         }
@@ -135,9 +147,10 @@ fn each_is_used_and_none_is_missing() {
         drift(&second).await;
         a_pod_that_was_ended(&first, &operator).await;
         what_is_not_wanted_any_more(&cluster, &second).await;
-        may_name_its_owner(&cluster, &first, config).await;
+        may_name_its_owner(&cluster, &first, config.clone()).await;
         is_refused_where_nothing_may_be_made(&system).await;
         operator.stop().await;
+        a_missing_one_is_named(&administrator, &first, config).await;
         sleep(LOGGED).await;
 
         let account = format!("system:serviceaccount:{NAMESPACE}:{RELEASE}");
@@ -149,6 +162,15 @@ fn each_is_used_and_none_is_missing() {
             granted.difference(&asked[&true]).filter(|right| *right != ASKED_FOR_BY_ADMISSION).collect();
         assert!(unused.is_empty(), "granted and never asked for: {unused:#?}");
         assert!(granted.contains(ASKED_FOR_BY_ADMISSION));
+        let checked: BTreeSet<String> = rights(Purpose::Manage).iter().map(Right::name).collect();
+        let unknown: Vec<_> = checked.difference(&granted).collect();
+        assert!(unknown.is_empty(), "asked for at the start and not granted: {unknown:#?}");
+        let unchecked: Vec<_> = granted_in(&administrator, &first.namespace)
+            .await
+            .into_iter()
+            .filter(|right| right != ASKED_FOR_BY_ADMISSION && !checked.contains(right))
+            .collect();
+        assert!(unchecked.is_empty(), "granted and not asked for at the start: {unchecked:#?}");
     });
 }
 
@@ -164,6 +186,41 @@ async fn rights_of(client: &Client, watched: &str) -> BTreeSet<String> {
     rules.extend(role(watched, &name).await);
     rules.extend(role(NAMESPACE, &format!("{RELEASE}-lease")).await);
     granted(&rules)
+}
+
+/// What the operator asks at its start is answered by `/readyz`, until the role is whole.
+async fn a_missing_one_is_named(administrator: &Client, sandbox: &Sandbox, config: Config) {
+    let roles: Api<Role> = Api::namespaced(administrator.clone(), &sandbox.namespace);
+    let name = format!("{NAMESPACE}:{RELEASE}");
+    let whole = roles.get(&name).await.unwrap();
+    let mut without = whole.clone();
+    let is_log = |rule: &PolicyRule| rule.resources.iter().flatten().any(|it| it == "pods/log");
+    without.rules.as_mut().unwrap().retain(|rule| !is_log(rule));
+    roles.replace(&name, &PostParams::default(), &without).await.unwrap();
+
+    let readiness = Readiness::new();
+    let scope = Scope::Namespaces(vec![sandbox.namespace.clone()]);
+    let client = Client::try_from(config).unwrap();
+    let says = || readiness.gates().into_iter().find(|it| it.gate == Gate::Rights).unwrap().closed;
+    let expected = format!("its roles do not allow: get pods/log in {}", sandbox.namespace);
+    let checking = check(client, &scope, Purpose::Manage, &readiness);
+    let story = async {
+        while says() != Some(expected.clone()) {
+            sleep(Duration::from_millis(200)).await;
+        }
+        let mut again = roles.get(&name).await.unwrap();
+        again.rules = whole.rules;
+        roles.replace(&name, &PostParams::default(), &again).await.unwrap();
+    };
+    let both = timeout(SOON, async { tokio::join!(checking, story) }).await;
+    assert!(both.is_ok(), "{:?} instead of {expected}", says());
+    assert_eq!(says(), None);
+}
+
+/// What the chart grants in a watched namespace.
+async fn granted_in(client: &Client, namespace: &str) -> BTreeSet<String> {
+    let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
+    granted(&roles.get(&format!("{NAMESPACE}:{RELEASE}")).await.unwrap().rules.unwrap_or_default())
 }
 
 fn list(items: &[Value]) -> String {

@@ -60,7 +60,10 @@ async fn alive_and_not_ready_at_first() {
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
     assert_eq!(
         (status, body.as_str()),
-        (503, "[-] crd: not checked yet\n[-] lock-key: not checked yet\n[-] caches: not checked yet\n")
+        (
+            503,
+            "[-] crd: not checked yet\n[-] rights: not checked yet\n[-] lock-key: not checked yet\n[-] caches: not checked yet\n"
+        )
     );
 }
 
@@ -71,12 +74,15 @@ async fn ready_when_every_gate_is_open() {
         server.sources.readiness.open(gate);
     }
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
-    assert_eq!((status, body.as_str()), (200, "[+] crd: ok\n[+] lock-key: ok\n[+] caches: ok\n"));
+    assert_eq!(
+        (status, body.as_str()),
+        (200, "[+] crd: ok\n[+] rights: ok\n[+] lock-key: ok\n[+] caches: ok\n")
+    );
     server.sources.readiness.close(Gate::Caches, "pods are not listed yet");
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
     assert_eq!(
         (status, body.as_str()),
-        (503, "[+] crd: ok\n[+] lock-key: ok\n[-] caches: pods are not listed yet\n")
+        (503, "[+] crd: ok\n[+] rights: ok\n[+] lock-key: ok\n[-] caches: pods are not listed yet\n")
     );
 }
 

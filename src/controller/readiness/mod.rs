@@ -7,6 +7,7 @@ use std::{
 };
 
 mod crd;
+pub mod rights;
 
 pub use crd::{CrdProblem, crd_freshness};
 
@@ -15,6 +16,8 @@ pub use crd::{CrdProblem, crd_freshness};
 pub enum Gate {
     /// The CRD exists in the cluster and has every field that this release reads or writes.
     Crd,
+    /// The operator may do what it does.
+    Rights,
     /// The key of migration locks is known.
     LockKey,
     /// Every watch has delivered its first list.
@@ -23,13 +26,14 @@ pub enum Gate {
 
 impl Gate {
     /// Every gate, in the order in which `/readyz` lists them.
-    pub const ALL: [Self; 3] = [Self::Crd, Self::LockKey, Self::Caches];
+    pub const ALL: [Self; 4] = [Self::Crd, Self::Rights, Self::LockKey, Self::Caches];
 
     /// The name that `/readyz` shows.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Crd => "crd",
+            Self::Rights => "rights",
             Self::LockKey => "lock-key",
             Self::Caches => "caches",
         }
@@ -115,7 +119,12 @@ mod tests {
         assert!(!readiness.is_ready());
         assert_eq!(
             lines(&readiness),
-            ["[-] crd: not checked yet", "[-] lock-key: not checked yet", "[-] caches: not checked yet"]
+            [
+                "[-] crd: not checked yet",
+                "[-] rights: not checked yet",
+                "[-] lock-key: not checked yet",
+                "[-] caches: not checked yet"
+            ]
         );
     }
 
@@ -127,12 +136,14 @@ mod tests {
         readiness.clone().open(Gate::Caches);
         assert!(!readiness.is_ready());
         readiness.open(Gate::LockKey);
+        assert!(!readiness.is_ready());
+        readiness.open(Gate::Rights);
         assert!(readiness.is_ready());
         readiness.close(Gate::Crd, "the CRD is not installed");
         assert!(!readiness.is_ready());
         assert_eq!(
             lines(&readiness),
-            ["[-] crd: the CRD is not installed", "[+] lock-key: ok", "[+] caches: ok"]
+            ["[-] crd: the CRD is not installed", "[+] rights: ok", "[+] lock-key: ok", "[+] caches: ok"]
         );
     }
 }

@@ -5,7 +5,7 @@ use http::{Method, Uri};
 use crate::runtime::metrics::{Kind, Verb};
 
 /// The resources that this operator touches. Others are counted as `other`, so that the labels stay bounded.
-const RESOURCES: [&str; 24] = [
+const RESOURCES: [&str; 25] = [
     "configmaps",
     "customresourcedefinitions",
     "deployments",
@@ -27,6 +27,7 @@ const RESOURCES: [&str; 24] = [
     "pods",
     "replicasets",
     "secrets",
+    "selfsubjectaccessreviews",
     "serviceaccounts",
     "services",
     "statefulsets",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flagsmith_operator::{
     controller::{
-        readiness::Readiness,
+        readiness::{Gate, Readiness},
         run::{Settings, run},
     },
     observe::Scope,
@@ -52,6 +52,8 @@ impl Operator {
         let metrics = Metrics::new();
         let client = connect_with(config, metrics.clone(), &network).unwrap();
         let (readiness, shutdown) = (Readiness::new(), CancellationToken::new());
+        // The process asks for its rights beside this, before it does anything.
+        readiness.open(Gate::Rights);
         let settings = Settings {
             loopback_databases: false,
             scope: Scope::Namespaces(namespaces),
