@@ -9,6 +9,8 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 export INSTA_UPDATE ?= no
 CARGO_DENY := $(CACHE)/lint/cargo-deny-0.20.2/bin/cargo-deny
 CARGO_SHEAR := $(CACHE)/lint/cargo-shear-1.12.0/bin/cargo-shear
+CARGO_CYCLONEDX := $(CACHE)/lint/cargo-cyclonedx-0.5.9/bin/cargo-cyclonedx
+ACTIONLINT := $(CACHE)/lint/actionlint-1.7.12/bin/actionlint
 MDBOOK := $(CACHE)/lint/mdbook-0.5.4/bin/mdbook
 
 .PHONY: help
@@ -28,13 +30,18 @@ test: lint test-unit test-postgres test-cluster test-images test-chart test-e2e 
 	@echo "all checks passed"
 
 .PHONY: lint
-lint: $(CARGO_DENY) $(CARGO_SHEAR) ## Formatting, clippy, rustdoc, dependencies and their licences, and which module may use which
+lint: $(CARGO_DENY) $(CARGO_SHEAR) $(ACTIONLINT) ## Formatting, clippy, rustdoc, dependencies and their licences, workflows, and which module may use which
 	rustfmt --edition 2024 --check $$(find src tests -name "*.rs")
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	$(CARGO_DENY) --locked check --hide-inclusion-graph bans licenses sources
 	$(CARGO_SHEAR) --locked
+	$(ACTIONLINT)
 	cargo test --locked --test architecture
+
+.PHONY: advisories
+advisories: $(CARGO_DENY) ## Known vulnerabilities of the dependencies (fetches the RustSec database from GitHub)
+	$(CARGO_DENY) --locked check --hide-inclusion-graph advisories
 
 .PHONY: docs
 docs: $(MDBOOK) ## The documentation as a site; prints where it is (mdbook is built once, a few minutes)
@@ -51,6 +58,9 @@ $(CACHE)/lint/%: export CARGO_TARGET_DIR := $(CACHE)/lint/target
 $(CACHE)/lint/%:
 	root=$(patsubst %/bin/,%,$(dir $@)); cargo install --locked --root "$$root" "$(notdir $@)@$${root##*$(notdir $@)-}"
 	rm -rf $(CACHE)/lint/target
+
+$(ACTIONLINT):
+	GOFLAGS= GOBIN=$(dir $@) CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 .PHONY: test-unit
 test-unit: ## Tests that need nothing but Rust
@@ -126,11 +136,26 @@ generate: ## Write the files that are generated from the source
 	cargo run --quiet --locked -- generate metrics > $(CARGO_TARGET_DIR)/metrics.md
 	install -D -m 644 $(CARGO_TARGET_DIR)/metrics.md docs/metrics.md
 	install -D -m 644 $(CARGO_TARGET_DIR)/crd.yaml charts/flagsmith-operator/files/crd.yaml
+	tests/chart/readme >charts/flagsmith-operator/README.md
 
 .PHONY: image
 image: ## The operator's image as an OCI archive, from a release build, on this machine's libraries; prints its path
 	cargo build --release --locked
 	tests/chart/operator-image $(CARGO_TARGET_DIR)/release/flagsmith-operator
+
+.PHONY: release-dry
+release-dry: ## What a release consists of, for this machine's architecture, in dist/; nothing is pushed
+	cargo build --release --locked
+	release/build clean archive $(CARGO_TARGET_DIR)/release/flagsmith-operator linux $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+	$(MAKE) --no-print-directory release-rest
+
+.PHONY: release-rest
+release-rest: $(CARGO_CYCLONEDX) ## The rest of a release beside the archives that are in dist/ (IMAGE, DIGEST)
+	release/build notes >/dev/null
+	$(CARGO_CYCLONEDX) cyclonedx --format json --spec-version 1.5 --override-filename flagsmith-operator.cdx --quiet
+	mv flagsmith-operator.cdx.json dist/
+	release/build chart manifests krew sums
+	@cat dist/SHA256SUMS
 
 .PHONY: bench-queue
 bench-queue: ## Measure what looking into the task tables costs (10 million tasks, 1,000 installations; needs root and postgresql-15)

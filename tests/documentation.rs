@@ -101,13 +101,13 @@ fn anchor(heading: &str) -> String {
         .collect()
 }
 
-/// README.md and every page of docs/, by its path in the repository.
+/// Every page of docs/ and of the repository's first folder, by its path in the repository.
 fn texts() -> BTreeMap<PathBuf, Text> {
-    let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = ["docs", "."].into_iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let pages = pages.map(|entry| plain(&entry.unwrap().path()));
     let pages = pages.filter(|path| path.extension().is_some_and(|it| it == "md"));
     let pages = pages.map(|path| path.strip_prefix(root()).unwrap().to_owned());
     let texts: BTreeMap<_, _> = pages
-        .chain([PathBuf::from("README.md")])
         .map(|path| {
             let text = Text::of(&fs::read_to_string(root().join(&path)).unwrap());
             (path, text)
@@ -214,11 +214,14 @@ fn the_quick_start_is_what_getting_started_runs() {
     }
 }
 
-/// Cargo.toml says where the documentation is; the chart's home is the same.
+/// Cargo.toml says where the documentation and the source are; the chart's are the same.
 #[test]
-fn the_chart_names_the_same_home() {
+fn the_chart_names_the_same_home_and_source() {
     let chart = read("charts/flagsmith-operator/Chart.yaml");
     assert!(chart.contains(concat!("\nhome: ", env!("CARGO_PKG_HOMEPAGE"), "\n")), "{chart}");
+    assert!(chart.contains(concat!("\nsources: [", env!("CARGO_PKG_REPOSITORY"), "]\n")), "{chart}");
+    let changes = read("CHANGELOG.md");
+    assert!(changes.contains(concat!("]: ", env!("CARGO_PKG_REPOSITORY"), "/releases/tag/v")), "{changes}");
 }
 
 #[test]

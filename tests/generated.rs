@@ -1,4 +1,5 @@
-//! Files that `make generate` writes must be what the source says, and what docs/security.md refers to must be there.
+//! Files that `make generate` writes must be what the source says, what docs/security.md refers to must be there, and
+//! what is said in several places must be the same in all.
 
 use std::{fs, process::Command};
 
@@ -87,4 +88,90 @@ fn every_promise_names_a_test_that_exists() {
         };
         assert!(found, "docs/security.md names {file}::{test}, which is not there");
     }
+}
+
+/// What stands between `before` and the next quotation mark or white space, wherever it does.
+fn after<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
+    text.split(before).skip(1).filter_map(|rest| rest.split(['"', ' ', '\n', '`', ']']).next()).collect()
+}
+
+#[test]
+fn one_version_everywhere() {
+    let ours = vec![env!("CARGO_PKG_VERSION")];
+    for (file, before) in [
+        ("charts/flagsmith-operator/Chart.yaml", "\nversion: "),
+        ("charts/flagsmith-operator/Chart.yaml", "\nappVersion: "),
+        ("Dockerfile", "\nARG VERSION="),
+    ] {
+        assert_eq!(after(&fs::read_to_string(file).unwrap(), before), ours, "{file}:{before}");
+    }
+    let changes = fs::read_to_string("CHANGELOG.md").unwrap();
+    assert_eq!(after(&changes, "\n## [").first(), ours.first(), "the newest of CHANGELOG.md");
+    let pages = fs::read_dir("docs").unwrap().map(|entry| entry.unwrap().path());
+    let mut number = 0;
+    for page in pages.chain(["README.md".into()]).filter(|page| page.extension().is_some_and(|it| it == "md"))
+    {
+        for tag in after(&fs::read_to_string(&page).unwrap(), "flagsmith-operator:") {
+            if tag.starts_with(|first: char| first.is_ascii_digit()) {
+                number += 1;
+                assert!(tag.starts_with(ours[0]), "the image's tag {tag} in {}", page.display());
+            }
+        }
+    }
+    assert!(number > 5, "{number} tags are read");
+}
+
+#[test]
+fn one_compiler_everywhere() {
+    let toolchain = fs::read_to_string("rust-toolchain.toml").unwrap();
+    let ours = after(&toolchain, "channel = \"");
+    assert_eq!(ours.len(), 1, "{toolchain}");
+    for (file, end) in [
+        ("Dockerfile", "-slim-bookworm"),
+        (".github/workflows/ci.yaml", "-bookworm"),
+        (".devcontainer/Dockerfile", "-bookworm"),
+    ] {
+        let text = fs::read_to_string(file).unwrap();
+        assert_eq!(after(&text, "docker.io/library/rust:"), [format!("{}{end}", ours[0])], "{file}");
+    }
+}
+
+/// A tag of an action can be moved by whoever owns it; the workflow of releases has the right to write.
+#[test]
+fn actions_are_pinned_by_commit() {
+    let mut number = 0;
+    for entry in fs::read_dir(".github/workflows").unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for used in text.lines().filter_map(|line| line.split_once("uses: ").map(|(_, used)| used)) {
+            number += 1;
+            let (commit, version) =
+                used.split_once('@').and_then(|(_, it)| it.split_once(" # v")).unwrap_or_default();
+            assert!(
+                commit.len() == 40
+                    && commit.chars().all(|it| it.is_ascii_hexdigit())
+                    && version.split('.').count() == 3,
+                "{used} is not pinned as NAME@COMMIT # vX.Y.Z"
+            );
+        }
+    }
+    assert!(number > 20, "{number} actions are read");
+}
+
+/// What the workflows run exists.
+#[test]
+fn workflows_make_targets_that_exist() {
+    let makefile = fs::read_to_string("Makefile").unwrap();
+    let mut number = 0;
+    for file in ["ci.yaml", "release.yaml", "security.yaml"] {
+        let text = fs::read_to_string(format!(".github/workflows/{file}")).unwrap();
+        let mut targets = after(&text, "make ");
+        targets.retain(|target| target.starts_with(|first: char| first.is_ascii_lowercase()));
+        let parts = text.lines().filter_map(|line| line.trim().strip_prefix("part: ["));
+        targets.extend(parts.flat_map(|parts| parts.trim_end_matches(']').split(", ")));
+        for target in targets {
+            number += 1;
+            assert!(makefile.contains(&format!("\n{target}:")), "{file}: there is no make {target}");
+        }
+    }
+    assert!(number > 9, "{number} targets are read");
 }
