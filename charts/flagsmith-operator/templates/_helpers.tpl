@@ -60,6 +60,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* Labels and annotations of an object: of {root, labels, annotations}, the chart's own before the object's, and those
+     before what all objects have in common. */}}
+{{- define "operator.metadata" -}}
+{{- $values := .root.Values -}}
+labels:
+  {{- merge (include "operator.labels" .root | fromYaml) (default dict .labels) $values.commonLabels | toYaml | nindent 2 }}
+{{- with merge dict (default dict .annotations) $values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* The subject of every binding. */}}
 {{- define "operator.subjects" -}}
 - kind: ServiceAccount
