@@ -228,7 +228,7 @@ fn report_has_every_field() {
     let first = &diagnoses[0];
     assert_eq!(first["severity"], "Critical");
     assert_eq!(first["component"], "migrations");
-    assert_eq!(first["docs"], "docs/causes.md#migrationlocktimeout");
+    assert_eq!(first["docs"], concat!(env!("CARGO_PKG_HOMEPAGE"), "/causes.html#migrationlocktimeout"));
     for field in ["message", "remedy"] {
         assert!(first[field].as_str().unwrap().len() > 20);
     }

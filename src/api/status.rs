@@ -228,7 +228,7 @@ pub struct TimeoutsStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnosisStatus {
-    /// The cause, as listed in docs/causes.md.
+    /// The cause: one of the codes that the documentation lists.
     pub code: String,
     /// Critical, Warning or Info.
     pub severity: String,

@@ -5,12 +5,6 @@ use std::fmt::Write as _;
 use super::{FAMILIES, prose::Prose};
 use crate::model::Code;
 
-/// Where the documentation of a cause is, for example `docs/causes.md#databaseunreachable`.
-#[must_use]
-pub fn docs(code: Code) -> String {
-    format!("docs/causes.md#{}", code.as_str().to_ascii_lowercase())
-}
-
 impl Code {
     /// The cause in words.
     #[must_use]

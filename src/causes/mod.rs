@@ -27,7 +27,7 @@ mod tests;
 pub(crate) use cause::Cause;
 pub(crate) use database::shared::used_by_pods;
 pub use diagnose::{diagnose, ranked, sort};
-pub use documentation::{causes_markdown, docs};
+pub use documentation::causes_markdown;
 pub(crate) use gunicorn::shared::running::Running;
 pub use log::investigation::{Investigation, diagnose_log};
 pub(crate) use migrations::shared::job::cured_by;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::{causes::docs, model::Code};
+use super::docs::DocsArgs;
+use crate::model::{Code, DocsUrl};
 
 /// Exit status of a code that does not exist, as clap's for bad usage.
 const UNKNOWN: u8 = 2;
@@ -18,6 +19,8 @@ pub(super) struct ExplainArgs {
     /// The code of a cause, without it all are listed
     #[arg(value_name = "CODE")]
     pub code: Option<String>,
+    #[command(flatten)]
+    docs: DocsArgs,
 }
 
 /// Prints the entry of a cause, or all causes.
@@ -27,7 +30,7 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     if let Some(code) = Code::ALL.iter().find(|code| code.as_str().eq_ignore_ascii_case(name)) {
-        let _ = io::stdout().lock().write_all(explanation(*code).as_bytes());
+        let _ = io::stdout().lock().write_all(explanation(*code, &args.docs.docs_url).as_bytes());
         return ExitCode::SUCCESS;
     }
     let near = suggestions(name);
@@ -40,7 +43,7 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     ExitCode::from(UNKNOWN)
 }
 
-fn explanation(code: Code) -> String {
+fn explanation(code: Code, docs: &DocsUrl) -> String {
     let prose = code.prose();
     format!(
         "{} ({})\n  {}\n\n{}\n\n  passes by itself  {}\n  confirm           {}\n  do                {}\n  docs              {}\n",
@@ -51,7 +54,7 @@ fn explanation(code: Code) -> String {
         prose.passes,
         prose.confirm,
         prose.remedy,
-        docs(code),
+        docs.cause(code),
     )
 }
 

@@ -7,10 +7,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::standing::{OperatorReport, Standing};
-use crate::{
-    causes::docs,
-    model::{Diagnosis, Severity, Text},
-};
+use crate::model::{Diagnosis, DocsUrl, Severity, Text};
 
 /// What was found, by whom, and what could not be seen.
 #[derive(Clone, Copy)]
@@ -50,10 +47,10 @@ struct Reported<'a> {
 
 impl<'a> Findings<'a> {
     /// As programs read them.
-    pub(super) fn report(self) -> Report<'a> {
+    pub(super) fn report(self, docs: &DocsUrl) -> Report<'a> {
         let since = |it: &Diagnosis| self.standing?.known(it)?.since;
         Report {
-            diagnoses: self.diagnoses.iter().map(|it| Reported::of(it, since(it))).collect(),
+            diagnoses: self.diagnoses.iter().map(|it| Reported::of(it, docs, since(it))).collect(),
             not_seen: self.not_seen,
             operator: self.standing.map(Standing::report),
         }
@@ -103,7 +100,7 @@ impl<'a> Findings<'a> {
 }
 
 impl<'a> Reported<'a> {
-    fn of(diagnosis: &'a Diagnosis, since: Option<Timestamp>) -> Self {
+    fn of(diagnosis: &'a Diagnosis, docs: &DocsUrl, since: Option<Timestamp>) -> Self {
         Self {
             code: diagnosis.code.as_str(),
             severity: diagnosis.severity.as_str(),
@@ -111,15 +108,25 @@ impl<'a> Reported<'a> {
             message: &diagnosis.message,
             evidence: &diagnosis.evidence,
             remedy: &diagnosis.remedy,
-            docs: docs(diagnosis.code),
+            docs: docs.cause(diagnosis.code),
             since,
         }
     }
 }
 
-/// Diagnoses as programs read them, as a field of something larger.
-pub(super) fn serialize<S: Serializer>(diagnoses: &[Diagnosis], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(diagnoses.iter().map(|it| Reported::of(it, None)))
+/// Diagnoses, as a field of something larger that programs read.
+#[derive(Debug, Default)]
+pub(super) struct Documented {
+    /// The most severe first.
+    pub(super) diagnoses: Vec<Diagnosis>,
+    /// Where they are documented.
+    pub(super) docs: DocsUrl,
+}
+
+impl Serialize for Documented {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.diagnoses.iter().map(|it| Reported::of(it, &self.docs, None)))
+    }
 }
 
 /// The colour of a severity.

@@ -5,6 +5,7 @@ mod cluster;
 mod completions;
 mod context;
 mod diagnose;
+mod docs;
 mod explain;
 mod failure;
 mod findings;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::docs::DocsArgs;
 use crate::{
     controller::{
         admin::{Addresses, Admin, Sources},
@@ -85,6 +86,9 @@ pub(super) struct Args {
     /// Secret with a `DATABASE_URL` could otherwise have the operator connect to what listens beside it.
     #[arg(long, env = "FLAGSMITH_OPERATOR_ALLOW_LOOPBACK_DATABASES", hide = true)]
     allow_loopback_databases: bool,
+
+    #[command(flatten)]
+    docs: DocsArgs,
 
     /// How log lines are written.
     #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_FORMAT", default_value = "text")]
@@ -200,6 +204,7 @@ fn settings(args: &Args) -> Settings {
             None => LockKeySource::Given(LockKey::random()),
         },
         loopback_databases: args.allow_loopback_databases,
+        docs: args.docs.docs_url.clone(),
         instance: Some(args.pod_name.clone()),
     }
 }

@@ -34,6 +34,7 @@ use crate::{
     api::{self, FlagsmithDeployment},
     apply::Applier,
     causes::diagnose_pod_log,
+    model::DocsUrl,
     observe::{
         Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches,
         watch::{self as watches, Namespaces},
@@ -74,6 +75,8 @@ pub struct Settings {
     pub loopback_databases: bool,
     /// Where the key of migration locks is.
     pub lock_key: LockKeySource,
+    /// Where the documentation is.
+    pub docs: DocsUrl,
     /// The name that it shows in Events.
     pub instance: Option<String>,
 }
@@ -168,7 +171,7 @@ async fn passes(
         .with_loopback_databases(settings.loopback_databases),
         namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(writer.clone(), Arc::clone(&watched), settings.scope.clone()),
-        reporter: Reporter::new(writer, metrics.clone(), settings.instance.clone()),
+        reporter: Reporter::new(writer, metrics.clone(), settings.docs.clone(), settings.instance.clone()),
         leading: leading.clone(),
         shutdown: shutdown.clone(),
         passes: TaskTracker::new(),

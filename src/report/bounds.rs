@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{ComponentStatus, ComponentsStatus, MigrationStatus},
-        model::{Code, Component, Diagnosis, Draft, Severity},
+        model::{Code, Component, Diagnosis, DocsUrl, Draft, Severity},
         report::{
             condition::ConditionType,
             migration::HISTORY,
@@ -134,7 +134,12 @@ mod tests {
                 task_processor: Some(component()),
                 frontend: Some(component()),
             }),
-            diagnoses: diagnoses(&vec![found(100); 20], &[], &Time(Timestamp::UNIX_EPOCH)),
+            diagnoses: diagnoses(
+                &vec![found(100); 20],
+                &[],
+                &Time(Timestamp::UNIX_EPOCH),
+                &DocsUrl::default(),
+            ),
             conditions: ConditionType::PARTS
                 .into_iter()
                 .chain(ConditionType::SUMMARY)
@@ -170,7 +175,7 @@ mod tests {
     #[test]
     fn a_status_that_fits_is_left_alone() {
         let status = FlagsmithDeploymentStatus {
-            diagnoses: diagnoses(&[found(3)], &[], &Time(Timestamp::UNIX_EPOCH)),
+            diagnoses: diagnoses(&[found(3)], &[], &Time(Timestamp::UNIX_EPOCH), &DocsUrl::default()),
             ..FlagsmithDeploymentStatus::default()
         };
         assert_eq!(fitting(status.clone()), status);

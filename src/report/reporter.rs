@@ -31,7 +31,7 @@ use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     apply::Applied,
     causes,
-    model::{Code, Diagnosis, child::marks},
+    model::{Code, Diagnosis, DocsUrl, child::marks},
     observe::{JobOutcome, Object, Observation, database::QueueProbe},
     runtime::{
         fence,
@@ -66,6 +66,8 @@ pub(crate) struct Reporter {
     client: Client,
     recorder: Recorder,
     metrics: Metrics,
+    /// Where diagnoses are documented.
+    docs: DocsUrl,
     /// What was written last, by uid: the watch may still show something older.
     written: Mutex<HashMap<String, Written>>,
 }
@@ -81,11 +83,11 @@ struct Written {
 
 impl Reporter {
     /// A reporter that writes with this client, which is fenced, and shows itself under this instance name in Events.
-    pub(crate) fn new(client: Client, metrics: Metrics, instance: Option<String>) -> Self {
+    pub(crate) fn new(client: Client, metrics: Metrics, docs: DocsUrl, instance: Option<String>) -> Self {
         let source = Source { controller: marks::OPERATOR.to_owned(), instance };
         // One recorder for all: it folds repeated Events into one.
         let recorder = Recorder::new(client.clone(), source);
-        Self { client, recorder, metrics, written: Mutex::default() }
+        Self { client, recorder, metrics, docs, written: Mutex::default() }
     }
 
     /// The status as the server has it now: what the watch shows, or what was written since.
@@ -124,7 +126,7 @@ impl Reporter {
         let mut found = context.diagnoses.to_vec();
         found.extend(applied.refused.iter().map(|refused| causes::refused(context.installation, refused)));
         causes::sort(&mut found);
-        let after = status(Context { diagnoses: &found, ..context });
+        let after = status(Context { diagnoses: &found, ..context }, &self.docs);
         self.write(
             resource,
             &context.installation.identity,
@@ -151,7 +153,7 @@ impl Reporter {
         let previous = self.previous(resource);
         let after = FlagsmithDeploymentStatus {
             observed_generation: Some(identity.generation),
-            diagnoses: diagnoses(&found, &previous.diagnoses, &Time(now)),
+            diagnoses: diagnoses(&found, &previous.diagnoses, &Time(now), &self.docs),
             conditions: conditions::invalid(&previous.conditions, identity.generation, code, &message, now),
             ..previous.clone()
         };
@@ -374,7 +376,7 @@ mod tests {
                 Ok::<_, BoxError>(response)
             }
         });
-        let reporter = Reporter::new(Client::new(server, "prod"), Metrics::new(), None);
+        let reporter = Reporter::new(Client::new(server, "prod"), Metrics::new(), DocsUrl::default(), None);
         let resource = fixtures::resource(&fixtures::minimal());
         let identity = Identity::of(&resource).unwrap();
         let problem = |number: usize| Problem {

@@ -7,8 +7,7 @@ use super::{
 };
 use crate::{
     api::{ComponentStatus, ComponentsStatus, DiagnosisStatus, FlagsmithDeploymentStatus},
-    causes::docs,
-    model::Diagnosis,
+    model::{Diagnosis, DocsUrl},
     observe::WorkloadState,
 };
 
@@ -16,7 +15,7 @@ use crate::{
 pub(super) const MOST_DIAGNOSES: usize = 10;
 
 /// The status of a valid installation after a pass.
-pub(super) fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
+pub(super) fn status(context: Context<'_>, docs: &DocsUrl) -> FlagsmithDeploymentStatus {
     let installation = context.installation;
     let mode: &dyn ModeStatus =
         if installation.managed_by.is_operator() { &Managed(context) } else { &Observed(context) };
@@ -37,7 +36,7 @@ pub(super) fn status(context: Context<'_>) -> FlagsmithDeploymentStatus {
             frontend: component(context.observation.frontend.as_ref()),
         }),
         timeouts: mode.timeouts_status(),
-        diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.observation.now)),
+        diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.observation.now), docs),
         conditions: conditions(context, mode),
     }
 }
@@ -60,6 +59,7 @@ pub(super) fn diagnoses(
     found: &[Diagnosis],
     previous: &[DiagnosisStatus],
     now: &Time,
+    docs: &DocsUrl,
 ) -> Vec<DiagnosisStatus> {
     found
         .iter()
@@ -80,7 +80,7 @@ pub(super) fn diagnoses(
                 evidence: diagnosis.evidence.iter().map(ToString::to_string).collect(),
                 remedy: diagnosis.remedy.to_string(),
                 since: Some(since),
-                docs: docs(diagnosis.code),
+                docs: docs.cause(diagnosis.code),
             }
         })
         .collect()

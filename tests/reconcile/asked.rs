@@ -102,7 +102,7 @@ async fn status(sandbox: &Sandbox, generation: Option<i64>) {
             "code": "DatabaseUnreachable", "severity": "Critical", "component": "database",
             "message": "Nothing listens at db.prod:5432.", "evidence": ["database: connection refused"],
             "remedy": "Start PostgreSQL there.", "since": "2026-11-28T10:00:00Z",
-            "docs": "docs/causes.md#databaseunreachable",
+            "docs": "https://docs.example.com/causes.html#databaseunreachable",
         }],
         "conditions": [
             condition("Ready", "False", "DatabaseUnreachable"),

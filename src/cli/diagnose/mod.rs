@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::{
     cluster::ClusterArgs,
+    docs::DocsArgs,
     failure::{Failure, HEALTHY, UNHEALTHY},
     findings::Findings,
     look::{LookArgs, look},
@@ -36,6 +37,8 @@ pub(super) struct DiagnoseArgs {
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
+    docs: DocsArgs,
+    #[command(flatten)]
     look: LookArgs,
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
@@ -46,7 +49,7 @@ pub(super) fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
     if let Some(component) = args.component {
         let diagnoses = logs::read(&args.logs, component)?;
         let findings = Findings { diagnoses: &diagnoses, not_seen: &[], standing: None };
-        write(args.output, "", findings, "Nothing wrong was found in these logs.")?;
+        write(args, "", findings, "Nothing wrong was found in these logs.")?;
         return Ok(exit(!diagnoses.is_empty()));
     }
     let (heading, diagnoses, not_seen, standing) = super::context::block_on(async {
@@ -60,13 +63,13 @@ pub(super) fn run(args: &DiagnoseArgs) -> Result<ExitCode, Failure> {
         Ok((String::new(), look.diagnoses, look.not_seen, Some(look.standing)))
     })?;
     let findings = Findings { diagnoses: &diagnoses, not_seen: &not_seen, standing: standing.as_ref() };
-    write(args.output, &heading, findings, "Nothing wrong was found.")?;
+    write(args, &heading, findings, "Nothing wrong was found.")?;
     // Something worth knowing is no trouble.
     Ok(exit(diagnoses.iter().any(|it| it.severity != Severity::Info)))
 }
 
-fn write(output: Output, heading: &str, findings: Findings<'_>, nothing: &str) -> Result<(), Failure> {
-    output.write(&findings.report(), |_| heading.to_owned() + &findings.text(nothing))
+fn write(args: &DiagnoseArgs, heading: &str, findings: Findings<'_>, nothing: &str) -> Result<(), Failure> {
+    args.output.write(&findings.report(&args.docs.docs_url), |_| heading.to_owned() + &findings.text(nothing))
 }
 
 fn exit(trouble: bool) -> ExitCode {

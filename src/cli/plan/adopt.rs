@@ -13,12 +13,16 @@ use super::super::{
 };
 use crate::{
     api::FlagsmithDeployment,
-    model::{Component, child::marks},
+    model::{Component, DocsUrl, Page, child::marks},
     observe::{WorkloadState, discover::Found},
 };
 
 /// The resource and the steps: exit status 0, or 1 where there is no such installation.
-pub(super) async fn adopt(cluster: &Cluster, release: &str) -> Result<(String, ExitCode), Failure> {
+pub(super) async fn adopt(
+    cluster: &Cluster,
+    release: &str,
+    docs: &DocsUrl,
+) -> Result<(String, ExitCode), Failure> {
     let (found, _) =
         Box::pin(look_at(cluster, &release::subject(cluster, release), LookArgs::default())).await;
     if found.api.is_none() {
@@ -28,7 +32,7 @@ pub(super) async fn adopt(cluster: &Cluster, release: &str) -> Result<(String, E
         );
         return Ok((text, ExitCode::from(UNHEALTHY)));
     }
-    let text = page(&found, release, &cluster.namespace).map_err(|error| Failure::internal(&error))?;
+    let text = page(&found, release, &cluster.namespace, docs).map_err(|error| Failure::internal(&error))?;
     Ok((text, ExitCode::from(HEALTHY)))
 }
 
@@ -42,7 +46,12 @@ fn name(release: &str) -> String {
     name.trim_end_matches('-').to_owned() + SUFFIX
 }
 
-fn page(found: &Found, release: &str, namespace: &str) -> Result<String, serde_saphyr::ser::Error> {
+fn page(
+    found: &Found,
+    release: &str,
+    namespace: &str,
+    docs: &DocsUrl,
+) -> Result<String, serde_saphyr::ser::Error> {
     let adoption = &found.adoption;
     let name = name(release);
     let resource = FlagsmithDeployment {
@@ -64,7 +73,7 @@ fn page(found: &Found, release: &str, namespace: &str) -> Result<String, serde_s
             let _ = writeln!(page, "#  - {line}");
         }
     }
-    page.push_str("\n# The move (docs/adopt.md says why):\n");
+    let _ = writeln!(page, "\n# The move ({} says why):", docs.page(Page::Adopt));
     for (index, step) in steps(found, &name, release, namespace).iter().enumerate() {
         let _ = writeln!(page, "#  {}. {step}", index + 1);
     }
@@ -128,7 +137,7 @@ mod tests {
 
     fn adopted(release: &str, manifest: &str) -> (FlagsmithDeployment, String) {
         let (found, _) = observed(release, &objects(manifest));
-        let page = page(&found, release, "prod").unwrap();
+        let page = page(&found, release, "prod", &DocsUrl::default()).unwrap();
         (serde_saphyr::from_str(&page).unwrap(), page)
     }
 
@@ -141,7 +150,7 @@ mod tests {
         let installation = validate(&stored).unwrap().managed().unwrap();
         assert_eq!(installation.release.to_string(), "2.265.0");
         assert_eq!(printed.metadata.name, Some(format!("{release}-op")));
-        assert!(page.contains("docs/adopt.md"));
+        assert!(page.contains("/adopt.html says why"));
     }
 
     #[test]

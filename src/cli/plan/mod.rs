@@ -18,13 +18,14 @@ use serde_json::Value;
 
 use super::{
     cluster::{Cluster, ClusterArgs},
+    docs::DocsArgs,
     failure::{Failure, HEALTHY, UNHEALTHY},
     look::{LookArgs, managed},
     output::{Output, print},
 };
 use crate::{
     api::FlagsmithDeployment,
-    model::{Diagnosis, child::Kind},
+    model::{self, Diagnosis, DocsUrl, child::Kind},
     observe::{Object, Watched, Watches},
     validate::{DesiredState, Installation, validate},
 };
@@ -53,6 +54,8 @@ pub(super) struct PlanArgs {
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
+    docs: DocsArgs,
+    #[command(flatten)]
     look: LookArgs,
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
@@ -63,7 +66,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
     super::context::block_on(async {
         let cluster = args.cluster.connect().await?;
         if let Some(release) = &args.adopt {
-            let (text, code) = Box::pin(adopt::adopt(&cluster, release)).await?;
+            let (text, code) = Box::pin(adopt::adopt(&cluster, release, &args.docs.docs_url)).await?;
             print(&text);
             return Ok(code);
         }
@@ -74,9 +77,10 @@ pub(super) fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
+    let docs = &args.docs.docs_url;
     let resource = match &args.file {
         Some(file) => {
-            let given = in_file(&read(file)?, args.name.as_deref())?;
+            let given = in_file(&read(file)?, args.name.as_deref(), docs)?;
             if args.cluster.namespace.is_none()
                 && let Some(namespace) = given.namespace()
             {
@@ -87,7 +91,7 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
         }
         None => Box::pin(cluster.installation(args.name.as_deref())).await?,
     };
-    let heading = |release: &str| Page::of(&resource, release);
+    let heading = |release: &str| Page::of(&resource, release, docs);
     let installation = match validate(&resource) {
         Ok(DesiredState::Managed(installation)) => installation,
         Ok(DesiredState::Observed(_)) => return Ok(heading("").observed()),
@@ -121,29 +125,35 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// The resource in a file of one or more YAML or JSON documents.
-fn in_file(text: &str, name: Option<&str>) -> Result<FlagsmithDeployment, Failure> {
-    const HINT: &str = "see deploy/flagsmith.yaml for a small one, docs/api.md for all fields";
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
-        .map_err(|error| Failure::usage(format!("the file is neither YAML nor JSON: {error}"), HINT))?;
+fn in_file(text: &str, name: Option<&str>, docs: &DocsUrl) -> Result<FlagsmithDeployment, Failure> {
+    let hint = format!("{} has every field", docs.page(model::Page::Api));
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
+        Failure::usage(format!("the file is neither YAML nor JSON: {error}"), hint.as_str())
+    })?;
     let ours = documents.into_iter().filter(|document| document["kind"] == "FlagsmithDeployment").filter(
         |document| name.is_none_or(|name| document.pointer("/metadata/name").is_some_and(|it| it == name)),
     );
     let mut found = Vec::new();
     for document in ours {
         let resource: FlagsmithDeployment = serde_json::from_value(document).map_err(|error| {
-            Failure::usage(format!("the FlagsmithDeployment in the file is not valid: {error}"), HINT)
+            Failure::usage(
+                format!("the FlagsmithDeployment in the file is not valid: {error}"),
+                hint.as_str(),
+            )
         })?;
         found.push(resource);
     }
     match (found.pop(), found.len()) {
         (Some(only), 0) if only.metadata.name.is_some() => Ok(only),
-        (Some(_), 0) => Err(Failure::usage("the FlagsmithDeployment in the file has no metadata.name", HINT)),
+        (Some(_), 0) => {
+            Err(Failure::usage("the FlagsmithDeployment in the file has no metadata.name", hint.as_str()))
+        }
         (None, _) => Err(Failure::usage(
             name.map_or_else(
                 || "the file has no FlagsmithDeployment".to_owned(),
                 |name| format!("the file has no FlagsmithDeployment {name}"),
             ),
-            HINT,
+            hint.as_str(),
         )),
         (Some(_), _) => Err(Failure::usage("the file has several FlagsmithDeployments", "name one of them")),
     }

@@ -7,13 +7,13 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 use super::{
-    super::findings,
+    super::findings::{self, Documented},
     simulate::Simulation,
     step::{Action, Step},
 };
 use crate::{
     api::FlagsmithDeployment,
-    model::{Diagnosis, Severity},
+    model::{Diagnosis, DocsUrl, Severity},
     observe::{DatabaseProbe, Observation, Preflight, SecretState},
 };
 
@@ -33,8 +33,7 @@ pub(super) struct Page {
     /// The database, and whether it was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     database: Vec<String>,
-    #[serde(serialize_with = "findings::serialize")]
-    diagnoses: Vec<Diagnosis>,
+    diagnoses: Documented,
     steps: Vec<Step>,
     unchanged: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -43,7 +42,7 @@ pub(super) struct Page {
 
 impl Page {
     /// An empty page for a resource.
-    pub(super) fn of(resource: &FlagsmithDeployment, wanted: &str) -> Self {
+    pub(super) fn of(resource: &FlagsmithDeployment, wanted: &str, docs: &DocsUrl) -> Self {
         let status = resource.status.as_ref();
         Self {
             namespace: resource.namespace().unwrap_or_default(),
@@ -52,7 +51,7 @@ impl Page {
             wanted: wanted.to_owned(),
             note: None,
             database: Vec::new(),
-            diagnoses: Vec::new(),
+            diagnoses: Documented { docs: docs.clone(), ..Documented::default() },
             steps: Vec::new(),
             unchanged: Vec::new(),
             not_seen: Vec::new(),
@@ -78,7 +77,7 @@ impl Page {
     pub(super) fn invalid(mut self, problems: Vec<Diagnosis>) -> Self {
         self.note =
             Some("The specification is not valid, so nothing would be started or changed.".to_owned());
-        self.diagnoses = problems;
+        self.diagnoses.diagnoses = problems;
         self
     }
 
@@ -90,7 +89,7 @@ impl Page {
         not_seen: Vec<String>,
     ) -> Self {
         self.database = database(observation);
-        self.diagnoses = diagnoses.to_vec();
+        self.diagnoses.diagnoses = diagnoses.to_vec();
         self.not_seen = not_seen;
         self
     }
@@ -106,7 +105,7 @@ impl Page {
     pub(super) fn held(&self) -> bool {
         let refused = |step: &Step| step.writes.iter().any(|it| it.action == Action::Refuse);
         self.steps.iter().any(|step| step.held || refused(step))
-            || self.note.is_some() && !self.diagnoses.is_empty()
+            || self.note.is_some() && !self.diagnoses.diagnoses.is_empty()
     }
 }
 
@@ -176,7 +175,7 @@ pub(super) fn text(page: &Page) -> String {
         let label = if index == 0 { "database" } else { "        " };
         let _ = writeln!(text, "{label}   {line}");
     }
-    for diagnosis in &page.diagnoses {
+    for diagnosis in &page.diagnoses.diagnoses {
         let style = findings::style(diagnosis.severity);
         let _ = writeln!(text, "{style}{}{style:#}: {}", diagnosis.code, diagnosis.message);
         if diagnosis.severity < Severity::Info || page.note.is_some() {
@@ -239,7 +238,7 @@ mod tests {
             connections_used: 3,
             ..Preflight::default()
         }));
-        let page = Page::of(&resource, "2.265.0")
+        let page = Page::of(&resource, "2.265.0", &DocsUrl::default())
             .observation(&observation, &[], vec!["pods could not be listed".to_owned()])
             .foretold(simulate(&installation, observation, Objects::new()));
         assert!(!page.held(), "the other migration ends by itself");

@@ -17,6 +17,7 @@ use super::*;
 use crate::{
     apply::Applier,
     causes::diagnose_pod_log,
+    model::DocsUrl,
     observe::{Observer, PodLogReader, ReadDepth, Scope, Watches, watch::Namespaces},
     report::Reporter,
     runtime::{backoff::Failures, lease::Leadership, metrics::Metrics},
@@ -40,7 +41,7 @@ fn context(resources: Store<GuardedResource>) -> Context {
         observer: Observer::new(client.clone(), Arc::clone(&watches), None, metrics.clone(), pod_logs),
         namespaces: Namespaces::new(client.clone(), triggers),
         applier: Applier::new(client.clone(), watches, Scope::Cluster),
-        reporter: Reporter::new(client, metrics.clone(), None),
+        reporter: Reporter::new(client, metrics.clone(), DocsUrl::default(), None),
         leading,
         shutdown: CancellationToken::new(),
         passes: TaskTracker::new(),

@@ -6,7 +6,7 @@ use crate::{
     api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     decide::{Gate, Plan, decide},
     fixtures::{self, CHART_WITH_PROCESSOR, database, spec},
-    model::{Code, Component, Diagnosis, PodPhase, Severity},
+    model::{Code, Component, Diagnosis, DocsUrl, PodPhase, Severity},
     observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
     report::{ConditionType, Context, status::status},
     validate::{Installation, MigrationKey},
@@ -101,13 +101,14 @@ impl Scene {
         if let Some(gate) = &self.gate {
             plan.gate = gate.clone();
         }
-        status(Context {
+        let context = Context {
             installation: &self.installation,
             observation: &self.observation,
             plan: &plan,
             diagnoses: &self.diagnoses,
             complete: self.complete,
-        })
+        };
+        status(context, &DocsUrl::default())
     }
 
     /// What the condition of this type says; `None` when there is none.

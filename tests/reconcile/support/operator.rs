@@ -7,6 +7,7 @@ use flagsmith_operator::{
         readiness::{Gate, Readiness},
         run::{Settings, run},
     },
+    model::DocsUrl,
     observe::Scope,
     runtime::{
         client::connect_with,
@@ -63,6 +64,7 @@ impl Operator {
             lock_key: LockKeySource::Given(LockKey::new(b"tests")),
             // Simulated nodes run no database.
             database_interval: None,
+            docs: DocsUrl::default(),
             instance: Some("test".to_owned()),
         };
         let task = tokio::spawn(run(client, settings, readiness.clone(), metrics.clone(), shutdown.clone()));
