@@ -79,6 +79,16 @@ test-cluster: ## The test cluster itself, then the operator against a real API s
 	cargo test --locked --no-run $(API_TESTS)
 	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS) -- --test-threads 4
 
+.PHONY: test-kubernetes
+test-kubernetes: ## The CRD, the chart and the operator against the oldest and the newest Kubernetes (each is built once; twenty minutes)
+	cargo test --locked --no-run --test crd --test reconcile
+	for release in oldest newest; do \
+	  PATH="$$(KUBERNETES=$$release tests/cluster/install bench):$$PATH"; \
+	  kube-apiserver --version; \
+	  testbed run --level control-plane -- tests/chart/check; \
+	  testbed run --level control-plane --kwok 2 --audit -- cargo test --locked --test crd --test reconcile -- --test-threads 4; \
+	done
+
 .PHONY: test-hostile
 test-hostile: test-postgres ## Every attack on the running operator: databases, pods, logs, requests, crowds (twenty minutes, needs root)
 	cargo test --locked --test hostile

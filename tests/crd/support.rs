@@ -76,10 +76,14 @@ pub(crate) fn object(name: &str, spec: &Value) -> DynamicObject {
     .unwrap()
 }
 
-/// What the API server says, without the name of the resource in front.
+/// What the API server says, without the name of the resource in front. Old ones quote the null of their own remark.
 pub(crate) fn sentence(error: kube::Error) -> String {
     let kube::Error::Api(status) = error else { panic!("not an answer of the API server: {error}") };
     let Status { message, code, .. } = *status;
     assert_eq!(code, 422, "{message}");
-    message.split_once(" is invalid: ").unwrap().1.to_owned()
+    message
+        .split_once(" is invalid: ")
+        .unwrap()
+        .1
+        .replace("Invalid value: \"null\": some", "Invalid value: null: some")
 }

@@ -1,3 +1,5 @@
+//go:build !control_plane
+
 package main
 
 import (

@@ -1,10 +1,11 @@
 // kube is every Kubernetes component that a test cluster needs, in one binary:
 // its first argument (or the name it was started under) selects the component.
-// One link instead of seven keeps a cold build at minutes.
+// One link instead of seven keeps a cold build at minutes. With the build tag
+// control_plane it is what differs between releases for a client: API server,
+// controllers and scheduler.
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,26 +15,18 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
-	kubectlcli "k8s.io/kubectl/pkg/cmd"
-	"k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
-	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 // commands maps each component's name to what runs it. The constructors are
 // called only for the component that was asked for: several of them register
-// global flags and metrics.
+// global flags and metrics. The rest is added where it is built too.
 var commands = map[string]func() int{
-	"etcd":                    runEtcd,
 	"kube-apiserver":          run(apiserver.NewAPIServerCommand),
 	"kube-controller-manager": run(controllermanager.NewControllerManagerCommand),
 	"kube-scheduler":          run(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
-	"kubelet":                 run(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
-	"kube-proxy":              run(proxy.NewProxyCommand),
-	"kubectl":                 runKubectl,
 }
 
 func main() {
@@ -56,12 +49,4 @@ func main() {
 
 func run(newCommand func() *cobra.Command) func() int {
 	return func() int { return cli.Run(newCommand()) }
-}
-
-func runKubectl() int {
-	if err := cli.RunNoErrOutput(kubectlcli.NewDefaultKubectlCommand()); err != nil {
-		util.CheckErr(err) // prints as kubectl does and exits with its status
-		return 1
-	}
-	return 0
 }

@@ -63,8 +63,9 @@ func (c *Cluster) components() []Component {
 				"--leader-elect=false",
 				"--bind-address=" + loopback, port("--secure-port", c.Ports.Scheduler),
 			},
+			// It has /readyz from 1.31 on.
 			Ready: func(ctx context.Context) error {
-				return getOK(ctx, insecureClient, fmt.Sprintf("https://%s:%d/readyz", loopback, c.Ports.Scheduler), "")
+				return getOK(ctx, insecureClient, fmt.Sprintf("https://%s:%d/healthz", loopback, c.Ports.Scheduler), "")
 			},
 		},
 	}
