@@ -9,6 +9,7 @@ use kube::{
     api::{Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind, Status},
 };
+use regex_lite::Regex;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -76,14 +77,12 @@ pub(crate) fn object(name: &str, spec: &Value) -> DynamicObject {
     .unwrap()
 }
 
-/// What the API server says, without the name of the resource in front. Old ones quote the null of their own remark.
+/// What the API server says, without the name of the resource in front, and without the values that it refuses: releases
+/// of Kubernetes write those differently (`"string"`, the value itself, or nothing).
 pub(crate) fn sentence(error: kube::Error) -> String {
     let kube::Error::Api(status) = error else { panic!("not an answer of the API server: {error}") };
     let Status { message, code, .. } = *status;
     assert_eq!(code, 422, "{message}");
-    message
-        .split_once(" is invalid: ")
-        .unwrap()
-        .1
-        .replace("Invalid value: \"null\": some", "Invalid value: null: some")
+    let refused = Regex::new(r#"Invalid value: ("[^"]*"|-?\d+|null): "#).unwrap();
+    refused.replace_all(message.split_once(" is invalid: ").unwrap().1, "Invalid value: ").into_owned()
 }
