@@ -254,8 +254,9 @@ impl Applier {
     }
 
     /// Keeps the number of pods when the operator stops deciding it: a field that its only owner no longer applies
-    /// is removed, and the default of a Deployment is one pod. A second field manager holds the live number until
-    /// the autoscaler writes another.
+    /// is removed, and the default of a Deployment is one pod. A second field manager holds the number until the
+    /// autoscaler writes another. It does not insist: a conflict says that the autoscaler has done so since the number
+    /// was seen, and owns the field.
     async fn hand_over_replicas(
         &self,
         installation: &Installation,
@@ -276,12 +277,12 @@ impl Applier {
             "metadata": { "name": child.name, "uid": snapshot.uid },
             "spec": { "replicas": replicas },
         });
-        let parameters = PatchParams::apply(marks::REPLICAS_KEEPER).force();
-        self.api(installation, child.kind)
-            .patch(&child.name, &parameters, &Patch::Apply(&body))
-            .await
-            .map(drop)
-            .map_err(Error::from)
+        let parameters = PatchParams::apply(marks::REPLICAS_KEEPER);
+        match self.api(installation, child.kind).patch(&child.name, &parameters, &Patch::Apply(&body)).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_conflict(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Applies an object that the watches do not show, unless one of that name exists that is not ours.
