@@ -1,8 +1,7 @@
 //! `run`: the operator itself.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::docs::DocsArgs;
@@ -22,12 +21,14 @@ use crate::{
         lease::LeaseSettings,
         lock_key::{LockKey, LockKeySource},
         metrics::Metrics,
-        telemetry::{self, LogFormat},
+        telemetry::{self, Level, LogFormat},
     },
 };
 
 /// Settings of the operator.
 #[derive(Debug, clap::Args)]
+// The chart's extraArgs come after its own arguments, and count.
+#[command(args_override_self = true)]
 pub(super) struct Args {
     /// Namespaces to look after, separated by commas; the whole cluster when not given.
     #[arg(long, env = "FLAGSMITH_OPERATOR_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE,…")]
@@ -98,6 +99,11 @@ pub(super) struct Args {
     #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_LEVEL", value_name = "FILTER")]
     log_level: Option<String>,
 
+    /// A file that says which log lines are written, instead of that; it is read again every ten seconds, so the level can
+    /// be changed while the operator runs.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_LOG_LEVEL_FILE", value_name = "FILE")]
+    log_level_file: Option<PathBuf>,
+
     /// The pod's name, by the downward API.
     #[arg(long, env = "POD_NAME", hide = true, default_value = "local")]
     pod_name: String,
@@ -140,15 +146,15 @@ pub(super) fn main(args: Args) -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Error> {
-    telemetry::init(args.log_format, args.log_level.as_deref())?;
+    let level = telemetry::init(args.log_format, args.log_level.as_deref())?;
     // One thread: the operator waits for servers most of its time, and what it computes takes microseconds. A second
     // one costs more in handing over than it saves.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-    runtime.block_on(serve(args))
+    runtime.block_on(serve(args, level))
 }
 
-async fn serve(args: Args) -> Result<(), Error> {
+async fn serve(args: Args, level: Level) -> Result<(), Error> {
     let metrics = Metrics::new();
     let config = kube::Config::infer().await.map_err(|error| Error::Config(Box::new(error)))?;
     let client = client::connect(config, metrics.clone())?;
@@ -183,7 +189,12 @@ async fn serve(args: Args) -> Result<(), Error> {
         ended.cancel();
         shutdown.cancel();
     };
-    futures::join!(work, admin.run(ended.clone()), heartbeat.run(ended.clone()), stopping);
+    let following = async {
+        if let Some(file) = &args.log_level_file {
+            telemetry::follow(file, level, ended.clone()).await;
+        }
+    };
+    futures::join!(work, admin.run(ended.clone()), heartbeat.run(ended.clone()), stopping, following);
     tracing::info!("stopped");
     Ok(())
 }
@@ -209,13 +220,28 @@ fn settings(args: &Args) -> Settings {
     }
 }
 
+#[cfg(unix)]
 fn stop_on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = ()>, Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: ending what is under way"),
             _ = interrupt.recv() => tracing::info!("SIGINT: ending what is under way"),
+            () = shutdown.cancelled() => {}
+        }
+        shutdown.cancel();
+    })
+}
+
+/// Where there are no other signals: the operator itself runs in Linux containers, the command line anywhere.
+#[cfg(not(unix))]
+fn stop_on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = ()>, Error> {
+    Ok(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => tracing::info!("interrupted: ending what is under way"),
             () = shutdown.cancelled() => {}
         }
         shutdown.cancel();

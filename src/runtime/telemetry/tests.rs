@@ -22,7 +22,8 @@ impl io::Write for Written {
 fn logged(format: LogFormat, filter: &str, colour: bool, act: impl FnOnce()) -> String {
     let written = Written::default();
     let sink = written.clone();
-    let subscriber = subscriber(format, parse(filter).unwrap(), colour, move || sink.clone());
+    let (filter, _level) = reload::Layer::new(parse(filter).unwrap());
+    let subscriber = subscriber(format, filter, colour, move || sink.clone());
     tracing::subscriber::with_default(subscriber, act);
     let bytes = written.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -109,4 +110,42 @@ fn a_panic_is_logged_with_its_place_but_without_what_it_formats() {
     assert!(!text.contains("hunter2"), "{text}");
     assert!(text.contains("message withheld") && text.contains("out of luck"), "{text}");
     assert_eq!(text.matches("telemetry/tests.rs:").count(), 2, "{text}");
+}
+
+/// In the words of `follow`: what the file says counts from the next look on, and nonsense changes nothing.
+#[tokio::test(start_paused = true)]
+async fn the_level_follows_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("level");
+    std::fs::write(&file, "warn\n").unwrap();
+    let written = Written::default();
+    let sink = written.clone();
+    let (filter, handle) = reload::Layer::new(parse("info").unwrap());
+    let _guard =
+        tracing::subscriber::set_default(subscriber(LogFormat::Text, filter, false, move || sink.clone()));
+    let ended = tokio_util::sync::CancellationToken::new();
+    let steps = async {
+        for (says, step) in
+            [(None, "one"), (Some("debug"), "two"), (Some("loud"), "three"), (Some("error"), "four")]
+        {
+            if let Some(says) = says {
+                std::fs::write(&file, says).unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(25)).await;
+            tracing::debug!("{step} debug");
+            tracing::warn!("{step} warn");
+            tracing::warn!(target: UNSAFE_TARGET, "{step} unsafe");
+        }
+        ended.cancel();
+    };
+    tokio::join!(follow(&file, Level(handle), ended.clone()), steps);
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.rsplit_once("tests: ").map(|(_, told)| told))
+        .filter(|told| told.contains(' '))
+        .collect();
+    assert_eq!(told, ["one warn", "two debug", "two warn", "three debug", "three warn"], "{text}");
+    assert!(text.contains("the log level stays as it is"), "{text}");
+    assert!(!text.contains("unsafe"), "{text}");
 }
