@@ -52,23 +52,44 @@ pub(super) enum Attendance {
     },
 }
 
-impl Attendance {
-    /// Asks the cluster, and gives its time besides.
-    pub(super) async fn of(cluster: &Cluster) -> (Self, Timestamp) {
+/// The Leases of all operators, for as many namespaces as are asked about.
+pub(super) struct Register {
+    leases: Result<Vec<Lease>, String>,
+    /// The time by the API server's clock.
+    now: Timestamp,
+}
+
+impl Register {
+    /// Asks the cluster.
+    pub(super) async fn of(cluster: &Cluster) -> Self {
         let now = clock(cluster).await.unwrap_or_else(Timestamp::now);
         let api: Api<Lease> = Api::all(cluster.client.clone());
         let (label, value) = LABEL;
         let wanted = ListParams::default().labels(&format!("{label}={value}")).limit(LEASES);
-        let attendance = match api.list(&wanted).await {
-            Ok(leases) => Self::judge(&leases.items, &cluster.namespace, now),
+        let leases = match api.list(&wanted).await {
+            Ok(leases) => Ok(leases.items),
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                Self::Unknown { why: "you may not list Leases of all namespaces".to_owned() }
+                Err("you may not list Leases of all namespaces".to_owned())
             }
-            Err(error) => {
-                Self::Unknown { why: format!("Leases could not be listed: {}", client::chain(&error)) }
-            }
+            Err(error) => Err(format!("Leases could not be listed: {}", client::chain(&error))),
         };
-        (attendance, now)
+        Self { leases, now }
+    }
+
+    /// Who looks after a namespace.
+    pub(super) fn attendance(&self, namespace: &str) -> Attendance {
+        match &self.leases {
+            Ok(leases) => Attendance::judge(leases, namespace, self.now),
+            Err(why) => Attendance::Unknown { why: why.clone() },
+        }
+    }
+}
+
+impl Attendance {
+    /// Asks the cluster, and gives its time besides.
+    pub(super) async fn of(cluster: &Cluster) -> (Self, Timestamp) {
+        let register = Register::of(cluster).await;
+        (register.attendance(&cluster.namespace), register.now)
     }
 
     /// Of several operators the one that works counts, and one that looks after the namespace before one that does not.

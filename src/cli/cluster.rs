@@ -9,7 +9,7 @@ use kube::{
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-use super::failure::Failure;
+use super::{failure::Failure, proxy};
 use crate::{
     api::FlagsmithDeployment,
     runtime::{client, metrics::Metrics},
@@ -59,12 +59,7 @@ impl ClusterArgs {
     pub(super) async fn connect(&self) -> Result<Cluster, Failure> {
         let config = self.config().await?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = client::connect(config, Metrics::new()).map_err(|error| {
-            Failure::cluster(
-                client::chain(&error),
-                "check the certificates and files that the kubeconfig names: kubectl config view",
-            )
-        })?;
+        let client = client::connect(config, Metrics::new()).map_err(|error| impossible(&error))?;
         Ok(Cluster { client, namespace })
     }
 
@@ -85,8 +80,14 @@ impl ClusterArgs {
             }
             Err(error) => return Err(unusable(&error)),
         };
+        let named = proxy::named(&kubeconfig, self.context.as_deref()).map(str::to_owned);
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(&error))
+        let mut config =
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(&error))?;
+        // The library compares NO_PROXY with the proxy instead of the API server.
+        config.proxy_url = proxy::of(named.as_deref(), &config.cluster_url, &proxy::environment)
+            .map_err(|address| no_proxy_at(&address))?;
+        Ok(config)
     }
 }
 
@@ -182,7 +183,7 @@ impl Cluster {
     }
 
     /// A failed request for `FlagsmithDeployments`: 404 of the whole collection means that the CRD is missing.
-    fn failed(&self, what: &str, error: &kube::Error) -> Failure {
+    pub(super) fn failed(&self, what: &str, error: &kube::Error) -> Failure {
         match error {
             kube::Error::Api(status) if status.code == 404 => Failure::cluster(
                 "this cluster has no FlagsmithDeployments: the CRD is not installed",
@@ -201,7 +202,39 @@ fn is_missing(error: &KubeconfigError) -> bool {
     }
 }
 
+/// A client that cannot be made.
+fn impossible(error: &client::Error) -> Failure {
+    let client::Error::Setup { source } = error;
+    let hint = match **source {
+        kube::Error::Auth(_) => {
+            "log in by a token, a certificate or a program, as in kubectl config set-credentials NAME --exec-command=kubelogin; --context NAME chooses another user"
+        }
+        _ => "check the certificates and files that the kubeconfig names: kubectl config view",
+    };
+    Failure::cluster(client::chain(error), hint)
+}
+
+/// The address may hold a password, and is not repeated.
+fn no_proxy_at(address: &str) -> Failure {
+    let why = match address.split_once("://") {
+        Some((scheme, _)) if !proxy::SCHEMES.contains(&scheme) => {
+            format!("{scheme} is none of {}", proxy::SCHEMES.join(", "))
+        }
+        _ => "its address has no host".to_owned(),
+    };
+    Failure::cluster(
+        format!("the proxy of the kubeconfig, or of HTTPS_PROXY, cannot be used: {why}"),
+        "HTTPS_PROXY=http://HOST:PORT, or NO_PROXY with the API server's host to do without",
+    )
+}
+
 fn unusable(error: &KubeconfigError) -> Failure {
+    if matches!(error, KubeconfigError::ParseNoProxy(_) | KubeconfigError::ParseProxyUrl(_)) {
+        return Failure::cluster(
+            client::chain(error),
+            "HTTPS_PROXY=http://HOST:PORT, and in NO_PROXY hosts, domains, addresses and networks with one comma between each",
+        );
+    }
     Failure::cluster(
         format!("the kubeconfig cannot be used: {}", client::chain(error)),
         "kubectl config get-contexts lists the contexts; --context NAME and --kubeconfig FILE choose",

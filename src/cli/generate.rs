@@ -12,6 +12,8 @@ use clap::ValueEnum;
 pub(super) struct Args {
     /// Which file.
     what: What,
+    /// Of `man`: the command whose page it is, without it that of the program.
+    page: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -26,6 +28,8 @@ enum What {
     Cli,
     /// The page of all metrics.
     Metrics,
+    /// A manual page, for `man`.
+    Man,
 }
 
 pub(super) fn main(args: &Args, program: clap::Command) -> ExitCode {
@@ -34,6 +38,7 @@ pub(super) fn main(args: &Args, program: clap::Command) -> ExitCode {
         What::Cli => Ok(super::manual::markdown(program)),
         What::Metrics => crate::runtime::metrics::markdown().map_err(|error| error.to_string()),
         What::Causes => Ok(crate::causes::causes_markdown()),
+        What::Man => super::manual::man(program, args.page.as_deref()),
         What::Crd => crate::api::crd_yaml().map_err(|error| error.to_string()),
     };
     match text.and_then(|text| io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())) {

@@ -2,6 +2,7 @@
 
 mod attendance;
 mod cluster;
+mod complete;
 mod completions;
 mod context;
 mod diagnose;
@@ -10,10 +11,13 @@ mod explain;
 mod failure;
 mod findings;
 mod generate;
+mod list;
 mod look;
 mod manual;
 mod output;
 mod plan;
+mod proxy;
+mod ready;
 mod report;
 mod run;
 mod standing;
@@ -44,6 +48,8 @@ enum Command {
     Diagnose(diagnose::DiagnoseArgs),
     /// Shows an installation at a glance: components, pods, migration, timeouts, what is wrong.
     Status(status::StatusArgs),
+    /// Lists installations, one line each, with the worst of what the operator has found.
+    List(list::ListArgs),
     /// Says what would be done, in order and why, and does nothing.
     Plan(plan::PlanArgs),
     /// Writes one archive for a support ticket: resource, objects, Events, logs, diagnoses; without secrets.
@@ -54,6 +60,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Runs the operator in a cluster.
     Run(run::Args),
+    /// Asks whether the operators behind an address are ready; what `helm test` runs.
+    #[command(hide = true)]
+    Ready(ready::ReadyArgs),
     /// Prints files that are generated from the source.
     #[command(hide = true)]
     Generate(generate::Args),
@@ -66,6 +75,7 @@ impl Cli {
         match &mut command {
             Command::Diagnose(args) => args.cluster.fill(before),
             Command::Status(args) => args.cluster.fill(before),
+            Command::List(args) => args.cluster.fill(before),
             Command::Plan(args) => args.cluster.fill(before),
             Command::Report(args) => args.cluster.fill(before),
             Command::Run(_) if before.is_given() => {
@@ -75,7 +85,11 @@ impl Cli {
                 ));
             }
             // They ask no cluster, and are used with an alias that names one.
-            Command::Run(_) | Command::Explain(_) | Command::Completions(_) | Command::Generate(_) => {}
+            Command::Run(_)
+            | Command::Explain(_)
+            | Command::Completions(_)
+            | Command::Ready(_)
+            | Command::Generate(_) => {}
         }
         Ok(command)
     }
@@ -84,6 +98,9 @@ impl Cli {
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(words) = complete::asked(std::env::args_os()) {
+        return complete::run(Cli::command(), words);
+    }
     let matches = Cli::command().bin_name(program()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.chosen().and_then(carry_out).unwrap_or_else(|failure| failure.report())
@@ -93,11 +110,13 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Diagnose(args) => diagnose::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::List(args) => list::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Explain(args) => Ok(explain::run(&args)),
         Command::Completions(args) => Ok(completions::run(&args, Cli::command())),
         Command::Run(args) => Ok(run::main(args)),
+        Command::Ready(args) => ready::run(&args),
         Command::Generate(args) => Ok(generate::main(&args, Cli::command())),
     }
 }

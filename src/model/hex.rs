@@ -2,12 +2,9 @@
 
 /// The first `digits` hexadecimal digits of a digest, in lower case.
 pub(crate) fn shortened(digest: &[u8], digits: usize) -> String {
-    digest
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .take(digits)
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
+    let mut text = hex::encode(digest);
+    text.truncate(digits);
+    text
 }
 
 #[cfg(test)]

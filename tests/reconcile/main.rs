@@ -22,6 +22,7 @@ mod idempotence;
 mod locks;
 mod ownership;
 mod plan;
+mod proxied;
 mod replicas;
 mod rights;
 mod support;
