@@ -64,12 +64,13 @@ impl Recorder {
         changes.len()
     }
 
-    /// How many Jobs were created since it started.
+    /// How many Jobs that migrate were created since it started; those that only pull an image do not count.
     pub fn jobs(&self) -> usize {
         let changes = self.changes.lock().unwrap();
         let uids: BTreeSet<_> = changes
             .values()
             .filter(|change| change.kind == "Job" && change.created)
+            .filter(|change| text(&change.object["metadata"]["name"]).contains("-migrate-"))
             .map(|change| change.object["metadata"]["uid"].to_string())
             .collect();
         uids.len()
