@@ -48,6 +48,12 @@ impl Step {
         })
     }
 
+    /// Whether an earlier Job of the same name, but for its number, has failed.
+    #[must_use]
+    pub fn is_another_attempt(&self, installation: &Installation) -> bool {
+        self.job != self.key.job_name(installation, self.operation())
+    }
+
     /// Whether it applies or undoes.
     #[must_use]
     pub const fn operation(&self) -> MigrationOperation {

@@ -34,8 +34,11 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
     let observation = context.observation;
     let key = context.plan.step.as_ref().map(|step| step.key.to_string());
     let previous = observation.previous.migration.clone().unwrap_or_default();
+    // That another attempt is due is known from what the last one failed of, which is about to be written over.
+    let again = context.plan.step.as_ref().filter(|step| step.is_another_attempt(context.installation));
     let without_job = |result| MigrationStatus {
         key: key.clone(),
+        job: again.map(|step| step.job.clone()),
         version: context.installation.release.to_string(),
         operation: context
             .plan

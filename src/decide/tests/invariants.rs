@@ -269,6 +269,39 @@ fn a_failure_of_what_was_given_is_tried_again_when_that_has_changed() {
     }
 }
 
+/// In an upgrade too, where an image is pulled and a processor is stopped between the change and the Job.
+#[test]
+fn another_attempt_stays_due_until_its_job_is_made() {
+    let mut world = World::new();
+    world.settles();
+    let goes_on = |world: &mut World| {
+        for _ in 0..6 {
+            for event in [Event::Pass(usize::MAX), Event::PullsEnd, Event::Roll] {
+                world.happens(&event);
+            }
+        }
+    };
+    world.happens(&Event::Version(1));
+    goes_on(&mut world);
+    for attempt in ["-2", "-3"] {
+        let fails = [
+            Event::JobStarts,
+            Event::JobFailsOf(Circumstance::MemoryLimit),
+            Event::Pass(usize::MAX),
+            Event::Memory,
+        ];
+        for event in &fails {
+            world.happens(event);
+        }
+        goes_on(&mut world);
+        let active = world.active_job().map(|(name, _)| name.clone());
+        assert!(
+            active.as_ref().is_some_and(|name| name.ends_with(attempt)),
+            "{active:?} instead of {attempt}"
+        );
+    }
+}
+
 /// The tag does not exist: the processor goes on working, whatever else happens, until it is corrected.
 #[test]
 fn nothing_is_stopped_for_an_image_that_is_not_there() {
