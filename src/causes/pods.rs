@@ -27,6 +27,9 @@ const LAST_LINES: usize = 3;
 /// Characters of one such line.
 const LINE_LIMIT: usize = 300;
 
+/// MiB that a container of Flagsmith needs to start: a migration without work takes 212, an API of three workers 423.
+const STARTS_WITH: u64 = 512;
+
 /// The memory limit that Flagsmith's documentation recommends, for a container without one that can be read.
 const RECOMMENDED_MEMORY: &str = "2Gi";
 
@@ -182,7 +185,7 @@ pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Draf
     let PodProblem::OutOfMemory { container, restarts, limit } = trouble.problem else {
         return None;
     };
-    let wanted = doubled(limit.as_deref());
+    let wanted = enough(trouble.component, limit.as_deref());
     let diagnosis = trouble.critical(
         code,
         format!(
@@ -213,6 +216,27 @@ pub(crate) const fn restarted(restarts: i32) -> &'static str {
         2..=4 => "a few times",
         5..=19 => "more than 5 times",
         _ => "more than 20 times",
+    }
+}
+
+/// A limit to try next: twice the present one, and no less than a start needs.
+fn enough(component: Component, limit: Option<&str>) -> String {
+    let wanted = doubled(limit);
+    let runs_django = matches!(component, Component::Api | Component::TaskProcessor | Component::Migrations);
+    let mebibytes = |text: &str| {
+        let digits = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(digits)?;
+        let number: u64 = number.parse().ok()?;
+        match unit {
+            "Ki" | "k" => Some(number / 1024),
+            "Mi" | "M" => Some(number),
+            "" => Some(number >> 20),
+            _ => None,
+        }
+    };
+    match mebibytes(&wanted) {
+        Some(few) if runs_django && few < STARTS_WITH => format!("{STARTS_WITH}Mi"),
+        _ => wanted,
     }
 }
 
@@ -286,6 +310,21 @@ mod tests {
     #[case(None, "2Gi")]
     fn memory_is_doubled(#[case] limit: Option<&str>, #[case] expected: &str) {
         assert_eq!(doubled(limit), expected);
+    }
+
+    #[rstest]
+    #[case(Component::Migrations, "64Mi", "512Mi")]
+    #[case(Component::Api, "50M", "512Mi")]
+    #[case(Component::Api, "67108864", "512Mi")]
+    #[case(Component::Api, "300Mi", "600Mi")]
+    #[case(Component::Api, "1Gi", "2Gi")]
+    #[case(Component::Frontend, "64Mi", "128Mi")]
+    fn a_limit_is_advised_that_a_start_fits_into(
+        #[case] component: Component,
+        #[case] limit: &str,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(enough(component, Some(limit)), expected);
     }
 
     #[rstest]
