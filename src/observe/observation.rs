@@ -160,8 +160,9 @@ impl Observation {
     fn orphan(&self) -> Option<&PodSummary> {
         self.pods.iter().find(|pod| {
             pod.component == Component::Migrations.as_str()
+                && pod.on_database
                 && !pod.phase.has_ended()
-                && !self.jobs.iter().chain(&self.pulls).any(|job| pod.job.as_deref() == Some(&job.name))
+                && !self.jobs.iter().any(|job| pod.job.as_deref() == Some(&job.name))
         })
     }
 

@@ -25,6 +25,8 @@ pub struct PodSummary {
     pub component: String,
     /// The Job that it belongs to.
     pub job: Option<String>,
+    /// It works on a database: the label that finds other migrations of it.
+    pub on_database: bool,
     /// The release label.
     pub version: Option<String>,
     /// How far its containers have come.
@@ -204,6 +206,7 @@ impl From<&Pod> for PodSummary {
             name: pod.metadata.name.clone().unwrap_or_default(),
             component: label(marks::COMPONENT).unwrap_or_default(),
             job: label("batch.kubernetes.io/job-name"),
+            on_database: label(marks::DATABASE).is_some(),
             version: label(marks::VERSION),
             phase: status.and_then(|status| status.phase.as_deref()).map(PodPhase::named).unwrap_or_default(),
             ready: condition("Ready").is_some_and(|it| it.status == "True"),

@@ -139,6 +139,8 @@ impl<'a> Future<'a> {
             for jobs in [&mut self.observation.jobs, &mut self.observation.pulls] {
                 jobs.retain(|job| job.name != id.1);
             }
+            // A Job stays until its pods are gone.
+            self.observation.pods.retain(|pod| pod.job.as_ref() != Some(&id.1));
             if id.1 == self.installation.child(Component::Frontend.as_str()) {
                 self.observation.frontend = None;
             }

@@ -56,6 +56,7 @@ fn no_migration_starts_while_the_pod_of_a_deleted_one_lives(
     let old = job(&installation, NEW, known.clone().unwrap_or(JobOutcome::Active));
     observation.pods = vec![PodSummary {
         component: "migrations".to_owned(),
+        on_database: true,
         phase,
         job: Some(old.name.clone()),
         ..PodSummary::default()
