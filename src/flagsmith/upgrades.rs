@@ -34,6 +34,8 @@ pub(crate) struct Incompatibility {
     pub since: Release,
     /// What older pods cannot do, as the end of a sentence.
     pub what: &'static str,
+    /// Words that the error of a request has that fails of it, and that of no other.
+    pub sign: &'static str,
 }
 
 /// Migrations that the release before them does not get along with.
@@ -42,6 +44,7 @@ pub(crate) const INCOMPATIBLE: &[Incompatibility] = &[Incompatibility {
     since: Release::new(2, 265, 0),
     what: "store new identities: requests that make one are answered with 500 (identities.0007 makes the column system_traits NOT \
            NULL); everything else works",
+    sign: "null value in column \"system_traits\"",
 }];
 
 /// Releases with defects in their migrations.

@@ -54,6 +54,7 @@ macro_rules! for_each_cause {
                 BackupFailed: backup_failed,
                 ReleaseHasKnownDefect: release_has_known_defect,
                 UpgradeSkipsVersions: upgrade_skips_versions,
+                ReleaseBehindSchema: release_behind_schema,
                 DowngradeBlocked: downgrade_blocked,
                 RollbackLosesData: rollback_loses_data,
                 UnsupportedVersion: unsupported_version,

@@ -29,9 +29,13 @@ fn skipped(context: &Context<'_>) -> Option<Draft> {
         ),
         evidence: changes.iter().map(|change| format!("{}: {}", change.at, change.what)).collect(),
         remedy: format!(
-            "Take a backup (spec.migrations.backup), and try it on a copy of the database. To see where something goes wrong, go in \
-             steps: {}.",
-            path.join(" → ")
+            "Take a backup (spec.migrations.backup), and try it on a copy of the database.{}",
+            // Without a stop between the two there is nothing to advise.
+            if path.len() > 2 {
+                format!(" To see where something goes wrong, go in steps: {}.", path.join(" → "))
+            } else {
+                String::new()
+            }
         ),
         ..Code::UpgradeSkipsVersions.draft()
     })
