@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 
 use super::gunicorn::shared::running::Running;
 use crate::{
+    flagsmith::Release,
     model::{Component, Draft},
-    observe::Observation,
+    observe::{Observation, PodSummary},
     validate::{Installation, SecretKey},
 };
 
@@ -42,6 +43,14 @@ impl<'a> Context<'a> {
             .and_then(|here| here(self, &found))
             .unwrap_or_else(|| self.installation.managed_by.spelled(&found.remedy, Some(url)));
         Draft { remedy, ..found }
+    }
+
+    /// Whether a pod is of a release that the user has asked to undo: it misses its migrations from the moment they are
+    /// undone until one of the older release takes its place, and nothing is wrong with that.
+    pub(crate) fn is_rolled_back(&self, pod: &PodSummary) -> bool {
+        let confirmed = self.installation.rollback.is_some();
+        let release: Option<Release> = pod.version.as_ref().and_then(|version| version.parse().ok());
+        confirmed && release.is_some_and(|release| release > self.installation.release)
     }
 
     /// The timeouts that run, read once; `None` before there is an API.

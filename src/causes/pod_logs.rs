@@ -4,11 +4,11 @@ use jiff::SignedDuration;
 
 use super::{context::Context, log::investigation::diagnose_log};
 use crate::{
-    api::MigrationOperation,
-    flagsmith::{Release, WorkerClass},
+    flagsmith::WorkerClass,
     model::{Code, Component, Draft, Severity},
     observe::{
-        DatabaseProbe, JobState, LogDiagnosis, LogFinding, LogReading, Observation, Run, database::QueueProbe,
+        DatabaseProbe, LogDiagnosis, LogFinding, LogReading, Observation, PodSummary, Run,
+        database::QueueProbe,
     },
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn check(context: &Context<'_>) -> Vec<Draft> {
     let observation = context.observation;
     let mut shown: Vec<(&LogReading, &LogFinding)> = readings(observation)
         .flat_map(|reading| reading.found.iter().map(move |finding| (reading, finding)))
-        .filter(|(reading, finding)| holds(observation, reading, finding))
+        .filter(|(reading, finding)| holds(context, reading, finding))
         .collect();
     let over = |(reading, finding): (&LogReading, &LogFinding)| is_over(observation, reading, finding);
     shown.sort_by_key(|(reading, finding)| {
@@ -100,20 +100,20 @@ fn readings(observation: &Observation) -> impl Iterator<Item = &LogReading> {
                     && !other.found.is_empty()
             })
     };
-    all()
-        .filter(move |reading| pod_component(observation, reading) != Some("migrations") && !history(reading))
-}
-
-fn pod_component<'a>(observation: &'a Observation, reading: &LogReading) -> Option<&'a str> {
-    let pod = observation.pods.iter().find(|pod| pod.name == reading.pod)?;
-    Some(pod.component.as_str())
+    // What a pod said that is being replaced is not true of the one that takes its place.
+    let counts = |pod: &PodSummary| pod.component != "migrations" && !pod.terminating;
+    all().filter(move |reading| {
+        let pod = observation.pods.iter().find(|pod| pod.name == reading.pod);
+        pod.is_none_or(counts) && !history(reading)
+    })
 }
 
 /// Whether it still holds. The log of a ready pod says what was, and its own readiness check and the operator's
 /// connection say that the database works now. A pod that is not ready for the database's sake says so at each of its
 /// probes: what it said minutes ago, of an outage that the process outlived, is not the reason, whatever is wrong with
 /// the database now.
-fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
+fn holds(context: &Context<'_>, reading: &LogReading, finding: &LogFinding) -> bool {
+    let observation = context.observation;
     let code = finding.diagnosis.code;
     let cause = code.cause();
     let long_past = observation.now.duration_since(finding.happened) >= COMES_BACK;
@@ -126,25 +126,26 @@ fn holds(observation: &Observation, reading: &LogReading, finding: &LogFinding) 
         DatabaseProbe::Reachable { .. } | DatabaseProbe::NotProbed => past,
         DatabaseProbe::Failed(_) => long_past && !matches!(reading.run, Run::Failed { .. }),
     };
-    let over = over && cause.is_connection;
+    // A pod writes to its database at each check of its readiness, and what it has not met there for minutes is over.
+    let met_no_more =
+        long_past && cause.component == Component::Database && !matches!(reading.run, Run::Failed { .. });
+    let over = over && cause.is_connection || met_no_more;
     let refuted = long_past && cause.refuted.is_some_and(|refuted| refuted(observation));
-    // A batch that takes long logs the same as threads that hang, and a failed task may have been fixed since; the
-    // task tables tell which it is.
-    let known_better = matches!(code, Code::TaskQueueStalled | Code::TasksFailing)
-        && matches!(observation.queues.default, QueueProbe::Seen(_));
+    // A batch that takes long logs the same as threads that hang, a failed task may have been fixed since, and a recurring
+    // one switched on again; the task tables tell which it is.
+    let known_better = match &observation.queues.default {
+        QueueProbe::Seen(queue) => match code {
+            Code::TaskQueueStalled | Code::TasksFailing => true,
+            Code::RecurringTasksDisabled => queue.recurring.is_some(),
+            _ => false,
+        },
+        _ => false,
+    };
     // A pod is ready only when it finds every migration applied.
     let migrated = matches!(reading.run, Run::Sample(_)) && code == Code::MigrationsPending;
-    let undone = code == Code::MigrationsPending && is_undone(observation, reading);
-    !over && !refuted && !known_better && !migrated && !undone
-}
-
-/// Whether a log is that of a release whose migrations the operator itself undoes, or has undone: its pods miss them
-/// until those of the older release take their place.
-fn is_undone(observation: &Observation, reading: &LogReading) -> bool {
     let pod = observation.pods.iter().find(|pod| pod.name == reading.pod);
-    let release: Option<Release> = pod.and_then(|pod| pod.version.as_ref()?.parse().ok());
-    let undoes = |job: &JobState| job.operation == MigrationOperation::RollBack && job.release < release;
-    observation.jobs.iter().any(undoes)
+    let undone = code == Code::MigrationsPending && pod.is_some_and(|pod| context.is_rolled_back(pod));
+    !over && !refuted && !known_better && !migrated && !undone
 }
 
 /// A pod that is ready serves: what its log shows is a warning, unless it works on nothing at all.

@@ -18,7 +18,7 @@ use super::{
     workload::WorkloadState,
 };
 use crate::{
-    api::{FlagsmithDeploymentStatus, MigrationResult},
+    api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     postgres::DatabaseUrl,
     runtime::cache::PerInstallation,
     validate::{Database, Installation, MigrationKey},
@@ -49,12 +49,14 @@ struct Known {
 }
 
 /// What was looked at for, and with what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 struct CacheKey {
     migration: MigrationKey,
     /// The attempt that the user asked for.
     retry: Option<String>,
     due: bool,
+    /// The newest migration that is recorded, applied or undone: what was seen before its end is not so any more.
+    recorded: Option<MigrationStatus>,
     /// The hash of the credentials.
     credentials: Option<String>,
     /// Whether there was somebody to ask.
@@ -72,6 +74,19 @@ pub(super) struct Baseline<'a> {
     pub(super) database: &'a DatabaseProbe,
 }
 
+impl CacheKey {
+    fn of(installation: &Installation, migration: MigrationKey, due: bool, before: Baseline<'_>) -> Self {
+        Self {
+            migration,
+            retry: installation.retry.clone(),
+            due,
+            recorded: before.previous.migration_history.first().cloned(),
+            credentials: before.secrets.migration_hash.clone(),
+            reachable: matches!(before.database, DatabaseProbe::Reachable { .. }),
+        }
+    }
+}
+
 impl PreflightCache {
     /// Looks, or uses the last look while it is fresh.
     pub(super) async fn look(
@@ -86,13 +101,7 @@ impl PreflightCache {
         };
         let key = MigrationKey::migrate(installation, installation.release, identity);
         let due = !recorded(&key, before);
-        let wanted = CacheKey {
-            migration: key,
-            retry: installation.retry.clone(),
-            due,
-            credentials: before.secrets.migration_hash.clone(),
-            reachable: matches!(before.database, DatabaseProbe::Reachable { .. }),
-        };
+        let wanted = CacheKey::of(installation, key, due, before);
         let uid = &installation.identity.uid;
         let same = |known: &Known| (known.wanted == wanted).then_some(known.fresh_for);
         if let Some(known) = self.known.fresh(uid, same) {
@@ -178,4 +187,35 @@ fn recorded(key: &MigrationKey, before: Baseline<'_>) -> bool {
             .into_iter()
             .flatten()
             .any(|workload| workload.migration_key.as_deref() == Some(key.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{database, installation, minimal};
+
+    /// What was seen while a rollback ran is not taken for what it has left.
+    #[test]
+    fn what_was_seen_before_a_migration_ended_is_looked_at_again() {
+        let installation = installation(&minimal());
+        let key = |previous: &FlagsmithDeploymentStatus| {
+            let (secrets, probe) = (Secrets::unread(), DatabaseProbe::NotProbed);
+            let before = Baseline {
+                previous,
+                workloads: [None, None],
+                secrets: &secrets,
+                url: None,
+                migration_url: None,
+                database: &probe,
+            };
+            let migration = MigrationKey::migrate(&installation, installation.release, &database());
+            CacheKey::of(&installation, migration, true, before)
+        };
+        let mut status = FlagsmithDeploymentStatus::default();
+        let before = key(&status);
+        assert!(key(&status) == before);
+        let undone = MigrationStatus { result: MigrationResult::Applied, ..MigrationStatus::default() };
+        status.migration_history.insert(0, undone);
+        assert!(key(&status) != before);
+    }
 }

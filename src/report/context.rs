@@ -1,7 +1,7 @@
 //! What everything here is computed from.
 
 use crate::{
-    decide::Plan,
+    decide::{Gate, Plan},
     model::{Code, Component, Diagnosis, Severity},
     observe::Observation,
     validate::Installation,
@@ -20,6 +20,13 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Whether a task processor that is wanted, and whose release is recorded, is held at none: after going back, pods of
+    /// the API of the newer release queue tasks that it does not know.
+    pub(super) fn processor_waits(&self) -> bool {
+        let held = self.plan.task_processor.as_ref().is_some_and(|workload| workload.replicas == Some(0));
+        self.plan.gate == Gate::Succeeded && held && self.installation.task_processor_replicas() > 0
+    }
+
     /// The first critical diagnosis.
     pub(super) fn worst(&self) -> Option<&'a Diagnosis> {
         self.diagnoses.iter().find(|diagnosis| is_critical(diagnosis))

@@ -93,7 +93,7 @@ fn ready(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
         state.as_ref().is_some_and(|state| state.release == Some(release) && state.rolled_out())
     };
     let waiting: Vec<&str> = [
-        (rolled(&context.observation.task_processor), "task processor"),
+        (rolled(&context.observation.task_processor) && !context.processor_waits(), "task processor"),
         (rolled(&context.observation.api), "API"),
         (!context.installation.frontend.enabled || rolled(&context.observation.frontend), "frontend"),
     ]

@@ -2,14 +2,15 @@
 
 use jiff::SignedDuration;
 use rstest::rstest;
+use serde_json::{Value, json};
 
 use super::{codes, of, pod, running};
-use crate::api::MigrationOperation;
-use crate::fixtures::empty_observation;
+use crate::causes::{diagnose, task_processor::shared::testing::with_queue};
+use crate::fixtures::{empty_observation, installation, spec};
 use crate::observe::database::QueueProbe;
 use crate::observe::{
-    DatabaseProbe, JobOutcome, JobState, LogFinding, LogReading, Observation, PodLogFindings, PodProblem,
-    ProbeFailure, ProbeFailureKind, Run,
+    ContainerRun, DatabaseProbe, LogFinding, LogReading, Observation, PodLogFindings, PodProblem,
+    ProbeFailure, ProbeFailureKind, Run, Warning,
 };
 use crate::{
     causes::diagnose_log,
@@ -99,6 +100,7 @@ const READ_ONLY: &str = "2026-11-22T15:40:56.9Z [error    ] Error handling tasks
 #[case::not_had_again(Run::Unready, REFUSED, 10, Some(Code::DatabaseUnreachable))]
 #[case::an_outage_before_another_trouble(Run::Unready, REFUSED, 300, None)]
 #[case::writes_are_taken_again(Run::Sample(empty_observation().now), READ_ONLY, 300, None)]
+#[case::of_another_trouble(Run::Unready, READ_ONLY, 300, None)]
 #[case::writes_are_not_taken(Run::Sample(empty_observation().now), READ_ONLY, 10, Some(Code::DatabaseReadOnly))]
 #[case::what_it_died_of(Run::Failed { restarts: 0 }, REFUSED, 300, Some(Code::DatabaseUnreachable))]
 fn what_a_log_says_of_an_outage_counts_while_it_may_last(
@@ -292,32 +294,70 @@ fn what_is_over_is_told_with_its_time() {
     assert!(told(55, 70).contains(&time), "{time}");
 }
 
-/// While the operator undoes a release's migrations its pods miss them, and are about to go.
+/// From the moment a release's migrations are undone its pods miss them, until others take their place.
 #[rstest]
-#[case::of_a_rollback(MigrationOperation::RollBack, &[])]
-#[case::of_an_upgrade(MigrationOperation::Migrate, &[Code::MigrationsPending])]
-fn what_the_operator_undoes_is_no_trouble_of_its_pods(
-    #[case] operation: MigrationOperation,
-    #[case] expected: &[Code],
-) {
+#[case::of_a_rollback(json!({ "version": "2.260.0", "migrations": { "rollback": { "from": "2.265.0", "to": "2.260.0" } } }), &[])]
+#[case::of_the_wanted_release(json!({}), &[Code::MigrationsPending])]
+fn what_the_operator_undoes_is_no_trouble_of_its_pods(#[case] changes: Value, #[case] expected: &[Code]) {
+    let now = empty_observation().now;
     let mut unready = pod("api", Vec::new());
     unready.ready = false;
     unready.version = Some("2.265.0".to_owned());
+    unready.containers = vec![ContainerRun {
+        name: "flagsmith".to_owned(),
+        init: false,
+        restarts: 0,
+        running_since: Some(now - SignedDuration::from_mins(5)),
+        failed: None,
+        ready: false,
+    }];
     let missing =
         "2026-11-22T15:40:56.9Z [error    ] unavailable: There are migrations to apply [health-check]\n";
     let read = reading(Component::Api, &unready.name, Run::Unready, missing);
     assert!(!read.found.is_empty());
+    let warning = Warning {
+        pod: unready.name.clone(),
+        reason: "Unhealthy".to_owned(),
+        message: "Readiness probe failed: HTTP probe failed with statuscode: 500".to_owned(),
+    };
     let observation = Observation {
-        pod_logs: PodLogFindings { logs: vec![read], warnings: Vec::new() },
+        pod_logs: PodLogFindings { logs: vec![read], warnings: vec![warning] },
         pods: vec![unready],
-        jobs: vec![JobState {
-            operation,
-            release: "2.260.0".parse().ok(),
-            outcome: JobOutcome::Complete,
-            ..JobState::default()
-        }],
         ..running()
     };
-    let pending = of(&observation).into_iter().filter(|it| it.code == Code::MigrationsPending);
-    assert_eq!(codes(&pending.collect::<Vec<_>>()), expected);
+    let of_pods = [Code::MigrationsPending, Code::ProbeFailing];
+    let found = diagnose(&installation(&spec(changes)), &observation);
+    let found = found.into_iter().filter(|it| of_pods.contains(&it.code));
+    assert_eq!(codes(&found.collect::<Vec<_>>()), expected);
+}
+
+/// The pod that takes its place says what is wrong now.
+#[test]
+fn what_a_pod_said_that_is_being_replaced_is_over() {
+    let mut unready = pod("api", Vec::new());
+    unready.ready = false;
+    let read = reading(Component::Api, &unready.name, Run::Unready, REFUSED);
+    let mut observation = Observation {
+        pod_logs: PodLogFindings { logs: vec![read], warnings: Vec::new() },
+        pods: vec![unready],
+        ..running()
+    };
+    assert_eq!(codes(&of(&observation)), [Code::DatabaseUnreachable]);
+    observation.pods[0].terminating = true;
+    assert_eq!(codes(&of(&observation)), []);
+}
+
+const SWITCHED_OFF: &str = "2026-11-22T15:40:56.9Z [error    ] Recurring task 'tasks.clean_up_old_tasks' auto-disabled after 4 consecutive failures [task_processor.processor]\n";
+
+/// The tables tell what is off, also when somebody has switched it on again since.
+#[test]
+fn a_recurring_task_that_is_on_again_is_over() {
+    let pod = "flagsmith-task-processor-abc";
+    let read = reading(Component::TaskProcessor, pod, Run::Sample(empty_observation().now), SWITCHED_OFF);
+    let mut observation =
+        Observation { pod_logs: PodLogFindings { logs: vec![read], warnings: Vec::new() }, ..running() };
+    assert_eq!(codes(&of(&observation)), [Code::RecurringTasksDisabled]);
+    let seen = with_queue(|queue| queue.recurring = Some(Vec::new()));
+    observation.queues = seen.queues;
+    assert!(!codes(&of(&observation)).contains(&Code::RecurringTasksDisabled));
 }

@@ -38,7 +38,8 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 /// The first pod of a component that fails its probes and was not killed for that.
 fn of(context: &Context<'_>, component: Component) -> Option<Draft> {
     let observation = context.observation;
-    let (pod, evidence) = probes::unready(observation, component).find_map(|pod| {
+    let counts = |pod: &&PodSummary| !context.is_rolled_back(pod);
+    let (pod, evidence) = probes::unready(observation, component).filter(counts).find_map(|pod| {
         let said = probes::said(observation, pod);
         let had_time = pod.containers.iter().any(|container| {
             container

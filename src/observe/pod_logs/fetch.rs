@@ -68,9 +68,12 @@ fn parameters(request: &LogRequest) -> LogParams {
     };
     match request.run {
         Run::Sample(since) => LogParams { since_time: Some(since), limit_bytes: Some(SAMPLE_BYTES), ..base },
-        Run::Failed { .. } | Run::Unready => {
-            LogParams { tail_lines: Some(TAIL_LINES), limit_bytes: Some(WHOLE), ..base }
-        }
+        Run::Failed { .. } | Run::Unready => LogParams {
+            tail_lines: Some(TAIL_LINES),
+            limit_bytes: Some(WHOLE),
+            since_time: request.since,
+            ..base
+        },
     }
 }
 

@@ -93,6 +93,7 @@ mod tests {
             component: Component::Api,
             run,
             previous: false,
+            since: None,
         }
     }
 

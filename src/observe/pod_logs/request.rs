@@ -21,6 +21,10 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 /// minute while nothing is wrong.
 pub(super) const SAMPLE: SignedDuration = SignedDuration::from_secs(55);
 
+/// How long before its pod is called unready a trouble begins: three failed checks, five seconds apart, each of which may
+/// take five.
+const UNREADY_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
 /// The most logs of pods in trouble that one pass reads: replicas of one template share their trouble.
 const AT_ONCE: usize = 4;
 
@@ -39,6 +43,8 @@ pub(super) struct LogRequest {
     pub run: Run,
     /// The kubelet has to be asked for the run before the present one.
     pub previous: bool,
+    /// Of a run that is not ready, since when its lines count: what it logged while it was well is not the reason.
+    pub since: Option<Timestamp>,
 }
 
 impl LogRequest {
@@ -77,6 +83,7 @@ fn troubled(
         pod: pod.name.clone(),
         container: container.name.clone(),
         component,
+        since: pod.ready_since.filter(|_| run == Run::Unready).map(|since| since - UNREADY_AFTER),
         run,
         previous,
     };
@@ -135,6 +142,7 @@ fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<L
             component,
             run: Run::Sample(since),
             previous: false,
+            since: None,
         })
 }
 
@@ -146,10 +154,13 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
         pod.containers.iter().flat_map(move |container| {
             let first = troubled(pod, container, &[], now);
             // The run that failed may be long past: the present one says what is wrong now.
-            let present = first
-                .clone()
-                .filter(|it| it.previous && hangs(container, now))
-                .map(|it| LogRequest { run: Run::Unready, previous: false, ..it });
+            let present =
+                first.clone().filter(|it| it.previous && hangs(container, now)).map(|it| LogRequest {
+                    run: Run::Unready,
+                    previous: false,
+                    since: pod.ready_since.map(|since| since - UNREADY_AFTER),
+                    ..it
+                });
             [first, present].into_iter().flatten()
         })
     });
@@ -161,6 +172,7 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
             component: component(pod, container)?,
             run: Run::Sample(container.running_since?.max(now - ONE_LOOK)),
             previous: false,
+            since: None,
         })
     });
     troubled.chain(well).take(ONE_LOOK_AT).collect()
@@ -259,6 +271,17 @@ mod tests {
         let wanted = all(&[pod("a", container(1, Some(since), Some(since + 5), false))], now());
         let runs: Vec<_> = wanted.into_iter().map(|it| (it.run, it.previous)).collect();
         assert_eq!(runs, expected);
+    }
+
+    /// What a pod logged of an outage that it has got over is not why it is not ready now.
+    #[test]
+    fn of_a_pod_that_was_well_only_the_end_of_its_log_counts() {
+        let mut unready = pod("a", container(0, Some(600), None, false));
+        unready.ready_since = Some(ago(40));
+        for found in [wanted(&[unready.clone()], &[], now()), all(&[unready], now())] {
+            let since: Vec<_> = found.iter().map(|it| (&it.run, it.since)).collect();
+            assert_eq!(since, [(&Run::Unready, Some(ago(70)))]);
+        }
     }
 
     #[test]

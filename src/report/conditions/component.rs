@@ -1,8 +1,11 @@
 //! Whether a component serves, of whichever release.
 
+use std::collections::BTreeSet;
+
 use crate::{
     causes,
     decide::Gate,
+    flagsmith::Release,
     model::Component,
     observe::{
         DatabaseProbe, WorkloadState,
@@ -30,10 +33,14 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
     let Some(state) = state else {
         return context.critical(component).map_or_else(|| mode.absent(component), Verdict::of);
     };
-    let counts = counts(state);
+    let counts = counts(context, component, state);
     if state.desired == 0 {
         if state.resting {
             return Verdict::new(True, "ScaledToZero", "no pod is wanted, on purpose");
+        }
+        if component == Component::TaskProcessor && context.processor_waits() {
+            let why = "it starts when no pod of the API is of a newer release: that queues tasks which it does not know";
+            return Verdict::new(False, "WaitingForApi", why);
         }
         let stopped = component == Component::TaskProcessor
             && matches!(context.plan.gate, Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_));
@@ -52,6 +59,13 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
         } else {
             Verdict::new(False, "ScaledToZero", "no pod is wanted")
         };
+    }
+    let (wanted, confirmed) = (context.installation.release, context.installation.rollback.is_some());
+    if let Some(left) = state.release.filter(|release| confirmed && state.ready == 0 && *release > wanted) {
+        let why = format!(
+            "no pod is ready until those of {wanted} take the place of {left}, which is being undone"
+        );
+        return Verdict::new(False, "RollingBack", why);
     }
     if state.ready == 0 {
         return context
@@ -108,8 +122,18 @@ fn blocked(counts: &str, why: &str) -> Verdict {
     )
 }
 
-fn counts(state: &WorkloadState) -> String {
+/// How many pods are ready, and of which release: during a rollout that is not the one of the template.
+fn counts(context: Context<'_>, component: Component, state: &WorkloadState) -> String {
     let pods = if state.desired == 1 { "pod" } else { "pods" };
-    let version = state.release.map(|release| format!(", version {release}")).unwrap_or_default();
+    let ready =
+        context.observation.pods.iter().filter(|pod| pod.ready && pod.component == component.as_str());
+    let mut versions: BTreeSet<Release> =
+        ready.filter_map(|pod| pod.version.as_ref()?.parse().ok()).collect();
+    if versions.is_empty() {
+        versions.extend(state.release);
+    }
+    let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+    let version =
+        if versions.is_empty() { String::new() } else { format!(", version {}", versions.join(" and ")) };
     format!("{} of {} {pods} ready{version}", state.ready.min(state.desired), state.desired)
 }

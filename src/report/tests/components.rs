@@ -4,12 +4,12 @@ use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
 
-use super::scene::{Said, Scene, job, said, starting, workload};
+use super::scene::{Said, Scene, job, newer_api_ends, said, starting, workload};
 use crate::{
     decide::Gate,
     model::{Code, Component, Severity},
     observe::{
-        DatabaseProbe, JobOutcome, Observation, ProbeFailure, ProbeFailureKind, WorkloadState,
+        DatabaseProbe, JobOutcome, Observation, PodSummary, ProbeFailure, ProbeFailureKind, WorkloadState,
         database::{Queue, QueueProbe, Recurring},
     },
     report::ConditionType,
@@ -192,6 +192,25 @@ fn queue(heartbeat: Option<SignedDuration>) -> QueueProbe {
         "StoppedForMigration",
         "no task runs until the database is migrated, which is held up: MigrationImagePullFailed"
     )
+)]
+#[case::the_newer_api_has_not_ended(
+    managed().seeing(newer_api_ends),
+    said(
+        "False",
+        "WaitingForApi",
+        "it starts when no pod of the API is of a newer release: that queues tasks which it does not know"
+    )
+)]
+#[case::the_one_that_is_ready_is_of_the_older_release(
+    managed().seeing(|observation| {
+        observation.pods = vec![PodSummary {
+            component: "task-processor".to_owned(),
+            version: Some("2.260.0".to_owned()),
+            ready: true,
+            ..PodSummary::default()
+        }];
+    }),
+    said("True", "Available", "1 of 1 pod ready, version 2.260.0")
 )]
 #[case::none_wanted(managed().seeing(migrating), said("False", "ScaledToZero", "no pod is wanted"))]
 #[case::absent(

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::json;
 
-use super::scene::{Said, Scene, job, said, starting, workload};
+use super::scene::{Said, Scene, job, newer_api_ends, said, starting, workload};
 use crate::{
     decide::Gate,
     model::{Code, Component, Severity},
@@ -21,6 +21,10 @@ fn failed() -> Scene {
 
 #[rstest]
 #[case::as_asked_for(managed(), said("True", "Available", "Flagsmith 2.265.0 runs as asked for"))]
+#[case::the_processor_waits_for_the_newer_api(
+    managed().seeing(newer_api_ends),
+    said("False", "Progressing", "2.265.0 is being rolled out; waiting for: task processor")
+)]
 #[case::suspended(
     Scene::managed(json!({ "suspend": true })).diagnosed(Code::CrashLooping, Severity::Critical, Component::Api),
     said("Unknown", "Suspended", "nothing is changed while spec.suspend is true")

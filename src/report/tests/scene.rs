@@ -26,6 +26,18 @@ pub(super) struct Scene {
     gate: Option<Gate>,
 }
 
+/// After going back: the last pod of the newer API has not ended, so there is no task processor yet.
+pub(super) fn newer_api_ends(observation: &mut Observation) {
+    observation.task_processor = Some(workload("task-processor", 0));
+    observation.pods.push(PodSummary {
+        component: "api".to_owned(),
+        version: Some("2.266.0".to_owned()),
+        phase: PodPhase::Running,
+        terminating: true,
+        ..PodSummary::default()
+    });
+}
+
 /// Status, reason and message.
 pub(super) type Said = (String, String, String);
 
