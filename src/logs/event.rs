@@ -135,6 +135,51 @@ pub(crate) struct Frames {
     pub thread: bool,
     /// What the task processor's coordinator does before it hands out tasks.
     pub coordinator: bool,
+    /// What Gunicorn's worker does when SIGABRT reaches it: the arbiter sends that to a worker that is too silent.
+    pub abort: bool,
+    /// What it called.
+    pub service: Option<Service>,
+}
+
+/// What a traceback ends in that is none of Flagsmith's, Django's or Gunicorn's: sockets fail with the same classes and
+/// words whatever is at their other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Service {
+    /// Redis or memcached.
+    Cache,
+    /// The e-mail server, or the HTTP interface of one.
+    Email,
+    /// InfluxDB.
+    Analytics,
+    /// A connection to PostgreSQL that is being made.
+    Connect,
+}
+
+impl Service {
+    /// Parts of the paths of their clients' files.
+    const CLIENTS: &[(&str, Self)] = &[
+        ("smtplib.py", Self::Email),
+        ("django/core/mail/", Self::Email),
+        ("sendgrid/", Self::Email),
+        ("sgbackend/", Self::Email),
+        ("django_ses/", Self::Email),
+        ("-packages/redis/", Self::Cache),
+        ("django_redis/", Self::Cache),
+        ("django/core/cache/backends/redis", Self::Cache),
+        ("django/core/cache/backends/memcached", Self::Cache),
+        ("pymemcache/", Self::Cache),
+        ("influxdb_client/", Self::Analytics),
+    ];
+
+    fn of_frame(line: &str) -> Option<Self> {
+        if line.ends_with("in connect")
+            && (line.contains("psycopg2/__init__.py") || line.contains("psycopg/connection.py"))
+        {
+            return Some(Self::Connect);
+        }
+        let mut clients = Self::CLIENTS.iter();
+        clients.find(|(path, _)| line.contains(path)).map(|(_, service)| *service)
+    }
 }
 
 impl Frames {
@@ -153,6 +198,8 @@ impl Frames {
         self.thread |= line.contains("threading.py") && line.ends_with("in _bootstrap_inner");
         self.coordinator |=
             line.contains("task_processor/task_registry.py") && line.ends_with("in initialise");
+        self.abort |= line.contains("gunicorn/workers/base.py") && line.ends_with("in handle_abort");
+        self.service = self.service.or_else(|| Service::of_frame(line));
     }
 }
 
@@ -235,6 +282,8 @@ impl Event {
                 request: false,
                 thread: false,
                 coordinator: false,
+                abort: false,
+                service: None,
             },
             origin,
         }

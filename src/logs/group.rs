@@ -283,6 +283,8 @@ impl Grouper {
                 open.link = connector;
                 open.part = Part::Between;
             }
+            // The log begins within the traceback of a worker that Gunicorn has aborted: the last frame says so.
+            Line::Frame if text.trim_end().ends_with(", in handle_abort") => open.frame(text),
             Line::Blank | Line::Frame => return,
             Line::Exception { .. } | Line::Other => return sink(self.plain(number, text, stamp)),
         }

@@ -53,8 +53,15 @@ pub(super) fn classify(text: &str) -> Line<'_> {
     if is_class(class) { Line::Exception { class, message } } else { Line::Other }
 }
 
+/// Exceptions of the interpreter's own modules that are not written like a class.
+const LOWER_CASE: &[&str] =
+    &["socket.gaierror", "socket.herror", "socket.timeout", "struct.error", "zlib.error"];
+
 /// A dotted Python name whose last part is written like a class.
 fn is_class(name: &str) -> bool {
+    if LOWER_CASE.contains(&name) {
+        return true;
+    }
     let last = name.rsplit('.').next().unwrap_or_default();
     last.starts_with(|first: char| first.is_ascii_uppercase())
         && last.len() > 1

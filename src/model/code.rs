@@ -28,6 +28,18 @@ macro_rules! for_each_cause {
                 DatabasePoolerRejectsOptions: pooler_rejects_options,
                 ConnectionBudgetExceeded: connection_budget_exceeded,
                 EmbeddedDatabaseInUse: embedded_database_in_use,
+                DatabasePoolerTenantUnknown: pooler_tenant_unknown,
+                DatabasePoolerLosesSession: pooler_loses_session,
+                DatabaseMessageUnreadable: message_unreadable,
+                DatabaseFilesIncompatible: files_incompatible,
+                DatabaseSharedMemoryFull: shared_memory_full,
+                DatabaseNotStarting: not_starting,
+                DatabaseLockTableFull: lock_table_full,
+                DatabaseStatementTimeout: statement_timeout,
+                ReplicaConflict: replica_conflict,
+                SequenceBehind: sequence_behind,
+                SequenceExhausted: sequence_exhausted,
+                ConnectionSharedAfterFork: connection_shared_after_fork,
             }
             migrations "Migrations" {
                 MigrationsPending: pending,
@@ -78,6 +90,7 @@ macro_rules! for_each_cause {
                 TaskTableBloated: task_table_bloated,
                 TaskProcessorModeOff: processor_mode_off,
                 TaskProcessorLeaksConnections: processor_leaks_connections,
+                TaskLoopFailing: loop_failing,
             }
             gunicorn "502s and timeouts" {
                 GunicornWorkerTimeout: worker_timeout,
@@ -95,6 +108,7 @@ macro_rules! for_each_cause {
                 WorkersExceedLimits: workers_exceed_limits,
                 LivenessProbeKilling: liveness_probe_killing,
                 ContainerOutOfMemory: container_out_of_memory,
+                GunicornWorkersFailing: workers_failing,
             }
             workloads "Workloads" {
                 ImagePullFailed: image_pull_failed,
@@ -106,7 +120,18 @@ macro_rules! for_each_cause {
                 AdmissionDenied: admission_denied,
                 ReadOnlyFilesystem: read_only_filesystem,
                 AllowedHostsRejected: allowed_hosts_rejected,
+                CsrfOriginRejected: csrf_origin_rejected,
+                HostNameInvalid: host_name_invalid,
+                SslRedirectBreaksProbes: ssl_redirect_breaks_probes,
+                ImageArchitecture: image_architecture,
+                ImageCannotImport: image_cannot_import,
+                ThreadLimit: thread_limit,
+                FileDescriptorLimit: file_descriptor_limit,
+                CacheUnreachable: cache_unreachable,
+                EmailServerUnreachable: email_server_unreachable,
+                AnalyticsStoreFailing: analytics_store_failing,
                 RequestsFailing: requests_failing,
+                ErrorsRecurring: errors_recurring,
                 SecretKeyEphemeral: secret_key_ephemeral,
                 FrontendCannotReachApi: frontend_cannot_reach_api,
                 DjangoSecretMissing: django_secret_missing,

@@ -286,10 +286,6 @@ mod tests {
         Variant::Behind
     )]
     #[case(
-        "connection to server at \"pooler\", port 6543 failed: FATAL:  Tenant or user not found",
-        Variant::User
-    )]
-    #[case(
         "connection to server at \"db\", port 5432 failed: FATAL:  Peer authentication failed for user \"x\"",
         Variant::Other
     )]

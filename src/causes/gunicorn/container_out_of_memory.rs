@@ -140,7 +140,8 @@ mod tests {
     #[case::of_an_exception("ValueError", "Killed", None)]
     fn its_witnesses(#[case] class: &str, #[case] message: &str, #[case] expected: Option<Witness>) {
         let at = |stage| {
-            let failure = Failure { class, message, component: Component::Api, stage, migration: None };
+            let failure =
+                Failure { class, message, component: Component::Api, stage, migration: None, service: None };
             let known = EXIT_STATUS.recognise(&failure).map(|_| Witness::ExitStatus);
             known.or_else(|| {
                 let details = LOG.recognise(&failure)?;

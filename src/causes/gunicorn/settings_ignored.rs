@@ -154,8 +154,14 @@ mod tests {
     #[case("curl: error: unrecognized arguments: --timeout 60", None)]
     #[case("flagsmith start: error: something else", None)]
     fn a_command_line_that_is_refused(#[case] message: &str, #[case] expected: Option<(&str, &str)>) {
-        let failure =
-            Failure { class: "", message, component: Component::Api, stage: Stage::Boot, migration: None };
+        let failure = Failure {
+            class: "",
+            message,
+            component: Component::Api,
+            stage: Stage::Boot,
+            migration: None,
+            service: None,
+        };
         let details = LOG.recognise(&failure);
         let object = details.as_ref().and_then(|details| details.object.as_deref());
         assert_eq!(object, expected.map(|(arguments, _)| arguments));

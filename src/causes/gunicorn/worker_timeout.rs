@@ -77,4 +77,22 @@ mod tests {
         );
         assert!(first.message.ends_with("is not meant here."), "{first:#?}");
     }
+
+    /// The end of a log that begins within the traceback of the worker, and the whole of one.
+    #[rstest]
+    #[case("", "once because")]
+    #[case("[2026-11-24 10:00:00 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)\n", "once (pid 7) because")]
+    fn what_the_worker_says_of_its_end_is_enough(#[case] before: &str, #[case] expected: &str) {
+        let frames = "  File \"/app/segments/views.py\", line 29, in list\n    return self.get_page()\n  File \"/x/gunicorn/workers/base.py\", line 204, in handle_abort\n    sys.exit(1)\nSystemExit: 1\n";
+        let start = if before.is_empty() {
+            ""
+        } else {
+            "[2026-11-24 10:00:00 +0000] [7] [ERROR] Error handling request /api/v1/x/\nTraceback (most recent call last):\n"
+        };
+        let log = format!("{before}{start}{frames}");
+        let found = diagnose_log(Component::Api, Some(WorkerClass::Sync), "log", log.as_bytes());
+        let [(_, timeout)] = found.as_slice() else { panic!("{found:#?}") };
+        assert_eq!(timeout.code, Code::GunicornWorkerTimeout);
+        assert!(timeout.message.contains(&format!("a worker of the API {expected}")), "{timeout:#?}");
+    }
 }

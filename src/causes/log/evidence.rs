@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::access::{Access, is_line};
 use super::failure::{Failure, FailureDetails, Stage};
 use super::gunicorn::Workers;
 use super::hosts::Hosts;
 pub(crate) use super::location::LogLocation;
-use super::requests::Requests;
+use super::quoted::{RETRIEVING_CLASS, quoted_exception};
+use super::recurring::Recurring;
+use super::server::Servers;
 use super::tasks::Tasks;
-use super::timeline::ProcessTimeline;
-use crate::logs::event::{Event, Level, Origin};
+use super::timeline::{HEALTH_QUIET_SECONDS, ProcessTimeline};
+use crate::logs::event::{Event, Level, Origin, Place};
 use crate::model::{Code, Component};
 
 /// The most different troubles of one investigation; a real installation has a handful at once.
@@ -45,6 +48,8 @@ pub(crate) struct Occurrence {
     pub run: Option<u64>,
     /// The traceback went through the creation of an index that does not lock the table.
     pub concurrent_index: bool,
+    /// Where in Flagsmith it was raised, the first time.
+    pub place: Option<Place>,
     /// The log begins within its traceback, so that nothing says what it ended.
     pub torn: bool,
     /// The exceptions behind it in its chain, and lines that follow from it.
@@ -91,8 +96,12 @@ pub(crate) struct LogEvidence {
     pub tasks: Tasks,
     /// Requests refused for their `Host` header.
     pub hosts: Hosts,
-    /// Requests that failed in a way that no rule recognises.
-    pub requests: Requests,
+    /// What failed in a way that no rule recognises.
+    pub recurring: Recurring,
+    /// How requests were answered that an access log tells of.
+    pub access: Access,
+    /// What database servers say of themselves, in a log that has their lines as well.
+    pub servers: Servers,
     /// Which migration was applied by which run, by a hash of its name.
     applied: HashMap<u64, (u16, u64)>,
     recognise: Recognise,
@@ -111,7 +120,9 @@ impl LogEvidence {
             workers: Workers::default(),
             tasks: Tasks::default(),
             hosts: Hosts::default(),
-            requests: Requests::default(),
+            recurring: Recurring::default(),
+            access: Access::default(),
+            servers: Servers::default(),
             applied: HashMap::new(),
             remembered: HashMap::new(),
         }
@@ -138,11 +149,13 @@ impl LogEvidence {
         let stopping = source.life.stopping;
         self.workers.observe(event, input, stopping);
         self.tasks.observe(event, input, stopping.is_some());
+        self.access.observe(event, input);
+        self.servers.observe(event, input);
         // Records of normal work show no failure.
         if event.level.is_none_or(|level| level >= Level::Warning) {
             self.hosts.observe(event, input);
             if !self.classify_event(event, input, torn) {
-                self.requests.observe(event, input);
+                self.recurring.observe(event, input);
             }
         }
     }
@@ -152,6 +165,14 @@ impl LogEvidence {
         if let Some(source) = self.sources.get_mut(usize::from(source)) {
             source.life.served = line;
         }
+    }
+
+    /// Whether what a health check or the task loop met last goes on at the end of the logs: nothing came up after it,
+    /// and it was not quiet since for longer than those pause.
+    pub(crate) fn goes_on(&self, last: &LogLocation) -> bool {
+        let mut lives =
+            self.sources.iter().filter(|source| source.input == last.input).map(|source| &source.life);
+        lives.all(|life| life.up <= last.line && life.seconds_since(last.time) <= HEALTH_QUIET_SECONDS)
     }
 
     /// The life of a source.
@@ -185,6 +206,7 @@ impl LogEvidence {
                 component: self.component,
                 stage,
                 migration: migration.as_deref(),
+                service: event.frames.service,
             };
             let Some(Recognised { code, rule, details }) = self.classify(&failure, last_resort) else {
                 continue;
@@ -206,7 +228,9 @@ impl LogEvidence {
                     class: last.class.clone(),
                     message: last.message.clone(),
                 });
+            let place = event.chain.iter().rev().find_map(|exception| exception.place.clone());
             self.sight(Occurrence {
+                place,
                 code,
                 rule,
                 details,
@@ -221,13 +245,21 @@ impl LogEvidence {
                 torn,
                 others: consequence.into_iter().collect(),
             });
-            return true;
+            // What ends a worker ends no process: Gunicorn replaces it.
+            return !(last_resort && event.message.starts_with("Exception in worker process"));
         }
         false
     }
 
     fn classify(&mut self, failure: &Failure<'_>, last_resort: bool) -> Option<Recognised> {
-        let key = hash(&(last_resort, failure.class, failure.message, failure.stage, failure.migration));
+        let key = hash(&(
+            last_resort,
+            failure.class,
+            failure.message,
+            failure.stage,
+            failure.migration,
+            failure.service,
+        ));
         if let Some(known) = self.remembered.get(&key) {
             return known.clone();
         }
@@ -283,7 +315,7 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
         })
         .collect();
     // What a client wrote is no evidence: `Not Found: /any/words`.
-    if parts.is_empty() && !event.is_worded_by_a_client() {
+    if parts.is_empty() && !event.is_worded_by_a_client() && !is_line(&event.message) {
         let line = event.line;
         let message = event.message.as_str();
         let (class, message) = quoted_exception(message).unwrap_or(("", message));
@@ -291,12 +323,6 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
     }
     parts
 }
-
-/// What the loop of task processors before 2.160.0 says of an exception, without its class, when it fails to ask the
-/// database for tasks.
-const RETRIEVING: &str = "Received error retrieving tasks: ";
-/// Django's base class of what such a question can raise.
-const RETRIEVING_CLASS: &str = "django.db.utils.DatabaseError";
 
 /// Of several attempts to connect, which libpq puts below each other, the one that tells the reason. With
 /// `sslmode=prefer`, the default, libpq tries without TLS what the server refused with TLS; where the server takes
@@ -317,26 +343,6 @@ fn telling_attempt(message: &str) -> &str {
     } else {
         message
     }
-}
-
-/// `Error was: OperationalError: …` (waitfordb), `Received error retrieving tasks: ….`, and `…: django.db.utils.OperationalError('…')` (the task loop).
-fn quoted_exception(message: &str) -> Option<(&str, &str)> {
-    if let Some(rest) = message.strip_prefix("Error was: ") {
-        return rest.split_once(": ").filter(|(class, _)| !class.contains(' '));
-    }
-    if let Some(rest) = message.strip_prefix(RETRIEVING) {
-        return Some((RETRIEVING_CLASS, rest.trim_end_matches(['.', '\n'])));
-    }
-    let (_, rest) = message.strip_prefix("Error handling tasks from database ")?.split_once(": ")?;
-    let (class, rest) = rest.split_once('(')?;
-    // One pair of quotes is Python's; further ones are the message's own.
-    let rest = rest.strip_suffix(')').unwrap_or(rest);
-    let quote = rest.chars().next().filter(|first| matches!(first, '\'' | '"'));
-    let message = quote.map_or(rest, |quote| {
-        let inner = rest.trim_start_matches(quote);
-        inner.strip_suffix(quote).unwrap_or(inner)
-    });
-    Some((class, message))
 }
 
 fn stage(event: &Event, component: Component, migrating: bool) -> Stage {

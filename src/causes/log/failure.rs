@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::logs::event::Service;
 use crate::model::{Component, redact::redact};
 use crate::postgres::phrases::{self, Phrase};
 
@@ -22,16 +23,26 @@ pub(crate) enum Stage {
 #[derive(Clone, Debug)]
 pub(crate) struct Failure<'a> {
     /// The dotted class, for example `psycopg2.errors.UndefinedTable`; possibly without its module.
-    pub class: &'a str,
+    pub(crate) class: &'a str,
     /// The message with DETAIL and HINT.
-    pub message: &'a str,
+    pub(crate) message: &'a str,
     /// The process whose log this is.
-    pub component: Component,
+    pub(crate) component: Component,
     /// What the process was doing.
-    pub stage: Stage,
+    pub(crate) stage: Stage,
     /// The migration that was being applied.
-    pub migration: Option<&'a str>,
+    pub(crate) migration: Option<&'a str>,
+    /// What its traceback ends in.
+    pub(crate) service: Option<Service>,
 }
+
+/// Something is missing that belongs to a session, not to the schema: SQLSTATE 34000, 26000, 3B001. It was there on the
+/// connection before.
+pub(crate) const OF_SESSION: &[&str] =
+    &["InvalidCursorName", "InvalidSqlStatementName", "InvalidSavepointSpecification"];
+
+/// Begins the names of Django's cursors.
+pub(crate) const CURSOR: &str = "_django_curs_";
 
 impl Failure<'_> {
     /// The class without its module, for example `UndefinedTable`.
@@ -85,6 +96,12 @@ impl Failure<'_> {
             ])
     }
 
+    /// Whether what is missing belongs to a session.
+    #[must_use]
+    pub(crate) fn is_of_session(&self) -> bool {
+        self.is(OF_SESSION) || self.is_database() && self.says("does not exist") && self.says(CURSOR)
+    }
+
     /// The server that libpq names.
     pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::read(self.message)
@@ -105,19 +122,19 @@ impl Failure<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FailureDetails {
     /// The server.
-    pub endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     /// The role.
-    pub role: Option<String>,
+    pub(crate) role: Option<String>,
     /// The database.
-    pub database: Option<String>,
+    pub(crate) database: Option<String>,
     /// The table, column, index, variable, … by kind and name, for example `table users_ffadminuser`.
-    pub object: Option<String>,
+    pub(crate) object: Option<String>,
     /// Which signature of its rule matched.
-    pub signature: u8,
+    pub(crate) signature: u8,
     /// A detail in the server's words.
-    pub detail: Option<String>,
+    pub(crate) detail: Option<String>,
     /// It says that something failed and not why: it gives way to whatever tells more.
-    pub is_vague: bool,
+    pub(crate) is_vague: bool,
 }
 
 impl FailureDetails {
@@ -146,9 +163,9 @@ impl FailureDetails {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Endpoint {
     /// Host name, address, or the path of a socket.
-    pub host: Option<String>,
+    pub(crate) host: Option<String>,
     /// TCP port.
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 impl Endpoint {

@@ -1,6 +1,7 @@
 //! What a log says of Gunicorn's workers: where they were forked and ended, were too silent, or were ended by a signal.
 
 use super::location::LogLocation;
+use super::recurring::Rate;
 use crate::flagsmith::WorkerClass;
 use crate::logs::event::{Event, Level};
 use crate::logs::time::Moment;
@@ -17,8 +18,8 @@ const ESCALATION_SECONDS: i64 = 60;
 #[derive(Debug)]
 pub(crate) struct Timeout {
     source: u16,
-    /// The worker's process.
-    pub(crate) pid: u32,
+    /// The worker's process, where the log has its beginning.
+    pub(crate) pid: Option<u32>,
     /// Where the log says so.
     pub(crate) location: LogLocation,
     /// Where Gunicorn says that it had to kill the worker with SIGKILL.
@@ -91,8 +92,47 @@ pub(crate) struct Workers {
     pub(crate) kills: Vec<Kill>,
     /// A worker could not start; the exception before it says why.
     pub(crate) failed_to_boot: Option<LogLocation>,
+    /// Workers that ended with an error, one of Gunicorn's own or of what they run.
+    pub(crate) exits: Exits,
     /// It was told to reload or to shrink, which ends workers.
     reload: bool,
+}
+
+/// Workers that ended with an exit status other than 0, which Gunicorn says once or twice of each, in different words.
+#[derive(Debug)]
+pub(crate) struct Exits {
+    /// The first and the last.
+    pub(crate) places: Option<(LogLocation, LogLocation)>,
+    /// How often.
+    pub(crate) rate: Rate,
+    last: Option<(u16, u32)>,
+}
+
+/// Workers that end from which on they are told: each takes the requests of all of its threads with it.
+const EXITS: usize = 3;
+
+impl Default for Exits {
+    fn default() -> Self {
+        Self { places: None, rate: Rate::new(EXITS), last: None }
+    }
+}
+
+impl Exits {
+    fn note(&mut self, event: &Event, pid: u32, location: LogLocation) {
+        if self.last.replace((event.source, pid)) == Some((event.source, pid)) {
+            return;
+        }
+        self.rate.note(event.time);
+        let first = self.places.take().map_or_else(|| location.clone(), |(first, _)| first);
+        self.places = Some((first, location));
+    }
+}
+
+/// The process of `Worker (pid:7) exited with code 255`. That it could not start, 3 or 4, ends all of Gunicorn.
+fn exited(message: &str) -> Option<u32> {
+    let (pid, code) = message.strip_prefix("Worker (pid:")?.split_once(") exited with code ")?;
+    let code = code.trim_end_matches('.');
+    (!matches!(code, "0" | "3" | "4")).then(|| number(pid)).flatten()
 }
 
 impl Workers {
@@ -104,6 +144,7 @@ impl Workers {
             self.regime = Some(WorkerClass::Threaded);
         }
         self.forks.observe(event, stopping.is_some());
+        self.aborted(event, input);
         let message = event.message.as_str();
         let location = || LogLocation::of(event, input);
         if let Some(class) = message.strip_prefix("Using worker: ") {
@@ -117,14 +158,16 @@ impl Workers {
             if self.timeouts.len() < KEPT {
                 self.timeouts.push(Timeout {
                     source: event.source,
-                    pid,
+                    pid: Some(pid),
                     location: location(),
                     killed: None,
                     request: None,
                 });
             }
         } else if let Some(path) = message.strip_prefix("Error handling request ") {
-            self.aborted(event, path);
+            self.busy_with(event, path);
+        } else if let Some(pid) = exited(message) {
+            self.exits.note(event, pid, location());
         } else if let Some((pid, signal)) = killed(message) {
             self.killed(event, pid, signal, location(), stopping.is_some());
         } else if message.starts_with("Handling signal: hup") || message.starts_with("Handling signal: ttou")
@@ -137,11 +180,42 @@ impl Workers {
         }
     }
 
+    /// SIGABRT reached a worker. The arbiter has said `WORKER TIMEOUT` before that, unless the log begins after it.
+    fn aborted(&mut self, event: &Event, input: u16) {
+        let exits =
+            event.frames.abort && event.last_exception().is_some_and(|last| last.class == "SystemExit");
+        let known = self.timeouts.iter().rev().any(|timeout| {
+            timeout.source == event.source
+                && event
+                    .time
+                    .zip(timeout.location.time)
+                    .is_none_or(|(now, then)| (-1..=ESCALATION_SECONDS).contains(&now.seconds_since(then)))
+        });
+        let Some(last) = event.last_exception().filter(|_| exits && !known && self.timeouts.len() < KEPT)
+        else {
+            return;
+        };
+        self.timeout_count += 1;
+        self.timeouts.push(Timeout {
+            source: event.source,
+            pid: event.pid,
+            location: LogLocation {
+                line: last.line,
+                class: last.class.clone(),
+                message: format!("{} (raised by Gunicorn's handle_abort)", last.message),
+                ..LogLocation::of(event, input)
+            },
+            killed: None,
+            request: None,
+        });
+    }
+
     /// The request that a timed-out worker was busy with: it says so when SIGABRT reaches it.
-    fn aborted(&mut self, event: &Event, path: &str) {
+    fn busy_with(&mut self, event: &Event, path: &str) {
         let exits = event.chain.iter().any(|exception| exception.class == "SystemExit");
         let last = self.timeouts.iter_mut().rev().find(|timeout| timeout.source == event.source);
-        if let Some(timeout) = last.filter(|_| exits) {
+        // Nothing had been read of a request yet: the worker waited for its client.
+        if let Some(timeout) = last.filter(|_| exits && !path.starts_with("(no URI")) {
             timeout.request.get_or_insert_with(|| path.split('?').next().unwrap_or(path).trim().to_owned());
         }
     }
@@ -149,7 +223,7 @@ impl Workers {
     fn killed(&mut self, event: &Event, pid: u32, signal: &str, location: LogLocation, stopping: bool) {
         let escalated = self.timeouts.iter_mut().rev().find(|timeout| {
             timeout.source == event.source
-                && timeout.pid == pid
+                && timeout.pid == Some(pid)
                 && event
                     .time
                     .zip(timeout.location.time)

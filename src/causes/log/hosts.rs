@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::evidence::LogLocation;
+use super::recurring::{OFTEN, Rate};
 use crate::logs::event::Event;
 
 /// Requests for an internal name or address that are refused before it counts: a probe comes every ten seconds.
@@ -14,6 +15,8 @@ const NAMED: u64 = 3;
 const PUBLIC_ADDRESS: u64 = 20;
 /// Sessions with a wrong signature from which on it is the key, not one old browser.
 const SESSIONS: u64 = 3;
+/// Requests within ten minutes that come without what a page of the dashboard gives, which is what scanners do.
+const OFTEN_WITHOUT_PAGE: usize = 20;
 /// The most different hosts that are remembered.
 const HOSTS: usize = 256;
 
@@ -21,7 +24,20 @@ const HOSTS: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     refused: BTreeMap<String, (LogLocation, u64)>,
+    misnamed: BTreeMap<String, (LogLocation, u64)>,
     sessions: Option<(LogLocation, u64)>,
+    forgeries: BTreeMap<String, Forgeries>,
+}
+
+/// Requests that Django took for forged across sites, for the same reason.
+#[derive(Debug)]
+pub(crate) struct Forgeries {
+    /// The first.
+    pub(crate) first: LogLocation,
+    /// The last.
+    pub(crate) last: LogLocation,
+    /// How many.
+    pub(crate) rate: Rate,
 }
 
 impl Hosts {
@@ -32,6 +48,10 @@ impl Hosts {
             .filter(|last| last.class.ends_with("DisallowedHost"))
             .map_or(event.message.as_str(), |last| last.message.as_str());
         let location = || LogLocation { message: message.to_owned(), ..LogLocation::of(event, input) };
+        if event.logger == "django.security.csrf" {
+            self.forged(event, input);
+            return;
+        }
         if message.starts_with("Session data corrupted") {
             self.sessions.get_or_insert_with(|| (location(), 0)).1 += 1;
             return;
@@ -46,15 +66,56 @@ impl Hosts {
         let Some((host, advice)) = rest.split_once('\'') else {
             return;
         };
-        // A name that is none at all comes from a scanner.
+        let host = without_port(host).to_owned();
         if advice.contains("not valid according to RFC") {
+            let whole = advice.starts_with(". The domain name provided");
+            // A name that is none at all comes from a scanner; one with an underscore is one to DNS and to Docker.
+            if whole
+                && is_name_with_underscore(&host)
+                && (self.misnamed.len() < HOSTS || self.misnamed.contains_key(&host))
+            {
+                self.misnamed.entry(host).or_insert_with(|| (location(), 0)).1 += 1;
+            }
             return;
         }
-        let host = without_port(host).to_owned();
         if self.refused.len() < HOSTS || self.refused.contains_key(&host) {
             self.refused.entry(host).or_insert_with(|| (location(), 0)).1 += 1;
         }
     }
+}
+
+impl Hosts {
+    /// `Forbidden (Origin checking failed - https://x does not match any trusted origins.): /admin/login/`: Django's
+    /// reason; the path is the client's, and so is the origin that the reason names.
+    fn forged(&mut self, event: &Event, input: u16) {
+        let reason = event.message.strip_prefix("Forbidden (").and_then(|rest| rest.split_once("): /"));
+        let Some((reason, _)) = reason else {
+            return;
+        };
+        // Scanners post without ever having had a page, and so without cookie, token and referrer.
+        let of_a_page = reason.contains(" checking failed - ") && !reason.contains("no Referer");
+        let often = if of_a_page { OFTEN } else { OFTEN_WITHOUT_PAGE };
+        if self.forgeries.len() >= HOSTS && !self.forgeries.contains_key(reason) {
+            return;
+        }
+        let location =
+            LogLocation { message: format!("Forbidden ({reason})"), ..LogLocation::of(event, input) };
+        let known = self.forgeries.entry(reason.to_owned()).or_insert_with(|| Forgeries {
+            first: location.clone(),
+            last: location.clone(),
+            rate: Rate::new(often),
+        });
+        known.last = location;
+        known.rate.note(event.time);
+    }
+}
+
+/// Letters, digits, hyphens and dots as in any name, and an underscore, which Django's pattern for hosts does not have.
+fn is_name_with_underscore(host: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    host.contains('_')
+        && host.bytes().all(allowed)
+        && host.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 fn without_port(host: &str) -> &str {
@@ -135,6 +196,24 @@ impl Hosts {
             .collect();
         hosts.sort_by_key(|it| (it.kind, std::cmp::Reverse(it.count)));
         hosts
+    }
+
+    /// The same of hosts that are no names because of an underscore.
+    pub(crate) fn misnamed(&self) -> Option<RefusedHost<'_>> {
+        let hosts = self.misnamed.iter();
+        let hosts = hosts.map(|(host, (location, count))| RefusedHost {
+            kind: kind(host),
+            host,
+            location,
+            count: *count,
+        });
+        hosts.filter(|it| it.count >= enough(it.kind)).max_by_key(|it| it.count)
+    }
+
+    /// Requests that are taken for forged so often that it is no single old page: Django's reason, and how many.
+    pub(crate) fn forgeries(&self) -> Option<(&str, &Forgeries)> {
+        let often = self.forgeries.iter().filter(|(_, it)| it.rate.comes_back());
+        often.max_by_key(|(_, it)| it.rate.count).map(|(reason, it)| (reason.as_str(), it))
     }
 
     /// Sessions with a signature of another key, where they are too many for one old browser: the first, and how many.

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read};
 use jiff::Timestamp;
 
 use super::{
+    access::is_good_probe,
     evidence::{LogEvidence, LogLocation},
     finding::Finding,
     findings, rules,
@@ -229,6 +230,9 @@ impl Reading<'_> {
             self.parse(number, bytes);
             self.last_line = 0;
             return;
+        }
+        if self.investigation.case.access.is_waiting() && is_good_probe(bytes) {
+            self.investigation.case.access.answered_well();
         }
         let troubles = self.investigation.case.troubles;
         if troubles != self.watching && is_success(bytes) {

@@ -3,6 +3,7 @@
 //! [`investigation`] reads logs event by event into [`evidence`], which asks the [`rules`] of all causes what each
 //! failure is a sign of; [`findings`] then has every cause explain what was seen of it, and ranks.
 
+pub(crate) mod access;
 mod connection;
 pub(crate) mod evidence;
 pub(crate) mod failure;
@@ -13,9 +14,11 @@ pub(crate) mod hosts;
 pub(crate) mod investigation;
 pub(crate) mod location;
 pub(crate) mod phrasing;
-pub(crate) mod requests;
+mod quoted;
+pub(crate) mod recurring;
 pub(crate) mod rule;
 mod rules;
+pub(crate) mod server;
 pub(crate) mod tasks;
 pub(crate) mod timeline;
 
@@ -28,7 +31,7 @@ pub(crate) mod testing {
     /// What the causes make of an exception in a stage.
     pub(crate) fn recognise(stage: Stage, class: &str, message: &str) -> Option<(Code, FailureDetails)> {
         let component = if stage == Stage::Migrate { Component::Migrations } else { Component::Api };
-        let failure = Failure { class, message, component, stage, migration: None };
+        let failure = Failure { class, message, component, stage, migration: None, service: None };
         let found = rules::recognise(&failure, false).or_else(|| rules::recognise(&failure, true))?;
         Some((found.code, found.details))
     }

@@ -6,13 +6,13 @@ use super::{
     finding::Explanation,
     timeline::ProcessTimeline,
 };
-use crate::postgres::phrases::Phrase;
+use crate::{logs::event::Service, postgres::phrases::Phrase};
 
 /// Whether what came later in the same log shows that a failure is over.
 pub(crate) type IsOver = fn(&LogEvidence, &ProcessTimeline, &Occurrence) -> Option<bool>;
 
 /// Rules from this precedence on are asked only of what no other rule recognises.
-const LAST_RESORT: u16 = 900;
+const LAST_RESORT: u16 = 890;
 
 /// One way in which a log shows a cause.
 pub(crate) trait LogRule: Sync {
@@ -52,6 +52,8 @@ pub(crate) struct Signature<V> {
     pub(crate) class: &'static [&'static str],
     /// What the process was doing is one of these.
     pub(crate) stage: &'static [Stage],
+    /// Its traceback ends in this.
+    pub(crate) service: Option<Service>,
     /// PostgreSQL says this, in any language.
     pub(crate) phrase: Option<Phrase>,
     /// The message has one of these.
@@ -81,6 +83,7 @@ impl<V> Signature<V> {
             from: From::Anything,
             class: &[],
             stage: &[],
+            service: None,
             phrase: None,
             any: &[],
             also: &[],
@@ -124,6 +127,12 @@ impl<V> Signature<V> {
         self
     }
 
+    /// Only where its traceback ends in this.
+    pub(crate) const fn through(mut self, service: Service) -> Self {
+        self.service = Some(service);
+        self
+    }
+
     /// Only with one of these texts.
     pub(crate) const fn any(mut self, any: &'static [&'static str]) -> Self {
         self.any = any;
@@ -152,6 +161,7 @@ impl<V> Signature<V> {
         (self.from == From::Anything || failure.is_database())
             && (self.class.is_empty() || failure.is(self.class))
             && (self.stage.is_empty() || self.stage.contains(&failure.stage))
+            && self.service.is_none_or(|service| failure.service == Some(service))
             && self.phrase.is_none_or(|phrase| failure.phrase(phrase).is_some())
             && (self.any.is_empty() || failure.says_any(self.any))
             && (self.also.is_empty() || failure.says_any(self.also))

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::evidence::LogLocation;
+use super::location::LogLocation;
+use super::quoted::{LOOP, RETRIEVING};
+use super::recurring::is_cancelled;
 use crate::logs::event::{Event, Level};
 
 /// Seconds without a warning about unhealthy threads, one each second, after which the threads count as recovered.
@@ -81,12 +83,8 @@ impl Tasks {
         let location = || LogLocation::of(event, input);
         if let Some(rest) = message.strip_prefix("Failed to execute task '") {
             self.failed(rest, event, location);
-        } else if message.starts_with("Error handling tasks from database ")
-            || message.starts_with("Received error retrieving tasks: ")
-        {
-            let cancelled = event.chain.iter().any(|it| it.class.ends_with(".QueryCanceled"))
-                || message.contains("canceling statement due to statement timeout");
-            if cancelled {
+        } else if message.starts_with(LOOP) || message.starts_with(RETRIEVING) {
+            if is_cancelled(event) {
                 let known = self.cancelled.get_or_insert_with(|| Cancelled {
                     first: location(),
                     last: location(),

@@ -2,8 +2,8 @@
 
 use crate::{
     causes::{
+        log::failure::{CURSOR, OF_SESSION},
         migrations::shared::{
-            conflict::{CURSOR, OF_SESSION},
             job::{self, FailedJob, failed, goes_on, severity},
             snippets::{ISSUES, MIGRATE, OWN_CREDENTIALS, first_line, stopped},
         },
@@ -31,6 +31,8 @@ const NOT_A_CAUSE: &[&str] =
 enum Variant {
     /// Something of the session is missing that the migration had made.
     Session,
+    /// Helm, which waited for the migration's Job and says no more than that.
+    Helm,
     /// A check of the settings, which Django makes first.
     SystemCheck,
     /// Nothing but the exception.
@@ -42,6 +44,12 @@ const REPEATED: &[&str] = &["current transaction is aborted", "Failed to connect
 static LOG: Rule<Variant> = Rule {
     precedence: 900,
     signatures: &[
+        Signature::of_words(
+            Variant::Helm,
+            &["timed out waiting for the condition", "context deadline exceeded", "hooks failed"],
+        )
+        .class(&["Error"])
+        .stage(MIGRATE),
         Signature::of(Variant::Session).class(OF_SESSION).stage(MIGRATE).none(REPEATED),
         Signature::of_database(Variant::Session, &[CURSOR])
             .stage(MIGRATE)
@@ -66,7 +74,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     let mut lines = failure.message.lines();
     let first = lines.next().unwrap_or_default();
     Some(match variant {
-        Variant::Session => first_line(first),
+        Variant::Session | Variant::Helm => first_line(first),
         Variant::SystemCheck => {
             // Warnings are listed as well; the numbers of errors have an E.
             let error = lines.find(|line| line.contains('(') && line.contains(".E"));
@@ -92,6 +100,12 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
                 "Let migrations connect to PostgreSQL itself, not through the pooler ({OWN_CREDENTIALS}), or through a pool with \
                  pool_mode = session."
             ),
+        ),
+        Variant::Helm => (
+            format!("has not ended well as far as Helm knows: {what}. That says neither why nor what was applied: its Job may still be running"),
+            "See whether it still runs and what it says: kubectl get jobs,pods; then kubectl logs job/NAME --tail=100. Let it end before \
+             anything is repeated; a longer --timeout only waits longer. What it says tells what to do."
+                .to_owned(),
         ),
         Variant::SystemCheck | Variant::Unknown => {
             let hint = occurrence.details.detail.as_ref();

@@ -4,7 +4,7 @@ use crate::{
     causes::{
         log::phrasing::{migration, progress, run, the_migration},
         migrations::shared::{
-            conflict::{self, Conflict, SIGNATURES, is_of_session},
+            conflict::{self, Conflict, SIGNATURES},
             snippets::{CHECK, first_line},
         },
         prelude::*,
@@ -33,7 +33,7 @@ fn details(failure: &Failure<'_>, variant: Conflict) -> Option<FailureDetails> {
                 ..FailureDetails::default()
             })
         }
-        Conflict::Exists | Conflict::Missing if is_of_session(failure) => None,
+        Conflict::Exists | Conflict::Missing if failure.is_of_session() => None,
         Conflict::Exists | Conflict::Missing => {
             Some(first_line(line.trim_end_matches(" already exists").trim_end_matches(" does not exist")))
         }

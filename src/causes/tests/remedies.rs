@@ -256,7 +256,7 @@ fn set(setting: &str, json: bool) -> Result<(), String> {
 type Command = (&'static [&'static str], usize, &'static [&'static str]);
 
 const COMMANDS: &[Command] = &[
-    (&["get"], 1, &["-l=", "-o=", "--show-labels", "--all-namespaces", "-A", "-w"]),
+    (&["get"], 1, &["-l=", "-L=", "-o=", "--show-labels", "--all-namespaces", "-A", "-w"]),
     (&["describe"], 1, &["-l="]),
     (&["run"], 1, &["--rm", "-it", "--image=", "--restart="]),
     (&["delete"], 2, &["-l="]),

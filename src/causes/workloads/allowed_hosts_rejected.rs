@@ -2,7 +2,7 @@
 
 use crate::{
     causes::{
-        log::{hosts::Kind, phrasing::times},
+        log::{access::Answer, hosts::Kind, phrasing::times},
         prelude::*,
     },
     flagsmith::{env, hosts::allows},
@@ -131,9 +131,30 @@ fn remedy_here(context: &Context<'_>, _: &Draft) -> Option<String> {
     })
 }
 
+/// Health checks that get 400, where the log has no more than that.
+fn in_access_log(evidence: &LogEvidence) -> Option<Finding> {
+    let probes = evidence.access.bad(Answer::Refused).filter(|probes| evidence.goes_on(&probes.last))?;
+    let explained = Explanation::new(
+        Code::AllowedHostsRejected,
+        format!(
+            "Health checks ({}) are answered with status 400, {} in this log and none of them well since: Django refuses them before it \
+             looks at anything else, as it does for a host that DJANGO_ALLOWED_HOSTS does not list. Probes ask by the pod's address: the \
+             pod does not become ready, or is restarted.",
+            probes.path,
+            times(probes.rate.count)
+        ),
+        "Set DJANGO_ALLOWED_HOSTS=* where a proxy in front checks hosts, or give the probes a Host header with a listed name in \
+         httpGet.httpHeaders. The reason stands in the log at level ERROR, from django.security.DisallowedHost: \"Invalid HTTP_HOST header\".",
+    );
+    let places = vec![probes.first.clone(), probes.last.clone()];
+    Some(Finding::new(explained.with(Severity::Warning), places))
+}
+
 fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     let hosts = evidence.hosts.refused();
-    let first = hosts.first()?;
+    let Some(first) = hosts.first() else {
+        return in_access_log(evidence).filter(|_| evidence.hosts.misnamed().is_none());
+    };
     let who = match first.kind {
         Kind::PodAddress => {
             "That is a pod's own address, as the kubelet's probes and load balancers use it: the pod does not become ready, \

@@ -15,7 +15,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::from_api(&[Code::FrontendCannotReachApi]),
         Explains::same_component(&[Code::ProbeFailing, Code::RolloutDeadlineExceeded]),
     ],
-    log: &[&PORT, &ARCHITECTURE, &UNKNOWN],
+    log: &[&PORT, &UNKNOWN],
     in_logs: Some(in_logs),
     check: Some(check),
     ..Cause::critical(Component::Api, include_str!("crash_looping.md"))
@@ -77,34 +77,6 @@ static PORT: Rule<()> = Rule {
     },
     // Gunicorn tries the port five times.
     is_over: Some(|_, timeline, occurrence| Some(timeline.up > occurrence.last.line)),
-};
-
-/// The kernel's ENOEXEC, as runc, containerd and shells pass it on.
-static ARCHITECTURE: Plain = Plain {
-    precedence: 140,
-    recognise: |failure| {
-        let of_exec = failure.class.is_empty() && failure.says("exec ");
-        (of_exec && failure.says("exec format error")).then(FailureDetails::default)
-    },
-    explain: |evidence, _| {
-        let code = if evidence.component == Component::Migrations {
-            Code::MigrationFailed
-        } else {
-            Code::CrashLooping
-        };
-        Explanation::new(
-            code,
-            format!(
-                "{} cannot start: its image, or a binary in it, is built for another processor architecture than its \
-                 node's (exec format error).",
-                component(evidence.component)
-            ),
-            "Compare kubectl get nodes -L kubernetes.io/arch with the image's platforms (docker manifest inspect IMAGE). \
-             Flagsmith's own images are for amd64 and arm64; a mirror or an image of your own may have one of them only. \
-             Copy all platforms, or choose nodes with nodeSelector kubernetes.io/arch.",
-        )
-    },
-    is_over: None,
 };
 
 /// Exceptions that are an orderly end, or that follow from another one.
@@ -222,8 +194,7 @@ mod tests {
 
     #[rstest]
     #[case("", "Connection in use: ('0.0.0.0', 8000)")]
-    #[case("", "exec ./scripts/run-docker.sh: exec format error")]
-    #[case("", "standard_init_linux.go:228: exec user process caused: exec format error")]
+    #[case("", "listen EADDRINUSE: address already in use :::8080")]
     fn known_words(#[case] class: &str, #[case] message: &str) {
         assert_eq!(code(Stage::Boot, class, message), Some(Code::CrashLooping));
     }
@@ -235,7 +206,7 @@ mod tests {
         "Variable"
     )]
     #[case("environs.EnvError", "Environment variable \"ADMIN_EMAIL\" not set", "Variable")]
-    #[case("ModuleNotFoundError", "No module named 'health_check.plugins'", "Exception")]
+    #[case("django.core.exceptions.AppRegistryNotReady", "Apps aren't loaded yet.", "Exception")]
     fn what_no_other_cause_recognises(#[case] class: &str, #[case] message: &str, #[case] variant: &str) {
         let (code, details) = recognise(Stage::Boot, class, message).unwrap();
         let found = UNKNOWN.signatures[usize::from(details.signature)].variant;

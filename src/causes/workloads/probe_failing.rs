@@ -3,7 +3,14 @@
 use jiff::SignedDuration;
 
 use crate::{
-    causes::{prelude::*, probes},
+    causes::{
+        log::{
+            access::Answer,
+            phrasing::{component, times, within},
+        },
+        prelude::*,
+        probes,
+    },
     model::shell,
     observe::PodSummary,
 };
@@ -13,6 +20,8 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::from_api(&[Code::FrontendCannotReachApi]),
         Explains::same_component(&[Code::RolloutDeadlineExceeded]),
     ],
+    gives_way: GivesWay::InLogs,
+    in_logs: Some(in_logs),
     check: Some(check),
     ..Cause::warning(Component::Api, include_str!("probe_failing.md"))
 };
@@ -30,6 +39,39 @@ const DEFAULT_TIMEOUT: i32 = 30;
 /// How long after Gunicorn has ended a worker that is known: it writes that down at once, and the log of a pod that is
 /// not ready is read each half minute.
 const READ_WITHIN: SignedDuration = SignedDuration::from_secs(45);
+
+/// Health checks that fail, where the log does not say why.
+fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
+    let who = within(component(evidence.component));
+    let found = |answer: Answer| {
+        let probes = evidence.access.bad(answer)?;
+        evidence.goes_on(&probes.last).then_some((answer, probes))
+    };
+    let (answer, probes) = found(Answer::Failed).or_else(|| found(Answer::NotFound))?;
+    let (how, remedy) = if answer == Answer::Failed {
+        (
+            "with an error (500 or 503): a check of Flagsmith's own fails, of the database, its migrations or the task processor",
+            "See which: kubectl exec POD -- python -c \"import urllib.request as r; \
+             print(r.urlopen('http://127.0.0.1:8000/health/readiness/?format=json').read())\" or the log at level ERROR. For a probe \
+             that is to restart the pod ask /health/liveness/, which does not ask the database.",
+        )
+    } else {
+        (
+            "with 404: there is no such page",
+            "Let liveness probes ask /health/liveness/ and readiness probes /health/readiness/, both with the slash at the end.",
+        )
+    };
+    let explained = Explanation::new(
+        Code::ProbeFailing,
+        format!(
+            "Health checks of {who} ({}) are answered {how}. That happened {} in this log, and none was answered well since.",
+            probes.path,
+            times(probes.rate.count)
+        ),
+        remedy,
+    );
+    Some(Finding::new(explained, vec![probes.first.clone(), probes.last.clone()]))
+}
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
     probes::PROBED.into_iter().filter_map(|component| of(context, component)).collect()

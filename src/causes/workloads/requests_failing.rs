@@ -4,7 +4,7 @@ use crate::causes::{
     log::{
         finding::distinct,
         phrasing::{component, within},
-        requests::FailedRequests,
+        recurring::{Work, and_others},
     },
     prelude::*,
     steps::times,
@@ -19,46 +19,34 @@ pub(crate) static CAUSE: Cause = Cause {
 /// Kinds of failures whose places are shown.
 const SHOWN: usize = 3;
 
-/// What ends a request whose client has gone, or whose worker is told to stop. A reset or a broken pipe is none of these:
-/// it may be a service's, and a client's comes as `UnreadablePostError`.
-const NO_FAULT: &[&str] = &["UnreadablePostError", "SystemExit", "KeyboardInterrupt"];
-
-/// What psycopg2 says of a byte that PostgreSQL's texts cannot have. No browser sends it; scanners do, to any address.
-const NUL: &str = "A string literal cannot contain NUL (0x00) characters.";
-
 fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
-    let repeated = evidence.requests.repeated();
-    let faults: Vec<&FailedRequests> = repeated.into_iter().filter(|it| !is_of_the_client(it)).collect();
+    let faults = evidence.recurring.of(Work::Request);
     let worst = faults.first()?;
-    let place = worst.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
-    let others = match faults.len() {
-        1 => String::new(),
-        2 => " Another error comes back as well.".to_owned(),
-        kinds => format!(" {} other errors come back as well.", kinds - 1),
+    let read = if worst.class.is_empty() {
+        "Have the log show tracebacks: they are written at the default LOG_LEVEL, so something between filters them. ".to_owned()
+    } else {
+        "Read the traceback in the log above the line given. Where it ends in a connection, reach that service from the pod and correct \
+         the setting that names it. "
+            .to_owned()
     };
     let explained = Explanation::new(
         Code::RequestsFailing,
         format!(
-            "Requests to {} end with status 500: {}{place}, {} in this log.{others}",
+            "Requests to {} end with status 500: {}{}, {} in this log.{}",
             within(component(evidence.component)),
-            worst.class,
-            times(i64::try_from(worst.count).unwrap_or(i64::MAX)),
+            worst.named(),
+            worst.at(),
+            times(i64::try_from(worst.rate.count).unwrap_or(i64::MAX)),
+            and_others(faults.len()),
         ),
         format!(
-            "Read the traceback in the log above the line given. Where it ends in a connection (cache, e-mail server, \
-             analytics store), reach that service from the pod and correct the setting that names it. Otherwise search \
-             Flagsmith's issues for it: https://github.com/Flagsmith/flagsmith/issues?q={}",
+            "{read}Otherwise search Flagsmith's issues for it: https://github.com/Flagsmith/flagsmith/issues?q={}",
             worst.class
         ),
     );
     let shown = faults.iter().take(SHOWN);
     let places = shown.flat_map(|it| [it.first.clone(), it.last.clone()]);
     Some(Finding::new(explained, distinct(places.collect())))
-}
-
-fn is_of_the_client(failed: &FailedRequests) -> bool {
-    let class = failed.class.rsplit('.').next().unwrap_or_default();
-    NO_FAULT.contains(&class) || class == "ValueError" && failed.first.message == NUL
 }
 
 #[cfg(test)]

@@ -108,6 +108,7 @@ fn read<V: Copy + PartialEq + Sync>(
         component: Component::Operator,
         stage: Stage::Boot,
         migration: None,
+        service: None,
     };
     let (variant, details) = rule.read(&logged).unzip();
     let details = details.unwrap_or_default();

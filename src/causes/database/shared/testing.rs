@@ -52,7 +52,8 @@ pub(crate) fn is_recognised<V: Copy + PartialEq + Sync>(
     class: &str,
     message: &str,
 ) -> bool {
-    rule.read(&Failure { class, message, component: Component::Api, stage, migration: None }).is_some()
+    rule.read(&Failure { class, message, component: Component::Api, stage, migration: None, service: None })
+        .is_some()
 }
 
 /// What the operator's connection showed.

@@ -42,12 +42,13 @@ impl Timeouts {
         } else {
             ""
         };
+        let known: Vec<u32> = timeouts.iter().filter_map(|timeout| timeout.pid).collect();
+        let which = if known.is_empty() { String::new() } else { format!(" ({})", pids(known.into_iter())) };
         Some(Self {
             subject: format!(
-                "Gunicorn killed a worker of {} {} ({})",
+                "Gunicorn killed a worker of {} {}{which}",
                 role(logs.component),
                 times(logs.workers.timeout_count),
-                pids(timeouts.iter().map(|timeout| timeout.pid))
             ),
             details: format!("{request}{killed}"),
             places: timeouts

@@ -4,7 +4,7 @@
 
 use super::snippets::MIGRATE;
 use crate::{
-    causes::log::{evidence::Occurrence, failure::Failure, rule::Signature},
+    causes::log::{evidence::Occurrence, rule::Signature},
     model::Code,
 };
 
@@ -57,17 +57,4 @@ pub(crate) fn of(occurrence: &Occurrence) -> Option<Conflict> {
 /// The object, by kind and name.
 pub(crate) fn object(occurrence: &Occurrence) -> &str {
     occurrence.details.object.as_deref().unwrap_or("an object")
-}
-
-/// Something is missing that belongs to a session, not to the schema: SQLSTATE 34000, 26000, 3B001. It was there on the
-/// connection before.
-pub(crate) const OF_SESSION: &[&str] =
-    &["InvalidCursorName", "InvalidSqlStatementName", "InvalidSavepointSpecification"];
-
-/// Begins the names of Django's cursors.
-pub(crate) const CURSOR: &str = "_django_curs_";
-
-/// Whether that is what is missing.
-pub(crate) fn is_of_session(failure: &Failure<'_>) -> bool {
-    failure.is(OF_SESSION) || failure.is_database() && failure.says("does not exist") && failure.says(CURSOR)
 }
