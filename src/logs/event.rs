@@ -149,7 +149,7 @@ pub(crate) enum Service {
     Cache,
     /// The e-mail server, or the HTTP interface of one.
     Email,
-    /// InfluxDB.
+    /// `InfluxDB`.
     Analytics,
     /// A connection to PostgreSQL that is being made.
     Connect,
