@@ -49,7 +49,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
             times(count)
         ),
         "Read the traceback in the log from the line given: it comes from outside of any request, from Gunicorn, a setting of it, or what \
-         the container lacks (files, memory, network). Without a traceback see kubectl logs POD --previous, and whether the code that \
+         the container lacks (files, memory, network). Without a traceback see the log of the run before (kubectl logs POD --previous), and whether the code that \
          Gunicorn gives is known: 1 is an exception, 255 one after the start.",
     );
     Some(Finding::new(explained, places))

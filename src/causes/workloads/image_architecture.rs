@@ -67,7 +67,7 @@ fn explain(evidence: &LogEvidence, _: &Occurrence, variant: Variant) -> Explanat
                     "its image, or a binary in it, is built for another processor architecture than its node's (exec format error)"
                 }
             ),
-            "Compare kubectl get nodes -L kubernetes.io/arch with the image's platforms (docker manifest inspect IMAGE). Flagsmith's own \
+            "See kubectl get nodes -L kubernetes.io/arch; then the platforms of the image: docker manifest inspect IMAGE. Flagsmith's own \
              images are for amd64 and arm64; a mirror or an image of your own may have one of them only: build it with docker buildx \
              build --platform linux/amd64,linux/arm64, copy all platforms of a mirror (crane copy, skopeo copy --all), or choose nodes \
              with nodeSelector kubernetes.io/arch.",
