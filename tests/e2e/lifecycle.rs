@@ -246,7 +246,7 @@ fn show_no_secret(namespace: &Namespace) {
     let shown = namespace.kubectl(&["get", KINDS, "-o", "yaml"])
         + &namespace.kubectl(&["describe", "fsd", "flagsmith"])
         + &operator::log();
-    assert!(shown.contains("started a migration"), "the operator's log is among it");
+    assert!(shown.contains("made a Job"), "the operator's log is among it");
     for (name, key) in
         [("flagsmith-database", "POSTGRES_PASSWORD"), ("flagsmith-django", "DJANGO_SECRET_KEY")]
     {
