@@ -95,10 +95,20 @@ pub fn backup_name(installation: &Installation, job: &str) -> String {
     installation.child(&format!("backup-{}", digest(&[job.to_owned()])))
 }
 
-/// The name of the Job that has the images of one attempt of a migration pulled.
+/// The name of the Job that has the images of one attempt of a migration pulled. It is another one when anything changes
+/// that its pod may wait for: a Job's template cannot be corrected.
 #[must_use]
 pub fn pull_name(installation: &Installation, job: &str) -> String {
-    installation.child(&format!("pull-{}", digest(&[job.to_owned()])))
+    let (spec, images) = (&installation.migrations, &installation.images);
+    let given = serde_json::json!([
+        spec.pod,
+        spec.resources,
+        spec.container_security_context,
+        images.pull_policy,
+        images.pull_secrets,
+        installation.service_account,
+    ]);
+    installation.child(&format!("pull-{}", digest(&[job.to_owned(), given.to_string()])))
 }
 
 fn digest(parts: &[String]) -> String {

@@ -105,6 +105,11 @@ fn an_upgrade_goes_step_by_step() {
     observation.pulls = vec![JobState { name: pull.name, ..JobState::default() }];
     let plan = decide(&installation, &observation, &[]);
     assert_eq!((plan.pull.as_ref(), shape(&plan)), (None, old(1)));
+    // What its pod waits for is corrected.
+    let corrected = wanted(json!({"migrations": {"pod": {"nodeSelector": {"disk": "ssd"}}}}));
+    let plan = decide(&corrected, &observation, &[]);
+    assert_eq!(plan.superseded_jobs, [observation.pulls[0].name.clone()]);
+    assert!(plan.pull.is_some_and(|pull| pull.name != observation.pulls[0].name));
     pulled(&installation, &mut observation);
 
     // The task processor is stopped; while a pod of it is left no Job starts.
