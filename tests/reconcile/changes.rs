@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flagsmith_operator::{model::child::marks, observe::FRESH_WHILE_FAILING};
+use flagsmith_operator::{api::FlagsmithDeployment, model::child::marks, observe::FRESH_WHILE_FAILING};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -279,6 +279,29 @@ fn a_failed_migration_keeps_the_old_release_and_is_not_repeated() {
         let ready = sandbox.ready().await;
         assert_eq!(ready.status.unwrap().version.as_deref(), Some("2.265.0"));
         assert_eq!(recorder.jobs(), 2, "the annotation starts exactly one Job");
+        operator.stop().await;
+        sandbox.end().await;
+    });
+}
+
+/// What the migration's image waits for is known before anything is stopped, and correcting it is enough.
+#[test]
+fn nothing_is_stopped_for_a_migration_that_no_node_takes() {
+    run(async {
+        let (sandbox, operator) = running("not-pulled", json!({})).await;
+        let recorder = Recorder::start(&sandbox).await;
+        let with = |disk| json!({ "version": "2.265.0", "migrations": { "pod": { "nodeSelector": { "disk": disk } } } });
+        sandbox.patch(json!({ "spec": with(Some("none")) })).await;
+        let held =
+            |it: &FlagsmithDeployment| condition(it, "MigrationsApplied").1 == "MigrationPodUnschedulable";
+        let held = sandbox.until(SOON, "held back by its image's pod", held).await;
+        assert_eq!(condition(&held, "TaskProcessorAvailable").0, "True");
+        assert_eq!(replicas(&sandbox.deployment("task-processor").await), 1);
+        assert_eq!(recorder.jobs(), 0, "no migration's Job");
+        sandbox.patch(json!({ "spec": with(None) })).await;
+        let ready = sandbox.ready().await;
+        assert_eq!(ready.status.unwrap().version.as_deref(), Some("2.265.0"));
+        assert_eq!(recorder.jobs(), 1);
         operator.stop().await;
         sandbox.end().await;
     });
