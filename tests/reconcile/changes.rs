@@ -165,7 +165,7 @@ fn deleting_the_resource_leaves_only_what_cannot_be_made_again() {
         };
         let before = owned(&sandbox.store().await);
         assert!(before.contains(&"Ingress flagsmith".to_owned()) && before.len() >= 11, "{before:?}");
-        sandbox.delete::<flagsmith_operator::api::FlagsmithDeployment>(NAME).await;
+        sandbox.delete::<FlagsmithDeployment>(NAME).await;
         let end = Instant::now() + SOON;
         loop {
             let left = owned(&sandbox.store().await);
