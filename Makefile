@@ -95,6 +95,10 @@ test-hostile: test-postgres ## Every attack on the running operator: databases, 
 	cargo test --locked --no-run --test hostile_cluster
 	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 -- cargo test --locked --test hostile_cluster -- --include-ignored --nocapture --test-threads 1
 
+.PHONY: forms
+forms: ## Every sample of a log in every form that products make of it, all pairs (some minutes; `make test` reads a sixteenth)
+	cargo test --locked --test diagnose -- --ignored --nocapture all_samples
+
 .PHONY: fuzz
 fuzz: ## Random input for logs, URLs and PostgreSQL's messages, ten minutes each (FUZZ_SECONDS)
 	cargo test --locked --test fuzz -- --ignored --nocapture --test-threads 1

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-/// Decodes a line: invalid UTF-8 is replaced, terminal sequences, carriage returns and control characters go.
+use encoding_rs::WINDOWS_1252;
+
+/// Decodes a line: UTF-8, or else Latin-1 or CP1252, where what is invalid in UTF-8 is replaced if some of the line is
+/// UTF-8 all the same. Terminal sequences, carriage returns and control characters go.
 pub(crate) fn clean(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    let text = String::from_utf8_lossy(bytes);
+    let text = decode(bytes);
     // Nearly every line is clean already: all bytes printable, none that can begin a BOM or a C1 control.
     // (Counted, not searched: without an early end the compiler looks at many bytes at once.)
     let special = bytes.iter().filter(|byte| !(0x20..0x7F).contains(*byte) && **byte != b'\t').count();
@@ -24,6 +27,16 @@ pub(crate) fn clean(bytes: &[u8]) -> Cow<'_, str> {
         }
     }
     Cow::Owned(clean)
+}
+
+fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    if bytes.utf8_chunks().all(|chunk| chunk.valid().is_ascii()) {
+        return WINDOWS_1252.decode_without_bom_handling(bytes).0;
+    }
+    String::from_utf8_lossy(bytes)
 }
 
 /// Skips what follows an escape character: a control sequence (`[31;1m`), an operating system command
@@ -58,7 +71,8 @@ mod tests {
     #[case::crlf(b"value\r", "value")]
     #[case::tab_stays(b"\tIs the server", "\tIs the server")]
     #[case::zeroes(b"\0\0\0line", "line")]
-    #[case::invalid(b"\xff\xfeok", "\u{fffd}\u{fffd}ok")]
+    #[case::latin(b"FATAL:  Rolle \xBBfs\xAB \x84x\x93", "FATAL:  Rolle »fs« „x“")]
+    #[case::damaged(b"caf\xC3\xA9 \xff", "café \u{fffd}")]
     #[case::cut_sequence(b"x\x1b[", "x")]
     #[case::title(b"\x1b]0;title\x07x", "x")]
     fn cleans(#[case] raw: &[u8], #[case] expected: &str) {

@@ -2,6 +2,7 @@
 
 use super::event::{Event, Exception, Level, Link, MESSAGE_LIMIT, Origin, Place, append_line, clip};
 use super::json::{self, Json, JsonRecord};
+use super::leaves::Layout;
 use super::record::{self, Record, split_logger};
 use super::time::Moment;
 use super::traceback::{Line, classify, continues_message, is_well_known};
@@ -9,10 +10,6 @@ use super::traceback::{Line, classify, continues_message, is_well_known};
 /// The most lines that an open event may see before it is given up as unfinished. Flagsmith's longest traceback
 /// has about 120 lines; the rest is room for other processes' lines in between.
 const PATIENCE: u32 = 2_000;
-
-/// How many wrappers are taken off one line. A container runtime's inside a cloud's export are two; a line that goes on
-/// wrapping itself is an attack on the stack.
-const WRAPPERS: usize = 4;
 
 /// Gathers the lines of one source into events.
 #[derive(Debug)]
@@ -66,30 +63,8 @@ impl Grouper {
         sink: &mut impl FnMut(Event),
     ) {
         self.expire(sink);
-        self.unwrap_line(number, text, stamp, 0, sink);
-    }
-
-    /// A line of which so many collectors' wrappers have been taken off.
-    fn unwrap_line(
-        &mut self,
-        number: u64,
-        text: &str,
-        stamp: Option<Moment>,
-        wrappers: usize,
-        sink: &mut impl FnMut(Event),
-    ) {
         let mut text = text;
-        loop {
-            match json::read(text) {
-                Some(Json::Wrapped { line, time }) if wrappers < WRAPPERS => {
-                    return self.unwrap_line(number, &line, stamp.or(time), wrappers + 1, sink);
-                }
-                Some(Json::Record(record)) => return self.json(number, *record, stamp, sink),
-                Some(Json::Wrapped { .. }) | None => {}
-            }
-            let Some((progress, rest)) = split_progress(text) else {
-                break;
-            };
+        while let Some((progress, rest)) = split_progress(text) {
             if !self.in_frames() {
                 self.close(sink);
             }
@@ -98,11 +73,26 @@ impl Grouper {
                 return;
             }
             text = rest;
+            if let Some(Json::Record(record)) = json::read(text, &Layout::default()) {
+                return self.json(number, *record, stamp, sink);
+            }
         }
         match record::read(text) {
             Some(record) => self.record(number, &record, stamp, sink),
             None => self.text(number, text, stamp, sink),
         }
+    }
+
+    /// Takes a record in JSON, which is an event of its own; `stamp` is the collector's time.
+    pub(crate) fn json_record(
+        &mut self,
+        number: u64,
+        record: JsonRecord,
+        stamp: Option<Moment>,
+        sink: &mut impl FnMut(Event),
+    ) {
+        self.expire(sink);
+        self.json(number, record, stamp, sink);
     }
 
     /// Ends what is open: the log is over.
@@ -138,7 +128,8 @@ impl Grouper {
 
     fn plain(&self, number: u64, text: &str, stamp: Option<Moment>) -> Event {
         let mut event = Event::new(number, self.source, Origin::Plain);
-        event.time = stamp.or_else(|| Moment::read_access(text));
+        // Its own time, as records have it, before that of what carried it: the two clocks may differ.
+        event.time = Moment::read_access(text).or(stamp);
         clip(text, MESSAGE_LIMIT).clone_into(&mut event.message);
         event
     }

@@ -4,12 +4,15 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::event::Level;
+use super::leaves::{Layout, is_record};
 use super::time::Moment;
 
 /// A log record in JSON, in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct JsonRecord {
+pub(crate) struct JsonRecord {
     /// When it was written.
     pub time: Option<Moment>,
     /// The process that wrote it.
@@ -28,31 +31,42 @@ pub(super) struct JsonRecord {
 
 /// What a line that looks like JSON is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Json {
+pub(crate) enum Json {
     /// A log record.
     Record(Box<JsonRecord>),
-    /// A line of another program in Docker's `json-file` wrapper.
+    /// A line in a collector's wrapper.
     Wrapped {
-        /// The line within.
+        /// The line within, possibly several.
         line: String,
-        /// When Docker received it.
+        /// When the collector received it.
         time: Option<Moment>,
+        /// The pod that the collector names.
+        source: String,
     },
 }
 
-/// Reads a line that begins with `{`; a record that was cut gives what is left of it.
-pub(super) fn read(text: &str) -> Option<Json> {
+/// The deepest object in which a product puts a record that is JSON itself.
+const DEEPEST: usize = 8;
+
+/// Reads a line that is JSON, whose lines stand where the layout of its log says; a record that was cut gives what is
+/// left of it.
+pub(crate) fn read(text: &str, layout: &Layout) -> Option<Json> {
     let text = text.trim();
+    if *layout != Layout::default()
+        && text.starts_with(['{', '[', '"'])
+        && let Ok(value) = serde_json::from_str::<Value>(text)
+        && let Some(found) = of_product(&value, layout)
+    {
+        return Some(found);
+    }
     if !text.starts_with('{') {
         return None;
     }
     let fields = serde_json::from_str::<Fields<'_>>(text).ok().or_else(|| Fields::salvage(text))?;
-    let time =
-        || fields.timestamp.as_deref().or(fields.time.as_deref()).and_then(Moment::read).map(|read| read.0);
+    let time = || fields.read_time();
     if let Some(line) = &fields.log {
-        return Some(Json::Wrapped { line: line.trim_end_matches('\n').to_owned(), time: time() });
+        return Some(wrapped(line, time(), ""));
     }
-    let level = fields.level.as_deref().and_then(Level::read);
     let time = time();
     // A record of Flagsmith has a level and a logger: what has neither is a collector's wrapper. Some collectors add a
     // level that they have guessed.
@@ -64,8 +78,34 @@ pub(super) fn read(text: &str) -> Option<Json> {
         && fields.traceback.is_none()
         && let Some(line) = &fields.message
     {
-        return Some(Json::Wrapped { line: line.trim_end_matches('\n').to_owned(), time });
+        return Some(wrapped(line, time, ""));
     }
+    record(fields, time)
+}
+
+fn wrapped(line: &str, time: Option<Moment>, source: &str) -> Json {
+    Json::Wrapped { line: line.trim_end_matches('\n').to_owned(), time, source: source.to_owned() }
+}
+
+/// What stands in a product's record: a record of Flagsmith, as an object of its own, or a line.
+fn of_product(value: &Value, layout: &Layout) -> Option<Json> {
+    if let Some(object) = own(value, 0) {
+        let fields = Fields::deserialize(object).ok()?;
+        let time = fields.read_time().or_else(|| layout.time(value));
+        return record(fields, time);
+    }
+    let line = layout.text(value)?;
+    Some(wrapped(line, layout.time(value), layout.source(value).unwrap_or_default()))
+}
+
+/// The record of Flagsmith within a value.
+fn own(value: &Value, depth: usize) -> Option<&Value> {
+    let object = value.as_object().filter(|_| depth < DEEPEST)?;
+    if is_record(object) { Some(value) } else { object.values().find_map(|value| own(value, depth + 1)) }
+}
+
+fn record(fields: Fields<'_>, time: Option<Moment>) -> Option<Json> {
+    let level = fields.level.as_deref().and_then(Level::read);
     let message = fields.message.or(fields.event);
     if message.is_none() && level.is_none() && fields.traceback.is_none() {
         return None;
@@ -105,6 +145,11 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    fn read_time(&self) -> Option<Moment> {
+        let stamp = self.timestamp.as_deref().or(self.time.as_deref())?;
+        Moment::read(stamp).map(|(moment, _)| moment)
+    }
+
     fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'a, str>>> {
         Some(match key {
             "timestamp" | "asctime" | "@timestamp" | "TimeStamp" => &mut self.timestamp,
@@ -269,7 +314,7 @@ mod tests {
     use rstest::rstest;
 
     fn record(text: &str) -> JsonRecord {
-        match read(text) {
+        match read(text, &Layout::default()) {
             Some(Json::Record(record)) => *record,
             other => panic!("no record: {other:?}"),
         }
@@ -320,7 +365,7 @@ mod tests {
     fn docker_wrapper_is_unwrapped() {
         let line = r#"{"log":"Traceback (most recent call last):\n","stream":"stderr","time":"2026-11-22T16:02:30.1Z"}"#;
         assert!(
-            matches!(read(line), Some(Json::Wrapped { line, time: Some(_) }) if line == "Traceback (most recent call last):")
+            matches!(read(line, &Layout::default()), Some(Json::Wrapped { line, time: Some(_), .. }) if line == "Traceback (most recent call last):")
         );
     }
 
@@ -334,7 +379,9 @@ mod tests {
     #[case::azure(r#"{"TimeStamp": "2026-11-22T16:02:30", "Log": "Killed"}"#)]
     #[case::elasticsearch(r#"{"_index": "i", "_source": {"@timestamp": "2026-11-22T16:02:30.1Z", "message": "Killed", "kubernetes": {"pod": {"name": "p"}}}}"#)]
     fn wrapper_is_unwrapped(#[case] line: &str) {
-        assert!(matches!(read(line), Some(Json::Wrapped { line, time: Some(_) }) if line == "Killed"));
+        assert!(
+            matches!(read(line, &Layout::default()), Some(Json::Wrapped { line, time: Some(_), .. }) if line == "Killed")
+        );
     }
 
     #[rstest]
@@ -342,6 +389,6 @@ mod tests {
     #[case::not_json("{nope")]
     #[case::list("[1]")]
     fn is_no_record(#[case] text: &str) {
-        assert_eq!(read(text), None);
+        assert_eq!(read(text, &Layout::default()), None);
     }
 }

@@ -1,7 +1,5 @@
 //! Bytes to lines, whatever the bytes are: bounded in memory, and the same for every way to cut the stream.
 
-use std::io::{self, BufRead};
-
 /// What is kept of the beginning of an overlong line. Kubernetes' runtimes split at 16 KiB; a JSON record with
 /// a long traceback stays whole.
 const HEAD: usize = 48 * 1024;
@@ -68,63 +66,6 @@ impl LineSplitter {
     }
 }
 
-/// Reads a whole stream; UTF-16 (what a Windows shell writes with `>`) is recognised by its byte order mark.
-pub(crate) fn read_lines(mut reader: impl BufRead, mut each: impl FnMut(u64, &[u8])) -> io::Result<()> {
-    let mut splitter = LineSplitter::default();
-    let mut wide: Option<Wide> = None;
-    let mut first = true;
-    loop {
-        let chunk = match reader.fill_buf() {
-            Ok(chunk) => chunk,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if chunk.is_empty() {
-            break;
-        }
-        if std::mem::take(&mut first) {
-            wide = Wide::detect(chunk);
-        }
-        let read = chunk.len();
-        match &mut wide {
-            Some(wide) => splitter.push(&wide.narrow(chunk), &mut each),
-            None => splitter.push(chunk, &mut each),
-        }
-        reader.consume(read);
-    }
-    splitter.finish(&mut each);
-    Ok(())
-}
-
-/// A UTF-16 stream on its way to bytes. Only ASCII survives; nothing that a rule reads is anything else.
-struct Wide {
-    low_first: bool,
-    half: Option<u8>,
-}
-
-impl Wide {
-    fn detect(start: &[u8]) -> Option<Self> {
-        match start {
-            [0xFF, 0xFE, ..] => Some(Self { low_first: true, half: None }),
-            [0xFE, 0xFF, ..] => Some(Self { low_first: false, half: None }),
-            _ => None,
-        }
-    }
-
-    fn narrow(&mut self, chunk: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(chunk.len() / 2 + 1);
-        for &byte in chunk {
-            let Some(first) = self.half.take() else {
-                self.half = Some(byte);
-                continue;
-            };
-            let (low, high) = if self.low_first { (first, byte) } else { (byte, first) };
-            bytes.push(if high == 0 && low.is_ascii() { low } else { b'?' });
-        }
-        bytes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,17 +96,6 @@ mod tests {
         assert!(lines[0].1.len() <= HEAD + CUT.len() + TAIL);
         assert!(lines[0].1.starts_with(b"startxx") && lines[0].1.ends_with(b"xxthe end"));
         assert_eq!(lines[1], (2, b"next".to_vec()));
-    }
-
-    #[test]
-    fn utf16_is_read() {
-        let wide: Vec<u8> = "\u{feff}FATAL: no\nx".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let mut lines = Vec::new();
-        read_lines(io::BufReader::with_capacity(3, wide.as_slice()), |_, line| {
-            lines.push(line.to_vec());
-        })
-        .unwrap();
-        assert_eq!(lines, [b"?FATAL: no".to_vec(), b"x".to_vec()]);
     }
 
     proptest! {

@@ -7,19 +7,28 @@
 //! Lines are written by whoever can make Flagsmith log something: reading one takes time in proportion to its length,
 //! and no stack that grows with it.
 
+mod beginning;
 pub(crate) mod clean;
-pub(crate) mod csv;
+mod csv;
+mod documents;
+mod encoding;
 pub(crate) mod event;
+pub(crate) mod form;
+mod frame;
 pub(crate) mod group;
 mod json;
-pub(crate) mod lines;
-pub(crate) mod order;
+mod layer;
+mod leaves;
+mod lines;
+mod order;
+pub(crate) mod peel;
 pub(crate) mod prefilter;
-pub(crate) mod prefix;
-pub(crate) mod pretty;
+mod prefix;
 mod record;
+mod scan;
 pub(crate) mod time;
 mod traceback;
+mod wrap;
 
 #[cfg(test)]
 mod tests;

@@ -84,6 +84,12 @@ const NEEDLES: &[&str] = &[
     "\" 503 ",
     // Commands.
     "unknown command",
+    // What kubectl and Helm say where a log should stand.
+    "no resources found",
+    "unable to retrieve",
+    "last deployed:",
+    "  restarts  ",
+    "last seen  ",
     // The frontend.
     "[hpm]",
     "trying to proxy",

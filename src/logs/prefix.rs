@@ -25,12 +25,7 @@ pub(crate) fn strip(line: &str) -> Stripped<'_> {
         .or_else(|| syslog(line))
         .unwrap_or(("", line));
     let Some((time, rest)) = stamp(text) else {
-        return Stripped {
-            source,
-            time: None,
-            text: text.strip_prefix("> ").unwrap_or(text),
-            partial: false,
-        };
+        return Stripped { source, time: None, text, partial: false };
     };
     let (rest, partial) = runtime(rest);
     let (tag, text) = shipper(rest).unwrap_or(("", rest));
@@ -50,23 +45,24 @@ fn runtime(text: &str) -> (&str, bool) {
     }
 }
 
-/// `flagsmith-api-5d8f6-x2x9z flagsmith-api `, also with `› ` between: stern. A pod's name has a hash in it, which
-/// prose has not.
+/// `flagsmith-api-5d8f6-x2x9z flagsmith-api `, also with `› ` between: stern.
 fn stern(line: &str) -> Option<(&str, &str)> {
     let label = |text: &str| {
         text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    let (pod, rest) = line.split_once(' ')?;
-    let is_pod = label(pod)
-        && pod.len() >= 10
-        && pod.bytes().filter(|byte| *byte == b'-').count() >= 2
-        && pod.bytes().any(|byte| byte.is_ascii_digit())
-        && pod.starts_with(|first: char| first.is_ascii_lowercase());
-    if !is_pod {
-        return None;
-    }
+    let (pod, rest) = line.split_once(' ').filter(|(pod, _)| is_pod(pod))?;
     let (container, text) = rest.trim_start_matches("› ").split_once(' ')?;
     (!container.is_empty() && label(container)).then_some((pod, text))
+}
+
+/// Whether a word is the name of a pod: it has a hash in it, which prose has not.
+pub(crate) fn is_pod(word: &str) -> bool {
+    let label = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    label
+        && word.len() >= 10
+        && word.bytes().filter(|byte| *byte == b'-').count() >= 2
+        && word.bytes().any(|byte| byte.is_ascii_digit())
+        && word.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
 /// `Nov 22 16:02:25 host name[pid]: ` (syslog, journald) and `<11>1 STAMP host name pid id - ` (RFC 5424).
@@ -126,8 +122,8 @@ fn compose(line: &str) -> Option<(&str, &str)> {
         .split_once('|')
         .or_else(|| line.split_once(' ').filter(|(_, text)| text.starts_with("exited with code ")))?;
     let name = name.trim_end_matches(' ');
-    let is_name = !name.is_empty()
-        && name.len() <= 80
+    let is_name = name.len() <= 80
+        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     is_name.then(|| (name, text.strip_prefix(' ').unwrap_or(text)))
 }
@@ -224,7 +220,6 @@ mod tests {
         "  File"
     )]
     #[case::prose("well-known-thing is no pod", "", false, "well-known-thing is no pod")]
-    #[case::quoted("> Traceback", "", false, "Traceback")]
     fn strips(#[case] line: &str, #[case] source: &str, #[case] stamped: bool, #[case] text: &str) {
         let stripped = strip(line);
         assert_eq!((stripped.source, stripped.time.is_some(), stripped.text), (source, stamped, text));

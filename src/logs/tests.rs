@@ -5,7 +5,12 @@ use std::{hint::black_box, time::Duration};
 use rstest::rstest;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{clean::clean, csv, group::Grouper, prefix::strip};
+use super::{
+    clean::clean,
+    form::Form,
+    group::Grouper,
+    peel::{Content, peel},
+};
 
 /// What the reader keeps of the longest line.
 const LONGEST: usize = 64 * 1024;
@@ -23,13 +28,16 @@ fn line(start: &[u8], unit: &[u8], length: usize) -> Vec<u8> {
 fn read(line: &[u8]) -> usize {
     let mut events = 0;
     let mut sink = |_| events += 1;
+    let form = Form::of(line);
     let mut grouper = Grouper::new(0);
     // An open record takes the line for a part of its message.
     for line in [&b"[warning  ] Error was: connection refused"[..], line, b"[warning  ] x [a.b]", line] {
         let text = clean(line);
-        let cell = csv::line(&text);
-        let stripped = strip(cell.as_deref().unwrap_or(&text));
-        grouper.line(1, stripped.text, stripped.time, &mut sink);
+        let peeled = peel(&text, None, &form.wrapping);
+        match peeled.content {
+            Content::Text(text) => grouper.line(1, &text, peeled.time, &mut sink),
+            Content::Record(record) => grouper.json_record(1, *record, peeled.time, &mut sink),
+        }
     }
     grouper.finish(&mut sink);
     events

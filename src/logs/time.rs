@@ -41,6 +41,30 @@ impl Moment {
 }
 
 impl Moment {
+    /// Reads a text that is nothing but a stamp, or a number of seconds, milliseconds, microseconds or nanoseconds since
+    /// 1970, as products write it: of this century.
+    pub(crate) fn read_alone(text: &str) -> Option<Self> {
+        if let Some((moment, "")) = Self::read(text) {
+            return Some(moment);
+        }
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let number = digits(whole.as_bytes()).filter(|_| (10..=19).contains(&whole.len()))?;
+        let micros = match number {
+            1_000_000_000..=9_999_999_999 => {
+                let (micros, _) = self::fraction(text.get(whole.len()..)?);
+                number * 1_000_000 + micros
+            }
+            1_000_000_000_000..=9_999_999_999_999 => number * 1_000,
+            1_000_000_000_000_000..=9_999_999_999_999_999 => number,
+            1_000_000_000_000_000_000.. => number / 1_000,
+            _ => return None,
+        };
+        Some(Self(micros))
+    }
+
     /// Reads the stamp of an access line in the common log format: `… [22/Nov/2026:15:40:56 +0000] "GET …`.
     pub(crate) fn read_access(text: &str) -> Option<Self> {
         const MONTHS: &[&str] =
@@ -58,9 +82,10 @@ impl Moment {
 
 /// A number of nothing but digits.
 fn digits(bytes: &[u8]) -> Option<i64> {
-    bytes
-        .iter()
-        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
+    bytes.iter().try_fold(0_i64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar: years are counted from March, so that the leap day

@@ -98,11 +98,13 @@ pub(super) fn continues_message(text: &str) -> bool {
         || is_field(trimmed)
 }
 
-/// `LINE 1: …`, `DETAIL:  …`, `ZEILE 1: …`: upper-case letters, perhaps a number, a colon.
+/// `LINE 1: …`, `DETAIL:  …`, `ZEILE 1: …`, `描述:  …`: upper-case letters, or those of a script without case, perhaps a
+/// number, a colon.
 fn is_field(text: &str) -> bool {
     text.split_once(':').is_some_and(|(name, _)| {
         let name = name.trim_end_matches(|end: char| end.is_ascii_digit() || end == ' ' || end == '\u{a0}');
-        (3..=24).contains(&name.len()) && name.chars().all(char::is_uppercase)
+        let has_no_case = |letter: char| letter.is_alphabetic() && !letter.is_lowercase();
+        (3..=24).contains(&name.len()) && name.chars().all(has_no_case)
     })
 }
 
@@ -139,6 +141,8 @@ mod tests {
     #[case("LINE 1: CREATE TABLE \"django_migrations\" (\"id\" integer NOT NULL PRIM...", true)]
     #[case("DETAIL:  Process 1 waits for AccessExclusiveLock", true)]
     #[case("DÉTAIL : x", true)]
+    #[case("ПОДРОБНОСТИ:  x", true)]
+    #[case("描述:  x", true)]
     #[case(")", true)]
     #[case("\" does not exist", true)]
     #[case("connection to server at \"::1\", port 5432 failed: Connection refused", true)]

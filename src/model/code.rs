@@ -152,6 +152,7 @@ macro_rules! for_each_cause {
                 InvalidSpec: invalid_spec,
                 OperatorNotRunning: not_running,
                 NamespaceNotWatched: namespace_not_watched,
+                NotALog: not_a_log,
             }
         }
     };

@@ -39,9 +39,21 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         }),
         // An unescaped `#` or `/` in a password makes its first part look like a port.
         pattern(
-            r"(?i)(cast to integer value as |invalid (?:literal for int\(\)[^:]*|port|integer value)[^'\x22]{0,40})(['\x22]).*",
+            r"(?i)(cast to integer value as |invalid (?:literal for int\(\)[^:]*|port)[^'\x22]{0,40})(['\x22]).*",
             |found| format!("{}{MASK}", &found[1]),
         ),
+        // The same of libpq, which says which option it means: the value of no other one comes from a password.
+        pattern(r"(?i)(invalid integer value )\x22(.*)\x22( for connection option \x22(\w+)\x22)", |found| {
+            match &found[4] {
+                "port" => format!("{}{MASK}{}", &found[1], &found[3]),
+                _ => found[0].to_owned(),
+            }
+        }),
+        // Where the option is not said, or in another language.
+        pattern(r"(?i)(invalid integer value [^'\x22*]{0,40})['\x22].*", |found| {
+            let says_option = found[0].contains(" for connection option ");
+            if says_option { found[0].to_owned() } else { format!("{}{MASK}", &found[1]) }
+        }),
         // To its end, or to the end of what is there.
         pattern(r"(?is)-----BEGIN[^-]*PRIVATE KEY-----.*?(?:-----END[^-]*-----|\z)", |_| {
             "-----BEGIN PRIVATE KEY----- ***".to_owned()
@@ -134,6 +146,15 @@ mod tests {
         "ValueError: Port could not be cast to integer value as 's3cr'",
         "ValueError: Port could not be cast to integer value as ***"
     )]
+    #[case(
+        "invalid integer value \"s3\"cr\" for connection option \"port\"",
+        "invalid integer value *** for connection option \"port\""
+    )]
+    #[case(
+        "invalid integer value \"10s\" for connection option \"connect_timeout\"",
+        "invalid integer value \"10s\" for connection option \"connect_timeout\""
+    )]
+    #[case("invalid integer value \"s3cr3t\"", "invalid integer value ***")]
     #[case("{'PASSWORD': 's3cr3t', 'HOST': 'db'}", "{'PASSWORD': ***, 'HOST': 'db'}")]
     #[case("{\"password\": \"s3\\\"cr3t\", \"a\": 1}", "{\"password\": ***, \"a\": 1}")]
     #[case("PGPASSWORD=s3cr3t psql", "PGPASSWORD=*** psql")]

@@ -67,7 +67,8 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     match variant {
         // `host` in that sentence is the client.
         Variant::Unencrypted | Variant::Rule => {
-            details.object = quoted_after(failure.message, &["for host ", "host "]).map(str::to_owned);
+            let host = quoted_after(failure.message, &["for host ", "host "]);
+            details.object = host.or_else(|| first_of_rule(failure.message)).map(str::to_owned);
         }
         Variant::Connect => {
             details.database = failure.phrase(Phrase::ConnectDenied).map(str::to_owned);
@@ -79,6 +80,12 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
         Variant::Object => details = FailureDetails::default().object(object(failure.message)),
     }
     Some(details)
+}
+
+/// The first name in the sentence about `pg_hba.conf`, which is the client in every language.
+fn first_of_rule(message: &str) -> Option<&str> {
+    let line = message.lines().find(|line| line.contains("pg_hba.conf"))?;
+    first_quoted(line.split_once(" failed: ").map_or(line, |(_, said)| said))
 }
 
 /// `table users_ffadminuser` from `permission denied for table users_ffadminuser`.
@@ -203,6 +210,26 @@ mod tests {
                 "{stage:?}"
             );
         }
+    }
+
+    /// PostgreSQL 15's own words: the first name is the client.
+    #[rstest]
+    #[case(
+        "kein pg_hba.conf-Eintrag für Host »10.42.3.17«, Benutzer »u«, Datenbank »d«, keine Verschlüsselung"
+    )]
+    #[case(
+        "aucune entrée dans pg_hba.conf pour l'hôte « 10.42.3.17 », utilisateur « u »,\nbase de données « d », chiffrement SSL"
+    )]
+    #[case(
+        "pg_hba.conf にホスト\"10.42.3.17\"、ユーザー\"u\"、データベース\"d, SSL暗号化用のエントリがありません"
+    )]
+    #[case(
+        "в pg_hba.conf нет записи для компьютера \"10.42.3.17\", пользователя \"u\", базы \"d\", SSL-шифрование"
+    )]
+    fn the_client_is_named_in_every_language(#[case] said: &str) {
+        let message = format!("connection to server at \"db\", port 5432 failed: FATAL:  {said}");
+        let (found, details) = recognise(Stage::Wait, OPERATIONAL, &message).unwrap();
+        assert_eq!((found, details.object.as_deref()), (Code::DatabaseAccessRejected, Some("10.42.3.17")));
     }
 
     #[test]

@@ -139,10 +139,12 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
         ),
         Variant::Scheme if object.trim_matches([':', '/']).is_empty() => (
             format!(
-                "{who} cannot start: DATABASE_URL is empty or names no kind of database that this image has."
+                "{who} cannot start: DATABASE_URL begins with no kind of database: it is empty, stands in quotation marks, or \
+                 lacks postgresql:// at its beginning."
             ),
             format!(
-                "Set DATABASE_URL to {WRITTEN_AS}; in Kubernetes look at the key of the Secret that it comes from."
+                "Set DATABASE_URL to {WRITTEN_AS}, without quotation marks around it: docker's --env-file and a Secret keep \
+                 them as a part of the value. In Kubernetes look at the key of the Secret that it comes from."
             ),
         ),
         Variant::Scheme => (

@@ -42,7 +42,7 @@ fn in_logs(logs: &LogEvidence) -> Option<Finding> {
     if logs.workers.regime != Some(WorkerClass::Threaded) {
         return None;
     }
-    let Timeouts { subject, details, places } = Timeouts::of(logs)?;
+    let Timeouts { subject, details, places, .. } = Timeouts::of(logs)?;
     let explained = Explanation::new(
         Code::GunicornWorkerStalled,
         format!(

@@ -10,9 +10,19 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {
-    let Timeouts { subject, details, places } = Timeouts::of(logs)?;
+    let Timeouts { subject, details, waited, places } = Timeouts::of(logs)?;
     let (message, remedy) = match logs.workers.regime {
         Some(WorkerClass::Threaded) => return None,
+        _ if waited => (
+            format!(
+                "{subject} because a client had opened a connection and sent no request within the timeout \
+                 (GUNICORN_TIMEOUT, 30 s unless set): a \"sync\" worker (GUNICORN_THREADS=1) does nothing else meanwhile. \
+                 No request was slow.{details}"
+            ),
+            "Set GUNICORN_THREADS=2 or more: a \"gthread\" worker leaves connections without a request waiting at no cost. \
+             Such connections are opened by load balancers and browsers beforehand, and by port scans; do not expose \
+             Gunicorn without a proxy that reads requests first.",
+        ),
         Some(WorkerClass::Sync) => (
             format!(
                 "{subject} because a request took longer than its timeout (GUNICORN_TIMEOUT, 30 s unless set). \
@@ -56,6 +66,25 @@ mod tests {
         flagsmith::WorkerClass,
         model::{Code, Component},
     };
+
+    /// Gunicorn names a path once a client has sent one.
+    #[rstest]
+    #[case("(no URI read)", "No request was slow.")]
+    #[case("/api/v1/flags/", "One of the requests was /api/v1/flags/.")]
+    fn a_worker_that_waits_for_a_client_is_no_slow_request(#[case] request: &str, #[case] said: &str) {
+        let log = format!(
+            "[2026-11-24 10:00:00 +0000] [1] [CRITICAL] WORKER TIMEOUT (pid:7)\n[2026-11-24 10:00:00 +0000] [7] [ERROR] \
+             Error handling request {request}\nTraceback (most recent call last):\n  File \
+             \"/x/gunicorn/workers/sync.py\", line 134, in handle\n    req = next(parser)\nSystemExit: 1\n"
+        );
+        let found = diagnose_log(Component::Api, None, "log", log.as_bytes());
+        let (_, first) = found.first().unwrap();
+        assert_eq!(
+            (first.code, first.message.contains(said)),
+            (Code::GunicornWorkerTimeout, true),
+            "{first:#?}"
+        );
+    }
 
     /// The same lines mean a slow request in the one class and a process that stood still in the other.
     #[rstest]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::access::{Access, is_line};
+use super::answers::Answers;
 use super::failure::{Failure, FailureDetails, Stage};
 use super::gunicorn::Workers;
 use super::hosts::Hosts;
@@ -102,6 +103,8 @@ pub(crate) struct LogEvidence {
     pub access: Access,
     /// What database servers say of themselves, in a log that has their lines as well.
     pub servers: Servers,
+    /// What stands where a log should.
+    pub answers: Answers,
     /// Which migration was applied by which run, by a hash of its name.
     applied: HashMap<u64, (u16, u64)>,
     recognise: Recognise,
@@ -123,6 +126,7 @@ impl LogEvidence {
             recurring: Recurring::default(),
             access: Access::default(),
             servers: Servers::default(),
+            answers: Answers::default(),
             applied: HashMap::new(),
             remembered: HashMap::new(),
         }
@@ -147,6 +151,7 @@ impl LogEvidence {
         }
         let torn = event.is_headless() && event.line == source.life.first_line;
         let stopping = source.life.stopping;
+        self.answers.observe(event, input);
         self.workers.observe(event, input, stopping);
         self.tasks.observe(event, input, stopping.is_some());
         self.access.observe(event, input);
@@ -329,8 +334,12 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
 /// only TLS, that second refusal says nothing of the first.
 fn telling_attempt(message: &str) -> &str {
     const ATTEMPT: &str = "connection to server ";
-    let unencrypted = |attempt: &str| {
-        attempt.contains("pg_hba.conf") && (attempt.contains("no encryption") || attempt.contains("SSL off"))
+    // To the same server again: that is the attempt without TLS, in whatever language the server says so.
+    let server = |attempt: &str| attempt.split_once(" failed: ").map(|(server, _)| server.to_owned());
+    let unencrypted = |first: &str, second: &str| {
+        second.contains("pg_hba.conf")
+            && server(second).is_some_and(|again| first.contains(&again))
+            && (!second.is_ascii() || second.contains("no encryption") || second.contains("SSL off"))
     };
     let Some(second) =
         message.rfind(ATTEMPT).filter(|start| *start > 0 && message.contains("\nconnection to server "))
@@ -338,7 +347,7 @@ fn telling_attempt(message: &str) -> &str {
         return message;
     };
     let (first, second) = message.split_at(second);
-    if unencrypted(second) && !first.contains("pg_hba.conf") && first.contains(ATTEMPT) {
+    if unencrypted(first, second) && !first.contains("pg_hba.conf") && first.contains(ATTEMPT) {
         first.trim_end()
     } else {
         message
@@ -383,6 +392,10 @@ mod tests {
     #[case::with_tls_the_password(
         format!("{AT}FATAL:  password authentication failed for user \"u\"\n{AT}{HBA}no encryption"),
         "FATAL:  password authentication failed for user \"u\""
+    )]
+    #[case::in_german(
+        format!("{AT}FATAL:  Passwort-Authentifizierung für Benutzer »u« fehlgeschlagen\n{AT}FATAL:  kein pg_hba.conf-Eintrag für Host »10.0.1.4«, Benutzer »u«, Datenbank »d«, keine Verschlüsselung"),
+        "FATAL:  Passwort-Authentifizierung für Benutzer »u« fehlgeschlagen"
     )]
     #[case::with_tls_the_database(
         format!("{AT}FATAL:  database \"d\" does not exist\n{AT}{HBA}SSL off"),

@@ -26,7 +26,12 @@ pub(crate) struct Timeout {
     pub(crate) killed: Option<LogLocation>,
     /// The path of the request that the worker was busy with.
     pub(crate) request: Option<String>,
+    /// Whether it was not busy with one: it waited for a client to send it.
+    pub(crate) waited: bool,
 }
+
+/// What Gunicorn says in place of a path while a client has sent no request yet.
+const NO_REQUEST: &str = "(no URI read)";
 
 /// A worker that a signal ended for which Gunicorn had no reason.
 #[derive(Debug)]
@@ -162,6 +167,7 @@ impl Workers {
                     location: location(),
                     killed: None,
                     request: None,
+                    waited: false,
                 });
             }
         } else if let Some(path) = message.strip_prefix("Error handling request ") {
@@ -207,6 +213,7 @@ impl Workers {
             },
             killed: None,
             request: None,
+            waited: false,
         });
     }
 
@@ -214,8 +221,11 @@ impl Workers {
     fn busy_with(&mut self, event: &Event, path: &str) {
         let exits = event.chain.iter().any(|exception| exception.class == "SystemExit");
         let last = self.timeouts.iter_mut().rev().find(|timeout| timeout.source == event.source);
-        // Nothing had been read of a request yet: the worker waited for its client.
-        if let Some(timeout) = last.filter(|_| exits && !path.starts_with("(no URI")) {
+        if let Some(timeout) = last.filter(|_| exits) {
+            if path.trim() == NO_REQUEST {
+                timeout.waited = true;
+                return;
+            }
             timeout.request.get_or_insert_with(|| path.split('?').next().unwrap_or(path).trim().to_owned());
         }
     }

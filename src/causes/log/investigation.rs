@@ -1,5 +1,6 @@
 //! One investigation: any number of logs of one component in, diagnoses out.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
@@ -13,14 +14,11 @@ use super::{
 };
 use crate::flagsmith::WorkerClass;
 use crate::logs::clean::clean;
-use crate::logs::csv;
 use crate::logs::event::{Event, clip};
+use crate::logs::form::{Form, LOOK, Raw};
 use crate::logs::group::Grouper;
-use crate::logs::lines::read_lines;
-use crate::logs::order::{LOOK, is_newest_first, oldest_first};
+use crate::logs::peel::{Content, peel};
 use crate::logs::prefilter::Prefilter;
-use crate::logs::prefix::strip;
-use crate::logs::pretty::{Feed, Pretty};
 use crate::logs::time::Moment;
 use crate::model::{Component, Diagnosis, Draft};
 
@@ -29,8 +27,18 @@ const SOURCES: usize = 256;
 
 /// The longest line that is put together from those a runtime has cut, in bytes.
 const LONGEST: usize = 64 * 1024;
+/// The largest log that is turned round, in bytes; of a larger one the oldest part is left out.
+const LARGEST: u64 = 128 * 1024 * 1024;
 /// Where a runtime's mark of a cut line ends at the latest: behind a stamp with nanoseconds and a zone.
 const STAMP: usize = 48;
+
+/// A log that was read.
+#[derive(Debug)]
+struct Input {
+    name: String,
+    /// What its numbers count: `line`, or `record` where many of them stand on one line.
+    unit: &'static str,
+}
 
 /// Gathers the logs of one component.
 #[derive(Debug)]
@@ -39,7 +47,7 @@ pub struct Investigation {
     /// Whether evidence gives line numbers: those of a running pod's log are gone at the next look.
     numbered: bool,
     needles: Prefilter,
-    inputs: Vec<String>,
+    inputs: Vec<Input>,
     /// Of inputs that were turned round, the number in the file of each line in the order of time.
     turned: HashMap<u16, Vec<u64>>,
     sources: HashMap<(u16, String), u16>,
@@ -61,8 +69,8 @@ pub fn diagnose_log(
 ) -> Vec<(Option<Timestamp>, Diagnosis)> {
     let mut investigation = Investigation { numbered: false, ..Investigation::new(component) };
     investigation.case.workers.regime = regime;
-    // Bytes in memory can always be read.
-    let _ = investigation.read(name, log);
+    // The kubelet hands out what the process wrote. Bytes in memory can always be read.
+    let _ = investigation.read_form(name, &Form::default(), log);
     investigation.dated()
 }
 
@@ -90,35 +98,31 @@ impl Investigation {
         }
     }
 
-    /// Reads one log to its end; `name` stands before the line numbers in evidence, unless it is empty.
+    /// Reads one log to its end, in whatever form it is; `name` stands before the line numbers in evidence, unless it is
+    /// empty.
     pub fn read(&mut self, name: &str, mut log: impl BufRead) -> io::Result<()> {
-        let input = u16::try_from(self.inputs.len()).unwrap_or(u16::MAX);
-        self.inputs.push(name.to_owned());
         // However the reader cuts the log, the same beginning is looked at.
         let mut start = Vec::new();
         log.by_ref().take(LOOK).read_to_end(&mut start)?;
-        let newest_first = is_newest_first(&start);
-        let mut log = start.as_slice().chain(log);
-        let lines = if newest_first {
-            let (numbers, lines): (Vec<u64>, Vec<Vec<u8>>) = oldest_first(log.by_ref())?.into_iter().unzip();
-            self.turned.insert(input, numbers);
-            Some(lines)
-        } else {
-            None
-        };
-        let mut reading = Reading {
-            investigation: self,
-            input,
-            open: 0,
-            watching: 0,
-            cut: String::new(),
-            pretty: Pretty::default(),
-            last: Vec::new(),
-            last_line: 0,
-        };
-        match lines {
-            Some(lines) => (1..).zip(lines).for_each(|(number, line)| reading.line(number, &line)),
-            None => read_lines(log, |number, bytes| reading.line(number, bytes))?,
+        let form = Form::of(&start);
+        self.read_form(name, &form, start.as_slice().chain(log))
+    }
+
+    fn read_form(&mut self, name: &str, form: &Form, log: impl BufRead) -> io::Result<()> {
+        let input = u16::try_from(self.inputs.len()).unwrap_or(u16::MAX);
+        let unit = if form.counts_records { "record" } else { "line" };
+        self.inputs.push(Input { name: name.to_owned(), unit });
+        if !form.newest_first {
+            let mut reading = Reading::new(self, input, form);
+            form.read(log, |raw| reading.line(raw))?;
+            reading.finish();
+            return Ok(());
+        }
+        let lines = oldest_first(form, log.take(LARGEST))?;
+        self.turned.insert(input, lines.iter().map(|line| line.number).collect());
+        let mut reading = Reading::new(self, input, form);
+        for (number, line) in (1..).zip(&lines) {
+            reading.line(Raw { number, source: &line.source, time: line.time, bytes: &line.bytes });
         }
         reading.finish();
         Ok(())
@@ -148,11 +152,12 @@ impl Investigation {
     }
 
     fn evidence(&self, finding: &Finding) -> Vec<String> {
+        let input = |location: &LogLocation| self.inputs.get(usize::from(location.input));
         let name = |location: &LogLocation| {
-            self.inputs
-                .get(usize::from(location.input))
-                .filter(|name| !name.is_empty() && (self.inputs.len() > 1 || !self.numbered))
+            let name = input(location).map(|input| input.name.as_str());
+            name.filter(|name| !name.is_empty() && (self.inputs.len() > 1 || !self.numbered))
         };
+        let unit = |location: &LogLocation| input(location).map_or("line", |input| input.unit);
         let line = |location: &LogLocation| {
             let at = usize::try_from(location.line).unwrap_or_default();
             let number = self.turned.get(&location.input).and_then(|numbers| numbers.get(at.checked_sub(1)?));
@@ -163,10 +168,10 @@ impl Investigation {
             .iter()
             .map(|location| match name(location) {
                 Some(name) if self.numbered => {
-                    format!("{name} line {}: {}", line(location), location.excerpt())
+                    format!("{name} {} {}: {}", unit(location), line(location), location.excerpt())
                 }
                 Some(name) => format!("{name}: {}", location.excerpt()),
-                None => format!("line {}: {}", line(location), location.excerpt()),
+                None => format!("{} {}: {}", unit(location), line(location), location.excerpt()),
             })
             .collect()
     }
@@ -196,39 +201,57 @@ impl Investigation {
     }
 }
 
+/// A line of a log that is turned round.
+struct Kept {
+    number: u64,
+    source: String,
+    time: Option<Moment>,
+    bytes: Vec<u8>,
+}
+
+impl Kept {
+    fn of(raw: Raw<'_>) -> Self {
+        Self { number: raw.number, source: raw.source.to_owned(), time: raw.time, bytes: raw.bytes.to_vec() }
+    }
+}
+
+/// The lines of a log in the order of time.
+fn oldest_first(form: &Form, log: impl BufRead) -> io::Result<Vec<Kept>> {
+    let mut lines = Vec::new();
+    form.read(log, |raw| lines.push(Kept::of(raw)))?;
+    lines.reverse();
+    Ok(lines)
+}
+
 /// The state of reading one log.
 struct Reading<'a> {
     investigation: &'a mut Investigation,
     input: u16,
+    form: &'a Form,
     /// How many groupers have an unfinished event: then every line has to be looked at.
     open: usize,
     /// The number of troubles when a request was last seen to succeed after one.
     watching: u64,
     /// The beginning of a line that a container runtime has cut.
     cut: String,
-    /// An object over several lines.
-    pretty: Pretty,
-    last: Vec<u8>,
-    last_line: u64,
+    /// The last line, where it was not looked at.
+    last: Option<Kept>,
 }
 
-impl Reading<'_> {
-    fn line(&mut self, number: u64, bytes: &[u8]) {
-        match self.pretty.take(number, bytes) {
-            Feed::No => self.whole(number, bytes),
-            Feed::Inside => {}
-            Feed::Whole(first, text) => self.whole(first, text.as_bytes()),
-        }
+impl<'a> Reading<'a> {
+    const fn new(investigation: &'a mut Investigation, input: u16, form: &'a Form) -> Self {
+        Self { investigation, input, form, open: 0, watching: 0, cut: String::new(), last: None }
     }
 
-    fn whole(&mut self, number: u64, bytes: &[u8]) {
+    fn line(&mut self, raw: Raw<'_>) {
+        let bytes = raw.bytes;
         if self.open > 0
             || !self.cut.is_empty()
             || self.investigation.needles.is_match(bytes)
             || is_cut(bytes)
         {
-            self.parse(number, bytes);
-            self.last_line = 0;
+            self.parse(raw);
+            self.last = None;
             return;
         }
         if self.investigation.case.access.is_waiting() && is_good_probe(bytes) {
@@ -238,35 +261,54 @@ impl Reading<'_> {
         if troubles != self.watching && is_success(bytes) {
             self.watching = troubles;
             let text = clean(bytes);
-            let source = self.investigation.source(self.input, strip(&text).source);
-            self.investigation.case.served(source, number);
+            let peeled = peel(&text, raw.time, &self.form.wrapping);
+            let source = self.investigation.source(self.input, &source(raw, &peeled.source));
+            self.investigation.case.served(source, raw.number);
         }
-        self.last.clear();
-        self.last.extend_from_slice(bytes);
-        self.last_line = number;
+        match &mut self.last {
+            Some(last) => {
+                last.number = raw.number;
+                last.time = raw.time;
+                if last.source != raw.source {
+                    raw.source.clone_into(&mut last.source);
+                }
+                last.bytes.clear();
+                last.bytes.extend_from_slice(bytes);
+            }
+            None => self.last = Some(Kept::of(raw)),
+        }
     }
 
-    fn parse(&mut self, number: u64, bytes: &[u8]) {
-        let text = clean(bytes);
-        let cell = csv::line(&text);
-        let stripped = strip(cell.as_deref().unwrap_or(&text));
-        if stripped.partial || !self.cut.is_empty() {
-            self.cut.push_str(clip(stripped.text, LONGEST.saturating_sub(self.cut.len())));
-            if stripped.partial {
-                return;
-            }
+    fn parse(&mut self, raw: Raw<'_>) {
+        let text = clean(raw.bytes);
+        let peeled = peel(&text, raw.time, &self.form.wrapping);
+        let source = source(raw, &peeled.source);
+        let (Content::Text(text), true) = (&peeled.content, peeled.partial || !self.cut.is_empty()) else {
+            return self.group(raw.number, &source, peeled.time, peeled.content);
+        };
+        self.cut.push_str(clip(text, LONGEST.saturating_sub(self.cut.len())));
+        if !peeled.partial {
+            let whole = std::mem::take(&mut self.cut);
+            let content = peel(&whole, peeled.time, &self.form.wrapping).content;
+            self.group(raw.number, &source, peeled.time, content);
         }
-        let whole = std::mem::take(&mut self.cut);
-        let text = if whole.is_empty() { stripped.text } else { &whole };
-        let source = self.investigation.source(self.input, stripped.source);
+    }
+
+    fn group(&mut self, number: u64, source: &str, time: Option<Moment>, content: Content<'_>) {
+        let source = self.investigation.source(self.input, source);
         let Investigation { case, groupers, .. } = &mut *self.investigation;
         let Some(grouper) = groupers.get_mut(usize::from(source)) else {
             return;
         };
         let was_open = grouper.is_open();
-        grouper.line(number, text, stripped.time, &mut |event: Event| {
-            case.observe(&event);
-        });
+        let mut sink = |event: Event| case.observe(&event);
+        match content {
+            Content::Record(record) => grouper.json_record(number, *record, time, &mut sink),
+            // Several lines where a collector has put them together.
+            Content::Text(text) => {
+                text.split('\n').for_each(|line| grouper.line(number, line, time, &mut sink));
+            }
+        }
         match (was_open, grouper.is_open()) {
             (false, true) => self.open += 1,
             (true, false) => self.open = self.open.saturating_sub(1),
@@ -276,14 +318,22 @@ impl Reading<'_> {
 
     fn finish(mut self) {
         // The last line tells how long the log went on after the last trouble.
-        if self.last_line > 0 {
-            let last = std::mem::take(&mut self.last);
-            self.parse(self.last_line, &last);
+        if let Some(Kept { number, source, time, bytes }) = self.last.take() {
+            self.parse(Raw { number, source: &source, time, bytes: &bytes });
         }
         let Investigation { case, groupers, .. } = &mut *self.investigation;
         for grouper in groupers {
             grouper.finish(&mut |event| case.observe(&event));
         }
+    }
+}
+
+/// Whose line it is: by the list or column that it stands in, and by what is written in front of it.
+fn source<'a>(raw: Raw<'_>, peeled: &'a str) -> Cow<'a, str> {
+    match (raw.source, peeled) {
+        ("", peeled) => Cow::Borrowed(peeled),
+        (outer, "") => Cow::Owned(outer.to_owned()),
+        (outer, inner) => Cow::Owned(format!("{outer} {inner}")),
     }
 }
 

@@ -4,6 +4,7 @@
 //! failure is a sign of; [`findings`] then has every cause explain what was seen of it, and ranks.
 
 pub(crate) mod access;
+pub(crate) mod answers;
 mod connection;
 pub(crate) mod evidence;
 pub(crate) mod failure;

@@ -27,7 +27,7 @@ pub(super) struct DiagnoseArgs {
     /// A Helm release of the official chart instead; neither the operator nor its CRD is needed
     #[arg(long, value_name = "RELEASE", conflicts_with_all = ["name", "logs", "component"])]
     release: Option<String>,
-    /// Logs to read instead, in any of Flagsmith's formats; "-" reads standard input
+    /// Logs to read instead, in whatever form a product has exported them; "-" reads standard input
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "component")]
     logs: Vec<PathBuf>,
     /// The process that wrote the logs

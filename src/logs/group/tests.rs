@@ -1,10 +1,15 @@
 use super::*;
+use crate::logs::peel::{Content, Wrapping, peel};
 
 fn events(text: &str) -> Vec<Event> {
     let mut grouper = Grouper::new(0);
     let mut events = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
-        grouper.line(number, line, None, &mut |event| events.push(event));
+        let mut sink = |event| events.push(event);
+        match peel(line, None, &Wrapping::default()).content {
+            Content::Text(text) => grouper.line(number, &text, None, &mut sink),
+            Content::Record(record) => grouper.json_record(number, *record, None, &mut sink),
+        }
     }
     grouper.finish(&mut |event| events.push(event));
     events

@@ -23,6 +23,8 @@ pub(crate) struct Timeouts {
     pub(crate) subject: String,
     /// The request and the signal that belong to it, as further sentences.
     pub(crate) details: String,
+    /// Whether all of the workers that say what they did waited for a client to send a request.
+    pub(crate) waited: bool,
     /// Where they stand.
     pub(crate) places: Vec<LogLocation>,
 }
@@ -50,6 +52,7 @@ impl Timeouts {
                 role(logs.component),
                 times(logs.workers.timeout_count),
             ),
+            waited: request.is_empty() && timeouts.iter().any(|timeout| timeout.waited),
             details: format!("{request}{killed}"),
             places: timeouts
                 .iter()

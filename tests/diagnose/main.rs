@@ -5,6 +5,9 @@
     reason = "a test stops at once where something is not as it must be"
 )]
 
+mod forms;
+mod matrix;
+
 use assert_cmd::Command;
 use regex_lite::Regex;
 use rstest::rstest;
