@@ -158,7 +158,7 @@ impl DatabaseUrl {
 
     /// The same database as a pod of another namespace reaches it: a name without a dot is a Service of the
     /// installation's own namespace, as its pods resolve it. `None` where only the pod itself can reach it; what a
-    /// name leads to is judged once it is resolved ([`super::address::out_of_bounds`]).
+    /// name leads to is judged once it is resolved (`address::out_of_bounds`).
     #[must_use]
     pub fn from_elsewhere(mut self, namespace: &str) -> Option<Self> {
         if self.identity.is_of_pod() {
