@@ -14,8 +14,7 @@ use crate::{
     causes::{self, diagnose_pod_log},
     model::{Code, Diagnosis},
     observe::{
-        DatabaseLooks, DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
-        database::Databases,
+        DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
         discover::{self, Found},
         index::{Index, Selector},
         watch,
@@ -155,7 +154,8 @@ fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observe
     Observer::new(
         cluster.client.clone(),
         watches,
-        args.connect_database.then(|| DatabaseLooks::new(Databases::new(Metrics::new()), FRESH, None)),
+        args.connect_database.then_some(FRESH),
+        Metrics::new(),
         PodLogReader::new(cluster.client.clone(), depth, diagnose_pod_log, None),
     )
 }

@@ -14,7 +14,7 @@ use crate::{
     decide::Gate,
     flagsmith::upgrades,
     model::{Code, Component},
-    observe::{JobState, Look, WorkloadState},
+    observe::{JobState, WorkloadState},
 };
 
 /// An installation that the operator makes.
@@ -163,15 +163,6 @@ fn migrations(context: Context<'_>) -> Verdict {
             Code::MigrationImagePending.as_str(),
             format!("the migration to {release} starts when its image has been pulled"),
         ),
-        Gate::Blocked(code @ Code::MigrationsPending)
-            if matches!(context.observation.look, Look::Pending(_)) =>
-        {
-            Verdict::new(
-                False,
-                code.as_str(),
-                format!("the migration to {release} starts when the operator has looked into the database"),
-            )
-        }
         Gate::Blocked(code) => {
             Verdict::new(False, code.as_str(), format!("the migration to {release} cannot start yet: {code}"))
         }

@@ -6,7 +6,7 @@ use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     decide::decide,
     observe::{
-        DatabaseProbe, FrontSeen, Look, Observation, PodLogFindings, SecretState, Secrets, database::Queues,
+        DatabaseProbe, FrontSeen, Observation, PodLogFindings, SecretState, Secrets, database::Queues,
     },
     postgres::DatabaseIdentity,
     resources::build,
@@ -46,7 +46,6 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         jobs: Vec::new(),
         migration_lock: Some("5f0c".to_owned()),
         external_migration: None,
-        look: Look::Fresh,
         pods: Vec::new(),
         pod_logs: PodLogFindings::default(),
         secrets: Secrets {

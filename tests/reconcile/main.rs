@@ -20,7 +20,6 @@ mod crash;
 mod faults;
 mod idempotence;
 mod locks;
-mod metrics;
 mod ownership;
 mod plan;
 mod proxied;
