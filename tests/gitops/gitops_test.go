@@ -148,12 +148,16 @@ func run(t *testing.T, script string, resource map[string]any) any {
 	t.Helper()
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
-	for name, open := range map[string]lua.LGFunction{
-		lua.LoadLibName: lua.OpenPackage, lua.BaseLibName: lua.OpenBase, lua.TabLibName: lua.OpenTable,
-		lua.StringLibName: lua.OpenString, lua.OsLibName: lua.OpenOs,
+	// In this order: what is opened before the package library is not found by require.
+	for _, library := range []struct {
+		name string
+		open lua.LGFunction
+	}{
+		{lua.LoadLibName, lua.OpenPackage}, {lua.BaseLibName, lua.OpenBase}, {lua.TabLibName, lua.OpenTable},
+		{lua.StringLibName, lua.OpenString}, {lua.OsLibName, lua.OpenOs},
 	} {
-		state.Push(state.NewFunction(open))
-		state.Push(lua.LString(name))
+		state.Push(state.NewFunction(library.open))
+		state.Push(lua.LString(library.name))
 		state.Call(1, 0)
 	}
 	state.SetGlobal("obj", toLua(state, resource))
