@@ -2,6 +2,8 @@
 //! of the chart's ServiceAccount, its Role and its admission policy through every story that takes a right of its own;
 //! the API server's audit log says what it asked for.
 
+mod at_start;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
@@ -10,11 +12,7 @@ use std::{
 
 use flagsmith_operator::{
     api::FlagsmithDeployment,
-    controller::readiness::{
-        Gate, Readiness,
-        rights::{Purpose, Right, check, rights},
-    },
-    observe::Scope,
+    controller::readiness::rights::{Purpose, Right, rights},
     runtime::lease::LeaseSettings,
 };
 use k8s_openapi::api::{
@@ -150,7 +148,7 @@ fn each_is_used_and_none_is_missing() {
         may_name_its_owner(&cluster, &first, config.clone()).await;
         is_refused_where_nothing_may_be_made(&system).await;
         operator.stop().await;
-        a_missing_one_is_named(&administrator, &first, config).await;
+        at_start::a_missing_one_is_named(&administrator, &first, config).await;
         sleep(LOGGED).await;
 
         let account = format!("system:serviceaccount:{NAMESPACE}:{RELEASE}");
@@ -186,35 +184,6 @@ async fn rights_of(client: &Client, watched: &str) -> BTreeSet<String> {
     rules.extend(role(watched, &name).await);
     rules.extend(role(NAMESPACE, &format!("{RELEASE}-lease")).await);
     granted(&rules)
-}
-
-/// What the operator asks at its start is answered by `/readyz`, until the role is whole.
-async fn a_missing_one_is_named(administrator: &Client, sandbox: &Sandbox, config: Config) {
-    let roles: Api<Role> = Api::namespaced(administrator.clone(), &sandbox.namespace);
-    let name = format!("{NAMESPACE}:{RELEASE}");
-    let whole = roles.get(&name).await.unwrap();
-    let mut without = whole.clone();
-    let is_log = |rule: &PolicyRule| rule.resources.iter().flatten().any(|it| it == "pods/log");
-    without.rules.as_mut().unwrap().retain(|rule| !is_log(rule));
-    roles.replace(&name, &PostParams::default(), &without).await.unwrap();
-
-    let readiness = Readiness::new();
-    let scope = Scope::Namespaces(vec![sandbox.namespace.clone()]);
-    let client = Client::try_from(config).unwrap();
-    let says = || readiness.gates().into_iter().find(|it| it.gate == Gate::Rights).unwrap().closed;
-    let expected = format!("its roles do not allow: get pods/log in {}", sandbox.namespace);
-    let checking = check(client, &scope, Purpose::Manage, &readiness);
-    let story = async {
-        while says() != Some(expected.clone()) {
-            sleep(Duration::from_millis(200)).await;
-        }
-        let mut again = roles.get(&name).await.unwrap();
-        again.rules = whole.rules;
-        roles.replace(&name, &PostParams::default(), &again).await.unwrap();
-    };
-    let both = timeout(SOON, async { tokio::join!(checking, story) }).await;
-    assert!(both.is_ok(), "{:?} instead of {expected}", says());
-    assert_eq!(says(), None);
 }
 
 /// What the chart grants in a watched namespace.

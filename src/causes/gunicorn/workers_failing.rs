@@ -3,7 +3,7 @@
 use super::shared::workers::role;
 use crate::causes::{
     log::{
-        finding::distinct,
+        finding::of_recurring,
         phrasing::times,
         recurring::{Work, and_others},
     },
@@ -17,9 +17,6 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::warning(Component::Api, include_str!("workers_failing.md"))
 };
 
-/// Kinds of failures whose places are shown.
-const SHOWN: usize = 3;
-
 fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     // One that cannot start ends all of Gunicorn.
     if evidence.workers.failed_to_boot.is_some() {
@@ -29,8 +26,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     let faults = evidence.recurring.of(Work::Worker);
     let (what, count, places) = if let Some(worst) = faults.first() {
         let what = format!(": {}{}.{}", worst.named(), worst.at(), and_others(faults.len()));
-        let places = faults.iter().take(SHOWN).flat_map(|it| [it.first.clone(), it.last.clone()]);
-        (what, worst.rate.count, distinct(places.collect()))
+        (what, worst.rate.count, of_recurring(&faults))
     } else {
         let exits = &evidence.workers.exits;
         let known = !evidence.occurrences.is_empty() || evidence.workers.timeout_count > 0;

@@ -1,6 +1,7 @@
 //! What a log shows, in words.
 
 use super::evidence::{LogLocation, Occurrence};
+use super::recurring::Failed;
 use crate::model::{Code, Severity};
 
 /// The most pieces of evidence of one diagnosis.
@@ -83,6 +84,15 @@ pub(crate) fn evidence(occurrence: &Occurrence) -> Vec<LogLocation> {
         evidence.extend(occurrence.others.iter().cloned());
     }
     distinct(evidence)
+}
+
+/// Kinds of failures that come back whose places are shown.
+const RECURRING_SHOWN: usize = 3;
+
+/// Where the most frequent of these came first and last.
+pub(crate) fn of_recurring(faults: &[&Failed]) -> Vec<LogLocation> {
+    let shown = faults.iter().take(RECURRING_SHOWN);
+    distinct(shown.flat_map(|it| [it.first.clone(), it.last.clone()]).collect())
 }
 
 /// Each place once, and no more than are shown.

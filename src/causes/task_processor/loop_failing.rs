@@ -2,7 +2,7 @@
 
 use crate::causes::{
     log::{
-        finding::distinct,
+        finding::of_recurring,
         phrasing::times,
         recurring::{Work, and_others},
     },
@@ -15,9 +15,6 @@ pub(crate) static CAUSE: Cause = Cause {
     in_logs: Some(in_logs),
     ..Cause::warning(Component::TaskProcessor, include_str!("loop_failing.md"))
 };
-
-/// Kinds of failures whose places are shown.
-const SHOWN: usize = 3;
 
 fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     let faults = evidence.recurring.of(Work::TaskLoop);
@@ -41,8 +38,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
          processor's image is of the same release as the database's schema and as the API (flagsmith migrate --check), and search \
          Flagsmith's issues for the message: https://github.com/Flagsmith/flagsmith/issues",
     );
-    let places = faults.iter().take(SHOWN).flat_map(|it| [it.first.clone(), it.last.clone()]);
-    Some(Finding::new(explained, distinct(places.collect())))
+    Some(Finding::new(explained, of_recurring(&faults)))
 }
 
 #[cfg(test)]

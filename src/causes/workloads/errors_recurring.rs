@@ -2,7 +2,7 @@
 
 use crate::causes::{
     log::{
-        finding::distinct,
+        finding::of_recurring,
         phrasing::{component, times},
         recurring::{Work, and_others},
     },
@@ -14,9 +14,6 @@ pub(crate) static CAUSE: Cause = Cause {
     in_logs: Some(in_logs),
     ..Cause::warning(Component::Api, include_str!("errors_recurring.md"))
 };
-
-/// Kinds of failures whose places are shown.
-const SHOWN: usize = 3;
 
 fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     let faults = evidence.recurring.of(Work::Other);
@@ -39,8 +36,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
             worst.class
         ),
     );
-    let places = faults.iter().take(SHOWN).flat_map(|it| [it.first.clone(), it.last.clone()]);
-    Some(Finding::new(explained, distinct(places.collect())))
+    Some(Finding::new(explained, of_recurring(&faults)))
 }
 
 #[cfg(test)]

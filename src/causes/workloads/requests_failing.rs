@@ -2,7 +2,7 @@
 
 use crate::causes::{
     log::{
-        finding::distinct,
+        finding::of_recurring,
         phrasing::{component, within},
         recurring::{Work, and_others},
     },
@@ -15,9 +15,6 @@ pub(crate) static CAUSE: Cause = Cause {
     in_logs: Some(in_logs),
     ..Cause::warning(Component::Api, include_str!("requests_failing.md"))
 };
-
-/// Kinds of failures whose places are shown.
-const SHOWN: usize = 3;
 
 fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     let faults = evidence.recurring.of(Work::Request);
@@ -44,9 +41,7 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
             worst.class
         ),
     );
-    let shown = faults.iter().take(SHOWN);
-    let places = shown.flat_map(|it| [it.first.clone(), it.last.clone()]);
-    Some(Finding::new(explained, distinct(places.collect())))
+    Some(Finding::new(explained, of_recurring(&faults)))
 }
 
 #[cfg(test)]
