@@ -125,6 +125,11 @@ pub struct RollbackSpec {
     /// upgrade; required if it recorded none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_after: Option<MicroTime>,
+    /// Undo the migrations before pods of the older release start. Without it those come first wherever they serve on the
+    /// newer schema, so that no request is lost; set it where they turn out not to start there. Until the migrations are
+    /// undone and the older pods are ready there is no API then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo_first: bool,
 }
 
 impl Default for MigrationsSpec {

@@ -12,7 +12,7 @@ pub use plan::{Backup, GeneratedSecret, Migrate, Migrated, Plan, Pull, SchemaBas
 
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
-    migration::{Direction, Step, direction},
+    migration::{Direction, Step, direction, was_applied},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{DatabaseProbe, JobOutcome, JobState, Observation, PodSummary, SecretState},
     validate::{Database, Installation, backup_name, pull_name},
@@ -50,6 +50,10 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
     let (gate, backup) = match (gate, &step) {
         (Gate::Pending, Some(step)) => backup(installation, observation, step),
         (gate, _) => (gate, None),
+    };
+    let gate = match (gate, &step) {
+        (Gate::Pending, Some(step)) if !is_back(observation, step) => Gate::Blocked(Code::OlderPodsPending),
+        (gate, _) => gate,
     };
     let rollout = rollout::decide(installation, observation, &gate, step.as_ref());
     let generate = generated(installation, observation);
@@ -95,15 +99,11 @@ fn is_restored(installation: &Installation, observation: &Observation, step: &St
     let undone = records
         .next()
         .is_some_and(|last| last.operation == MigrationOperation::RollBack && last.version == wanted);
-    let same_key = |record: &&MigrationStatus| record.key.as_deref() == Some(step.key.as_str());
-    let was_applied = history
-        .iter()
-        .filter(applied)
-        .any(|record| record.operation == MigrationOperation::Migrate && same_key(&record));
     let left = records.find(|record| record.from.as_deref() == Some(&wanted) && record.version != wanted);
     let left = left.and_then(|record| record.last_applied_before.as_ref()).map(|time| time.0);
     let now = observation.preflight().and_then(|preflight| preflight.history.last_applied());
-    step.rollback.is_none() && undone && was_applied && left.is_some() && left == now
+    let known = was_applied(installation, observation);
+    step.rollback.is_none() && undone && known && left.is_some() && left == now
 }
 
 /// What forbids a migration now. A blocked downgrade comes before everything else, whatever was diagnosed first:
@@ -165,6 +165,12 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
         Some(JobOutcome::Failed { .. }) => (Gate::Blocked(Code::BackupFailed), None),
         None => (Gate::Blocked(Code::BackupPending), Some(Backup { name, database })),
     }
+}
+
+/// Whether nothing is left to be done before migrations are undone: where the older pods come first, there are no others.
+fn is_back(observation: &Observation, step: &Step) -> bool {
+    let rollback = step.rollback.as_ref().filter(|rollback| rollback.pods_first());
+    rollback.is_none_or(|rollback| rollout::is_back(observation, rollback.to))
 }
 
 /// Jobs to delete.

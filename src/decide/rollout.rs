@@ -5,9 +5,9 @@ use crate::{
     api::TaskAutoscalingSpec,
     flagsmith::Release,
     migration::{ConnectionBudget, Step},
-    model::Component,
+    model::{Code, Component},
     observe::{Observation, PodSummary, WorkloadState, database::QueueProbe},
-    validate::{Installation, Replicas},
+    validate::{Installation, Replicas, RollbackPlan},
 };
 
 /// The components' share of the plan.
@@ -23,6 +23,9 @@ pub(super) struct Rollout {
 /// Decides the rollout. Before the migration is recorded as succeeded every component keeps the release and the
 /// image that it has. Afterwards: task processor, then API, then frontend, so that no queued task is unknown to
 /// the processor that takes it (an API never runs ahead of the processor).
+///
+/// Going back it is API, frontend, and the task processor once no pod of the newer API is left; before anything is
+/// undone where the older pods serve on the newer schema.
 pub(super) fn decide(
     installation: &Installation,
     observation: &Observation,
@@ -30,15 +33,18 @@ pub(super) fn decide(
     step: Option<&Step>,
 ) -> Rollout {
     let target = installation.release;
-    let open = *gate == Gate::Succeeded;
+    let returns = returns(gate, step);
+    let open = *gate == Gate::Succeeded || returns;
     let (api, processor, frontend) =
         (observation.api.as_ref(), observation.task_processor.as_ref(), observation.frontend.as_ref());
     let component = ReleaseRule { observation, open, target, image: installation.api_image(target) };
     // One that was deleted while the gate is closed comes back at what its sibling runs.
-    let task_processor = component.plan(processor, api.and_then(running), None, true).map(|workload| {
-        Workload { replicas: processors(installation, observation, gate, workload.release), ..workload }
-    });
-    let api_may_change = follows(processor, target);
+    let processor_may_change = !returns || is_back(observation, target);
+    let task_processor =
+        component.plan(processor, api.and_then(running), None, processor_may_change).map(|workload| {
+            Workload { replicas: processors(installation, observation, gate, workload.release), ..workload }
+        });
+    let api_may_change = returns || follows(processor, target);
     let api_workload = component.plan(
         api,
         processor.and_then(running),
@@ -62,6 +68,29 @@ pub(super) fn decide(
         processor_stopped: processor.is_none_or(WorkloadState::stopped)
             && !alive(observation, Component::TaskProcessor).any(|_| true),
     }
+}
+
+/// Whether the wanted release's pods come before the migrations of a newer one are undone, or have come. They stay when
+/// the undoing has failed: whatever of it is done, theirs are applied.
+fn returns(gate: &Gate, step: Option<&Step>) -> bool {
+    let pods_first = |step: &&Step| step.rollback.as_ref().is_some_and(RollbackPlan::pods_first);
+    step.filter(pods_first).is_some_and(|step| match gate {
+        Gate::Blocked(Code::OlderPodsPending) | Gate::Pending | Gate::Failed { .. } => true,
+        Gate::Running(job) | Gate::Unrecorded(job) => job.name == step.job,
+        Gate::Blocked(_) | Gate::Succeeded => false,
+    })
+}
+
+/// Whether the API has gone back to a release: there is no pod of it that is not of that one. Whether they are as many as
+/// are wanted is no matter here.
+pub(super) fn is_back(observation: &Observation, release: Release) -> bool {
+    let serves = |api: &WorkloadState| {
+        api.release == Some(release)
+            && api.observed
+            && api.updated == api.replicas
+            && (api.available > 0 || api.desired == 0)
+    };
+    observation.api.as_ref().is_some_and(serves) && !api_ahead(observation, release)
 }
 
 /// What decides the release and image of a component.

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
-    flagsmith::Release,
+    flagsmith::{Release, upgrades},
     observe::{JobOutcome, JobState, Observation, SecretState},
-    validate::{Installation, RollbackPlan},
+    validate::{Installation, MigrationKey, RollbackConsent, RollbackOrder, RollbackPlan, UndoFirst},
 };
 
 /// Which way the database has to go.
@@ -40,16 +40,20 @@ pub(crate) fn direction(installation: &Installation, observation: &Observation) 
     };
     let mut undo = Undo { from: newest, applied_after: None, applied: Some(0) };
     let mut complete = false;
+    // The release that the database is at afterwards.
+    let mut left = None;
     for record in records(observation, wanted) {
         if record.operation == MigrationOperation::RollBack || record.release <= wanted {
             // What is older than this does not stand in the way any more.
             complete = record.release <= wanted;
+            // The user may have had more undone than that.
+            left = Some(record.release).filter(|_| record.operation == MigrationOperation::Migrate);
             break;
         }
         undo.applied = undo.applied.zip(record.applied).map(|(sum, more)| sum + more);
         undo.applied_after = record.last_applied_before;
         if record.from.is_some_and(|from| from <= wanted) {
-            complete = true;
+            (complete, left) = (true, record.from);
             break;
         }
     }
@@ -62,10 +66,37 @@ pub(crate) fn direction(installation: &Installation, observation: &Observation) 
     }
     let confirmed =
         installation.rollback.as_ref().filter(|confirmed| confirmed.from == newest && confirmed.to == wanted);
-    match confirmed.and_then(|confirmed| confirmed.applied_after.or(undo.applied_after)) {
-        Some(applied_after) => Direction::Back(RollbackPlan { from: newest, to: wanted, applied_after }),
+    let moment = |confirmed: &RollbackConsent| confirmed.applied_after.or(undo.applied_after);
+    match confirmed.and_then(|confirmed| Some((confirmed, moment(confirmed)?))) {
+        Some((confirmed, applied_after)) => {
+            let stays =
+                left == Some(wanted) && undo.applied_after.is_some_and(|recorded| recorded <= applied_after);
+            let order = if confirmed.undo_first {
+                RollbackOrder::UndoFirst(UndoFirst::Asked)
+            } else if !(stays && was_applied(installation, observation)) {
+                RollbackOrder::UndoFirst(UndoFirst::Unrecorded)
+            } else if let Some(step) = upgrades::incompatible(wanted, newest) {
+                RollbackOrder::UndoFirst(UndoFirst::Incompatible(step.what))
+            } else {
+                RollbackOrder::PodsFirst
+            };
+            Direction::Back(RollbackPlan { from: newest, to: wanted, applied_after, order })
+        }
         None => Direction::Blocked(undo),
     }
+}
+
+/// Whether the wanted release's own migrations, by this very image, were applied on this database at some time.
+pub(crate) fn was_applied(installation: &Installation, observation: &Observation) -> bool {
+    let SecretState::Present(database) = &observation.secrets.migration_database else {
+        return false;
+    };
+    let key = MigrationKey::migrate(installation, installation.release, database);
+    observation.previous.migration_history.iter().any(|record| {
+        record.result == MigrationResult::Applied
+            && record.operation == MigrationOperation::Migrate
+            && record.key.as_deref() == Some(key.as_str())
+    })
 }
 
 /// A migration that has succeeded.

@@ -7,5 +7,5 @@ mod step;
 
 pub(crate) use attempt::given;
 pub(crate) use connections::ConnectionBudget;
-pub(crate) use direction::{Direction, Undo, direction, is_of};
+pub(crate) use direction::{Direction, Undo, direction, is_of, was_applied};
 pub(crate) use step::Step;

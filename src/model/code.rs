@@ -68,6 +68,7 @@ macro_rules! for_each_cause {
                 UpgradeSkipsVersions: upgrade_skips_versions,
                 ReleaseBehindSchema: release_behind_schema,
                 DowngradeBlocked: downgrade_blocked,
+                OlderPodsPending: older_pods_pending,
                 RollbackLosesData: rollback_loses_data,
                 UnsupportedVersion: unsupported_version,
             }

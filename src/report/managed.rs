@@ -15,6 +15,7 @@ use crate::{
     flagsmith::upgrades,
     model::{Code, Component},
     observe::{JobState, WorkloadState},
+    validate::RollbackPlan,
 };
 
 /// An installation that the operator makes.
@@ -134,6 +135,13 @@ fn migrations(context: Context<'_>) -> Verdict {
             Verdict::new(True, "Applied", format!("every migration of {release} is applied"))
         }
         Gate::Running(job) => Verdict::new(False, "Running", running(context, job)),
+        Gate::Blocked(Code::OlderPodsPending) => Verdict::new(
+            False,
+            Code::OlderPodsPending.as_str(),
+            format!(
+                "newer migrations are undone when every pod of the API is of {release}, which serves on them"
+            ),
+        ),
         Gate::Pending if context.plan.migrate.is_some() => {
             Verdict::new(False, "Pending", format!("the migration to {release} is being started"))
         }
@@ -174,7 +182,11 @@ fn running(context: Context<'_>, job: &JobState) -> String {
     let release = context.installation.release;
     let name = &job.name;
     if job.operation == MigrationOperation::RollBack {
-        return format!("Job {name} is undoing the migrations that are newer than {release}");
+        let rollback = context.plan.step.as_ref().and_then(|step| step.rollback.as_ref());
+        let away = rollback.and_then(RollbackPlan::away).map_or_else(String::new, |why| {
+            format!(". The API is away until pods of {release} are ready, because {why}")
+        });
+        return format!("Job {name} is undoing the migrations that are newer than {release}{away}");
     }
     let progress = migration::progress(context.observation, job);
     let mut text = format!("Job {name} is migrating the database to {}", job.release.unwrap_or(release));

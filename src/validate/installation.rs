@@ -84,6 +84,8 @@ pub struct RollbackConsent {
     pub to: Release,
     /// The moment after which everything applied is undone, when the operator has not recorded one.
     pub applied_after: Option<Timestamp>,
+    /// Undo first, although the older pods may serve before.
+    pub undo_first: bool,
 }
 
 /// Image references and how they are pulled.

@@ -2,23 +2,12 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::rollback::RollbackPlan;
 use crate::{
     api::MigrationOperation, flagsmith::Release, postgres::DatabaseIdentity, validate::Installation,
 };
-
-/// Migrations to undo.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RollbackPlan {
-    /// The release whose image knows them.
-    pub from: Release,
-    /// The release that is wanted.
-    pub to: Release,
-    /// What was applied later than this is undone.
-    pub applied_after: Timestamp,
-}
 
 /// The command of the migration Job; part of the key, so that a changed command runs again.
 pub const MIGRATE_COMMAND: &[&str] = &["migrate"];

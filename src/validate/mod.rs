@@ -10,6 +10,7 @@ mod observed;
 mod pods;
 mod problem;
 mod references;
+mod rollback;
 mod rules;
 mod secret_key;
 #[cfg(test)]
@@ -18,10 +19,11 @@ mod tests;
 pub use certificates_key::CertificatesKey;
 pub use identity::Identity;
 pub use installation::{Database, Images, Installation, Replicas, RollbackConsent};
-pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, RollbackPlan, backup_name, pull_name};
+pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, backup_name, pull_name};
 pub use managed_by::{Change, ManagedBy};
 pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};
 pub use problem::Problem;
+pub use rollback::{RollbackOrder, RollbackPlan, UndoFirst};
 pub use secret_key::SecretKey;
 
 use crate::api::{FlagsmithDeployment, Mode, RETRY_MIGRATION_ANNOTATION};

@@ -157,7 +157,12 @@ pub(super) fn rollback(spec: &RollbackSpec, wanted: Release) -> Result<RollbackC
     if from <= to {
         return Err(refuse(".from", format!("{from} is not newer than {to}")));
     }
-    Ok(RollbackConsent { from, to, applied_after: spec.applied_after.as_ref().map(|time| time.0) })
+    Ok(RollbackConsent {
+        from,
+        to,
+        applied_after: spec.applied_after.as_ref().map(|time| time.0),
+        undo_first: spec.undo_first,
+    })
 }
 
 fn scaling(field: &str, replicas: Option<i32>, autoscaling: Option<(i32, i32)>, problems: &mut Vec<Problem>) {

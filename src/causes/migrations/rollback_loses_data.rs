@@ -16,10 +16,13 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         return Vec::new();
     };
     let (from, to) = (plan.from, plan.to);
+    let order = plan.away().map_or_else(
+        || format!("pods of {to} serve before, so that no request is lost"),
+        |why| format!("before {to} is started, and the API is away until its pods are ready, because {why}"),
+    );
     vec![Draft {
         message: format!(
-            "The migrations of {from} are being undone before {to} is started: what was stored in the tables and columns that they made \
-             is lost, and pods of {from} may fail until they are replaced."
+            "The migrations of {from} are being undone: what was stored in the tables and columns that they made is lost; {order}."
         ),
         evidence: vec![format!("spec.migrations.rollback confirms it: from {from} to {to}")],
         remedy: format!(

@@ -230,6 +230,13 @@ impl<'a> Future<'a> {
         true
     }
 
+    /// Pods of a component that end still run. False where there is none.
+    fn pods_end(&mut self, component: Component) -> bool {
+        let before = self.observation.pods.len();
+        self.observation.pods.retain(|pod| pod.component != component.as_str());
+        before > self.observation.pods.len()
+    }
+
     /// Without anything to write: what is waited for, taken as happened. False where nothing more can be foretold.
     fn go_on(&mut self, plan: &Plan, diagnoses: &[Diagnosis], foretold: &mut Vec<Step>) -> bool {
         match &plan.gate {
@@ -246,15 +253,10 @@ impl<'a> Future<'a> {
                 }
                 true
             }
-            Gate::Pending => {
-                // Pods of a task processor that ends still run.
-                let before = self.observation.pods.len();
-                let processor = Component::TaskProcessor.as_str();
-                self.observation.pods.retain(|pod| pod.component != processor);
-                before > self.observation.pods.len()
-            }
+            Gate::Pending => self.pods_end(Component::TaskProcessor),
             Gate::Blocked(Code::BackupPending) => self.ends(|seen| &mut seen.backups, foretold),
             Gate::Blocked(Code::MigrationImagePending) => self.ends(|seen| &mut seen.pulls, foretold),
+            Gate::Blocked(Code::OlderPodsPending) => self.pods_end(Component::Api),
             Gate::Blocked(code) => {
                 foretold.push(Step::held(*code, diagnoses, &self.observation));
                 // Nothing is known of a database whose URL is not, and nobody but the user goes back.

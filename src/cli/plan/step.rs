@@ -261,6 +261,14 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
                 ),
                 Part::Frontend => ("the frontend", "After the API that it speaks to."),
             };
+            let back = plan.step.as_ref().and_then(|step| step.rollback.as_ref());
+            let because = match (part, back) {
+                (Part::Api, Some(back)) => format!(
+                    "Before anything is undone: pods of {release} serve on the tables of {}, as they did while those were migrated.",
+                    back.from
+                ),
+                _ => because.to_owned(),
+            };
             Step::new(format!("Start {title} of {release}"), because).on_when("its pods are ready")
         }
     }
@@ -291,11 +299,18 @@ fn migrate(installation: &Installation, plan: &Plan) -> Step {
     Step::new(
         format!("Undo the migrations of {from}"),
         format!(
-            "spec.migrations.rollback confirms it: everything applied after {} is undone in the main database, and what was stored in the tables and columns that it made is lost.",
-            rollback.applied_after
+            "spec.migrations.rollback confirms it: everything applied after {} is undone in the main database, and what was stored in the tables and columns that it made is lost.{}",
+            rollback.applied_after,
+            rollback.away().map_or_else(String::new, |why| {
+                format!(" There is no API from then until pods of {to} are ready, because {why}.")
+            }),
         ),
     )
-    .on_when(format!("it is complete; {to} migrates and starts afterwards"))
+    .on_when(if rollback.pods_first() {
+        format!("it is complete; if it fails {to} goes on serving, on what is left of {from}")
+    } else {
+        format!("it is complete; {to} migrates and starts afterwards")
+    })
 }
 
 impl Step {

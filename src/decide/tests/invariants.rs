@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::world::{VERSIONS, World};
+use super::world::{Confirmed, VERSIONS, World};
 use crate::{api::Circumstance, decide::Gate, migration::Direction, model::Code, observe::JobOutcome};
 
 /// Passes and steps of Kubernetes after which everything has settled: the longest way is a failed migration, a
@@ -14,8 +14,8 @@ enum Event {
     /// A pass of the operator, cut off after so many writes.
     Pass(usize),
     Version(usize),
-    /// Confirms that the newest release is undone, with the recorded moment or with one of the user's own.
-    RollbackPlan(bool),
+    /// Confirms that a release is undone: which, whether with a moment of the user's own, and whether before all else.
+    RollbackPlan(usize, bool, bool),
     Backup(bool),
     BackupEnds(bool),
     PullsEnd,
@@ -49,7 +49,8 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0..6_usize).prop_map(Event::Pass),
         10 => Just(Event::Roll),
         4 => (0..VERSIONS.len()).prop_map(Event::Version),
-        2 => any::<bool>().prop_map(Event::RollbackPlan),
+        4 => (1..VERSIONS.len(), prop::bool::weighted(0.2), prop::bool::weighted(0.1))
+            .prop_map(|(from, given, undo_first)| Event::RollbackPlan(from, given, undo_first)),
         1 => any::<bool>().prop_map(Event::Backup),
         2 => any::<bool>().prop_map(Event::BackupEnds),
         4 => Just(Event::PullsEnd),
@@ -92,9 +93,9 @@ impl World {
                 // The API server refuses a confirmation that belongs to another downgrade.
                 wanted.rollback = None;
             }),
-            Event::RollbackPlan(given) => {
-                let from = VERSIONS[VERSIONS.len() - 1].parse().unwrap();
-                self.user(|wanted| wanted.rollback = Some((from, given)));
+            Event::RollbackPlan(from, given, undo_first) => {
+                let from = VERSIONS[from].parse().unwrap();
+                self.user(|wanted| wanted.rollback = Some(Confirmed { from, given, undo_first }));
             }
             Event::Backup(wanted) => self.user(|it| it.backup = wanted),
             Event::BackupEnds(well) => {
@@ -155,7 +156,8 @@ impl World {
                         panic!("blocked without a reason")
                     };
                     let given = undo.applied_after.is_none();
-                    self.user(|wanted| wanted.rollback = Some((undo.from, given)));
+                    let confirmed = Confirmed { from: undo.from, given, undo_first: false };
+                    self.user(|wanted| wanted.rollback = Some(confirmed));
                 }
                 _ => {}
             }

@@ -9,7 +9,7 @@ use crate::{
     api::MigrationOperation,
     fixtures::{database, installation, minimal, spec},
     postgres::{DatabaseIdentity, DatabaseUrl},
-    validate::{Installation, MigrationKey, RollbackPlan},
+    validate::{Installation, MigrationKey, RollbackOrder, RollbackPlan},
 };
 
 fn key(installation: &Installation, database: &DatabaseIdentity) -> MigrationKey {
@@ -102,6 +102,7 @@ fn a_rollback_has_a_key_of_its_own_for_each_moment() {
         from: from.parse().unwrap(),
         to: installation.release,
         applied_after: Timestamp::from_second(second).unwrap(),
+        order: RollbackOrder::PodsFirst,
     };
     let key = |rollback: RollbackPlan| MigrationKey::roll_back(&installation, &rollback, &database());
     let keys = [

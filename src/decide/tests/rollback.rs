@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::{
     NEW, NEW_IMAGE, OLD, OLD_IMAGE, failed, job, key, pod, pulled, rolled_out, runs, shape, wanted,
@@ -15,7 +15,7 @@ use crate::{
     migration::{Direction, Undo, direction},
     model::{Code, PodPhase},
     observe::{History, JobOutcome, JobState, Observation, Preflight},
-    validate::{Installation, RollbackPlan, backup_name},
+    validate::{Installation, RollbackOrder, RollbackPlan, UndoFirst, backup_name},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -105,13 +105,165 @@ fn a_confirmation_needs_a_known_moment() {
     let given = wanted(json!({ "version": OLD, "migrations": { "rollback": {
         "from": NEW, "to": OLD, "appliedAfter": "1970-01-01T00:01:17Z",
     } } }));
-    let expected =
-        Direction::Back(RollbackPlan { from: release(NEW), to: release(OLD), applied_after: at(77) });
+    let expected = Direction::Back(RollbackPlan {
+        from: release(NEW),
+        to: release(OLD),
+        applied_after: at(77),
+        order: RollbackOrder::UndoFirst(UndoFirst::Unrecorded),
+    });
     assert_eq!(direction(&given, &going_back(vec![])), expected);
     let other =
         wanted(json!({ "version": OLD, "migrations": { "rollback": { "from": "2.266.0", "to": OLD } } }));
     let history = vec![record(Some(OLD), NEW, Some(3), 100)];
     assert_eq!(direction(&other, &going_back(history)), blocked(Some(100), Some(3)));
+}
+
+/// Releases between which nothing is known that older pods cannot do.
+const SERVES: &str = "2.259.0";
+const NEWER: &str = "2.260.0";
+const SERVES_IMAGE: &str = "docker.io/flagsmith/flagsmith-api:2.259.0";
+const SERVES_FRONTEND: &str = "docker.io/flagsmith/flagsmith-frontend:2.259.0";
+const NEWER_IMAGE: &str = "docker.io/flagsmith/flagsmith-api:2.260.0";
+
+/// A confirmed way back between them, with further settings of the confirmation.
+fn seamless(changes: &Value) -> Installation {
+    let mut rollback = json!({ "from": NEWER, "to": SERVES });
+    rollback.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    wanted(json!({ "version": SERVES, "migrations": { "rollback": rollback } }))
+}
+
+/// The newer release runs; the older one's own migrations were recorded before.
+fn newer_runs(back: &Installation) -> Observation {
+    let own = MigrationStatus { key: Some(key(back, SERVES)), ..record(None, SERVES, Some(9), 50) };
+    let mut observation = runs(&wanted(json!({ "version": NEWER })), NEWER);
+    observation.previous.migration_history = vec![record(Some(SERVES), NEWER, Some(3), 100), own];
+    observation
+}
+
+fn order(back: &Installation, observation: &Observation) -> RollbackOrder {
+    match direction(back, observation) {
+        Direction::Back(plan) => plan.order,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[rstest]
+#[case::nothing_against_it(json!({}), RollbackOrder::PodsFirst)]
+#[case::what_was_recorded_or_less(json!({ "appliedAfter": "1970-01-01T00:01:40Z" }), RollbackOrder::PodsFirst)]
+#[case::more(json!({ "appliedAfter": "1970-01-01T00:01:39Z" }), RollbackOrder::UndoFirst(UndoFirst::Unrecorded))]
+#[case::asked(json!({ "undoFirst": true }), RollbackOrder::UndoFirst(UndoFirst::Asked))]
+fn older_pods_come_first_where_they_serve(#[case] changes: Value, #[case] expected: RollbackOrder) {
+    let back = seamless(&changes);
+    assert_eq!(order(&back, &newer_runs(&back)), expected);
+}
+
+#[test]
+fn older_pods_need_a_record_that_what_they_need_stays() {
+    let back = seamless(&json!({}));
+    let unrecorded = RollbackOrder::UndoFirst(UndoFirst::Unrecorded);
+    let mut observation = newer_runs(&back);
+    observation.previous.migration_history[1].key = Some("of-another-image".to_owned());
+    assert_eq!(order(&back, &observation), unrecorded);
+    // It came from further back, so undoing goes further back.
+    let mut observation = newer_runs(&back);
+    observation.previous.migration_history[0].from = Some("2.253.0".to_owned());
+    assert_eq!(order(&back, &observation), unrecorded);
+    // How far an earlier rollback went is not known.
+    let mut observation = newer_runs(&back);
+    observation.previous.migration_history[0].from = Some(NEWER.to_owned());
+    observation.previous.migration_history.insert(1, undone(NEWER, SERVES));
+    assert_eq!(order(&back, &observation), unrecorded);
+    // The known step.
+    let mut observation = going_back(vec![record(Some(OLD), NEW, Some(3), 100)]);
+    let own = MigrationStatus { key: Some(key(&confirmed(), OLD)), ..record(None, OLD, Some(9), 50) };
+    observation.previous.migration_history.push(own);
+    let RollbackOrder::UndoFirst(UndoFirst::Incompatible(what)) = order(&confirmed(), &observation) else {
+        panic!("{:?}", order(&confirmed(), &observation));
+    };
+    assert!(what.contains("identities"), "{what}");
+}
+
+#[test]
+fn older_pods_serve_before_anything_is_undone() {
+    let back = seamless(&json!({}));
+    let mut observation = newer_runs(&back);
+    pulled(&back, &mut observation);
+    let of = |image, processors, api| [Some((image, Some(processors))), Some((api, Some(2)))];
+
+    // The API first, while the newer processor works; then the frontend.
+    let plan = decide(&back, &observation, &[]);
+    assert_eq!(plan.gate, Gate::Blocked(Code::OlderPodsPending));
+    assert_eq!(shape(&plan)[..2], of(NEWER_IMAGE, 1, SERVES_IMAGE));
+    assert_eq!(plan.migrated.as_ref().unwrap().release, release(NEWER), "nothing is undone yet");
+    assert_eq!(plan.migrated.as_ref().unwrap().key, key(&back, NEWER));
+    observation.api.as_mut().unwrap().release = Some(release(SERVES));
+    observation.api.as_mut().unwrap().image = Some(SERVES_IMAGE.to_owned());
+    let plan = decide(&back, &observation, &[]);
+    assert_eq!(plan.gate, Gate::Blocked(Code::OlderPodsPending), "a newer pod is left");
+    assert_eq!(shape(&plan)[..2], of(NEWER_IMAGE, 1, SERVES_IMAGE));
+    assert_eq!(shape(&plan)[2], Some((SERVES_FRONTEND, Some(1))));
+    observation.pods[0] = pod("api", SERVES, PodPhase::Running);
+
+    // Then the newer processor is stopped, and only then is undone.
+    let plan = decide(&back, &observation, &[]);
+    assert_eq!(plan.gate, Gate::Pending);
+    assert_eq!(shape(&plan)[..2], of(SERVES_IMAGE, 0, SERVES_IMAGE));
+    assert_eq!(plan.migrate, None);
+    let step = plan.step.unwrap();
+    let mut stopped = rolled_out("task-processor", SERVES, 0);
+    stopped.migrated = Some(release(NEWER));
+    observation.task_processor = Some(stopped);
+    observation.pods.truncate(1);
+    for state in [&mut observation.api, &mut observation.task_processor] {
+        state.as_mut().unwrap().migration_key = step.undoing();
+    }
+    observation.previous.migration = Some(MigrationStatus {
+        key: Some(step.key.to_string()),
+        result: MigrationResult::Pending,
+        ..MigrationStatus::default()
+    });
+    let migrate = decide(&back, &observation, &[]).migrate.unwrap();
+    assert_eq!(migrate.rollback.map(|it| (it.from, it.applied_after)), Some((release(NEWER), at(100))));
+
+    // Half undone: what the older release needs is there, so its processor works on beside its API.
+    for (outcome, processors) in [(JobOutcome::Active, 0), (JobOutcome::Complete, 0), (failed(), 1)] {
+        observation.jobs = vec![JobState {
+            name: step.job.clone(),
+            key: Some(step.key.to_string()),
+            operation: MigrationOperation::RollBack,
+            release: Some(release(SERVES)),
+            outcome,
+            ..JobState::default()
+        }];
+        let plan = decide(&back, &observation, &[]);
+        assert_eq!(shape(&plan)[..2], of(SERVES_IMAGE, processors, SERVES_IMAGE), "{:?}", plan.gate);
+        assert_eq!(plan.migrated.unwrap().key, step.undoing().unwrap());
+    }
+
+    // Undone: its own check, which finds nothing to do, changes no pod.
+    observation.jobs.clear();
+    observation.previous.migration_history.insert(0, undone(NEWER, SERVES));
+    let plan = decide(&back, &observation, &[]);
+    assert_eq!(plan.gate, Gate::Pending);
+    assert_eq!(shape(&plan)[..2], of(SERVES_IMAGE, 0, SERVES_IMAGE));
+    observation.previous.migration = Some(super::scene::recorded(&back, SERVES));
+    assert_eq!(shape(&decide(&back, &observation, &[]))[..2], of(SERVES_IMAGE, 1, SERVES_IMAGE));
+}
+
+#[test]
+fn turning_round_before_anything_is_undone_needs_no_migration() {
+    let back = seamless(&json!({}));
+    let mut observation = newer_runs(&back);
+    observation.api.as_mut().unwrap().release = Some(release(SERVES));
+    observation.api.as_mut().unwrap().image = Some(SERVES_IMAGE.to_owned());
+    let newer = wanted(json!({ "version": NEWER }));
+    let plan = decide(&newer, &observation, &[]);
+    assert_eq!(plan.gate, Gate::Succeeded);
+    assert_eq!(
+        shape(&plan)[..2],
+        [Some((NEWER_IMAGE, Some(1))), Some((NEWER_IMAGE, Some(2)))],
+        "the processor is there, so the API follows"
+    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::{
         context::Context,
         mode::ModeStatus,
     },
+    validate::RollbackPlan,
 };
 
 pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: Component) -> Verdict {
@@ -62,8 +63,11 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
     }
     let (wanted, confirmed) = (context.installation.release, context.installation.rollback.is_some());
     if let Some(left) = state.release.filter(|release| confirmed && state.ready == 0 && *release > wanted) {
+        let rollback = context.plan.step.as_ref().and_then(|step| step.rollback.as_ref());
+        let because =
+            rollback.and_then(RollbackPlan::away).map_or_else(String::new, |why| format!(": {why}"));
         let why = format!(
-            "no pod is ready until those of {wanted} take the place of {left}, which is being undone"
+            "no pod is ready until those of {wanted} take the place of {left}, which is being undone{because}"
         );
         return Verdict::new(False, "RollingBack", why);
     }

@@ -1,3 +1,4 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::json;
 
 use super::*;
@@ -111,6 +112,31 @@ fn a_downgrade_is_held_until_it_is_confirmed() {
     } } });
     let simulation = simulate(&of("2.260.0", confirmed), upgraded, objects);
     insta::assert_debug_snapshot!(outline(&simulation));
+}
+
+/// The same between releases whose older pods serve on the newer schema: nothing says that the API is away.
+#[test]
+fn older_pods_come_before_the_undoing() {
+    let (observation, objects) = installed(&of("2.259.0", json!({})));
+    let newer = of("2.260.0", json!({}));
+    let mut future = Future::new(&newer, observation, objects);
+    future.foretell();
+    let (mut upgraded, objects) = (future.observation, future.objects);
+    let moment: jiff::Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+    upgraded.previous.migration_history[0].last_applied_before = Some(MicroTime(moment));
+    let going_back = |changes: Value| {
+        let mut rollback = json!({ "from": "2.260.0", "to": "2.259.0" });
+        rollback.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let wanted = of("2.259.0", json!({ "migrations": { "rollback": rollback } }));
+        simulate(&wanted, upgraded.clone(), objects.clone())
+    };
+    let away = |simulation: &Simulation| {
+        simulation.steps.iter().filter(|step| step.because.contains("no API")).count()
+    };
+    let simulation = going_back(json!({}));
+    insta::assert_debug_snapshot!(outline(&simulation));
+    assert_eq!(away(&simulation), 0);
+    assert_eq!(away(&going_back(json!({ "undoFirst": true }))), 1);
 }
 
 #[test]

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use k8s_openapi::{api::batch::v1 as batch, apimachinery::pkg::api::resource::Quantity};
 
 use crate::{
-    api::{Circumstance, FlagsmithDeploymentStatus, MigrationOperation, MigrationResult},
+    api::{Circumstance, FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus},
     decide::{Gate, Plan, Workload, decide},
     fixtures,
-    flagsmith::Release,
+    flagsmith::{Release, upgrades},
     migration::{Direction, direction},
     model::{Code, Component, Diagnosis, Severity, child::marks},
     observe::{
@@ -23,12 +23,12 @@ use crate::{
     postgres::DatabaseIdentity,
     report::{self, migration},
     runtime::lock_key::LockKey,
-    validate::{Installation, MigrationKey, RollbackConsent, backup_name, pull_name},
+    validate::{Installation, MigrationKey, RollbackConsent, RollbackPlan, backup_name, pull_name},
 };
 
 pub(super) const VERSIONS: [&str; 3] = ["2.250.0", "2.260.0", "2.265.0"];
 /// How many migrations each of them has: the last one brings none.
-const LEVELS: [i32; 3] = [10, 12, 12];
+const LEVELS: [usize; 3] = [10, 12, 12];
 const REPOSITORIES: [&str; 2] = ["docker.io/flagsmith/flagsmith-api", "registry.example.com/api"];
 
 /// What the user wants.
@@ -40,9 +40,18 @@ pub(super) struct Wanted {
     pub(super) processors: i32,
     pub(super) frontend: bool,
     pub(super) retry: u32,
-    /// A confirmation: the release to undo, and whether the user gives the moment himself.
-    pub(super) rollback: Option<(Release, bool)>,
+    /// A confirmation.
+    pub(super) rollback: Option<Confirmed>,
     pub(super) backup: bool,
+}
+
+/// What the user confirms of a rollback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Confirmed {
+    pub(super) from: Release,
+    /// He gives a moment himself: one from which on everything is undone.
+    pub(super) given: bool,
+    pub(super) undo_first: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,12 +70,17 @@ pub(super) struct Deployment {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(super) struct Job {
     key: String,
     release: Release,
     from: Option<Release>,
-    /// What it undoes, when it does not apply.
-    undoes: Option<Release>,
+    /// After which moment it undoes, when it does not apply.
+    undoes: Option<i64>,
+    /// When the newest migration was applied that it found.
+    found: Option<i64>,
+    /// No pod may miss a migration while it undoes, nor afterwards.
+    seamless: bool,
     /// When it was made; the clock of this world ticks at each Job.
     made: i64,
     /// Migrations that it found to do.
@@ -125,8 +139,8 @@ pub(super) struct World {
     pub(super) unreachable: bool,
     pub(super) secret_missing: bool,
     clock: i64,
-    /// How many migrations are applied in each database.
-    levels: [i32; 2],
+    /// When each migration was applied, in each database.
+    schemas: [Vec<i64>; 2],
     /// Records were lost, or the database was exchanged: nobody can know any more how new it is.
     pub(super) forgotten: bool,
     /// Keys of migrations that are really applied.
@@ -163,7 +177,7 @@ impl World {
             unreachable: false,
             secret_missing: false,
             clock: 0,
-            levels: [0, 0],
+            schemas: [Vec::new(), Vec::new()],
             forgotten: false,
             applied: BTreeSet::new(),
             recorded: BTreeSet::new(),
@@ -180,13 +194,14 @@ impl World {
         installation.task_processor.replicas = Some(wanted.processors);
         installation.frontend.enabled = wanted.frontend;
         installation.retry = (wanted.retry > 0).then(|| wanted.retry.to_string());
-        installation.rollback =
-            wanted.rollback.filter(|(from, _)| *from > installation.release).map(|(from, given)| {
-                RollbackConsent {
-                    from,
-                    to: installation.release,
-                    applied_after: given.then_some(Timestamp::UNIX_EPOCH),
-                }
+        installation.rollback = wanted
+            .rollback
+            .filter(|confirmed| confirmed.from > installation.release)
+            .map(|confirmed| RollbackConsent {
+                from: confirmed.from,
+                to: installation.release,
+                applied_after: confirmed.given.then_some(Timestamp::UNIX_EPOCH),
+                undo_first: confirmed.undo_first,
             });
         let memory = Quantity(format!("{}Gi", 1 + self.given.memory));
         let limits = installation.migrations.resources.limits.get_or_insert_default();
@@ -241,9 +256,14 @@ impl World {
         MigrationKey::migrate(&installation, installation.release, &self.identity())
     }
 
-    fn level(release: Release) -> i32 {
+    fn level(release: Release) -> usize {
         let known = VERSIONS.iter().position(|version| version.parse() == Ok(release));
         LEVELS[known.unwrap()]
+    }
+
+    /// How many migrations are applied in the wanted database.
+    fn applied_now(&self) -> usize {
+        self.schemas[self.wanted.database].len()
     }
 
     /// The user says something new: what failed before may be tried again.
@@ -276,31 +296,43 @@ impl World {
     }
 
     pub(super) fn finish_job(&mut self, outcome: JobOutcome) {
-        let mut done = None;
+        let mut ended = None;
         if let Some((_, job)) = self.active_job()
             && job.started
             && !job.deleting
         {
-            done = (outcome == JobOutcome::Complete).then(|| job.clone());
             job.outcome = outcome;
+            ended = Some(job.clone());
         }
-        let Some(job) = done else { return };
-        let level = &mut self.levels[self.wanted.database];
+        let Some(job) = ended else { return };
+        let whole = job.outcome == JobOutcome::Complete;
+        let schema = &mut self.schemas[self.wanted.database];
+        let before = schema.len();
+        let after = job.undoes.map_or(Self::level(job.release).max(before), |after| {
+            schema.iter().filter(|applied| **applied <= after).count()
+        });
+        // One that fails has done half of it.
+        let reached = if whole { after } else { usize::midpoint(before, after) };
+        schema.resize(reached, job.made);
         if job.undoes.is_some() {
-            *level = Self::level(job.release).min(*level);
-            self.forget_newer(job.release);
-        } else {
-            *level = Self::level(job.release).max(*level);
+            self.forget(job.release, reached);
+        } else if whole {
             self.applied.insert(job.key);
+        }
+        let serving = ["api", "task-processor"].iter().filter_map(|name| self.deployments.get(name));
+        for pod in serving.flat_map(|deployment| &deployment.pods).filter(|_| job.seamless) {
+            assert!(Self::level(pod.release) <= reached, "a pod of {} misses migrations", pod.release);
         }
     }
 
-    /// What newer releases brought is undone: their migrations must run again, whatever was recorded.
-    fn forget_newer(&mut self, than: Release) {
+    /// What newer releases brought is undone, or whatever is not applied any more: it must run again, whatever was
+    /// recorded.
+    fn forget(&mut self, newer_than: Release, level: usize) {
         let identity = self.identity();
         let mut installation = self.installation();
         for version in VERSIONS.iter().filter_map(|version| version.parse().ok()) {
-            for repository in REPOSITORIES.iter().filter(|_| version > than) {
+            let gone = version > newer_than || Self::level(version) > level;
+            for repository in REPOSITORIES.iter().filter(|_| gone) {
                 (*repository).clone_into(&mut installation.images.api);
                 let key = MigrationKey::migrate(&installation, version, &identity).to_string();
                 self.applied.remove(&key);
@@ -316,8 +348,8 @@ impl World {
             && job.started
             && !job.deleting
         {
-            job.outcome = failed;
             job.why = Some(what);
+            self.finish_job(failed);
         }
     }
 

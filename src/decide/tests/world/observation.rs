@@ -148,7 +148,7 @@ impl Job {
             },
             from: self.from,
             count_before: None,
-            last_applied_before: Timestamp::from_second(self.made).ok(),
+            last_applied_before: self.found.and_then(|at| Timestamp::from_second(at).ok()),
             credentials: Some(self.given.credentials.to_string()),
             memory_limit: Some(format!("{}Gi", 1 + self.given.memory)),
             outcome: self.outcome.clone(),

@@ -77,11 +77,18 @@ impl World {
             "a failed migration runs again"
         );
         assert_eq!(migrate.release, self.installation().release, "to another release than the wanted one");
+        let mut seamless = false;
         if let Some(rollback) = &migrate.rollback {
             let confirmed = self.installation().rollback;
             assert!(
                 confirmed.is_some_and(|it| (it.from, it.to) == (rollback.from, rollback.to)),
                 "a rollback that nobody confirmed"
+            );
+            seamless = self.serves_only(rollback.to);
+            assert!(
+                seamless || self.must_undo_first(rollback),
+                "{} is undone while its pods serve",
+                rollback.from
             );
             let proof = |job: &Job| job.undoes.is_none() && job.outcome == JobOutcome::Complete;
             assert!(!self.jobs.values().any(proof), "a Job still proves what is undone");
@@ -114,9 +121,12 @@ impl World {
                 key: migrate.key.to_string(),
                 release: migrate.release,
                 from: migrate.before.release,
-                undoes: migrate.rollback.as_ref().map(|rollback| rollback.from),
+                undoes: migrate.rollback.as_ref().map(|rollback| rollback.applied_after.as_second()),
+                found: self.schemas[self.wanted.database].last().copied(),
+                seamless,
                 made: self.clock,
-                pending: (Self::level(migrate.release) - self.levels[self.wanted.database]).max(0),
+                pending: i32::try_from(Self::level(migrate.release).saturating_sub(self.applied_now()))
+                    .unwrap(),
                 outcome: JobOutcome::Active,
                 why: None,
                 given: self.given,
@@ -125,6 +135,36 @@ impl World {
                 planning: false,
             },
         );
+    }
+
+    /// Whether every pod of the API is of one release.
+    fn serves_only(&self, release: Release) -> bool {
+        self.deployments.get("api").is_some_and(|api| {
+            api.workload.release == release && api.pods.iter().all(|pod| pod.release == release)
+        })
+    }
+
+    /// Whether anything forbids that the older pods come first.
+    fn must_undo_first(&self, rollback: &RollbackPlan) -> bool {
+        let key = self.key().to_string();
+        let history = &self.status.migration_history;
+        let confirmed = self.wanted.rollback;
+        self.forgotten
+            || confirmed.is_some_and(|confirmed| confirmed.given || confirmed.undo_first)
+            || upgrades::incompatible(rollback.to, rollback.from).is_some()
+            || history.iter().any(|record| record.operation == MigrationOperation::RollBack)
+            || !history
+                .iter()
+                .any(|it| it.result == MigrationResult::Applied && it.key.as_deref() == Some(key.as_str()))
+    }
+
+    /// Whether pods of the wanted release may run on the newer schema: the user goes back to it, and nothing is known
+    /// against it.
+    fn goes_back(&self) -> bool {
+        let installation = self.installation();
+        installation.rollback.is_some_and(|confirmed| {
+            !confirmed.undo_first && upgrades::incompatible(confirmed.to, confirmed.from).is_none()
+        })
     }
 
     fn apply(&mut self, component: &'static str, workload: &Workload, plan: &Plan) {
@@ -146,9 +186,12 @@ impl World {
                 assert_eq!(workload.image, self.installation().api_image(self.installation().release));
                 assert!(self.recorded.contains(&key), "{component} rolls before the migration is recorded");
                 assert!(self.applied.contains(&key), "{component} rolls before the migration is applied");
-                let level = self.levels[self.wanted.database];
+                // Half a release counts for nothing: the user was told that it failed.
+                let whole = LEVELS.iter().filter(|level| **level <= self.applied_now()).max();
                 assert!(
-                    self.forgotten || level <= Self::level(workload.release),
+                    self.forgotten
+                        || whole.is_none_or(|whole| *whole <= Self::level(workload.release))
+                        || self.goes_back(),
                     "{component} of {} on a newer schema",
                     workload.release
                 );
@@ -189,7 +232,14 @@ impl World {
             complete: true,
         };
         let written = migration::migration(context);
-        self.status.migration_history = migration::history(context);
+        let known = self.status.migration_history.len();
+        let history = migration::history(context);
+        let new = history.len().saturating_sub(known);
+        let applied = |it: &&MigrationStatus| {
+            it.result == MigrationResult::Applied && it.operation == MigrationOperation::Migrate
+        };
+        self.recorded.extend(history.iter().take(new).filter(applied).filter_map(|it| it.key.clone()));
+        self.status.migration_history = history;
         match written.result {
             MigrationResult::Failed => {
                 let name = written.job.as_deref().unwrap_or_default();
