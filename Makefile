@@ -39,6 +39,10 @@ lint: $(CARGO_DENY) $(CARGO_SHEAR) $(ACTIONLINT) ## Formatting, clippy, rustdoc,
 	$(ACTIONLINT)
 	cargo test --locked --test architecture
 
+.PHONY: check-targets
+check-targets: ## The command line compiles for Windows and macOS too (their standard libraries are fetched by rustup)
+	tests/targets
+
 .PHONY: advisories
 advisories: $(CARGO_DENY) ## Known vulnerabilities of the dependencies (fetches the RustSec database from GitHub)
 	$(CARGO_DENY) --locked check --hide-inclusion-graph advisories
@@ -65,7 +69,8 @@ $(ACTIONLINT):
 .PHONY: test-unit
 test-unit: ## Tests that need nothing but Rust
 	cargo test --locked --lib $(UNIT_TESTS)
-	cd tests/gitops && go vet ./... && go test ./...
+	cargo test --locked --doc
+	cd tests/gitops && go vet ./... && go test -count=1 ./...
 
 .PHONY: test-postgres
 test-postgres: ## Looks at a real PostgreSQL, compared with libpq's, and the backup's script with a real pg_dump

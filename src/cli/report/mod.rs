@@ -6,7 +6,6 @@ use std::{
     collections::BTreeSet,
     fs::OpenOptions,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -49,6 +48,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const EVENTS: u32 = 500;
 
 /// Only its owner may read the archive.
+#[cfg(unix)]
 const MODE: u32 = 0o600;
 /// The most Secrets whose values are looked for.
 const SECRETS: usize = 50;
@@ -303,8 +303,12 @@ async fn log(cluster: &Cluster, run: Run) -> Option<(String, String)> {
 
 fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
     // Never over something that is there.
-    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
-    let mut archive = ZipWriter::new(file);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // Elsewhere a new file gets the rights of its folder, which is the user's own.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, MODE);
+    let mut archive = ZipWriter::new(options.open(path)?);
     for entry in entries {
         archive.start_file(entry.path.as_str(), SimpleFileOptions::default())?;
         archive.write_all(entry.text.as_bytes())?;
