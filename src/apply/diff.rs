@@ -10,6 +10,16 @@ const QUANTITIES: &[&str] =
 ///
 /// Elements of a list are found by their `name`, as server-side apply merges them; lists without names must agree
 /// element by element.
+///
+/// ```
+/// use flagsmith_operator::apply::covers;
+/// use serde_json::json;
+///
+/// let desired = json!({ "spec": { "replicas": 2, "resources": { "limits": { "memory": "1Gi" } } } });
+/// let live = json!({ "spec": { "replicas": 2, "paused": false, "resources": { "limits": { "memory": "1024Mi" } } } });
+/// assert!(covers(&live, &desired));
+/// assert!(!covers(&json!({ "spec": { "replicas": 3 } }), &desired));
+/// ```
 #[must_use]
 pub fn covers(live: &Value, desired: &Value) -> bool {
     covers_at(live, desired, false)

@@ -9,6 +9,14 @@ const NAMED: usize = 3;
 
 /// The fields in which `live` is not as `desired`, at most three. Values are shown of annotations only: anything else
 /// may hold a secret.
+///
+/// ```
+/// use flagsmith_operator::apply::differences;
+/// use serde_json::json;
+///
+/// let desired = json!({ "spec": { "replicas": 2 } });
+/// assert_eq!(differences(&json!({ "spec": { "replicas": 3 } }), &desired), ["spec.replicas"]);
+/// ```
 #[must_use]
 pub fn describe(live: &Value, desired: &Value) -> Vec<String> {
     let mut found = Vec::new();

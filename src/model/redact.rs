@@ -111,6 +111,13 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
 });
 
 /// The text without its secrets. What merely might be one is taken out as well.
+///
+/// ```
+/// use flagsmith_operator::model::redact::redact;
+///
+/// let shown = redact("cannot connect to postgresql://flags:Example1@db:5432/flags");
+/// assert!(shown.contains("db:5432") && !shown.contains("Example1"));
+/// ```
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut redacted = text.to_owned();

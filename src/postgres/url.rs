@@ -101,6 +101,14 @@ impl DatabaseUrl {
     }
 
     /// Parses the value of a Secret.
+    ///
+    /// ```
+    /// use flagsmith_operator::postgres::{DatabaseUrl, InvalidDatabaseUrl};
+    ///
+    /// let url = DatabaseUrl::parse("postgresql://flags:p%40ss@db.prod/flagsmith").unwrap();
+    /// assert_eq!((url.identity.host.as_str(), url.identity.port), ("db.prod", 5432));
+    /// assert!(matches!(DatabaseUrl::parse("postgresql://db/flagsmith"), Err(InvalidDatabaseUrl::UserMissing)));
+    /// ```
     pub fn parse(value: &str) -> Result<Self, InvalidDatabaseUrl> {
         if value.trim().is_empty() {
             return Err(InvalidDatabaseUrl::Empty);

@@ -42,6 +42,23 @@ pub enum DesiredState {
 ///
 /// # Errors
 /// Every problem at once, so that one edit can fix them all.
+///
+/// ```
+/// use flagsmith_operator::{api::FlagsmithDeployment, validate::{DesiredState, validate}};
+/// use serde_json::{from_value, json};
+///
+/// let mut resource: FlagsmithDeployment = from_value(json!({
+///     "apiVersion": "operator.flagsmith.com/v1alpha1",
+///     "kind": "FlagsmithDeployment",
+///     "metadata": { "name": "flagsmith", "namespace": "prod", "uid": "1" },
+///     "spec": { "version": "2.265.0", "database": { "embedded": {} } },
+/// }))?;
+/// assert!(matches!(validate(&resource), Ok(DesiredState::Managed(_))));
+///
+/// resource.spec.version = Some("latest".to_owned());
+/// assert_eq!(validate(&resource).unwrap_err().len(), 1);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub fn validate(resource: &FlagsmithDeployment) -> Result<DesiredState, Vec<Problem>> {
     match resource.spec.mode {
         Mode::Managed => managed(resource).map(|installation| DesiredState::Managed(Box::new(installation))),

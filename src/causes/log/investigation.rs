@@ -60,6 +60,15 @@ pub struct Investigation {
 /// answer. The log of a migration Job has component [`Component::Migrations`]. `regime` is how Gunicorn's workers handle
 /// requests, where that is known: a log that does not begin with their start does not say it. Each diagnosis comes with
 /// the time of the last line that shows it, where the lines have times.
+///
+/// ```
+/// use flagsmith_operator::{causes::diagnose_log, model::{Code, Component}};
+///
+/// let log = br#"django.db.utils.OperationalError: connection to server at "db" (10.0.0.7), port 5432 failed: FATAL:  database "flags" does not exist"#;
+/// let found = diagnose_log(Component::Api, None, "pod/api", log);
+/// assert_eq!(found[0].1.code, Code::DatabaseNotFound);
+/// assert!(diagnose_log(Component::Api, None, "pod/api", b"").is_empty());
+/// ```
 #[must_use]
 pub fn diagnose_log(
     component: Component,
