@@ -3,6 +3,7 @@ module flagsmith-operator/tests/gitops
 go 1.24.0
 
 require (
+	github.com/grafana/grafana-foundation-sdk/go v0.0.22
 	github.com/yuin/gopher-lua v1.1.2
 	k8s.io/apimachinery v0.34.4
 	sigs.k8s.io/cli-utils v0.37.2
