@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         autoscaling::v2::HorizontalPodAutoscalerBehavior,
-        core::v1::{
-            Affinity, EnvFromSource, EnvVar, PodSecurityContext, Probe, ResourceRequirements,
-            SecurityContext, Toleration, TopologySpreadConstraint, Volume, VolumeMount,
-        },
+        core::v1::{EnvFromSource, EnvVar, Probe, ResourceRequirements, SecurityContext, VolumeMount},
     },
     apimachinery::pkg::api::resource::Quantity,
 };
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{DisruptionBudgetSpec, PodSettings, ServiceSpec};
 
 /// Settings of the main container of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,42 +40,9 @@ pub struct ContainerSettings {
     /// Replaces the operator's readiness probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readiness_probe: Option<Probe>,
-    /// Pod settings: scheduling, security, metadata, volumes.
+    /// Pod settings: scheduling, security, metadata, volumes, further containers.
     #[serde(skip_serializing_if = "is_default")]
     pub pod: PodSettings,
-}
-
-/// Settings of the pods of a workload.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodSettings {
-    /// Labels of the pods; those of the operator take precedence.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Annotations of the pods.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// `nodeSelector` of the pods.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub node_selector: BTreeMap<String, String>,
-    /// `tolerations` of the pods.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tolerations: Vec<Toleration>,
-    /// `affinity` of the pods.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub affinity: Option<Affinity>,
-    /// `topologySpreadConstraints` of the pods.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// `priorityClassName` of the pods.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority_class_name: Option<String>,
-    /// Replaces the pod's security context (by default: uid 65534, `RuntimeDefault` seccomp profile).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub security_context: Option<PodSecurityContext>,
-    /// Additional volumes of the pods, for example certificates.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub volumes: Vec<Volume>,
 }
 
 /// A `HorizontalPodAutoscaler` that scales on CPU utilization.
@@ -134,6 +100,12 @@ pub struct ApiSpec {
     pub resources: ResourceRequirements,
     /// Gunicorn's processes and threads.
     pub gunicorn: GunicornSpec,
+    /// The Service in front of the pods.
+    #[serde(skip_serializing_if = "is_default")]
+    pub service: ServiceSpec,
+    /// How many of the pods may be evicted at once.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pod_disruption_budget: DisruptionBudgetSpec,
     /// Container and pod settings.
     #[serde(flatten)]
     pub container: ContainerSettings,
@@ -154,6 +126,12 @@ pub struct FrontendSpec {
     pub autoscaling: Option<AutoscalingSpec>,
     /// Compute resources of the container.
     pub resources: ResourceRequirements,
+    /// The Service in front of the pods.
+    #[serde(skip_serializing_if = "is_default")]
+    pub service: ServiceSpec,
+    /// How many of the pods may be evicted at once.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pod_disruption_budget: DisruptionBudgetSpec,
     /// Container and pod settings.
     #[serde(flatten)]
     pub container: ContainerSettings,
@@ -174,6 +152,8 @@ impl Default for ApiSpec {
             // Three workers and the arbiter of about 200 MB each; the limit is that of Flagsmith's documentation.
             resources: resources("250m", "1Gi", "2Gi"),
             gunicorn: GunicornSpec::default(),
+            service: ServiceSpec::default(),
+            pod_disruption_budget: DisruptionBudgetSpec::default(),
             container: ContainerSettings::default(),
         }
     }
@@ -186,6 +166,8 @@ impl Default for FrontendSpec {
             replicas: None,
             autoscaling: None,
             resources: resources("50m", "128Mi", "512Mi"),
+            service: ServiceSpec::default(),
+            pod_disruption_budget: DisruptionBudgetSpec::default(),
             container: ContainerSettings::default(),
         }
     }

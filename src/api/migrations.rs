@@ -55,7 +55,8 @@ pub struct MigrationsSpec {
     /// `pod.volumes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
-    /// Pod settings: scheduling, security, metadata, volumes.
+    /// Pod settings of the Job, of the Job that has its image pulled, and of the one that dumps into
+    /// `backup.volumeClaim`: scheduling, security, metadata, volumes, init containers.
     #[serde(skip_serializing_if = "is_default")]
     pub pod: PodSettings,
 }

@@ -12,7 +12,9 @@ mod exposure;
 mod migrations;
 pub(crate) mod object_name;
 mod observe;
+mod pod;
 mod reference;
+mod service;
 mod settings;
 mod spec;
 mod status;
@@ -20,13 +22,15 @@ mod task_processor;
 #[cfg(test)]
 mod tests;
 
-pub use components::{ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec, PodSettings};
+pub use components::{ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec};
 pub use crd::{crd, crd_yaml};
 pub use database::{CertificatesSource, DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
 pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
 pub use migrations::{BackupSpec, BootstrapSpec, DumpSpec, MigrationsSpec, RollbackSpec};
 pub use observe::{Mode, ObserveSpec, ObservedComponents, WorkloadReference};
+pub use pod::{ExtraContainer, PodSettings};
 pub use reference::api_markdown;
+pub use service::{DisruptionBudgetSpec, ServiceSpec, ServiceType, UnhealthyPodEviction};
 pub use settings::{DeletionPolicy, DjangoSpec, ImagesSpec};
 pub use spec::{FlagsmithDeployment, FlagsmithDeploymentSpec};
 pub use status::{

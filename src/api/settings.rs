@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::SecretValueSource;
 
-/// Image repositories, without a tag. With a digest (`repository@sha256:…`) exactly that image is pulled, whatever the tag
-/// means by then; the digest belongs to `spec.version` and changes with it. An older or newer release that a rollback
-/// needs is pulled by its tag.
+/// Image repositories. The tag is `spec.version`, unless a repository comes with one of its own (`repository:TAG`, a
+/// build of yours of that release). With a digest (`repository@sha256:…`) exactly that image is pulled, whatever the tag
+/// means by then. Tag and digest belong to `spec.version` and change with it. An older or newer release that a rollback
+/// needs is pulled by the tag that is its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImagesSpec {

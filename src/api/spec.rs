@@ -1,5 +1,7 @@
 //! The root of the custom resource.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -48,8 +50,8 @@ use super::{
     validation = Rule::new("self.mode != 'Observed' || !has(self.database) || has(self.database.urlFrom)").message("with mode Observed database can only name a urlFrom: nothing is made")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.version) || !has(oldSelf.version) || self.version == oldSelf.version || !self.images.api.contains('@') || self.images.api != oldSelf.images.api").message("the digest is that of the version before: change it together with version, or remove it").field_path(".images.api"))]
-#[x_kube(validation = Rule::new("!has(self.version) || !has(oldSelf.version) || self.version == oldSelf.version || !self.images.frontend.contains('@') || self.images.frontend != oldSelf.images.frontend").message("the digest is that of the version before: change it together with version, or remove it").field_path(".images.frontend"))]
+#[x_kube(validation = Rule::new("!has(self.version) || !has(oldSelf.version) || self.version == oldSelf.version || !(self.images.api.contains('@') || self.images.api.matches('[^/]:[^/]*$')) || self.images.api != oldSelf.images.api").message("tag and digest are those of the version before: change them together with version, or remove them").field_path(".images.api"))]
+#[x_kube(validation = Rule::new("!has(self.version) || !has(oldSelf.version) || self.version == oldSelf.version || !(self.images.frontend.contains('@') || self.images.frontend.matches('[^/]:[^/]*$')) || self.images.frontend != oldSelf.images.frontend").message("tag and digest are those of the version before: change them together with version, or remove them").field_path(".images.frontend"))]
 #[x_kube(validation = Rule::new("!has(self.migrations) || !has(self.migrations.rollback) || self.migrations.rollback.to == self.version").message("migrations.rollback.to must be the version: the confirmation belongs to one downgrade; remove it before another upgrade"))]
 pub struct FlagsmithDeploymentSpec {
     /// Managed: the operator creates and maintains every object. Observed: the installation is managed in another way
@@ -62,8 +64,8 @@ pub struct FlagsmithDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observe: Option<ObserveSpec>,
 
-    /// The Flagsmith release of every component, for example "2.265.0". It is the tag of every image, so API, task
-    /// processor and migrations always match. 2.170.0 or later. In mode Observed it is needed only if the image tags
+    /// The Flagsmith release of every component, for example "2.265.0". It is the tag of every image that `images`
+    /// gives no other, so API, task processor and migrations always match. 2.170.0 or later. In mode Observed it is needed only if the image tags
     /// are not release numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
@@ -88,12 +90,21 @@ pub struct FlagsmithDeploymentSpec {
     #[x_kube(validation = Rule::new("self >= 5 && self <= 3600").message("must be from 5 to 3600 (seconds): below 5 ordinary requests are cut, above 3600 no proxy keeps a connection"))]
     pub request_timeout_seconds: i32,
 
-    /// The image repositories, each alone or with the digest of its image of `version`. The tag is always `version`.
+    /// The image repositories, each alone, or with a tag or the digest of its image of `version`.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self.api.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?$')").message("must be a repository without tag, such as \"docker.io/flagsmith/flagsmith-api\" (the tag is spec.version), or repository@sha256:DIGEST").field_path(".api"))]
-    #[x_kube(validation = Rule::new("self.frontend.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(@sha256:[0-9a-f]{64})?$')").message("must be a repository without tag, such as \"docker.io/flagsmith/flagsmith-frontend\" (the tag is spec.version), or repository@sha256:DIGEST").field_path(".frontend"))]
+    #[x_kube(validation = Rule::new("self.api.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$')").message("must be a repository, such as \"docker.io/flagsmith/flagsmith-api\" (its tag is spec.version), or repository:TAG, repository@sha256:DIGEST, repository:TAG@sha256:DIGEST of the image of that version").field_path(".api"))]
+    #[x_kube(validation = Rule::new("self.frontend.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$')").message("must be a repository, such as \"docker.io/flagsmith/flagsmith-frontend\" (its tag is spec.version), or repository:TAG, repository@sha256:DIGEST, repository:TAG@sha256:DIGEST of the image of that version").field_path(".frontend"))]
     #[x_kube(validation = Rule::new("self.pullPolicy in ['Always', 'IfNotPresent', 'Never']").message("must be Always, IfNotPresent or Never").field_path(".pullPolicy"))]
     pub images: ImagesSpec,
+
+    /// Labels of every object that the operator makes, pods included; a component's own win. Those that the operator
+    /// sets are refused here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub common_labels: BTreeMap<String, String>,
+
+    /// Annotations of every object that the operator makes, pods included; an object's own win.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub common_annotations: BTreeMap<String, String>,
 
     /// The PostgreSQL database: exactly one of `urlFrom` and `embedded`. In mode Observed it is needed only if the
     /// Deployments do not name the Secret that holds its URL.
@@ -131,6 +142,7 @@ pub struct FlagsmithDeploymentSpec {
     /// The migration Job, which runs before any pod of a new release starts.
     #[serde(default)]
     #[x_kube(validation = Rule::new("!has(self.backup) || has(self.backup.volumeClaim) != has(self.backup.podTemplate)").message("exactly one of volumeClaim and podTemplate is needed").field_path(".backup"))]
+    #[x_kube(validation = Rule::new("!has(self.pod) || !has(self.pod.extraContainers)").message("a Job ends only when all of its containers have ended, so these would keep it running: move them to initContainers with restartPolicy Always, which Kubernetes ends with the migration").field_path(".pod.extraContainers"))]
     pub migrations: MigrationsSpec,
 
     /// How the installation is reached from outside the cluster: an Ingress or a Gateway API HTTPRoute. If not set, only

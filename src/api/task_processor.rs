@@ -5,7 +5,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::components::{ContainerSettings, resources};
+use super::{
+    ServiceSpec,
+    components::{ContainerSettings, is_default, resources},
+};
 
 /// The task processor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +42,9 @@ pub struct TaskProcessorSpec {
     pub longest_task_seconds: i32,
     /// Compute resources of the container.
     pub resources: ResourceRequirements,
+    /// The Service of the processor's metrics. Nothing else is asked of it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub service: ServiceSpec,
     /// Container and pod settings.
     #[serde(flatten)]
     pub container: ContainerSettings,
@@ -78,6 +84,7 @@ impl Default for TaskProcessorSpec {
             grace_period_milliseconds: 20_000,
             longest_task_seconds: 60,
             resources: resources("100m", "512Mi", "1Gi"),
+            service: ServiceSpec::default(),
             container: ContainerSettings::default(),
         }
     }

@@ -189,8 +189,22 @@ pub mod marks {
     pub const COUNT_BEFORE: &str = "operator.flagsmith.com/migrations-before";
     /// Annotation of a migration Job: when the newest of them was applied.
     pub const LAST_APPLIED_BEFORE: &str = "operator.flagsmith.com/last-applied-before";
+    /// What the names of the containers begin with that have images pulled.
+    pub const PULL_CONTAINER: &str = "pull-";
+    /// The container of a migration Job that migrates.
+    pub const MIGRATE_CONTAINER: &str = "migrate";
     /// The init container of a migration Job whose termination message is the list of what is to be done.
     pub const PLAN_CONTAINER: &str = "plan";
+    /// Names of the containers that the operator puts into pods; users' own have others.
+    pub const OWN_CONTAINERS: &[&str] =
+        &["api", "task-processor", "frontend", MIGRATE_CONTAINER, PLAN_CONTAINER, "pg-dump", "postgresql"];
+
+    /// Whether a container is one that the operator puts into a pod.
+    #[must_use]
+    pub fn is_own_container(name: &str) -> bool {
+        OWN_CONTAINERS.contains(&name) || name.starts_with(PULL_CONTAINER)
+    }
+
     /// Label of what works on a database, and of its pods: a keyed hash of host, port and name of the database.
     pub const DATABASE: &str = "operator.flagsmith.com/database";
 }

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, EnvVar, Pod, PodSpec};
+use k8s_openapi::{
+    api::core::v1::{Container, ContainerState, ContainerStatus, EnvVar, Pod, PodSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 
 use crate::{
     flagsmith::ProcessorPace,
@@ -106,6 +109,8 @@ pub struct ContainerRun {
     pub name: String,
     /// It initialises the pod.
     pub init: bool,
+    /// It is not Flagsmith's: what it logs, and how it ends, is its owner's business.
+    pub sidecar: bool,
     /// How often it was started again.
     pub restarts: i32,
     /// Since when it runs; `None` when it does not.
@@ -137,6 +142,8 @@ pub enum PodProblem {
     },
     /// A container has ended and is started again and again.
     CrashLoop {
+        /// The container, where it is not Flagsmith's.
+        sidecar: Option<String>,
         /// How often it was started again.
         restarts: i32,
         /// Exit status of the last run.
@@ -198,10 +205,11 @@ impl From<&Pod> for PodSummary {
             })
             .into_iter()
             .collect();
-        problems.extend(
-            container_statuses(pod)
-                .flat_map(|(container, _)| container_problems(container, limit(pod, &container.name))),
-        );
+        let own = own(pod);
+        problems.extend(container_statuses(pod).flat_map(|(container, init)| {
+            let sidecar = is_sidecar(pod, own, &container.name, init);
+            container_problems(container, limit(pod, &container.name), sidecar)
+        }));
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
             component: label(marks::COMPONENT).unwrap_or_default(),
@@ -218,7 +226,9 @@ impl From<&Pod> for PodSummary {
             address: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
             started: started(pod),
             containers: container_statuses(pod)
-                .map(|(container, init)| container_run(container, init))
+                .map(|(container, init)| {
+                    container_run(container, init, is_sidecar(pod, own, &container.name, init))
+                })
                 .collect(),
             problems,
             pending: status.and_then(|status| {
@@ -256,11 +266,11 @@ pub(super) fn pace(args: &[String], env: &[EnvVar]) -> ProcessorPace {
     ProcessorPace::of(&args, value)
 }
 
-/// When the first container, which is Flagsmith, was started.
+/// When Flagsmith's container was started.
 fn started(pod: &Pod) -> Option<Timestamp> {
-    let first = &pod.spec.as_ref()?.containers.first()?.name;
+    let own = own(pod)?;
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let status = statuses.iter().find(|status| status.name == *first)?;
+    let status = statuses.iter().find(|status| status.name == own)?;
     let running = status.state.as_ref()?.running.as_ref()?;
     running.started_at.as_ref().map(|time| time.0)
 }
@@ -283,7 +293,41 @@ fn pending(message: &str) -> Option<Pending> {
     Some(Pending { count, squashed, names: names.into_iter().take(kept).collect() })
 }
 
-fn container_run(container: &ContainerStatus, init: bool) -> ContainerRun {
+/// The name of the container that is Flagsmith's; the kubelet lists the containers of a pod by their names.
+fn own(pod: &Pod) -> Option<&str> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let all = containers.iter().map(|it| (it.name.as_str(), it.image.as_deref()));
+    containers.get(flagsmith_container(managed(&pod.metadata), all)?).map(|it| it.name.as_str())
+}
+
+/// Whether the operator made a pod, or the template of pods.
+pub(super) fn managed(metadata: &ObjectMeta) -> bool {
+    let label = metadata.labels.as_ref().and_then(|labels| labels.get(marks::MANAGED_BY));
+    label.map(String::as_str) == Some(marks::OPERATOR)
+}
+
+/// Which of a pod's containers, given as name and image, is Flagsmith's: in a pod that the operator made the one with a
+/// name of its own, whatever others put before it; otherwise the first whose image says so, or the first.
+pub(super) fn flagsmith_container<'a>(
+    managed: bool,
+    mut containers: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
+) -> Option<usize> {
+    let any = containers.clone().next().map(|_| 0);
+    let own = |name: &str, image: Option<&str>| {
+        if managed { marks::is_own_container(name) } else { image.is_some_and(|it| it.contains("flagsmith")) }
+    };
+    containers.position(|(name, image)| own(name, image)).or(any)
+}
+
+/// Of init containers the operator knows its own by their names, and the official chart's by what they are there for.
+fn is_sidecar(pod: &Pod, own: Option<&str>, name: &str, init: bool) -> bool {
+    if !init {
+        return own.is_some_and(|own| own != name);
+    }
+    managed(&pod.metadata) && !marks::is_own_container(name)
+}
+
+fn container_run(container: &ContainerStatus, init: bool, sidecar: bool) -> ContainerRun {
     let failed = |state: Option<&ContainerState>| {
         let ended = state?.terminated.as_ref()?;
         (ended.exit_code != 0).then(|| ended.finished_at.as_ref().map(|time| time.0))?
@@ -292,6 +336,7 @@ fn container_run(container: &ContainerStatus, init: bool) -> ContainerRun {
     ContainerRun {
         name: container.name.clone(),
         init,
+        sidecar,
         restarts: container.restart_count,
         running_since: running.and_then(|running| running.started_at.as_ref()).map(|time| time.0),
         failed: failed(container.state.as_ref()).or_else(|| failed(container.last_state.as_ref())),
@@ -299,7 +344,7 @@ fn container_run(container: &ContainerStatus, init: bool) -> ContainerRun {
     }
 }
 
-fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec<PodProblem> {
+fn container_problems(container: &ContainerStatus, limit: Option<String>, sidecar: bool) -> Vec<PodProblem> {
     let ended = |state: Option<&ContainerState>| state.and_then(|state| state.terminated.clone());
     let last = ended(container.state.as_ref()).or_else(|| ended(container.last_state.as_ref()));
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
@@ -313,7 +358,8 @@ fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec
         });
     }
     let exited = container.state.as_ref().and_then(|state| state.terminated.as_ref());
-    if let Some(ended) = exited.filter(|ended| ended.exit_code != 0) {
+    // A sidecar is ended when the others have done their work, and each has its own way of saying so.
+    if let Some(ended) = exited.filter(|ended| ended.exit_code != 0 && !sidecar) {
         problems.push(PodProblem::Failed {
             exit_code: ended.exit_code,
             reason: ended.reason.clone(),
@@ -322,6 +368,7 @@ fn container_problems(container: &ContainerStatus, limit: Option<String>) -> Vec
     }
     match reason.as_deref() {
         Some("CrashLoopBackOff") => problems.push(PodProblem::CrashLoop {
+            sidecar: sidecar.then(|| container.name.clone()),
             restarts: container.restart_count,
             exit_code: last.as_ref().map(|ended| ended.exit_code),
             reason: last.as_ref().and_then(|ended| ended.reason.clone()),
@@ -361,6 +408,8 @@ fn tail(message: &str) -> String {
 mod tests {
     use rstest::rstest;
 
+    use serde_json::{Value, json};
+
     use super::*;
 
     /// Three rows for the second of four migrations, two for the last, and one each for those two at the end.
@@ -392,7 +441,7 @@ mod tests {
     /// The limit is that of the container that was killed, whichever it is.
     #[test]
     fn names_the_limit_of_an_init_container() {
-        let pod: Pod = serde_json::from_value(serde_json::json!({
+        let pod: Pod = serde_json::from_value(json!({
             "spec": {
                 "initContainers": [{ "name": "plan", "resources": { "limits": { "memory": "64Mi" } } }],
                 "containers": [{ "name": "migrate", "resources": { "limits": { "memory": "1Gi" } } }],
@@ -409,5 +458,27 @@ mod tests {
             limit: Some("64Mi".to_owned()),
         };
         assert!(PodSummary::from(&pod).problems.contains(&killed));
+    }
+
+    /// The kubelet lists containers by their names, and others put theirs before ours.
+    #[rstest::rstest]
+    #[case::of_the_operator(json!({ marks::MANAGED_BY: marks::OPERATOR }), "api", "r.io/own:1")]
+    #[case::of_the_chart(json!({}), "main", "docker.io/flagsmith/flagsmith-api:2.265.0")]
+    fn a_sidecar_is_not_flagsmith(#[case] labels: Value, #[case] name: &str, #[case] image: &str) {
+        let status = |name: &str| {
+            json!({ "name": name, "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": {
+            "terminated": { "exitCode": 2, "finishedAt": "2026-11-29T10:00:00Z" },
+        } })
+        };
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": { "labels": labels },
+            "spec": { "containers": [{ "name": "a-proxy", "image": "proxy:1" }, { "name": name, "image": image }] },
+            "status": { "containerStatuses": [status("a-proxy"), status(name)] },
+        }))
+        .unwrap();
+        let summary = PodSummary::from(&pod);
+        let sidecars: Vec<_> = summary.containers.iter().map(|it| (it.name.as_str(), it.sidecar)).collect();
+        assert_eq!(sidecars, [("a-proxy", true), (name, false)]);
+        assert_eq!(summary.problems.len(), 1, "only Flagsmith's own end counts: {:?}", summary.problems);
     }
 }

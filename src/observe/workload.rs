@@ -11,6 +11,7 @@ use k8s_openapi::{
 use super::{
     container::{ConfigMaps, ContainerState},
     metadata::{annotation, label},
+    pod,
     serving::Serving,
 };
 use crate::{
@@ -120,7 +121,12 @@ impl WorkloadState {
         };
         let pods = spec.and_then(|spec| spec.template.spec.as_ref());
         let mut containers = containers(pods.map(|pods| pods.containers.as_slice()), config_maps);
-        containers.sort_by_key(|container| !is_flagsmith(container));
+        let all = containers.iter().map(|it| (it.name.as_str(), it.image.as_deref()));
+        let of_operator = template.is_some_and(pod::managed);
+        let own = pod::flagsmith_container(of_operator, all).and_then(|own| containers.get_mut(..=own));
+        if let Some(until_own) = own {
+            until_own.rotate_right(1);
+        }
         let flagsmith = containers.first();
         let serving = pods.and_then(|pods| {
             let own = |container: &&Container| flagsmith.is_some_and(|it| it.name == container.name);
@@ -191,11 +197,6 @@ fn release(template: Option<&PodTemplateSpec>, flagsmith: Option<&ContainerState
 fn containers(containers: Option<&[Container]>, config_maps: &ConfigMaps) -> Vec<ContainerState> {
     let read = |container| ContainerState::new(container, config_maps);
     containers.into_iter().flatten().map(read).collect()
-}
-
-/// Whether a container is Flagsmith and no sidecar, by the repository of its image.
-fn is_flagsmith(container: &ContainerState) -> bool {
-    container.image.as_deref().is_some_and(|image| image.contains("flagsmith"))
 }
 
 /// Whether a manager sets the number of a Deployment's pods, otherwise than an autoscaler does.

@@ -62,6 +62,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         containers: vec![container.build(installation)],
         volumes: django_volumes(),
         user: flagsmith::USER,
+        initial: Vec::new(),
         rest: Value::Null,
     };
     deployment::build(installation, plan, workload, template, &deployment::rolling())

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     child::{child, labels},
     container::restricted,
+    pod::Template,
 };
 use crate::{
     api::DumpSpec,
@@ -21,6 +22,9 @@ const SCRIPT: &str = include_str!("backup.sh");
 
 /// Where the volume claim is mounted.
 const DIRECTORY: &str = "/backup";
+
+/// The volume of that claim.
+const VOLUME: &str = "backup";
 
 /// Seconds that a finished backup Job stays to be looked at: a week.
 const KEPT: i32 = 7 * 24 * 60 * 60;
@@ -75,28 +79,29 @@ pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Chil
 
 fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Value {
     let url = installation.database.migration_url();
-    let account = installation.service_account.clone().unwrap_or_else(|| installation.identity.name.clone());
-    json!({ "spec": {
-        "automountServiceAccountToken": false,
-        "enableServiceLinks": false,
-        "serviceAccountName": account,
-        "imagePullSecrets": installation.images.pull_secrets.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
-        "securityContext": {
-            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
-        "containers": [{
-            "name": "pg-dump",
-            "image": dump.image,
-            "imagePullPolicy": installation.images.pull_policy,
-            "command": ["sh", "-c", SCRIPT, format!("{DIRECTORY}/{}.dump", backup.name)],
-            "env": [
-                { "name": "DATABASE_URL", "valueFrom": { "secretKeyRef": { "name": url.name, "key": url.key } } },
-                { "name": "PGAPPNAME", "value": backup.name },
-            ],
-            "securityContext": restricted(),
-            "volumeMounts": [{ "name": "backup", "mountPath": DIRECTORY }],
-        }],
-        "volumes": [{ "name": "backup", "persistentVolumeClaim": { "claimName": dump.claim_name } }],
-    } })
+    let container = json!({
+        "name": "pg-dump",
+        "image": dump.image,
+        "imagePullPolicy": installation.images.pull_policy,
+        "command": ["sh", "-c", SCRIPT, format!("{DIRECTORY}/{}.dump", backup.name)],
+        "env": [
+            { "name": "DATABASE_URL", "valueFrom": { "secretKeyRef": { "name": url.name, "key": url.key } } },
+            { "name": "PGAPPNAME", "value": backup.name },
+        ],
+        "securityContext": restricted(),
+        "volumeMounts": [{ "name": VOLUME, "mountPath": DIRECTORY }],
+    });
+    Template {
+        component: Component::Backup,
+        release: None,
+        settings: &installation.migrations.pod,
+        secret_hash: None,
+        grace_period: None,
+        containers: vec![container],
+        volumes: vec![json!({ "name": VOLUME, "persistentVolumeClaim": { "claimName": dump.claim_name } })],
+        user: USER,
+        initial: Vec::new(),
+        rest: Value::Null,
+    }
+    .build(installation)
 }

@@ -1,5 +1,7 @@
 //! What every child has: metadata, owner, labels.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -30,7 +32,7 @@ pub(super) fn child(
             "name": name,
             "namespace": installation.identity.namespace,
             "labels": labels(installation, component),
-            "annotations": annotations,
+            "annotations": with_common(&installation.common_annotations, annotations),
             "ownerReferences": [installation.owner()],
         },
     });
@@ -64,7 +66,14 @@ pub(super) fn labels(installation: &Installation, component: Option<Component>) 
     if let Some(component) = component {
         labels.insert(marks::COMPONENT.to_owned(), json!(component.as_str()));
     }
-    labels
+    with_common(&installation.common_labels, labels)
+}
+
+/// What the user wants on every object; an object's own wins.
+pub(super) fn with_common(common: &BTreeMap<String, String>, own: Map<String, Value>) -> Map<String, Value> {
+    let mut all: Map<String, Value> = common.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    all.extend(own);
+    all
 }
 
 /// The labels that select the pods of a component. Unlike the official chart's they name the component in
@@ -83,7 +92,9 @@ fn clean(value: &mut Value) {
         "annotations",
         "env",
         "envFrom",
+        "hostAliases",
         "imagePullSecrets",
+        "initContainers",
         "nodeSelector",
         "tolerations",
         "topologySpreadConstraints",

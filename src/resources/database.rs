@@ -63,6 +63,7 @@ pub(super) fn build(
         containers: vec![postgres(installation, settings, url)],
         volumes: vec![scratch("tmp"), scratch("run")],
         user: USER,
+        initial: Vec::new(),
         rest: Value::Null,
     };
     let set = child(

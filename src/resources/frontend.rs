@@ -59,6 +59,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         containers: vec![container],
         volumes: vec![scratch("tmp")],
         user: flagsmith::USER,
+        initial: Vec::new(),
         rest: Value::Null,
     };
     deployment::build(installation, plan, workload, template, &deployment::rolling())

@@ -51,7 +51,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         serves: false,
         rest: json!({ "command": ["sh", "-c", script, name] }),
     };
-    let migration = container("migrate", SCRIPT, command(installation, migrate));
+    let migration = container(marks::MIGRATE_CONTAINER, SCRIPT, command(installation, migrate));
     let plan = container(marks::PLAN_CONTAINER, PLAN, Vec::new());
     let initial: Vec<Value> =
         migrate.rollback.is_none().then(|| plan.build(installation)).into_iter().collect();
@@ -64,7 +64,8 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         containers: vec![migration.build(installation)],
         volumes: django_volumes(),
         user: flagsmith::USER,
-        rest: json!({ "restartPolicy": "Never", "initContainers": initial }),
+        initial,
+        rest: json!({ "restartPolicy": "Never" }),
     };
     let mut job = child(
         installation,
@@ -79,10 +80,8 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
             "activeDeadlineSeconds": spec.active_deadline_seconds,
             "podFailurePolicy": { "rules": [
                 not_of_a_drained_node(),
-                // Missing rights, a broken history or too little memory are the same the next time, in whichever container.
-                { "action": "FailJob", "onExitCodes": {
-                    "operator": "NotIn", "values": [failures::TRANSIENT_STATUS, TERMINATED],
-                } },
+                fatal(marks::PLAN_CONTAINER),
+                fatal(marks::MIGRATE_CONTAINER),
             ] },
             // A second pod must not start while the first may still hold its locks.
             "podReplacementPolicy": "Failed",
@@ -100,6 +99,14 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         }
     }
     job
+}
+
+/// The rule by which a Job fails at once: missing rights, a broken history or too little memory are the same the next
+/// time. How a sidecar ends says nothing about that.
+fn fatal(container: &str) -> Value {
+    json!({ "action": "FailJob", "onExitCodes": {
+        "containerName": container, "operator": "NotIn", "values": [failures::TRANSIENT_STATUS, TERMINATED],
+    } })
 }
 
 /// The rule by which a pod that goes with its node does not count as a failure of its Job.

@@ -32,7 +32,7 @@ use crate::{
 /// Builds every object of an installation, in the order in which they are applied.
 #[must_use]
 pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
-    let mut children = vec![service::api(installation, plan)];
+    let mut children = vec![service::api(installation, plan), service::task_processor(installation)];
     if installation.service_account.is_none() {
         children.push(service_account::build(installation));
     }
@@ -53,14 +53,16 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
     }
     if let Some(workload) = &plan.api {
         children.push(api::build(installation, plan, workload));
-        children.push(disruption_budget::build(installation, Component::Api));
+        let budget = &installation.api.pod_disruption_budget;
+        children.extend(disruption_budget::build(installation, Component::Api, budget));
         children.extend(autoscaler::build(installation, Component::Api, &installation.api_replicas()));
     }
     if installation.frontend.enabled {
         children.push(service::frontend(installation, plan));
         if let Some(workload) = &plan.frontend {
             children.push(frontend::build(installation, plan, workload));
-            children.push(disruption_budget::build(installation, Component::Frontend));
+            let budget = &installation.frontend.pod_disruption_budget;
+            children.extend(disruption_budget::build(installation, Component::Frontend, budget));
             children.extend(autoscaler::build(
                 installation,
                 Component::Frontend,

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::child::selector;
+use super::child::{selector, with_common};
 use crate::{
-    api::PodSettings,
+    api::{ExtraContainer, PodSettings},
     flagsmith::{self, Release},
     model::{Component, child::marks},
     validate::Installation,
@@ -20,6 +20,8 @@ pub(super) struct Template<'a> {
     pub(super) containers: Vec<Value>,
     pub(super) volumes: Vec<Value>,
     pub(super) user: i64,
+    /// Init containers of the operator's own, which run after the user's.
+    pub(super) initial: Vec<Value>,
     /// Further fields of the pod specification.
     pub(super) rest: Value,
 }
@@ -45,9 +47,14 @@ impl Template<'_> {
         volumes.extend(settings.volumes.iter().map(|volume| json!(volume)));
         let pull_secrets: Vec<_> =
             installation.images.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
+        let own_account = settings.service_account_name.as_ref().or(installation.service_account.as_ref());
+        let added = |containers: &[ExtraContainer]| containers.iter().map(|it| json!(it)).collect::<Vec<_>>();
+        // What migrations connect through, such as a proxy beside them, is there before they look at the database.
+        let initial = [added(&settings.init_containers), self.initial].concat();
+        let containers = [self.containers, added(&settings.extra_containers)].concat();
         let mut spec = json!({
-            "serviceAccountName": installation.service_account.as_ref().unwrap_or(&installation.identity.name),
-            "automountServiceAccountToken": if installation.service_account.is_some() { Value::Null } else { json!(false) },
+            "serviceAccountName": own_account.unwrap_or(&installation.identity.name),
+            "automountServiceAccountToken": if own_account.is_some() { Value::Null } else { json!(false) },
             // Service links would turn every Service of the namespace into environment variables, for example
             // GUNICORN_PORT for a Service named "gunicorn".
             "enableServiceLinks": false,
@@ -62,12 +69,21 @@ impl Template<'_> {
             "affinity": settings.affinity,
             "topologySpreadConstraints": settings.topology_spread_constraints,
             "priorityClassName": settings.priority_class_name,
-            "containers": self.containers,
+            "schedulerName": settings.scheduler_name,
+            "runtimeClassName": settings.runtime_class_name,
+            "hostAliases": settings.host_aliases,
+            "dnsPolicy": settings.dns_policy,
+            "dnsConfig": settings.dns_config,
+            "shareProcessNamespace": settings.share_process_namespace,
+            "initContainers": initial,
+            "containers": containers,
             "volumes": volumes,
         });
         if let (Some(spec), Value::Object(rest)) = (spec.as_object_mut(), self.rest) {
             spec.extend(rest);
         }
+        let labels = with_common(&installation.common_labels, labels);
+        let annotations = with_common(&installation.common_annotations, annotations);
         json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec })
     }
 }

@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{child::child, container::security_context, job::not_of_a_drained_node, pod::Template};
+use super::{
+    child::child,
+    container::security_context,
+    job::not_of_a_drained_node,
+    pod::{Template, django_volumes},
+};
 use crate::{
     api::ContainerSettings,
     decide::Pull,
@@ -24,7 +29,7 @@ pub(super) fn build(installation: &Installation, pull: &Pull) -> Child {
     };
     let container = |(index, image): (usize, &String)| {
         json!({
-            "name": format!("pull-{index}"),
+            "name": format!("{}{index}", marks::PULL_CONTAINER),
             "image": image,
             "imagePullPolicy": installation.images.pull_policy,
             "command": ["sh", "-c", "exit 0"],
@@ -42,9 +47,11 @@ pub(super) fn build(installation: &Installation, pull: &Pull) -> Child {
         secret_hash: None,
         grace_period: None,
         containers: last.into_iter().collect(),
-        volumes: Vec::new(),
+        // For the user's init containers, which run as they will in the migration's pod.
+        volumes: django_volumes(),
         user: flagsmith::USER,
-        rest: json!({ "restartPolicy": "Never", "initContainers": initial }),
+        initial,
+        rest: json!({ "restartPolicy": "Never" }),
     };
     let annotations = Map::from_iter([(marks::OPERATION.to_owned(), Value::from(marks::PULL))]);
     child(

@@ -1,9 +1,10 @@
-//! The Services of API and frontend.
+//! The Services: of API and frontend, and of the metrics of API and task processor.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::child::{child, selector};
 use crate::{
+    api::ServiceSpec,
     decide::Plan,
     flagsmith,
     model::{
@@ -15,39 +16,56 @@ use crate::{
 };
 
 pub(super) fn api(installation: &Installation, plan: &Plan) -> Child {
-    service(
-        installation,
-        plan,
-        Component::Api,
-        &json!([
-            { "name": "http", "port": flagsmith::HTTP_PORT, "targetPort": "http", "protocol": "TCP" },
-            { "name": "metrics", "port": flagsmith::METRICS_PORT, "targetPort": "metrics", "protocol": "TCP" },
-        ]),
-    )
+    let http =
+        json!({ "name": "http", "port": flagsmith::HTTP_PORT, "targetPort": "http", "protocol": "TCP" });
+    let spec = &installation.api.service;
+    service(installation, Component::Api, spec, timeouts(plan, spec), &json!([http, metrics()]))
 }
 
 pub(super) fn frontend(installation: &Installation, plan: &Plan) -> Child {
-    service(
-        installation,
-        plan,
-        Component::Frontend,
-        &json!([{ "name": "http", "port": flagsmith::FRONTEND_PORT, "targetPort": "http", "protocol": "TCP" }]),
-    )
+    let http =
+        json!({ "name": "http", "port": flagsmith::FRONTEND_PORT, "targetPort": "http", "protocol": "TCP" });
+    let spec = &installation.frontend.service;
+    service(installation, Component::Frontend, spec, timeouts(plan, spec), &json!([http]))
 }
 
-fn service(installation: &Installation, plan: &Plan, component: Component, ports: &Value) -> Child {
-    let annotations = plan
-        .front
-        .annotations(Place::Service, plan.timeouts.request)
-        .into_iter()
-        .map(|annotation| (annotation.key.to_owned(), json!(annotation.value)))
-        .collect();
-    child(
+/// Nobody calls the task processor; what scrapes metrics finds it as it finds the API.
+pub(super) fn task_processor(installation: &Installation) -> Child {
+    let spec = &installation.task_processor.service;
+    service(installation, Component::TaskProcessor, spec, Map::new(), &json!([metrics()]))
+}
+
+fn metrics() -> Value {
+    json!({ "name": "metrics", "port": flagsmith::METRICS_PORT, "targetPort": "metrics", "protocol": "TCP" })
+}
+
+/// Annotations by which a proxy learns of the timeouts; the user's own win.
+fn timeouts(plan: &Plan, spec: &ServiceSpec) -> Map<String, Value> {
+    let annotations = plan.front.annotations(Place::Service, plan.timeouts.request);
+    let merged = |key: &str| spec.annotations.get(key).map(String::as_str);
+    annotations.into_iter().map(|it| (it.key.to_owned(), json!(it.merged(merged(it.key))))).collect()
+}
+
+fn service(
+    installation: &Installation,
+    component: Component,
+    spec: &ServiceSpec,
+    computed: Map<String, Value>,
+    ports: &Value,
+) -> Child {
+    let mut annotations: Map<String, Value> =
+        spec.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    annotations.extend(computed);
+    let mut service = child(
         installation,
         Kind::Service,
         &installation.child(component.as_str()),
         Some(component),
         annotations,
-        json!({ "spec": { "type": "ClusterIP", "selector": selector(installation, component), "ports": ports } }),
-    )
+        json!({ "spec": { "type": spec.kind, "selector": selector(installation, component), "ports": ports } }),
+    );
+    if let Some(labels) = service.body.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.extend(spec.labels.iter().map(|(key, value)| (key.clone(), json!(value))));
+    }
+    service
 }

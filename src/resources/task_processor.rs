@@ -66,6 +66,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         containers: vec![container.build(installation)],
         volumes: django_volumes(),
         user: flagsmith::USER,
+        initial: Vec::new(),
         rest: Value::Null,
     };
     // An old processor does not know the new release's tasks and leaves them locked.

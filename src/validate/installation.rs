@@ -1,5 +1,7 @@
 //! What one installation is, parsed: the input of every later step.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{EnvFromSource, EnvVar},
@@ -15,7 +17,8 @@ use crate::{
     },
     flagsmith::Release,
     validate::{
-        certificates_key::CertificatesKey, identity::Identity, managed_by::ManagedBy, secret_key::SecretKey,
+        certificates_key::CertificatesKey, identity::Identity, image_source::ImageSource,
+        managed_by::ManagedBy, secret_key::SecretKey,
     },
 };
 
@@ -43,6 +46,10 @@ pub struct Installation {
     pub request_timeout: i32,
     /// Image references and how they are pulled.
     pub images: Images,
+    /// Labels of every object and pod.
+    pub common_labels: BTreeMap<String, String>,
+    /// Annotations of every object and pod.
+    pub common_annotations: BTreeMap<String, String>,
     /// The database.
     pub database: Database,
     /// Django's secret key; generated when the user names no Secret.
@@ -91,9 +98,9 @@ pub struct RollbackConsent {
 /// Image references and how they are pulled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
-    /// The API's repository, without tag.
+    /// The API's repository, with a tag or digest where it has its own.
     pub api: String,
-    /// The frontend's repository, without tag.
+    /// The frontend's repository, likewise.
     pub frontend: String,
     /// `imagePullPolicy`.
     pub pull_policy: String,
@@ -154,6 +161,8 @@ impl Installation {
             suspended: spec.suspend,
             request_timeout: spec.request_timeout_seconds,
             images: Images::from(&spec.images),
+            common_labels: spec.common_labels.clone(),
+            common_annotations: spec.common_annotations.clone(),
             database: Database::new(&identity.name, spec.database.as_ref()),
             generates_django_secret: own_django.is_none(),
             django_secret: own_django.unwrap_or_else(|| SecretKey {
@@ -222,16 +231,17 @@ impl Installation {
         self.image(&self.images.frontend, release)
     }
 
-    /// A digest is one release's, the wanted one's; any other is pulled by its tag. With a digest the tag decides
-    /// nothing, but says to people and to the operator which release it is.
+    /// A tag or a digest of its own is one release's, the wanted one's; any other is pulled by the tag that is its
+    /// number. With a digest the tag decides nothing, but says to people and to the operator which release it is.
     fn image(&self, source: &str, release: Release) -> String {
-        match source.split_once('@') {
-            Some((repository, digest)) if release == self.release => {
-                format!("{repository}:{release}@{digest}")
-            }
-            Some((repository, _)) => format!("{repository}:{release}"),
-            None => format!("{source}:{release}"),
+        let source = ImageSource::of(source);
+        let repository = source.repository;
+        if release != self.release {
+            return format!("{repository}:{release}");
         }
+        let tag = source.tag.map_or_else(|| release.to_string(), str::to_owned);
+        let digest = source.digest.map(|digest| format!("@{digest}")).unwrap_or_default();
+        format!("{repository}:{tag}{digest}")
     }
 
     /// Who decides the number of API pods.

@@ -3,9 +3,11 @@
 mod certificates_key;
 mod common;
 mod identity;
+mod image_source;
 mod installation;
 mod key;
 mod managed_by;
+mod metadata;
 mod observed;
 mod pods;
 mod problem;

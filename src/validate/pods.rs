@@ -2,19 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume, VolumeMount};
+use serde_json::json;
 
 use super::problem::Problem;
 use crate::{
     api::{ContainerSettings, FlagsmithDeploymentSpec, PodSettings},
     flagsmith::{self, env},
+    model::child::marks,
 };
 
 /// Volumes that the operator mounts itself, and where.
 const OWN_VOLUMES: &[(&str, &str)] = &[("tmp", "/tmp"), ("prometheus", flagsmith::PROMETHEUS_DIR)];
-
-/// Label and annotation prefixes that belong to the operator.
-const OWN_PREFIXES: &[&str] = &["operator.flagsmith.com/", "app.kubernetes.io/"];
 
 /// Everything that is wrong with the containers and pods of a specification.
 pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
@@ -29,6 +28,13 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
     let migrations = &spec.migrations;
     environment("spec.migrations.env", &migrations.env, problems);
     pod("spec.migrations", &migrations.pod, &migrations.volume_mounts, problems);
+    if !migrations.pod.extra_containers.is_empty() {
+        problems.push(Problem::invalid(
+            "spec.migrations.pod.extraContainers",
+            "a Job ends only when all of its containers have ended, so these would keep it running",
+            "Move them to spec.migrations.pod.initContainers with restartPolicy: Always; Kubernetes ends them with the migration.",
+        ));
+    }
 }
 
 fn component(field: &str, container: &ContainerSettings, problems: &mut Vec<Problem>) {
@@ -73,15 +79,6 @@ fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
 }
 
 fn pod(field: &str, pod: &PodSettings, mounts: &[VolumeMount], problems: &mut Vec<Problem>) {
-    for key in pod.labels.keys().chain(pod.annotations.keys()) {
-        if OWN_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
-            problems.push(Problem::invalid(
-                &format!("{field}.pod"),
-                &format!("the label or annotation {key:?} belongs to the operator"),
-                "Remove it, or use a prefix of your own.",
-            ));
-        }
-    }
     let own = |name: &str| OWN_VOLUMES.iter().any(|(volume, _)| *volume == name);
     let mut names = BTreeSet::new();
     for Volume { name, .. } in &pod.volumes {
@@ -93,6 +90,7 @@ fn pod(field: &str, pod: &PodSettings, mounts: &[VolumeMount], problems: &mut Ve
             ));
         }
     }
+    containers(field, pod, problems);
     let mut paths: BTreeSet<_> = OWN_VOLUMES.iter().map(|(_, path)| *path).collect();
     for VolumeMount { name, mount_path, .. } in mounts {
         if !names.contains(name.as_str()) {
@@ -108,6 +106,32 @@ fn pod(field: &str, pod: &PodSettings, mounts: &[VolumeMount], problems: &mut Ve
                 &format!("something else is mounted at {mount_path:?} already"),
                 "Mount the volume at another path.",
             ));
+        }
+    }
+}
+
+/// Containers beside the operator's own.
+fn containers(field: &str, pod: &PodSettings, problems: &mut Vec<Problem>) {
+    let mut names = BTreeSet::new();
+    let lists = [("extraContainers", &pod.extra_containers), ("initContainers", &pod.init_containers)];
+    for (list, containers) in lists {
+        for (index, container) in containers.iter().enumerate() {
+            let field = format!("{field}.pod.{list}[{index}]");
+            let name = &container.name;
+            if marks::is_own_container(name) || !names.insert(name) {
+                problems.push(Problem::invalid(
+                    &format!("{field}.name"),
+                    &format!("the name {name:?} is taken"),
+                    "Give the container another name.",
+                ));
+            }
+            if let Err(error) = serde_json::from_value::<Container>(json!(container)) {
+                problems.push(Problem::invalid(
+                    &field,
+                    &format!("it is no container: {error}"),
+                    "Write it as in the containers of a pod.",
+                ));
+            }
         }
     }
 }

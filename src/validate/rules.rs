@@ -1,11 +1,11 @@
 //! What the API server's rules cannot see, and what they can, again: a resource that was stored before a rule
 //! existed must be refused all the same.
 
-use super::{pods, problem::Problem, references};
+use super::{metadata, pods, problem::Problem, references};
 use crate::{
     api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec},
     flagsmith::Release,
-    validate::{certificates_key::CertificatesKey, installation::RollbackConsent},
+    validate::{certificates_key::CertificatesKey, image_source::ImageSource, installation::RollbackConsent},
 };
 
 /// Characters of a resource's name: with the longest suffix, that of the migration Job, it stays a DNS label.
@@ -35,13 +35,9 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
     for (field, repository) in
         [("spec.images.api", &spec.images.api), ("spec.images.frontend", &spec.images.frontend)]
     {
-        if !is_image_source(repository) {
-            problems.push(Problem::invalid(
-                field,
-                &format!("{repository:?} is neither a repository nor repository@sha256:DIGEST"),
-                "Remove the tag, spec.version is the tag of every image; a digest is sha256: and 64 hexadecimal digits \
-                 in lower case.",
-            ));
+        let wanted = spec.version.as_deref().and_then(|version| version.parse().ok());
+        if let Some((message, remedy)) = ImageSource::of(repository).problem(repository, wanted) {
+            problems.push(Problem::invalid(field, &message, remedy));
         }
     }
     let bounds = |spec: &AutoscalingSpec| (spec.min_replicas, spec.max_replicas);
@@ -61,7 +57,9 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
         self::exposure(exposure, &mut problems);
     }
     backup(spec, &mut problems);
+    budgets(spec, &mut problems);
     pods::check(spec, &mut problems);
+    metadata::check(spec, &mut problems);
     references::check(spec, &mut problems);
     problems
 }
@@ -120,6 +118,20 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
         _ => return,
     };
     problems.push(Problem::invalid("spec.database", message, remedy));
+}
+
+fn budgets(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
+    for (field, budget) in
+        [("api", &spec.api.pod_disruption_budget), ("frontend", &spec.frontend.pod_disruption_budget)]
+    {
+        if budget.min_available.is_some() && budget.max_unavailable.is_some() {
+            problems.push(Problem::invalid(
+                &format!("spec.{field}.podDisruptionBudget"),
+                "minAvailable and maxUnavailable exclude each other",
+                "Remove one of the two.",
+            ));
+        }
+    }
 }
 
 fn backup(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
@@ -271,27 +283,4 @@ fn is_dns_label(label: &str) -> bool {
         && label.bytes().all(allowed)
         && !label.starts_with('-')
         && !label.ends_with('-')
-}
-
-/// A repository, or one with the digest of its image of `spec.version`.
-fn is_image_source(source: &str) -> bool {
-    /// Hexadecimal digits of a SHA-256.
-    const DIGITS: usize = 64;
-    let Some((repository, digest)) = source.split_once('@') else {
-        return is_repository(source);
-    };
-    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let digits = digest.strip_prefix("sha256:");
-    is_repository(repository) && digits.is_some_and(|it| it.len() == DIGITS && it.bytes().all(is_digit))
-}
-
-/// A colon may stand before a port only, which a path follows.
-fn is_repository(repository: &str) -> bool {
-    let last = repository.rsplit('/').next().unwrap_or_default();
-    let edge = |edge: Option<char>| edge.is_some_and(|edge| edge.is_ascii_alphanumeric());
-    let allowed = |character: char| character.is_ascii_alphanumeric() || "._-/:".contains(character);
-    !last.contains(':')
-        && edge(repository.chars().next())
-        && edge(repository.chars().last())
-        && repository.chars().all(allowed)
 }

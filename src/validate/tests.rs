@@ -42,10 +42,8 @@ fn url() -> Value {
 #[case(json!({"database": {"urlFrom": url(), "embedded": {}}}), "spec.database", "urlFrom and embedded exclude each other")]
 #[case(json!({"database": {"embedded": {}, "migrationUrlFrom": url()}}), "spec.database", "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
 #[case(json!({"database": {"embedded": {}, "replicaUrlsFrom": [url()]}}), "spec.database", "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
-#[case(json!({"images": {"api": "flagsmith-api:2.265.0"}}), "spec.images.api", r#""flagsmith-api:2.265.0" is neither a repository nor repository@sha256:DIGEST"#)]
-#[case(json!({"images": {"frontend": "r.io/f@sha256:ab"}}), "spec.images.frontend", r#""r.io/f@sha256:ab" is neither a repository nor repository@sha256:DIGEST"#)]
-#[case(json!({"images": {"api": ""}}), "spec.images.api", r#""" is neither a repository nor repository@sha256:DIGEST"#)]
-#[case(json!({"images": {"api": "f:2.265.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}), "spec.images.api", r#""f:2.265.0@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" is neither a repository nor repository@sha256:DIGEST"#)]
+#[case(json!({"images": {"frontend": "r.io/f@sha256:ab"}}), "spec.images.frontend", r#""r.io/f@sha256:ab" is no repository, with or without a tag and a digest"#)]
+#[case(json!({"images": {"api": ""}}), "spec.images.api", r#""" is no repository, with or without a tag and a digest"#)]
 #[case(json!({"api": {"replicas": 2, "autoscaling": {"maxReplicas": 3}}}), "spec.api", "replicas and autoscaling exclude each other")]
 #[case(json!({"frontend": {"autoscaling": {"minReplicas": 4, "maxReplicas": 3}}}), "spec.frontend.autoscaling", "minReplicas 4 is above maxReplicas 3")]
 #[case(json!({"exposure": {"hosts": ["a.b"]}}), "spec.exposure", "neither ingress nor httpRoute is set")]
@@ -63,8 +61,20 @@ fn url() -> Value {
 #[case(json!({"taskProcessor": {"env": [{"name": "TASK_RUN_METHOD"}]}}), "spec.taskProcessor.env[0].name", "TASK_RUN_METHOD is computed by the operator")]
 #[case(json!({"migrations": {"env": [{"name": "A=B"}]}}), "spec.migrations.env[0].name", r#""A=B" is no name of an environment variable"#)]
 #[case(json!({"frontend": {"env": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}}), "spec.frontend.env[0]", "A has both value and valueFrom")]
-#[case(json!({"api": {"pod": {"labels": {"app.kubernetes.io/name": "x"}}}}), "spec.api.pod", r#"the label or annotation "app.kubernetes.io/name" belongs to the operator"#)]
-#[case(json!({"migrations": {"pod": {"annotations": {"operator.flagsmith.com/migration-key": "x"}}}}), "spec.migrations.pod", r#"the label or annotation "operator.flagsmith.com/migration-key" belongs to the operator"#)]
+#[case(json!({"api": {"pod": {"labels": {"app.kubernetes.io/name": "x"}}}}), "spec.api.pod.labels", r#"the label "app.kubernetes.io/name" belongs to the operator"#)]
+#[case(json!({"migrations": {"pod": {"annotations": {"operator.flagsmith.com/migration-key": "x"}}}}), "spec.migrations.pod.annotations", r#"the annotation "operator.flagsmith.com/migration-key" belongs to the operator"#)]
+#[case(json!({"commonLabels": {"app.kubernetes.io/instance": "x"}}), "spec.commonLabels", r#"the label "app.kubernetes.io/instance" belongs to the operator"#)]
+#[case(json!({"commonAnnotations": {"operator.flagsmith.com/applied-hash": "x"}}), "spec.commonAnnotations", r#"the annotation "operator.flagsmith.com/applied-hash" belongs to the operator"#)]
+#[case(json!({"commonLabels": {"cost centre": "x"}}), "spec.commonLabels", r#""cost centre" cannot be the name of a label"#)]
+#[case(json!({"frontend": {"service": {"labels": {"team": "a b"}}}}), "spec.frontend.service.labels", r#""a b" cannot be the value of a label"#)]
+#[case(json!({"api": {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": "50%"}}}), "spec.api.podDisruptionBudget", "minAvailable and maxUnavailable exclude each other")]
+#[case(json!({"images": {"api": "r.io/api:latest"}}), "spec.images.api", r#"the tag "latest" means another image from one day to the next"#)]
+#[case(json!({"images": {"api": "r.io/api:2.260.0"}}), "spec.images.api", "the tag 2.260.0 is another release than spec.version")]
+#[case(json!({"api": {"pod": {"extraContainers": [{"name": "api"}]}}}), "spec.api.pod.extraContainers[0].name", r#"the name "api" is taken"#)]
+#[case(json!({"frontend": {"pod": {"extraContainers": [{"name": "a"}], "initContainers": [{"name": "a"}]}}}), "spec.frontend.pod.initContainers[0].name", r#"the name "a" is taken"#)]
+#[case(json!({"migrations": {"pod": {"initContainers": [{"name": "pull-7"}]}}}), "spec.migrations.pod.initContainers[0].name", r#"the name "pull-7" is taken"#)]
+#[case(json!({"migrations": {"pod": {"extraContainers": [{"name": "proxy"}]}}}), "spec.migrations.pod.extraContainers", "a Job ends only when all of its containers have ended, so these would keep it running")]
+#[case(json!({"taskProcessor": {"pod": {"extraContainers": [{"name": "a", "ports": "x"}]}}}), "spec.taskProcessor.pod.extraContainers[0]", r#"it is no container: invalid type: string "x", expected a sequence"#)]
 #[case(json!({"api": {"pod": {"volumes": [{"name": "tmp", "emptyDir": {}}]}}}), "spec.api.pod.volumes", r#"the name "tmp" is taken"#)]
 #[case(json!({"taskProcessor": {"pod": {"volumes": [{"name": "ca"}, {"name": "ca"}]}}}), "spec.taskProcessor.pod.volumes", r#"the name "ca" is taken"#)]
 #[case(json!({"frontend": {"volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}}), "spec.frontend.volumeMounts", r#"there is no volume "ca" in spec.frontend.pod.volumes"#)]
@@ -125,6 +135,21 @@ fn judges_the_name(#[case] name: &str, #[case] good: bool) {
 fn accepts_repositories(#[case] repository: &str) {
     let installation = installation(&spec(json!({"images": {"api": repository}})));
     assert_eq!(installation.api_image(installation.release), format!("{repository}:2.265.0"));
+}
+
+#[rstest]
+#[case("r.io:5000/api:2.265.0-ours.3", "r.io:5000/api:2.265.0-ours.3")]
+#[case("r.io/api:2.265.0", "r.io/api:2.265.0")]
+#[case(
+    "r.io/api:a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "r.io/api:a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+)]
+fn a_tag_is_that_of_the_wanted_release(#[case] source: &str, #[case] expected: &str) {
+    let installation = installation(&spec(json!({"images": {"api": source}})));
+    assert_eq!(installation.api_image(installation.release), expected);
+    let older = Release::new(2, 260, 0);
+    let repository = &source[..source.rfind("/api").unwrap() + 4];
+    assert_eq!(installation.api_image(older), format!("{repository}:2.260.0"));
 }
 
 /// A digest is pulled for the release that it belongs to, and for no other.

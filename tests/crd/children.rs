@@ -90,8 +90,16 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         "autoscaling": {"maxReplicas": 4, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}}},
         "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "volumeMounts": [{"name": "ca", "mountPath": "/etc/ca"}],
-        "pod": {"volumes": [{"name": "ca", "secret": {"secretName": "ca"}}], "labels": {"team": "flags"}, "nodeSelector": {"a": "b"}},
+        "pod": {
+            "volumes": [{"name": "ca", "secret": {"secretName": "ca"}}], "labels": {"team": "flags"}, "nodeSelector": {"a": "b"},
+            "schedulerName": "own", "runtimeClassName": "gvisor", "serviceAccountName": "api", "dnsPolicy": "None",
+            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}], "dnsConfig": {"nameservers": ["10.0.0.2"]},
+            "shareProcessNamespace": true,
+            "extraContainers": [{"name": "statsd", "image": "statsd:1", "ports": [{"containerPort": 9102}]}],
+            "initContainers": [{"name": "wait", "image": "wait:1", "volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}],
+        },
     },
+    "migrations": {"pod": {"initContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}]}},
     "exposure": {"hosts": ["flags.example.com", "*.example.com"], "ingress": {"className": "nginx", "tls": [{"hosts": ["flags.example.com"], "secretName": "tls"}]}},
     "serviceAccountName": "workload-identity",
 }))]

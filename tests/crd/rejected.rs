@@ -41,8 +41,9 @@ fn dry_run() -> PostParams {
 #[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {"className": "../x"}}}), r"spec.exposure.ingress.className: Invalid value: spec.exposure.ingress.className in body should match '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'")]
 #[case(json!({"api": {"envFrom": [{"configMapRef": {"name": ".."}}]}}), r"spec.api.envFrom[0].configMapRef.name: Invalid value: spec.api.envFrom[0].configMapRef.name in body should match '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'")]
 #[case(json!({"database": {"embedded": {"storage": "much"}}}), r#"spec.database.embedded.storage: Invalid value: must be a quantity such as "10Gi""#)]
-#[case(json!({"images": {"api": "flagsmith/flagsmith-api:2.265.0"}}), r#"spec.images.api: Invalid value: must be a repository without tag, such as "docker.io/flagsmith/flagsmith-api" (the tag is spec.version), or repository@sha256:DIGEST"#)]
-#[case(json!({"images": {"frontend": "flagsmith/flagsmith-frontend@sha256:0123"}}), r#"spec.images.frontend: Invalid value: must be a repository without tag, such as "docker.io/flagsmith/flagsmith-frontend" (the tag is spec.version), or repository@sha256:DIGEST"#)]
+#[case(json!({"images": {"api": "flagsmith/flagsmith-api:a b"}}), r#"spec.images.api: Invalid value: must be a repository, such as "docker.io/flagsmith/flagsmith-api" (its tag is spec.version), or repository:TAG, repository@sha256:DIGEST, repository:TAG@sha256:DIGEST of the image of that version"#)]
+#[case(json!({"images": {"frontend": "flagsmith/flagsmith-frontend@sha256:0123"}}), r#"spec.images.frontend: Invalid value: must be a repository, such as "docker.io/flagsmith/flagsmith-frontend" (its tag is spec.version), or repository:TAG, repository@sha256:DIGEST, repository:TAG@sha256:DIGEST of the image of that version"#)]
+#[case(json!({"frontend": {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}}), "spec.frontend.podDisruptionBudget: Invalid value: minAvailable and maxUnavailable exclude each other: remove one of them")]
 #[case(json!({"images": {"pullPolicy": "Sometimes"}}), "spec.images.pullPolicy: Invalid value: must be Always, IfNotPresent or Never")]
 #[case(json!({"api": {"replicas": 2, "autoscaling": {"maxReplicas": 4}}}), "spec.api: Invalid value: replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place")]
 #[case(json!({"api": {"replicas": -1}}), "[spec.api.replicas: Invalid value: spec.api.replicas in body should be greater than or equal to 0, .spec.api.replicas: Invalid value: should be a non-negative integer]")]
@@ -61,6 +62,11 @@ fn dry_run() -> PostParams {
 #[case(json!({"migrations": {"rollback": {"from": "2.266.0", "to": "2.264.0"}}}), "spec: Invalid value: migrations.rollback.to must be the version: the confirmation belongs to one downgrade; remove it before another upgrade")]
 #[case(json!({"migrations": {"backup": {}}}), "spec.migrations.backup: Invalid value: exactly one of volumeClaim and podTemplate is needed")]
 #[case(json!({"migrations": {"activeDeadlineSeconds": 5}}), "spec.migrations.activeDeadlineSeconds: Invalid value: spec.migrations.activeDeadlineSeconds in body should be greater than or equal to 60")]
+#[case(json!({"api": {"pod": {"extraContainers": [{"name": "api", "image": "a"}]}}}), "spec.api.pod: Invalid value: extraContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, postgresql, pull-…) are taken; give the container another name")]
+#[case(json!({"frontend": {"pod": {"initContainers": [{"name": "pull-0", "image": "a"}]}}}), "spec.frontend.pod: Invalid value: initContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, postgresql, pull-…) are taken; give the container another name")]
+#[case(json!({"taskProcessor": {"pod": {"extraContainers": [{"name": "a", "image": "a"}], "initContainers": [{"name": "a", "image": "a"}]}}}), "spec.taskProcessor.pod: Invalid value: a name is in both extraContainers and initContainers; the containers of a pod have different names")]
+#[case(json!({"api": {"pod": {"extraContainers": [{"name": "a", "image": "a"}, {"name": "a", "image": "b"}]}}}), r#"spec.api.pod.extraContainers[1]: Duplicate value: {"name":"a"}"#)]
+#[case(json!({"migrations": {"pod": {"extraContainers": [{"name": "proxy", "image": "a"}]}}}), "spec.migrations.pod.extraContainers: Invalid value: a Job ends only when all of its containers have ended, so these would keep it running: move them to initContainers with restartPolicy Always, which Kubernetes ends with the migration")]
 #[tokio::test]
 async fn is_refused(#[case] changes: Value, #[case] expected: &str) {
     let api = resources(&client().await);
@@ -107,11 +113,14 @@ async fn a_misspelt_field_is_refused_when_the_client_is_strict_as_kubectl_is() {
 #[case(json!({"database": {"embedded": {"storage": 1_073_741_824, "storageClassName": "fast"}}}))]
 #[case(json!({"database": {"urlFrom": source("db"), "migrationUrlFrom": source("owner"), "analyticsUrlFrom": source("a"), "replicaUrlsFrom": [source("r")]}}))]
 #[case(json!({"images": {"api": "localhost:5000/team/flagsmith-api"}}))]
+#[case(json!({"images": {"api": "localhost:5000/team/flagsmith-api:2.265.0-ours"}, "commonLabels": {"team": "flags"}}))]
+#[case(json!({"api": {"service": {"type": "LoadBalancer", "annotations": {"a": "b"}}, "podDisruptionBudget": {"maxUnavailable": "25%"}}}))]
 #[case(json!({"images": {"api": "r.io/api@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}))]
 #[case(json!({"images": {"api": "flagsmith", "pullSecrets": [{"name": "registry"}]}}))]
 #[case(json!({"api": {"autoscaling": {"minReplicas": 4, "maxReplicas": 4}}}))]
 #[case(json!({"api": {"replicas": 0}, "taskProcessor": {"replicas": 0}, "frontend": {"enabled": false}}))]
 #[case(json!({"exposure": {"hosts": ["*"], "ingress": {}}}))]
+#[case(json!({"migrations": {"pod": {"initContainers": [{"name": "proxy", "image": "a", "restartPolicy": "Always", "args": ["--port", "5432"]}]}}}))]
 #[case(json!({"exposure": {"hosts": ["*.example.com", "localhost"], "httpRoute": {"parentRefs": [{"name": "public", "namespace": "gateways", "port": 443}]}}}))]
 #[tokio::test]
 async fn is_accepted(#[case] changes: Value) {
@@ -177,7 +186,7 @@ async fn a_version_does_not_change_under_a_digest() {
     api.delete("digest", &DeleteParams::default()).await.unwrap();
     assert_eq!(
         sentence(refused.unwrap_err()),
-        "spec.images.api: Invalid value: the digest is that of the version before: change it together with version, or remove it"
+        "spec.images.api: Invalid value: tag and digest are those of the version before: change them together with version, or remove them"
     );
     both.unwrap();
     removed.unwrap();

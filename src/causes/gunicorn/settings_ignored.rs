@@ -211,6 +211,7 @@ mod tests {
             name: "flagsmith-api-0".to_owned(),
             component: "api".to_owned(),
             problems: vec![PodProblem::CrashLoop {
+                sidecar: None,
                 restarts: 3,
                 exit_code: Some(1),
                 reason: None,

@@ -87,8 +87,13 @@ mod tests {
         assert_eq!(codes(&observation), [Code::TaskProcessorNotReady]);
         let found = found(&observation);
         assert!(found[0].evidence[1].ends_with("statuscode: 404"), "{found:#?}");
-        observation.pods[0].problems =
-            vec![PodProblem::CrashLoop { restarts: 3, exit_code: Some(1), reason: None, message: None }];
+        observation.pods[0].problems = vec![PodProblem::CrashLoop {
+            sidecar: None,
+            restarts: 3,
+            exit_code: Some(1),
+            reason: None,
+            message: None,
+        }];
         assert_eq!(codes(&observation), [Code::CrashLooping]);
         observation.pods = vec![PodSummary { ready: false, ..processor(NOW - 10) }];
         assert_eq!(codes(&observation), [], "it is starting");

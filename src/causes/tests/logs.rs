@@ -44,7 +44,13 @@ const REFUSED: &str = "2026-11-22T15:40:56.9Z [warning  ] Error was: Operational
 fn a_database_that_only_the_pods_log_knows_to_be_down_explains_their_crashes() {
     let crashing = pod(
         "api",
-        vec![PodProblem::CrashLoop { restarts: 3, exit_code: Some(1), reason: None, message: None }],
+        vec![PodProblem::CrashLoop {
+            sidecar: None,
+            restarts: 3,
+            exit_code: Some(1),
+            reason: None,
+            message: None,
+        }],
     );
     let observation = Observation {
         pod_logs: PodLogFindings {
@@ -306,6 +312,7 @@ fn what_the_operator_undoes_is_no_trouble_of_its_pods(#[case] changes: Value, #[
     unready.containers = vec![ContainerRun {
         name: "flagsmith".to_owned(),
         init: false,
+        sidecar: false,
         restarts: 0,
         running_since: Some(now - SignedDuration::from_mins(5)),
         failed: None,

@@ -19,7 +19,7 @@ use crate::validate::pull_name;
 #[case("api", waiting("CreateContainerError"), Code::CrashLooping)]
 #[case("task-processor", PodProblem::OutOfMemory { container: "c".to_owned(), restarts: 2, limit: Some("1Gi".to_owned()) }, Code::ContainerOutOfMemory)]
 #[case("migrations", PodProblem::OutOfMemory { container: "c".to_owned(), restarts: 0, limit: None }, Code::MigrationOutOfMemory)]
-#[case("api", PodProblem::CrashLoop { restarts: 7, exit_code: Some(3), reason: None, message: None }, Code::CrashLooping)]
+#[case("api", PodProblem::CrashLoop { sidecar: None, restarts: 7, exit_code: Some(3), reason: None, message: None }, Code::CrashLooping)]
 fn a_pod_in_trouble(#[case] component: &str, #[case] problem: PodProblem, #[case] code: Code) {
     let observation = Observation {
         pods: vec![pod(component, vec![problem])],
@@ -73,8 +73,13 @@ fn a_pod_that_waits_for_its_volume_is_no_alarm() {
 #[test]
 fn last_words_are_shown_without_secrets() {
     let message = "OperationalError: connection to postgresql://app:hunter2secret@db/flags failed".to_owned();
-    let problem =
-        PodProblem::CrashLoop { restarts: 1, exit_code: Some(1), reason: None, message: Some(message) };
+    let problem = PodProblem::CrashLoop {
+        sidecar: None,
+        restarts: 1,
+        exit_code: Some(1),
+        reason: None,
+        message: Some(message),
+    };
     let found = of(&Observation { pods: vec![pod("api", vec![problem])], ..running() });
     let shown = format!("{found:?}");
     assert!(shown.contains("OperationalError") && !shown.contains("hunter2secret"), "{shown}");
@@ -106,6 +111,7 @@ fn probes_that_fail(
     unready.containers = vec![ContainerRun {
         name: "flagsmith".to_owned(),
         init: false,
+        sidecar: false,
         restarts,
         running_since: Some(empty_observation().now - SignedDuration::from_secs(age)),
         failed: None,

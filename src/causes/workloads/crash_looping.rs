@@ -6,6 +6,7 @@ use crate::{
         pods::{self, PodTrouble},
         prelude::*,
     },
+    model::shell,
     observe::PodProblem,
 };
 
@@ -37,7 +38,7 @@ fn in_pod(trouble: &PodTrouble<'_>) -> Option<Draft> {
                 trouble.kubectl("describe pod"),
             ))
         }
-        PodProblem::CrashLoop { restarts, exit_code, reason, message } => {
+        PodProblem::CrashLoop { sidecar, restarts, exit_code, reason, message } => {
             let mut evidence = vec![format!(
                 "pod {name}: restarted {}, last exit status {}{}",
                 pods::restarted(*restarts),
@@ -47,9 +48,19 @@ fn in_pod(trouble: &PodTrouble<'_>) -> Option<Draft> {
             evidence.extend(message.as_deref().into_iter().flat_map(pods::tail));
             Some(trouble.critical(
                 Code::CrashLooping,
-                format!("The {of} starts and ends again and again."),
+                sidecar.as_ref().map_or_else(
+                    || format!("The {of} starts and ends again and again."),
+                    |it| {
+                        format!("Container {it}, which is beside the {of}, starts and ends again and again.")
+                    },
+                ),
                 evidence,
-                format!("{} --previous", trouble.kubectl("logs")),
+                match sidecar {
+                    Some(it) => {
+                        format!("{} -c {} --previous", trouble.kubectl("logs"), shell::name(it, "CONTAINER"))
+                    }
+                    None => format!("{} --previous", trouble.kubectl("logs")),
+                },
             ))
         }
         _ => None,

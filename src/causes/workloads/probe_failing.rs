@@ -118,7 +118,7 @@ fn may_be_a_worker(context: &Context<'_>, pod: &PodSummary, said: &[String]) -> 
     let Some(since) = pod.ready_since.filter(|_| !pod.ready) else {
         return false;
     };
-    let was_ready = pod.containers.iter().filter(|container| !container.init).all(|container| {
+    let was_ready = pod.containers.iter().filter(|it| !it.init && !it.sidecar).all(|container| {
         container.running_since.is_some_and(|began| since.duration_since(began) >= STARTING_TAKES)
     });
     let no_answer = |line: &String| NO_ANSWER.iter().any(|words| line.contains(words));
@@ -149,6 +149,7 @@ mod tests {
                 containers: vec![ContainerRun {
                     name: "flagsmith".to_owned(),
                     init: false,
+                    sidecar: false,
                     restarts: 0,
                     running_since: Some(now - SignedDuration::from_mins(5)),
                     failed: None,

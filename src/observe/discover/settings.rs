@@ -14,6 +14,7 @@ use super::select::targets;
 use crate::{
     api::{AutoscalingSpec, CertificatesSource, ContainerSettings, PodSettings, SecretValueSource},
     flagsmith::env,
+    observe::pod::flagsmith_container,
     validate::{CertificatesKey, SecretKey},
 };
 
@@ -24,9 +25,8 @@ pub(super) fn pods(deployment: &Deployment) -> Option<&PodSpec> {
 /// The container that is Flagsmith; sidecars have other images.
 pub(super) fn flagsmith(deployment: &Deployment) -> Option<&Container> {
     let containers = &pods(deployment)?.containers;
-    let named =
-        |container: &&Container| container.image.as_deref().is_some_and(|image| image.contains("flagsmith"));
-    containers.iter().find(named).or_else(|| containers.first())
+    let all = containers.iter().map(|it| (it.name.as_str(), it.image.as_deref()));
+    containers.get(flagsmith_container(false, all)?)
 }
 
 pub(super) fn with_container(deployment: Option<&Deployment>) -> Option<(&Deployment, &Container)> {

@@ -79,6 +79,8 @@ fn empty() -> FlagsmithDeploymentSpec {
         deletion_policy: DeletionPolicy::default(),
         request_timeout_seconds: GUNICORN_TIMEOUT,
         images: ImagesSpec::default(),
+        common_labels: BTreeMap::new(),
+        common_annotations: BTreeMap::new(),
         database: None,
         django: DjangoSpec::default(),
         env: Vec::new(),

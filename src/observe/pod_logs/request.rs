@@ -126,7 +126,7 @@ fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<L
     pods.iter()
         .filter(healthy)
         .filter_map(|pod| {
-            let container = pod.containers.iter().find(|container| !container.init)?;
+            let container = pod.containers.iter().find(|container| !container.init && !container.sidecar)?;
             let component = component(pod, container)
                 .filter(|it| matches!(it, Component::Api | Component::TaskProcessor))?;
             // What was logged before is forgotten in a process that has sampled all along: one that begins, as after a
@@ -165,7 +165,7 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
         })
     });
     let well = pods().filter(|pod| pod.ready).filter_map(|pod| {
-        let container = pod.containers.iter().find(|container| !container.init)?;
+        let container = pod.containers.iter().find(|container| !container.init && !container.sidecar)?;
         Some(LogRequest {
             pod: pod.name.clone(),
             container: container.name.clone(),
@@ -181,6 +181,7 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
 /// Whose log it is. The official chart migrates in an init container of the API.
 fn component(pod: &PodSummary, container: &ContainerRun) -> Option<Component> {
     match pod.component.as_str() {
+        _ if container.sidecar => None,
         "migrations" => Some(Component::Migrations),
         _ if container.init && container.name.contains("migrat") => Some(Component::Migrations),
         "api" => Some(Component::Api),
@@ -211,6 +212,7 @@ mod tests {
         ContainerRun {
             name: "flagsmith".to_owned(),
             init: false,
+            sidecar: false,
             restarts,
             running_since: running.map(ago),
             failed: failed.map(ago),

@@ -163,9 +163,23 @@ fn a_list_is_what_django_plans_without_the_noise_of_its_shell() {
 #[test]
 fn whichever_container_ends_badly_ends_the_job() {
     let job = job(json!({}), &empty_observation());
-    let rule = job.pointer("/spec/podFailurePolicy/rules/1").unwrap();
-    assert_eq!(rule["action"], "FailJob");
-    assert_eq!(rule["onExitCodes"].get("containerName"), None);
+    let rules = job.pointer("/spec/podFailurePolicy/rules").and_then(Value::as_array).unwrap();
+    let fatal = rules.iter().filter(|rule| rule["action"] == "FailJob");
+    let names: Vec<_> = fatal.map(|rule| &rule["onExitCodes"]["containerName"]).collect();
+    assert_eq!(names, ["plan", "migrate"]);
+}
+
+/// A proxy is there before the plan is made through it, and how it ends is not how the migration ended.
+#[test]
+fn a_sidecar_of_a_job_is_a_native_one() {
+    let proxy = json!({ "name": "proxy", "image": "proxy:1", "restartPolicy": "Always" });
+    let migrations = json!({ "pod": { "initContainers": [proxy] } });
+    let job = job(json!({ "migrations": migrations }), &empty_observation());
+    let initial = job.pointer("/spec/template/spec/initContainers").and_then(Value::as_array).unwrap();
+    let names: Vec<_> = initial.iter().map(|container| &container["name"]).collect();
+    assert_eq!(names, ["proxy", "plan"]);
+    assert_eq!(initial.first().unwrap(), &proxy);
+    assert_eq!(job.pointer("/spec/template/spec/containers").unwrap().as_array().unwrap().len(), 1);
 }
 
 #[rstest]

@@ -70,11 +70,9 @@ fn everything(installation: &Installation) -> Vec<Child> {
     build(installation, &plan)
 }
 
-/// Every setting that there is.
-fn full() -> Value {
-    let source = |name: &str| json!({ "secretKeyRef": { "name": name, "key": "url" } });
-    let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "http" }, "periodSeconds": 7 });
-    let pod = json!({
+/// Every setting of pods.
+fn pod_settings() -> Value {
+    json!({
         "labels": { "team": "flags" },
         "annotations": { "example.com/scrape": "true" },
         "nodeSelector": { "kubernetes.io/arch": "amd64" },
@@ -90,9 +88,25 @@ fn full() -> Value {
             "labelSelector": { "matchLabels": { "team": "flags" } },
         }],
         "priorityClassName": "important",
+        "schedulerName": "own-scheduler",
+        "runtimeClassName": "gvisor",
+        "serviceAccountName": "of-this-component",
+        "hostAliases": [{ "ip": "10.0.0.7", "hostnames": ["db.internal"] }],
+        "dnsPolicy": "None",
+        "dnsConfig": { "nameservers": ["10.0.0.10"] },
+        "shareProcessNamespace": true,
+        "initContainers": [{ "name": "proxy", "image": "proxy:2", "restartPolicy": "Always" }],
+        "extraContainers": [{ "name": "statsd", "image": "statsd:1", "ports": [{ "containerPort": 9102 }] }],
         "securityContext": { "runAsUser": 1000 },
         "volumes": [{ "name": "ca", "secret": { "secretName": "ca" } }],
-    });
+    })
+}
+
+/// Every setting that there is.
+fn full() -> Value {
+    let source = |name: &str| json!({ "secretKeyRef": { "name": name, "key": "url" } });
+    let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "http" }, "periodSeconds": 7 });
+    let pod = pod_settings();
     let container = |name: &str| {
         json!({
             "env": [{ "name": "LOG_LEVEL", "value": name }],
@@ -122,9 +136,14 @@ fn full() -> Value {
     let mut migrations = with("migrations", json!({ "activeDeadlineSeconds": 600, "backoffLimit": 1 }));
     if let Some(migrations) = migrations.as_object_mut() {
         migrations.retain(|key, _| !key.ends_with("Probe"));
+        if let Some(pod) = migrations.get_mut("pod").and_then(Value::as_object_mut) {
+            pod.remove("extraContainers");
+        }
     }
     fixtures::spec(json!({
         "requestTimeoutSeconds": 300,
+        "commonLabels": { "cost-centre": "42" },
+        "commonAnnotations": { "example.com/owner": "flags" },
         "images": {
             "api": "registry.example.com:5000/flagsmith-api",
             "frontend": "registry.example.com:5000/flagsmith-frontend",
@@ -143,11 +162,17 @@ fn full() -> Value {
         "api": with("api", json!({
             "autoscaling": autoscaling,
             "gunicorn": { "workers": 5, "threads": 4, "keepAliveSeconds": 620 },
+            "service": {
+                "type": "NodePort",
+                "annotations": { "cloud.google.com/backend-config": "{\"default\": \"flags\"}" },
+                "labels": { "team": "flags" },
+            },
+            "podDisruptionBudget": { "minAvailable": "50%", "unhealthyPodEvictionPolicy": "IfHealthyBudget" },
         })),
         "taskProcessor": with("task-processor", json!({
             "replicas": 2, "threads": 8, "sleepIntervalMilliseconds": 250, "queuePopSize": 3,
         })),
-        "frontend": with("frontend", json!({ "replicas": 3 })),
+        "frontend": with("frontend", json!({ "replicas": 3, "podDisruptionBudget": { "enabled": false } })),
         "migrations": migrations,
         "exposure": {
             "hosts": ["flags.example.com", "*.flags.example.com"],

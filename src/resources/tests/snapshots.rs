@@ -82,6 +82,7 @@ fn nothing_runs_before_the_database_is_known() {
             "ServiceAccount flagsmith",
             "Service flagsmith-api",
             "Service flagsmith-database",
+            "Service flagsmith-task-processor",
             "StatefulSet flagsmith-database",
             "HTTPRoute flagsmith",
         ]
