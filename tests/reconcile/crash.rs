@@ -13,6 +13,10 @@ use crate::support::{Network, Operator, Recorder, SOON, Sandbox, Store, differen
 /// Namespaces that are worked on at once: each waits most of the time.
 const AT_ONCE: usize = 6;
 
+/// Releases between which nothing is known that older pods cannot do.
+const OLDER: &str = "2.259.0";
+const NEWER: &str = "2.260.0";
+
 /// How long after Ready the last counts may take to reach the status.
 const SETTLES: Duration = Duration::from_secs(20);
 
@@ -21,6 +25,8 @@ const SETTLES: Duration = Duration::from_secs(20);
 enum Story {
     Install,
     Upgrade,
+    /// Back to a release whose pods serve on the newer schema.
+    RollBack,
 }
 
 struct Scene {
@@ -57,11 +63,19 @@ impl Scene {
             })
             .await;
         let external = [secret.metadata.resource_version, deployment.metadata.resource_version];
-        if story == Story::Upgrade {
+        if story != Story::Install {
             let operator = Operator::start(&sandbox.namespace, Network::default()).await;
-            sandbox.install(json!({ "version": "2.260.0" })).await;
+            let version = if story == Story::Upgrade { "2.260.0" } else { OLDER };
+            sandbox.install(json!({ "version": version })).await;
             sandbox.ready().await;
+            if story == Story::RollBack {
+                sandbox.patch(json!({ "spec": { "version": NEWER } })).await;
+                sandbox.ready().await;
+            }
             operator.kill().await;
+        }
+        if story == Story::RollBack {
+            sandbox.remembers_the_upgrade().await;
         }
         Self { sandbox, recorder, external }
     }
@@ -70,6 +84,10 @@ impl Scene {
         match story {
             Story::Install => self.sandbox.install(json!({})).await,
             Story::Upgrade => self.sandbox.patch(json!({ "spec": { "version": "2.265.0" } })).await,
+            Story::RollBack => {
+                let confirmed = json!({ "rollback": { "from": NEWER, "to": OLDER } });
+                self.sandbox.patch(json!({ "spec": { "version": OLDER, "migrations": confirmed } })).await
+            }
         };
     }
 
@@ -162,6 +180,14 @@ async fn every_crash(story: Story) {
 fn an_install_survives_a_crash_after_every_write() {
     run(async {
         every_crash(Story::Install).await;
+    });
+}
+
+/// At every moment: nothing is undone while a pod of the newer API is left, and none that needs it comes afterwards.
+#[test]
+fn a_rollback_survives_a_crash_after_every_write() {
+    run(async {
+        every_crash(Story::RollBack).await;
     });
 }
 

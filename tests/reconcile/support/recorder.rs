@@ -144,6 +144,9 @@ impl World {
             return Ok(());
         }
         let uid = change.object["metadata"]["uid"].to_string();
+        if change.created && change.object["metadata"]["annotations"][marks::OPERATION] == marks::ROLL_BACK {
+            self.undoes(&text(&labels[marks::VERSION]))?;
+        }
         let first = self.attempts.entry(change.name.clone()).or_insert_with(|| uid.clone());
         if *first != uid {
             return Err("a second Job was created for the same migration".to_owned());
@@ -165,6 +168,20 @@ impl World {
         if active.len() > 1 {
             return Err(format!("two migrations are active: {active:?}"));
         }
+        Ok(())
+    }
+
+    /// Migrations are about to be undone: no pod may need them, and what was migrated may be migrated again.
+    fn undoes(&mut self, down_to: &str) -> Result<(), String> {
+        for (name, deployment) in &self.deployments {
+            let of = version(deployment);
+            if of != down_to {
+                return Err(format!("migrations are undone down to {down_to} while {name} runs {of}"));
+            }
+        }
+        self.attempts.clear();
+        self.recorded.retain(|release| release == down_to);
+        self.complete.retain(|release| release == down_to);
         Ok(())
     }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use flagsmith_operator::api::{self, FlagsmithDeployment};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         core::v1::{Namespace, Secret},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -135,6 +137,22 @@ impl Sandbox {
 
     pub async fn installation(&self) -> FlagsmithDeployment {
         self.api().get(NAME).await.unwrap()
+    }
+
+    /// There is no database that could tell when its newest migration was applied: writes into the status what the
+    /// operator would have read before the upgrade.
+    pub async fn remembers_the_upgrade(&self) {
+        let mut history = self.installation().await.status.unwrap().migration_history;
+        let before: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        history[0].last_applied_before = Some(MicroTime(before));
+        self.api::<FlagsmithDeployment>()
+            .patch_status(
+                NAME,
+                &PatchParams::default(),
+                &Patch::Merge(json!({ "status": { "migrationHistory": history } })),
+            )
+            .await
+            .unwrap();
     }
 
     /// The component's Deployment.
