@@ -21,6 +21,7 @@ mod status;
 mod task_processor;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 pub use components::{ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec};
 pub use crd::{crd, crd_yaml};
@@ -38,6 +39,7 @@ pub use status::{
     FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus, TimeoutsStatus,
 };
 pub use task_processor::{TaskAutoscalingSpec, TaskProcessorSpec};
+pub use upgrade::{StopState, StopStatus, UpgradeSpec, UpgradeStatus, UpgradeStrategy};
 
 /// The API group of the custom resource; also the prefix of every annotation and label of the operator.
 pub const GROUP: &str = "operator.flagsmith.com";

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, ExposureSpec, FlagsmithDeploymentStatus, FrontendSpec,
-    ImagesSpec, MigrationsSpec, Mode, ObserveSpec, TaskProcessorSpec,
+    ImagesSpec, MigrationsSpec, Mode, ObserveSpec, TaskProcessorSpec, UpgradeSpec,
 };
 
 /// The desired state of one Flagsmith installation.
@@ -144,6 +144,11 @@ pub struct FlagsmithDeploymentSpec {
     #[x_kube(validation = Rule::new("!has(self.backup) || has(self.backup.volumeClaim) != has(self.backup.podTemplate)").message("exactly one of volumeClaim and podTemplate is needed").field_path(".backup"))]
     #[x_kube(validation = Rule::new("!has(self.pod) || !has(self.pod.extraContainers)").message("a Job ends only when all of its containers have ended, so these would keep it running: move them to initContainers with restartPolicy Always, which Kubernetes ends with the migration").field_path(".pod.extraContainers"))]
     pub migrations: MigrationsSpec,
+
+    /// How the database gets to a newer `version`.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("!has(self.via) || self.via.all(release, release.matches('^(0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})$'))").message("must be exact releases such as \"2.212.1\"").field_path(".via"))]
+    pub upgrade: UpgradeSpec,
 
     /// How the installation is reached from outside the cluster: an Ingress or a Gateway API HTTPRoute. If not set, only
     /// the Services are created.

@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::UpgradeStatus;
+
 /// The observed state of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -17,9 +19,13 @@ pub struct FlagsmithDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
-    /// The migration to `spec.version`.
+    /// The migration that is due, or was last: to `spec.version`, or to the next stop on the way there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<MigrationStatus>,
+
+    /// The way to `spec.version`, while it has stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
 
     /// The last ten finished migrations, the newest first. Rollbacks are planned from them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

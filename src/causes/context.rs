@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use super::gunicorn::shared::running::Running;
 use crate::{
     flagsmith::Release,
+    migration::Step,
     model::{Component, Draft},
     observe::{Observation, PodSummary},
     validate::{Installation, SecretKey},
@@ -23,6 +24,12 @@ impl<'a> Context<'a> {
     /// The context of one pass.
     pub(crate) const fn new(installation: &'a Installation, observation: &'a Observation) -> Self {
         Self { installation, observation, running: OnceCell::new() }
+    }
+
+    /// The release that the migration leads to which is due: the wanted one, or a stop on the way there.
+    pub(crate) fn due(&self) -> Release {
+        let step = Step::of(self.installation, self.observation);
+        step.map_or(self.installation.release, |step| step.release)
     }
 
     /// What a log has shown, with what to do about it in the words of whose installation it is: a log is read without

@@ -123,22 +123,23 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
     diagnoses.iter().filter(holds).map(|diagnosis| diagnosis.code).find(|code| code.cause().blocks_migration)
 }
 
-/// Holds a gate that would open until the images of the migration are known to be there: a task processor is not stopped
-/// for a tag that does not exist, and nothing is undone for a release that cannot start afterwards. That its Job has ended
-/// is enough, however: without its images no container starts. Where nothing is to be stopped the migration's own Job
-/// finds out soon enough.
+/// Holds a gate that would open until the images of the migration, and of those after it on the way, are known to be
+/// there: a task processor is not stopped for a tag that does not exist, nothing is migrated towards one, and nothing is
+/// undone for a release that cannot start afterwards. That its Job has ended is enough, however: without its images no
+/// container starts. Where nothing is to be stopped, and nothing follows, the migration's own Job finds out soon enough.
 fn pull(installation: &Installation, observation: &Observation, step: &Step) -> (Gate, Option<Pull>) {
     let works = observation.task_processor.as_ref().is_some_and(|state| state.desired > 0);
-    let name = pull_name(installation, &step.job);
+    // Before the first of several stops it must be known that the last one's is there.
+    let begins = step.is_stop() && step.path.first().is_some_and(|first| first.release == step.release);
+    let images = step.images(installation);
+    let name = pull_name(installation, &step.job, &images);
     let known = observation.pulls.iter().find(|job| job.name == name);
     match known.map(|job| &job.outcome) {
-        _ if !works => (Gate::Pending, None),
+        _ if !works && !begins => (Gate::Pending, None),
         Some(JobOutcome::Complete | JobOutcome::Failed { .. }) => (Gate::Pending, None),
         Some(JobOutcome::Active) => (Gate::Blocked(Code::MigrationImagePending), None),
         None => {
-            let release = installation.release;
-            let undone = step.rollback.as_ref().map(|rollback| rollback.from);
-            let images = undone.into_iter().chain([release]).map(|it| installation.api_image(it)).collect();
+            let release = step.release;
             (Gate::Blocked(Code::MigrationImagePending), Some(Pull { name, release, images }))
         }
     }
@@ -190,7 +191,7 @@ fn superseded(
     gate: &Gate,
 ) -> Vec<String> {
     let due = step.filter(|_| matches!(gate, Gate::Pending | Gate::Blocked(_)));
-    let due = due.map(|step| pull_name(installation, &step.job));
+    let due = due.map(|step| pull_name(installation, &step.job, &step.images(installation)));
     // Nothing is known to be past while the database is not known.
     let pulls = observation.pulls.iter().filter(|job| step.is_some() && !job.deleting);
     let pulls = pulls.map(|job| job.name.clone()).filter(|name| due.as_ref() != Some(name));

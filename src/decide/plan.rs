@@ -143,7 +143,7 @@ impl Migrate {
         Self {
             name: step.job.clone(),
             key: step.key.clone(),
-            release: installation.release,
+            release: step.release,
             database: lock.to_owned(),
             credentials: observation.secrets.migration_hash.clone(),
             rollback: step.rollback.clone(),

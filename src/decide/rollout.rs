@@ -2,12 +2,12 @@
 
 use super::{Gate, Migrated, Workload, scaling};
 use crate::{
-    api::TaskAutoscalingSpec,
+    api::{MigrationOperation, MigrationResult, TaskAutoscalingSpec},
     flagsmith::Release,
     migration::{ConnectionBudget, Step},
     model::{Code, Component},
     observe::{Observation, PodSummary, WorkloadState, database::QueueProbe},
-    validate::{Installation, Replicas, RollbackPlan},
+    validate::{Installation, MigrationKey, Replicas, RollbackPlan},
 };
 
 /// The components' share of the plan.
@@ -32,7 +32,7 @@ pub(super) fn decide(
     gate: &Gate,
     step: Option<&Step>,
 ) -> Rollout {
-    let target = installation.release;
+    let target = step.map_or(installation.release, |step| step.release);
     let returns = returns(gate, step);
     let open = *gate == Gate::Succeeded || returns;
     let (api, processor, frontend) =
@@ -64,7 +64,7 @@ pub(super) fn decide(
         task_processor,
         api: api_workload,
         frontend: frontend_workload.flatten(),
-        migrated: migrated(observation, target, gate, step),
+        migrated: migrated(installation, observation, gate, step),
         processor_stopped: processor.is_none_or(WorkloadState::stopped)
             && !alive(observation, Component::TaskProcessor).any(|_| true),
     }
@@ -208,10 +208,11 @@ fn external(observation: &Observation, state: Option<&WorkloadState>) -> bool {
 /// What the Deployments' annotations say after this pass: the newest release counts, so that a later downgrade
 /// is seen even when the status was lost.
 ///
-/// While migrations are being undone no key holds any more, but the release still counts: pods of it run.
+/// While migrations are being undone no key holds any more, but the release still counts until they are. What the status
+/// has of a stop is written there as well, before the next migration begins.
 fn migrated(
+    installation: &Installation,
     observation: &Observation,
-    target: Release,
     gate: &Gate,
     step: Option<&Step>,
 ) -> Option<Migrated> {
@@ -221,13 +222,33 @@ fn migrated(
         .filter_map(|workload| Some((workload.migrated?, workload.migration_key.clone()?)))
         .max();
     match (gate, step) {
-        (Gate::Succeeded, Some(step)) => Some(Migrated { key: step.key.to_string(), release: target }),
+        (Gate::Succeeded, Some(step)) => Some(Migrated { key: step.key.to_string(), release: step.release }),
         (Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_) | Gate::Failed { .. }, Some(step))
             if step.rollback.is_some() =>
         {
             let release = known.map(|(release, _)| release).or(observation.newest_migrated());
             step.undoing().zip(release).map(|(key, release)| Migrated { key, release })
         }
+        (_, Some(step))
+            if step.rollback.is_none() && known.as_ref().is_none_or(|(_, key)| !Step::is_undone(key)) =>
+        {
+            let known = known.into_iter().chain(recorded(installation, observation, step));
+            known.max().map(|(release, key)| Migrated { key, release })
+        }
         _ => known.map(|(release, key)| Migrated { key, release }),
     }
+}
+
+/// The newest migration that the status has, where it is of this database and of the images that are wanted.
+fn recorded(
+    installation: &Installation,
+    observation: &Observation,
+    step: &Step,
+) -> Option<(Release, String)> {
+    let history = &observation.previous.migration_history;
+    let last = history.iter().find(|record| record.result == MigrationResult::Applied)?;
+    let release: Release = last.version.parse().ok()?;
+    let key = MigrationKey::migrate(installation, release, &step.database).to_string();
+    (last.operation == MigrationOperation::Migrate && last.key.as_ref() == Some(&key))
+        .then_some((release, key))
 }

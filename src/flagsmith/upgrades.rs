@@ -21,9 +21,25 @@ pub(crate) struct Change {
     pub at: Release,
     /// What it is.
     pub what: &'static str,
-    /// Whether stopping at this release makes a long upgrade easier to follow.
-    pub stop: bool,
+    /// What to do about it before the upgrade starts, where there is anything to do.
+    pub remedy: Option<&'static str>,
+    /// Whether an upgrade that goes past this release stops there.
+    pub halt: Option<Halt>,
 }
+
+/// Why an upgrade stops at a release that it would go past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// Later releases cannot migrate a database that has not been there. None is known at present.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no release of Flagsmith needs it yet"))]
+    Required,
+    /// It makes a long upgrade easier to follow.
+    Advised,
+}
+
+/// The newest release that was looked at for this file. Of later ones nothing is known, and what is true of it is taken to
+/// be true of them.
+pub(crate) const NEWEST_KNOWN: Release = Release::new(2, 265, 0);
 
 /// What pods of an older release cannot do on tables that a newer one has migrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,39 +77,81 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
 ];
 
-/// Changes that a long upgrade goes past, the oldest first.
+/// Changes that an upgrade goes past, the oldest first. docs/upgrade.md has the same list.
 pub(crate) const CHANGES: &[Change] = &[
     Change {
         at: Release::new(2, 178, 0),
         what: "run-task-processor migrates the database (the operator does not use it)",
-        stop: false,
+        remedy: None,
+        halt: None,
     },
     Change {
         at: Release::new(2, 188, 0),
-        what: "2.188.0 to 2.223.x create the extension hstore; DJANGO_DB_CONN_MAX_AGE=-1 closes connections instead of keeping them",
-        stop: false,
+        what: "DJANGO_DB_CONN_MAX_AGE=-1 closes each connection after its request instead of keeping it",
+        remedy: Some("Where spec.env sets it to -1 to keep connections, set a number of seconds."),
+        halt: None,
+    },
+    Change {
+        at: Release::new(2, 188, 0),
+        what: "migrations of 2.188.0 to 2.223.x create the extension hstore",
+        remedy: Some(
+            "Let the role that migrates create it, or have an administrator do so: CREATE EXTENSION hstore; upgrading \
+             past them to 2.224.0 or later needs neither.",
+        ),
+        halt: None,
     },
     Change {
         at: Release::new(2, 200, 0),
         what: "a task that runs into its timeout no longer blocks a thread of the task processor forever",
-        stop: true,
+        remedy: None,
+        halt: Some(Halt::Advised),
     },
-    Change { at: Release::new(2, 212, 1), what: "PostgreSQL 14 or later is needed", stop: false },
-    Change { at: Release::new(2, 224, 0), what: "the extension hstore is not needed any more", stop: true },
+    Change {
+        at: Release::new(2, 212, 1),
+        what: "PostgreSQL 14 or later is needed",
+        remedy: Some("Upgrade the server first; 2.212.0 and older run on it as well."),
+        halt: None,
+    },
+    Change {
+        at: Release::new(2, 224, 0),
+        what: "the extension hstore is not needed any more",
+        remedy: None,
+        halt: Some(Halt::Advised),
+    },
     Change {
         at: Release::new(2, 234, 2),
         what: "the data migration of code references is fast enough",
-        stop: true,
+        remedy: None,
+        halt: Some(Halt::Advised),
+    },
+    Change {
+        at: Release::new(2, 235, 0),
+        what: "a ClickHouse is migrated with the database where one is configured",
+        remedy: Some(
+            "Where CLICKHOUSE_URL or CLICKHOUSE_HOST is set, see that the migration Job reaches it.",
+        ),
+        halt: None,
     },
     Change {
         at: Release::new(2, 253, 0),
         what: "the image's entrypoint is the flagsmith command; STATSD_* and GUNICORN_KEEP_ALIVE are not read any more",
-        stop: false,
+        remedy: Some(
+            "Pods of your own made from the image: start them with \"flagsmith\" and its commands instead of a script. \
+             StatsD: use the Prometheus metrics of port 9100.",
+        ),
+        halt: None,
+    },
+    Change {
+        at: Release::new(2, 259, 0),
+        what: "the images run as any user; before they needed their own, 65534",
+        remedy: None,
+        halt: None,
     },
     Change {
         at: Release::new(2, 260, 0),
         what: "run-task-processor runs tasks again, which 2.253.0 to 2.259.0 did not",
-        stop: true,
+        remedy: None,
+        halt: Some(Halt::Advised),
     },
 ];
 
@@ -126,12 +184,14 @@ pub(crate) fn incompatible(serving: Release, migrated: Release) -> Option<&'stat
     INCOMPATIBLE.iter().find(|change| serving <= change.before && change.since <= migrated)
 }
 
+/// What an upgrade goes past.
+pub(crate) fn passed(from: Release, to: Release) -> impl Iterator<Item = &'static Change> {
+    CHANGES.iter().filter(move |change| from < change.at && change.at <= to)
+}
+
 /// What an upgrade goes past, when it skips many releases.
 pub(crate) fn skipped(from: Release, to: Release) -> Option<Vec<&'static Change>> {
-    if to.minors_since(from)? < MANY {
-        return None;
-    }
-    Some(CHANGES.iter().filter(|change| from < change.at && change.at <= to).collect())
+    (to.minors_since(from)? >= MANY).then(|| passed(from, to).collect())
 }
 
 /// The release that a database is at least at, by the number of its newest migration of the app `task_processor`.
@@ -172,7 +232,7 @@ mod tests {
 
     #[rstest]
     #[case("2.260.0", "2.265.0", None)]
-    #[case("2.235.0", "2.265.0", Some(vec!["2.253.0", "2.260.0"]))]
+    #[case("2.235.0", "2.265.0", Some(vec!["2.253.0", "2.259.0", "2.260.0"]))]
     #[case("2.200.0", "2.230.0", Some(vec!["2.212.1", "2.224.0"]))]
     #[case("2.265.0", "2.200.0", None)]
     fn names_what_is_skipped(#[case] from: &str, #[case] to: &str, #[case] expected: Option<Vec<&str>>) {
@@ -188,6 +248,28 @@ mod tests {
     #[case("0021", Some("2.232.0"))]
     fn reads_the_age_of_a_database(#[case] number: &str, #[case] expected: Option<&str>) {
         assert_eq!(at_least(number), expected.map(release));
+    }
+
+    #[test]
+    fn rules_are_in_order_and_stop_at_sound_releases() {
+        assert!(CHANGES.is_sorted_by_key(|change| change.at));
+        for change in CHANGES {
+            assert!(change.at <= NEWEST_KNOWN, "{}", change.at);
+            assert!(change.halt.is_none() || defect(change.at).is_none(), "{}", change.at);
+        }
+        assert!(INCOMPATIBLE.iter().all(|step| step.since <= NEWEST_KNOWN));
+    }
+
+    #[test]
+    fn the_documentation_has_every_change_and_remedy() {
+        let page = include_str!("../../docs/upgrade.md");
+        for change in CHANGES {
+            let row = format!("| {} | {} | {} |", change.at, change.what, change.remedy.unwrap_or_default());
+            assert!(page.contains(&row), "docs/upgrade.md lacks the row\n{row}");
+        }
+        for step in INCOMPATIBLE {
+            assert!(page.contains(&format!("cannot {}", step.what)), "{}", step.what);
+        }
     }
 
     #[test]

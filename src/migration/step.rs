@@ -1,21 +1,30 @@
 //! What has to be done to the database next.
 
+use super::path::Route;
 use crate::{
-    api::MigrationOperation,
+    api::{MigrationOperation, MigrationResult, MigrationStatus},
+    flagsmith::{
+        Release,
+        upgrades::{self, CHANGES},
+    },
     observe::{JobOutcome, JobState, Observation, SecretState},
     postgres::DatabaseIdentity,
     validate::Installation,
 };
 use crate::{
-    migration::{Direction, attempt, direction},
+    migration::{Direction, Stop, Why, attempt, direction},
     validate::{MigrationKey, RollbackPlan},
 };
 
 /// What has to be done to the database next: one Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What is undone, when it is not the wanted release that is migrated to.
+    /// What is undone, when nothing is migrated to.
     pub rollback: Option<RollbackPlan>,
+    /// The release that the database is at afterwards: the wanted one, or a stop on the way there.
+    pub release: Release,
+    /// The whole way, from the release that serves on; one stop where there is nothing between.
+    pub path: Vec<Stop>,
     /// The database.
     pub database: DatabaseIdentity,
     /// What identifies it.
@@ -35,8 +44,13 @@ impl Step {
             Direction::Back(rollback) => Some(rollback),
             Direction::Forward | Direction::Blocked(_) => None,
         };
+        let path = match &rollback {
+            Some(rollback) => vec![Stop { release: rollback.to, why: Why::Wanted }],
+            None => path(installation, observation),
+        };
+        let release = due(&path, observation).unwrap_or(installation.release);
         let key = rollback.as_ref().map_or_else(
-            || MigrationKey::migrate(installation, installation.release, database),
+            || MigrationKey::migrate(installation, release, database),
             |rollback| MigrationKey::roll_back(installation, rollback, database),
         );
         let operation = operation(rollback.as_ref());
@@ -44,6 +58,8 @@ impl Step {
             job: attempt::due(installation, observation, &key.job_name(installation, operation)),
             database: database.clone(),
             rollback,
+            release,
+            path,
             key,
         })
     }
@@ -52,6 +68,25 @@ impl Step {
     #[must_use]
     pub fn is_another_attempt(&self, installation: &Installation) -> bool {
         self.job != self.key.job_name(installation, self.operation())
+    }
+
+    /// The stops that are not done yet, this one first.
+    pub fn stops_left(&self) -> impl Iterator<Item = &Stop> {
+        self.path.iter().filter(|stop| stop.release >= self.release)
+    }
+
+    /// Whether others follow before the wanted release is reached.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        self.path.last().is_some_and(|last| self.release < last.release)
+    }
+
+    /// The images of all that is left to do.
+    #[must_use]
+    pub fn images(&self, installation: &Installation) -> Vec<String> {
+        let undone = self.rollback.as_ref().map(|rollback| rollback.from);
+        let releases = undone.into_iter().chain(self.stops_left().map(|stop| stop.release));
+        releases.map(|release| installation.api_image(release)).collect()
     }
 
     /// Whether it applies or undoes.
@@ -63,7 +98,13 @@ impl Step {
     /// What the annotations of Deployments say instead of a key while migrations are being undone: no key holds.
     #[must_use]
     pub fn undoing(&self) -> Option<String> {
-        self.rollback.as_ref().map(|_| format!("undone-by-{}", self.key))
+        self.rollback.as_ref().map(|_| format!("{UNDONE}{}", self.key))
+    }
+
+    /// Whether an annotation says so of some step.
+    #[must_use]
+    pub fn is_undone(key: &str) -> bool {
+        key.starts_with(UNDONE)
     }
 
     /// Complete Jobs of the other operation. What they prove is about to be undone, so they must be gone before.
@@ -85,6 +126,51 @@ impl Step {
             .is_some_and(|migration| migration.key.as_deref() == Some(self.key.as_str()));
         in_status && annotated.iter().all(|key| *key == undoing)
     }
+}
+
+/// What the annotations of Deployments begin with while migrations are being undone.
+const UNDONE: &str = "undone-by-";
+
+/// The release that the database is known to be migrated to. Once undoing has begun that is the one which is undone down
+/// to, until another has been migrated to, whatever the annotations still say.
+fn applied(observation: &Observation) -> Option<Release> {
+    let workloads = [&observation.api, &observation.task_processor];
+    let undone = workloads.into_iter().flatten().filter_map(|workload| workload.migration_key.as_ref());
+    if !undone.into_iter().any(|key| Step::is_undone(key)) {
+        return observation.newest_recorded();
+    }
+    let counts = |record: &&MigrationStatus| {
+        record.operation == MigrationOperation::RollBack || record.result == MigrationResult::Applied
+    };
+    let last = observation.previous.migration_history.iter().find(counts)?;
+    last.version.parse().ok()
+}
+
+/// The stops of the installation's way to the wanted release, from the one that serves.
+fn path(installation: &Installation, observation: &Observation) -> Vec<Stop> {
+    let applied = applied(observation);
+    let route = Route {
+        wanted: installation.release,
+        strategy: installation.upgrade.strategy,
+        via: &installation.upgrade.via,
+        rules: CHANGES,
+    };
+    route.from(observation.oldest_api().into_iter().chain(applied).min().filter(|_| applied.is_some()))
+}
+
+/// The release of a path that is due: the first whose migrations are not recorded. Where the pods that serve are known not
+/// to work on the stop that was reached, that one: they are replaced there before the next migration.
+fn due(path: &[Stop], observation: &Observation) -> Option<Release> {
+    let applied = applied(observation);
+    let (_, stops) = path.split_last()?;
+    let reached = stops.iter().map(|stop| stop.release).find(|release| Some(*release) == applied);
+    let serving = observation.oldest_api();
+    let unfit = |reached: &Release| {
+        serving.is_some_and(|serving| upgrades::incompatible(serving, *reached).is_some())
+    };
+    let next =
+        path.iter().map(|stop| stop.release).find(|release| applied.is_none_or(|applied| applied < *release));
+    reached.filter(unfit).or(next)
 }
 
 const fn operation(rollback: Option<&RollbackPlan>) -> MigrationOperation {

@@ -71,6 +71,7 @@ macro_rules! for_each_cause {
                 OlderPodsPending: older_pods_pending,
                 RollbackLosesData: rollback_loses_data,
                 UnsupportedVersion: unsupported_version,
+                ReleaseNotKnown: release_not_known,
             }
             task_processor "Task processor" {
                 TaskProcessorMissing: processor_missing,

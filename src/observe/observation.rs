@@ -180,10 +180,27 @@ impl Observation {
         self.api.is_some() || self.task_processor.is_some()
     }
 
+    /// The oldest release of the API that serves, or is to: of its template, and of pods that are left.
+    #[must_use]
+    pub fn oldest_api(&self) -> Option<Release> {
+        let pods =
+            self.pods.iter().filter(|pod| pod.component == Component::Api.as_str() && !pod.phase.has_ended());
+        let pods = pods.filter_map(|pod| pod.version.as_ref()?.parse().ok());
+        self.api.as_ref().and_then(|api| api.release).into_iter().chain(pods).min()
+    }
+
     /// The newest release that the database was migrated to, by everything that tells: annotations of the
     /// Deployments, the status, and complete Jobs whose result is not recorded yet.
     #[must_use]
     pub fn newest_migrated(&self) -> Option<Release> {
+        let complete =
+            self.jobs.iter().filter(|job| job.outcome == JobOutcome::Complete).filter_map(|job| job.release);
+        self.newest_recorded().into_iter().chain(complete).max()
+    }
+
+    /// The same, by what is written down.
+    #[must_use]
+    pub fn newest_recorded(&self) -> Option<Release> {
         let annotated =
             [&self.api, &self.task_processor].into_iter().flatten().filter_map(|workload| workload.migrated);
         let applied = |record: &&MigrationStatus| record.result == MigrationResult::Applied;
@@ -194,8 +211,6 @@ impl Observation {
             .filter(applied)
             .chain(self.previous.migration_history.iter().find(applied))
             .filter_map(|record| record.version.parse().ok());
-        let complete =
-            self.jobs.iter().filter(|job| job.outcome == JobOutcome::Complete).filter_map(|job| job.release);
-        annotated.chain(recorded).chain(complete).max()
+        annotated.chain(recorded).max()
     }
 }

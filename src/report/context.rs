@@ -2,6 +2,8 @@
 
 use crate::{
     decide::{Gate, Plan},
+    flagsmith::Release,
+    migration::Step,
     model::{Code, Component, Diagnosis, Severity},
     observe::Observation,
     validate::Installation,
@@ -25,6 +27,16 @@ impl<'a> Context<'a> {
     pub(super) fn processor_waits(&self) -> bool {
         let held = self.plan.task_processor.as_ref().is_some_and(|workload| workload.replicas == Some(0));
         self.plan.gate == Gate::Succeeded && held && self.installation.task_processor_replicas() > 0
+    }
+
+    /// The release that the migration leads to which is due: the wanted one, or a stop on the way there.
+    pub(super) fn due(&self) -> Release {
+        self.plan.step.as_ref().map_or(self.installation.release, |step| step.release)
+    }
+
+    /// Whether others follow it.
+    pub(super) fn is_at_stop(&self) -> bool {
+        self.plan.step.as_ref().is_some_and(Step::is_stop)
     }
 
     /// The first critical diagnosis.

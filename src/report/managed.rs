@@ -8,9 +8,10 @@ use super::{
     context::Context,
     migration,
     mode::ModeStatus,
+    upgrade,
 };
 use crate::{
-    api::{MigrationOperation, MigrationStatus, TimeoutsStatus},
+    api::{MigrationOperation, MigrationStatus, TimeoutsStatus, UpgradeStatus},
     decide::Gate,
     flagsmith::upgrades,
     model::{Code, Component},
@@ -58,6 +59,10 @@ impl ModeStatus for Managed<'_> {
         Some(migration::migration(self.0))
     }
 
+    fn upgrade(&self) -> Option<UpgradeStatus> {
+        upgrade::upgrade(self.0)
+    }
+
     fn migration_history(&self) -> Vec<MigrationStatus> {
         migration::history(self.0)
     }
@@ -79,7 +84,7 @@ fn ready(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
     if let Some(diagnosis) = context.worst() {
         return Verdict::of(diagnosis);
     }
-    if context.plan.gate != Gate::Succeeded {
+    if context.plan.gate != Gate::Succeeded || context.is_at_stop() {
         return migrating(parts);
     }
     let release = context.installation.release;
@@ -127,10 +132,29 @@ fn migrating(parts: &[(ConditionType, Verdict)]) -> Verdict {
     }
 }
 
+/// What is migrated to, and where on the way that is.
+fn target(context: Context<'_>) -> String {
+    let due = context.due();
+    let path = context.plan.step.as_ref().map(|step| step.path.as_slice()).unwrap_or_default();
+    match path.iter().position(|stop| stop.release == due) {
+        Some(index) if context.is_at_stop() => {
+            let wanted = context.installation.release;
+            format!("{due} (stop {} of {} on the way to {wanted})", index + 1, path.len())
+        }
+        _ => due.to_string(),
+    }
+}
+
 /// Whether the wanted release's migrations are applied, or how far they are.
 fn migrations(context: Context<'_>) -> Verdict {
-    let release = context.installation.release;
+    let release = target(context);
     match &context.plan.gate {
+        Gate::Succeeded if context.is_at_stop() => {
+            Verdict::new(False, "AtStop", format!("{release} is migrated to; {}", replaced_first(context)))
+        }
+        Gate::Unrecorded(_) if context.is_at_stop() => {
+            Verdict::new(False, "AtStop", format!("{release} is migrated to; that is being recorded"))
+        }
         Gate::Succeeded | Gate::Unrecorded(_) => {
             Verdict::new(True, "Applied", format!("every migration of {release} is applied"))
         }
@@ -169,12 +193,27 @@ fn migrations(context: Context<'_>) -> Verdict {
         Gate::Blocked(Code::MigrationImagePending) => Verdict::new(
             False,
             Code::MigrationImagePending.as_str(),
-            format!("the migration to {release} starts when its image has been pulled"),
+            format!(
+                "the migration to {release} starts when {} been pulled",
+                if context.is_at_stop() { "the images of every stop have" } else { "its image has" }
+            ),
         ),
         Gate::Blocked(code) => {
             Verdict::new(False, code.as_str(), format!("the migration to {release} cannot start yet: {code}"))
         }
     }
+}
+
+/// Why pods are replaced before the last stop.
+fn replaced_first(context: Context<'_>) -> String {
+    let (serving, due) = (context.observation.oldest_api(), context.due());
+    let unfit = serving.and_then(|serving| Some((serving, upgrades::incompatible(serving, due)?)));
+    unfit.map_or_else(
+        || "the next stop follows".to_owned(),
+        |(serving, step)| {
+            format!("pods are replaced before the next stop, because those of {serving} cannot {}", step.what)
+        },
+    )
 }
 
 /// What a Job is doing, and how far it is. Rounded to seconds, and only as fresh as the last look at the database.
@@ -189,7 +228,12 @@ fn running(context: Context<'_>, job: &JobState) -> String {
         return format!("Job {name} is undoing the migrations that are newer than {release}{away}");
     }
     let progress = migration::progress(context.observation, job);
-    let mut text = format!("Job {name} is migrating the database to {}", job.release.unwrap_or(release));
+    let to = if job.release == Some(context.due()) {
+        target(context)
+    } else {
+        job.release.unwrap_or(release).to_string()
+    };
+    let mut text = format!("Job {name} is migrating the database to {to}");
     if let (Some(applied), Some(total)) = (progress.applied, progress.total) {
         text = format!("{text}: {applied} of {total} migrations applied");
     }

@@ -36,10 +36,11 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
     let previous = observation.previous.migration.clone().unwrap_or_default();
     // That another attempt is due is known from what the last one failed of, which is about to be written over.
     let again = context.plan.step.as_ref().filter(|step| step.is_another_attempt(context.installation));
+    let version = context.due().to_string();
     let without_job = |result| MigrationStatus {
         key: key.clone(),
         job: again.map(|step| step.job.clone()),
-        version: context.installation.release.to_string(),
+        version: version.clone(),
         operation: context
             .plan
             .step
@@ -50,7 +51,7 @@ pub(crate) fn migration(context: Context<'_>) -> MigrationStatus {
     };
     let of_job = |job: &JobState| MigrationStatus {
         key: key.clone(),
-        version: context.installation.release.to_string(),
+        version: version.clone(),
         ..record(context, job)
     };
     match &context.plan.gate {

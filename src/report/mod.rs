@@ -13,6 +13,7 @@ mod reporter;
 mod status;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 pub(crate) use condition::ConditionType;
 pub(crate) use context::Context;

@@ -2,7 +2,7 @@
 
 use super::condition::{ConditionType, Verdict};
 use crate::{
-    api::{MigrationStatus, TimeoutsStatus},
+    api::{MigrationStatus, TimeoutsStatus, UpgradeStatus},
     model::Component,
 };
 
@@ -22,6 +22,8 @@ pub(super) trait ModeStatus {
     fn timeouts(&self) -> Verdict;
 
     fn migration(&self) -> Option<MigrationStatus>;
+
+    fn upgrade(&self) -> Option<UpgradeStatus>;
 
     fn migration_history(&self) -> Vec<MigrationStatus>;
 

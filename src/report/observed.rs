@@ -10,7 +10,7 @@ use super::{
     mode::ModeStatus,
 };
 use crate::{
-    api::{MigrationStatus, TimeoutsStatus},
+    api::{MigrationStatus, TimeoutsStatus, UpgradeStatus},
     causes::Running,
     flagsmith::env,
     model::{Code, Component},
@@ -38,6 +38,10 @@ impl ModeStatus for Observed<'_> {
     }
 
     fn migration(&self) -> Option<MigrationStatus> {
+        None
+    }
+
+    fn upgrade(&self) -> Option<UpgradeStatus> {
         None
     }
 

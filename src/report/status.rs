@@ -29,6 +29,7 @@ pub(super) fn status(context: Context<'_>, docs: &DocsUrl) -> FlagsmithDeploymen
             .map(|release| release.to_string())
             .or_else(|| previous.version.clone()),
         migration: mode.migration(),
+        upgrade: mode.upgrade(),
         migration_history: mode.migration_history(),
         components: Some(ComponentsStatus {
             api: component(api),

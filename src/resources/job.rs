@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::ContainerSettings,
     decide::Migrate,
-    flagsmith::{self, env, failures},
+    flagsmith::{self, Release, env, failures},
     model::{
         Component,
         child::{Child, Kind, marks},
@@ -124,10 +124,12 @@ fn command(installation: &Installation, migrate: &Migrate) -> Vec<String> {
             let moment = moment.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00");
             return ["flagsmith", ROLL_BACK_COMMAND, &moment.to_string()].map(str::to_owned).into();
         }
-        None if installation.database.task_processor_url().is_some() => separately(installation),
+        None if installation.database.task_processor_url().is_some() => {
+            separately(installation, migrate.release)
+        }
         None => vec![flagsmith::migrate_command(migrate.release)],
     };
-    if installation.migrations.bootstrap.is_some() {
+    if installation.migrations.bootstrap.is_some() && migrate.release == installation.release {
         commands.push("flagsmith bootstrap");
     }
     match commands.as_slice() {
@@ -143,12 +145,12 @@ const CLICKHOUSE: &str =
 /// With a separate database of the task processor the image's own command runs every app's migrations there, and
 /// fails on an empty one (`users.0010` of Flagsmith looks into the main database; 2.178.0 to at least 2.265.0). Only
 /// that app's belong there.
-fn separately(installation: &Installation) -> Vec<&'static str> {
+fn separately(installation: &Installation, release: Release) -> Vec<&'static str> {
     let mut commands = vec!["flagsmith waitfordb", "flagsmith migrate --database default"];
     if matches!(&installation.database, Database::External { analytics_url: Some(_), .. }) {
         commands.push("flagsmith migrate --database analytics");
     }
-    if installation.release >= flagsmith::CLICKHOUSE_SINCE {
+    if release >= flagsmith::CLICKHOUSE_SINCE {
         commands.push(CLICKHOUSE);
     }
     commands.push("flagsmith migrate task_processor --database task_processor");

@@ -13,7 +13,7 @@ use crate::{
     api::{
         ApiSpec, AutoscalingSpec, DatabaseSpec, DeletionPolicy, EmbeddedDatabaseSpec, ExposureSpec,
         FlagsmithDeployment, FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec,
-        TaskProcessorSpec,
+        TaskProcessorSpec, UpgradeStrategy,
     },
     flagsmith::Release,
     validate::{
@@ -80,6 +80,17 @@ pub struct Installation {
     pub retry: Option<String>,
     /// The confirmation that migrations of a newer release may be undone.
     pub rollback: Option<RollbackConsent>,
+    /// The way to a newer release.
+    pub upgrade: Upgrade,
+}
+
+/// The way to a newer release, as the user wants it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upgrade {
+    /// Which of the known stops count.
+    pub strategy: UpgradeStrategy,
+    /// His own.
+    pub via: Vec<Release>,
 }
 
 /// The user's confirmation of a rollback, for exactly these two releases.
@@ -181,6 +192,10 @@ impl Installation {
             service_account: spec.service_account_name.clone(),
             retry,
             rollback,
+            upgrade: Upgrade {
+                strategy: spec.upgrade.strategy,
+                via: spec.upgrade.via.iter().filter_map(|release| release.parse().ok()).collect(),
+            },
             identity,
         }
     }

@@ -84,12 +84,13 @@ pub fn backup_name(installation: &Installation, job: &str) -> String {
     installation.child(&format!("backup-{}", digest(&[job.to_owned()])))
 }
 
-/// The name of the Job that has the images of one attempt of a migration pulled. It is another one when anything changes
+/// The name of the Job that has these images pulled for one attempt of a migration. It is another one when anything changes
 /// that its pod may wait for: a Job's template cannot be corrected.
 #[must_use]
-pub fn pull_name(installation: &Installation, job: &str) -> String {
+pub fn pull_name(installation: &Installation, job: &str, pulled: &[String]) -> String {
     let (spec, images) = (&installation.migrations, &installation.images);
     let given = serde_json::json!([
+        pulled,
         spec.pod,
         spec.resources,
         spec.container_security_context,

@@ -20,7 +20,7 @@ mod tests;
 
 pub use certificates_key::CertificatesKey;
 pub use identity::Identity;
-pub use installation::{Database, Images, Installation, Replicas, RollbackConsent};
+pub use installation::{Database, Images, Installation, Replicas, RollbackConsent, Upgrade};
 pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, backup_name, pull_name};
 pub use managed_by::{Change, ManagedBy};
 pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};

@@ -4,7 +4,7 @@
 use super::{metadata, pods, problem::Problem, references};
 use crate::{
     api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec},
-    flagsmith::Release,
+    flagsmith::{OLDEST_SUPPORTED, Release},
     validate::{certificates_key::CertificatesKey, image_source::ImageSource, installation::RollbackConsent},
 };
 
@@ -25,6 +25,7 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
         ));
     }
     database(spec, &mut problems);
+    via(spec, &mut problems);
     if !(5..=3600).contains(&spec.request_timeout_seconds) {
         problems.push(Problem::invalid(
             "spec.requestTimeoutSeconds",
@@ -143,6 +144,23 @@ fn backup(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
             "spec.migrations.backup",
             "exactly one of volumeClaim and podTemplate is needed",
             "Name a PersistentVolumeClaim in volumeClaim.claimName, or describe a pod of your own in podTemplate.",
+        ));
+    }
+}
+
+fn via(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
+    for (index, text) in spec.upgrade.via.iter().enumerate() {
+        let message = match text.parse::<Release>() {
+            Ok(release) if release < OLDEST_SUPPORTED => {
+                format!("{release} is older than {OLDEST_SUPPORTED}, the first that the operator runs")
+            }
+            Ok(_) => continue,
+            Err(error) => error.to_string(),
+        };
+        problems.push(Problem::invalid(
+            &format!("spec.upgrade.via[{index}]"),
+            &message,
+            "Name exact releases to stop at, such as \"2.212.1\", or remove it.",
         ));
     }
 }

@@ -24,6 +24,8 @@ mod observed_tasks;
 mod observed_trials;
 mod official_chart;
 mod operator;
+mod rollback;
+mod stepwise;
 mod tasks;
 mod tasks_for_long;
 mod timeouts;

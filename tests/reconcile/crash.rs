@@ -8,7 +8,7 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Network, Operator, Recorder, SOON, Sandbox, Store, difference, run};
+use crate::support::{Network, Operator, Recorder, SOON, Sandbox, Store, converged, difference, run};
 
 /// Namespaces that are worked on at once: each waits most of the time.
 const AT_ONCE: usize = 6;
@@ -16,6 +16,9 @@ const AT_ONCE: usize = 6;
 /// Releases between which nothing is known that older pods cannot do.
 const OLDER: &str = "2.259.0";
 const NEWER: &str = "2.260.0";
+
+/// A rollback has two Jobs and exchanges every pod, and several namespaces do so at once.
+const WHOLE_WAY: Duration = Duration::from_mins(4);
 
 /// How long after Ready the last counts may take to reach the status.
 const SETTLES: Duration = Duration::from_secs(20);
@@ -25,6 +28,8 @@ const SETTLES: Duration = Duration::from_secs(20);
 enum Story {
     Install,
     Upgrade,
+    /// An upgrade with a stop on the way.
+    Stepwise,
     /// Back to a release whose pods serve on the newer schema.
     RollBack,
 }
@@ -65,7 +70,11 @@ impl Scene {
         let external = [secret.metadata.resource_version, deployment.metadata.resource_version];
         if story != Story::Install {
             let operator = Operator::start(&sandbox.namespace, Network::default()).await;
-            let version = if story == Story::Upgrade { "2.260.0" } else { OLDER };
+            let version = match story {
+                Story::Stepwise => "2.250.0",
+                Story::RollBack => OLDER,
+                Story::Install | Story::Upgrade => "2.260.0",
+            };
             sandbox.install(json!({ "version": version })).await;
             sandbox.ready().await;
             if story == Story::RollBack {
@@ -84,6 +93,10 @@ impl Scene {
         match story {
             Story::Install => self.sandbox.install(json!({})).await,
             Story::Upgrade => self.sandbox.patch(json!({ "spec": { "version": "2.265.0" } })).await,
+            Story::Stepwise => {
+                let upgrade = json!({ "strategy": "Stepwise" });
+                self.sandbox.patch(json!({ "spec": { "version": "2.265.0", "upgrade": upgrade } })).await
+            }
             Story::RollBack => {
                 let confirmed = json!({ "rollback": { "from": NEWER, "to": OLDER } });
                 self.sandbox.patch(json!({ "spec": { "version": OLDER, "migrations": confirmed } })).await
@@ -108,7 +121,7 @@ async fn undisturbed(story: Story) -> (Store, usize) {
     let scene = Scene::set(story).await;
     let operator = Operator::start(&scene.sandbox.namespace, Network::default()).await;
     scene.act(story).await;
-    scene.sandbox.ready().await;
+    scene.sandbox.until(WHOLE_WAY, "Ready", converged).await;
     // Nothing is written for longer than any status is held back.
     let mut writes = 0;
     while operator.network.writes().len() > writes {
@@ -151,7 +164,7 @@ async fn crashed(story: Story, writes: usize, expected: &Store) {
         sleep(Duration::from_secs(2)).await;
     }
     let operator = Operator::start(&scene.sandbox.namespace, Network::default()).await;
-    scene.sandbox.ready().await;
+    scene.sandbox.until(WHOLE_WAY, "Ready", converged).await;
     let end = Instant::now() + SETTLES;
     loop {
         let differences = difference(expected, &scene.sandbox.store().await);
@@ -180,6 +193,13 @@ async fn every_crash(story: Story) {
 fn an_install_survives_a_crash_after_every_write() {
     run(async {
         every_crash(Story::Install).await;
+    });
+}
+
+#[test]
+fn a_stepwise_upgrade_survives_a_crash_after_every_write() {
+    run(async {
+        every_crash(Story::Stepwise).await;
     });
 }
 

@@ -28,7 +28,7 @@ fn failed(context: &Context<'_>) -> Option<Draft> {
     Some(Draft {
         message: format!(
             "The backup before the migration to {} has failed, so the migration was not started.",
-            installation.release
+            step.release
         ),
         evidence: [said].into_iter().chain(last_words(observation, Component::Backup)).collect(),
         remedy: format!(

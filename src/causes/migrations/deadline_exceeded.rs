@@ -41,7 +41,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
         component: Component::Migrations,
         message: format!(
             "The migration to {} took longer than {limit} and was stopped.{}",
-            installation.release,
+            context.due(),
             goes_on(context)
         ),
         evidence: [job.evidence(context)].into_iter().chain(recorded.and_then(reached)).collect(),

@@ -10,6 +10,7 @@ use crate::{
         prelude::*,
     },
     flagsmith::upgrades,
+    migration::Step,
     postgres::sql::identifier,
 };
 
@@ -104,11 +105,13 @@ fn remedy(extension: &str, variant: Variant) -> String {
 
 /// A role that may not create what the release's migrations create.
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let release = context.installation.release;
-    let refused = before_migration(context).filter(|preflight| {
-        upgrades::needs_hstore(release) && !preflight.hstore && !preflight.creates_extensions
-    });
-    let diagnosis = refused.map(|preflight| Draft {
+    let step = Step::of(context.installation, context.observation);
+    let mut left = step.iter().flat_map(Step::stops_left).map(|stop| stop.release);
+    let needs = left.find(|release| upgrades::needs_hstore(*release));
+    let refused = before_migration(context)
+        .zip(needs)
+        .filter(|(preflight, _)| !preflight.hstore && !preflight.creates_extensions);
+    let diagnosis = refused.map(|(preflight, release)| Draft {
         message: format!(
             "Flagsmith {release} creates the extension hstore, which role \"{}\" may not.",
             preflight.role

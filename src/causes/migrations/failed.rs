@@ -138,7 +138,7 @@ fn unexplained(context: &Context<'_>, job: &FailedJob<'_>) -> Draft {
         code: Code::MigrationFailed,
         severity: severity(context),
         component: Component::Migrations,
-        message: format!("The migration to {} has failed.{}", installation.release, goes_on(context)),
+        message: format!("The migration to {} has failed.{}", context.due(), goes_on(context)),
         evidence: [job.evidence(context)]
             .into_iter()
             .chain(last_words(context.observation, Component::Migrations))
@@ -158,7 +158,7 @@ fn gone(context: &Context<'_>) -> Option<Draft> {
     let record = job::recorded(context).filter(|_| job::remembered(context).is_none())?;
     let name = record.job.as_deref().unwrap_or_default();
     Some(Draft {
-        message: format!("The migration to {} has failed.{}", installation.release, goes_on(context)),
+        message: format!("The migration to {} has failed.{}", context.due(), goes_on(context)),
         evidence: vec![format!("status.migration: Job {name} has failed; it is gone, and its log with it")],
         remedy: format!(
             "Run it again to see why: {}",

@@ -3,6 +3,7 @@
 use crate::{
     causes::{migrations::shared::preflight::before_migration, prelude::*},
     flagsmith::upgrades,
+    migration::Step,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -11,13 +12,21 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let release = context.installation.release;
-    let defect = before_migration(context).and_then(|_| upgrades::defect(release));
-    let diagnosis = defect.map(|defect| Draft {
-        message: format!("Flagsmith {release} {}.", defect.what),
-        evidence: vec![format!("spec.version is {release}; it was corrected in {}", defect.corrected)],
-        remedy: format!("Set spec.version to {} or later.", defect.corrected),
-        ..Code::ReleaseHasKnownDefect.draft()
+    let step = before_migration(context).and_then(|_| Step::of(context.installation, context.observation));
+    let mut left = step.iter().flat_map(Step::stops_left).map(|stop| stop.release);
+    let defect = left.find_map(|release| Some((release, upgrades::defect(release)?)));
+    let diagnosis = defect.map(|(release, defect)| {
+        let field = if release == context.installation.release {
+            "spec.version"
+        } else {
+            "its place in spec.upgrade.via"
+        };
+        Draft {
+            message: format!("Flagsmith {release} {}.", defect.what),
+            evidence: vec![format!("{field} is {release}; it was corrected in {}", defect.corrected)],
+            remedy: format!("Set {field} to {} or later.", defect.corrected),
+            ..Code::ReleaseHasKnownDefect.draft()
+        }
     });
     diagnosis.into_iter().collect()
 }

@@ -1,6 +1,6 @@
 //! The upgrade goes over many releases at once.
 
-use crate::{causes::prelude::*, flagsmith::upgrades};
+use crate::{causes::prelude::*, flagsmith::upgrades, migration::Step};
 
 pub(crate) static CAUSE: Cause = Cause {
     check: Some(check),
@@ -18,7 +18,11 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 fn skipped(context: &Context<'_>) -> Option<Draft> {
     let (from, to) = (context.observation.newest_migrated()?, context.installation.release);
     let changes = upgrades::skipped(from, to)?;
-    let stops = changes.iter().filter(|change| change.stop && change.at < to).map(|change| change.at);
+    if Step::of(context.installation, context.observation).is_some_and(|step| step.path.len() > 1) {
+        return None;
+    }
+    let stops =
+        changes.iter().filter(|change| change.halt.is_some() && change.at < to).map(|change| change.at);
     let path: Vec<String> =
         [from].into_iter().chain(stops).chain([to]).map(|release| release.to_string()).collect();
     Some(Draft {
@@ -32,7 +36,10 @@ fn skipped(context: &Context<'_>) -> Option<Draft> {
             "Take a backup (spec.migrations.backup), and try it on a copy of the database.{}",
             // Without a stop between the two there is nothing to advise.
             if path.len() > 2 {
-                format!(" To see where something goes wrong, go in steps: {}.", path.join(" → "))
+                format!(
+                    " To see where something goes wrong, go in steps, {}: set spec.upgrade.strategy to Stepwise.",
+                    path.join(" → ")
+                )
             } else {
                 String::new()
             }

@@ -46,7 +46,7 @@ fn nothing_was_stopped_for_an_image_that_cannot_be_pulled() {
     let of_job =
         |job: &str, problem| PodSummary { job: Some(job.to_owned()), ..pod("migrations", vec![problem]) };
     let failed = PodProblem::Failed { exit_code: 1, reason: None, message: None };
-    let pull = pull_name(&installation, &step.job);
+    let pull = pull_name(&installation, &step.job, &step.images(&installation));
     observation.pulls = vec![JobState { name: pull.clone(), ..JobState::default() }];
     observation.pods.push(of_job("flagsmith-migrate-earlier", failed));
     observation.pods.push(of_job("flagsmith-pull-earlier", unschedulable(60)));

@@ -4,6 +4,7 @@ mod adopt;
 mod page;
 mod simulate;
 mod step;
+mod way;
 
 use std::{
     io,
@@ -32,6 +33,7 @@ use crate::{
 use page::Page;
 use simulate::{Objects, simulate};
 use step::{Action, Step};
+use way::Way;
 
 /// The uid of a resource that no server has stored yet; no object belongs to it.
 const NOT_STORED: &str = "not-stored-yet";
@@ -107,7 +109,8 @@ async fn plan(args: &PlanArgs, mut cluster: Cluster) -> Result<Page, Failure> {
     let previous = resource.status.clone().unwrap_or_default();
     let scene = Box::pin(managed(&cluster, &installation, previous, args.look, Arc::clone(&watches))).await;
     let not_seen = scene.not_seen.iter().chain(&scene.database_not_seen).cloned().collect();
-    let page = page.observation(&scene.observation, &scene.diagnoses, not_seen);
+    let way = Way::of(&installation, &scene.observation);
+    let page = page.observation(&scene.observation, &scene.diagnoses, not_seen).by(way);
     let mut simulation = simulate(&installation, scene.observation, owned(&installation, &watches));
     Box::pin(refuse(&cluster, &mut simulation.steps)).await;
     Ok(page.foretold(simulation))

@@ -10,6 +10,7 @@ use super::{
     super::findings::{self, Documented},
     simulate::Simulation,
     step::{Action, Step},
+    way::Way,
 };
 use crate::{
     api::FlagsmithDeployment,
@@ -34,6 +35,8 @@ pub(super) struct Page {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     database: Vec<String>,
     diagnoses: Documented,
+    #[serde(flatten)]
+    way: Way,
     steps: Vec<Step>,
     unchanged: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -52,6 +55,7 @@ impl Page {
             note: None,
             database: Vec::new(),
             diagnoses: Documented { docs: docs.clone(), ..Documented::default() },
+            way: Way::default(),
             steps: Vec::new(),
             unchanged: Vec::new(),
             not_seen: Vec::new(),
@@ -91,6 +95,12 @@ impl Page {
         self.database = database(observation);
         self.diagnoses.diagnoses = diagnoses.to_vec();
         self.not_seen = not_seen;
+        self
+    }
+
+    /// With the way to the wanted release.
+    pub(super) fn by(mut self, way: Way) -> Self {
+        self.way = way;
         self
     }
 
@@ -175,6 +185,7 @@ pub(super) fn text(page: &Page) -> String {
         let label = if index == 0 { "database" } else { "        " };
         let _ = writeln!(text, "{label}   {line}");
     }
+    page.way.write(&mut text);
     for diagnosis in &page.diagnoses.diagnoses {
         let style = findings::style(diagnosis.severity);
         let _ = writeln!(text, "{style}{}{style:#}: {}", diagnosis.code, diagnosis.message);

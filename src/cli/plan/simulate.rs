@@ -25,8 +25,9 @@ use crate::{
     validate::{Database, Installation},
 };
 
-/// More passes than any installation takes: a rollback with a backup takes twelve. A defect must not loop.
-const PASSES: i64 = 40;
+/// More passes than any installation takes: a rollback with a backup takes twelve, each stop of an upgrade at most eight.
+/// A defect must not loop.
+const PASSES: i64 = 200;
 
 /// Objects of one installation, by kind and name.
 pub(super) type Objects = BTreeMap<(Kind, String), Value>;

@@ -1,5 +1,7 @@
 //! The steps of a plan, in words: what is written, why then, and what must be true before it goes on. Pure.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -219,7 +221,7 @@ pub(super) fn steps(installation: &Installation, plan: &Plan, writes: &[Write]) 
 
 /// The step of a purpose, without its writes.
 fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
-    let release = installation.release;
+    let release = plan.step.as_ref().map_or(installation.release, |step| step.release);
     match purpose {
         Purpose::Generate => Step::new("Generate Secrets", "They are made once, and never changed."),
         Purpose::Clear => Step::new(
@@ -240,8 +242,12 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
         )
         .on_when("its pods have ended"),
         Purpose::Pull => Step::new(
-            "Have the image pulled",
-            "Nothing is stopped for an image that cannot be pulled: a Job starts a container of it that does nothing.",
+            if plan.pull.as_ref().is_some_and(|pull| pull.images.len() > 1) {
+                "Have the images pulled"
+            } else {
+                "Have the image pulled"
+            },
+            "Nothing is stopped for an image that cannot be pulled: a Job starts a container of each that does nothing.",
         )
         .on_when("it is complete; until then everything runs unchanged"),
         Purpose::Backup => Step::new(
@@ -275,14 +281,18 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
 }
 
 fn migrate(installation: &Installation, plan: &Plan) -> Step {
-    let release = installation.release;
-    let Some(rollback) = plan.migrate.as_ref().and_then(|migrate| migrate.rollback.as_ref()) else {
-        let from = plan.migrate.as_ref().and_then(|migrate| migrate.before.release);
-        let meanwhile = from
-            .and_then(|from| Some((from, upgrades::incompatible(from, release)?)))
-            .map_or_else(String::new, |(from, change)| {
-                format!(" From then until its own pods are ready, those of {from} cannot {}.", change.what)
+    let migrate = plan.migrate.as_ref();
+    let release = migrate.map_or(installation.release, |migrate| migrate.release);
+    let Some(rollback) = migrate.and_then(|migrate| migrate.rollback.as_ref()) else {
+        let serving = plan.api.as_ref().map(|api| api.release);
+        let mut meanwhile = serving
+            .and_then(|serving| Some((serving, upgrades::incompatible(serving, release)?)))
+            .map_or_else(String::new, |(serving, change)| {
+                format!(" From then until its own pods are ready, those of {serving} cannot {}.", change.what)
             });
+        if release < installation.release {
+            let _ = write!(meanwhile, " A stop on the way to {}.", installation.release);
+        }
         return Step::new(
             format!("Migrate the database to {release}"),
             format!(

@@ -7,7 +7,7 @@ use crate::{api::Circumstance, decide::Gate, migration::Direction, model::Code, 
 
 /// Passes and steps of Kubernetes after which everything has settled: the longest way is a failed migration, a
 /// retry, a downgrade and three components to roll.
-const STEPS_TO_SETTLE: usize = 80;
+const STEPS_TO_SETTLE: usize = 160;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -17,6 +17,8 @@ enum Event {
     /// Confirms that a release is undone: which, whether with a moment of the user's own, and whether before all else.
     RollbackPlan(usize, bool, bool),
     Backup(bool),
+    Stepwise(bool),
+    Via(bool),
     BackupEnds(bool),
     PullsEnd,
     Repository(usize),
@@ -52,6 +54,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (1..VERSIONS.len(), prop::bool::weighted(0.2), prop::bool::weighted(0.1))
             .prop_map(|(from, given, undo_first)| Event::RollbackPlan(from, given, undo_first)),
         1 => any::<bool>().prop_map(Event::Backup),
+        2 => any::<bool>().prop_map(Event::Stepwise),
+        2 => any::<bool>().prop_map(Event::Via),
         2 => any::<bool>().prop_map(Event::BackupEnds),
         4 => Just(Event::PullsEnd),
         1 => (0..2_usize).prop_map(Event::Repository),
@@ -98,6 +102,8 @@ impl World {
                 self.user(|wanted| wanted.rollback = Some(Confirmed { from, given, undo_first }));
             }
             Event::Backup(wanted) => self.user(|it| it.backup = wanted),
+            Event::Stepwise(wanted) => self.user(|it| it.stepwise = wanted),
+            Event::Via(wanted) => self.user(|it| it.via = wanted),
             Event::BackupEnds(well) => {
                 self.finish_backup(&if well { JobOutcome::Complete } else { failure() });
             }

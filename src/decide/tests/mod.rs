@@ -7,4 +7,5 @@ mod key;
 mod rollback;
 mod rollout;
 mod scene;
+mod upgrade;
 mod world;

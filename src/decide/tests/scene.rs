@@ -74,7 +74,7 @@ pub(super) fn runs(installation: &Installation, version: &str) -> Observation {
 pub(super) fn pulled(installation: &Installation, observation: &mut Observation) {
     let step = Step::of(installation, observation).unwrap();
     observation.pulls = vec![JobState {
-        name: pull_name(installation, &step.job),
+        name: pull_name(installation, &step.job, &step.images(installation)),
         outcome: JobOutcome::Complete,
         ..JobState::default()
     }];

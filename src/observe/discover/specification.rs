@@ -20,7 +20,7 @@ use crate::{
     api::{
         ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, ExposureSpec, FlagsmithDeploymentSpec,
         FrontendSpec, HttpRouteSpec, ImagesSpec, IngressSpec, MigrationsSpec, Mode, ProxySpec,
-        TaskProcessorSpec,
+        TaskProcessorSpec, UpgradeSpec,
     },
     flagsmith::{Release, env},
     observe::{ConfigMaps, ContainerState},
@@ -89,6 +89,7 @@ fn empty() -> FlagsmithDeploymentSpec {
         task_processor: TaskProcessorSpec::default(),
         frontend: FrontendSpec::default(),
         migrations: MigrationsSpec::default(),
+        upgrade: UpgradeSpec::default(),
         exposure: None,
         service_account_name: None,
     }

@@ -8,4 +8,5 @@ mod migrations;
 mod ready;
 mod scene;
 mod timeouts;
+mod upgrade;
 mod whole;

@@ -86,7 +86,7 @@ pub(crate) fn failed<'a>(context: &Context<'a>) -> Option<FailedJob<'a>> {
             return None;
         }
         let step = Step::of(installation, observation);
-        jobs.filter(|job| job.release == Some(installation.release))
+        jobs.filter(|job| job.release == Some(context.due()))
             .filter(|job| step.as_ref().is_none_or(|step| step.job == job.name))
             .find(|job| matches!(job.outcome, JobOutcome::Failed { .. }))
     } else {
@@ -110,7 +110,7 @@ pub(crate) fn recorded<'a>(context: &Context<'a>) -> Option<&'a MigrationStatus>
     observation.previous.migration.as_ref().filter(|migration| {
         let of_step = |job: &String| step.as_ref().is_none_or(|step| step.job == *job);
         migration.result == MigrationResult::Failed
-            && migration.version == installation.release.to_string()
+            && migration.version == context.due().to_string()
             && migration.job.as_ref().is_some_and(of_step)
     })
 }
@@ -201,15 +201,27 @@ pub(crate) fn goes_on(context: &Context<'_>) -> String {
     let release = context.observation.api.as_ref().and_then(|api| api.release);
     match release {
         _ if !context.installation.managed_by.migrates_first() => String::new(),
-        Some(release) => format!("{} Version {release} keeps serving.", applied_so_far(context, release)),
+        Some(release) => {
+            let applied = applied_so_far(context, release);
+            format!("{applied} Version {release} keeps serving.{}", way(context))
+        }
         None => " Nothing was started.".to_owned(),
     }
 }
 
+/// Where an upgrade with stops goes on, as a sentence to append.
+fn way(context: &Context<'_>) -> String {
+    let (due, wanted) = (context.due(), context.installation.release);
+    if due == wanted {
+        return String::new();
+    }
+    format!(" {due} is a stop on the way to {wanted}; the upgrade goes on there.")
+}
+
 /// What all attempts at the migration have applied, as a sentence to append: the old release runs on that.
 fn applied_so_far(context: &Context<'_>, serving: Release) -> String {
-    let (installation, previous) = (context.installation, &context.observation.previous);
-    let wanted = installation.release;
+    let previous = &context.observation.previous;
+    let wanted = context.due();
     let version = wanted.to_string();
     let history = previous.migration_history.iter();
     let mut attempts: Vec<&MigrationStatus> = previous
@@ -243,7 +255,7 @@ fn is_active(context: &Context<'_>) -> bool {
 
 /// Whether the wanted release is migrated to: then an old failed Job is history.
 fn is_applied(context: &Context<'_>) -> bool {
-    let wanted = Some(context.installation.release);
+    let wanted = Some(context.due());
     let complete = |job: &JobState| job.release == wanted && job.outcome == JobOutcome::Complete;
     let observation = context.observation;
     observation.jobs.iter().any(complete) || observation.api.as_ref().and_then(|api| api.migrated) == wanted
@@ -258,7 +270,7 @@ fn is_current(context: &Context<'_>, pod: &PodSummary) -> bool {
     let Some(step) = Step::of(installation, observation) else {
         return !is_applied(context);
     };
-    is_of(pod, &pull_name(installation, &step.job))
+    is_of(pod, &pull_name(installation, &step.job, &step.images(installation)))
         || !is_applied(context) && (pod.job.is_none() || is_of(pod, &step.job))
 }
 

@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use k8s_openapi::{api::batch::v1 as batch, apimachinery::pkg::api::resource::Quantity};
 
 use crate::{
-    api::{Circumstance, FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus},
+    api::{
+        Circumstance, FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus,
+        UpgradeStrategy,
+    },
     decide::{Gate, Plan, Workload, decide},
     fixtures,
     flagsmith::{Release, upgrades},
@@ -23,16 +26,19 @@ use crate::{
     postgres::DatabaseIdentity,
     report::{self, migration},
     runtime::lock_key::LockKey,
-    validate::{Installation, MigrationKey, RollbackConsent, RollbackPlan, backup_name, pull_name},
+    validate::{Installation, MigrationKey, RollbackConsent, RollbackPlan, Upgrade, backup_name, pull_name},
 };
 
-pub(super) const VERSIONS: [&str; 3] = ["2.250.0", "2.260.0", "2.265.0"];
-/// How many migrations each of them has: the last one brings none.
-const LEVELS: [usize; 3] = [10, 12, 12];
+pub(super) const VERSIONS: [&str; 4] = ["2.250.0", "2.260.0", "2.265.0", "2.266.0"];
+/// How many migrations each of them has: one brings none.
+const LEVELS: [usize; 4] = [10, 12, 12, 14];
+/// The user's own stop, where he has one. Pods of the releases before the one before it do not work on it.
+const VIA: &str = "2.265.0";
 const REPOSITORIES: [&str; 2] = ["docker.io/flagsmith/flagsmith-api", "registry.example.com/api"];
 
 /// What the user wants.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of its own")]
 pub(super) struct Wanted {
     pub(super) version: usize,
     pub(super) repository: usize,
@@ -43,6 +49,10 @@ pub(super) struct Wanted {
     /// A confirmation.
     pub(super) rollback: Option<Confirmed>,
     pub(super) backup: bool,
+    /// The upgrade stops at 2.260.0, which a rule names.
+    pub(super) stepwise: bool,
+    /// It stops at [`VIA`].
+    pub(super) via: bool,
 }
 
 /// What the user confirms of a rollback.
@@ -166,6 +176,8 @@ impl World {
                 retry: 0,
                 rollback: None,
                 backup: false,
+                stepwise: false,
+                via: false,
             },
             deployments: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -207,6 +219,10 @@ impl World {
         let limits = installation.migrations.resources.limits.get_or_insert_default();
         limits.insert("memory".to_owned(), memory);
         installation.migrations.backup = wanted.backup.then(fixtures::backup);
+        installation.upgrade = Upgrade {
+            strategy: if wanted.stepwise { UpgradeStrategy::Stepwise } else { UpgradeStrategy::Direct },
+            via: wanted.via.then(|| VIA.parse().unwrap()).into_iter().collect(),
+        };
         installation
     }
 

@@ -1,6 +1,7 @@
 //! What the operator's writes do to the world; each is checked when it happens.
 
 use super::*;
+use crate::decide::Migrate;
 
 impl World {
     /// One pass of the operator that ends after so many writes. Returns whether it wrote all.
@@ -76,7 +77,7 @@ impl World {
                 .is_some_and(|failure| failure.holds(self.given)),
             "a failed migration runs again"
         );
-        assert_eq!(migrate.release, self.installation().release, "to another release than the wanted one");
+        self.is_next(migrate);
         let mut seamless = false;
         if let Some(rollback) = &migrate.rollback {
             let confirmed = self.installation().rollback;
@@ -137,6 +138,43 @@ impl World {
         );
     }
 
+    /// A migration leads to the wanted release, or to the next stop of the way there.
+    fn is_next(&self, migrate: &Migrate) {
+        let wanted = self.installation().release;
+        let stops: Vec<Release> = [(self.wanted.stepwise, VERSIONS[1]), (self.wanted.via, VIA)]
+            .into_iter()
+            .filter(|(counts, _)| *counts)
+            .map(|(_, stop)| stop.parse().unwrap())
+            .collect();
+        assert!(migrate.release <= wanted, "beyond what is wanted");
+        assert!(migrate.release == wanted || stops.contains(&migrate.release), "a stop that nobody names");
+        // On a database of which nothing is known there are no stops.
+        if migrate.rollback.is_some() || self.forgotten || self.observe().newest_recorded().is_none() {
+            return;
+        }
+        let level = self.applied_now();
+        let missed = |stop: &&Release| **stop < migrate.release && Self::level(**stop) > level;
+        assert_eq!(stops.iter().find(missed), None, "a stop is gone past");
+        let api = self.deployments.get("api");
+        let pods = api.into_iter().flat_map(|api| &api.pods).map(|pod| pod.release);
+        let unfit = |pod: Release| {
+            stops.iter().find(|stop| {
+                **stop < migrate.release
+                    && Self::level(**stop) <= level
+                    && upgrades::incompatible(pod, **stop).is_some()
+            })
+        };
+        let reached = |pod: &Release| self.recorded_at(VIA) && unfit(*pod).is_some();
+        assert_eq!(pods.into_iter().find(reached), None, "pods that do not serve at the last stop");
+    }
+
+    /// Whether a release was recorded as migrated to on the wanted database.
+    fn recorded_at(&self, version: &str) -> bool {
+        let installation = self.installation();
+        let key = MigrationKey::migrate(&installation, version.parse().unwrap(), &self.identity());
+        self.recorded.contains(key.as_str())
+    }
+
     /// Whether every pod of the API is of one release.
     fn serves_only(&self, release: Release) -> bool {
         self.deployments.get("api").is_some_and(|api| {
@@ -182,8 +220,14 @@ impl World {
                 .iter()
                 .any(|(name, it)| *name != component && it.workload.image == workload.image);
             if before.is_some() || !sibling {
-                let key = self.key().to_string();
-                assert_eq!(workload.image, self.installation().api_image(self.installation().release));
+                let installation = self.installation();
+                let release = workload.release;
+                assert_eq!(workload.image, installation.api_image(release));
+                assert!(
+                    release == installation.release || release < installation.release && self.wanted.via,
+                    "neither the wanted release nor a stop"
+                );
+                let key = MigrationKey::migrate(&installation, release, &self.identity()).to_string();
                 assert!(self.recorded.contains(&key), "{component} rolls before the migration is recorded");
                 assert!(self.applied.contains(&key), "{component} rolls before the migration is applied");
                 // Half a release counts for nothing: the user was told that it failed.
@@ -199,7 +243,8 @@ impl World {
         }
         let stops = workload.replicas == Some(0) && before.is_some_and(|it| it.replicas > 0);
         if component == "task-processor" && stops && plan.gate == Gate::Pending {
-            let pull = pull_name(&self.installation(), &plan.step.as_ref().unwrap().job);
+            let (installation, step) = (self.installation(), plan.step.as_ref().unwrap());
+            let pull = pull_name(&installation, &step.job, &step.images(&installation));
             assert_eq!(
                 self.pulls.get(&pull),
                 Some(&true),
