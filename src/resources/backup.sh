@@ -1,4 +1,5 @@
-# Dumps the database of DATABASE_URL into the file "$0", which has its name only when it is whole. Command lines are
+# Dumps the database of DATABASE_URL into the file "$0", which has its name only when it is whole and pg_restore reads
+# it; what it holds is in the log. Command lines are
 # public on a node (ps, records of every exec), so pg_dump gets the password in its environment; everything else of the
 # URL is its argument, which libpq reads.
 umask 077
@@ -57,4 +58,5 @@ while [ -n "$rest" ]; do
     *) options=$options${options:+&}$option ;;
   esac
 done
-pg_dump --format=custom --file="$0.partial" --dbname="postgresql://$server$name${options:+?$options}" && mv "$0.partial" "$0"
+pg_dump --format=custom --file="$0.partial" --dbname="postgresql://$server$name${options:+?$options}" &&
+  pg_restore --list "$0.partial" && mv "$0.partial" "$0"

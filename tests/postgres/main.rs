@@ -8,6 +8,7 @@
     reason = "a test stops at once where something is not as it must be"
 )]
 
+mod backup;
 mod binding;
 #[path = "../hostile/certificates.rs"]
 #[allow(dead_code, reason = "shared with tests/hostile")]

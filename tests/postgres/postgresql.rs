@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::certificates::Issued;
 
 /// Where Debian keeps the programs.
-const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+pub const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 
 /// PostgreSQL refuses to run as root; Debian's package brings this account.
 const ACCOUNT: &str = "postgres";

@@ -14,7 +14,13 @@ use rstest::rstest;
 const PG_DUMP: &str = r#"#!/bin/sh
 printf '%s\n' "$@" >"${0%/*}/arguments"
 [ -z "${PGPASSWORD+set}" ] || printf %s "$PGPASSWORD" >"${0%/*}/password"
-: >"${2#--file=}"
+case $* in */broken*) content=unreadable ;; *) content=whole ;; esac
+echo "$content" >"${2#--file=}"
+"#;
+
+/// In place of `pg_restore`: reads what it finds.
+const PG_RESTORE: &str = r#"#!/bin/sh
+[ "$1" = --list ] && exec grep -v unreadable "$2"
 "#;
 
 /// What `pg_dump` was called with.
@@ -29,8 +35,10 @@ struct Called {
 fn dump(url: &str) -> Result<Called, String> {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    fs::write(path("pg_dump"), PG_DUMP).unwrap();
-    fs::set_permissions(path("pg_dump"), fs::Permissions::from_mode(0o700)).unwrap();
+    for (name, program) in [("pg_dump", PG_DUMP), ("pg_restore", PG_RESTORE)] {
+        fs::write(path(name), program).unwrap();
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o700)).unwrap();
+    }
     let search = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
     let Output { status, stderr, .. } = Command::new("sh")
         .args(["-c", include_str!("../backup.sh")])
@@ -42,8 +50,9 @@ fn dump(url: &str) -> Result<Called, String> {
         .unwrap();
     let words = String::from_utf8(stderr).unwrap();
     if !status.success() {
-        assert!(!path("arguments").exists(), "pg_dump was called");
-        return Err(words);
+        assert!(!path("flagsmith.dump").exists(), "what is no backup has its name");
+        let called = path("arguments").exists();
+        return Err(if called { "the dump is not whole".to_owned() } else { words });
     }
     let dump = fs::metadata(path("flagsmith.dump")).unwrap();
     assert_eq!(dump.permissions().mode() & 0o777, 0o600, "nobody else reads the dump");
@@ -85,6 +94,7 @@ fn pg_dump_gets(#[case] url: &str, #[case] argument: &str, #[case] password: Opt
 #[case::hash("postgres://u:1#b@h/db", r#"an "@" after the host"#)]
 #[case::key("postgres://u:p@h/db?sslpassword=q", "sslpassword")]
 #[case::no_url("host=h password=p", "no URL")]
+#[case::unreadable("postgres://u:p@h/broken", "not whole")]
 fn refuses(#[case] url: &str, #[case] words: &str) {
     let refused = dump(url).unwrap_err();
     assert!(refused.contains(words), "{refused}");
