@@ -7,6 +7,7 @@
 mod cause;
 mod consequences;
 mod context;
+mod described;
 mod diagnose;
 mod documentation;
 mod log;

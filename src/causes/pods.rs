@@ -108,7 +108,7 @@ pub(crate) fn image_pull_failed(trouble: &PodTrouble<'_>, code: Code) -> Option<
     let PodProblem::Waiting { reason, message, image } = trouble.problem else {
         return None;
     };
-    if !IMAGE_REASONS.contains(&reason.as_str()) {
+    if !is_image_reason(reason) {
         return None;
     }
     Some(trouble.critical(
@@ -203,9 +203,14 @@ pub(crate) fn out_of_memory(trouble: &PodTrouble<'_>, code: Code) -> Option<Draf
     Some(if trouble.pod.ready { Draft { severity: Severity::Warning, ..diagnosis } } else { diagnosis })
 }
 
+/// Whether a container waits for its image.
+pub(crate) fn is_image_reason(reason: &str) -> bool {
+    IMAGE_REASONS.contains(&reason)
+}
+
 /// Whether a waiting reason has a cause of its own.
 pub(crate) fn is_known_reason(reason: &str) -> bool {
-    reason == PodProblem::CONFIG_ERROR || IMAGE_REASONS.contains(&reason)
+    reason == PodProblem::CONFIG_ERROR || is_image_reason(reason)
 }
 
 /// How often, rounded, so that a pod that restarts for days does not rewrite the status at each restart.

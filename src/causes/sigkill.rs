@@ -15,6 +15,6 @@ pub(crate) fn is_line(failure: &Failure<'_>) -> bool {
     let line = failure.message.trim();
     failure.class.is_empty()
         && (line == "Killed"
-            || line.contains(": ") && line.contains(" Killed ")
+            || line.contains(": ") && (line.contains(" Killed ") || line.ends_with(" Killed"))
             || line.contains("OOMKilled"))
 }

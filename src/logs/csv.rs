@@ -23,6 +23,10 @@ pub(crate) struct Rows {
 impl Rows {
     /// Learns it from the lines of a log; `None` where they are no rows.
     pub(crate) fn learn(lines: &[&str]) -> Option<Self> {
+        // A document in a cell is quoted, with its marks doubled.
+        if lines.iter().any(|line| line.starts_with("{\"")) {
+            return None;
+        }
         // A row has a mark in front of a mark, or begins with one: most logs are sorted out by that.
         lines.iter().find(|line| {
             line.starts_with('"') || line.contains(",\"") || line.contains(";\"") || line.contains("\t\"")

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::clean::clean;
 use super::csv::Rows;
+use super::description::is_description;
 use super::documents::{Documents, Item};
 use super::encoding::{Letters, wide};
 use super::frame::Frame;
@@ -27,6 +28,7 @@ const LAYERS: usize = 6;
 
 /// The form of a log.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Form {
     encoding: Option<&'static Encoding>,
     /// Whether records in JSON do not stand on a line each.
@@ -38,6 +40,8 @@ pub(crate) struct Form {
     pub wrapping: Wrapping,
     /// Whether it begins with its newest line.
     pub newest_first: bool,
+    /// Whether it is, or begins with, a description of objects of Kubernetes.
+    pub describes: bool,
 }
 
 /// A line of a log as it is read.
@@ -65,6 +69,7 @@ impl Form {
         if !form.documents && form.wrapping.layout == Layout::default() {
             form.find_layers(&mut lines);
         }
+        form.describes = is_description(lines.iter().take(TELLING).map(|line| line.text.as_str()));
         form.find_wrapped_twice(&lines);
         let mut order = Order::default();
         for line in &lines {
@@ -81,8 +86,12 @@ impl Form {
         if broken > 0 && documents.iter().all(|(value, _)| value.is_string()) {
             return;
         }
-        let lines: usize = documents.iter().map(|(_, lines)| lines).sum();
         let over_lines = documents.iter().any(|(_, lines)| *lines > 1);
+        // Where a line broken between two words of a document is still one, a line broken within a text is none.
+        if over_lines && broken > 0 && is_wrapped(text) {
+            return;
+        }
+        let lines: usize = documents.iter().map(|(_, lines)| lines).sum();
         let written =
             text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).take(TELLING);
         // Some lines in JSON between those of a process are its own.
@@ -294,6 +303,12 @@ fn documents(text: &[u8]) -> (Vec<(Value, usize)>, usize) {
     (documents, broken)
 }
 
+/// Whether lines were broken at their right edge.
+fn is_wrapped(text: &[u8]) -> bool {
+    let lines: Vec<_> = text.split(|byte| *byte == b'\n').take(TELLING).map(clean).collect();
+    Wrap::learn(&lines.iter().map(AsRef::as_ref).collect::<Vec<_>>(), false).is_some()
+}
+
 /// The lines without one more layer.
 fn peeled(layer: &Layer, lines: Vec<Line>) -> Vec<Line> {
     let mut peeler = Peeler::new(std::slice::from_ref(layer));
@@ -325,6 +340,23 @@ mod tests {
     #[case::too_short(&[3, 2, 1], false)]
     fn order_of_stamps(#[case] seconds: &[u32], #[case] expected: bool) {
         assert_eq!(Form::of(log(seconds).as_bytes()).newest_first, expected);
+    }
+
+    /// The pieces of a document begin with quotation marks as cells do, and some documents are whole although folded.
+    #[test]
+    fn documents_that_were_folded_are_lines() {
+        let pieces = [
+            "{\"timestamp\": \"2026-11-23T01:31:52.496380Z\", \"message\": \"Invoking Django\", \"levelname\": \"INFO\", ",
+            "\"logger_name\": \"common.core.main\", \"pid\": 10442, \"thread_name\": \"MainThread\"}",
+            "{\"timestamp\": \"2026-11-23T01:31:53.910376Z\", \"message\": \"Worker (pid:10449) was sent SIGKILL! ",
+            "Perhaps out of memory?\", \"levelname\": \"ERROR\", \"logger_name\": \"gunicorn.error\", \"pid\": 10442, ",
+            "\"thread_name\": \"MainThread\"}",
+        ];
+        let log = pieces.join("\n");
+        let mut lines = Vec::new();
+        let form = Form::of(log.as_bytes());
+        form.read(log.as_bytes(), |raw| lines.push(String::from_utf8_lossy(raw.bytes).into_owned())).unwrap();
+        assert_eq!(lines, [pieces[..2].concat(), pieces[2..].concat()], "{form:?}");
     }
 
     const TRACEBACK: [&str; 4] = [

@@ -11,6 +11,9 @@ const PARTS: usize = 40;
 /// How many columns tell what they have in common.
 const TELLING: usize = 40;
 
+/// The most lines over a block of indented lines.
+const HEADINGS: usize = 6;
+
 /// The sides of boxes and quotations.
 const SIDES: [char; 4] = ['>', '|', '│', '┃'];
 /// What indents, quotes and lists.
@@ -94,6 +97,7 @@ impl Frame {
     fn of_signs(lines: &[&str]) -> Option<Self> {
         let telling = |line: &&&str| line.chars().any(char::is_alphanumeric);
         let written: Vec<&&str> = lines.iter().filter(telling).collect();
+        let written = written.get(headings(&written)..)?;
         let first = **written.first()?;
         let signs = first.find(|sign| !SIGNS.contains(&sign)).unwrap_or(first.len());
         let column = written.iter().fold(first.get(..signs)?, |column, line| {
@@ -103,7 +107,7 @@ impl Frame {
         });
         let parts = parts(column).filter(|parts| !parts.is_empty())?;
         let frame = Self { parts, end: None };
-        Some(Self { end: frame.side(&written), ..frame })
+        Some(Self { end: frame.side(written), ..frame })
     }
 
     /// Whether it is drawn: no line of a process begins so.
@@ -182,6 +186,15 @@ impl Part {
             Self::Sign(sign) => text.strip_prefix(*sign),
         }
     }
+}
+
+/// How many lines stand over a block that is indented as a whole: keys of YAML, or headings with arrows and lines.
+fn headings(lines: &[&&str]) -> usize {
+    let heads = lines.iter().take(HEADINGS).take_while(|line| !line.starts_with([' ', '\t'])).count();
+    let leads = |line: &&&str| {
+        line.trim_end().ends_with(['|', ':']) || line.starts_with("--") || line.starts_with("==")
+    };
+    if heads.checked_sub(1).and_then(|last| lines.get(last)).is_some_and(leads) { heads } else { 0 }
 }
 
 const fn is_word(character: char) -> bool {

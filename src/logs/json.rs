@@ -27,6 +27,8 @@ pub(crate) struct JsonRecord {
     pub traceback: Option<String>,
     /// The HTTP status of an access record.
     pub status: Option<u16>,
+    /// The pod that a collector names; empty when none does.
+    pub source: String,
 }
 
 /// What a line that looks like JSON is.
@@ -80,7 +82,7 @@ pub(crate) fn read(text: &str, layout: &Layout) -> Option<Json> {
     {
         return Some(wrapped(line, time, ""));
     }
-    record(fields, time)
+    record(fields, time, "")
 }
 
 fn wrapped(line: &str, time: Option<Moment>, source: &str) -> Json {
@@ -89,13 +91,14 @@ fn wrapped(line: &str, time: Option<Moment>, source: &str) -> Json {
 
 /// What stands in a product's record: a record of Flagsmith, as an object of its own, or a line.
 fn of_product(value: &Value, layout: &Layout) -> Option<Json> {
+    let source = layout.source(value).unwrap_or_default();
     if let Some(object) = own(value, 0) {
         let fields = Fields::deserialize(object).ok()?;
         let time = fields.read_time().or_else(|| layout.time(value));
-        return record(fields, time);
+        return record(fields, time, source);
     }
     let line = layout.text(value)?;
-    Some(wrapped(line, layout.time(value), layout.source(value).unwrap_or_default()))
+    Some(wrapped(line, layout.time(value), source))
 }
 
 /// The record of Flagsmith within a value.
@@ -104,13 +107,14 @@ fn own(value: &Value, depth: usize) -> Option<&Value> {
     if is_record(object) { Some(value) } else { object.values().find_map(|value| own(value, depth + 1)) }
 }
 
-fn record(fields: Fields<'_>, time: Option<Moment>) -> Option<Json> {
+fn record(fields: Fields<'_>, time: Option<Moment>, source: &str) -> Option<Json> {
     let level = fields.level.as_deref().and_then(Level::read);
     let message = fields.message.or(fields.event);
     if message.is_none() && level.is_none() && fields.traceback.is_none() {
         return None;
     }
     Some(Json::Record(Box::new(JsonRecord {
+        source: source.to_owned(),
         time,
         pid: fields.pid.as_deref().and_then(|pid| pid.parse().ok()),
         level,

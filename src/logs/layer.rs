@@ -101,7 +101,7 @@ fn pass(stages: &mut [Stage], mut line: Line, each: &mut dyn FnMut(Line)) {
         }
         Layer::Wrapped(wrap) => {
             if let Some(pending) = &mut stage.pending
-                && wrap.goes_on(&stage.piece, &line.text)
+                && (wrap.goes_on(&stage.piece, &line.text) || is_within(&pending.text, &line.text))
             {
                 wrap.join(&mut pending.text, width(&stage.piece), &line.text);
                 stage.piece = line.text;
@@ -121,6 +121,12 @@ fn pass(stages: &mut [Stage], mut line: Line, each: &mut dyn FnMut(Line)) {
             }
         }
     }
+}
+
+/// Whether a document that begins a line goes on in the next one: in its texts are blanks and whatever else lines begin
+/// with.
+fn is_within(document: &str, next: &str) -> bool {
+    document.starts_with("{\"") && !document.trim_end().ends_with('}') && !next.starts_with("{\"")
 }
 
 /// The signs that HTML cannot have in a text, as `html.escape` of Python and Go's `html` write them.
@@ -195,6 +201,19 @@ mod tests {
     #[test]
     fn blank_lines_of_the_log_stay() {
         assert_eq!(peeled(&[Layer::Spaced], "a\n\nb\n\n\n\nc\n"), ["a", "b", "", "c"]);
+    }
+
+    /// Within a text of a document are blanks in a row, and words that lines begin with.
+    #[test]
+    fn a_document_goes_on() {
+        let long = |text: &str| format!("{{\"message\": \"{text}\", \"traceback\": \"x\\n");
+        let (one, two) = (long(&"a".repeat(40)), long(&"b".repeat(40)));
+        let wrap = Wrap::learn(&[&one, "rest of one\"}", &two, "rest of two\"}"], false).unwrap();
+        let text = format!("{one}\n  File 1\"}}\n{two}\n  File 2\"}}\n{{\"message\": 3}}\n");
+        assert_eq!(
+            peeled(&[Layer::Wrapped(wrap)], &text),
+            [format!("{one}  File 1\"}}"), format!("{two}  File 2\"}}"), "{\"message\": 3}".to_owned()]
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Bytes → lines (`lines`, `clean`, `pretty`, `csv`) → lines without collectors' prefixes (`prefix`) → records and
 //! tracebacks (`record`, `json`, `traceback`) → events of one process at one moment (`group`). Lines without any word
-//! of interest are not parsed at all (`prefilter`), so that a gigabyte of access log takes seconds.
+//! of interest are not parsed at all (`prefilter`), so that a gigabyte of access log takes seconds. What kubectl describes
+//! is no log, and is read beside it (`description`).
 //!
 //! Lines are written by whoever can make Flagsmith log something: reading one takes time in proportion to its length,
 //! and no stack that grows with it.
@@ -10,6 +11,7 @@
 mod beginning;
 pub(crate) mod clean;
 mod csv;
+pub(crate) mod description;
 mod documents;
 mod encoding;
 pub(crate) mod event;

@@ -29,10 +29,11 @@ enum Above {
     #[default]
     Other,
     /// Its first line, and whether that stands below a frame.
-    Head {
-        below_frame: bool,
-    },
+    Head { below_frame: bool },
+    /// A file of it.
     Frame,
+    /// The code in that file, or marks under it.
+    Code,
 }
 
 impl Order {
@@ -63,9 +64,14 @@ impl Order {
             self.reversed += usize::from(below_frame && !frame);
         }
         let now = if text.trim_end().ends_with("Traceback (most recent call last):") {
-            Above::Head { below_frame: above == Above::Frame }
-        } else if frame || text.starts_with("    ") {
+            Above::Head { below_frame: matches!(above, Above::Frame | Above::Code) }
+        } else if frame {
             Above::Frame
+        } else if text.starts_with("    ") {
+            // Python marks a part of the code that stands below its file.
+            let marks = is_marks(text);
+            self.reversed += usize::from(marks && above == Above::Frame);
+            Above::Code
         } else {
             Above::Other
         };
@@ -80,6 +86,11 @@ impl Order {
         let by_tracebacks = self.upright == 0 && (self.reversed > 0 || head_last);
         by_time || by_tracebacks && self.newer == 0
     }
+}
+
+/// Whether a line has nothing but the marks of a traceback: `    ~~~^^^`.
+fn is_marks(text: &str) -> bool {
+    text.contains('^') && text.trim().bytes().all(|byte| matches!(byte, b'^' | b'~'))
 }
 
 /// The first stamp of a line, wherever it is.

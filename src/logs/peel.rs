@@ -54,12 +54,17 @@ pub(crate) fn peel<'a>(line: &'a str, time: Option<Moment>, wrapping: &Wrapping)
         text = Cow::Owned(line);
         peeled.time = peeled.time.or(time);
     }
+    let mut named_within = false;
     for wrappers in 0..=WRAPPERS {
         let mut rest: &str = &text;
         for _ in 0..PREFIXES {
             let stripped = strip(rest);
             if peeled.source.is_empty() {
                 stripped.source.clone_into(&mut peeled.source);
+            } else if wrappers > 0 && !stripped.source.is_empty() && !named_within {
+                // A collector's record is of one process, and what it has read was kubectl's, of several pods.
+                peeled.source = format!("{} {}", peeled.source, stripped.source);
+                named_within = true;
             }
             peeled.time = peeled.time.or(stripped.time);
             peeled.partial |= stripped.partial;
@@ -79,6 +84,9 @@ pub(crate) fn peel<'a>(line: &'a str, time: Option<Moment>, wrapping: &Wrapping)
                 text = Cow::Owned(line);
             }
             Some(Json::Record(record)) => {
+                if peeled.source.is_empty() {
+                    peeled.source.clone_from(&record.source);
+                }
                 peeled.content = Content::Record(record);
                 return peeled;
             }

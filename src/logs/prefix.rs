@@ -93,7 +93,9 @@ fn shipper(text: &str) -> Option<(&str, &str)> {
         return labels.contains("=\"").then_some((labels, text));
     }
     let (first, rest) = text.split_once(' ')?;
+    // A stream ends with an identifier; PostgreSQL's languages are written `PL/pgSQL`.
     let path = first.contains('/')
+        && first.bytes().any(|byte| byte.is_ascii_digit())
         && first.starts_with(|start: char| start.is_ascii_alphanumeric())
         && first.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte));
     if path {

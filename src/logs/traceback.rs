@@ -92,6 +92,10 @@ pub(super) fn continues_message(text: &str) -> bool {
             "SSL ",
             "server closed ",
             "invalid ",
+            // The context goes on in the function around the statement.
+            "PL/pgSQL",
+            "SQL ",
+            "SQL-",
         ]
         .iter()
         .any(|start| trimmed.starts_with(start))
@@ -145,6 +149,8 @@ mod tests {
     #[case("描述:  x", true)]
     #[case(")", true)]
     #[case("\" does not exist", true)]
+    #[case("PL/pgSQL function many_locks() line 1 at EXECUTE", true)]
+    #[case("SQL statement \"lock table t\"", true)]
     #[case("connection to server at \"::1\", port 5432 failed: Connection refused", true)]
     #[case("System check identified some issues:", false)]
     #[case("Running migrations:", false)]

@@ -66,9 +66,16 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         // `'PASSWORD': 'x'`, `"password": "x"`, `password='x y'`, `PASSWORD 'x'`.
         pattern(
             &format!(
-                r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*(?:\s*[:=]>?\s*|\s+)\\?)(?:"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?)"#
+                r#"(?i)([\w.-]*(?:{SECRET_WORDS})[\w.-]*['"\\]*(?:\s*[:=]>?\s*|\s+)\\?)("(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?)( not found)?"#
             ),
-            |found| format!("{}{MASK}", &found[1]),
+            |found| {
+                let behind = found.get(3).map_or("", |behind| behind.as_str());
+                // How Kubernetes names an object that there is none of.
+                if !behind.is_empty() && matches!(&found[1], "secret " | "secrets ") && is_name(&found[2]) {
+                    return found[0].to_owned();
+                }
+                format!("{}{MASK}{behind}", &found[1])
+            },
         ),
         // `password=x`, `token: x`.
         pattern(
@@ -109,6 +116,12 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         pattern(r"\b[0-9a-f]{40}\b", |_| MASK.to_owned()),
     ]
 });
+
+/// Whether a quoted text is the name of an object of Kubernetes.
+fn is_name(quoted: &str) -> bool {
+    let plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'-' | b'.');
+    quoted.trim_matches('"').bytes().all(plain)
+}
 
 /// The text without its secrets. What merely might be one is taken out as well.
 ///
@@ -196,6 +209,8 @@ mod tests {
         "link https://x/password-reset/confirm/MQ/abc-123/",
         "link https://x/password-reset/confirm/MQ/***"
     )]
+    #[case("Error: secret \"flagsmith-db\" not found", "Error: secret \"flagsmith-db\" not found")]
+    #[case("password \"flagsmith-db\" not found", "password *** not found")]
     #[case("DB_PASS=hunter2hunter2", "DB_PASS=***")]
     #[case("SMTP_PW: hunter2hunter2", "SMTP_PW: ***")]
     #[case("AccountKey=abc123abc123==;", "AccountKey=***")]

@@ -12,6 +12,11 @@ use super::{Sample, log, samples};
 /// Of all pairs of a sample and a form, one in so many is read in every run of the tests; all of them with `--ignored`.
 const ONE_IN: usize = 16;
 
+/// Pairs of which nothing can be read: in six lines only one was broken, and nothing tells its edge from the end of a
+/// line that is the longest.
+const LOST: [(&str, &str); 2] =
+    [("wrapped at 100 columns", "frontend-name"), ("wrapped at 100 columns", "frontend-refused")];
+
 fn component(name: &str) -> Component {
     match name {
         "migration" => Component::Migrations,
@@ -74,9 +79,10 @@ fn of_sample(
     let plain = first(sample, text.as_bytes());
     let forms = FORMS.iter().enumerate().filter(|(at, _)| chosen(number, *at));
     forms
-        .map(|(at, (_, form)): (usize, &Form)| {
+        .map(|(at, (name, form)): (usize, &Form)| {
             let said = first(sample, &form(&lines));
-            let said = (said != plain).then(|| format!("{said:?} instead of {plain:?}"));
+            let lost = LOST.contains(&(name, sample.name.as_str()));
+            let said = ((said != plain) != lost).then(|| format!("{said:?} instead of {plain:?}"));
             (at, sample.name.clone(), said)
         })
         .collect()

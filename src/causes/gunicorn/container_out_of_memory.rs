@@ -1,7 +1,7 @@
 //! A container was killed for lack of memory.
 
 use crate::{
-    causes::{log::phrasing, pods, prelude::*, sigkill},
+    causes::{described, log::phrasing, pods, prelude::*, sigkill},
     flagsmith::OF_A_WORKER,
 };
 
@@ -13,6 +13,10 @@ pub(crate) static CAUSE: Cause = Cause {
     ],
     log: &[&EXIT_STATUS, &LOG],
     remedy_here: Some(|context, found| context.installation.managed_by.raise_memory(found.component)),
+    in_logs: Some(|logs| {
+        let serves = logs.component != Component::Migrations;
+        serves.then(|| described::out_of_memory(logs, Code::ContainerOutOfMemory))?
+    }),
     check: Some(check),
     ..Cause::critical(Component::Api, include_str!("container_out_of_memory.md"))
 };

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::{
-    causes::{prelude::*, probes},
+    causes::{described, log::phrasing, prelude::*, probes},
     model::{redact::redact, shell},
     observe::{Observation, ProbeKill},
     timeouts::liveness_failures,
@@ -15,6 +15,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::from_api(&[Code::FrontendCannotReachApi]),
         Explains::same_component(&[Code::ProbeFailing, Code::CrashLooping]),
     ],
+    in_logs: Some(in_description),
     check: Some(check),
     ..Cause::warning(Component::Api, include_str!("liveness_probe_killing.md"))
 };
@@ -30,6 +31,57 @@ const SHOWN: usize = 3;
 
 /// How the kubelet says that a probe had no answer in time.
 const TOO_LATE: &[&str] = &["deadline exceeded", "Timeout exceeded", "i/o timeout", "timed out"];
+
+/// How the kubelet says that nothing listens on the port.
+const NOTHING_LISTENS: &str = "connection refused";
+
+/// What `kubectl describe pod` and `kubectl get events` say of pods that were ended.
+fn in_description(logs: &LogEvidence) -> Option<Finding> {
+    let killed =
+        described::events(logs, "Killing", &["failed liveness probe", "failed startup probe"]).last()?;
+    let failed =
+        described::events(logs, "Unhealthy", &["Liveness probe failed", "Startup probe failed"]).last();
+    let said = failed.map_or("", |it| it.message.as_str());
+    let who = phrasing::within(phrasing::component(logs.component));
+    let probed = logs.described.containers.iter().find(|it| it.liveness.is_some());
+    let told = if said.contains(NOTHING_LISTENS) {
+        (
+            format!(
+                "The kubelet ends {who} for its liveness probe before it has started: nothing listens on its port yet \
+                 (connection refused) when the probe has no more patience, and each restart begins anew."
+            ),
+            "Give it time: a startupProbe that asks the same path, with periodSeconds 10 and failureThreshold 60 (the \
+             liveness probe begins only after it), or in the official chart, which has none, \
+             api.livenessProbe.failureThreshold=30. Flagsmith needs some ten seconds of a whole processor until it \
+             listens: raise or remove resources.limits.cpu. If it never listens, its log says why: kubectl logs POD \
+             --previous."
+                .to_owned(),
+        )
+    } else {
+        let late = TOO_LATE.iter().any(|late| said.contains(late));
+        (
+            format!(
+                "The kubelet restarts pods of {who} because {}. Requests that run are cut.",
+                if late {
+                    "they do not answer their liveness probe in time: every thread is busy or the processor is short"
+                } else {
+                    "their liveness probe fails"
+                }
+            ),
+            "See what kept it from answering: kubectl logs POD --previous; and that the probe asks for something that \
+             is there. If it is only slow, add pods, threads or CPU, and give the probe timeoutSeconds 5 and a higher \
+             failureThreshold."
+                .to_owned(),
+        )
+    };
+    let probe = probed.and_then(|it| it.liveness.as_ref());
+    let lines = failed.map(|it| &it.line).into_iter().chain([&killed.line]).chain(probe);
+    let mut found = described::finding(logs, Code::LivenessProbeKilling, told, lines);
+    if described::is_unready(logs) {
+        found.explained = found.explained.with(Severity::Critical);
+    }
+    Some(found)
+}
 
 /// The containers of a component that their liveness probe ended, from both witnesses: the Events of a pod that is not
 /// ready, and the kills of the last hour, whose pods may have recovered.

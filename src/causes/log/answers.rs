@@ -12,7 +12,7 @@ pub(crate) enum Answer {
     Refused,
     /// Helm's, of a release.
     Helm,
-    /// A list of objects of Kubernetes.
+    /// A list or a description of objects of Kubernetes.
     Objects,
 }
 
@@ -61,6 +61,15 @@ impl Answers {
         {
             let location = LogLocation { message: text, ..LogLocation::of(event, input) };
             self.first = Some((answer, location));
+        }
+    }
+
+    /// Notes a line of a description of objects, which is no log.
+    pub(crate) fn describe(&mut self, line: u64, text: &str, input: u16) {
+        if self.first.is_none() && !text.trim().is_empty() {
+            let message = text.trim().to_owned();
+            let location = LogLocation { input, line, time: None, class: String::new(), message };
+            self.first = Some((Answer::Objects, location));
         }
     }
 

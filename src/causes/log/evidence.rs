@@ -14,6 +14,7 @@ use super::recurring::Recurring;
 use super::server::Servers;
 use super::tasks::Tasks;
 use super::timeline::{HEALTH_QUIET_SECONDS, ProcessTimeline};
+use crate::logs::description::Description;
 use crate::logs::event::{Event, Level, Origin, Place};
 use crate::model::{Code, Component};
 
@@ -105,6 +106,8 @@ pub(crate) struct LogEvidence {
     pub servers: Servers,
     /// What stands where a log should.
     pub answers: Answers,
+    /// What kubectl says of pods and their Events, where that stands there.
+    pub described: Description,
     /// Which migration was applied by which run, by a hash of its name.
     applied: HashMap<u64, (u16, u64)>,
     recognise: Recognise,
@@ -127,6 +130,7 @@ impl LogEvidence {
             access: Access::default(),
             servers: Servers::default(),
             answers: Answers::default(),
+            described: Description::default(),
             applied: HashMap::new(),
             remembered: HashMap::new(),
         }
@@ -135,6 +139,12 @@ impl LogEvidence {
     /// Makes room for the next source, of this input.
     pub(crate) fn add_source(&mut self, input: u16) {
         self.sources.push(Source { input, life: ProcessTimeline::default() });
+    }
+
+    /// Takes a line of a description of objects into the case.
+    pub(crate) fn describe(&mut self, number: u64, text: &str, input: u16) {
+        self.answers.describe(number, text, input);
+        self.described.observe(number, text, input);
     }
 
     /// Takes an event into the case.

@@ -254,6 +254,9 @@ impl<'a> Reading<'a> {
 
     fn line(&mut self, raw: Raw<'_>) {
         let bytes = raw.bytes;
+        if self.form.describes {
+            self.investigation.case.describe(raw.number, &clean(bytes), self.input);
+        }
         if self.open > 0
             || !self.cut.is_empty()
             || self.investigation.needles.is_match(bytes)

@@ -1,5 +1,6 @@
 //! One place in a log, as evidence.
 
+use crate::logs::description::Line;
 use crate::logs::event::{Event, clip};
 use crate::logs::time::Moment;
 use crate::model::redact::redact;
@@ -32,6 +33,11 @@ impl LogLocation {
             class: String::new(),
             message: event.message.clone(),
         }
+    }
+
+    /// A line of a description of objects.
+    pub(crate) fn described(line: &Line, input: u16) -> Self {
+        Self { input, line: line.number, time: None, class: String::new(), message: line.text.clone() }
     }
 
     /// The text in that place, redacted and short.

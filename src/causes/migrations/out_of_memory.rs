@@ -4,6 +4,7 @@ use crate::{
     api::Circumstance,
     causes::{
         cause::{Cause, Explains},
+        described,
         log::{
             evidence::{LogEvidence, Occurrence},
             failure::{Failure, FailureDetails},
@@ -24,6 +25,10 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::same_component(&[Code::MigrationFailed]),
     ],
     log: &[&LOG],
+    in_logs: Some(|logs| {
+        let migrates = logs.component == Component::Migrations;
+        migrates.then(|| described::out_of_memory(logs, Code::MigrationOutOfMemory))?
+    }),
     ..Cause::critical(Component::Migrations, include_str!("out_of_memory.md"))
 };
 
@@ -57,7 +62,8 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
         Variant::Container => failure.is_killed_container(),
         Variant::Python => true,
         Variant::Kernel => {
-            let said = line == "Killed" || line.contains(": ") && line.contains(" Killed ");
+            let said = line == "Killed"
+                || line.contains(": ") && (line.contains(" Killed ") || line.ends_with(" Killed"));
             failure.class.is_empty() && said || line.contains("OOMKilled")
         }
     };

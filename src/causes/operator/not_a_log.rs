@@ -1,7 +1,7 @@
 //! What was given as a log is none.
 
 use crate::{
-    causes::{log::answers::Answer, prelude::*},
+    causes::{described, log::answers::Answer, prelude::*},
     model::{redact::redact, shell},
 };
 
@@ -13,6 +13,13 @@ pub(crate) static CAUSE: Cause = Cause {
 
 fn in_logs(logs: &LogEvidence) -> Option<Finding> {
     let (answer, place) = logs.answers.instead()?;
+    // What only says that something fails gives way, and so does this.
+    if described::crash_loop(logs, Code::NotALog)
+        .or_else(|| described::unanswered(logs, Code::NotALog))
+        .is_some()
+    {
+        return None;
+    }
     let (message, remedy) = match answer {
         Answer::Waiting { pod, reason } => waiting(&shell::name(pod, "POD"), &redact(reason)),
         Answer::Refused => (

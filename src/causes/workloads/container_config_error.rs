@@ -1,9 +1,10 @@
 //! A container refers to something that is not there.
 
-use crate::causes::{pods, prelude::*};
+use crate::causes::{described, pods, prelude::*};
 
 pub(crate) static CAUSE: Cause = Cause {
     explains: consequences::OF_NO_START,
+    in_logs: Some(|logs| described::config_error(logs, Code::ContainerConfigError)),
     check: Some(check),
     ..Cause::critical(Component::Api, include_str!("container_config_error.md"))
 };

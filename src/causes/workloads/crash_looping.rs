@@ -2,6 +2,7 @@
 
 use crate::{
     causes::{
+        described,
         log::{failure::quoted_after, phrasing::component, timeline::ProcessTimeline},
         pods::{self, PodTrouble},
         prelude::*,
@@ -17,7 +18,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::same_component(&[Code::ProbeFailing, Code::RolloutDeadlineExceeded]),
     ],
     log: &[&PORT, &UNKNOWN],
-    in_logs: Some(in_logs),
+    in_logs: Some(|logs| in_logs(logs).or_else(|| described::crash_loop(logs, Code::CrashLooping))),
     check: Some(check),
     ..Cause::critical(Component::Api, include_str!("crash_looping.md"))
 };

@@ -1,9 +1,13 @@
 //! A pod finds no node.
 
-use crate::causes::{pods, prelude::*};
+use crate::causes::{described, pods, prelude::*};
 
 pub(crate) static CAUSE: Cause = Cause {
     explains: consequences::OF_NO_START,
+    in_logs: Some(|logs| {
+        let serves = logs.component != Component::Migrations;
+        serves.then(|| described::unschedulable(logs, Code::PodUnschedulable))?
+    }),
     check: Some(check),
     ..Cause::critical(Component::Api, include_str!("pod_unschedulable.md"))
 };

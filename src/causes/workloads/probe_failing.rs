@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 
 use crate::{
     causes::{
+        described,
         log::{
             access::Answer,
             phrasing::{component, times, within},
@@ -21,7 +22,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::same_component(&[Code::RolloutDeadlineExceeded]),
     ],
     gives_way: GivesWay::InLogs,
-    in_logs: Some(in_logs),
+    in_logs: Some(|logs| in_logs(logs).or_else(|| described::unanswered(logs, Code::ProbeFailing))),
     check: Some(check),
     ..Cause::warning(Component::Api, include_str!("probe_failing.md"))
 };
