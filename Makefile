@@ -105,7 +105,7 @@ forms: ## Every sample of a log in every form that products make of it, all pair
 	cargo test --locked --test diagnose -- --ignored --nocapture all_samples
 
 .PHONY: fuzz
-fuzz: ## Random input for logs, URLs and PostgreSQL's messages, ten minutes each (FUZZ_SECONDS)
+fuzz: ## Random input for logs, metrics, URLs and PostgreSQL's messages, ten minutes each (FUZZ_SECONDS)
 	cargo test --locked --test fuzz -- --ignored --nocapture --test-threads 1
 
 .PHONY: test-images

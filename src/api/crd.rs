@@ -38,6 +38,12 @@ pub(super) const EMBEDDED: &[&str] = &[
     "volumes",
 ];
 
+/// Items of a list and entries of a map: more than anybody has, of variables for example.
+const MOST_ITEMS: i64 = 256;
+
+/// Characters of a text: room for a script as a container's argument, or a certificate as a variable.
+const LONGEST_TEXT: i64 = 65_536;
+
 /// The definition as it is installed in a cluster.
 ///
 /// Descriptions inside embedded Kubernetes types are left out: with them the object would exceed the 256 KiB
@@ -49,6 +55,12 @@ pub fn crd() -> CustomResourceDefinition {
         if let Some(root) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             trim(root);
             name_references(root);
+            // The status is bounded as a whole where it is written: a rule here could keep it from being written.
+            root.properties
+                .iter_mut()
+                .flatten()
+                .filter(|(name, _)| *name == "spec")
+                .for_each(|(_, it)| bound(it));
         }
     }
     crd
@@ -97,9 +109,31 @@ fn name_references(schema: &mut JSONSchemaProps) {
     }
 }
 
+/// Gives every list, map and text an end where its type gives it none: what one field may hold is otherwise as much as
+/// the API server takes at all, for which it counts the costs of the rules of validation, too.
+fn bound(schema: &mut JSONSchemaProps) {
+    match schema.type_.as_deref() {
+        Some("array") => _ = schema.max_items.get_or_insert(MOST_ITEMS),
+        Some("string") if schema.enum_.is_none() => _ = schema.max_length.get_or_insert(LONGEST_TEXT),
+        _ => {}
+    }
+    if matches!(schema.additional_properties, Some(JSONSchemaPropsOrBool::Schema(_))) {
+        schema.max_properties.get_or_insert(MOST_ITEMS);
+    }
+    children(schema).for_each(bound);
+}
+
 /// Removes the descriptions of everything inside of `schema`, keeping its own.
 fn strip_below(schema: &mut JSONSchemaProps) {
-    let children = schema
+    for child in children(schema) {
+        child.description = None;
+        strip_below(child);
+    }
+}
+
+/// The schemas of fields, items and values.
+fn children(schema: &mut JSONSchemaProps) -> impl Iterator<Item = &mut JSONSchemaProps> {
+    schema
         .properties
         .iter_mut()
         .flatten()
@@ -111,9 +145,5 @@ fn strip_below(schema: &mut JSONSchemaProps) {
         .chain(schema.additional_properties.iter_mut().filter_map(|additional| match additional {
             JSONSchemaPropsOrBool::Schema(additional) => Some(additional.as_mut()),
             JSONSchemaPropsOrBool::Bool(_) => None,
-        }));
-    for child in children {
-        child.description = None;
-        strip_below(child);
-    }
+        }))
 }

@@ -31,9 +31,30 @@ pub fn is_data_key(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use regex_lite::Regex;
     use rstest::rstest;
 
     use super::*;
+
+    proptest! {
+        /// The API server, which goes by the schema, takes exactly what the operator takes.
+        #[test]
+        fn the_schema_says_the_same(
+            text in prop_oneof![
+                "[-a-z0-9.]{0,8}",
+                "[-._a-zA-Z0-9/ \u{e4}\n]{0,6}",
+                "[a-z.]{248,258}",
+                any::<String>(),
+            ],
+        ) {
+            let matches = |pattern: &str| {
+                text.chars().count() <= LONGEST_NAME && Regex::new(pattern).unwrap().is_match(&text)
+            };
+            prop_assert_eq!(is_object_name(&text), matches(NAME_PATTERN));
+            prop_assert_eq!(is_data_key(&text), matches(KEY_PATTERN));
+        }
+    }
 
     #[rstest]
     #[case("flagsmith-db", true)]

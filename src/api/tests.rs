@@ -78,3 +78,30 @@ fn the_yaml_is_the_same_object() {
     let read: Value = serde_saphyr::from_str(&crd_yaml().unwrap()).unwrap();
     assert_eq!(read, serde_json::to_value(crd()).unwrap());
 }
+
+/// Where a list, a map or a text of the specification may have any size.
+fn unbounded(path: &str, schema: &Value, found: &mut Vec<String>) {
+    let is = |kind: &str| schema["type"] == kind;
+    let without = |limit: &str| schema[limit].is_null();
+    let is_unbounded = is("array") && without("maxItems")
+        || is("string") && without("maxLength") && without("enum")
+        || schema["additionalProperties"].is_object() && without("maxProperties");
+    if is_unbounded {
+        found.push(path.to_owned());
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        unbounded(&format!("{path}.{name}"), field, found);
+    }
+    for (name, inside) in [("[]", "items"), ("{}", "additionalProperties")] {
+        if schema[inside].is_object() {
+            unbounded(&format!("{path}{name}"), &schema[inside], found);
+        }
+    }
+}
+
+#[test]
+fn everything_in_a_specification_has_an_end() {
+    let mut found = Vec::new();
+    unbounded("spec", &schema()["properties"]["spec"], &mut found);
+    assert!(found.is_empty(), "{} without an end: {:#?}", found.len(), &found[..found.len().min(10)]);
+}

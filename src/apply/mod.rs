@@ -66,6 +66,17 @@ pub struct Applied {
     pub again: bool,
 }
 
+impl Applied {
+    /// Whether nothing happened that whoever looks after the installation has to hear of.
+    #[must_use]
+    pub const fn has_nothing_to_tell(&self) -> bool {
+        self.repaired.is_empty()
+            && self.refused.is_empty()
+            && self.job_created.is_none()
+            && self.held.is_none()
+    }
+}
+
 /// A child that somebody else had changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repaired {

@@ -14,7 +14,8 @@ use crate::{
     causes::{self, diagnose_pod_log},
     model::{Code, Diagnosis},
     observe::{
-        DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
+        DatabaseLooks, DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
+        database::Databases,
         discover::{self, Found},
         index::{Index, Selector},
         watch,
@@ -154,8 +155,7 @@ fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observe
     Observer::new(
         cluster.client.clone(),
         watches,
-        args.connect_database.then_some(FRESH),
-        Metrics::new(),
+        args.connect_database.then(|| DatabaseLooks::new(Databases::new(Metrics::new()), FRESH, None)),
         PodLogReader::new(cluster.client.clone(), depth, diagnose_pod_log, None),
     )
 }

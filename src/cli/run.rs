@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::docs::DocsArgs;
 use crate::{
     controller::{
-        admin::{Addresses, Admin, Sources},
+        admin::{Addresses, Admin, Certificate, Protection, Readers, Sources, certificate},
         readiness::{
             Readiness,
             rights::{self, Purpose},
@@ -51,6 +51,16 @@ pub(super) struct Args {
         value_name = "ADDRESS:PORT"
     )]
     metrics_address: SocketAddr,
+
+    /// A directory with `tls.crt` and `tls.key`, as a mounted Secret has them: `/metrics` is served over TLS. Changed files
+    /// are read again.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_METRICS_CERT_DIR", value_name = "DIRECTORY")]
+    metrics_cert_dir: Option<PathBuf>,
+
+    /// Whether `/metrics` is answered only to tokens whose owner the API server lets get that path. Needs a certificate:
+    /// a token is not sent in plain text.
+    #[arg(long, env = "FLAGSMITH_OPERATOR_METRICS_AUTHENTICATION", default_value_t = false, action = clap::ArgAction::Set, value_name = "true|false", requires_if("true", "metrics_cert_dir"))]
+    metrics_authentication: bool,
 
     /// Whether to compete for a lease, so that several replicas can stand by for each other.
     #[arg(long, env = "FLAGSMITH_OPERATOR_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
@@ -124,6 +134,8 @@ enum Error {
     Client(#[from] client::Error),
     #[error(transparent)]
     Admin(#[from] crate::controller::admin::Error),
+    #[error("metrics cannot be served with the certificate of --metrics-cert-dir")]
+    Certificate(#[from] certificate::Error),
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),
     #[error("signals could not be listened to")]
@@ -162,7 +174,14 @@ async fn serve(args: Args, level: Level) -> Result<(), Error> {
     let sources =
         Sources { heartbeat: heartbeat.clone(), readiness: readiness.clone(), metrics: metrics.clone() };
     let addresses = Addresses { probes: args.probe_address, metrics: args.metrics_address };
-    let admin = Admin::bind(addresses, sources).await?;
+    let protection = Protection {
+        certificate: match &args.metrics_cert_dir {
+            Some(directory) => Some(Certificate::load(directory).await?),
+            None => None,
+        },
+        readers: args.metrics_authentication.then(|| Readers::new(client.clone())),
+    };
+    let admin = Admin::bind(addresses, sources, protection).await?;
     let listening = admin.addresses();
     let shutdown = CancellationToken::new();
     let stopping = stop_on_signal(shutdown.clone())?;

@@ -6,18 +6,22 @@
 //! | probes | `/readyz` | 200 when every gate holds, otherwise 503; one line for each gate |
 //! | metrics | `/metrics` | all metrics, `OpenMetrics` text format |
 //!
+//! Metrics are served over TLS, and only to whom the API server allows them, where that is asked for ([`Protection`]).
+//!
 //! Two, because a probe that is not answered restarts the operator: nobody who reads metrics, or only connects, may
 //! be in its way.
 
+pub mod certificate;
 mod connections;
 mod listener;
+mod readers;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -26,7 +30,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::readiness::Readiness;
 use crate::runtime::{heartbeat::Heartbeat, metrics::Metrics};
+pub use certificate::Certificate;
 use listener::{Limits, Listener};
+pub use readers::Readers;
 
 /// A kubelet's probe sends its head at once and is answered within milliseconds; two of them, and the engineer who
 /// asks by hand, need three connections. The rest is for whoever connects and says nothing.
@@ -74,21 +80,39 @@ pub struct Sources {
     pub metrics: Metrics,
 }
 
+/// How the metrics are protected.
+#[derive(Debug, Default)]
+pub struct Protection {
+    /// They are served over TLS with it; `None`: in plain text.
+    pub certificate: Option<Certificate>,
+    /// Only these may read them; `None`: everybody.
+    pub readers: Option<Readers>,
+}
+
+/// What `/metrics` is answered from.
+#[derive(Clone, Debug)]
+struct Guarded {
+    metrics: Metrics,
+    readers: Option<Arc<Readers>>,
+}
+
 /// Servers that listen, but answer only once [`Admin::run`] is awaited.
 #[derive(Debug)]
 pub struct Admin {
     probes: Listener,
     metrics: Listener,
     sources: Sources,
+    protection: Protection,
 }
 
 impl Admin {
     /// Listens on both addresses.
-    pub async fn bind(addresses: Addresses, sources: Sources) -> Result<Self, Error> {
+    pub async fn bind(addresses: Addresses, sources: Sources, protection: Protection) -> Result<Self, Error> {
         Ok(Self {
             probes: listen("probes", addresses.probes, PROBES).await?,
             metrics: listen("metrics", addresses.metrics, METRICS).await?,
             sources,
+            protection,
         })
     }
 
@@ -104,8 +128,19 @@ impl Admin {
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .with_state(self.sources.clone());
-        let metrics = Router::new().route("/metrics", get(metrics)).with_state(self.sources);
-        futures::join!(self.probes.serve(probes, shutdown.clone()), self.metrics.serve(metrics, shutdown));
+        let Protection { certificate, readers } = self.protection;
+        let guarded = Guarded { metrics: self.sources.metrics, readers: readers.map(Arc::new) };
+        let metrics = Router::new().route("/metrics", get(metrics)).with_state(guarded);
+        let following = async {
+            if let Some(certificate) = &certificate {
+                shutdown.run_until_cancelled(certificate.follow()).await;
+            }
+        };
+        futures::join!(
+            self.probes.serve(probes, None, shutdown.clone()),
+            self.metrics.serve(metrics, certificate.clone(), shutdown.clone()),
+            following,
+        );
     }
 }
 
@@ -131,8 +166,13 @@ async fn readyz(State(sources): State<Sources>) -> Response {
     (status, lines.join("\n") + "\n").into_response()
 }
 
-async fn metrics(State(sources): State<Sources>) -> Response {
-    match sources.metrics.render() {
+async fn metrics(State(guarded): State<Guarded>, headers: HeaderMap) -> Response {
+    if let Some(readers) = &guarded.readers
+        && let Some(status) = readers.refusal(&headers).await
+    {
+        return status.into_response();
+    }
+    match guarded.metrics.render() {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

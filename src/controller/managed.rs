@@ -50,6 +50,13 @@ pub(super) async fn reconcile(
         view.observation.external_migration.get_or_insert_with(|| held.clone());
         view = View::of(installation, view.observation);
     }
+    // What was done to objects is told at once.
+    if let Some(wait) = view.observation.premature_for(installation.identity.generation)
+        && applied.has_nothing_to_tell()
+    {
+        result?;
+        return Ok(Next::after(wait, None).having_written(applied.written));
+    }
     let report = view.report(installation, result.is_ok());
     let held_back = context.reporter.report(resource, report, &applied).await?;
     result?;

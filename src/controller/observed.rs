@@ -33,6 +33,9 @@ pub(super) async fn reconcile(
     let previous = reporter.previous(resource);
     let objects = namespaces.objects(subject, observer.http_route()).await;
     let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
+    if let Some(wait) = observation.premature_for(subject.identity.generation) {
+        return Ok(Next::after(wait, None));
+    }
     let installation = &found.installation;
     let mut diagnoses = causes::diagnose(installation, &observation);
     diagnoses.extend(causes::unseen(&objects.not_seen));

@@ -36,7 +36,8 @@ use crate::{
     causes::diagnose_pod_log,
     model::DocsUrl,
     observe::{
-        Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches,
+        DatabaseLooks, Observer, PodLogReader, ReadDepth, Scope, Trigger, Watches,
+        database::Databases,
         watch::{self as watches, Namespaces},
     },
     report::Reporter,
@@ -148,6 +149,11 @@ async fn passes(
     let (trigger, triggers) = mpsc::channel(TRIGGERS);
     let pod_logs =
         PodLogReader::new(client.clone(), ReadDepth::Sampled, diagnose_pod_log, Some(trigger.clone()));
+    let databases = settings.database_interval.map(|interval| {
+        let databases = Databases::new(metrics.clone());
+        let databases = if settings.loopback_databases { databases.allowing_loopback() } else { databases };
+        DatabaseLooks::new(databases, interval, Some(trigger.clone()))
+    });
     let watching = watches::run(
         client.clone(),
         settings.scope.clone(),
@@ -159,16 +165,9 @@ async fn passes(
     let writer = fenced(client.clone(), leading.clone());
     let context = Arc::new(Context {
         resources,
-        observer: Observer::new(
-            client.clone(),
-            Arc::clone(&watched),
-            settings.database_interval,
-            metrics.clone(),
-            pod_logs,
-        )
-        .with_thread_usage()
-        .with_lock_key(lock_key)
-        .with_loopback_databases(settings.loopback_databases),
+        observer: Observer::new(client.clone(), Arc::clone(&watched), databases, pod_logs)
+            .with_thread_usage()
+            .with_lock_key(lock_key),
         namespaces: Namespaces::new(client.clone(), trigger),
         applier: Applier::new(writer.clone(), Arc::clone(&watched), settings.scope.clone()),
         reporter: Reporter::new(writer, metrics.clone(), settings.docs.clone(), settings.instance.clone()),

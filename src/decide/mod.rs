@@ -14,7 +14,7 @@ use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     migration::{Direction, Step, direction, was_applied},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
-    observe::{DatabaseProbe, JobOutcome, JobState, Observation, PodSummary, SecretState},
+    observe::{DatabaseProbe, JobOutcome, JobState, Look, Observation, PodSummary, SecretState},
     validate::{Database, Installation, backup_name, pull_name},
 };
 
@@ -32,7 +32,9 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         .flatten()
         .filter_map(|workload| workload.migration_key.as_deref())
         .collect();
-    let restored = step.as_ref().filter(|step| is_restored(installation, observation, step));
+    // What is not fresh may have been true before somebody else migrated: nothing is opened by it.
+    let fresh = observation.look == Look::Fresh;
+    let restored = step.as_ref().filter(|step| fresh && is_restored(installation, observation, step));
     let proofs: Vec<&str> = annotated.iter().copied().chain(restored.map(|step| step.key.as_str())).collect();
     let gate = gate::decide(GateInput {
         key,
@@ -61,7 +63,8 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         // A Job carries a hash of its credentials that is keyed with the Django key, so that it can be told later whether
         // they have changed: it is made in the pass after that key.
         (Gate::Pending, Some(step), Some(lock))
-            if generate.is_empty()
+            if fresh
+                && generate.is_empty()
                 && rollout.processor_stopped
                 && step.announced(&annotated, observation)
                 && step.contradicted(&observation.jobs).next().is_none() =>
@@ -112,6 +115,10 @@ fn is_restored(installation: &Installation, observation: &Observation, step: &St
 fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &[Diagnosis]) -> Option<Code> {
     if matches!(direction(installation, observation), Direction::Blocked(_)) {
         return Some(Code::DowngradeBlocked);
+    }
+    // Whether anything forbids it is not known before the first look, or is known of another database.
+    if matches!(observation.look, Look::Pending(_)) {
+        return Some(Code::MigrationsPending);
     }
     // A Job meets what the operator's own connection has met, although pods that run may still work.
     let refused = matches!(observation.database, DatabaseProbe::Failed(_));

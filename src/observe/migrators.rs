@@ -1,22 +1,75 @@
 //! Pods that the operator did not make and that migrate the same database: init containers of the official chart,
 //! Jobs of a pipeline, a task processor that migrates when it starts.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use kube::{Api, Client, api::ListParams};
 
+use super::{looks::DueMigration, memory::Memory};
 use crate::{
     flagsmith,
     model::{PodPhase, child::marks},
-    validate::{Installation, SecretKey},
+    runtime::cache::PerInstallation,
+    validate::{Database, Installation, SecretKey},
 };
 
 /// The most pods that one look reads. A namespace with more of them that are not the operator's is no place where one
 /// could be missed for long: the database's own sessions are looked at too.
 const PAGE: u32 = 500;
 
+/// Looks for such pods while a migration is due, and remembers what was seen.
+#[derive(Debug, Default)]
+pub(super) struct Migrators {
+    known: PerInstallation<Known>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    migration: DueMigration,
+    pod: Option<String>,
+}
+
+impl Migrators {
+    /// A pod that is not the operator's and migrates the same database.
+    pub(super) async fn look(
+        &self,
+        client: &Client,
+        installation: &Installation,
+        migration: &DueMigration,
+    ) -> Option<String> {
+        if !migration.due || !matches!(installation.database, Database::External { .. }) {
+            return None;
+        }
+        let uid = &installation.identity.uid;
+        let same = |known: &Known| (known.migration == *migration).then(|| migration.fresh_for());
+        if let Some(known) = self.known.fresh(uid, same) {
+            return known.pod;
+        }
+        let pod = running(client, installation).await;
+        self.known.put(uid.clone(), Known { migration: migration.clone(), pod: pod.clone() });
+        pod
+    }
+}
+
+impl Memory for Migrators {
+    fn forget(&self, uid: &str) {
+        self.known.forget(uid);
+    }
+
+    fn look_again(&self, uid: &str) {
+        self.forget(uid);
+    }
+
+    fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
+        self.known.fresh_until(uid, |known| known.migration.fresh_for())
+    }
+}
+
 /// The first pod that migrates now or is about to, as `pod namespace/name (container …)`. `None` also when it could
 /// not be asked: the look at the database's sessions is the other half of this.
-pub(super) async fn running(client: &Client, installation: &Installation) -> Option<String> {
+async fn running(client: &Client, installation: &Installation) -> Option<String> {
     let namespace = &installation.identity.namespace;
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let parameters =

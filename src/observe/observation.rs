@@ -1,6 +1,6 @@
 //! What was seen of one installation in one pass: plain data, without any secret value.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
@@ -11,9 +11,11 @@ use super::{
         probe::{DatabaseProbe, ProbeFailure},
     },
     exposure::ExposureState,
+    freshness::FRESH_WHILE_FAILING,
     front::FrontSeen,
     job::{JobOutcome, JobState},
     kills::ProbeKill,
+    looks::Look,
     migrator_run::MigratorRun,
     pod::PodSummary,
     pod_logs::PodLogFindings,
@@ -26,6 +28,10 @@ use crate::{
     flagsmith::Release,
     model::Component,
 };
+
+/// After this time a database that works has been looked at, also for the first time: whoever waits so long writes one
+/// status less.
+const LOOKED_AFTER: Duration = Duration::from_secs(1);
 
 /// What was seen of one installation in one pass.
 #[derive(Clone, Debug)]
@@ -54,6 +60,8 @@ pub struct Observation {
     pub pod_logs: PodLogFindings,
     /// The Secrets that the installation refers to.
     pub secrets: Secrets,
+    /// How what is said of the databases here stands to what was asked of them.
+    pub look: Look,
     /// What a connection to the database gave.
     pub database: DatabaseProbe,
     /// What the task tables show.
@@ -105,6 +113,7 @@ impl Observation {
             pods: Vec::new(),
             pod_logs: PodLogFindings::default(),
             secrets: Secrets::unread(),
+            look: Look::Fresh,
             database: DatabaseProbe::NotProbed,
             queues: Queues::default(),
             preflight: None,
@@ -153,6 +162,20 @@ impl Observation {
             session.relation,
             since.unwrap_or_default(),
         ))
+    }
+
+    /// How long it is too early to say how this installation is: its databases were never looked at, as after a restart
+    /// of the operator, and the last status is better than one that forgets what it said of them. Somebody who has
+    /// changed the specification hears soon that his change was seen, whatever his database does.
+    #[must_use]
+    pub fn premature_for(&self, generation: i64) -> Option<Duration> {
+        let Look::Pending(since) = self.look else {
+            return None;
+        };
+        if self.previous.observed_generation == Some(generation) {
+            return Some(FRESH_WHILE_FAILING);
+        }
+        LOOKED_AFTER.checked_sub(since).filter(|left| !left.is_zero())
     }
 
     /// A pod that still migrates although its Job is gone: deleting a Job takes it away at once, and its pods only when
@@ -212,5 +235,29 @@ impl Observation {
             .chain(self.previous.migration_history.iter().find(applied))
             .filter_map(|record| record.version.parse().ok());
         annotated.chain(recorded).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// What was told of generation 1 is told again for the same generation only when something is known.
+    #[rstest]
+    #[case::known(Look::Fresh, 1, None)]
+    #[case::known_from_before(Look::Stale, 1, None)]
+    #[case::asked_a_moment_ago(Look::Pending(Duration::from_millis(990)), 2, Some(Duration::from_millis(10)))]
+    #[case::asked_a_while_ago(Look::Pending(LOOKED_AFTER), 2, None)]
+    #[case::asked_long_ago(Look::Pending(Duration::from_mins(5)), 2, None)]
+    #[case::told_before(Look::Pending(Duration::from_mins(5)), 1, Some(FRESH_WHILE_FAILING))]
+    fn premature(#[case] look: Look, #[case] generation: i64, #[case] expected: Option<Duration>) {
+        let previous = FlagsmithDeploymentStatus {
+            observed_generation: Some(1),
+            ..FlagsmithDeploymentStatus::default()
+        };
+        let observation = Observation { look, ..Observation::unseen(previous, Timestamp::UNIX_EPOCH) };
+        assert_eq!(observation.premature_for(generation), expected);
     }
 }

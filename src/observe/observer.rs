@@ -10,16 +10,16 @@ use super::{
     children::Children,
     classes::Classes,
     config_maps::ConfigMapReader,
-    database::{Databases, Queues, probe::DatabaseProbe},
+    database::{Queues, probe::DatabaseProbe},
     discover::{self, Found, Objects, Selected, Sources},
-    freshness::FRESH_WHILE_FAILING,
     kills::Kills,
+    looks::{DatabaseLooks, DueMigration, Look, Processors, Question, Seen},
     managed,
     memory::Memory,
+    migrators::Migrators,
     observation::Observation,
     pod::PodSummary,
     pod_logs::{PodLogFindings, PodLogReader},
-    preflight_cache::{Baseline, PreflightCache},
     secrets::{cache::SecretCache, credentials::Credentials, state::SecretState},
     thread_usage::ThreadUsageSampler,
     watch::Watches,
@@ -32,7 +32,7 @@ use crate::{
         Component,
         child::{Kind, marks},
     },
-    runtime::{lock_key::LockKey, metrics::Metrics},
+    runtime::lock_key::LockKey,
     validate::{Installation, ObservedInstallation},
 };
 
@@ -43,8 +43,8 @@ pub struct Observer {
     secrets: SecretCache,
     config_maps: ConfigMapReader,
     /// `None`: databases are not looked at.
-    databases: Option<Databases>,
-    preflights: PreflightCache,
+    databases: Option<DatabaseLooks>,
+    migrators: Migrators,
     pod_logs: PodLogReader,
     /// `None`: pods are not asked for their metrics.
     thread_usage: Option<ThreadUsageSampler>,
@@ -66,14 +66,12 @@ struct Circumstances<'a> {
 }
 
 impl Observer {
-    /// An observer that looks at databases once in `database_interval`, not at all without one, and at logs as
-    /// `pod_logs` does.
+    /// An observer that looks at databases as `databases` does, not at all without, and at logs as `pod_logs` does.
     #[must_use]
     pub fn new(
         client: Client,
         watches: Arc<Watches>,
-        database_interval: Option<Duration>,
-        metrics: Metrics,
+        databases: Option<DatabaseLooks>,
         pod_logs: PodLogReader,
     ) -> Self {
         Self {
@@ -81,8 +79,8 @@ impl Observer {
             watches,
             secrets: SecretCache::default(),
             config_maps: ConfigMapReader::default(),
-            databases: database_interval.map(|interval| Databases::new(interval, metrics)),
-            preflights: PreflightCache::default(),
+            databases,
+            migrators: Migrators::default(),
             pod_logs,
             thread_usage: None,
             classes: Classes::default(),
@@ -103,22 +101,9 @@ impl Observer {
         Self { thread_usage: Some(ThreadUsageSampler::default()), ..self }
     }
 
-    /// Looks into databases on its own machine too, if told so.
-    #[must_use]
-    pub fn with_loopback_databases(self, allowed: bool) -> Self {
-        Self {
-            databases: self.databases.map(
-                |databases| {
-                    if allowed { databases.allowing_loopback() } else { databases }
-                },
-            ),
-            ..self
-        }
-    }
-
     /// Everything that remembers installations.
     fn memories(&self) -> impl Iterator<Item = &dyn Memory> {
-        let always: [&dyn Memory; 4] = [&self.secrets, &self.config_maps, &self.preflights, &self.pod_logs];
+        let always: [&dyn Memory; 4] = [&self.secrets, &self.config_maps, &self.migrators, &self.pod_logs];
         let databases = self.databases.as_ref().map(|it| it as &dyn Memory);
         let thread_usage = self.thread_usage.as_ref().map(|it| it as &dyn Memory);
         always.into_iter().chain(databases).chain(thread_usage)
@@ -129,7 +114,7 @@ impl Observer {
         self.memories().for_each(|memory| memory.forget(uid));
     }
 
-    /// Makes the next observation read Secrets and databases again.
+    /// Makes the next observation read Secrets again.
     pub fn look_again(&self, uid: &str) {
         self.memories().for_each(|memory| memory.look_again(uid));
     }
@@ -167,23 +152,15 @@ impl Observer {
             worker_class: Some(WorkerClass::of(installation.api.gunicorn.threads)),
             pods: pods.iter().map(|pod| (component(pod), pod)).collect(),
         };
-        let (mut observation, credentials) =
+        let (mut observation, migration) =
             Box::pin(self.complete(installation, observation, circumstances)).await;
-        let baseline = Baseline {
-            previous: &observation.previous,
-            workloads: [observation.api.as_ref(), observation.task_processor.as_ref()],
-            secrets: &observation.secrets,
-            url: credentials.url.as_ref(),
-            migration_url: credentials.migration_url.as_ref(),
-            database: &observation.database,
+        let external_pod = match &migration {
+            Some(migration) => self.migrators.look(&self.client, installation, migration).await,
+            None => None,
         };
-        let looking = self.preflights.look(&self.client, self.databases.as_ref(), installation, baseline);
-        let ahead = Box::pin(looking).await;
-        observation.preflight = ahead.preflight;
-        observation.migration_database = ahead.comparison;
         if let SecretState::Present(database) = &observation.secrets.migration_database {
             let label = self.lock_key.label(database, &installation.identity.namespace);
-            observation.external_migration = children.external_migration(&label).or(ahead.external_pod);
+            observation.external_migration = children.external_migration(&label).or(external_pod);
             observation.migration_lock = Some(label);
         }
         observation
@@ -214,20 +191,26 @@ impl Observer {
     }
 
     /// Asks what the objects do not show, whoever made the installation: Secrets, logs, databases, Events, metrics.
+    /// Returns also the migration to the wanted release, where the operator migrates.
     async fn complete(
         &self,
         installation: &Installation,
         observation: Observation,
         circumstances: Circumstances<'_>,
-    ) -> (Observation, Credentials) {
+    ) -> (Observation, Option<DueMigration>) {
         let Circumstances { sources, hurry, worker_class, pods } = circumstances;
         let (identity, now) = (&installation.identity, observation.now);
         let uid = &identity.uid;
         let probes = self.databases.is_some();
         let credentials = self.secrets.credentials(&self.client, installation, sources, probes, hurry).await;
         let pod_logs = Box::pin(self.pod_logs.look(identity, &observation.pods, worker_class, now)).await;
-        self.doubt_database(uid, &pod_logs, now);
-        let (database, queues) = self.databases(uid, &credentials, &observation.pods).await;
+        self.doubt_database(uid, &pod_logs);
+        let workloads = [observation.api.as_ref(), observation.task_processor.as_ref()];
+        let migration = match sources {
+            None => DueMigration::of(installation, &credentials, &observation.previous, workloads),
+            Some(_) => None,
+        };
+        let seen = self.databases(installation, &credentials, &observation.pods, migration.as_ref()).await;
         let controller = match &observation.front.class {
             Some(class) => self.classes.controller(&self.client, class).await,
             None => None,
@@ -238,36 +221,52 @@ impl Observer {
             pod_logs,
             probe_kills,
             busy: thread_usage.and_then(|sampler| sampler.look(identity, &observation.pods)),
-            secrets: credentials.secrets.clone(),
-            database,
-            queues,
+            secrets: credentials.secrets,
+            look: seen.look,
+            database: seen.database,
+            queues: seen.queues,
+            preflight: seen.preflight,
+            migration_database: seen.comparison,
             ..observation
         };
         observation.front.controller = controller;
-        (observation, credentials)
+        (observation, migration)
     }
 
     /// What the databases show, where they are looked at.
     async fn databases(
         &self,
-        uid: &str,
+        installation: &Installation,
         credentials: &Credentials,
         pods: &[PodSummary],
-    ) -> (DatabaseProbe, Queues) {
+        migration: Option<&DueMigration>,
+    ) -> Seen {
+        let incomparable =
+            migration.and_then(|migration| migration.incomparable(credentials, self.databases.is_some()));
         let Some(databases) = &self.databases else {
-            return (DatabaseProbe::NotProbed, Queues::default());
+            return Seen {
+                look: Look::Fresh,
+                database: DatabaseProbe::NotProbed,
+                queues: Queues::default(),
+                good: true,
+                preflight: None,
+                comparison: incomparable,
+            };
         };
-        let (main, separate) = (credentials.url.as_ref(), credentials.task_processor_url.as_ref());
-        let seen = databases.look(uid, main, separate, processors(pods)).await;
-        self.secrets.judge(uid, !databases.failing(uid));
-        seen
+        let identity = &installation.identity;
+        let question = Question::new(credentials, processors(pods), migration);
+        let seen = databases.ask(identity, question).await;
+        self.secrets.judge(&identity.uid, seen.good);
+        Seen { comparison: seen.comparison.or(incomparable), ..seen }
     }
 
-    /// Looks at the databases now where a log has just said that they cannot be connected to, and at the next pass
-    /// with their URLs as they are by then.
-    fn doubt_database(&self, uid: &str, findings: &PodLogFindings, now: Timestamp) {
-        if let Some(databases) = self.databases.as_ref().filter(|_| doubted(findings, now)) {
-            databases.look_again(uid);
+    /// Looks at the databases again where a log has said since the last look that they cannot be connected to, and at the
+    /// next pass with their URLs as they are by then.
+    fn doubt_database(&self, uid: &str, findings: &PodLogFindings) {
+        let (Some(databases), Some(since)) = (&self.databases, doubted(findings)) else {
+            return;
+        };
+        if databases.doubt(uid, since) {
             self.secrets.look_again(uid);
         }
     }
@@ -302,18 +301,15 @@ fn waits_for_secret(observation: &Observation) -> bool {
 }
 
 /// Which containers of task processors run.
-fn processors(pods: &[PodSummary]) -> Vec<(String, Option<Timestamp>)> {
+fn processors(pods: &[PodSummary]) -> Processors {
     pods.iter()
         .filter(|pod| pod.component == Component::TaskProcessor.as_str())
         .map(|pod| (pod.name.clone(), pod.started))
         .collect()
 }
 
-/// Whether a log that was read a moment ago says that the database cannot be connected to.
-fn doubted(findings: &PodLogFindings, now: Timestamp) -> bool {
-    let mut found = findings.logs.iter().flat_map(|reading| reading.found.iter());
-    found.any(|finding| {
-        let ago = Duration::try_from(now.duration_since(finding.read)).unwrap_or_default();
-        finding.of_connection && ago < FRESH_WHILE_FAILING
-    })
+/// When a log was read last that says that the database cannot be connected to.
+fn doubted(findings: &PodLogFindings) -> Option<Timestamp> {
+    let found = findings.logs.iter().flat_map(|reading| reading.found.iter());
+    found.filter(|finding| finding.of_connection).map(|finding| finding.read).max()
 }

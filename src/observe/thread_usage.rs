@@ -1,7 +1,7 @@
 //! How many of the API's threads are busy, by the pods' own metrics: the time that requests took, summed up, grows by
 //! one second in each second for each thread that works.
 
-mod exposition;
+pub mod exposition;
 mod scrape;
 
 use std::{

@@ -12,6 +12,7 @@ use crate::{
 /// libpq's variables.
 const MODE: &str = "PGSSLMODE";
 const ROOT_CERTIFICATE: &str = "PGSSLROOTCERT";
+const CHANNEL_BINDING: &str = "PGCHANNELBINDING";
 
 /// Where the variables of a container come from: of several the last counts, and `env` before `envFrom`.
 pub(super) struct Environment<'a> {
@@ -22,7 +23,8 @@ pub(super) struct Environment<'a> {
 /// What a container of a pod template has of it.
 pub(super) fn environment(container: &Container) -> (Vec<EnvVar>, Vec<EnvFromSource>) {
     let variables = container.env.iter().flatten();
-    let variables = variables.filter(|variable| [MODE, ROOT_CERTIFICATE].contains(&variable.name.as_str()));
+    let read = [MODE, ROOT_CERTIFICATE, CHANNEL_BINDING];
+    let variables = variables.filter(|variable| read.contains(&variable.name.as_str()));
     (variables.cloned().collect(), container.env_from.clone().unwrap_or_default())
 }
 
@@ -58,6 +60,7 @@ impl<'a> Environment<'a> {
         TlsSettings {
             mode: self.variable(reader, MODE).await,
             root_certificate: self.variable(reader, ROOT_CERTIFICATE).await,
+            channel_binding: self.variable(reader, CHANNEL_BINDING).await,
             authority: match authorities {
                 Some(key) => authority(reader, key).await,
                 None => Authority::Unnamed,
@@ -212,6 +215,26 @@ mod tests {
         let settings = Environment::new(&env, &env_from).read(&mut reader, None).await;
         assert_eq!(settings.mode, expected);
         assert_eq!(settings.authority, Authority::Unnamed);
+    }
+
+    #[tokio::test]
+    async fn every_variable_is_read() {
+        let container: Container = serde_json::from_value(json!({ "name": "api", "env": [
+            { "name": "PGSSLMODE", "value": "require" },
+            { "name": "PGSSLROOTCERT", "value": "system" },
+            { "name": "PGCHANNELBINDING", "value": "require" },
+            { "name": "PGUSER", "value": "a" },
+        ] }))
+        .unwrap();
+        let (env, env_from) = environment(&container);
+        let mut reader = Reader::new(&client(), "prod");
+        let settings = Environment::new(&env, &env_from).read(&mut reader, None).await;
+        let value = |text: &str| Variable::Value(text.to_owned());
+        assert_eq!(
+            [settings.mode, settings.root_certificate, settings.channel_binding],
+            ["require", "system", "require"].map(value)
+        );
+        assert_eq!(env.len(), 3);
     }
 
     #[rstest]

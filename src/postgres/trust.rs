@@ -66,6 +66,8 @@ pub struct TlsSettings {
     pub mode: Variable,
     /// `PGSSLROOTCERT`.
     pub root_certificate: Variable,
+    /// `PGCHANNELBINDING`.
+    pub channel_binding: Variable,
     /// `spec.database.caFrom`.
     pub authority: Authority,
 }
@@ -92,13 +94,16 @@ pub enum ChannelBinding {
     Require,
 }
 
-impl From<Option<&str>> for ChannelBinding {
-    fn from(option: Option<&str>) -> Self {
-        match option {
-            Some("disable") => Self::Disable,
-            Some("require") => Self::Require,
-            _ => Self::Prefer,
-        }
+impl FromStr for ChannelBinding {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Ok(match name {
+            "disable" => Self::Disable,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            _ => return Err(()),
+        })
     }
 }
 
@@ -119,11 +124,19 @@ pub enum NoTrust {
     /// Pods fail on it too.
     #[error("sslmode is none that libpq knows")]
     UnknownMode,
+    /// Pods fail on it too.
+    #[error("channel_binding is none that libpq knows")]
+    UnknownBinding,
     /// The variable may say verify-full.
     #[error(
         "the pods' {0} is not written out in their specification, so it is not known whether the server is to be verified; write sslmode (and sslrootcert) into DATABASE_URL"
     )]
     Hidden(&'static str),
+    /// The variable may say require: then a server is to prove that it knows the password.
+    #[error(
+        "the pods' PGCHANNELBINDING is not written out in their specification, so it is not known how the operator may log in; write channel_binding into DATABASE_URL"
+    )]
+    HiddenBinding,
     /// The file is in the pods only.
     #[error(
         "DATABASE_URL or PGSSLROOTCERT has the server verified by a file in the pods, which the operator cannot read; name the same certificates in spec.database.caFrom"
@@ -146,16 +159,18 @@ impl Trust {
         channel_binding: Option<&str>,
         settings: &TlsSettings,
     ) -> Result<Self, NoTrust> {
-        let mode = either(mode, &settings.mode, "PGSSLMODE")?;
+        let mode = either(mode, &settings.mode, NoTrust::Hidden("PGSSLMODE"))?;
         let mode = mode.map(|name| name.parse().map_err(|()| NoTrust::UnknownMode));
         let mode = mode.transpose()?;
-        let binding = ChannelBinding::from(channel_binding);
+        let binding = either(channel_binding, &settings.channel_binding, NoTrust::HiddenBinding)?;
+        let binding = binding.map(|name| name.parse().map_err(|()| NoTrust::UnknownBinding));
+        let binding = binding.transpose()?.unwrap_or_default();
         let decided = |mode, roots| Self { mode, roots, binding };
         // No verification: a root certificate makes no difference to whom libpq would talk.
         if let Some(mode @ (SslMode::Disable | SslMode::Allow | SslMode::Prefer)) = mode {
             return Ok(decided(mode, settings.opportunistic()));
         }
-        let file = either(root_certificate, &settings.root_certificate, "PGSSLROOTCERT")?;
+        let file = either(root_certificate, &settings.root_certificate, NoTrust::Hidden("PGSSLROOTCERT"))?;
         let mode = match (mode, file) {
             (Some(mode), _) => mode,
             // "system" makes verify-full the default (libpq 16).
@@ -218,13 +233,13 @@ impl TlsSettings {
 fn either<'a>(
     own: Option<&'a str>,
     variable: &'a Variable,
-    name: &'static str,
+    hidden: NoTrust,
 ) -> Result<Option<&'a str>, NoTrust> {
     match (own, variable) {
         (Some(own), _) => Ok(Some(own)),
         (None, Variable::Unset) => Ok(None),
         (None, Variable::Value(value)) => Ok(Some(value.as_str()).filter(|value| !value.is_empty())),
-        (None, Variable::Hidden) => Err(NoTrust::Hidden(name)),
+        (None, Variable::Hidden) => Err(hidden),
     }
 }
 
@@ -274,6 +289,23 @@ mod tests {
         let decided = Trust::decide(mode, file, None, &settings)
             .map(|trust| (trust.mode, matches!(trust.roots, Roots::Pem(_))));
         assert_eq!(decided, expected);
+    }
+
+    #[rstest]
+    #[case::nothing_said(None, Variable::Unset, Ok(ChannelBinding::Prefer))]
+    #[case::environment(None, value("require"), Ok(ChannelBinding::Require))]
+    #[case::url_wins(Some("disable"), value("require"), Ok(ChannelBinding::Disable))]
+    #[case::hidden(None, Variable::Hidden, Err(NoTrust::HiddenBinding))]
+    #[case::hidden_but_overruled(Some("prefer"), Variable::Hidden, Ok(ChannelBinding::Prefer))]
+    #[case::unknown(Some("always"), Variable::Unset, Err(NoTrust::UnknownBinding))]
+    #[case::empty_variable(None, value(""), Ok(ChannelBinding::Prefer))]
+    fn a_binding_is_decided(
+        #[case] option: Option<&str>,
+        #[case] variable: Variable,
+        #[case] expected: Result<ChannelBinding, NoTrust>,
+    ) {
+        let settings = TlsSettings { channel_binding: variable, ..TlsSettings::default() };
+        assert_eq!(Trust::decide(None, None, option, &settings).map(|trust| trust.binding), expected);
     }
 
     #[rstest]

@@ -15,7 +15,7 @@ use crate::{
     decide::Gate,
     flagsmith::upgrades,
     model::{Code, Component},
-    observe::{JobState, WorkloadState},
+    observe::{JobState, Look, WorkloadState},
     validate::RollbackPlan,
 };
 
@@ -198,6 +198,15 @@ fn migrations(context: Context<'_>) -> Verdict {
                 if context.is_at_stop() { "the images of every stop have" } else { "its image has" }
             ),
         ),
+        Gate::Blocked(code @ Code::MigrationsPending)
+            if matches!(context.observation.look, Look::Pending(_)) =>
+        {
+            Verdict::new(
+                False,
+                code.as_str(),
+                format!("the migration to {release} starts when the operator has looked into the database"),
+            )
+        }
         Gate::Blocked(code) => {
             Verdict::new(False, code.as_str(), format!("the migration to {release} cannot start yet: {code}"))
         }

@@ -24,8 +24,9 @@ pub(crate) struct Turns {
 #[derive(Debug)]
 #[must_use = "a turn ends when it is dropped"]
 pub(crate) struct Turn {
-    _of_all: OwnedSemaphorePermit,
-    _of_key: OwnedSemaphorePermit,
+    /// Nobody closes a semaphore, so there always is one.
+    _of_all: Option<OwnedSemaphorePermit>,
+    _of_key: Option<OwnedSemaphorePermit>,
 }
 
 impl Turns {
@@ -34,15 +35,16 @@ impl Turns {
         Self { all: Arc::new(Semaphore::new(all)), each, keys: Mutex::default() }
     }
 
+    /// A turn, in the order of asking, however long that takes.
+    pub(crate) async fn wait(&self, key: &str) -> Turn {
+        let of_key = self.of(key).acquire_owned().await.ok();
+        let of_all = Arc::clone(&self.all).acquire_owned().await.ok();
+        Turn { _of_all: of_all, _of_key: of_key }
+    }
+
     /// A turn, in the order of asking; `None` where it did not come in time.
     pub(crate) async fn take(&self, key: &str, patience: Duration) -> Option<Turn> {
-        let of_key = self.of(key);
-        let taking = async {
-            let of_key = of_key.acquire_owned().await.ok()?;
-            let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-            Some(Turn { _of_all: of_all, _of_key: of_key })
-        };
-        timeout(patience, taking).await.ok().flatten()
+        timeout(patience, self.wait(key)).await.ok()
     }
 
     /// The turns of a key, which are forgotten when nobody has or wants one.

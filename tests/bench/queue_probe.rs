@@ -11,15 +11,12 @@ use std::{
 use flagsmith_operator::{
     observe::{
         DatabaseProbe,
-        database::{Databases, QueueProbe},
+        database::{Databases, QueueProbe, Target},
     },
     postgres::DatabaseUrl,
     runtime::metrics::Metrics,
 };
 use futures::{StreamExt as _, stream};
-
-/// Longer than any run: each look is the first of its installation.
-const INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Passes at once: the most that the operator allows.
 const PASSES: usize = 64;
@@ -35,18 +32,18 @@ async fn main() -> ExitCode {
         eprintln!("not a URL, or not a number");
         return ExitCode::from(2);
     };
-    let databases = Databases::new(INTERVAL, Metrics::new()).allowing_loopback();
+    let databases = Databases::new(Metrics::new()).allowing_loopback();
     let begun = Instant::now();
     let mut took: Vec<Duration> = stream::iter(0..installations)
         .map(|number| {
             let (databases, url) = (&databases, &url);
             async move {
                 let begun = Instant::now();
-                let seen = databases.look(&number.to_string(), Some(url), None, Vec::new()).await;
-                let good = matches!(
-                    seen,
-                    (DatabaseProbe::Reachable { .. }, ref queues) if matches!(queues.default, QueueProbe::Seen(_))
-                );
+                let namespace = &number.to_string();
+                let target = Target { namespace, main: Some(url), separate: None, processors: 0 };
+                let seen = databases.look(target, None).await;
+                let good = matches!(seen.database, DatabaseProbe::Reachable { .. })
+                    && matches!(seen.queues.default, QueueProbe::Seen(_));
                 (begun.elapsed(), good.then_some(()).ok_or(seen))
             }
         })

@@ -6,7 +6,7 @@ use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     decide::decide,
     observe::{
-        DatabaseProbe, FrontSeen, Observation, PodLogFindings, SecretState, Secrets, database::Queues,
+        DatabaseProbe, FrontSeen, Look, Observation, PodLogFindings, SecretState, Secrets, database::Queues,
     },
     postgres::DatabaseIdentity,
     resources::build,
@@ -46,6 +46,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         jobs: Vec::new(),
         migration_lock: Some("5f0c".to_owned()),
         external_migration: None,
+        look: Look::Fresh,
         pods: Vec::new(),
         pod_logs: PodLogFindings::default(),
         secrets: Secrets {

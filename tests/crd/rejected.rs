@@ -58,6 +58,7 @@ fn dry_run() -> PostParams {
 #[case(json!({"exposure": {"hosts": ["flags.example.com:443"], "ingress": {}}}), r#"spec.exposure.hosts: Invalid value: each host must be a DNS name in lower case without scheme, port or path, such as "flags.example.com""#)]
 #[case(json!({"exposure": {"hosts": ["Flags.example.com"], "ingress": {}}}), r#"spec.exposure.hosts: Invalid value: each host must be a DNS name in lower case without scheme, port or path, such as "flags.example.com""#)]
 #[case(json!({"exposure": {"hosts": ["flags.example.com"], "httpRoute": {"parentRefs": []}}}), "spec.exposure.httpRoute.parentRefs: Invalid value: name at least one Gateway, such as {name: public, namespace: gateways}")]
+#[case(json!({"django": {"allowedHosts": vec!["a"; 257]}}), "[spec.django.allowedHosts: Too many: 257: must have at most 256 items, <nil>: Invalid value: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]")]
 #[case(json!({"django": {"allowedHosts": []}}), "spec.django.allowedHosts: Invalid value: spec.django.allowedHosts in body should have at least 1 items")]
 #[case(json!({"migrations": {"rollback": {"from": "2.266.0", "to": "2.264.0"}}}), "spec: Invalid value: migrations.rollback.to must be the version: the confirmation belongs to one downgrade; remove it before another upgrade")]
 #[case(json!({"migrations": {"backup": {}}}), "spec.migrations.backup: Invalid value: exactly one of volumeClaim and podTemplate is needed")]

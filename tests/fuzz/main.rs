@@ -14,6 +14,7 @@
 mod engine;
 mod logs;
 mod messages;
+mod metrics;
 #[path = "../hostile/server.rs"]
 #[allow(dead_code, reason = "shared with tests/hostile")]
 mod server;

@@ -1,11 +1,8 @@
 //! Hosts that lead to the operator itself.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use flagsmith_operator::{
@@ -51,7 +48,7 @@ fn are_not_connected_to(#[case] host: &str) {
         Ok(())
     });
     let url = DatabaseUrl::parse(&format!("postgresql://a:b@{host}:{}/n", server.address.port())).unwrap();
-    let databases = Databases::new(Duration::from_secs(60), Metrics::new());
+    let databases = Databases::new(Metrics::new());
     assert_eq!(look_with(&databases, &url).kind(), Kind::AddressRefused);
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
@@ -59,7 +56,7 @@ fn are_not_connected_to(#[case] host: &str) {
 /// What allows loopback in tests allows nothing else.
 #[test]
 fn link_local_is_never_connected_to() {
-    let databases = Databases::new(Duration::from_secs(60), Metrics::new()).allowing_loopback();
+    let databases = Databases::new(Metrics::new()).allowing_loopback();
     let url = url("169.254.169.254:80".parse().unwrap(), "");
     assert_eq!(look_with(&databases, &url).kind(), Kind::AddressRefused);
 }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use flagsmith_operator::{
-    observe::{DatabaseProbe, ProbeFailure, ProbeFailureKind, database::Databases},
+    observe::{
+        DatabaseProbe, ProbeFailure, ProbeFailureKind,
+        database::{Databases, Target},
+    },
     postgres::DatabaseUrl,
     runtime::metrics::Metrics,
 };
@@ -75,7 +78,7 @@ pub fn url(address: SocketAddr, options: &str) -> DatabaseUrl {
 
 /// Looks at a database on this machine.
 pub fn look(url: &DatabaseUrl) -> Outcome {
-    look_with(&Databases::new(Duration::from_secs(60), Metrics::new()).allowing_loopback(), url)
+    look_with(&Databases::new(Metrics::new()).allowing_loopback(), url)
 }
 
 /// Looks at a database as the operator does: on one thread, which has other work.
@@ -94,7 +97,8 @@ pub fn look_with(databases: &Databases, url: &DatabaseUrl) -> Outcome {
             }
         });
         let begun = Instant::now();
-        let (probe, _) = databases.look("uid", Some(url), None, Vec::new()).await;
+        let target = Target { namespace: "tests", main: Some(url), separate: None, processors: 0 };
+        let probe = databases.look(target, None).await.database;
         let took = begun.elapsed();
         Outcome { probe, took, held: held.get().max(busy().saturating_sub(last.get())) }
     })

@@ -14,8 +14,8 @@ use crate::{
     machine::DATABASES,
     postgresql::Postgresql,
     server::{Peer, Server, message, report, row},
-    siege::{PASSWORD, survives},
-    support::SOON,
+    siege::{PASSWORD, goes_unnoticed, survives},
+    support::{SOON, condition},
     tenant::{Tenant, codes},
 };
 
@@ -24,6 +24,9 @@ const WITHHELD: &str = "s3cret-of-the-url";
 
 /// How long a server goes on attacking after it was found out: it is looked at again after ten seconds, for five.
 const AGAIN: Duration = Duration::from_secs(12);
+
+/// Until each of many silent databases of one namespace was looked at: some at a time, twice, for five seconds.
+const LOOKED_AT: Duration = Duration::from_mins(5);
 
 type Script = fn(&mut Peer) -> io::Result<()>;
 
@@ -121,6 +124,38 @@ fn each_alone(#[values(0, 1, 2, 3, 4, 5, 6, 7)] which: usize) {
     let attack = &ATTACKS[which..=which];
     survives(attack[0].name, move |_| async move {
         besiege(attack, INSTALLATIONS).await;
+    });
+}
+
+/// Databases of one tenant that accept connections and say nothing, as many as would occupy every worker of the operator
+/// three times over if a pass waited for one.
+const SILENT: usize = 50;
+
+#[test]
+#[ignore = "takes minutes; part of `make test-hostile`"]
+fn that_are_silent_delay_nobody_else() {
+    goes_unnoticed("50 silent databases", |target| async move {
+        let tenant = Tenant::new("silent").await;
+        let server = Server::start_at(DATABASES, None, Peer::silence);
+        let name = |number: usize| format!("silent-{number}");
+        for number in 0..SILENT {
+            let url = format!("postgresql://flagsmith:{WITHHELD}@{}/{}", server.address, name(number));
+            tenant.install(&name(number), &url, json!({})).await;
+        }
+        // Each has its objects, and says what it waits for, long before its database was looked at.
+        for number in 0..SILENT {
+            tenant
+                .until(&name(number), SOON, "reported on", |it| {
+                    condition(it, "DatabaseReachable").0 == "Unknown"
+                })
+                .await;
+        }
+        target.attack_is_in_place().await;
+        for number in 0..SILENT {
+            let words = "no answer within 5 s";
+            tenant.until(&name(number), LOOKED_AT, words, |it| says(it, words)).await;
+        }
+        tenant.end().await;
     });
 }
 

@@ -1,9 +1,9 @@
 //! Addresses of this machine that the operator accepts: it refuses loopback.
 
 use std::{
+    fs::File,
     net::{IpAddr, Ipv4Addr},
-    process::Command,
-    sync::OnceLock,
+    process::{Command, Output},
 };
 
 /// What tests/cluster gives to simulated pods (`kwokPodRange`). Nothing answers there unless this suite does, so it takes
@@ -13,20 +13,38 @@ const PODS: &str = "10.245.0.0/16";
 /// Where hostile databases listen: far from where the simulation begins to count.
 pub const DATABASES: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 245, 255, 1));
 
-/// Makes the range this machine's own. It stays: another run on this machine may use it too.
-pub fn prepare() {
-    static PREPARED: OnceLock<()> = OnceLock::new();
-    PREPARED.get_or_init(|| {
-        let output = Command::new("ip")
-            .args(["address", "replace", PODS, "dev", "lo", "scope", "host"])
-            .output()
-            .expect("ip (Debian's package iproute2) is there");
+/// The range as this machine's own, until the last who needs it is through: another run may have it at the same time.
+pub struct Addresses(File);
+
+impl Addresses {
+    pub fn take() -> Self {
+        let path = std::env::temp_dir().join("flagsmith-operator-hostile.lock");
+        let users = File::create(path).unwrap();
+        users.lock_shared().unwrap();
+        let output = ip("replace");
         assert!(
             output.status.success(),
             "{PODS} cannot be added to the interface lo, which needs root: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-    });
+        Self(users)
+    }
+}
+
+impl Drop for Addresses {
+    fn drop(&mut self) {
+        self.0.unlock().ok();
+        if self.0.try_lock().is_ok() {
+            ip("delete");
+        }
+    }
+}
+
+fn ip(change: &str) -> Output {
+    Command::new("ip")
+        .args(["address", change, PODS, "dev", "lo"])
+        .output()
+        .expect("ip (Debian's package iproute2) is there")
 }
 
 /// Whether a simulated pod has this address.

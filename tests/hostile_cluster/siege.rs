@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::{
     chart::{NAMESPACE, RELEASE},
-    machine::{self, DATABASES},
+    machine::{Addresses, DATABASES},
     operator::{OperatorProcess, get},
     postgresql::Postgresql,
     support::{self, SOON, Sandbox, converged},
@@ -41,6 +41,12 @@ const LEAST: Duration = Duration::from_secs(1);
 /// Changes from which the usual time is taken, as their median.
 const USUAL: usize = 5;
 
+/// Changes without and with an attack from which the 99th percentile is taken.
+const MANY: usize = 100;
+
+/// The noise of a machine with other work, in the slowest of a hundred changes.
+const LEAST_P99: Duration = Duration::from_millis(500);
+
 /// What it may log in an attack. A server's notices once filled the disk of the node at 75 MB/s.
 const MOST_LOGGED: u64 = 1 << 20;
 
@@ -59,8 +65,11 @@ struct Siege {
     client: Client,
     operator: OperatorProcess,
     neighbour: Sandbox,
-    usual: Duration,
+    usual: Times,
     changes: i32,
+    in_place: Arc<AtomicBool>,
+    /// Given back when the operator has ended.
+    _addresses: Addresses,
 }
 
 /// What an attack is directed at.
@@ -68,10 +77,38 @@ pub struct Target {
     pub client: Client,
     /// Every port that the operator serves.
     pub served: Vec<SocketAddr>,
+    in_place: Arc<AtomicBool>,
+}
+
+impl Target {
+    /// Everything that attacks is there: from now on it counts how slow the slowest of the other tenant's changes are.
+    /// Returns when there were enough of them.
+    pub async fn attack_is_in_place(&self) {
+        self.in_place.store(true, Ordering::Relaxed);
+        while self.in_place.load(Ordering::Relaxed) {
+            sleep(ASKED).await;
+        }
+    }
 }
 
 /// Runs an attack, which returns when the status of its installations says what was found.
 pub fn survives<F>(name: &'static str, attack: impl FnOnce(Target) -> F + Send + 'static)
+where
+    F: Future<Output = ()>,
+{
+    besieged(name, USUAL, attack);
+}
+
+/// The same of an attack that says when it is in place: then not only the usual change of another tenant's is as fast as
+/// before, the slowest of a hundred are too.
+pub fn goes_unnoticed<F>(name: &'static str, attack: impl FnOnce(Target) -> F + Send + 'static)
+where
+    F: Future<Output = ()>,
+{
+    besieged(name, MANY, attack);
+}
+
+fn besieged<F>(name: &'static str, usual: usize, attack: impl FnOnce(Target) -> F + Send + 'static)
 where
     F: Future<Output = ()>,
 {
@@ -81,8 +118,12 @@ where
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut siege = Siege::begin().await;
-            let target = Target { client: siege.client.clone(), served: siege.operator.served.clone() };
+            let mut siege = Siege::begin(usual).await;
+            let target = Target {
+                client: siege.client.clone(),
+                served: siege.operator.served.clone(),
+                in_place: Arc::clone(&siege.in_place),
+            };
             siege.hold(name, attack(target)).await;
             siege.operator.stop();
         });
@@ -94,17 +135,25 @@ where
 }
 
 impl Siege {
-    async fn begin() -> Self {
-        machine::prepare();
+    async fn begin(usual: usize) -> Self {
+        let addresses = Addresses::take();
         let client = support::client().await;
         let operator = OperatorProcess::start();
         let neighbour = neighbour(client.clone()).await;
-        let mut siege = Self { client, operator, neighbour, usual: Duration::ZERO, changes: 0 };
-        let mut times = Vec::new();
-        for _ in 0..USUAL {
-            times.push(siege.change().await);
+        let mut siege = Self {
+            client,
+            operator,
+            neighbour,
+            usual: Times::default(),
+            changes: 0,
+            in_place: Arc::default(),
+            _addresses: addresses,
+        };
+        for _ in 0..usual {
+            let took = siege.change().await;
+            siege.usual.0.push(took);
+            sleep(ASKED).await;
         }
-        siege.usual = median(&mut times);
         siege
     }
 
@@ -113,7 +162,7 @@ impl Siege {
         self.operator.forget_peak();
         let (lease, logged) = (self.lease().await, self.operator.logged());
         let alive = Alive::watch(self.operator.liveness);
-        let mut times = Vec::new();
+        let (mut times, mut in_place) = (Times::default(), Times::default());
         {
             let mut attack = std::pin::pin!(attack);
             loop {
@@ -124,22 +173,26 @@ impl Siege {
                 };
                 tokio::select! {
                     biased;
-                    took = change => times.push(took),
+                    took = change => times.0.push(took),
                     () = &mut attack => break,
+                }
+                if self.in_place.load(Ordering::Relaxed) {
+                    in_place.0.extend(times.0.last());
+                    self.in_place.store(in_place.0.len() < MANY, Ordering::Relaxed);
                 }
                 self.operator.assert_alive();
             }
         }
         // At least once after everything has arrived.
-        times.push(self.change().await);
+        times.0.push(self.change().await);
         self.operator.assert_alive();
         let answers = alive.end();
-        let (peak, usual, took) = (self.operator.peak(), self.usual, median(&mut times));
+        let (peak, usual, took) = (self.operator.peak(), self.usual.percentile(50), times.percentile(50));
         println!(
             "{name}: {peak} MiB at most; /livez within {:?}, {} times; another tenant's changes {took:?}, {} times, usually {usual:?}",
             answers.slowest,
             answers.count,
-            times.len()
+            times.0.len()
         );
         assert!(peak < MOST_MIB, "{peak} MiB at most, which must be below {MOST_MIB}");
         assert!(
@@ -152,6 +205,14 @@ impl Siege {
             took < LEAST.max(2 * usual),
             "another tenant's changes take {took:?}, and usually {usual:?}: {times:?}"
         );
+        if !in_place.0.is_empty() {
+            let (usual, took) = (self.usual.percentile(99), in_place.percentile(99));
+            println!("{name}: the 99th percentile of them is {took:?}, usually {usual:?}");
+            assert!(
+                took < LEAST_P99.max(2 * usual),
+                "the slowest of another tenant's changes take {took:?}, and usually {usual:?}: {in_place:?}"
+            );
+        }
         let logged = self.operator.logged() - logged;
         assert!(logged < MOST_LOGGED, "{logged} bytes of log");
     }
@@ -183,9 +244,15 @@ impl Siege {
     }
 }
 
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+/// How long changes took.
+#[derive(Debug, Default)]
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn percentile(&mut self, percent: usize) -> Duration {
+        self.0.sort_unstable();
+        self.0[self.0.len() * percent / 100]
+    }
 }
 
 /// The URL of a database that works.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flagsmith_operator::{
     api::{self, FlagsmithDeployment},
-    controller::admin::{Addresses, Admin, Sources},
+    controller::admin::{Addresses, Admin, Protection, Sources},
     runtime::heartbeat::Heartbeat,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -163,7 +163,7 @@ fn an_api_server_that_is_away_for_a_minute_is_survived() {
         };
         let anywhere = ([127, 0, 0, 1], 0).into();
         let addresses = Addresses { probes: anywhere, metrics: anywhere };
-        let admin = Admin::bind(addresses, sources).await.unwrap();
+        let admin = Admin::bind(addresses, sources, Protection::default()).await.unwrap();
         let address = admin.addresses().probes;
         tokio::spawn(admin.run(ended.clone()));
         tokio::spawn(heartbeat.run(ended.clone()));

@@ -20,6 +20,7 @@ mod crash;
 mod faults;
 mod idempotence;
 mod locks;
+mod metrics;
 mod ownership;
 mod plan;
 mod proxied;

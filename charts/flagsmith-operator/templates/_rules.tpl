@@ -84,4 +84,13 @@
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
   verbs: [get]
+{{- if .Values.metrics.authentication }}
+# Whose the token of somebody who reads the metrics is, and whether he may.
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- end }}
 {{- end -}}

@@ -14,13 +14,16 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use rustls::ServerConfig;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::connections::Connections;
+use super::{certificate::Certificate, connections::Connections};
 
 /// The largest head of a request in bytes (twice what a browser sends), which is all that is read of it.
 const HEAD: usize = 16 * 1024;
@@ -63,7 +66,12 @@ impl Listener {
     }
 
     /// Serves until `shutdown`, then lets open connections end, within their deadline.
-    pub(super) async fn serve(self, router: Router, shutdown: CancellationToken) {
+    pub(super) async fn serve(
+        self,
+        router: Router,
+        certificate: Option<Certificate>,
+        shutdown: CancellationToken,
+    ) {
         let service = TowerToHyperService::new(router);
         let Limits { connections, of_peer, .. } = self.limits;
         let open = Arc::new(Mutex::new(Connections::new(connections, of_peer)));
@@ -73,7 +81,8 @@ impl Listener {
                 match self.socket.accept().await {
                     Ok((stream, peer)) => {
                         let place = Place::take(&open, peer);
-                        let connection = serve_one(stream, service.clone(), self.limits);
+                        let tls = certificate.as_ref().map(Certificate::config);
+                        let connection = serve_one(stream, tls, service.clone(), self.limits);
                         tasks.spawn(place.hold(connection));
                     }
                     Err(error) => {
@@ -126,16 +135,40 @@ fn lock(open: &Open) -> MutexGuard<'_, Connections<CancellationToken>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve_one(stream: TcpStream, service: TowerToHyperService<Router>, limits: Limits) {
+async fn serve_one(
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    service: TowerToHyperService<Router>,
+    limits: Limits,
+) {
+    let connection = async {
+        let Some(tls) = tls else {
+            return answer(stream, service, limits).await;
+        };
+        // Hands shake before there is a head.
+        match timeout(limits.head, TlsAcceptor::from(tls).accept(stream)).await {
+            Ok(Ok(stream)) => answer(stream, service, limits).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a connection was not encrypted"),
+            Err(_) => tracing::debug!("a connection was too slow"),
+        }
+    };
+    if timeout(limits.whole, connection).await.is_err() {
+        tracing::debug!("a connection was too slow");
+    }
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin,
+    service: TowerToHyperService<Router>,
+    limits: Limits,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(limits.whole, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection broke"),
-        Err(_) => tracing::debug!("a connection was too slow"),
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection broke");
     }
 }

@@ -28,7 +28,7 @@ struct Server {
 async fn server() -> Server {
     let sources =
         Sources { heartbeat: Heartbeat::new(), readiness: Readiness::new(), metrics: Metrics::new() };
-    let admin = Admin::bind(ANYWHERE, sources.clone()).await.unwrap();
+    let admin = Admin::bind(ANYWHERE, sources.clone(), Protection::default()).await.unwrap();
     let addresses = admin.addresses();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(admin.run(shutdown.clone()));
@@ -201,6 +201,72 @@ async fn a_request_in_flight_is_answered_before_the_server_stops() {
 async fn an_address_in_use_is_named() {
     let server = server().await;
     let metrics = server.addresses.metrics;
-    let error = Admin::bind(Addresses { metrics, ..ANYWHERE }, server.sources).await.unwrap_err();
+    let error = Admin::bind(Addresses { metrics, ..ANYWHERE }, server.sources, Protection::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {metrics} for metrics"));
+}
+
+/// A certificate for this machine in a directory, which is all that whoever connects then believes.
+async fn renewed(directory: &std::path::Path) -> tokio_rustls::TlsConnector {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    tokio::fs::write(directory.join("tls.crt"), made.cert.pem()).await.unwrap();
+    tokio::fs::write(directory.join("tls.key"), made.signing_key.serialize_pem()).await.unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config).into()
+}
+
+/// Whether somebody who believes only this certificate is answered.
+async fn believes(connector: &tokio_rustls::TlsConnector, address: SocketAddr) -> bool {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let Ok(mut stream) = connector.connect(name, stream).await else {
+        return false;
+    };
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap().starts_with("HTTP/1.1 200 ")
+}
+
+#[tokio::test]
+async fn a_changed_certificate_is_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = Certificate::load(directory.path()).await.unwrap_err().to_string();
+    assert!(missing.ends_with("tls.crt cannot be read"), "{missing}");
+    let first = renewed(directory.path()).await;
+    let certificate = Certificate::load(directory.path()).await.unwrap();
+    let sources =
+        Sources { heartbeat: Heartbeat::new(), readiness: Readiness::new(), metrics: Metrics::new() };
+    let protection = Protection { certificate: Some(certificate.clone()), readers: None };
+    let admin = Admin::bind(ANYWHERE, sources, protection).await.unwrap();
+    let address = admin.addresses().metrics;
+    tokio::spawn(admin.run(CancellationToken::new()));
+    assert!(believes(&first, address).await);
+    assert!(!certificate.refresh().await.unwrap(), "nothing has changed");
+
+    let second = renewed(directory.path()).await;
+    assert!(certificate.refresh().await.unwrap());
+    assert_eq!((believes(&first, address).await, believes(&second, address).await), (false, true));
+
+    // Read from either side of a change: the key is another one's.
+    let key = tokio::fs::read(directory.path().join("tls.key")).await.unwrap();
+    renewed(directory.path()).await;
+    tokio::fs::write(directory.path().join("tls.key"), key).await.unwrap();
+    assert!(certificate.refresh().await.is_err());
+    assert!(believes(&second, address).await);
+
+    // In plain text nobody is answered.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
 }

@@ -38,7 +38,7 @@ fn context(resources: Store<GuardedResource>) -> Context {
     let (triggers, _) = mpsc::channel(1);
     Context {
         resources,
-        observer: Observer::new(client.clone(), Arc::clone(&watches), None, metrics.clone(), pod_logs),
+        observer: Observer::new(client.clone(), Arc::clone(&watches), None, pod_logs),
         namespaces: Namespaces::new(client.clone(), triggers),
         applier: Applier::new(client.clone(), watches, Scope::Cluster),
         reporter: Reporter::new(client, metrics.clone(), DocsUrl::default(), None),

@@ -14,7 +14,7 @@ use crate::{
     flagsmith::Release,
     migration::{Direction, Undo, direction},
     model::{Code, PodPhase},
-    observe::{History, JobOutcome, JobState, Observation, Preflight},
+    observe::{History, JobOutcome, JobState, Look, Observation, Preflight},
     validate::{Installation, RollbackOrder, RollbackPlan, UndoFirst, backup_name},
 };
 
@@ -371,6 +371,10 @@ fn what_was_undone_completely_needs_no_migration(#[case] newest: i64, #[case] ex
     }));
     let gate = |observation: &Observation| decide(&back, observation, &[]).gate;
     assert_eq!(gate(&observation) == Gate::Succeeded, expected);
+    // What was so a while ago opens nothing.
+    observation.look = Look::Stale;
+    assert_eq!(gate(&observation), Gate::Pending);
+    observation.look = Look::Fresh;
     // Without the record of the older release nobody knows that it was applied.
     observation.previous.migration_history.pop();
     assert_eq!(gate(&observation), Gate::Blocked(Code::MigrationImagePending));

@@ -1,5 +1,7 @@
 //! Which release runs where, and in which order components change.
 
+use std::time::Duration;
+
 use rstest::rstest;
 use serde_json::json;
 
@@ -12,7 +14,7 @@ use crate::{
     decide::{Gate, decide},
     fixtures::empty_observation,
     model::{Code, PodPhase},
-    observe::{JobOutcome, JobState, Observation, PodSummary, SecretState},
+    observe::{JobOutcome, JobState, Look, Observation, PodSummary, SecretState},
 };
 
 #[test]
@@ -24,6 +26,35 @@ fn nothing_starts_before_the_first_migration() {
     let migrate = plan.migrate.unwrap();
     assert_eq!(migrate.release, installation.release);
     assert_eq!(migrate.name, format!("flagsmith-migrate-{}", key(&installation, NEW)));
+}
+
+/// What is not known of the database opens nothing, and what is only old stops nothing.
+#[rstest]
+#[case::looked_at_a_moment_ago(Look::Fresh, Gate::Pending, true, 0)]
+#[case::looked_at_a_while_ago(Look::Stale, Gate::Pending, false, 0)]
+#[case::never_looked_at(
+    Look::Pending(Duration::from_mins(1)),
+    Gate::Blocked(Code::MigrationsPending),
+    false,
+    1
+)]
+fn a_migration_starts_on_a_fresh_look_only(
+    #[case] look: Look,
+    #[case] gate: Gate,
+    #[case] starts: bool,
+    #[case] processors: i32,
+) {
+    let installation = wanted(json!({}));
+    let plan = decide(&installation, &Observation { look, ..empty_observation() }, &[]);
+    assert_eq!((&plan.gate, plan.migrate.is_some()), (&gate, starts));
+    let mut observation = Observation { look, ..runs(&installation, OLD) };
+    pulled(&installation, &mut observation);
+    let plan = decide(&installation, &observation, &[]);
+    assert_eq!(plan.gate, gate);
+    assert_eq!(shape(&plan)[0], Some((OLD_IMAGE, Some(processors))));
+    // What has been recorded needs no look.
+    observation.previous.migration = Some(recorded(&installation, NEW));
+    assert_eq!(decide(&installation, &observation, &[]).gate, Gate::Succeeded);
 }
 
 #[rstest]

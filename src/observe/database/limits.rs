@@ -6,13 +6,18 @@ use std::time::Duration;
 /// within five seconds is as good as away for a request, and a pass must not hang on it.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a session waits for its turn. A healthy one takes a few milliseconds; only when many databases are
-/// silent at once do sessions wait, and then each must leave most of the pass's minute to the rest of it.
-pub(super) const TURN: Duration = Duration::from_secs(10);
-
 /// How many sessions there are at once over all installations: the operator must not be the one who uses up the
 /// connections of a shared server.
-pub(super) const CONCURRENT: usize = 16;
+const CONCURRENT: usize = 16;
+
+/// How many of them are with servers that kept silent when they were last asked. Each of those costs the whole deadline,
+/// a healthy one a few milliseconds: they stand in a queue of their own.
+pub(super) const SILENT: usize = 4;
+pub(super) const ANSWERING: usize = CONCURRENT - SILENT;
+
+/// How many are with the databases of one namespace, of each kind.
+pub(super) const SILENT_OF_NAMESPACE: usize = 2;
+pub(super) const ANSWERING_OF_NAMESPACE: usize = 4;
 
 /// Bytes of a message before the server has let the session in. libpq takes 30,000 there; what is sent are nonces,
 /// salts, and one error.

@@ -1,4 +1,4 @@
-//! Short, read-only looks at databases, each at an interval, and what was seen in them before.
+//! Short, read-only looks at databases.
 
 mod end_point;
 mod failure;
@@ -23,13 +23,13 @@ pub use queue::{
 };
 use session::Sessions;
 
+use limits::{ANSWERING, ANSWERING_OF_NAMESPACE, SILENT, SILENT_OF_NAMESPACE};
 use preflight::Preflight;
 use probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind, ReadOnly};
 
-use super::{freshness::FRESH_WHILE_FAILING, memory::Memory};
 use crate::{
-    postgres::{DatabaseIdentity, DatabaseUrl},
-    runtime::{cache::PerInstallation, metrics::Metrics},
+    postgres::DatabaseUrl,
+    runtime::{metrics::Metrics, turns::Turns},
 };
 
 /// The server's version, whether it follows another one, and where a setting comes from by which writes would fail.
@@ -55,41 +55,91 @@ pub enum Comparison {
     Unknown(String),
 }
 
-/// Looks at databases, each at its interval.
+/// Looks at databases: at so many at once over all, and so many of each namespace.
 #[derive(Debug)]
 pub struct Databases {
     sessions: Sessions,
-    interval: Duration,
     metrics: Metrics,
-    known: PerInstallation<Known>,
+    answering: Turns,
+    silent: Turns,
 }
 
-/// The last look at the databases of one installation.
+/// The databases of one installation.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// Whose turn a look takes.
+    pub namespace: &'a str,
+    /// `DATABASE_URL`.
+    pub main: Option<&'a DatabaseUrl>,
+    /// `TASK_PROCESSOR_DATABASE_URL`, where it is another one.
+    pub separate: Option<&'a DatabaseUrl>,
+    /// Containers of task processors that run.
+    pub processors: i32,
+}
+
+/// What the databases of one installation showed.
 #[derive(Clone, Debug)]
-struct Known {
-    good: bool,
-    /// With what the main database was looked at.
-    login: Option<u64>,
-    cause: Cause,
-    seen: (DatabaseProbe, Queues),
+pub struct Sight {
+    /// The main one.
+    pub database: DatabaseProbe,
+    /// The task tables.
+    pub queues: Queues,
     history: [queue::History; 2],
 }
 
-/// What a look was for: another database or other processors need another look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// Where the databases are.
-    pub databases: Vec<DatabaseIdentity>,
-    /// Containers of task processors, as pod and start time. One that ends leaves locks behind, which can be
-    /// dated only by a look between its end and the start of the next.
-    pub processors: Vec<(String, Option<Timestamp>)>,
+impl Sight {
+    /// Of one database, of which nothing else is known. For tests.
+    #[cfg(test)]
+    pub(super) fn of(database: DatabaseProbe) -> Self {
+        Self { database, queues: Queues::default(), history: Default::default() }
+    }
+
+    /// Whether everything can be used, or nothing was asked.
+    #[must_use]
+    pub(super) const fn is_good(&self) -> bool {
+        matches!(self.database, DatabaseProbe::Reachable { read_only: None, .. } | DatabaseProbe::NotProbed)
+            && !matches!(self.queues.separate, Some(QueueProbe::Failed(_)))
+    }
+
+    /// Whether the main database lets the operator in.
+    #[must_use]
+    pub(super) const fn is_reachable(&self) -> bool {
+        matches!(self.database, DatabaseProbe::Reachable { .. })
+    }
+
+    /// Whether it failed of something that may be gone a moment later.
+    fn fails(&self) -> bool {
+        self.failures().any(|failure| failure.kind.may_pass())
+    }
+
+    /// Whether a server took all the time that there is.
+    fn is_silent(&self) -> bool {
+        self.failures().any(|failure| failure.kind.is_silence())
+    }
+
+    fn failures(&self) -> impl Iterator<Item = &ProbeFailure> {
+        let main = match &self.database {
+            DatabaseProbe::Failed(failure) => Some(failure),
+            _ => None,
+        };
+        let queues = std::iter::once(&self.queues.default).chain(&self.queues.separate);
+        main.into_iter().chain(queues.filter_map(|queue| match queue {
+            QueueProbe::Failed(failure) => Some(failure),
+            _ => None,
+        }))
+    }
 }
 
 impl Databases {
-    /// Looks at each database once in so long; sooner while something is wrong.
+    /// Looks at databases, and counts the looks.
     #[must_use]
-    pub fn new(interval: Duration, metrics: Metrics) -> Self {
-        Self { sessions: Sessions::default(), interval, metrics, known: PerInstallation::default() }
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            metrics,
+            answering: Turns::new(ANSWERING, ANSWERING_OF_NAMESPACE),
+            silent: Turns::new(SILENT, SILENT_OF_NAMESPACE),
+        }
     }
 
     /// Looks at databases on this machine too. For tests: whoever may write a URL could otherwise have the operator
@@ -100,62 +150,27 @@ impl Databases {
         self
     }
 
-    /// What the databases of an installation show, at most one interval old.
-    pub async fn look(
-        &self,
-        uid: &str,
-        main: Option<&DatabaseUrl>,
-        separate: Option<&DatabaseUrl>,
-        processors: Vec<(String, Option<Timestamp>)>,
-    ) -> (DatabaseProbe, Queues) {
-        let cause = Cause {
-            databases: main.iter().chain(&separate).map(|url| url.identity.clone()).collect(),
-            processors,
-        };
-        let login = main.map(DatabaseUrl::fingerprint);
-        let same = |known: &Known| {
-            (known.cause == cause && known.login == login).then(|| self.fresh_for(known.good))
-        };
-        if let Some(known) = self.known.fresh(uid, same) {
-            return known.seen;
-        }
-        let running = cause.processors.iter().filter(|(_, started)| started.is_some()).count();
-        let running = i32::try_from(running).unwrap_or(i32::MAX);
-        let before = self.known.get(uid).filter(|known| known.cause.databases == cause.databases);
+    /// What the databases show now, however long the turn for it takes to come. `before` is what the same ones showed
+    /// last.
+    pub async fn look(&self, target: Target<'_>, before: Option<&Sight>) -> Sight {
         // Where nothing was seen before, as after a restart of the operator, processors that run say that it worked.
-        let trusted = before.as_ref().map_or(running > 0, |known| !fails(&known.seen));
-        let known = before.as_ref().filter(|known| known.login == login).map(|known| known.seen.0.clone());
-        let (held, history) = before.map(|known| (known.seen.1.held, known.history)).unwrap_or_default();
-        let once = |history| Box::pin(self.look_once(main, separate, running, history));
-        let (mut seen, history) =
-            confirmed(trusted, once(history.clone()), once(history), |(seen, _)| fails(seen)).await;
-        if seen.1.held.is_none() {
-            seen.1.held = held;
-        }
-        if let Some(known) = known {
-            seen.0 = seen.0.or_known(&known);
-        }
-        let known = Known {
-            good: matches!(
-                seen.0,
-                DatabaseProbe::Reachable { read_only: None, .. } | DatabaseProbe::NotProbed
-            ) && !matches!(seen.1.separate, Some(QueueProbe::Failed(_))),
-            login,
-            cause,
-            seen: seen.clone(),
-            history,
+        let trusted = before.map_or(target.processors > 0, |before| !before.fails());
+        let once = |silent| {
+            let history = before.map(|before| before.history.clone()).unwrap_or_default();
+            Box::pin(self.look_once(target, silent, history))
         };
-        self.known.put(uid.to_owned(), known);
+        let first = once(before.is_some_and(Sight::is_silent));
+        let mut seen = confirmed(trusted, first, |first| once(first.is_silent()), Sight::fails).await;
+        if seen.queues.held.is_none() {
+            seen.queues.held = before.and_then(|before| before.queues.held.clone());
+        }
         seen
     }
 
-    async fn look_once(
-        &self,
-        main: Option<&DatabaseUrl>,
-        separate: Option<&DatabaseUrl>,
-        processors: i32,
-        mut history: [queue::History; 2],
-    ) -> ((DatabaseProbe, Queues), [queue::History; 2]) {
+    async fn look_once(&self, target: Target<'_>, silent: bool, mut history: [queue::History; 2]) -> Sight {
+        let Target { namespace, main, separate, processors } = target;
+        let turns = if silent { &self.silent } else { &self.answering };
+        let _turn = turns.wait(namespace).await;
         let [main_history, separate_history] = &mut history;
         let (database, default) = match main {
             Some(url) => self.see(url, processors, main_history).await,
@@ -173,11 +188,17 @@ impl Databases {
             _ => None,
         };
         let queues = Queues { default, separate, held };
-        ((database, queues), history)
+        Sight { database, queues, history }
     }
 
     /// Looks at a database as the role that migrates it; in depth when a migration is due.
-    pub async fn preflight(&self, url: &DatabaseUrl, due: bool) -> Result<Preflight, ProbeFailure> {
+    pub async fn preflight(
+        &self,
+        namespace: &str,
+        url: &DatabaseUrl,
+        due: bool,
+    ) -> Result<Preflight, ProbeFailure> {
+        let _turn = self.answering.wait(namespace).await;
         let (mut session, takes_options) = match self.sessions.open_with_option(url).await {
             Err(failure) if failure.kind == ProbeFailureKind::PoolerRejectsOptions => {
                 (self.sessions.open(url).await?, false)
@@ -191,7 +212,8 @@ impl Databases {
 
     /// Whether two URLs lead to one database, by what its server says of itself: behind a pooler the hosts differ. A
     /// server that was copied as a whole, file by file, says the same as its original.
-    pub async fn compare(&self, one: &DatabaseUrl, other: &DatabaseUrl) -> Comparison {
+    pub async fn compare(&self, namespace: &str, one: &DatabaseUrl, other: &DatabaseUrl) -> Comparison {
+        let _turn = self.answering.wait(namespace).await;
         let mut said = Vec::new();
         for url in [one, other] {
             match self.server_identity(url).await {
@@ -216,12 +238,6 @@ impl Databases {
         let identity = session.one(IDENTITY).await?;
         session.close().await;
         Ok(identity)
-    }
-
-    /// Whether the last look showed a database that cannot be used.
-    #[must_use]
-    pub fn failing(&self, uid: &str) -> bool {
-        self.known.read(uid, |known| !known.good).unwrap_or_default()
     }
 
     async fn see(
@@ -262,45 +278,14 @@ impl Databases {
             Err(failure) => (DatabaseProbe::Failed(failure), QueueProbe::NotProbed),
         }
     }
-
-    fn fresh_for(&self, good: bool) -> Duration {
-        if good { self.interval } else { self.interval.min(FRESH_WHILE_FAILING) }
-    }
-}
-
-impl Memory for Databases {
-    fn forget(&self, uid: &str) {
-        self.known.forget(uid);
-    }
-
-    /// What was seen before stays known: a rate needs two looks.
-    fn look_again(&self, uid: &str) {
-        self.known.update(uid, |known| {
-            known.cause.processors.clear();
-            known.good = false;
-        });
-    }
-
-    fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
-        self.known.fresh_until(uid, |known| self.fresh_for(known.good))
-    }
-}
-
-/// Whether a look failed of something that may be gone a moment later.
-fn fails((database, queues): &(DatabaseProbe, Queues)) -> bool {
-    let of_queue =
-        |queue: &QueueProbe| matches!(queue, QueueProbe::Failed(failure) if failure.kind.may_pass());
-    matches!(database, DatabaseProbe::Failed(failure) if failure.kind.may_pass())
-        || of_queue(&queues.default)
-        || queues.separate.as_ref().is_some_and(of_queue)
 }
 
 /// What a look says, where one that failed of something that may pass is followed by another: of a healthy database one
 /// look in many is lost or slow. Where the look before failed too it is not `trusted`, and one is enough.
-async fn confirmed<T>(
+async fn confirmed<T, A: Future<Output = T>>(
     trusted: bool,
     look: impl Future<Output = T>,
-    again: impl Future<Output = T>,
+    again: impl FnOnce(&T) -> A,
     is_doubtful: impl Fn(&T) -> bool,
 ) -> T {
     let first = look.await;
@@ -308,7 +293,7 @@ async fn confirmed<T>(
         return first;
     }
     tokio::time::sleep(SECOND_LOOK).await;
-    again.await
+    again(&first).await
 }
 
 #[cfg(test)]
@@ -323,7 +308,7 @@ mod tests {
     async fn told(raw: impl IntoIterator<Item = bool>, trusted: bool) -> bool {
         let raw = RefCell::new(raw.into_iter());
         let look = || async { raw.borrow_mut().next().unwrap_or(true) };
-        confirmed(trusted, look(), look(), |good| !good).await
+        confirmed(trusted, look(), |_| look(), |good| !good).await
     }
 
     proptest! {

@@ -42,7 +42,7 @@ pub struct ProbeFailure {
 impl DatabaseProbe {
     /// What is known after another look with the same URL: one that learnt nothing does not refute what the server said
     /// before.
-    pub(super) fn or_known(self, before: &Self) -> Self {
+    pub(in crate::observe) fn or_known(self, before: &Self) -> Self {
         match (&self, before) {
             (Self::Failed(now), Self::Failed(known)) if now.kind.is_silence() && known.kind.is_final() => {
                 before.clone()
@@ -86,8 +86,6 @@ pub enum ProbeFailureKind {
     LimitExceeded,
     /// 08P01: a pooler refuses a start-up option.
     PoolerRejectsOptions,
-    /// Other sessions of the operator took too long; nothing is known of this database.
-    NotTried,
     /// The role may not read what was asked for.
     Forbidden,
     /// The table, column or function that was asked for is not there.
@@ -118,7 +116,6 @@ impl ProbeFailureKind {
             Self::NotPostgres => "not_postgres",
             Self::LimitExceeded => "limit_exceeded",
             Self::PoolerRejectsOptions => "pooler_options",
-            Self::NotTried => "not_tried",
             Self::Forbidden => "forbidden",
             Self::Undefined => "undefined",
             Self::TooSlow => "too_slow",
@@ -137,7 +134,6 @@ impl ProbeFailureKind {
                 | Self::TimedOut
                 | Self::Tls
                 | Self::NotPostgres
-                | Self::NotTried
                 | Self::AccessRejected
                 | Self::PoolerRejectsOptions
                 | Self::Other
@@ -159,8 +155,8 @@ impl ProbeFailureKind {
     }
 
     /// Whether nothing was learnt of the database.
-    const fn is_silence(self) -> bool {
-        matches!(self, Self::TimedOut | Self::NotTried)
+    pub(super) const fn is_silence(self) -> bool {
+        matches!(self, Self::TimedOut)
     }
 
     /// Whether the server itself has said that it lets nobody in with this URL. It stays so until the server says
@@ -196,7 +192,6 @@ mod tests {
 
     #[rstest]
     #[case::a_slow_look_refutes_nothing(failed(TimedOut), failed(Authentication), failed(Authentication))]
-    #[case::nor_one_that_was_not_made(failed(NotTried), failed(AccessRejected), failed(AccessRejected))]
     #[case::an_answer_does(REACHABLE, failed(Authentication), REACHABLE)]
     #[case::another_answer_too(failed(NotFound), failed(Authentication), failed(NotFound))]
     #[case::a_server_that_is_gone_is_news(failed(Refused), failed(Authentication), failed(Refused))]

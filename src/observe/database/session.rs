@@ -1,6 +1,6 @@
 //! One short, read-only session with a database.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use postgres_protocol::message::{backend::Message, frontend};
@@ -8,12 +8,11 @@ use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, lookup_host},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
-    limits::{ADDRESSES, CONCURRENT, DEADLINE, ROWS, SESSION, TURN},
+    limits::{ADDRESSES, DEADLINE, ROWS, SESSION},
     login::Login,
     probe::{ProbeFailure, ProbeFailureKind},
     rows::Row,
@@ -37,18 +36,11 @@ const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '2s'; SET LO
 /// Start-up options as libpq sends them that finds `PGOPTIONS`.
 const OPTIONS: &str = "-c lock_timeout=1s";
 
-/// Opens sessions, a bounded number at a time.
-#[derive(Clone, Debug)]
+/// Opens sessions. Whoever asks for one has a turn.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
-    permits: Arc<Semaphore>,
     /// Whether a database may be where the operator itself is.
     loopback: bool,
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { permits: Arc::new(Semaphore::new(CONCURRENT)), loopback: false }
-    }
 }
 
 impl Sessions {
@@ -57,7 +49,7 @@ impl Sessions {
         self.loopback = true;
     }
 
-    /// Connects. The session counts against the limit of sessions until it is closed or dropped.
+    /// Connects.
     pub(super) async fn open(&self, url: &DatabaseUrl) -> Result<Session, ProbeFailure> {
         self.connect(url, None).await
     }
@@ -74,10 +66,6 @@ impl Sessions {
     ) -> Result<Session, ProbeFailure> {
         let trust =
             url.trust().map_err(|why| ProbeFailure::new(ProbeFailureKind::Unverified, &why.to_string()))?;
-        let turn = timeout(TURN, Arc::clone(&self.permits).acquire_owned());
-        let Ok(Ok(permit)) = turn.await else {
-            return Err(busy());
-        };
         let deadline = Instant::now() + DEADLINE;
         let opening = async {
             let addresses = self.addresses(url).await?;
@@ -93,7 +81,7 @@ impl Sessions {
         };
         let wire =
             within(deadline, opening).await.map_err(|failure| failure.without(url.password.as_ref()))?;
-        Ok(Session { wire, deadline, password: url.password.clone(), _permit: permit })
+        Ok(Session { wire, deadline, password: url.password.clone() })
     }
 
     /// Where the host is. Asked once: what is connected to is what was judged.
@@ -208,7 +196,6 @@ pub(super) struct Session {
     deadline: Instant,
     /// What no answer may show.
     password: Option<SecretString>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Session {
@@ -291,14 +278,4 @@ async fn within<T>(
             &format!("no answer within {} s", DEADLINE.as_secs()),
         )),
     }
-}
-
-fn busy() -> ProbeFailure {
-    ProbeFailure::new(
-        ProbeFailureKind::NotTried,
-        &format!(
-            "{CONCURRENT} sessions of the operator with other databases were open for {} s",
-            TURN.as_secs()
-        ),
-    )
 }

@@ -4,16 +4,16 @@
 const SUM: &[u8] = b"flagsmith_http_server_request_duration_seconds_sum";
 
 /// Bytes of a line. Flagsmith's longest have a few hundred: the name, a route, a method and a status.
-pub(super) const LINE: usize = 16 * 1024;
+pub const LINE: usize = 16 * 1024;
 
 /// A line has more than [`LINE`] bytes, so that this is no text of metrics.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line has more than {LINE} bytes")]
-pub(super) struct LineTooLong;
+pub struct LineTooLong;
 
 /// The seconds that all requests have taken, while the text comes in pieces.
 #[derive(Debug, Default)]
-pub(super) struct RequestSeconds {
+pub struct RequestSeconds {
     /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
     sum: Option<f64>,
@@ -21,7 +21,7 @@ pub(super) struct RequestSeconds {
 
 impl RequestSeconds {
     /// Takes the next piece, wherever it begins and ends.
-    pub(super) fn push(&mut self, mut piece: &[u8]) -> Result<(), LineTooLong> {
+    pub fn push(&mut self, mut piece: &[u8]) -> Result<(), LineTooLong> {
         while let Some(end) = memchr::memchr(b'\n', piece) {
             let (rest_of_line, rest) = piece.split_at(end);
             self.extend(rest_of_line)?;
@@ -32,7 +32,8 @@ impl RequestSeconds {
     }
 
     /// The seconds; `None` where there was no such series.
-    pub(super) fn total(mut self) -> Option<f64> {
+    #[must_use]
+    pub fn total(mut self) -> Option<f64> {
         self.end_line();
         self.sum.filter(|sum| sum.is_finite())
     }

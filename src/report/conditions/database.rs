@@ -3,7 +3,7 @@
 use crate::{
     causes,
     model::{Code, Component},
-    observe::{DatabaseProbe, ProbeFailureKind, SecretState},
+    observe::{DatabaseProbe, Look, ProbeFailureKind, SecretState},
     report::{
         condition::{
             ConditionStatus::{False, True, Unknown},
@@ -79,6 +79,13 @@ pub(super) fn database(context: Context<'_>) -> Verdict {
             format!(
                 "the operator cannot reach {identity} ({}); a NetworkPolicy may keep it out, pods will show",
                 failure.message
+            ),
+        ),
+        DatabaseProbe::NotProbed if matches!(observation.look, Look::Pending(_)) => Verdict::new(
+            Unknown,
+            "ProbePending",
+            format!(
+                "the operator has not looked into {identity} yet; it looks at a few databases of a namespace at a time"
             ),
         ),
         DatabaseProbe::NotProbed => {

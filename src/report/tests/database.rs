@@ -1,12 +1,14 @@
 //! `DatabaseReachable`.
 
+use std::time::Duration;
+
 use rstest::rstest;
 use serde_json::json;
 
 use super::scene::{Said, Scene, ready_pod, said, workload};
 use crate::{
     model::{Code, Component, Severity},
-    observe::{DatabaseProbe, Observation, ProbeFailure, ProbeFailureKind, SecretState},
+    observe::{DatabaseProbe, Look, Observation, ProbeFailure, ProbeFailureKind, SecretState},
     report::ConditionType,
 };
 
@@ -115,6 +117,14 @@ fn refused(observation: &mut Observation, kind: ProbeFailureKind) {
 #[case::not_probed(
     managed(),
     said("Unknown", "NotProbed", "database probes are switched off; ready pods will show")
+)]
+#[case::not_looked_at_yet(
+    managed().seeing(|observation| observation.look = Look::Pending(Duration::from_mins(1))),
+    said(
+        "Unknown",
+        "ProbePending",
+        "the operator has not looked into db.prod:5432/flags yet; it looks at a few databases of a namespace at a time"
+    )
 )]
 #[case::observed_not_read(
     Scene::observed().seeing(|observation| {

@@ -1,5 +1,7 @@
 //! `MigrationsApplied`.
 
+use std::time::Duration;
+
 use rstest::rstest;
 use serde_json::json;
 
@@ -8,7 +10,7 @@ use crate::{
     api::MigrationOperation,
     decide::Gate,
     model::{Code, Component, Severity},
-    observe::{History, JobOutcome, JobState, Observation, Pending, PodSummary, Preflight},
+    observe::{History, JobOutcome, JobState, Look, Observation, Pending, PodSummary, Preflight},
     report::ConditionType,
 };
 
@@ -48,6 +50,14 @@ fn applied(observation: &mut Observation, count: i64) {
 #[case::not_recorded_yet(
     at(Gate::Unrecorded(job(JobOutcome::Complete))),
     said("True", "Applied", "every migration of 2.265.0 is applied")
+)]
+#[case::not_looked_at_yet(
+    at(Gate::Blocked(Code::MigrationsPending)).seeing(|observation| observation.look = Look::Pending(Duration::from_mins(1))),
+    said(
+        "False",
+        "MigrationsPending",
+        "the migration to 2.265.0 starts when the operator has looked into the database"
+    )
 )]
 #[case::running(
     at(Gate::Running(running())),

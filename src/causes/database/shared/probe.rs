@@ -36,7 +36,6 @@ const fn cause_of(kind: ProbeFailureKind) -> Option<Code> {
         // Undefined and TooSlow are about what the operator asked: the server has let it in. In the rest the operator
         // did not go on: the pods may, and the DatabaseReachable condition says what it needs.
         Kind::TimedOut
-        | Kind::NotTried
         | Kind::Forbidden
         | Kind::Undefined
         | Kind::TooSlow
