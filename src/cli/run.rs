@@ -43,24 +43,8 @@ pub(super) struct Args {
     )]
     probe_address: SocketAddr,
 
-    /// Where `/metrics` is served.
-    #[arg(
-        long,
-        env = "FLAGSMITH_OPERATOR_METRICS_ADDRESS",
-        default_value = "0.0.0.0:8080",
-        value_name = "ADDRESS:PORT"
-    )]
-    metrics_address: SocketAddr,
-
-    /// A directory with `tls.crt` and `tls.key`, as a mounted Secret has them: `/metrics` is served over TLS. Changed files
-    /// are read again.
-    #[arg(long, env = "FLAGSMITH_OPERATOR_METRICS_CERT_DIR", value_name = "DIRECTORY")]
-    metrics_cert_dir: Option<PathBuf>,
-
-    /// Whether `/metrics` is answered only to tokens whose owner the API server lets get that path. Needs a certificate:
-    /// a token is not sent in plain text.
-    #[arg(long, env = "FLAGSMITH_OPERATOR_METRICS_AUTHENTICATION", default_value_t = false, action = clap::ArgAction::Set, value_name = "true|false", requires_if("true", "metrics_cert_dir"))]
-    metrics_authentication: bool,
+    #[command(flatten)]
+    metrics: MetricsArgs,
 
     /// Whether to compete for a lease, so that several replicas can stand by for each other.
     #[arg(long, env = "FLAGSMITH_OPERATOR_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
@@ -123,6 +107,41 @@ pub(super) struct Args {
     pod_namespace: String,
 }
 
+/// How metrics are served.
+#[derive(Debug, clap::Args)]
+struct MetricsArgs {
+    /// Where `/metrics` is served.
+    #[arg(
+        long = "metrics-address",
+        env = "FLAGSMITH_OPERATOR_METRICS_ADDRESS",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS:PORT"
+    )]
+    address: SocketAddr,
+
+    /// A directory with `tls.crt` and `tls.key`, as a mounted Secret has them: `/metrics` is served over TLS. Changed files
+    /// are read again.
+    #[arg(long = "metrics-cert-dir", env = "FLAGSMITH_OPERATOR_METRICS_CERT_DIR", value_name = "DIRECTORY")]
+    certificate: Option<PathBuf>,
+
+    /// Whether `/metrics` is answered only to tokens whose owner the API server lets get that path. Needs a certificate:
+    /// a token is not sent in plain text.
+    #[arg(long = "metrics-authentication", env = "FLAGSMITH_OPERATOR_METRICS_AUTHENTICATION", default_value_t = false, action = clap::ArgAction::Set, value_name = "true|false", requires_if("true", "certificate"))]
+    authentication: bool,
+}
+
+impl MetricsArgs {
+    async fn protection(&self, client: &kube::Client) -> Result<Protection, certificate::Error> {
+        Ok(Protection {
+            certificate: match &self.certificate {
+                Some(directory) => Some(Certificate::load(directory).await?),
+                None => None,
+            },
+            readers: self.authentication.then(|| Readers::new(client.clone())),
+        })
+    }
+}
+
 /// A failure to start, for a person.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -173,15 +192,8 @@ async fn serve(args: Args, level: Level) -> Result<(), Error> {
     let (heartbeat, readiness) = (Heartbeat::new(), Readiness::new());
     let sources =
         Sources { heartbeat: heartbeat.clone(), readiness: readiness.clone(), metrics: metrics.clone() };
-    let addresses = Addresses { probes: args.probe_address, metrics: args.metrics_address };
-    let protection = Protection {
-        certificate: match &args.metrics_cert_dir {
-            Some(directory) => Some(Certificate::load(directory).await?),
-            None => None,
-        },
-        readers: args.metrics_authentication.then(|| Readers::new(client.clone())),
-    };
-    let admin = Admin::bind(addresses, sources, protection).await?;
+    let addresses = Addresses { probes: args.probe_address, metrics: args.metrics.address };
+    let admin = Admin::bind(addresses, sources, args.metrics.protection(&client).await?).await?;
     let listening = admin.addresses();
     let shutdown = CancellationToken::new();
     let stopping = stop_on_signal(shutdown.clone())?;

@@ -39,10 +39,12 @@ impl Migrators {
         installation: &Installation,
         migration: &DueMigration,
     ) -> Option<String> {
+        let uid = &installation.identity.uid;
         if !migration.due || !matches!(installation.database, Database::External { .. }) {
+            // What is remembered would have the next pass come for it.
+            self.known.forget(uid);
             return None;
         }
-        let uid = &installation.identity.uid;
         let same = |known: &Known| (known.migration == *migration).then(|| migration.fresh_for());
         if let Some(known) = self.known.fresh(uid, same) {
             return known.pod;
@@ -145,10 +147,61 @@ fn finished(state: Option<&ContainerStatus>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
     use rstest::rstest;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::{
+        api::FlagsmithDeploymentStatus,
+        fixtures,
+        observe::secrets::{
+            credentials::Credentials,
+            state::{SecretState, Secrets},
+        },
+    };
+
+    /// A namespace without pods.
+    fn empty() -> Client {
+        let list = json!({ "metadata": {}, "items": [] }).to_string().into_bytes();
+        let answer = move |_: Request<Body>| {
+            let list = list.clone();
+            async move { Ok::<_, Infallible>(Response::new(Body::from(list))) }
+        };
+        Client::new(tower::service_fn(answer), "prod")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_it_is_applied_no_pass_comes_for_it() {
+        let installation = fixtures::installation(&fixtures::minimal());
+        let database = SecretState::Present(fixtures::database());
+        let credentials = Credentials {
+            secrets: Secrets {
+                database: database.clone(),
+                migration_database: database,
+                ..Secrets::unread()
+            },
+            url: None,
+            migration_url: None,
+            task_processor_url: None,
+        };
+        let mut migration = DueMigration::of(
+            &installation,
+            &credentials,
+            &FlagsmithDeploymentStatus::default(),
+            [None, None],
+        )
+        .unwrap();
+        let (migrators, uid, now) = (Migrators::default(), &installation.identity.uid, Timestamp::UNIX_EPOCH);
+        assert_eq!(migrators.look(&empty(), &installation, &migration).await, None);
+        assert_eq!(migrators.next_look(uid, now), Some(migration.fresh_for()));
+        migration.due = false;
+        migrators.look(&empty(), &installation, &migration).await;
+        assert_eq!(migrators.next_look(uid, now), None);
+    }
 
     fn pod(command: &str, key: &str, status: &Value) -> Pod {
         serde_json::from_value(json!({

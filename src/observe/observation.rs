@@ -11,7 +11,6 @@ use super::{
         probe::{DatabaseProbe, ProbeFailure},
     },
     exposure::ExposureState,
-    freshness::FRESH_WHILE_FAILING,
     front::FrontSeen,
     job::{JobOutcome, JobState},
     kills::ProbeKill,
@@ -32,6 +31,10 @@ use crate::{
 /// After this time a database that works has been looked at, also for the first time: whoever waits so long writes one
 /// status less.
 const LOOKED_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a status is kept that knows more than the operator does: by then a thousand databases have been looked at
+/// after a restart, and other troubles have waited long enough for theirs.
+const KEPT: Duration = Duration::from_mins(1);
 
 /// What was seen of one installation in one pass.
 #[derive(Clone, Debug)]
@@ -165,17 +168,16 @@ impl Observation {
     }
 
     /// How long it is too early to say how this installation is: its databases were never looked at, as after a restart
-    /// of the operator, and the last status is better than one that forgets what it said of them. Somebody who has
-    /// changed the specification hears soon that his change was seen, whatever his database does.
+    /// of the operator, and the last status is better for a while than one that forgets what it said of them. Somebody who
+    /// has changed the specification hears soon that his change was seen, whatever his database does.
     #[must_use]
     pub fn premature_for(&self, generation: i64) -> Option<Duration> {
         let Look::Pending(since) = self.look else {
             return None;
         };
-        if self.previous.observed_generation == Some(generation) {
-            return Some(FRESH_WHILE_FAILING);
-        }
-        LOOKED_AFTER.checked_sub(since).filter(|left| !left.is_zero())
+        let known = self.previous.observed_generation == Some(generation);
+        let left = if known { KEPT } else { LOOKED_AFTER }.saturating_sub(since);
+        (!left.is_zero()).then_some(left)
     }
 
     /// A pod that still migrates although its Job is gone: deleting a Job takes it away at once, and its pods only when
@@ -244,14 +246,15 @@ mod tests {
 
     use super::*;
 
-    /// What was told of generation 1 is told again for the same generation only when something is known.
+    /// What was told of generation 1 is told again for the same generation when something is known, or nothing for long.
     #[rstest]
     #[case::known(Look::Fresh, 1, None)]
     #[case::known_from_before(Look::Stale, 1, None)]
     #[case::asked_a_moment_ago(Look::Pending(Duration::from_millis(990)), 2, Some(Duration::from_millis(10)))]
     #[case::asked_a_while_ago(Look::Pending(LOOKED_AFTER), 2, None)]
     #[case::asked_long_ago(Look::Pending(Duration::from_mins(5)), 2, None)]
-    #[case::told_before(Look::Pending(Duration::from_mins(5)), 1, Some(FRESH_WHILE_FAILING))]
+    #[case::told_before(Look::Pending(Duration::from_secs(59)), 1, Some(Duration::from_secs(1)))]
+    #[case::told_long_before(Look::Pending(Duration::from_mins(5)), 1, None)]
     fn premature(#[case] look: Look, #[case] generation: i64, #[case] expected: Option<Duration>) {
         let previous = FlagsmithDeploymentStatus {
             observed_generation: Some(1),

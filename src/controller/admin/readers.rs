@@ -1,5 +1,5 @@
 //! Who may read the metrics: whom the API server knows by his token, and lets `get` the path `/metrics`. The same question
-//! that components of Kubernetes ask, so the same ClusterRole answers it.
+//! that components of Kubernetes ask, so the same `ClusterRole` answers it.
 
 use std::time::Duration;
 

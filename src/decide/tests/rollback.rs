@@ -373,7 +373,7 @@ fn what_was_undone_completely_needs_no_migration(#[case] newest: i64, #[case] ex
     assert_eq!(gate(&observation) == Gate::Succeeded, expected);
     // What was so a while ago opens nothing.
     observation.look = Look::Stale;
-    assert_eq!(gate(&observation), Gate::Pending);
+    assert_eq!(gate(&observation), Gate::Blocked(Code::MigrationImagePending));
     observation.look = Look::Fresh;
     // Without the record of the older release nobody knows that it was applied.
     observation.previous.migration_history.pop();

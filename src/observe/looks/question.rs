@@ -118,10 +118,18 @@ pub(in crate::observe) struct DueMigration {
     recorded: Option<MigrationStatus>,
     /// It waits for a person, who changes what is looked at for.
     failed: bool,
-    /// Whether a role of its own migrates.
-    own_role: bool,
-    /// Whether its URL names another host, port or database than that of the pods.
-    elsewhere: bool,
+    login: Login,
+}
+
+/// With what a migration connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Login {
+    /// What the pods connect with.
+    OfPods,
+    /// A URL of its own, to the same host, port and database.
+    Own,
+    /// A URL that names another one of these.
+    Elsewhere,
 }
 
 impl DueMigration {
@@ -137,9 +145,12 @@ impl DueMigration {
         };
         let key = MigrationKey::migrate(installation, installation.release, migrated);
         let namespace = &installation.identity.namespace;
-        let elsewhere = match &credentials.secrets.database {
-            SecretState::Present(database) => database.within(namespace) != migrated.within(namespace),
-            _ => false,
+        let login = match &credentials.secrets.database {
+            _ if installation.database.migration_url() == installation.database.url() => Login::OfPods,
+            SecretState::Present(database) if database.within(namespace) != migrated.within(namespace) => {
+                Login::Elsewhere
+            }
+            _ => Login::Own,
         };
         Some(Self {
             due: !recorded(&key, previous, workloads),
@@ -149,8 +160,7 @@ impl DueMigration {
                 .migration
                 .as_ref()
                 .is_some_and(|migration| migration.result == MigrationResult::Failed),
-            own_role: installation.database.migration_url() != installation.database.url(),
-            elsewhere,
+            login,
             key,
         })
     }
@@ -160,8 +170,8 @@ impl DueMigration {
         if self.due && !self.failed { FRESH_WHILE_FAILING } else { FRESH }
     }
 
-    const fn compares(&self) -> bool {
-        self.due && self.own_role && self.elsewhere
+    fn compares(&self) -> bool {
+        self.due && self.login == Login::Elsewhere
     }
 
     /// Without a migration due the role that migrates has no reason to connect, when it is another one.
@@ -173,7 +183,7 @@ impl DueMigration {
             due: self.due,
             recorded: self.recorded.clone(),
             login: url.fingerprint(),
-            asks_role: self.due || !self.own_role,
+            asks_role: self.due || self.login == Login::OfPods,
             compares: self.compares() && credentials.url.is_some(),
         };
         (subject.asks_role || subject.compares).then_some(Migration {
