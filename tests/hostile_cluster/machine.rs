@@ -1,8 +1,10 @@
 //! Addresses of this machine that the operator accepts: it refuses loopback.
 
 use std::{
-    fs::File,
+    fs::{self, File},
+    io::Write as _,
     net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -45,6 +47,27 @@ fn ip(change: &str) -> Output {
         .args(["address", change, PODS, "dev", "lo"])
         .output()
         .expect("ip (Debian's package iproute2) is there")
+}
+
+/// Names that the operator alone resolves, to the address of the databases: its process has this file as `/etc/hosts`.
+#[derive(Clone)]
+pub struct Hosts {
+    pub file: PathBuf,
+    pub address: IpAddr,
+}
+
+impl Hosts {
+    pub fn new(directory: &Path) -> Self {
+        let file = directory.join("hosts");
+        fs::write(&file, "127.0.0.1 localhost\n").unwrap();
+        Self { file, address: DATABASES }
+    }
+
+    /// In place: it is the file that was mounted.
+    pub fn add(&self, name: &str) {
+        let mut file = File::options().append(true).open(&self.file).unwrap();
+        writeln!(file, "{} {name}", self.address).unwrap();
+    }
 }
 
 /// Whether a simulated pod has this address.

@@ -25,6 +25,7 @@ mod databases;
 mod kubelet;
 mod logs;
 mod machine;
+mod names;
 mod operator;
 mod pods;
 #[path = "../postgres/postgresql.rs"]

@@ -12,7 +12,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::chart::{Chart, NAMESPACE};
+use crate::{
+    chart::{Chart, NAMESPACE},
+    machine::Hosts,
+};
 
 /// From its start until it is ready, on a machine with other work; alone it takes a second.
 const STARTED: Duration = Duration::from_secs(60);
@@ -29,6 +32,7 @@ pub struct OperatorProcess {
     pub liveness: SocketAddr,
     /// Every port that it serves.
     pub served: Vec<SocketAddr>,
+    pub hosts: Hosts,
     child: Child,
     home: TempDir,
     _group: Option<MemoryGroup>,
@@ -47,7 +51,11 @@ impl OperatorProcess {
         let liveness = ports.iter().find(|(port, _)| *port == chart.liveness_port()).unwrap().1;
         let home = tempfile::tempdir().unwrap();
         let log = fs::File::create(home.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_flagsmith-operator"))
+        let hosts = Hosts::new(home.path());
+        let child = Command::new("/usr/bin/unshare")
+            .args(["--mount", "/bin/sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
+            .arg(&hosts.file)
+            .arg(env!("CARGO_BIN_EXE_flagsmith-operator"))
             .args(&arguments)
             .env_clear()
             .env("KUBECONFIG", &chart.kubeconfig)
@@ -63,7 +71,7 @@ impl OperatorProcess {
             .unwrap();
         let group = MemoryGroup::of(child.id(), chart.memory());
         let served = ports.into_iter().map(|(_, address)| address).collect();
-        let mut operator = Self { liveness, served, child, home, _group: group };
+        let mut operator = Self { liveness, served, hosts, child, home, _group: group };
         let end = Instant::now() + STARTED;
         while !operator
             .served

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::{
     chart::{NAMESPACE, RELEASE},
-    machine::{Addresses, DATABASES},
+    machine::{Addresses, DATABASES, Hosts},
     operator::{OperatorProcess, get},
     postgresql::Postgresql,
     support::{self, SOON, Sandbox, converged},
@@ -77,6 +77,8 @@ pub struct Target {
     pub client: Client,
     /// Every port that the operator serves.
     pub served: Vec<SocketAddr>,
+    /// What the operator finds besides addresses.
+    pub hosts: Hosts,
     in_place: Arc<AtomicBool>,
 }
 
@@ -122,6 +124,7 @@ where
             let target = Target {
                 client: siege.client.clone(),
                 served: siege.operator.served.clone(),
+                hosts: siege.operator.hosts.clone(),
                 in_place: Arc::clone(&siege.in_place),
             };
             siege.hold(name, attack(target)).await;

@@ -3,6 +3,7 @@
 mod backup;
 mod fronts;
 mod job;
+mod network;
 mod properties;
 mod snapshots;
 mod typed;
