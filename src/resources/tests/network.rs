@@ -1,4 +1,4 @@
-//! The sample of a NetworkPolicy for the embedded database names pods by the labels that they have.
+//! The sample of a `NetworkPolicy` for the embedded database names pods by the labels that they have.
 
 use k8s_openapi::{api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::LabelSelector};
 use serde_json::Value;
