@@ -6,7 +6,7 @@ use crate::{
     flagsmith::Release,
     migration::{ConnectionBudget, Step},
     model::{Code, Component},
-    observe::{Observation, PodSummary, WorkloadState, database::QueueProbe},
+    observe::{Look, Observation, PodSummary, WorkloadState, database::QueueProbe},
     validate::{Installation, MigrationKey, Replicas, RollbackPlan},
 };
 
@@ -153,9 +153,13 @@ fn processors(
     // An autoscaler leaves a Deployment alone whose number is 0, so the operator must raise it again.
     let state = observation.task_processor.as_ref();
     let scaled = external(observation, state) && state.is_some_and(|state| state.desired > 0);
-    (!scaled).then(|| match &installation.task_processor.autoscaling {
-        Some(spec) => follow_queue(spec, installation, observation),
-        None => installation.task_processor_replicas(),
+    // Why they are as many as they are is not known before a look: a migration may be what they were stopped for.
+    let unknown = matches!((gate, observation.look), (Gate::Blocked(_), Look::Pending(_)));
+    let kept = state.filter(|_| unknown).map(|state| state.desired);
+    (!scaled).then(|| match (&installation.task_processor.autoscaling, kept) {
+        (_, Some(kept)) => kept,
+        (Some(spec), None) => follow_queue(spec, installation, observation),
+        (None, None) => installation.task_processor_replicas(),
     })
 }
 

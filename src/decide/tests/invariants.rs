@@ -1,9 +1,17 @@
 //! The invariants hold in every sequence of events, and every sequence converges once the trouble ends.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::world::{Confirmed, VERSIONS, World};
-use crate::{api::Circumstance, decide::Gate, migration::Direction, model::Code, observe::JobOutcome};
+use crate::{
+    api::Circumstance,
+    decide::Gate,
+    migration::Direction,
+    model::Code,
+    observe::{JobOutcome, Look},
+};
 
 /// Passes and steps of Kubernetes after which everything has settled: the longest way is a failed migration, a
 /// retry, a downgrade and three components to roll.
@@ -42,6 +50,7 @@ enum Event {
     Foreign(bool),
     Forged(bool),
     Unreachable(bool),
+    Look(Look),
     SecretMissing(bool),
 }
 
@@ -78,6 +87,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::Foreign),
         1 => any::<bool>().prop_map(Event::Forged),
         1 => any::<bool>().prop_map(Event::Unreachable),
+        3 => prop::sample::select(vec![Look::Fresh, Look::Stale, Look::Pending(Duration::ZERO)]).prop_map(Event::Look),
         1 => any::<bool>().prop_map(Event::SecretMissing),
     ]
 }
@@ -144,6 +154,7 @@ impl World {
             Event::Forged(there) => self.forged = there,
             Event::Unreachable(unreachable) => self.unreachable = unreachable,
             Event::SecretMissing(missing) => self.secret_missing = missing,
+            Event::Look(look) => self.look = look,
         }
     }
 
@@ -151,6 +162,7 @@ impl World {
     fn settles(&mut self) {
         self.external = false;
         self.unreachable = false;
+        self.look = Look::Fresh;
         self.secret_missing = false;
         for _ in 0..STEPS_TO_SETTLE {
             match self.plan().gate {
@@ -238,6 +250,31 @@ fn a_release_that_the_database_has_left_behind_does_not_start() {
         world.happens(&event);
     }
     assert_eq!(world.plan().gate, Gate::Blocked(Code::DowngradeBlocked));
+}
+
+/// As after a restart of the operator in the middle of an upgrade.
+#[test]
+fn a_processor_that_was_stopped_does_not_start_before_a_look() {
+    let mut world = World::new();
+    let events = [
+        Event::Pass(usize::MAX),
+        Event::JobStarts,
+        Event::JobCompletes,
+        Event::Pass(usize::MAX),
+        Event::Pass(usize::MAX),
+        Event::Roll,
+        Event::Version(1),
+        Event::Pass(usize::MAX),
+        Event::PullsEnd,
+        Event::Pass(usize::MAX),
+    ];
+    for event in &events {
+        world.happens(event);
+    }
+    let processors = |world: &World| world.plan().task_processor.and_then(|it| it.replicas);
+    assert_eq!((world.plan().gate, processors(&world)), (Gate::Pending, Some(0)));
+    world.happens(&Event::Look(Look::Pending(Duration::ZERO)));
+    assert_eq!((world.plan().gate, processors(&world)), (Gate::Blocked(Code::MigrationsPending), Some(0)));
 }
 
 /// What a Job failed of is put right: another one is made by itself, once, and never for a change of anything else.

@@ -20,7 +20,7 @@ use crate::{
     migration::{Direction, direction},
     model::{Code, Component, Diagnosis, Severity, child::marks},
     observe::{
-        JobOutcome, JobState, Observation, Pending, PodProblem, PodSummary, SecretState, WorkloadState,
+        JobOutcome, JobState, Look, Observation, Pending, PodProblem, PodSummary, SecretState, WorkloadState,
         external_migration::external_migration,
     },
     postgres::DatabaseIdentity,
@@ -147,6 +147,8 @@ pub(super) struct World {
     /// Jobs that somebody has made to look like one.
     pub(super) forged: bool,
     pub(super) unreachable: bool,
+    /// How well the operator knows the database.
+    pub(super) look: Look,
     pub(super) secret_missing: bool,
     clock: i64,
     /// When each migration was applied, in each database.
@@ -187,6 +189,7 @@ impl World {
             external: false,
             forged: false,
             unreachable: false,
+            look: Look::Fresh,
             secret_missing: false,
             clock: 0,
             schemas: [Vec::new(), Vec::new()],

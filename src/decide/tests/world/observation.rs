@@ -31,6 +31,7 @@ impl World {
             })
         };
         observation.previous = self.status.clone();
+        observation.look = self.look;
         observation.api = workload("api");
         observation.task_processor = workload("task-processor");
         observation.frontend = workload("frontend");

@@ -67,6 +67,7 @@ impl World {
 
     fn create_job(&mut self, plan: &Plan) {
         let migrate = plan.migrate.as_ref().unwrap();
+        assert_eq!(self.look, Look::Fresh, "a migration of what is not known");
         assert!(self.active_job().is_none(), "two active migrations");
         assert!(!self.external, "a migration beside that of another installation");
         assert!(!self.jobs.contains_key(&migrate.name), "a Job of that name exists");
@@ -241,6 +242,12 @@ impl World {
                 );
             }
         }
+        let starts = workload.replicas != Some(0) && before.is_some_and(|it| it.replicas == 0);
+        assert!(
+            !(component == "task-processor" && starts && matches!(self.look, Look::Pending(_)))
+                || plan.gate == Gate::Succeeded,
+            "a processor starts while nothing is known of the database"
+        );
         let stops = workload.replicas == Some(0) && before.is_some_and(|it| it.replicas > 0);
         if component == "task-processor" && stops && plan.gate == Gate::Pending {
             let (installation, step) = (self.installation(), plan.step.as_ref().unwrap());
