@@ -67,6 +67,10 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         initial,
         rest: json!({ "restartPolicy": "Never" }),
     };
+    // A rule may only name a container that is there.
+    let plans = migrate.rollback.is_none().then_some(marks::PLAN_CONTAINER);
+    let fatal = plans.into_iter().chain([marks::MIGRATE_CONTAINER]).map(fatal);
+    let rules: Vec<Value> = [not_of_a_drained_node()].into_iter().chain(fatal).collect();
     let mut job = child(
         installation,
         Kind::Job,
@@ -78,11 +82,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
             "completions": 1,
             "backoffLimit": spec.backoff_limit,
             "activeDeadlineSeconds": spec.active_deadline_seconds,
-            "podFailurePolicy": { "rules": [
-                not_of_a_drained_node(),
-                fatal(marks::PLAN_CONTAINER),
-                fatal(marks::MIGRATE_CONTAINER),
-            ] },
+            "podFailurePolicy": { "rules": rules },
             // A second pod must not start while the first may still hold its locks.
             "podReplacementPolicy": "Failed",
             "template": template.build(installation),

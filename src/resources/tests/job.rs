@@ -12,6 +12,7 @@ use crate::{
     model::{Code, child::Kind},
     observe::{Observation, Preflight},
     resources::build,
+    validate::{RollbackOrder, RollbackPlan},
 };
 
 /// The Job that is made for a fresh installation of this specification.
@@ -167,6 +168,28 @@ fn whichever_container_ends_badly_ends_the_job() {
     let fatal = rules.iter().filter(|rule| rule["action"] == "FailJob");
     let names: Vec<_> = fatal.map(|rule| &rule["onExitCodes"]["containerName"]).collect();
     assert_eq!(names, ["plan", "migrate"]);
+}
+
+/// The API server refuses a Job whose rules name a container that it has not: undoing lists nothing beforehand.
+#[test]
+fn rules_name_the_containers_that_are_there() {
+    let installation = installation(&spec(json!({})));
+    let mut plan = plan(&installation, &empty_observation());
+    plan.migrate.as_mut().unwrap().rollback = Some(RollbackPlan {
+        from: "2.266.0".parse().unwrap(),
+        to: installation.release,
+        applied_after: jiff::Timestamp::UNIX_EPOCH,
+        order: RollbackOrder::PodsFirst,
+    });
+    let job = build(&installation, &plan).into_iter().find(|child| child.kind == Kind::Job).unwrap().body;
+    let list = |pointer: &str| job.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let rules =
+        list("/spec/podFailurePolicy/rules").filter_map(|rule| rule.pointer("/onExitCodes/containerName"));
+    let containers = list("/spec/template/spec/initContainers").chain(list("/spec/template/spec/containers"));
+    let containers: Vec<_> = containers.map(|container| &container["name"]).collect();
+    let rules: Vec<_> = rules.collect();
+    assert_eq!(rules, ["migrate"]);
+    assert!(rules.iter().all(|name| containers.contains(name)), "{containers:?}");
 }
 
 /// A proxy is there before the plan is made through it, and how it ends is not how the migration ended.
