@@ -1,16 +1,19 @@
 //! The migration in the status: how it stands, how far it is, and what there was before. Pure.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 use super::context::Context;
 use crate::{
-    api::{MigrationOperation, MigrationResult, MigrationStatus},
+    api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus},
     causes::cured_by,
     decide::Gate,
     migration::{given, is_of},
     model::Component,
     observe::{JobOutcome, JobState, Observation, Pending, SecretState},
+    runtime::metrics,
 };
 
 /// Migrations that are remembered: enough to go back over ten upgrades.
@@ -27,6 +30,26 @@ pub(super) struct Progress {
     pub(super) current: Option<String>,
     /// When the last one was applied.
     pub(super) since: Option<Timestamp>,
+}
+
+/// How the migration Job ended that has ended between two statuses, and how long it took.
+pub(super) fn ended(
+    before: &FlagsmithDeploymentStatus,
+    after: &FlagsmithDeploymentStatus,
+) -> Option<(metrics::MigrationResult, Duration)> {
+    let migration = after.migration.as_ref()?;
+    let result = match migration.result {
+        MigrationResult::Applied => metrics::MigrationResult::Succeeded,
+        MigrationResult::Failed => metrics::MigrationResult::Failed,
+        MigrationResult::Blocked | MigrationResult::Pending | MigrationResult::Running => return None,
+    };
+    let (started, finished) = (migration.started.as_ref()?, migration.finished.as_ref()?);
+    let known = before.migration.as_ref().is_some_and(|before| {
+        (&before.job, before.result, &before.finished)
+            == (&migration.job, migration.result, &migration.finished)
+    });
+    let took = Duration::try_from(finished.0.duration_since(started.0)).unwrap_or_default();
+    (!known).then_some((result, took))
 }
 
 /// The migration of the wanted release.

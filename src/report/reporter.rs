@@ -24,7 +24,7 @@ use super::{
     condition::{ConditionStatus, ConditionType},
     conditions,
     context::Context,
-    events,
+    events, migration,
     status::{diagnoses, status},
 };
 use crate::{
@@ -181,6 +181,9 @@ impl Reporter {
             wait = self.held_back(identity, before, &after, applied);
             if wait.is_none() {
                 self.write_status(resource, identity, &after).await?;
+                if let Some((result, took)) = migration::ended(before, &after) {
+                    self.metrics.migration(result, took);
+                }
             }
         }
         let reference = ObjectReference { uid: Some(identity.uid.clone()), ..resource.object_ref(&()) };

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rstest::rstest;
 use serde_json::json;
 
 use super::scene::{Said, Scene, job, said, starting, workload};
 use crate::{
-    api::MigrationOperation,
+    api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus},
     decide::Gate,
     model::{Code, Component, Severity},
     observe::{History, JobOutcome, JobState, Look, Observation, Pending, PodSummary, Preflight},
-    report::ConditionType,
+    report::{ConditionType, migration},
+    runtime::metrics,
 };
 
 fn at(gate: Gate) -> Scene {
@@ -146,4 +148,55 @@ fn applied(observation: &mut Observation, count: i64) {
 )]
 fn migrations_applied(#[case] scene: Scene, #[case] expected: Said) {
     assert_eq!(scene.says(ConditionType::MigrationsApplied), Some(expected));
+}
+
+/// A status whose migration by the Job `job` stands so, and has finished a minute after its start where it has.
+fn recorded(job: &str, result: MigrationResult) -> FlagsmithDeploymentStatus {
+    let at = |time: &str| Some(Time(time.parse().unwrap()));
+    let over = matches!(result, MigrationResult::Applied | MigrationResult::Failed);
+    let migration = MigrationStatus {
+        job: Some(job.to_owned()),
+        result,
+        started: at("2026-01-01T10:00:00Z"),
+        finished: over.then(|| at("2026-01-01T10:01:00Z")).flatten(),
+        ..MigrationStatus::default()
+    };
+    FlagsmithDeploymentStatus { migration: Some(migration), ..FlagsmithDeploymentStatus::default() }
+}
+
+#[rstest]
+#[case::succeeded(
+    recorded("a", MigrationResult::Running),
+    recorded("a", MigrationResult::Applied),
+    Some(metrics::MigrationResult::Succeeded)
+)]
+#[case::failed(
+    recorded("a", MigrationResult::Running),
+    recorded("a", MigrationResult::Failed),
+    Some(metrics::MigrationResult::Failed)
+)]
+#[case::the_first_of_all(
+    FlagsmithDeploymentStatus::default(),
+    recorded("a", MigrationResult::Applied),
+    Some(metrics::MigrationResult::Succeeded)
+)]
+#[case::the_next_in_one_pass(
+    recorded("a", MigrationResult::Applied),
+    recorded("b", MigrationResult::Applied),
+    Some(metrics::MigrationResult::Succeeded)
+)]
+#[case::counted_already(
+    recorded("a", MigrationResult::Applied),
+    recorded("a", MigrationResult::Applied),
+    None
+)]
+#[case::not_over(recorded("a", MigrationResult::Pending), recorded("a", MigrationResult::Running), None)]
+#[case::nothing_known(recorded("a", MigrationResult::Running), FlagsmithDeploymentStatus::default(), None)]
+fn a_migration_is_counted_once_when_it_ends(
+    #[case] before: FlagsmithDeploymentStatus,
+    #[case] after: FlagsmithDeploymentStatus,
+    #[case] counted: Option<metrics::MigrationResult>,
+) {
+    let ended = migration::ended(&before, &after);
+    assert_eq!(ended, counted.map(|result| (result, Duration::from_mins(1))));
 }

@@ -81,8 +81,9 @@ impl Metrics {
         self.series.watch_restarts.get_or_create(&ByKind { kind }).inc();
     }
 
-    /// The cache of this kind (a plural name) holds so many objects.
+    /// The cache of this kind (a plural name) holds so many objects. Restarts of its watch are counted from then on.
     pub fn cache_objects(&self, kind: &'static str, count: usize) {
+        drop(self.series.watch_restarts.get_or_create(&ByKind { kind }));
         self.series
             .cache_objects
             .get_or_create(&ByKind { kind })
