@@ -10,8 +10,11 @@ export INSTA_UPDATE ?= no
 CARGO_DENY := $(CACHE)/lint/cargo-deny-0.20.2/bin/cargo-deny
 CARGO_SHEAR := $(CACHE)/lint/cargo-shear-1.12.0/bin/cargo-shear
 CARGO_CYCLONEDX := $(CACHE)/lint/cargo-cyclonedx-0.5.9/bin/cargo-cyclonedx
+CARGO_LLVM_COV := $(CACHE)/lint/cargo-llvm-cov-0.9.1/bin/cargo-llvm-cov
 ACTIONLINT := $(CACHE)/lint/actionlint-1.7.12/bin/actionlint
+KREW_CHECK := $(CACHE)/lint/krew-0.4.3/bin/validate-krew-manifest
 MDBOOK := $(CACHE)/lint/mdbook-0.5.4/bin/mdbook
+HELM4 := $(CACHE)/lint/helm-4.3.1/bin/helm
 
 .PHONY: help
 help: ## List these targets
@@ -66,11 +69,24 @@ $(CACHE)/lint/%:
 $(ACTIONLINT):
 	GOFLAGS= GOBIN=$(dir $@) CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
+$(KREW_CHECK):
+	GOFLAGS= GOBIN=$(dir $@) CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' sigs.k8s.io/krew/cmd/validate-krew-manifest@v0.4.3
+
+$(HELM4):
+	GOFLAGS= GOBIN=$(dir $@) CGO_ENABLED=0 go install -trimpath -ldflags '-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1' helm.sh/helm/v4/cmd/helm@v4.3.1
+
 .PHONY: test-unit
 test-unit: ## Tests that need nothing but Rust
 	cargo test --locked --lib $(UNIT_TESTS)
 	cargo test --locked --doc
 	cd tests/gitops && go vet ./... && go test -count=1 ./...
+
+.PHONY: coverage
+coverage: $(CARGO_LLVM_COV) ## How much of the source the tests of `make test-unit` run: by file, and as a page
+	rustup component add llvm-tools
+	$(CARGO_LLVM_COV) llvm-cov --locked --lib $(UNIT_TESTS) --html --output-dir $(CACHE)/coverage --ignore-filename-regex '(^|/)tests(/|\.rs)'
+	$(CARGO_LLVM_COV) llvm-cov report --ignore-filename-regex '(^|/)tests(/|\.rs)'
+	@echo "file://$(CACHE)/coverage/html/index.html"
 
 .PHONY: test-postgres
 test-postgres: ## Looks at a real PostgreSQL, compared with libpq's, and the backup's script with a real pg_dump
@@ -142,6 +158,14 @@ trial-timeouts: ## Every trouble that clients see as 502 or 504, on a real node 
 trial-observed: ## Every trouble of an installation of the official chart, on a real node (twenty minutes)
 	IMAGES=flagsmith-api-2.259.0 tests/e2e/run --ignored every_trouble_of_an_observed
 
+.PHONY: trial-monitoring
+trial-monitoring: ## Three troubles at once under a real Prometheus with the chart's alerts and dashboards, on a real node (a quarter of an hour)
+	PATH="$$(tests/chart/prometheus):$$PATH" tests/e2e/run --ignored monitoring::
+
+.PHONY: trial-helm
+trial-helm: $(HELM4) ## What Helm 3 and Helm 4 wait for, on a real node (five minutes)
+	HELM4=$(HELM4) tests/e2e/run --ignored helm::
+
 .PHONY: generate
 generate: ## Write the files that are generated from the source
 	cargo run --quiet --locked -- generate crd > $(CARGO_TARGET_DIR)/crd.yaml
@@ -169,11 +193,12 @@ release-dry: ## What a release consists of, for this machine's architecture, in 
 	$(MAKE) --no-print-directory release-rest
 
 .PHONY: release-rest
-release-rest: $(CARGO_CYCLONEDX) ## The rest of a release beside the archives that are in dist/ (IMAGE, DIGEST)
+release-rest: $(CARGO_CYCLONEDX) $(KREW_CHECK) ## The rest of a release beside the archives that are in dist/ (IMAGE, DIGEST)
 	release/build notes >/dev/null
 	$(CARGO_CYCLONEDX) cyclonedx --format json --spec-version 1.5 --override-filename flagsmith-operator.cdx --quiet
 	mv flagsmith-operator.cdx.json dist/
 	release/build chart manifests krew sums
+	$(KREW_CHECK) -manifest dist/flagsmith.yaml -skip-install
 	@cat dist/SHA256SUMS
 
 .PHONY: bench-queue

@@ -19,6 +19,7 @@ const UPGRADE: Duration = Duration::from_mins(5);
 #[test]
 fn a_user_installs_uses_upgrades_and_removes_flagsmith() {
     step("install the operator by its chart", operator::installed);
+    step("helm test asks each replica", operator::tested);
     let namespace = Namespace::new("lifecycle");
     let step = |name: &str, run: fn(&Namespace)| step(name, || run(&namespace));
     step("refuse what cannot work", refuse_bad_input);

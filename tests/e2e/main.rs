@@ -13,17 +13,20 @@
 
 mod availability_monitor;
 mod getting_started;
+mod helm;
 mod http;
 mod kubectl;
 mod lifecycle;
 mod migration_trials;
 mod migrations;
+mod monitoring;
 mod namespace;
 mod observed;
 mod observed_tasks;
 mod observed_trials;
 mod official_chart;
 mod operator;
+mod prometheus;
 mod rollback;
 mod stepwise;
 mod tasks;

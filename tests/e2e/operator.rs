@@ -49,3 +49,10 @@ pub fn log() -> String {
     let label = "app.kubernetes.io/name=flagsmith-operator";
     kubectl(&["-n", SYSTEM, "logs", "-l", label, "--tail=-1"])
 }
+
+/// What `helm test` says of each replica.
+pub fn tested() {
+    let said = helm(&["test", "flagsmith-operator", "--namespace", SYSTEM, "--logs", "--timeout", "3m"]);
+    println!("{said}");
+    assert_eq!(said.matches(" is ready\n").count(), 2, "{said}");
+}
