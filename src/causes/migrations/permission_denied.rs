@@ -31,6 +31,7 @@ enum Variant {
     Object,
     Action,
     NewTable,
+    NoSchema,
     Other,
 }
 
@@ -44,12 +45,17 @@ static LOG: Rule<Variant> = Rule {
         Signature::of_words(Variant::Action, &["permission denied to "]).class(REFUSED).stage(MIGRATE),
         // In any language: for a new table only the schema's CREATE can be missing.
         Signature::of(Variant::NewTable).class(REFUSED).stage(MIGRATE).all(&["CREATE TABLE ", "public"]),
+        // PostgreSQL passes over schemas of the search_path that are not there, or that the role may not use.
+        Signature::of(Variant::NoSchema).class(&["InvalidSchemaName"]).stage(MIGRATE),
+        Signature::of_words(Variant::NoSchema, &["no schema has been selected to create in"]).stage(MIGRATE),
         Signature::of(Variant::Other).class(REFUSED).stage(MIGRATE),
     ],
     details,
     explain,
     is_over: None,
 };
+
+const SEARCH_PATH: &str = "any schema of its search_path";
 
 #[allow(clippy::unnecessary_wraps, reason = "the form of every rule: others decline")]
 fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
@@ -60,6 +66,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
         Variant::Object => after("permission denied for "),
         Variant::Action => after("permission denied to "),
         Variant::NewTable => Some("schema public"),
+        Variant::NoSchema => Some(SEARCH_PATH),
         Variant::Other => None,
     };
     let object = object.or_else(|| first_quoted(line));
@@ -96,6 +103,7 @@ impl<'a> Lack<'a> {
         let (kind, name) = object.split_once(' ').unwrap_or(("", object));
         match (variant, kind) {
             (Variant::Action, _) => Self::Action,
+            (Variant::NoSchema, _) => Self::AnySchema,
             (Variant::Owner, kind) => {
                 keyword(kind).map_or(Self::Other, |keyword| Self::Ownership(keyword, name))
             }
@@ -177,7 +185,18 @@ fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) ->
                  {grant} (all at once: REASSIGN OWNED BY OLD_ROLE TO ROLE;)"
             ),
         ),
-        Lack::AnySchema | Lack::TablesOf(_) | Lack::History | Lack::Other => (
+        Lack::AnySchema => (
+            format!(
+                "finds no schema to create tables in{at}: each schema of its search_path is missing, or the role may not \
+                 use it"
+            ),
+            format!(
+                "See which, as the role in DATABASE_URL: SHOW search_path; and \\dn+ in psql. Then as the owner of the \
+                 database (ROLE and NAME are those of DATABASE_URL): {grant} or ALTER ROLE ROLE IN DATABASE NAME RESET \
+                 search_path;"
+            ),
+        ),
+        Lack::TablesOf(_) | Lack::History | Lack::Other => (
             format!("lacks a privilege for {object}; it stopped{at}"),
             "Let the migration connect as the owner of the database and of its tables: \\dt and \\dn+ in psql show who that is.".to_owned(),
         ),

@@ -33,6 +33,11 @@ use crate::{
     MigrationPermissionDenied,
     "table users_hubspottracker"
 )]
+#[case(
+    "no schema has been selected to create in",
+    MigrationPermissionDenied,
+    "any schema of its search_path"
+)]
 #[case("permission denied for table django_migrations", MigrationPermissionDenied, "table django_migrations")]
 #[case(
     "permission denied to create extension \"hstore\"\nHINT:  Must have CREATE privilege on current database to create this extension.",
