@@ -178,6 +178,8 @@ generate: ## Write the files that are generated from the source
 	install -D -m 644 $(CARGO_TARGET_DIR)/cli.md docs/cli.md
 	cargo run --quiet --locked -- generate metrics > $(CARGO_TARGET_DIR)/metrics.md
 	install -D -m 644 $(CARGO_TARGET_DIR)/metrics.md docs/metrics.md
+	cargo run --quiet --locked -- generate chart-values > $(CARGO_TARGET_DIR)/from-the-chart.md
+	install -D -m 644 $(CARGO_TARGET_DIR)/from-the-chart.md docs/from-the-chart.md
 	install -D -m 644 $(CARGO_TARGET_DIR)/crd.yaml charts/flagsmith-operator/files/crd.yaml
 	tests/chart/readme >charts/flagsmith-operator/README.md
 

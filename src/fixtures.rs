@@ -56,6 +56,8 @@ pub(crate) fn empty_observation() -> Observation {
             database: SecretState::Present(database()),
             migration_database: SecretState::Present(database()),
             task_processor_database: None,
+            urls: crate::observe::KeptUrls::default(),
+            missing_parts: Vec::new(),
             of_processor: None,
             django: SecretState::Present(()),
             hash: Some("5ec7e7".to_owned()),
@@ -100,6 +102,18 @@ pub(crate) const CHART_DEFAULT: &str = include_str!("../tests/fixtures/official-
 /// What it makes with task processor, migration Job and autoscaler, release `acme`.
 pub(crate) const CHART_WITH_PROCESSOR: &str =
     include_str!("../tests/fixtures/official-chart/task-processor-and-migrate-job.yaml");
+
+/// The same from chart 0.82.0 on, by what its public pull request 533 says: a preStop of 20 s and 75 s of grace for the API,
+/// and ports with names.
+pub(crate) fn chart_0_82() -> String {
+    let api = "      containers:\n      - name: flagsmith-api\n";
+    let hook = "      terminationGracePeriodSeconds: 75\n      containers:\n      - name: flagsmith-api\n        \
+                lifecycle: {preStop: {sleep: {seconds: 20}}}\n";
+    CHART_WITH_PROCESSOR
+        .replace("flagsmith-0.81.0", "flagsmith-0.82.0")
+        .replace(api, hook)
+        .replace("- containerPort: 8", "- name: http\n          containerPort: 8")
+}
 
 fn push<T: serde::de::DeserializeOwned>(list: &mut Vec<std::sync::Arc<T>>, object: Value) {
     list.push(std::sync::Arc::new(serde_json::from_value(object).unwrap()));

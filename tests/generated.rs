@@ -10,6 +10,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("causes", &["docs/causes.md"]),
     ("cli", &["docs/cli.md"]),
     ("metrics", &["docs/metrics.md"]),
+    ("chart-values", &["docs/from-the-chart.md"]),
 ];
 
 #[test]
@@ -174,4 +175,27 @@ fn workflows_make_targets_that_exist() {
         }
     }
     assert!(number > 9, "{number} targets are read");
+}
+
+/// Each field that a value of the official chart is said to go to is in the definition.
+#[test]
+fn the_charts_values_go_to_fields_that_exist() {
+    let text = fs::read_to_string("crds/flagsmithdeployments.yaml").unwrap();
+    let definition: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    let root = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let page = fs::read_to_string("docs/from-the-chart.md").unwrap();
+    let mut fields = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let place = row.split(" | ").nth(1).unwrap();
+        let Some(path) = place.strip_prefix("`spec.").and_then(|path| path.strip_suffix('`')) else {
+            continue;
+        };
+        fields += 1;
+        let mut schema = &root["properties"]["spec"];
+        for part in path.split('.') {
+            schema = &schema["properties"][part];
+            assert!(schema.is_object(), "there is no field {path} ({row})");
+        }
+    }
+    assert!(fields > 100, "{fields}");
 }

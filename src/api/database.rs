@@ -30,12 +30,81 @@ pub struct CertificatesSource {
     pub config_map_key_ref: Option<ConfigMapKeySelector>,
 }
 
+/// One database in parts. What is not given is as in `database` itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseParts {
+    /// The host: a DNS name or an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub host: Option<String>,
+
+    /// The port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<i32>,
+
+    /// The name of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub name: Option<String>,
+
+    /// The role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_from: Option<SecretValueSource>,
+
+    /// The role's password, as it is: the operator encodes what a URL needs encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_from: Option<SecretValueSource>,
+
+    /// `sslmode` of libpq.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl_mode: Option<SslMode>,
+}
+
+/// `sslmode` of libpq.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted only where the server insists.
+    Allow,
+    /// Encrypted where the server can.
+    Prefer,
+    /// Encrypted, whoever the server is.
+    Require,
+    /// Encrypted, by a certificate of an authority of `caFrom`.
+    VerifyCa,
+    /// The same, and the certificate is the host's.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// As libpq reads it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Allow => "allow",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
 /// Where Flagsmith keeps its data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.urlFrom) || has(self.embedded)").message("one of urlFrom and embedded is needed: urlFrom names the Secret with DATABASE_URL, embedded: {} makes a small PostgreSQL for trying it out"),
+    validation = Rule::new("has(self.urlFrom) || has(self.host) || has(self.embedded)").message("one of urlFrom, host and embedded is needed: urlFrom names the Secret with DATABASE_URL, host with name, userFrom and passwordFrom says the same in parts, embedded: {} makes a small PostgreSQL for trying it out"),
     validation = Rule::new("!(has(self.urlFrom) && has(self.embedded))").message("urlFrom and embedded exclude each other: remove embedded to use your own database"),
+    validation = Rule::new("!has(self.host) || (!has(self.urlFrom) && !has(self.embedded))").message("host goes without urlFrom and embedded: a database is given by its URL or in parts"),
+    validation = Rule::new("!has(self.host) || (has(self.name) && has(self.userFrom) && has(self.passwordFrom))").message("with host, name, userFrom and passwordFrom are needed: the name of the database, and the keys of the Secrets that hold the role and its password"),
+    validation = Rule::new("has(self.host) || (!has(self.port) && !has(self.name) && !has(self.userFrom) && !has(self.passwordFrom) && !has(self.sslMode) && !has(self.migration) && !has(self.taskProcessor) && !has(self.analytics) && !has(self.replicas))").message("port, name, userFrom, passwordFrom, sslMode, migration, taskProcessor, analytics and replicas go with host; with urlFrom all of it is in the URL"),
+    validation = Rule::new("!(has(self.migration) && has(self.migrationUrlFrom)) && !(has(self.taskProcessor) && has(self.taskProcessorUrlFrom)) && !(has(self.analytics) && has(self.analyticsUrlFrom)) && !(has(self.replicas) && has(self.replicaUrlsFrom))").message("migration, taskProcessor, analytics and replicas say in parts what migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom say by URLs: keep one of the two"),
     validation = Rule::new("!has(self.embedded) || (!has(self.migrationUrlFrom) && !has(self.taskProcessorUrlFrom) && !has(self.analyticsUrlFrom) && !has(self.replicaUrlsFrom))").message("migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom; the embedded database has one role and one server"),
     validation = Rule::new("!has(self.embedded) || !has(self.caFrom)").message("caFrom goes with urlFrom; the embedded database does not encrypt"),
     validation = Rule::new("!has(self.embedded) || type(self.embedded.storage) == int || isQuantity(self.embedded.storage)").message("must be a quantity such as \"10Gi\"").field_path(".embedded.storage"),
@@ -48,9 +117,56 @@ pub struct DatabaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_from: Option<SecretValueSource>,
 
+    /// The host, in place of `urlFrom`: a DNS name or an address. The operator puts the URL together from the parts, into
+    /// a Secret that it owns, and follows when a part changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub host: Option<String>,
+
+    /// The port. 5432 if not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<i32>,
+
+    /// The name of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub name: Option<String>,
+
+    /// The role of the running components.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_from: Option<SecretValueSource>,
+
+    /// The role's password, as it is: the operator encodes what a URL needs encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_from: Option<SecretValueSource>,
+
+    /// `sslmode` of libpq, which is prefer if not set. verify-ca and verify-full go by `caFrom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl_mode: Option<SslMode>,
+
+    /// The database in parts as the migration Job connects to it: with the role that owns the tables. The role of
+    /// `userFrom` then needs no permission to change the schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<DatabaseParts>,
+
+    /// A separate database for queued tasks, in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_processor: Option<DatabaseParts>,
+
+    /// A separate database for API usage data, in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analytics: Option<DatabaseParts>,
+
+    /// Read replicas, in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub replicas: Option<Vec<DatabaseParts>>,
+
     /// The certificate authorities (or the server's own certificate) by which the operator itself verifies the servers
-    /// of these URLs, where `sslmode` or `PGSSLMODE` has them verified; public authorities when not set. The pods verify
-    /// with the file that `sslrootcert` names, mounted by `volumes` and `volumeMounts`.
+    /// of these URLs, where `sslmode` or `PGSSLMODE` has them verified; public authorities when not set. It is mounted
+    /// into every pod that connects, as `/etc/flagsmith-database/ca.crt`: a database in parts is verified by it, and a URL
+    /// may name that file as `sslrootcert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_from: Option<CertificatesSource>,
 

@@ -7,15 +7,56 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the installation is reached from outside the cluster: either an Ingress or an `HTTPRoute`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// How the installation is reached from outside the cluster: by one Ingress or `HTTPRoute` for everything, or by one of its
+/// own for the API, for clients, and for the dashboard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.ingress) || has(self.httpRoute)").message("one of ingress and httpRoute is needed; remove exposure to have Services only"),
+    validation = Rule::new("has(self.hosts) || has(self.api) || has(self.frontend)").message("hosts is needed: name at least one host, such as \"flags.example.com\", or \"*\" for every host; or give API and dashboard hosts of their own in api and frontend"),
+    validation = Rule::new("!(has(self.api) || has(self.frontend)) || !(has(self.hosts) || has(self.ingress) || has(self.httpRoute) || has(self.proxy))").message("hosts, ingress, httpRoute and proxy are for everything in one: move them into api and frontend, or remove these"),
+    validation = Rule::new("!has(self.api) || !has(self.frontend) || !self.api.hosts.exists(h, h in self.frontend.hosts)").message("a host is in both api and frontend: the dashboard's hosts serve the API as well, so leave it out of api"),
+    validation = Rule::new("has(self.api) || has(self.frontend) || has(self.ingress) || has(self.httpRoute)").message("one of ingress and httpRoute is needed; remove exposure to have Services only"),
     validation = Rule::new("!(has(self.ingress) && has(self.httpRoute))").message("ingress and httpRoute exclude each other: two proxies with different timeouts cannot be aligned; keep one of them"),
 )]
 pub struct ExposureSpec {
     /// The host names that clients use, for example "flags.example.com". "*" matches every host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    #[x_kube(validation = Rule::new("self.size() >= 1").message("name at least one host, such as \"flags.example.com\", or \"*\" for every host"))]
+    #[x_kube(validation = Rule::new("self.all(h, h.matches('^([*]|([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$'))").message("each host must be a DNS name in lower case without scheme, port or path, such as \"flags.example.com\""))]
+    pub hosts: Vec<String>,
+
+    /// An Ingress (networking.k8s.io/v1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<IngressSpec>,
+
+    /// An `HTTPRoute` (gateway.networking.k8s.io/v1), created once the cluster has that API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<HttpRouteSpec>,
+
+    /// The proxy that serves the Ingress or `HTTPRoute`, for cases in which the operator cannot recognise it by the
+    /// controller of the `IngressClass` or `GatewayClass`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxySpec>,
+
+    /// Hosts for clients of the API only. The dashboard (`/`) and Django's admin (`/admin`) do not exist there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<EntranceSpec>,
+
+    /// Hosts for the dashboard, and with it for the API and Django's admin: what the dashboard's users need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontend: Option<EntranceSpec>,
+}
+
+/// Hosts of their own, with an Ingress or `HTTPRoute` of their own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.ingress) || has(self.httpRoute)").message("one of ingress and httpRoute is needed; remove it to have Services only"),
+    validation = Rule::new("!(has(self.ingress) && has(self.httpRoute))").message("ingress and httpRoute exclude each other: two proxies with different timeouts cannot be aligned; keep one of them"),
+)]
+pub struct EntranceSpec {
+    /// The host names, for example "flags.example.com". "*" matches every host.
     #[schemars(length(max = 16), inner(length(max = 253)))]
     #[x_kube(validation = Rule::new("self.size() >= 1").message("name at least one host, such as \"flags.example.com\", or \"*\" for every host"))]
     #[x_kube(validation = Rule::new("self.all(h, h.matches('^([*]|([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$'))").message("each host must be a DNS name in lower case without scheme, port or path, such as \"flags.example.com\""))]

@@ -25,8 +25,10 @@ mod upgrade;
 
 pub use components::{ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec};
 pub use crd::{crd, crd_yaml};
-pub use database::{CertificatesSource, DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource};
-pub use exposure::{ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
+pub use database::{
+    CertificatesSource, DatabaseParts, DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource, SslMode,
+};
+pub use exposure::{EntranceSpec, ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
 pub use migrations::{BackupSpec, BootstrapSpec, DumpSpec, MigrationsSpec, RollbackSpec};
 pub use observe::{Mode, ObserveSpec, ObservedComponents, WorkloadReference};
 pub use pod::{ExtraContainer, PodSettings};

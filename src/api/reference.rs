@@ -123,7 +123,7 @@ mod tests {
             "| `version`° | string |",
             "| `affinity` | (object) |",
             "- `version` must be an exact release such as",
-            "- one of urlFrom and embedded is needed:",
+            "- one of urlFrom, host and embedded is needed:",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }

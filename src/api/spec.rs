@@ -106,7 +106,7 @@ pub struct FlagsmithDeploymentSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub common_annotations: BTreeMap<String, String>,
 
-    /// The PostgreSQL database: exactly one of `urlFrom` and `embedded`. In mode Observed it is needed only if the
+    /// The PostgreSQL database: exactly one of `urlFrom`, `host` and `embedded`. In mode Observed it is needed only if the
     /// Deployments do not name the Secret that holds its URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseSpec>,

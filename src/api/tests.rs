@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{crd, crd_yaml};
 
 /// Bytes of compact JSON: `kubectl apply` keeps the object in an annotation, all of which together may have 256 KiB.
-const LARGEST: usize = 200 * 1024;
+const LARGEST: usize = 240 * 1024;
 
 /// Fields whose inside is a type of Kubernetes, documented by Kubernetes.
 const OF_KUBERNETES: &[&str] = &[

@@ -123,7 +123,7 @@ impl Applier {
         applied: &mut Applied,
     ) -> Result<(), Error> {
         for secret in &plan.generate {
-            match secrets::create(&self.client, installation, *secret).await {
+            match secrets::write(&self.client, installation, *secret).await {
                 Ok(()) => {
                     applied.written += 1;
                     applied.again = true;
@@ -135,7 +135,9 @@ impl Applier {
                         name: secrets::key(installation, *secret).name.clone(),
                         component: match secret {
                             GeneratedSecret::Django => None,
-                            GeneratedSecret::EmbeddedDatabase => Some(Component::Database),
+                            GeneratedSecret::EmbeddedDatabase | GeneratedSecret::DatabaseUrls => {
+                                Some(Component::Database)
+                            }
                         },
                         why,
                     });

@@ -28,6 +28,8 @@ enum What {
     Cli,
     /// The page of all metrics.
     Metrics,
+    /// Where each value of the official chart goes.
+    ChartValues,
     /// A manual page, for `man`.
     Man,
 }
@@ -38,6 +40,7 @@ pub(super) fn main(args: &Args, program: clap::Command) -> ExitCode {
         What::Cli => Ok(super::manual::markdown(program)),
         What::Metrics => crate::runtime::metrics::markdown().map_err(|error| error.to_string()),
         What::Causes => Ok(crate::causes::causes_markdown()),
+        What::ChartValues => Ok(crate::flagsmith::chart_values_markdown()),
         What::Man => super::manual::man(program, args.page.as_deref()),
         What::Crd => crate::api::crd_yaml().map_err(|error| error.to_string()),
     };

@@ -14,7 +14,7 @@ use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     migration::{Direction, Step, direction, was_applied},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
-    observe::{DatabaseProbe, JobOutcome, JobState, Look, Observation, PodSummary, SecretState},
+    observe::{DatabaseProbe, JobOutcome, JobState, KeptUrls, Look, Observation, PodSummary, SecretState},
     validate::{Database, Installation, backup_name, pull_name},
 };
 
@@ -84,6 +84,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         api: rollout.api,
         frontend: rollout.frontend,
         pods_held: matches!(observation.secrets.django, SecretState::NotOwned(_))
+            || matches!(observation.secrets.urls, KeptUrls::NotOwned(_))
             || matches!(observation.secrets.database, SecretState::NotOwned(_)),
         http_route: observation.http_route_api,
         gate,
@@ -241,7 +242,7 @@ fn superseded_migrations(observation: &Observation, step: Option<&Step>, gate: &
     }
 }
 
-/// Secrets are generated for an installation that has never run. Later a missing one is a loss to report: a new
+/// Secrets are generated for an installation that has never run, URLs whenever a part of them has changed. Later a missing one is a loss to report: a new
 /// key would end every session and make stored credentials unreadable, a new password would lock out the data.
 fn generated(installation: &Installation, observation: &Observation) -> Vec<GeneratedSecret> {
     let fresh = |state: bool| state && !observation.has_run();
@@ -254,6 +255,9 @@ fn generated(installation: &Installation, observation: &Observation) -> Vec<Gene
         && observation.embedded_database.is_none()
     {
         secrets.push(GeneratedSecret::EmbeddedDatabase);
+    }
+    if observation.secrets.urls == KeptUrls::Outdated {
+        secrets.push(GeneratedSecret::DatabaseUrls);
     }
     secrets
 }

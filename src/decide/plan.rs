@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Gate;
 use crate::{
     flagsmith::Release,
-    observe::{DatabaseProbe, Observation, recognise},
+    observe::{DatabaseProbe, Observation, recognise, recognise_api},
     timeouts::{Front, Timeouts},
     validate::Installation,
 };
@@ -21,6 +21,8 @@ pub struct Plan {
     pub timeouts: Timeouts,
     /// What stands in front of the pods.
     pub front: Front,
+    /// What stands in front of the API, where the dashboard has its own; otherwise nothing.
+    pub api_front: Front,
     /// How the migration stands.
     pub gate: Gate,
     /// What has to be done to the database next; unknown while its URL is.
@@ -34,7 +36,7 @@ pub struct Plan {
     /// Jobs to delete: finished ones that newer ones have superseded, and one that is not wanted any more and has not
     /// begun to migrate. Foreground deletion: the Job must stay visible until its pods are gone.
     pub superseded_jobs: Vec<String>,
-    /// Generated Secrets to create now.
+    /// Generated Secrets to write now.
     pub generate: Vec<GeneratedSecret>,
     /// The newest release that the database is known to be migrated to, with its key.
     pub migrated: Option<Migrated>,
@@ -54,15 +56,24 @@ impl Plan {
     /// For an installation of somebody else: nothing is made, started or deleted.
     #[must_use]
     pub fn of_nothing(installation: &Installation, observation: &Observation) -> Self {
-        let front = recognise(installation, observation);
-        Self {
-            timeouts: Timeouts::chain(
+        let chain = |front: &Front| {
+            Timeouts::chain(
                 installation.request_timeout,
                 installation.api.gunicorn.threads,
                 installation.api.gunicorn.keep_alive_seconds,
-                &front,
-            ),
+                front,
+            )
+        };
+        let front = recognise(installation, observation);
+        let api_front = recognise_api(installation, observation);
+        let timeouts = match api_front {
+            Front::Services => chain(&front),
+            Front::Proxy { .. } => chain(&front).besides(&chain(&api_front)),
+        };
+        Self {
+            timeouts,
             front,
+            api_front,
             gate: Gate::Succeeded,
             step: None,
             migrate: None,
@@ -185,13 +196,15 @@ pub struct Migrated {
     pub release: Release,
 }
 
-/// A Secret that the operator makes once and never changes.
+/// A Secret that the operator makes: once and never again, or as the parts are that it is put together from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeneratedSecret {
     /// Django's secret key.
     Django,
     /// Password and URL of the embedded database.
     EmbeddedDatabase,
+    /// The URLs of a database that is given in parts; written again when a part changes.
+    DatabaseUrls,
 }
 
 /// One Deployment as it should be.

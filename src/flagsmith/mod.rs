@@ -1,5 +1,6 @@
 //! What is known about Flagsmith's releases, as data.
 
+mod chart_values;
 pub(crate) mod env;
 pub(crate) mod failures;
 pub(crate) mod gunicorn;
@@ -10,6 +11,7 @@ pub(crate) mod startup;
 pub(crate) mod upgrades;
 mod worker_class;
 
+pub(crate) use chart_values::chart_values_markdown;
 pub(crate) use processor::ProcessorPace;
 pub(crate) use release::{InvalidRelease, Release};
 pub(crate) use worker_class::WorkerClass;

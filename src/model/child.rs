@@ -27,7 +27,7 @@ pub enum Kind {
     Ingress,
     /// gateway.networking.k8s.io/v1
     HttpRoute,
-    /// core/v1. Created once and never written again; nobody may watch them.
+    /// core/v1. Keys and passwords are created once and never written again; nobody may watch them.
     Secret,
 }
 

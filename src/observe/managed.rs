@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::FlagsmithDeploymentStatus,
     model::{Component, child::Kind},
-    validate::Installation,
+    validate::{Entrance, Installation},
 };
 
 /// Puts together what its objects show; nothing else has been asked yet.
@@ -44,39 +44,45 @@ pub(super) fn assemble(
         pulls,
         pods,
         external_autoscalers: children.external_autoscalers(),
-        exposure: exposure(children, installation),
-        front: front(children, installation),
+        exposure: exposure(children, installation, installation.exposure.as_ref()),
+        front: front(children, installation, installation.exposure.as_ref()),
+        api_exposure: exposure(children, installation, installation.api_exposure.as_ref()),
+        api_front: front(children, installation, installation.api_exposure.as_ref()),
         ..Observation::unseen(previous, now)
     }
 }
 
 /// How the wanted one stands; `None` where none is wanted, or it is not there yet.
-fn exposure(children: &Children<'_>, installation: &Installation) -> Option<ExposureState> {
-    let exposure = installation.exposure.as_ref()?;
-    let name = &installation.identity.name;
-    if exposure.ingress.is_some() {
-        return children.owned(Kind::Ingress, name).map(|ingress| ingress_state(&ingress));
+fn exposure(
+    children: &Children<'_>,
+    installation: &Installation,
+    entrance: Option<&Entrance>,
+) -> Option<ExposureState> {
+    let entrance = entrance?;
+    let name = entrance.name(&installation.identity);
+    if entrance.ingress.is_some() {
+        return children.owned(Kind::Ingress, &name).map(|ingress| ingress_state(&ingress));
     }
-    children.owned(Kind::HttpRoute, name).map(|route| route_state(&route))
+    children.owned(Kind::HttpRoute, &name).map(|route| route_state(&route))
 }
 
 /// What the installation's own Service, and its Ingress or `HTTPRoute`, say.
-fn front(children: &Children<'_>, installation: &Installation) -> FrontSeen {
+fn front(children: &Children<'_>, installation: &Installation, entrance: Option<&Entrance>) -> FrontSeen {
     let mut front = FrontSeen::default();
-    let Some(exposure) = &installation.exposure else {
+    let Some(entrance) = entrance else {
         return front;
     };
     let service = installation.child(Component::Api.as_str());
     if let Some(service) = children.owned::<Service>(Kind::Service, &service) {
         front.see_service(&service.metadata);
     }
-    let name = &installation.identity.name;
-    if let Some(wanted) = &exposure.ingress {
-        match children.owned(Kind::Ingress, name) {
+    let name = entrance.name(&installation.identity);
+    if let Some(wanted) = &entrance.ingress {
+        match children.owned(Kind::Ingress, &name) {
             Some(ingress) => front.see_ingress(&ingress),
             None => front.class.clone_from(&wanted.class_name),
         }
-    } else if let Some(route) = children.owned(Kind::HttpRoute, name) {
+    } else if let Some(route) = children.owned(Kind::HttpRoute, &name) {
         front.see_route(&route);
     }
     front

@@ -53,9 +53,12 @@ pub use pod::{ContainerRun, Pending, PodProblem, PodSummary, container_statuses}
 pub use pod_logs::{
     DiagnoseLog, LogDiagnosis, LogFinding, LogReading, PodLogFindings, PodLogReader, ReadDepth, Run, Warning,
 };
-pub use recognise::recognise;
+pub use recognise::{recognise, recognise_api};
 pub use scope::Scope;
-pub use secrets::state::{ProcessorDatabases, SecretState, Secrets};
+pub use secrets::{
+    state::{KeptUrls, MissingPart, ProcessorDatabases, SecretState, Secrets},
+    urls::{CA_FILE, urls},
+};
 pub use serving::{ProbeSeen, Serving};
 pub use thread_usage::{ThreadUsage, ThreadUsageSampler, exposition};
 pub use trigger::{Trigger, Urgency};

@@ -93,6 +93,10 @@ pub struct Observation {
     pub exposure: Option<ExposureState>,
     /// What stands in front of the pods.
     pub front: FrontSeen,
+    /// How the API's own Ingress or HTTPRoute stands, where the dashboard has another.
+    pub api_exposure: Option<ExposureState>,
+    /// What stands in front of the API there.
+    pub api_front: FrontSeen,
     /// Containers that were ended by their liveness probe.
     pub probe_kills: Vec<ProbeKill>,
     /// How many threads of the API are busy, where its pods' metrics can be read.
@@ -131,6 +135,8 @@ impl Observation {
             http_route_api: false,
             exposure: None,
             front: FrontSeen::default(),
+            api_exposure: None,
+            api_front: FrontSeen::default(),
             probe_kills: Vec::new(),
             busy: None,
         }

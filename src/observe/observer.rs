@@ -12,6 +12,7 @@ use super::{
     config_maps::ConfigMapReader,
     database::{Queues, probe::DatabaseProbe},
     discover::{self, Found, Objects, Selected, Sources},
+    front::FrontSeen,
     kills::Kills,
     looks::{DatabaseLooks, DueMigration, Look, Processors, Question, Seen},
     managed,
@@ -211,10 +212,8 @@ impl Observer {
             Some(_) => None,
         };
         let seen = self.databases(installation, &credentials, &observation.pods, migration.as_ref()).await;
-        let controller = match &observation.front.class {
-            Some(class) => self.classes.controller(&self.client, class).await,
-            None => None,
-        };
+        let controller = self.controller(&observation.front).await;
+        let api_controller = self.controller(&observation.api_front).await;
         let probe_kills = self.kills.of(&self.client, pods.into_iter(), now).await;
         let thread_usage = self.thread_usage.as_ref();
         let mut observation = Observation {
@@ -230,7 +229,13 @@ impl Observer {
             ..observation
         };
         observation.front.controller = controller;
+        observation.api_front.controller = api_controller;
         (observation, migration)
+    }
+
+    /// The controller of an Ingress's class.
+    async fn controller(&self, front: &FrontSeen) -> Option<String> {
+        self.classes.controller(&self.client, front.class.as_ref()?).await
     }
 
     /// What the databases show, where they are looked at.

@@ -308,7 +308,7 @@ pub(super) fn managed(metadata: &ObjectMeta) -> bool {
 
 /// Which of a pod's containers, given as name and image, is Flagsmith's: in a pod that the operator made the one with a
 /// name of its own, whatever others put before it; otherwise the first whose image says so, or the first.
-pub(super) fn flagsmith_container<'a>(
+pub(crate) fn flagsmith_container<'a>(
     managed: bool,
     mut containers: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
 ) -> Option<usize> {

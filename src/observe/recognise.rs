@@ -2,9 +2,9 @@
 
 use crate::timeouts::{Front, entry};
 use crate::{
-    observe::Observation,
+    observe::{FrontSeen, Observation},
     proxy::{self, Limit, Read},
-    validate::Installation,
+    validate::{Entrance, Installation},
 };
 
 /// What stands in front of an installation, by its specification and by what was seen.
@@ -13,15 +13,22 @@ use crate::{
 /// before counts: another one would mean another keep-alive, and so new pods.
 #[must_use]
 pub fn recognise(installation: &Installation, observation: &Observation) -> Front {
-    let Some(exposure) = &installation.exposure else {
+    let before = observation.previous.timeouts.as_ref().and_then(|timeouts| timeouts.proxy.as_deref());
+    front(installation.exposure.as_ref(), &observation.front, before)
+}
+
+/// The same of the API's own entrance, where the dashboard has another.
+#[must_use]
+pub fn recognise_api(installation: &Installation, observation: &Observation) -> Front {
+    front(installation.api_exposure.as_ref(), &observation.api_front, None)
+}
+
+fn front(entrance: Option<&Entrance>, front: &FrontSeen, before: Option<&str>) -> Front {
+    let Some(exposure) = entrance else {
         return Front::Services;
     };
-    let front = &observation.front;
     let stated = exposure.proxy.clone().unwrap_or_default();
-    let before = || {
-        let timeouts = observation.previous.timeouts.as_ref()?;
-        proxy::named(timeouts.proxy.as_deref()?)
-    };
+    let before = || proxy::named(before?);
     let ingress = exposure.ingress.as_ref();
     let proxy = stated.name.as_deref().and_then(proxy::named).or_else(|| {
         if ingress.is_some() {

@@ -6,7 +6,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -158,6 +158,28 @@ impl DatabaseUrl {
         }
     }
 
+    /// The text of a URL, as every reader of URLs takes it apart again into these parts.
+    #[must_use]
+    pub fn compose(
+        identity: &DatabaseIdentity,
+        user: &str,
+        password: &str,
+        options: &[(&str, &str)],
+    ) -> SecretString {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let DatabaseIdentity { host, port, name } = identity;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let options: Vec<String> =
+            options.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+        let query = if options.is_empty() { String::new() } else { format!("?{}", options.join("&")) };
+        SecretString::from(format!(
+            "postgresql://{}:{}@{host}:{port}/{}{query}",
+            encoded(user),
+            encoded(password),
+            encoded(name),
+        ))
+    }
+
     /// Whom it trusts.
     pub fn trust(&self) -> Result<Trust, NoTrust> {
         let option = |name: &str| self.options.get(name).map(String::as_str);
@@ -258,7 +280,46 @@ mod tests {
         assert_eq!(DatabaseUrl::parse(value).unwrap_err(), expected);
     }
 
+    /// What Django gets of it: `urllib.parse.urlsplit` and `unquote`, as dj-database-url uses them.
+    fn as_django_reads(url: &str) -> (String, String, String, String) {
+        let rest = url.strip_prefix("postgresql://").unwrap();
+        let (rest, _) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = rest.split_once('/').unwrap();
+        let (login, server) = authority.rsplit_once('@').unwrap();
+        let (user, password) = login.split_once(':').unwrap();
+        assert!(!url.contains(['#', '[', '\\', ' ', '"', '<']), "{url}");
+        (decoded(user), decoded(password), server.to_owned(), decoded(path))
+    }
+
+    #[test]
+    fn every_character_of_a_password_arrives() {
+        let password = r##"!"#$%&'()*+,-./:;<=>?@[\]^_{|}~ `%41+%zz"##;
+        let identity = DatabaseIdentity { host: "db.prod".to_owned(), port: 6432, name: "a/b c".to_owned() };
+        let options = [("sslmode", "verify-full"), ("sslrootcert", "/etc/ca.crt")];
+        let text = DatabaseUrl::compose(&identity, "app@x:y", password, &options);
+        let url = DatabaseUrl::parse(text.expose_secret()).unwrap();
+        assert_eq!(url.password.as_ref().map(ExposeSecret::expose_secret), Some(password));
+        assert_eq!((url.identity, url.user.as_str()), (identity, "app@x:y"));
+        assert_eq!(url.options.get("sslrootcert").map(String::as_str), Some("/etc/ca.crt"));
+    }
+
     proptest! {
+        #[test]
+        fn parts_come_out_as_they_went_in(
+            user in "\\PC{1,12}", password in "[ -~\u{e4}\u{4e2d}\u{1f600}]{1,40}", name in "\\PC{1,12}",
+            host in prop_oneof!["[a-z][a-z0-9]{0,8}(\\.[a-z][a-z0-9]{0,8}){0,2}", Just("10.0.0.7".to_owned())],
+            port in 1_u16..,
+        ) {
+            let identity = DatabaseIdentity { host, port, name };
+            let text = DatabaseUrl::compose(&identity, &user, &password, &[]);
+            let url = DatabaseUrl::parse(text.expose_secret()).unwrap();
+            prop_assert_eq!(url.password.as_ref().map(ExposeSecret::expose_secret), Some(password.as_str()));
+            prop_assert_eq!(&url.identity, &identity);
+            prop_assert_eq!(&url.user, &user);
+            let django = as_django_reads(text.expose_secret());
+            prop_assert_eq!(django, (user, password, format!("{}:{port}", identity.host), identity.name));
+        }
+
         #[test]
         fn neither_error_nor_debug_shows_the_password(password in "[A-Z]{12}", tail in "\\PC{0,20}") {
             let value = format!("postgresql://app:{password}{tail}@db/flags");

@@ -270,7 +270,9 @@ fn timeouts(context: Context<'_>) -> Verdict {
         let message = format!("{ours}. {}", diagnosis.message);
         return Verdict::new(Unknown, diagnosis.code.as_str(), message);
     }
-    let exposed = context.installation.exposure.is_none() || context.observation.exposure.is_some();
+    let observation = context.observation;
+    let states = [&observation.exposure, &observation.api_exposure];
+    let exposed = context.installation.entrances().zip(states).all(|(_, state)| state.is_some());
     if context.observation.api.is_none() || !exposed {
         return Verdict::new(Unknown, "Creating", format!("nothing runs yet; {ours}"));
     }

@@ -60,7 +60,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         secret_hash: workload.secret_hash.as_deref(),
         grace_period: Some(timeouts.grace_period),
         containers: vec![container.build(installation)],
-        volumes: django_volumes(),
+        volumes: django_volumes(installation),
         user: flagsmith::USER,
         initial: Vec::new(),
         rest: Value::Null,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     child::{child, labels},
     container::restricted,
-    pod::Template,
+    pod::{Template, authorities, authorities_mount},
 };
 use crate::{
     api::DumpSpec,
@@ -79,6 +79,11 @@ pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Chil
 
 fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Value {
     let url = installation.database.migration_url();
+    let mut mounts = vec![json!({ "name": VOLUME, "mountPath": DIRECTORY })];
+    mounts.extend(authorities_mount(installation));
+    let mut volumes =
+        vec![json!({ "name": VOLUME, "persistentVolumeClaim": { "claimName": dump.claim_name } })];
+    volumes.extend(authorities(installation));
     let container = json!({
         "name": "pg-dump",
         "image": dump.image,
@@ -89,7 +94,7 @@ fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Val
             { "name": "PGAPPNAME", "value": backup.name },
         ],
         "securityContext": restricted(),
-        "volumeMounts": [{ "name": VOLUME, "mountPath": DIRECTORY }],
+        "volumeMounts": mounts,
     });
     Template {
         component: Component::Backup,
@@ -98,7 +103,7 @@ fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Val
         secret_hash: None,
         grace_period: None,
         containers: vec![container],
-        volumes: vec![json!({ "name": VOLUME, "persistentVolumeClaim": { "claimName": dump.claim_name } })],
+        volumes,
         user: USER,
         initial: Vec::new(),
         rest: Value::Null,

@@ -51,7 +51,7 @@ pub(super) struct Django<'a> {
 
 impl Django<'_> {
     pub(super) fn build(self, installation: &Installation) -> Value {
-        let mut mounts = django_mounts();
+        let mut mounts = django_mounts(installation);
         mounts.extend(self.settings.volume_mounts.iter().map(|mount| json!(mount)));
         let mut container = json!({
             "name": self.name,

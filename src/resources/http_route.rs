@@ -4,24 +4,35 @@ use serde_json::{Map, Value, json};
 
 use super::{
     child::child,
-    route::{self, API_PATHS, Backend},
+    route::{self, Backend},
 };
 use crate::{
-    api::ExposureSpec,
     decide::Plan,
     model::child::{Child, Kind},
     proxy::{Read, RouteField},
     timeouts::Front,
-    validate::Installation,
+    validate::{Entrance, Installation},
 };
 
-pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &ExposureSpec) -> Option<Child> {
-    let spec = exposure.http_route.as_ref()?;
-    let timeouts = timeouts(plan);
+pub(super) fn build(
+    installation: &Installation,
+    plan: &Plan,
+    entrance: &Entrance,
+    front: &Front,
+) -> Option<Child> {
+    let spec = entrance.http_route.as_ref()?;
+    let timeouts = timeouts(plan, front);
     let prefix = |path: &str| json!({ "path": { "type": "PathPrefix", "value": path } });
-    let backends = |Backend { service, port }: Backend| json!([{ "group": "", "kind": "Service", "name": service, "port": port, "weight": 1 }]);
+    let rule = |(paths, Backend { service, port }): (&[&str], Backend)| {
+        json!({
+            "matches": paths.iter().map(|path| prefix(path)).collect::<Vec<_>>(),
+            "backendRefs": [{ "group": "", "kind": "Service", "name": service, "port": port, "weight": 1 }],
+            "timeouts": timeouts,
+        })
+    };
+    let rules: Vec<_> = route::paths(installation, entrance).into_iter().map(rule).collect();
     // A route without `hostnames` takes those of its listener, so one host that is any host takes them all.
-    let hosts: Option<Vec<&str>> = route::hosts(exposure).collect();
+    let hosts: Option<Vec<&str>> = route::hosts(entrance).collect();
     let parents: Vec<_> = spec
         .parent_refs
         .iter()
@@ -41,29 +52,22 @@ pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &Exposur
     Some(child(
         installation,
         Kind::HttpRoute,
-        &installation.identity.name,
+        &entrance.name(&installation.identity),
         None,
         annotations,
         json!({ "spec": {
             "parentRefs": parents,
             "hostnames": hosts,
-            "rules": [
-                {
-                    "matches": API_PATHS.iter().map(|path| prefix(path)).collect::<Vec<_>>(),
-                    "backendRefs": backends(route::api(installation)),
-                    "timeouts": timeouts,
-                },
-                { "matches": [prefix("/")], "backendRefs": backends(route::rest(installation)), "timeouts": timeouts },
-            ],
+            "rules": rules,
         } }),
     ))
 }
 
 /// The timeouts of a rule. Without them the implementation's own default cuts: Envoy's is 15 seconds. So an
 /// implementation that is not known yet gets them too; one that is known not to read them does not.
-fn timeouts(plan: &Plan) -> Value {
+fn timeouts(plan: &Plan, front: &Front) -> Value {
     let limit = format!("{}s", plan.timeouts.proxy_read);
-    match plan.front {
+    match *front {
         Front::Proxy { read: Read::Route(RouteField::BackendRequest), .. } => {
             json!({ "backendRequest": limit })
         }

@@ -4,24 +4,29 @@ use serde_json::{Map, Value, json};
 
 use super::{
     child::child,
-    route::{self, API_PATHS, Backend},
+    route::{self, Backend},
 };
 use crate::{
-    api::ExposureSpec,
     decide::Plan,
     model::child::{Child, Kind},
     proxy::Place,
-    validate::Installation,
+    timeouts::Front,
+    validate::{Entrance, Installation},
 };
 
-pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &ExposureSpec) -> Option<Child> {
-    let spec = exposure.ingress.as_ref()?;
-    let paths = paths(installation);
+pub(super) fn build(
+    installation: &Installation,
+    plan: &Plan,
+    entrance: &Entrance,
+    front: &Front,
+) -> Option<Child> {
+    let spec = entrance.ingress.as_ref()?;
+    let paths = paths(installation, entrance);
     let rules: Vec<_> =
-        route::hosts(exposure).map(|host| json!({ "host": host, "http": { "paths": paths } })).collect();
+        route::hosts(entrance).map(|host| json!({ "host": host, "http": { "paths": paths } })).collect();
     let mut annotations: Map<String, Value> =
         spec.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-    for annotation in plan.front.annotations(Place::Ingress, plan.timeouts.request) {
+    for annotation in front.annotations(Place::Ingress, plan.timeouts.request) {
         let own = spec.annotations.get(annotation.key).map(String::as_str);
         annotations.insert(annotation.key.to_owned(), json!(annotation.merged(own)));
     }
@@ -29,18 +34,18 @@ pub(super) fn build(installation: &Installation, plan: &Plan, exposure: &Exposur
     Some(child(
         installation,
         Kind::Ingress,
-        &installation.identity.name,
+        &entrance.name(&installation.identity),
         None,
         annotations,
         json!({ "spec": { "ingressClassName": spec.class_name, "rules": rules, "tls": tls } }),
     ))
 }
 
-fn paths(installation: &Installation) -> Vec<Value> {
-    let backend = |Backend { service, port }: Backend| json!({ "service": { "name": service, "port": { "number": port } } });
-    API_PATHS
-        .iter()
-        .map(|path| json!({ "path": path, "pathType": "Prefix", "backend": backend(route::api(installation)) }))
-        .chain([json!({ "path": "/", "pathType": "Prefix", "backend": backend(route::rest(installation)) })])
-        .collect()
+fn paths(installation: &Installation, entrance: &Entrance) -> Vec<Value> {
+    let path = |path: &str, Backend { service, port }: &Backend| {
+        let backend = json!({ "service": { "name": service, "port": { "number": port } } });
+        json!({ "path": path, "pathType": "Prefix", "backend": backend })
+    };
+    let all = route::paths(installation, entrance);
+    all.iter().flat_map(|(paths, backend)| paths.iter().map(move |it| path(it, backend))).collect()
 }

@@ -62,7 +62,7 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         secret_hash: None,
         grace_period: None,
         containers: vec![migration.build(installation)],
-        volumes: django_volumes(),
+        volumes: django_volumes(installation),
         user: flagsmith::USER,
         initial,
         rest: json!({ "restartPolicy": "Never" }),

@@ -70,10 +70,12 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
             ));
         }
     }
-    if let Some(exposure) = &installation.exposure {
-        children.extend(ingress::build(installation, plan, exposure));
+    let entrances = [(&installation.exposure, &plan.front), (&installation.api_exposure, &plan.api_front)];
+    for (entrance, front) in entrances {
+        let Some(entrance) = entrance else { continue };
+        children.extend(ingress::build(installation, plan, entrance, front));
         if plan.http_route {
-            children.extend(http_route::build(installation, plan, exposure));
+            children.extend(http_route::build(installation, plan, entrance, front));
         }
     }
     children.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));

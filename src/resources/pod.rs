@@ -7,7 +7,8 @@ use crate::{
     api::{ExtraContainer, PodSettings},
     flagsmith::{self, Release},
     model::{Component, child::marks},
-    validate::Installation,
+    observe::CA_FILE,
+    validate::{CertificatesKey, Installation},
 };
 
 /// What differs from one pod template to the next.
@@ -109,16 +110,41 @@ pub(super) fn scratch(name: &str) -> Value {
     json!({ "name": name, "emptyDir": { "sizeLimit": SCRATCH } })
 }
 
+/// The volume of the certificates by which the database's server is verified.
+const CA_VOLUME: &str = "flagsmith-database-ca";
+
+/// The certificates that `spec.database.caFrom` names, as a volume.
+pub(super) fn authorities(installation: &Installation) -> Option<Value> {
+    let (source, object, key) = match installation.database.authorities()? {
+        CertificatesKey::Secret(key) => ("secret", json!({ "secretName": key.name }), &key.key),
+        CertificatesKey::ConfigMap { name, key } => ("configMap", json!({ "name": name }), key),
+    };
+    let file = CA_FILE.rsplit('/').next().unwrap_or_default();
+    let mut volume = json!({ "name": CA_VOLUME });
+    let mut object = object;
+    if let (Some(volume), Some(object)) = (volume.as_object_mut(), object.as_object_mut()) {
+        object.insert("items".to_owned(), json!([{ "key": key, "path": file }]));
+        volume.insert(source.to_owned(), json!(object));
+    }
+    Some(volume)
+}
+
+/// The mount of [`authorities`].
+pub(super) fn authorities_mount(installation: &Installation) -> Option<Value> {
+    let directory = CA_FILE.rsplit_once('/').map_or(CA_FILE, |(directory, _)| directory);
+    installation.database.authorities()?;
+    Some(json!({ "name": CA_VOLUME, "mountPath": directory, "readOnly": true }))
+}
+
 /// Writable directories of a Django container whose root is read-only. The images make `/tmp/prometheus` at
 /// build time, so a volume on `/tmp` alone would hide it (`FileNotFoundError` at the first metric).
-pub(super) fn django_volumes() -> Vec<Value> {
-    vec![scratch("tmp"), scratch("prometheus")]
+pub(super) fn django_volumes(installation: &Installation) -> Vec<Value> {
+    [scratch("tmp"), scratch("prometheus")].into_iter().chain(authorities(installation)).collect()
 }
 
 /// The mounts of [`django_volumes`].
-pub(super) fn django_mounts() -> Vec<Value> {
-    vec![
-        json!({ "name": "tmp", "mountPath": "/tmp" }),
-        json!({ "name": "prometheus", "mountPath": flagsmith::PROMETHEUS_DIR }),
-    ]
+pub(super) fn django_mounts(installation: &Installation) -> Vec<Value> {
+    let writable = [("tmp", "/tmp"), ("prometheus", flagsmith::PROMETHEUS_DIR)];
+    let writable = writable.map(|(name, path)| json!({ "name": name, "mountPath": path }));
+    writable.into_iter().chain(authorities_mount(installation)).collect()
 }

@@ -48,7 +48,7 @@ pub(super) fn build(installation: &Installation, pull: &Pull) -> Child {
         grace_period: None,
         containers: last.into_iter().collect(),
         // For the user's init containers, which run as they will in the migration's pod.
-        volumes: django_volumes(),
+        volumes: django_volumes(installation),
         user: flagsmith::USER,
         initial,
         rest: json!({ "restartPolicy": "Never" }),

@@ -1,11 +1,28 @@
 //! What an Ingress and an `HTTPRoute` have in common: hosts, and which paths go where.
 
-use crate::model::Component;
-use crate::{api::ExposureSpec, flagsmith, validate::Installation};
+use crate::{
+    flagsmith,
+    model::Component,
+    validate::{Entrance, Installation},
+};
 
 /// What Django serves; everything else belongs to the frontend. (The official chart leaves out `/o/` and
 /// `/.well-known/`, which OAuth needs.)
-pub(super) const API_PATHS: &[&str] = &["/api", "/health", "/admin", "/static/admin", "/o", "/.well-known"];
+const API_PATHS: &[&str] = &["/api", "/health", "/admin", "/static/admin", "/o", "/.well-known"];
+
+/// What clients of the API need of that: neither Django's admin nor its files.
+const CLIENT_PATHS: &[&str] = &["/api", "/health", "/o", "/.well-known"];
+
+/// The paths of an entrance, and where each goes.
+pub(super) fn paths(
+    installation: &Installation,
+    entrance: &Entrance,
+) -> Vec<(&'static [&'static str], Backend)> {
+    if entrance.api_only {
+        return vec![(CLIENT_PATHS, api(installation))];
+    }
+    vec![(API_PATHS, api(installation)), (&["/"], rest(installation))]
+}
 
 /// Every host, in the specification.
 const ANY_HOST: &str = "*";
@@ -17,12 +34,12 @@ pub(super) struct Backend {
 }
 
 /// Where [`API_PATHS`] go.
-pub(super) fn api(installation: &Installation) -> Backend {
+fn api(installation: &Installation) -> Backend {
     Backend { service: installation.child(Component::Api.as_str()), port: flagsmith::HTTP_PORT }
 }
 
 /// Where every other path goes.
-pub(super) fn rest(installation: &Installation) -> Backend {
+fn rest(installation: &Installation) -> Backend {
     if installation.frontend.enabled {
         Backend { service: installation.child(Component::Frontend.as_str()), port: flagsmith::FRONTEND_PORT }
     } else {
@@ -31,6 +48,6 @@ pub(super) fn rest(installation: &Installation) -> Backend {
 }
 
 /// The hosts, `None` for every host: neither kind of object can write "*".
-pub(super) fn hosts(exposure: &ExposureSpec) -> impl Iterator<Item = Option<&str>> {
-    exposure.hosts.iter().map(|host| (host != ANY_HOST).then_some(host.as_str()))
+pub(super) fn hosts(entrance: &Entrance) -> impl Iterator<Item = Option<&str>> {
+    entrance.hosts.iter().map(|host| (host != ANY_HOST).then_some(host.as_str()))
 }

@@ -12,6 +12,7 @@ use crate::{
         child::{Child, Kind},
     },
     proxy::Place,
+    timeouts::Front,
     validate::Installation,
 };
 
@@ -19,14 +20,20 @@ pub(super) fn api(installation: &Installation, plan: &Plan) -> Child {
     let http =
         json!({ "name": "http", "port": flagsmith::HTTP_PORT, "targetPort": "http", "protocol": "TCP" });
     let spec = &installation.api.service;
-    service(installation, Component::Api, spec, timeouts(plan, spec), &json!([http, metrics()]))
+    service(
+        installation,
+        Component::Api,
+        spec,
+        timeouts(plan, spec, &[&plan.front, &plan.api_front]),
+        &json!([http, metrics()]),
+    )
 }
 
 pub(super) fn frontend(installation: &Installation, plan: &Plan) -> Child {
     let http =
         json!({ "name": "http", "port": flagsmith::FRONTEND_PORT, "targetPort": "http", "protocol": "TCP" });
     let spec = &installation.frontend.service;
-    service(installation, Component::Frontend, spec, timeouts(plan, spec), &json!([http]))
+    service(installation, Component::Frontend, spec, timeouts(plan, spec, &[&plan.front]), &json!([http]))
 }
 
 /// Nobody calls the task processor; what scrapes metrics finds it as it finds the API.
@@ -40,10 +47,10 @@ fn metrics() -> Value {
 }
 
 /// Annotations by which a proxy learns of the timeouts; the user's own win.
-fn timeouts(plan: &Plan, spec: &ServiceSpec) -> Map<String, Value> {
-    let annotations = plan.front.annotations(Place::Service, plan.timeouts.request);
+fn timeouts(plan: &Plan, spec: &ServiceSpec, fronts: &[&Front]) -> Map<String, Value> {
+    let annotations = fronts.iter().flat_map(|it| it.annotations(Place::Service, plan.timeouts.request));
     let merged = |key: &str| spec.annotations.get(key).map(String::as_str);
-    annotations.into_iter().map(|it| (it.key.to_owned(), json!(it.merged(merged(it.key))))).collect()
+    annotations.map(|it| (it.key.to_owned(), json!(it.merged(merged(it.key))))).collect()
 }
 
 fn service(

@@ -64,7 +64,7 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         secret_hash: workload.secret_hash.as_deref(),
         grace_period: Some(spec.longest_task_seconds + ENDING),
         containers: vec![container.build(installation)],
-        volumes: django_volumes(),
+        volumes: django_volumes(installation),
         user: flagsmith::USER,
         initial: Vec::new(),
         rest: Value::Null,

@@ -102,6 +102,18 @@ impl Timeouts {
         }
     }
 
+    /// The same pods behind a second proxy: what suits both. Closing each connection suits any.
+    #[must_use]
+    pub fn besides(self, other: &Self) -> Self {
+        let closes = self.keep_alive == 0 || other.keep_alive == 0;
+        Self {
+            keep_alive: if closes { 0 } else { self.keep_alive.max(other.keep_alive) },
+            pre_stop: self.pre_stop.max(other.pre_stop),
+            grace_period: self.grace_period.max(other.grace_period),
+            ..self
+        }
+    }
+
     /// The values that the rules speak of. Gunicorn's timeout is the request's.
     #[must_use]
     pub const fn values(&self) -> Values {

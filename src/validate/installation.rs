@@ -11,13 +11,12 @@ use kube::Resource as _;
 
 use crate::{
     api::{
-        ApiSpec, AutoscalingSpec, DatabaseSpec, DeletionPolicy, EmbeddedDatabaseSpec, ExposureSpec,
-        FlagsmithDeployment, FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec,
-        TaskProcessorSpec, UpgradeStrategy,
+        ApiSpec, AutoscalingSpec, DeletionPolicy, FlagsmithDeployment, FlagsmithDeploymentSpec, FrontendSpec,
+        ImagesSpec, MigrationsSpec, TaskProcessorSpec, UpgradeStrategy,
     },
     flagsmith::Release,
     validate::{
-        certificates_key::CertificatesKey, identity::Identity, image_source::ImageSource,
+        database::Database, entrance::Entrance, identity::Identity, image_source::ImageSource,
         managed_by::ManagedBy, secret_key::SecretKey,
     },
 };
@@ -28,8 +27,6 @@ const DEFAULT_API_REPLICAS: i32 = 2;
 const DEFAULT_REPLICAS: i32 = 1;
 /// The key of the generated Secret that holds Django's secret key.
 const DJANGO_KEY: &str = "DJANGO_SECRET_KEY";
-/// The key of the generated Secret that holds the embedded database's URL.
-const EMBEDDED_URL_KEY: &str = "DATABASE_URL";
 
 /// One installation of Flagsmith, as its owner wants it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,8 +69,10 @@ pub struct Installation {
     pub frontend: FrontendSpec,
     /// The migration Job.
     pub migrations: MigrationsSpec,
-    /// Ingress or HTTPRoute.
-    pub exposure: Option<ExposureSpec>,
+    /// The Ingress or HTTPRoute of everything, or of the only part that has one.
+    pub exposure: Option<Entrance>,
+    /// The Ingress or HTTPRoute of the API, where the dashboard has its own.
+    pub api_exposure: Option<Entrance>,
     /// The user's own `ServiceAccount`.
     pub service_account: Option<String>,
     /// The value of the annotation that asks for another attempt of a failed migration.
@@ -119,33 +118,6 @@ pub struct Images {
     pub pull_secrets: Vec<String>,
 }
 
-/// The database of an installation.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Database {
-    /// A database that somebody else runs.
-    External {
-        /// `DATABASE_URL`.
-        url: SecretKey,
-        /// `DATABASE_URL` of the migration Job, when it has a role of its own.
-        migration_url: Option<SecretKey>,
-        /// `TASK_PROCESSOR_DATABASE_URL`.
-        task_processor_url: Option<SecretKey>,
-        /// `ANALYTICS_DATABASE_URL`.
-        analytics_url: Option<SecretKey>,
-        /// `REPLICA_DATABASE_URL_0` and so on.
-        replica_urls: Vec<SecretKey>,
-        /// By what the operator verifies the servers.
-        authorities: Option<CertificatesKey>,
-    },
-    /// A PostgreSQL that the operator runs.
-    Embedded {
-        /// Its settings.
-        settings: EmbeddedDatabaseSpec,
-        /// The generated `DATABASE_URL`.
-        url: SecretKey,
-    },
-}
-
 /// Who decides the number of pods.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Replicas {
@@ -165,6 +137,7 @@ impl Installation {
         retry: Option<String>,
         rollback: Option<RollbackConsent>,
     ) -> Self {
+        let mut entrances = spec.exposure.as_ref().map(Entrance::all).unwrap_or_default().into_iter();
         let own_django = spec.django.secret_key_from.as_ref().map(SecretKey::from);
         Self {
             release,
@@ -188,7 +161,8 @@ impl Installation {
             task_processor: spec.task_processor.clone(),
             frontend: spec.frontend.clone(),
             migrations: spec.migrations.clone(),
-            exposure: spec.exposure.clone(),
+            exposure: entrances.next(),
+            api_exposure: entrances.next(),
             service_account: spec.service_account_name.clone(),
             retry,
             rollback,
@@ -212,7 +186,13 @@ impl Installation {
             keys.extend(analytics_url.iter().chain(replica_urls).cloned());
             keys.extend(self.database.task_processor_url().cloned());
         }
+        keys.extend(self.database.parts().iter().flat_map(|it| [it.user.clone(), it.password.clone()]));
         keys
+    }
+
+    /// Every Ingress or HTTPRoute that is wanted.
+    pub fn entrances(&self) -> impl Iterator<Item = &Entrance> {
+        self.exposure.iter().chain(&self.api_exposure)
     }
 
     /// The name of a child, for example `flagsmith-api`.
@@ -284,64 +264,6 @@ impl Replicas {
     fn new(fixed: Option<i32>, autoscaling: Option<&AutoscalingSpec>, default: i32) -> Self {
         autoscaling
             .map_or_else(|| Self::Fixed(fixed.unwrap_or(default)), |spec| Self::Autoscaled(spec.clone()))
-    }
-}
-
-impl Database {
-    fn new(name: &str, spec: Option<&DatabaseSpec>) -> Self {
-        let embedded = |settings| Self::Embedded {
-            settings,
-            url: SecretKey { name: format!("{name}-database"), key: EMBEDDED_URL_KEY.to_owned() },
-        };
-        let url = spec.and_then(|spec| spec.url_from.as_ref().zip(Some(spec)));
-        match (url, spec.and_then(|spec| spec.embedded.as_ref())) {
-            (Some((url, spec)), _) => Self::External {
-                url: url.into(),
-                migration_url: spec.migration_url_from.as_ref().map(SecretKey::from),
-                task_processor_url: spec.task_processor_url_from.as_ref().map(SecretKey::from),
-                analytics_url: spec.analytics_url_from.as_ref().map(SecretKey::from),
-                replica_urls: spec.replica_urls_from.iter().flatten().map(SecretKey::from).collect(),
-                authorities: spec.ca_from.as_ref().and_then(CertificatesKey::of),
-            },
-            (None, Some(settings)) => embedded(settings.clone()),
-            // The API server refuses a resource with neither, and `rules` does too.
-            (None, None) => embedded(EmbeddedDatabaseSpec::default()),
-        }
-    }
-
-    /// The key that holds `DATABASE_URL` of the running components.
-    #[must_use]
-    pub const fn url(&self) -> &SecretKey {
-        match self {
-            Self::External { url, .. } | Self::Embedded { url, .. } => url,
-        }
-    }
-
-    /// By what the operator verifies the servers.
-    #[must_use]
-    pub const fn authorities(&self) -> Option<&CertificatesKey> {
-        match self {
-            Self::External { authorities, .. } => authorities.as_ref(),
-            Self::Embedded { .. } => None,
-        }
-    }
-
-    /// The key that holds `TASK_PROCESSOR_DATABASE_URL`, where tasks have a database of their own.
-    #[must_use]
-    pub const fn task_processor_url(&self) -> Option<&SecretKey> {
-        match self {
-            Self::External { task_processor_url, .. } => task_processor_url.as_ref(),
-            Self::Embedded { .. } => None,
-        }
-    }
-
-    /// The key that holds `DATABASE_URL` of the migration Job.
-    #[must_use]
-    pub fn migration_url(&self) -> &SecretKey {
-        match self {
-            Self::External { url, migration_url, .. } => migration_url.as_ref().unwrap_or(url),
-            Self::Embedded { url, .. } => url,
-        }
     }
 }
 

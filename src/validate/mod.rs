@@ -2,6 +2,8 @@
 
 mod certificates_key;
 mod common;
+mod database;
+mod entrance;
 mod identity;
 mod image_source;
 mod installation;
@@ -19,8 +21,10 @@ mod secret_key;
 mod tests;
 
 pub use certificates_key::CertificatesKey;
+pub use database::{Database, UrlParts};
+pub use entrance::Entrance;
 pub use identity::Identity;
-pub use installation::{Database, Images, Installation, Replicas, RollbackConsent, Upgrade};
+pub use installation::{Images, Installation, Replicas, RollbackConsent, Upgrade};
 pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, backup_name, pull_name};
 pub use managed_by::{Change, ManagedBy};
 pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};

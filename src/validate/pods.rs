@@ -13,7 +13,11 @@ use crate::{
 };
 
 /// Volumes that the operator mounts itself, and where.
-const OWN_VOLUMES: &[(&str, &str)] = &[("tmp", "/tmp"), ("prometheus", flagsmith::PROMETHEUS_DIR)];
+const OWN_VOLUMES: &[(&str, &str)] = &[
+    ("tmp", "/tmp"),
+    ("prometheus", flagsmith::PROMETHEUS_DIR),
+    ("flagsmith-database-ca", "/etc/flagsmith-database"),
+];
 
 /// Everything that is wrong with the containers and pods of a specification.
 pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {

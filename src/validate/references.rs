@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, SecretKeySelector};
 
-use super::problem::Problem;
+use super::{entrance::Entrance, problem::Problem};
 use crate::api::{
     CertificatesSource, DatabaseSpec, FlagsmithDeploymentSpec, SecretValueSource,
     object_name::{is_data_key, is_object_name},
@@ -16,9 +16,10 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
         references.database(database);
     }
     references.value("spec.django.secretKeyFrom", spec.django.secret_key_from.as_ref());
-    let ingress = spec.exposure.as_ref().and_then(|exposure| exposure.ingress.as_ref());
-    if let Some(class) = ingress.and_then(|ingress| ingress.class_name.as_ref()) {
-        references.name("spec.exposure.ingress.className", "an IngressClass", class);
+    for entrance in spec.exposure.iter().flat_map(Entrance::all) {
+        if let Some(class) = entrance.ingress.and_then(|ingress| ingress.class_name) {
+            references.name(&format!("{}.ingress.className", entrance.field), "an IngressClass", &class);
+        }
     }
     references.environment("spec", &spec.env, &spec.env_from);
     for (field, container) in [
@@ -45,6 +46,22 @@ impl References<'_> {
             ("analyticsUrlFrom", &database.analytics_url_from),
         ] {
             self.value(&format!("spec.database.{field}"), source.as_ref());
+        }
+        for (field, source) in [("userFrom", &database.user_from), ("passwordFrom", &database.password_from)]
+        {
+            self.value(&format!("spec.database.{field}"), source.as_ref());
+        }
+        let replicas = database.replicas.iter().flatten().enumerate();
+        let replicas = replicas.map(|(index, parts)| (format!("replicas[{index}]"), parts));
+        let others = [
+            ("migration", &database.migration),
+            ("taskProcessor", &database.task_processor),
+            ("analytics", &database.analytics),
+        ];
+        let others = others.into_iter().filter_map(|(field, it)| Some((field.to_owned(), it.as_ref()?)));
+        for (field, parts) in others.chain(replicas) {
+            self.value(&format!("spec.database.{field}.userFrom"), parts.user_from.as_ref());
+            self.value(&format!("spec.database.{field}.passwordFrom"), parts.password_from.as_ref());
         }
         for (index, source) in database.replica_urls_from.iter().flatten().enumerate() {
             self.value(&format!("spec.database.replicaUrlsFrom[{index}]"), Some(source));

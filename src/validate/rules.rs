@@ -3,9 +3,15 @@
 
 use super::{metadata, pods, problem::Problem, references};
 use crate::{
-    api::{AutoscalingSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec},
+    api::{
+        AutoscalingSpec, DatabaseSpec, ExposureSpec, FlagsmithDeploymentSpec, ProxySpec, RollbackSpec,
+        object_name::is_object_name,
+    },
     flagsmith::{OLDEST_SUPPORTED, Release},
-    validate::{certificates_key::CertificatesKey, image_source::ImageSource, installation::RollbackConsent},
+    validate::{
+        certificates_key::CertificatesKey, entrance::Entrance, image_source::ImageSource,
+        installation::RollbackConsent,
+    },
 };
 
 /// Characters of a resource's name: with the longest suffix, that of the migration Job, it stays a DNS label.
@@ -88,10 +94,11 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
         ));
         return;
     };
+    in_parts(database, problems);
     let (message, remedy) = match (&database.url_from, &database.embedded) {
-        (None, None) => (
-            "neither urlFrom nor embedded is set",
-            "Name the Secret with DATABASE_URL in spec.database.urlFrom.secretKeyRef, or set spec.database.embedded: {}.",
+        (None, None) if database.host.is_none() => (
+            "none of urlFrom, host and embedded is set",
+            "Name the Secret with DATABASE_URL in spec.database.urlFrom.secretKeyRef, or give host, name, userFrom and passwordFrom, or set spec.database.embedded: {}.",
         ),
         (Some(_), Some(_)) => ("urlFrom and embedded exclude each other", "Remove one of the two."),
         (None, Some(_))
@@ -108,7 +115,7 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
         (None, Some(_)) if database.ca_from.is_some() => {
             ("caFrom goes with urlFrom only", "Remove it; the embedded database does not encrypt.")
         }
-        (Some(_), None)
+        (_, None)
             if database.ca_from.as_ref().is_some_and(|source| CertificatesKey::of(source).is_none()) =>
         {
             (
@@ -119,6 +126,62 @@ fn database(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
         _ => return,
     };
     problems.push(Problem::invalid("spec.database", message, remedy));
+}
+
+/// A database in parts: all of them, and nothing beside them that says the same.
+fn in_parts(database: &DatabaseSpec, problems: &mut Vec<Problem>) {
+    let mut refuse = |field: &str, message: &str, remedy: &str| {
+        problems.push(Problem::invalid(&format!("spec.database{field}"), message, remedy));
+    };
+    let others = [
+        (database.migration.is_some(), database.migration_url_from.is_some(), "migration"),
+        (database.task_processor.is_some(), database.task_processor_url_from.is_some(), "taskProcessor"),
+        (database.analytics.is_some(), database.analytics_url_from.is_some(), "analytics"),
+        (database.replicas.is_some(), database.replica_urls_from.is_some(), "replicas"),
+    ];
+    let Some(host) = &database.host else {
+        let main = database.port.is_some()
+            || database.name.is_some()
+            || database.user_from.is_some()
+            || database.password_from.is_some()
+            || database.ssl_mode.is_some();
+        if main || others.iter().any(|(parts, ..)| *parts) {
+            refuse(
+                "",
+                "there are parts of a database, but no host",
+                "Add host, or remove them: with urlFrom all is in the URL.",
+            );
+        }
+        return;
+    };
+    if database.url_from.is_some() || database.embedded.is_some() {
+        refuse(".host", "it goes without urlFrom and embedded", "Give the database by its URL or in parts.");
+    }
+    if database.name.is_none() || database.user_from.is_none() || database.password_from.is_none() {
+        refuse("", "with host, name, userFrom and passwordFrom are needed", "Add what is missing.");
+    }
+    for (_, _, field) in others.into_iter().filter(|(parts, url, _)| *parts && *url) {
+        refuse(&format!(".{field}"), "its URL is given, too", "Keep one of the two.");
+    }
+    let replicas = database.replicas.iter().flatten().enumerate();
+    let replicas = replicas.map(|(index, parts)| (format!(".replicas[{index}]"), Some(parts)));
+    let all = [
+        (".migration".to_owned(), database.migration.as_ref()),
+        (".taskProcessor".to_owned(), database.task_processor.as_ref()),
+        (".analytics".to_owned(), database.analytics.as_ref()),
+    ];
+    let of_others =
+        all.into_iter().chain(replicas).filter_map(|(field, parts)| Some((field, parts?.host.as_ref()?)));
+    for (field, host) in [(String::new(), host)].into_iter().chain(of_others) {
+        let is_address = host.parse::<std::net::IpAddr>().is_ok();
+        if !is_address && !is_object_name(&host.to_ascii_lowercase()) {
+            refuse(
+                &format!("{field}.host"),
+                &format!("{host:?} is neither a DNS name nor an address"),
+                "Write it without scheme, port and brackets, such as db.example.com.",
+            );
+        }
+    }
 }
 
 fn budgets(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
@@ -228,52 +291,78 @@ pub(super) fn unknown_proxy(field: &str, proxy: &ProxySpec) -> Option<Problem> {
 }
 
 fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
-    problems.extend(exposure.proxy.as_ref().and_then(|proxy| unknown_proxy("spec.exposure.proxy", proxy)));
-    let mut refuse = |field: &str, message: &str, remedy: &str| {
-        problems.push(Problem::invalid(field, message, remedy));
-    };
-    match (&exposure.ingress, &exposure.http_route) {
-        (Some(_), Some(_)) => refuse(
+    let whole = !exposure.hosts.is_empty()
+        || exposure.ingress.is_some()
+        || exposure.http_route.is_some()
+        || exposure.proxy.is_some();
+    if whole && (exposure.api.is_some() || exposure.frontend.is_some()) {
+        problems.push(Problem::invalid(
             "spec.exposure",
+            "hosts, ingress, httpRoute and proxy are for everything in one, api and frontend for each apart",
+            "Move them into api and frontend, or remove these.",
+        ));
+    }
+    let entrances = Entrance::all(exposure);
+    for it in &entrances {
+        entrance(it, problems);
+    }
+    let hosts =
+        |api_only: bool| entrances.iter().filter(move |it| it.api_only == api_only).flat_map(|it| &it.hosts);
+    for host in hosts(true).filter(|host| hosts(false).any(|other| other == *host)) {
+        problems.push(Problem::invalid(
+            "spec.exposure.api.hosts",
+            &format!("{host:?} is a host of the dashboard, too"),
+            "Leave it out here: the dashboard's hosts serve the API as well.",
+        ));
+    }
+}
+
+fn entrance(entrance: &Entrance, problems: &mut Vec<Problem>) {
+    let field = entrance.field;
+    problems.extend(entrance.proxy.as_ref().and_then(|it| unknown_proxy(&format!("{field}.proxy"), it)));
+    let mut refuse = |part: &str, message: &str, remedy: &str| {
+        problems.push(Problem::invalid(&format!("{field}{part}"), message, remedy));
+    };
+    match (&entrance.ingress, &entrance.http_route) {
+        (Some(_), Some(_)) => refuse(
+            "",
             "ingress and httpRoute exclude each other",
             "Keep one of them: two proxies with different timeouts cannot be aligned.",
         ),
         (None, None) => refuse(
-            "spec.exposure",
+            "",
             "neither ingress nor httpRoute is set",
-            "Set one of them, or remove spec.exposure to have Services only.",
+            &format!("Set one of them, or remove {field} to have Services only."),
         ),
         (None, Some(route)) if route.parent_refs.is_empty() => refuse(
-            "spec.exposure.httpRoute.parentRefs",
+            ".httpRoute.parentRefs",
             "no Gateway is named",
             "Name at least one Gateway, such as {name: public, namespace: gateways}.",
         ),
         _ => {}
     }
-    if exposure.hosts.is_empty() {
+    if entrance.hosts.is_empty() {
         refuse(
-            "spec.exposure.hosts",
+            ".hosts",
             "no host is named",
             "Name at least one host, such as \"flags.example.com\", or \"*\" for every host.",
         );
     }
-    for (index, host) in exposure.hosts.iter().enumerate().filter(|(_, host)| !is_host(host)) {
+    for (index, host) in entrance.hosts.iter().enumerate().filter(|(_, host)| !is_host(host)) {
         refuse(
-            &format!("spec.exposure.hosts[{index}]"),
+            &format!(".hosts[{index}]"),
             &format!("{host:?} is not a DNS name in lower case"),
             "Write it without scheme, port or path, such as \"flags.example.com\".",
         );
     }
-    for tls in exposure.ingress.iter().flat_map(|ingress| &ingress.tls) {
+    for tls in entrance.ingress.iter().flat_map(|ingress| &ingress.tls) {
         for host in
-            tls.hosts.iter().flatten().filter(|host| !exposure.hosts.iter().any(|known| covers(host, known)))
+            tls.hosts.iter().flatten().filter(|host| !entrance.hosts.iter().any(|known| covers(host, known)))
         {
             refuse(
-                "spec.exposure.ingress.tls",
-                &format!(
-                    "host {host:?} is not one of spec.exposure.hosts, so its certificate would never be used"
-                ),
-                &format!("Add {host:?} to spec.exposure.hosts, or remove it from tls."),
+                ".ingress.tls",
+                &format!("host {host:?} is not one of {field}.hosts, so its certificate would never be used"),
+                &format!("Add {host:?} to {field}.hosts, or remove it from tls."),
             );
         }
     }

@@ -26,6 +26,56 @@ fn source(name: &str, key: &str) -> Value {
     json!({ "secretKeyRef": { "name": name, "key": key } })
 }
 
+/// A database in parts, with these besides or instead.
+fn in_parts(changes: Value) -> Value {
+    let mut parts = json!({"host": "db.example.com", "name": "flags", "userFrom": source("rds", "username"), "passwordFrom": source("rds", "password")});
+    if let (Some(parts), Value::Object(changes)) = (parts.as_object_mut(), changes) {
+        parts.extend(changes);
+    }
+    parts
+}
+
+/// What is not given of another database is as in the main one; each has a key of the operator's own Secret.
+#[test]
+fn parts_are_put_together_with_those_of_the_main_database() {
+    let database = in_parts(json!({
+        "port": 6432, "sslMode": "require",
+        "migration": {"userFrom": source("owner", "user"), "passwordFrom": source("owner", "password")},
+        "replicas": [{"host": "replica", "port": 5432, "sslMode": "disable"}],
+        "analyticsUrlFrom": url(),
+    }));
+    let installation = installation(&spec(json!({ "database": database })));
+    let parts = installation.database.parts();
+    let told: Vec<_> = parts
+        .iter()
+        .map(|it| {
+            format!(
+                "{} {} {}:{}/{} {} {} {:?}",
+                it.key.name,
+                it.key.key,
+                it.host,
+                it.port,
+                it.name,
+                it.user.name,
+                it.password.key,
+                it.ssl_mode.map(crate::api::SslMode::as_str)
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#"flagsmith-database-url DATABASE_URL db.example.com:6432/flags rds password Some("require")"#,
+            r#"flagsmith-database-url MIGRATION_DATABASE_URL db.example.com:6432/flags owner password Some("require")"#,
+            r#"flagsmith-database-url REPLICA_DATABASE_URL_0 replica:5432/flags rds password Some("disable")"#,
+        ]
+    );
+    assert_eq!(installation.database.migration_url().key, "MIGRATION_DATABASE_URL");
+    let Database::External { analytics_url, replica_urls, .. } = &installation.database else { panic!() };
+    assert_eq!(analytics_url.as_ref().unwrap().name, "db");
+    assert_eq!(replica_urls.len(), 1);
+}
+
 fn url() -> Value {
     serde_json::from_str(URL).unwrap()
 }
@@ -36,12 +86,19 @@ fn url() -> Value {
 #[case(json!({"version": "2.169.9"}), "spec.version", "Flagsmith 2.169.9 is older than 2.170.0, the first release that can be started without migrating; nothing was started or changed")]
 #[case(json!({"requestTimeoutSeconds": 4}), "spec.requestTimeoutSeconds", "4 is not from 5 to 3600 (seconds)")]
 #[case(json!({"requestTimeoutSeconds": 3601}), "spec.requestTimeoutSeconds", "3601 is not from 5 to 3600 (seconds)")]
-#[case(json!({"database": {}}), "spec.database", "neither urlFrom nor embedded is set")]
+#[case(json!({"database": {}}), "spec.database", "none of urlFrom, host and embedded is set")]
 #[case(json!({"database": {"embedded": {}, "caFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}}), "spec.database", "caFrom goes with urlFrom only")]
 #[case(json!({"database": {"urlFrom": url(), "caFrom": {}}}), "spec.database", "caFrom must have exactly one of secretKeyRef and configMapKeyRef")]
 #[case(json!({"database": {"urlFrom": url(), "embedded": {}}}), "spec.database", "urlFrom and embedded exclude each other")]
 #[case(json!({"database": {"embedded": {}, "migrationUrlFrom": url()}}), "spec.database", "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
 #[case(json!({"database": {"embedded": {}, "replicaUrlsFrom": [url()]}}), "spec.database", "migrationUrlFrom, taskProcessorUrlFrom, analyticsUrlFrom and replicaUrlsFrom go with urlFrom only")]
+#[case(json!({"database": {"host": "h", "name": "n", "userFrom": source("a", "b")}}), "spec.database", "with host, name, userFrom and passwordFrom are needed")]
+#[case(json!({"database": {"urlFrom": url(), "sslMode": "require"}}), "spec.database", "there are parts of a database, but no host")]
+#[case(json!({"database": in_parts(json!({"urlFrom": url()}))}), "spec.database.host", "it goes without urlFrom and embedded")]
+#[case(json!({"database": in_parts(json!({"migration": {}, "migrationUrlFrom": url()}))}), "spec.database.migration", "its URL is given, too")]
+#[case(json!({"database": in_parts(json!({"host": "https://h"}))}), "spec.database.host", r#""https://h" is neither a DNS name nor an address"#)]
+#[case(json!({"database": in_parts(json!({"replicas": [{"host": "a b"}]}))}), "spec.database.replicas[0].host", r#""a b" is neither a DNS name nor an address"#)]
+#[case(json!({"database": in_parts(json!({"analytics": {"userFrom": source("../x", "k")}}))}), "spec.database.analytics.userFrom.secretKeyRef.name", r#""../x" cannot be the name of a Secret"#)]
 #[case(json!({"images": {"frontend": "r.io/f@sha256:ab"}}), "spec.images.frontend", r#""r.io/f@sha256:ab" is no repository, with or without a tag and a digest"#)]
 #[case(json!({"images": {"api": ""}}), "spec.images.api", r#""" is no repository, with or without a tag and a digest"#)]
 #[case(json!({"api": {"replicas": 2, "autoscaling": {"maxReplicas": 3}}}), "spec.api", "replicas and autoscaling exclude each other")]
@@ -53,6 +110,10 @@ fn url() -> Value {
 #[case(json!({"exposure": {"hosts": ["a.b", "https://a.b"], "ingress": {}}}), "spec.exposure.hosts[1]", r#""https://a.b" is not a DNS name in lower case"#)]
 #[case(json!({"exposure": {"hosts": ["A.b"], "ingress": {}}}), "spec.exposure.hosts[0]", r#""A.b" is not a DNS name in lower case"#)]
 #[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {"tls": [{"hosts": ["c.b"], "secretName": "t"}]}}}), "spec.exposure.ingress.tls", r#"host "c.b" is not one of spec.exposure.hosts, so its certificate would never be used"#)]
+#[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {}, "api": {"hosts": ["c.d"], "ingress": {}}}}), "spec.exposure", "hosts, ingress, httpRoute and proxy are for everything in one, api and frontend for each apart")]
+#[case(json!({"exposure": {"api": {"hosts": ["a.b"], "ingress": {}}, "frontend": {"hosts": ["a.b"], "ingress": {}}}}), "spec.exposure.api.hosts", r#""a.b" is a host of the dashboard, too"#)]
+#[case(json!({"exposure": {"api": {"hosts": ["a.b"]}}}), "spec.exposure.api", "neither ingress nor httpRoute is set")]
+#[case(json!({"exposure": {"frontend": {"hosts": ["A"], "ingress": {}}}}), "spec.exposure.frontend.hosts[0]", r#""A" is not a DNS name in lower case"#)]
 #[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {}, "proxy": {"name": "nginx"}}}), "spec.exposure.proxy.name", r#""nginx" is not a proxy that the operator knows"#)]
 #[case(json!({"mode": "Observed", "observe": {"release": "r", "proxy": {"name": "nginx"}}}), "spec.observe.proxy.name", r#""nginx" is not a proxy that the operator knows"#)]
 #[case(json!({"env": [{"name": "DATABASE_URL", "value": "x"}]}), "spec.env[0].name", "DATABASE_URL is computed by the operator")]

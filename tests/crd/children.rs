@@ -52,6 +52,8 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         secrets: Secrets {
             database: SecretState::Present(database.clone()),
             task_processor_database: None,
+            urls: flagsmith_operator::observe::KeptUrls::default(),
+            missing_parts: Vec::new(),
             of_processor: None,
             migration_database: SecretState::Present(database.clone()),
             django: SecretState::Present(()),
@@ -72,6 +74,8 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         http_route_api: true,
         exposure: None,
         front: FrontSeen::default(),
+        api_exposure: None,
+        api_front: FrontSeen::default(),
         probe_kills: Vec::new(),
         busy: None,
     }

@@ -13,6 +13,7 @@ mod binding;
 #[path = "../hostile/certificates.rs"]
 #[allow(dead_code, reason = "shared with tests/hostile")]
 mod certificates;
+mod parts;
 mod postgresql;
 #[path = "../hostile/server.rs"]
 #[allow(dead_code, reason = "shared with tests/hostile")]

@@ -22,6 +22,7 @@ mod idempotence;
 mod locks;
 mod metrics;
 mod ownership;
+mod parts;
 mod plan;
 mod proxied;
 mod replicas;

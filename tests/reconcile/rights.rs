@@ -3,6 +3,7 @@
 //! the API server's audit log says what it asked for.
 
 mod at_start;
+mod parts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -138,12 +139,15 @@ fn each_is_used_and_none_is_missing() {
             Some(LeaseSettings::new(NAMESPACE, RELEASE, "pod")),
         );
 
-        first.install(json!({ "api": { "envFrom": [{ "configMapRef": { "name": "settings" } }] } })).await;
+        let settings = json!([{ "configMapRef": { "name": "settings" } }]);
+        let database = parts::given(&first).await;
+        first.install(json!({ "database": database, "api": { "envFrom": settings } })).await;
         let job = first.ready().await.status.unwrap().migration.unwrap().job.unwrap();
         names_of_somebody_else(&cluster, &second, &operator, &job).await;
         an_observed_one(&cluster, &first).await;
         drift(&second).await;
         a_pod_that_was_ended(&first, &operator).await;
+        parts::changed(&first).await;
         what_is_not_wanted_any_more(&cluster, &second).await;
         may_name_its_owner(&cluster, &first, config.clone()).await;
         is_refused_where_nothing_may_be_made(&system).await;

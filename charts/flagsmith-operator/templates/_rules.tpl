@@ -20,10 +20,11 @@
   resources: [services, serviceaccounts]
   verbs: {{ $own }}
 {{- if not .Values.rbac.readOnly }}
-# Only by the name that a FlagsmithDeployment gives, and to keep the secret key that is generated once.
+# Only by the name that a FlagsmithDeployment gives, to keep the secret key that is generated once, and the URLs of a
+# database that is given in parts, which follow a changed password.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create]
+  verbs: [get, create, patch]
 {{- else if .Values.databaseProbe }}
 # Only by the names that what runs gives, to look into its database.
 - apiGroups: [""]

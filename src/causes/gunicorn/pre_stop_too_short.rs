@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(
             first(&found, Code::PreStopTooShort).remedy,
             format!(
-                "{UPGRADE}--set api.lifecycle.preStop.sleep.seconds=10 --set api.terminationGracePeriodSeconds=50"
+                "{UPGRADE}--set api.lifecycle.preStop.exec=null,api.lifecycle.preStop.sleep.seconds=10 --set api.terminationGracePeriodSeconds=50"
             )
         );
     }

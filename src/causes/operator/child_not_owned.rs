@@ -1,6 +1,11 @@
 //! An object of that name belongs to somebody else.
 
-use crate::{causes::prelude::*, model::shell, observe::SecretState, validate::SecretKey};
+use crate::{
+    causes::prelude::*,
+    model::shell,
+    observe::{KeptUrls, SecretState},
+    validate::SecretKey,
+};
 
 pub(crate) static CAUSE: Cause = Cause {
     needs_person: true,
@@ -16,9 +21,15 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     let django = &installation.django_secret;
     let refer =
         format!("spec.django.secretKeyFrom.secretKeyRef: {{name: {}, key: {}}}", django.name, django.key);
+    let kept = match &secrets.urls {
+        KeptUrls::NotOwned(owner) => Some(owner.as_str()),
+        _ => None,
+    };
     [
         owner(&secrets.django).map(|owner| (Component::Api, django, owner, Some(refer))),
-        owner(&secrets.database).map(|owner| (Component::Database, installation.database.url(), owner, None)),
+        owner(&secrets.database)
+            .or(kept)
+            .map(|it| (Component::Database, installation.database.url(), it, None)),
     ]
     .into_iter()
     .flatten()

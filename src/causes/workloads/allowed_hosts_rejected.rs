@@ -27,7 +27,6 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 /// Hosts that the exposure takes and Django refuses.
 fn exposed(context: &Context<'_>) -> Option<Draft> {
     let (installation, observation) = (context.installation, context.observation);
-    let exposure = installation.exposure.as_ref()?;
     // The frontend asks the API by a name of its own.
     if observation.front.through_frontend {
         return None;
@@ -41,9 +40,9 @@ fn exposed(context: &Context<'_>) -> Option<Draft> {
             Some(given.split(',').map(|host| host.trim().to_owned()).collect())
         },
     )?;
-    let refused: Vec<&str> = exposure
-        .hosts
-        .iter()
+    let refused: Vec<&str> = installation
+        .entrances()
+        .flat_map(|entrance| &entrance.hosts)
         .map(String::as_str)
         .filter(|host| !allowed.iter().any(|entry| allows(entry, host)))
         .collect();

@@ -8,8 +8,7 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let exposure = context.installation.exposure.as_ref();
-    let wanted = exposure.is_some_and(|exposure| exposure.http_route.is_some());
+    let wanted = context.installation.entrances().any(|entrance| entrance.http_route.is_some());
     if !wanted || context.observation.http_route_api {
         return Vec::new();
     }

@@ -9,18 +9,21 @@ pub(crate) static CAUSE: Cause = Cause {
 };
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    if context.installation.exposure.is_none() {
-        return Vec::new();
-    }
-    let Some(ExposureState::Rejected(words)) = &context.observation.exposure else {
-        return Vec::new();
-    };
-    vec![Draft {
-        message: "The Gateway does not accept the HTTPRoute, so no request arrives.".to_owned(),
-        evidence: vec![format!("HTTPRoute {}: {words}", context.installation.identity.name)],
-        remedy: "Correct spec.exposure.httpRoute.parentRefs and spec.exposure.hosts, or the listeners' \
-                 allowedRoutes of the Gateway."
-            .to_owned(),
-        ..Code::RouteNotAccepted.draft()
-    }]
+    let (installation, observation) = (context.installation, context.observation);
+    let states = [&observation.exposure, &observation.api_exposure];
+    let refused = installation.entrances().zip(states).filter_map(|(entrance, state)| match state {
+        Some(ExposureState::Rejected(words)) => Some((entrance, words)),
+        _ => None,
+    });
+    refused
+        .map(|(entrance, words)| Draft {
+            message: "The Gateway does not accept the HTTPRoute, so no request arrives.".to_owned(),
+            evidence: vec![format!("HTTPRoute {}: {words}", entrance.name(&installation.identity))],
+            remedy: format!(
+                "Correct {0}.httpRoute.parentRefs and {0}.hosts, or the listeners' allowedRoutes of the Gateway.",
+                entrance.field
+            ),
+            ..Code::RouteNotAccepted.draft()
+        })
+        .collect()
 }

@@ -18,7 +18,7 @@ use crate::{
         Code, Component, Diagnosis,
         child::{Child, Kind, is_pull},
     },
-    observe::{JobOutcome, JobState, Observation, SecretState, WorkloadState},
+    observe::{JobOutcome, JobState, KeptUrls, Observation, SecretState, WorkloadState},
     postgres::DatabaseIdentity,
     report::{self, migration},
     resources::{EMBEDDED_PORT, EMBEDDED_ROLE, build},
@@ -162,6 +162,7 @@ impl<'a> Future<'a> {
         let secrets = &mut self.observation.secrets;
         match secret {
             GeneratedSecret::Django => secrets.django = SecretState::Present(()),
+            GeneratedSecret::DatabaseUrls => secrets.urls = KeptUrls::Current,
             GeneratedSecret::EmbeddedDatabase => {
                 let identity = embedded(self.installation);
                 secrets.database = SecretState::Present(identity.clone());

@@ -185,7 +185,7 @@ impl Write {
     pub(super) fn generate(secret: GeneratedSecret, installation: &Installation) -> Self {
         let key = match secret {
             GeneratedSecret::Django => &installation.django_secret,
-            GeneratedSecret::EmbeddedDatabase => installation.database.url(),
+            GeneratedSecret::EmbeddedDatabase | GeneratedSecret::DatabaseUrls => installation.database.url(),
         };
         Self {
             id: None,

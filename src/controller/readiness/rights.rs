@@ -82,7 +82,7 @@ pub fn rights(purpose: Purpose) -> BTreeSet<Right> {
         add(kind.group(), kind.plural(), "", verbs);
     }
     match purpose {
-        Purpose::Manage => add("", "secrets", "", &["get", "create"]),
+        Purpose::Manage => add("", "secrets", "", &["get", "create", "patch"]),
         Purpose::Observe { databases: true } => add("", "secrets", "", &["get"]),
         Purpose::Observe { databases: false } => {}
     }
@@ -195,7 +195,7 @@ mod tests {
             let names = names(purpose).into_iter();
             names.filter(|name| name.ends_with(" secrets")).collect::<Vec<_>>()
         };
-        assert_eq!(of_secrets(Purpose::Manage), ["create secrets", "get secrets"]);
+        assert_eq!(of_secrets(Purpose::Manage), ["create secrets", "get secrets", "patch secrets"]);
         assert_eq!(of_secrets(Purpose::Observe { databases: true }), ["get secrets"]);
         assert_eq!(of_secrets(Purpose::Observe { databases: false }), [""; 0]);
     }

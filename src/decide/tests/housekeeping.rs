@@ -12,7 +12,9 @@ use crate::{
     decide::{Gate, GeneratedSecret, decide},
     fixtures::empty_observation,
     model::{Code, PodPhase},
-    observe::{JobOutcome, JobState, Observation, PodProblem, PodSummary, SecretState, WorkloadState},
+    observe::{
+        JobOutcome, JobState, KeptUrls, Observation, PodProblem, PodSummary, SecretState, WorkloadState,
+    },
     validate::Installation,
 };
 
@@ -152,6 +154,11 @@ fn secrets_are_generated_once() {
     assert_eq!(generated(&wanted(json!({})), &observation), [GeneratedSecret::Django]);
     let own = json!({"django": {"secretKeyFrom": {"secretKeyRef": {"name": "own", "key": "k"}}}});
     assert!(generated(&wanted(own), &observation).is_empty());
+    // URLs follow their parts, also while something runs.
+    let mut changed = empty_observation();
+    changed.api = Some(rolled_out("api", NEW, 2));
+    changed.secrets.urls = KeptUrls::Outdated;
+    assert_eq!(generated(&wanted(json!({})), &changed), [GeneratedSecret::DatabaseUrls]);
     // What exists is never made again, and neither is what was lost.
     observation.embedded_database = Some(WorkloadState::default());
     assert_eq!(generated(&embedded, &observation), [GeneratedSecret::Django]);

@@ -209,6 +209,8 @@ pub(in crate::observe) async fn read(client: &Client, namespace: &str, sources: 
     let database = identity_of(&url);
     Credentials {
         secrets: Secrets {
+            urls: crate::observe::KeptUrls::default(),
+            missing_parts: Vec::new(),
             migration_database: database.clone(),
             database,
             task_processor_database: task_processor_url.as_ref().map(identity_of),

@@ -5,6 +5,7 @@ use super::{
     specification::{Adoption, adoption},
 };
 use crate::{
+    api::ProxySpec,
     flagsmith::{OLDEST_SUPPORTED, env},
     observe::{ConfigMaps, WorkloadState},
     validate::{Database, Installation, ManagedBy, ObservedInstallation, SecretKey, Selection},
@@ -19,6 +20,8 @@ pub struct Found {
     pub release_assumed: bool,
     /// The specification that says so, and what it cannot say.
     pub adoption: Adoption,
+    /// What its owner says of the proxy in front.
+    pub proxy: Option<ProxySpec>,
     /// The API's Deployment.
     pub api: Option<WorkloadState>,
     /// The task processor's.
@@ -53,10 +56,19 @@ pub(crate) fn find(
             analytics_url: None,
             replica_urls: Vec::new(),
             authorities: None,
+            parts: Vec::new(),
         };
     }
     installation.managed_by = managed_by(subject, selected);
-    Found { installation, release_assumed: named.is_none(), adoption, api, task_processor, frontend }
+    Found {
+        installation,
+        release_assumed: named.is_none(),
+        adoption,
+        proxy: subject.proxy.clone(),
+        api,
+        task_processor,
+        frontend,
+    }
 }
 
 fn managed_by(subject: &ObservedInstallation, selected: &Selected<'_>) -> ManagedBy {

@@ -14,6 +14,7 @@ mod select;
 mod settings;
 mod specification;
 
+pub(crate) use super::pod::flagsmith_container;
 pub(crate) use assemble::assemble;
 pub(crate) use credentials::Sources;
 pub(super) use credentials::read;
@@ -21,6 +22,7 @@ pub(crate) use found::{Found, find};
 pub(crate) use load::objects;
 pub(crate) use objects::Objects;
 pub(crate) use select::Selected;
+pub(crate) use specification::Literal;
 
 #[cfg(test)]
 mod tests;

@@ -12,9 +12,12 @@ use kube::ResourceExt as _;
 
 use super::select::targets;
 use crate::{
-    api::{AutoscalingSpec, CertificatesSource, ContainerSettings, PodSettings, SecretValueSource},
+    api::{
+        AutoscalingSpec, CertificatesSource, ContainerSettings, ExtraContainer, PodSettings,
+        SecretValueSource,
+    },
     flagsmith::env,
-    observe::pod::flagsmith_container,
+    observe::{ConfigMaps, ContainerState, pod::flagsmith_container},
     validate::{CertificatesKey, SecretKey},
 };
 
@@ -79,39 +82,83 @@ pub(super) fn resources(container: &Container) -> Option<k8s_openapi::api::core:
 
 /// Settings of container and pod. Probes, preStop and grace period are the operator's: they belong to its timeouts.
 pub(super) fn settings(deployment: &Deployment, container: &Container) -> ContainerSettings {
-    let pods = pods(deployment);
-    let volumes = pods.and_then(|pods| pods.volumes.clone()).unwrap_or_default();
     let own = |path: &str| path == "/tmp" || path == crate::flagsmith::PROMETHEUS_DIR;
     let mounts: Vec<_> =
         container.volume_mounts.iter().flatten().filter(|mount| !own(&mount.mount_path)).cloned().collect();
     ContainerSettings {
-        volume_mounts: mounts.clone(),
-        pod: PodSettings {
-            node_selector: pods.and_then(|it| it.node_selector.clone()).unwrap_or_default(),
-            tolerations: pods.and_then(|it| it.tolerations.clone()).unwrap_or_default(),
-            affinity: pods.and_then(|it| it.affinity.clone()),
-            topology_spread_constraints: pods
-                .and_then(|it| it.topology_spread_constraints.clone())
-                .unwrap_or_default(),
-            priority_class_name: pods.and_then(|it| it.priority_class_name.clone()),
-            volumes: volumes
-                .into_iter()
-                .filter(|volume| mounts.iter().any(|mount| mount.name == volume.name))
-                .collect(),
-            ..PodSettings::default()
-        },
+        volume_mounts: mounts,
+        container_security_context: given(container.security_context.as_ref()),
+        pod: pods(deployment).map(|it| pod(deployment, it, container)).unwrap_or_default(),
         ..ContainerSettings::default()
     }
 }
 
-/// Variables that the operator sets to what they should be.
-const COMPUTED: &[&str] = &[
-    env::PROMETHEUS_ENABLED,
-    env::LOG_FORMAT,
-    env::USE_X_FORWARDED_HOST,
-    env::ACCESS_LOG_LOCATION,
-    env::FLAGSMITH_PROXY_API_URL,
-    "PROXY_API_URL",
+/// Settings of pods.
+fn pod(deployment: &Deployment, pods: &PodSpec, own: &Container) -> PodSettings {
+    let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    let entries = |map: Option<&BTreeMap<String, String>>| -> BTreeMap<String, String> {
+        let foreign = ["app.kubernetes.io/", "helm.sh/", "checksum/", "kubectl.kubernetes.io/"];
+        let users = |key: &str| !foreign.iter().any(|prefix| key.starts_with(prefix));
+        let all = map.into_iter().flatten().filter(|(key, _)| users(key));
+        all.map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let as_given =
+        |it: &Container| serde_json::to_value(it).and_then(serde_json::from_value::<ExtraContainer>).ok();
+    let migrates = |it: &Container| {
+        let state = ContainerState::new(it, &ConfigMaps::new());
+        state.migrates() || state.command.iter().any(|word| word.contains("bootstrap"))
+    };
+    let extra: Vec<_> =
+        pods.containers.iter().filter(|it| it.name != own.name).filter_map(as_given).collect();
+    let initial = pods.init_containers.iter().flatten().filter(|it| !migrates(it));
+    let initial: Vec<_> = initial.filter_map(as_given).collect();
+    let all = pods.containers.iter().chain(pods.init_containers.iter().flatten());
+    let mounts: Vec<(&str, &str)> = all
+        .flat_map(|it| it.volume_mounts.iter().flatten())
+        .map(|mount| (mount.name.as_str(), mount.mount_path.as_str()))
+        .collect();
+    // One that is only mounted where the operator has its own is not needed.
+    let needed = |name: &str| {
+        let mut of_it = mounts.iter().filter(|(volume, _)| *volume == name).peekable();
+        let own = |path: &str| path == "/tmp" || path == crate::flagsmith::PROMETHEUS_DIR;
+        of_it.peek().is_none() || of_it.any(|(_, path)| !own(path))
+    };
+    PodSettings {
+        labels: entries(template.and_then(|it| it.labels.as_ref())),
+        annotations: entries(template.and_then(|it| it.annotations.as_ref())),
+        node_selector: pods.node_selector.clone().unwrap_or_default(),
+        tolerations: pods.tolerations.clone().unwrap_or_default(),
+        affinity: given(pods.affinity.as_ref()),
+        topology_spread_constraints: pods.topology_spread_constraints.clone().unwrap_or_default(),
+        priority_class_name: pods.priority_class_name.clone(),
+        scheduler_name: pods.scheduler_name.clone().filter(|name| name != "default-scheduler"),
+        runtime_class_name: pods.runtime_class_name.clone(),
+        service_account_name: None,
+        host_aliases: pods.host_aliases.clone().unwrap_or_default(),
+        dns_policy: pods.dns_policy.clone().filter(|policy| policy != "ClusterFirst"),
+        dns_config: pods.dns_config.clone(),
+        share_process_namespace: pods.share_process_namespace,
+        security_context: given(pods.security_context.as_ref()),
+        volumes: pods.volumes.iter().flatten().filter(|volume| needed(&volume.name)).cloned().collect(),
+        extra_containers: extra,
+        init_containers: initial,
+    }
+}
+
+/// What says something: Kubernetes fills in an empty object.
+fn given<T: Default + PartialEq + Clone>(value: Option<&T>) -> Option<T> {
+    value.filter(|it| **it != T::default()).cloned()
+}
+
+/// Variables that lead to the operator's own Service.
+const COMPUTED: &[&str] = &[env::FLAGSMITH_PROXY_API_URL, "PROXY_API_URL"];
+
+/// Variables that the operator sets, unless they are given, and to what.
+const DEFAULTS: &[(&str, &str)] = &[
+    (env::PROMETHEUS_ENABLED, "true"),
+    (env::LOG_FORMAT, "json"),
+    (env::USE_X_FORWARDED_HOST, "true"),
+    (env::ACCESS_LOG_LOCATION, "-"),
 ];
 
 /// The variables that the operator does not compute, of two with one name the last.
@@ -121,7 +168,10 @@ pub(super) fn variables(container: &Container) -> impl Iterator<Item = &EnvVar> 
         last.insert(&variable.name, variable);
     }
     last.into_values().filter(|variable| {
-        env::decided_by(&variable.name).is_none() && !COMPUTED.contains(&variable.name.as_str())
+        let default = DEFAULTS.iter().find(|(name, _)| *name == variable.name).map(|(_, value)| *value);
+        env::decided_by(&variable.name).is_none()
+            && !COMPUTED.contains(&variable.name.as_str())
+            && (default.is_none() || variable.value.as_deref() != default)
     })
 }
 

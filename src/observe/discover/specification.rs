@@ -23,6 +23,7 @@ use crate::{
         TaskProcessorSpec, UpgradeSpec,
     },
     flagsmith::{Release, env},
+    model::Component,
     observe::{ConfigMaps, ContainerState},
     validate::ObservedInstallation,
 };
@@ -43,11 +44,22 @@ pub struct Adoption {
     pub spec: FlagsmithDeploymentSpec,
     /// What it cannot say, in a sentence each.
     pub unsupported: Vec<String>,
+    /// What stays as it is beside it, in a sentence each.
+    pub apart: Vec<String>,
     /// Variables that are literals although they look like credentials, each with the Deployment that has it; the
     /// specification refers to a Secret `flagsmith-adopted` for them.
-    pub literals: BTreeMap<String, String>,
+    pub literals: BTreeMap<String, Literal>,
     /// Where the credentials are.
     pub sources: Sources,
+}
+
+/// Where a literal stands.
+#[derive(Clone, Debug)]
+pub struct Literal {
+    /// The Deployment.
+    pub deployment: String,
+    /// The container.
+    pub container: String,
 }
 
 /// Turns what runs into a specification.
@@ -59,11 +71,17 @@ pub(crate) fn adoption(
     let api = selected.api.and_then(flagsmith);
     let processor = selected.task_processor.and_then(flagsmith);
     let sources = Sources::new(api, processor, config_maps, subject);
-    let mut adoption =
-        Adoption { spec: empty(), unsupported: Vec::new(), literals: BTreeMap::new(), sources };
+    let mut adoption = Adoption {
+        spec: empty(),
+        unsupported: Vec::new(),
+        apart: Vec::new(),
+        literals: BTreeMap::new(),
+        sources,
+    };
     adoption.database(subject, api);
     adoption.components(selected, config_maps);
     adoption.environment(selected);
+    adoption.sidecars(selected);
     adoption.exposure(selected, subject.proxy.as_ref());
     adoption.left_out(selected);
     adoption
@@ -102,12 +120,11 @@ impl Adoption {
                 self.spec.database = Some(DatabaseSpec {
                     url_from: keys.first().map(source),
                     ca_from: subject.authorities.as_ref().map(certificates),
-                    migration_url_from: None,
                     analytics_url_from: api.and_then(|api| secret(api, env::ANALYTICS_DATABASE_URL)),
                     replica_urls_from: api.map(replicas).filter(|urls| !urls.is_empty()),
                     task_processor_url_from: api
                         .and_then(|api| secret(api, env::TASK_PROCESSOR_DATABASE_URL)),
-                    embedded: None,
+                    ..DatabaseSpec::default()
                 });
             }
             Url::Literal(_) | Url::Parts { .. } | Url::Unknown => {
@@ -184,6 +201,15 @@ impl Adoption {
             }
             spec.container = settings(deployment, container);
         }
+        let account = |deployment: Option<&Deployment>| pods(deployment?)?.service_account_name.clone();
+        let of_api = account(selected.api);
+        for (deployment, container) in [
+            (selected.task_processor, &mut self.spec.task_processor.container),
+            (selected.frontend, &mut self.spec.frontend.container),
+        ] {
+            container.pod.service_account_name =
+                account(deployment).filter(|own| Some(own) != of_api.as_ref());
+        }
         self.spec.frontend.enabled = selected.frontend.is_some();
         if let Some((deployment, container)) = with_container(selected.frontend) {
             let spec = &mut self.spec;
@@ -203,7 +229,7 @@ impl Adoption {
                 return Vec::new();
             };
             variables(container)
-                .map(|variable| self.without_credentials(&deployment.name_any(), variable))
+                .map(|variable| self.without_credentials(&deployment.name_any(), &container.name, variable))
                 .collect::<Vec<_>>()
         };
         let (api, task_processor, frontend) =
@@ -227,12 +253,13 @@ impl Adoption {
         spec.frontend.container.env_from = from(selected.frontend);
     }
 
-    fn without_credentials(&mut self, deployment: &str, variable: &EnvVar) -> EnvVar {
+    fn without_credentials(&mut self, deployment: &str, container: &str, variable: &EnvVar) -> EnvVar {
         let literal = variable.value.as_deref().is_some_and(|value| !value.is_empty());
         if !literal || !looks_secret(variable) {
             return variable.clone();
         }
-        self.literals.insert(variable.name.clone(), deployment.to_owned());
+        let place = Literal { deployment: deployment.to_owned(), container: container.to_owned() };
+        self.literals.insert(variable.name.clone(), place);
         EnvVar {
             name: variable.name.clone(),
             value: None,
@@ -244,6 +271,33 @@ impl Adoption {
                 }),
                 ..EnvVarSource::default()
             }),
+        }
+    }
+
+    /// The same of what runs beside Flagsmith.
+    fn sidecars(&mut self, selected: &Selected<'_>) {
+        for (component, deployment) in selected.deployments() {
+            let name = deployment.name_any();
+            let pod = |spec: &mut FlagsmithDeploymentSpec| match component {
+                Component::Api => std::mem::take(&mut spec.api.container.pod),
+                Component::TaskProcessor => std::mem::take(&mut spec.task_processor.container.pod),
+                _ => std::mem::take(&mut spec.frontend.container.pod),
+            };
+            let mut settings = pod(&mut self.spec);
+            for container in settings.extra_containers.iter_mut().chain(&mut settings.init_containers) {
+                let env = container.rest.get("env").cloned().unwrap_or_default();
+                let variables: Vec<EnvVar> = serde_json::from_value(env).unwrap_or_default();
+                let kept: Vec<EnvVar> =
+                    variables.iter().map(|it| self.without_credentials(&name, &container.name, it)).collect();
+                if let (false, Ok(kept)) = (kept.is_empty(), serde_json::to_value(kept)) {
+                    container.rest.insert("env".to_owned(), kept);
+                }
+            }
+            match component {
+                Component::Api => self.spec.api.container.pod = settings,
+                Component::TaskProcessor => self.spec.task_processor.container.pod = settings,
+                _ => self.spec.frontend.container.pod = settings,
+            }
         }
     }
 
@@ -264,7 +318,7 @@ impl Adoption {
                         .collect(),
                     tls: tls.flat_map(|spec| spec.tls.iter().flatten().cloned()).collect(),
                 }),
-                http_route: None,
+                ..ExposureSpec::default()
             });
         } else if let Some(route) = selected.routes.first() {
             let list = |path: &str| route.pointer(path).cloned().unwrap_or_default();
@@ -273,48 +327,15 @@ impl Adoption {
             self.spec.exposure = Some(ExposureSpec {
                 hosts: if hosts.is_empty() { vec!["*".to_owned()] } else { hosts },
                 proxy: proxy.cloned(),
-                ingress: None,
                 http_route: Some(HttpRouteSpec { parent_refs: parents, annotations: BTreeMap::new() }),
+                ..ExposureSpec::default()
             });
         }
     }
 
     fn left_out(&mut self, selected: &Selected<'_>) {
-        for (component, deployment) in selected.deployments() {
-            let Some(pods) = pods(deployment) else { continue };
-            let own = flagsmith(deployment).map(|container| &container.name);
-            for sidecar in pods.containers.iter().filter(|it| Some(&it.name) != own) {
-                self.unsupported.push(format!(
-                    "container {} beside the {}: the operator runs one container in each pod",
-                    sidecar.name,
-                    component.as_str()
-                ));
-            }
-            for init in pods.init_containers.iter().flatten() {
-                let migrates = ContainerState::new(init, &ConfigMaps::new()).migrates();
-                if !migrates {
-                    self.unsupported.push(format!(
-                        "init container {} of the {}: the operator has none of its own",
-                        init.name,
-                        component.as_str()
-                    ));
-                }
-            }
-            for (what, set) in [
-                ("hostAliases", pods.host_aliases.is_some()),
-                ("hostNetwork", pods.host_network == Some(true)),
-                ("dnsConfig", pods.dns_config.is_some()),
-            ] {
-                if set {
-                    self.unsupported.push(format!("{what} of the {}", component.as_str()));
-                }
-            }
-        }
-        for other in &selected.others {
-            self.unsupported.push(format!(
-                "Deployment {}: it stays as it is; delete it only if nothing uses it",
-                other.name_any()
-            ));
-        }
+        let other =
+            |it: &&Deployment| format!("Deployment {}: delete it only if nothing uses it", it.name_any());
+        self.apart = selected.others.iter().map(other).collect();
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     runtime::cache::PerInstallation,
-    validate::{Installation, SecretKey},
+    validate::{Installation, SecretKey, UrlParts},
 };
 
 /// Reads Secrets, and remembers them while they are fresh.
@@ -30,6 +30,8 @@ pub(in crate::observe) struct SecretCache {
 struct Known {
     /// What was asked for: another reference needs another answer, any other change of the specification does not.
     keys: Vec<SecretKey>,
+    /// What URLs are put together from, besides.
+    parts: Vec<UrlParts>,
     /// Kept, so that the database can be probed more often than its Secret is read.
     credentials: Credentials,
     /// A database that cannot be used may have the wrong URL: whoever corrects the Secret wants to see it heal.
@@ -56,8 +58,10 @@ impl SecretCache {
     ) -> Credentials {
         let identity = &installation.identity;
         let keys = installation.secret_keys();
+        let parts = installation.database.parts();
         let fresh_for = |known: &Known| {
-            (known.keys == keys).then(|| if hurry { FRESH_WHILE_FAILING } else { known.fresh_for() })
+            (known.keys == keys && known.parts == parts)
+                .then(|| if hurry { FRESH_WHILE_FAILING } else { known.fresh_for() })
         };
         if let Some(known) = self.known.fresh(&identity.uid, fresh_for) {
             return known.credentials;
@@ -67,7 +71,7 @@ impl SecretCache {
             Some(_) if !probes => Credentials::unread(),
             Some(sources) => discover::read(client, &identity.namespace, sources).await,
         };
-        let known = Known { keys, credentials: credentials.clone(), doubted: false };
+        let known = Known { keys, parts: parts.to_vec(), credentials: credentials.clone(), doubted: false };
         self.known.put(identity.uid.clone(), known);
         credentials
     }

@@ -9,6 +9,7 @@ use super::{
     super::tls::Environment,
     reader::{Reader, Url},
     state::{SecretState, Secrets},
+    urls::Composed,
 };
 use crate::{
     postgres::{DatabaseUrl, TlsSettings},
@@ -33,17 +34,19 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
     let namespace = &installation.identity.namespace;
     let mut reader = Reader::new(client, namespace);
     let identity = &installation.identity;
-    let url = match &installation.database {
+    let database = &installation.database;
+    let composed = Composed::read(&mut reader, database).await;
+    let url = match database {
         Database::Embedded { url, .. } => reader.generated_url(url, identity).await,
-        Database::External { url, .. } => reader.url(url).await,
+        Database::External { url, .. } => composed.url(&mut reader, database, url).await,
     };
-    let migration_url = if installation.database.migration_url() == installation.database.url() {
+    let migration_url = if database.migration_url() == database.url() {
         url.clone()
     } else {
-        reader.url(installation.database.migration_url()).await
+        composed.url(&mut reader, database, database.migration_url()).await
     };
-    let task_processor_url = match installation.database.task_processor_url() {
-        Some(key) => Some(reader.url(key).await),
+    let task_processor_url = match database.task_processor_url() {
+        Some(key) => Some(composed.url(&mut reader, database, key).await),
         None => None,
     };
     let django = if installation.generates_django_secret {
@@ -52,12 +55,12 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
         reader.value(&installation.django_secret).await
     };
     let mut others = Vec::new();
-    if let Database::External { analytics_url, replica_urls, .. } = &installation.database {
-        for key in analytics_url.iter().chain(replica_urls).chain(installation.database.task_processor_url())
-        {
-            others.push(reader.value(key).await);
+    if let Database::External { analytics_url, replica_urls, .. } = database {
+        for key in analytics_url.iter().chain(replica_urls).chain(database.task_processor_url()) {
+            others.push(composed.text(&mut reader, database, key).await);
         }
     }
+    let urls = composed.kept(&mut reader, database, identity).await;
     let authorities = installation.database.authorities();
     let api = Environment::of_api(installation).read(&mut reader, authorities).await;
     let migrations = Environment::of_migrations(installation).read(&mut reader, authorities).await;
@@ -70,6 +73,8 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
             task_processor_database: task_processor_url.as_ref().map(identity_of),
             of_processor: None,
             django: django.map(|_| ()),
+            urls,
+            missing_parts: composed.missing,
             hash,
             migration_hash,
         },

@@ -4,3 +4,4 @@ pub(super) mod cache;
 pub(super) mod credentials;
 pub(super) mod reader;
 pub(super) mod state;
+pub(super) mod urls;

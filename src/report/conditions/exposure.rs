@@ -13,25 +13,34 @@ use crate::{
 };
 
 pub(super) fn exposure(context: Context<'_>) -> Verdict {
-    let Some(exposure) = &context.installation.exposure else {
+    let installation = context.installation;
+    if installation.exposure.is_none() {
         return Verdict::new(
             True,
             "NotWanted",
             "spec.exposure is not set; the Services are reachable inside of the cluster",
         );
-    };
+    }
     if let Some(diagnosis) = context.critical(Component::Exposure) {
         return Verdict::of(diagnosis);
     }
-    let hosts = exposure.hosts.join(", ");
-    let kind = if exposure.ingress.is_some() { "Ingress" } else { "HTTPRoute" };
-    match &context.observation.exposure {
-        Some(ExposureState::Accepted) => Verdict::new(True, "Accepted", format!("the {kind} serves {hosts}")),
-        Some(_) => Verdict::new(
-            Unknown,
-            "Waiting",
-            format!("no controller has reported an address for the {kind} yet; some never do"),
-        ),
-        None => Verdict::new(Unknown, "Creating", format!("the {kind} is being made")),
+    let states = [&context.observation.exposure, &context.observation.api_exposure];
+    let mut served = Vec::new();
+    for (entrance, state) in installation.entrances().zip(states) {
+        let kind = entrance.kind();
+        match state {
+            Some(ExposureState::Accepted) => {
+                served.push(format!("the {kind} serves {}", entrance.hosts.join(", ")));
+            }
+            Some(_) => {
+                return Verdict::new(
+                    Unknown,
+                    "Waiting",
+                    format!("no controller has reported an address for the {kind} yet; some never do"),
+                );
+            }
+            None => return Verdict::new(Unknown, "Creating", format!("the {kind} is being made")),
+        }
     }
+    Verdict::new(True, "Accepted", served.join("; "))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{before_an_upgrade, embedded, everything, full, plan, unknown_database};
 use crate::{
-    fixtures::{empty_observation, installation, minimal},
+    fixtures::{empty_observation, installation, minimal, spec},
     model::child::{Child, Kind},
     resources::build,
 };
@@ -45,6 +45,18 @@ fn embedded_database_and_route() {
 #[test]
 fn every_setting() {
     snapshot("full", &everything(&installation(&full())));
+}
+
+/// Dashboard and admin exist on the dashboard's host only.
+#[test]
+fn two_hosts() {
+    let known = everything(&installation(&minimal()));
+    let exposure = serde_json::json!({
+        "api": { "hosts": ["api.example.com"], "httpRoute": { "parentRefs": [{ "name": "public" }] } },
+        "frontend": { "hosts": ["flags.internal"], "ingress": { "className": "internal" } },
+    });
+    let children = everything(&installation(&spec(serde_json::json!({ "exposure": exposure }))));
+    snapshot("two-hosts", &without(children, &known));
 }
 
 #[test]

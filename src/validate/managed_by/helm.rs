@@ -43,9 +43,11 @@ pub(super) fn value(change: &Change<'_>) -> String {
         Change::GracePeriod(component, seconds) => {
             format!("--set {}.terminationGracePeriodSeconds={seconds}", key(*component))
         }
-        Change::PreStop(component, seconds) => {
-            format!("--set {}.lifecycle.preStop.sleep.seconds={seconds}", key(*component))
-        }
+        // Charts from 0.82.0 on have a hook of their own; two handlers in one hook are refused.
+        Change::PreStop(component, seconds) => format!(
+            "--set {0}.lifecycle.preStop.exec=null,{0}.lifecycle.preStop.sleep.seconds={seconds}",
+            key(*component)
+        ),
         Change::Liveness(component, timeout, failures) => format!(
             "--set {0}.livenessProbe.timeoutSeconds={timeout},{0}.livenessProbe.failureThreshold={failures}",
             key(*component)

@@ -55,5 +55,12 @@ pub(crate) fn sources<'a>(context: &Context<'a>) -> Vec<Source<'a>> {
             place: managed_by.place("spec.database.taskProcessorUrlFrom", Component::TaskProcessor),
         });
     }
+    // Of a database in parts the user knows the Secrets of its parts.
+    for source in &mut sources {
+        let missing = secrets.missing_parts.iter().find(|missing| missing.url == *source.key);
+        if let Some(missing) = missing {
+            (source.key, source.place) = (&missing.key, missing.field.clone());
+        }
+    }
     sources
 }
