@@ -211,12 +211,13 @@ impl Observation {
         self.api.is_some() || self.task_processor.is_some()
     }
 
-    /// The oldest release of the API that serves, or is to: of its template, and of pods that are left.
+    /// The oldest release of the API that serves, or is to: of its template, and of pods that are not told to end.
     #[must_use]
     pub fn oldest_api(&self) -> Option<Release> {
-        let pods =
-            self.pods.iter().filter(|pod| pod.component == Component::Api.as_str() && !pod.phase.has_ended());
-        let pods = pods.filter_map(|pod| pod.version.as_ref()?.parse().ok());
+        let serves = |pod: &&PodSummary| {
+            pod.component == Component::Api.as_str() && !pod.terminating && !pod.phase.has_ended()
+        };
+        let pods = self.pods.iter().filter(serves).filter_map(|pod| pod.version.as_ref()?.parse().ok());
         self.api.as_ref().and_then(|api| api.release).into_iter().chain(pods).min()
     }
 

@@ -7,7 +7,7 @@ use super::scene::{Said, Scene, job, said, workload};
 use crate::{
     api::StopState::{self, Applied, Current, Failed, Waiting},
     decide::Gate,
-    observe::{JobOutcome, JobState, Observation, WorkloadState},
+    observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
     report::ConditionType,
 };
 
@@ -56,6 +56,24 @@ fn stops_say_how_they_stand(#[case] scene: Scene, #[case] expected: [StopState; 
     let versions = ["2.234.2", "2.260.0", "2.265.0"].map(str::to_owned);
     assert_eq!(states(&scene), versions.into_iter().zip(expected).collect::<Vec<_>>());
     assert_eq!(scene.status().upgrade.unwrap().can_serve, serve);
+}
+
+/// What is left of the older pods ends, and serves nobody any more.
+#[test]
+fn it_is_over_when_pods_of_the_last_stop_serve() {
+    let ends = |terminating| {
+        let scene = stepwise("2.265.0").at(Gate::Succeeded).seeing(|observation| {
+            observation.api = Some(workload("api", 2));
+            observation.pods = vec![PodSummary {
+                component: "api".to_owned(),
+                version: Some("2.232.0".to_owned()),
+                terminating,
+                ..PodSummary::default()
+            }];
+        });
+        scene.status().upgrade.is_none()
+    };
+    assert_eq!([ends(false), ends(true)], [false, true]);
 }
 
 #[test]

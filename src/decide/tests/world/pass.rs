@@ -86,12 +86,15 @@ impl World {
                 confirmed.is_some_and(|it| (it.from, it.to) == (rollback.from, rollback.to)),
                 "a rollback that nobody confirmed"
             );
-            seamless = self.serves_only(rollback.to);
+            let back = self.serves_only(rollback.to);
             assert!(
-                seamless || self.must_undo_first(rollback),
+                back || self.must_undo_first(rollback),
                 "{} is undone while its pods serve",
                 rollback.from
             );
+            // What is claimed must hold. On a database that the user has exchanged nothing is.
+            seamless = rollback.pods_first();
+            assert!(back || !seamless, "the older pods do not come first");
             let proof = |job: &Job| job.undoes.is_none() && job.outcome == JobOutcome::Complete;
             assert!(!self.jobs.values().any(proof), "a Job still proves what is undone");
             let stale =
