@@ -131,19 +131,26 @@ impl Step {
 /// What the annotations of Deployments begin with while migrations are being undone.
 const UNDONE: &str = "undone-by-";
 
-/// The release that the database is known to be migrated to. Once undoing has begun that is the one which is undone down
-/// to, until another has been migrated to, whatever the annotations still say.
+/// The release that the database is known to be migrated to. Once undoing has begun, and until another has been migrated
+/// to, that is what is left of it, whatever the annotations still say: with releases skipped on the way up it is older
+/// than the one that is gone back to.
 fn applied(observation: &Observation) -> Option<Release> {
-    let workloads = [&observation.api, &observation.task_processor];
-    let undone = workloads.into_iter().flatten().filter_map(|workload| workload.migration_key.as_ref());
-    if !undone.into_iter().any(|key| Step::is_undone(key)) {
-        return observation.newest_recorded();
-    }
     let counts = |record: &&MigrationStatus| {
         record.operation == MigrationOperation::RollBack || record.result == MigrationResult::Applied
     };
-    let last = observation.previous.migration_history.iter().find(counts)?;
-    last.version.parse().ok()
+    let mut records = observation.previous.migration_history.iter().filter(counts);
+    match records.next() {
+        Some(last) if last.operation == MigrationOperation::RollBack => {
+            let release = |text: &str| text.parse::<Release>().ok();
+            let to = release(&last.version)?;
+            let mut done = records.filter(|record| record.operation == MigrationOperation::Migrate);
+            done.find_map(|record| {
+                let reached = release(&record.version).filter(|reached| *reached <= to);
+                reached.or_else(|| release(record.from.as_deref()?).filter(|from| *from <= to))
+            })
+        }
+        _ => observation.newest_recorded(),
+    }
 }
 
 /// The stops of the installation's way to the wanted release, from the one that serves.

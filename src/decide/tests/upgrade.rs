@@ -177,6 +177,11 @@ fn what_was_undone_is_gone_again_by_its_stops() {
         operation: crate::api::MigrationOperation::RollBack,
         ..recorded(&installation, "2.234.2")
     };
-    observation.previous.migration_history = vec![undone, recorded(&installation, "2.265.0")];
+    let upgraded =
+        |from: &str| MigrationStatus { from: Some(from.to_owned()), ..recorded(&installation, "2.265.0") };
+    observation.previous.migration_history = vec![undone, upgraded("2.234.2")];
     assert_eq!(due(&decide(&installation, &observation, &[])), "2.260.0");
+    // It came from further back, so that is where it is.
+    observation.previous.migration_history[1] = upgraded("2.232.0");
+    assert_eq!(due(&decide(&installation, &observation, &[])), "2.234.2");
 }
