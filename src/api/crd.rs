@@ -1,9 +1,10 @@
 //! The `CustomResourceDefinition`, generated from the types of this module.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt as _;
+use serde_json::{Value, json};
 
 use super::{
     FlagsmithDeployment,
@@ -55,6 +56,9 @@ pub fn crd() -> CustomResourceDefinition {
         if let Some(root) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             trim(root);
             name_references(root);
+            if let Some(status) = root.properties.as_mut().and_then(|all| all.get_mut("status")) {
+                status.default = Some(JSON(unseen()));
+            }
             // The status is bounded as a whole where it is written: a rule here could keep it from being written.
             root.properties
                 .iter_mut()
@@ -64,6 +68,18 @@ pub fn crd() -> CustomResourceDefinition {
         }
     }
     crd
+}
+
+/// The status until the operator has written one. A resource without any counts as done to those who read conditions as
+/// kstatus does (Helm 4, Flux): they would not wait for a new one.
+fn unseen() -> Value {
+    json!({ "conditions": [{
+        "type": "Ready",
+        "status": "Unknown",
+        "reason": "Pending",
+        "message": "no operator has looked at it yet",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }] })
 }
 
 /// The definition as YAML, as in `crds/` and in the chart.

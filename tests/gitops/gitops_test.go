@@ -11,6 +11,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
 
@@ -74,6 +75,32 @@ func TestAnOlderStatus(t *testing.T) {
 	delete(resource, "status")
 	if health, _ := argo(t, resource); health != "Progressing" {
 		t.Errorf("Argo CD, without a status: %s", health)
+	}
+}
+
+// A new resource, which no operator has looked at: the CRD gives it a status, without which it would count as done.
+func TestANewResource(t *testing.T) {
+	text, err := os.ReadFile("../../crds/flagsmithdeployments.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd map[string]any
+	if err := yaml.Unmarshal(text, &crd); err != nil {
+		t.Fatal(err)
+	}
+	versions, _, _ := unstructured.NestedSlice(crd, "spec", "versions")
+	given, found, err := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema", "properties", "status", "default")
+	if err != nil || !found {
+		t.Fatalf("no default of the status: %v", err)
+	}
+	resource := read(t, snapshots+"/ready.snap")
+	resource["status"] = given
+	if health, _ := argo(t, resource); health != "Progressing" {
+		t.Errorf("Argo CD: %s", health)
+	}
+	result, err := status.Compute(&unstructured.Unstructured{Object: resource})
+	if err != nil || result.Status != status.InProgressStatus {
+		t.Errorf("kstatus: %v, %v", result, err)
 	}
 }
 
