@@ -30,7 +30,7 @@ fn helm_4_waits_until_it_is_ready_and_helm_3_does_not() {
             &helm4(&[&chart[..], &["--reset-then-reuse-values", "--wait", "--timeout", TIMEOUT]].concat()),
             true,
         );
-        let tested = helm4(&["test", "flagsmith-operator", "--namespace", SYSTEM, "--logs"]);
+        let tested = helm4(&["test", "flagsmith-operator", "--namespace", SYSTEM]);
         said(&tested, true);
     });
     step("Helm 3 returns at once", || {
