@@ -98,7 +98,8 @@ impl Reporter {
             .get(resource.metadata.uid.as_deref().unwrap_or_default())
             .filter(|written| written.resource_version >= shown)
             .map(|written| written.status.clone())
-            .or_else(|| resource.status.clone())
+            // What the schema gives a new resource is no operator's word.
+            .or_else(|| resource.status.clone().filter(|status| status.observed_generation.is_some()))
             .unwrap_or_default()
     }
 

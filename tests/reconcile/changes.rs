@@ -315,7 +315,8 @@ fn nothing_outside_of_the_scope_is_seen() {
         outside.install(json!({})).await;
         inside.install(json!({})).await;
         inside.ready().await;
-        assert!(outside.installation().await.status.is_none());
+        let seen = outside.installation().await.status.and_then(|status| status.observed_generation);
+        assert_eq!(seen, None);
         let strangers: Vec<_> = operator
             .network
             .calls()

@@ -339,7 +339,8 @@ async fn an_observed_one(cluster: &Cluster, sandbox: &Sandbox) {
     drop(observed);
     let looked = timeout(SOON, async {
         let api = sandbox.api::<FlagsmithDeployment>();
-        while api.get("seen").await.unwrap().status.is_none() {
+        while api.get("seen").await.unwrap().status.is_none_or(|status| status.observed_generation.is_none())
+        {
             sleep(Duration::from_millis(200)).await;
         }
     });
