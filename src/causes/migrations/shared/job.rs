@@ -183,6 +183,12 @@ pub(crate) fn cured_by(
 ) -> Option<Circumstance> {
     let context = Context::new(installation, observation);
     failed(&context).filter(|failed| failed.job.name == job.name)?;
+    // What another Job has failed of, of the release that was wanted in between, says nothing of this one.
+    let is_of_another =
+        |pod: &PodSummary| pod.job.as_ref().is_some_and(|it| *it != job.name) && !pod.problems.is_empty();
+    if observation.pods.iter().any(is_of_another) {
+        return None;
+    }
     let found = diagnose(&context);
     found.iter().find_map(|draft| draft.code.cause().cured_by)
 }

@@ -288,9 +288,11 @@ impl World {
     /// The user says something new: what failed before may be tried again.
     pub(super) fn user(&mut self, change: impl FnOnce(&mut Wanted)) {
         let before = self.key();
-        let (retry, rollback, database) = (self.wanted.retry, self.wanted.rollback, self.wanted.database);
+        let asked = |it: &Wanted| (it.retry, it.rollback, it.stepwise, it.via);
+        let (said, database) = (asked(&self.wanted), self.wanted.database);
         change(&mut self.wanted);
-        if self.key() != before || self.wanted.retry != retry || self.wanted.rollback != rollback {
+        // Another way to the release begins its last part on another schema.
+        if self.key() != before || asked(&self.wanted) != said {
             self.settled_failures.clear();
         }
         self.forgotten |= self.wanted.database != database;
