@@ -47,10 +47,36 @@ fn refusal(status: &Status) -> Option<Refusal> {
     let words = status.message.clone();
     match status.code {
         403 if words.contains("exceeded quota") => Some(Refusal::QuotaExceeded(words)),
+        // For half a minute after the definition was made, admission cannot find the kind of the owner.
+        403 if words.contains("cannot find RESTMapping") => None,
         // Admission plugins and webhooks deny with 403 as well; RBAC's refusals name the user and the verb.
         403 if words.contains(" cannot ") => Some(Refusal::Forbidden(words)),
         403 if words.contains("is being terminated") => None,
         400 | 403 | 422 => Some(Refusal::Rejected(words)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::rbac("User \"x\" cannot create resource \"services\"", Some(true))]
+    #[case::webhook("admission webhook \"a\" denied the request", Some(false))]
+    #[case::namespace_ends(
+        "unable to create new content in namespace a because it is being terminated",
+        None
+    )]
+    #[case::new_definition(
+        "services \"a\" is forbidden: cannot set blockOwnerDeletion in this case because cannot find RESTMapping for \
+         APIVersion operator.flagsmith.com/v1alpha1 Kind FlagsmithDeployment",
+        None
+    )]
+    fn a_refusal_is_told_from_what_passes(#[case] words: &str, #[case] forbidden: Option<bool>) {
+        let status = Status { code: 403, message: words.to_owned(), ..Status::default() };
+        assert_eq!(refusal(&status).map(|it| matches!(it, Refusal::Forbidden(_))), forbidden);
     }
 }
