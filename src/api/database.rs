@@ -1,5 +1,7 @@
 //! The database of an installation.
 
+use std::str::FromStr;
+
 use k8s_openapi::{
     api::core::v1::{ConfigMapKeySelector, ResourceRequirements, SecretKeySelector},
     apimachinery::pkg::api::resource::Quantity,
@@ -92,6 +94,15 @@ impl SslMode {
             Self::VerifyCa => "verify-ca",
             Self::VerifyFull => "verify-full",
         }
+    }
+}
+
+impl FromStr for SslMode {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let all = [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
+        all.into_iter().find(|mode| mode.as_str() == name).ok_or(())
     }
 }
 

@@ -9,5 +9,5 @@ mod trust;
 mod url;
 
 pub use identity::DatabaseIdentity;
-pub use trust::{Authority, ChannelBinding, NoTrust, Roots, SslMode, TlsSettings, Trust, Variable};
+pub use trust::{Authority, ChannelBinding, NoTrust, Roots, TlsSettings, Trust, Variable};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

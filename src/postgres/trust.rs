@@ -2,38 +2,7 @@
 
 use std::{str::FromStr, sync::Arc};
 
-/// libpq's `sslmode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never encrypt.
-    Disable,
-    /// Encrypt only if the server insists.
-    Allow,
-    /// Encrypt if the server can.
-    Prefer,
-    /// Encrypt.
-    Require,
-    /// Encrypt, and verify who signed the certificate.
-    VerifyCa,
-    /// Also verify that it is the host's.
-    VerifyFull,
-}
-
-impl FromStr for SslMode {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        Ok(match name {
-            "disable" => Self::Disable,
-            "allow" => Self::Allow,
-            "prefer" => Self::Prefer,
-            "require" => Self::Require,
-            "verify-ca" => Self::VerifyCa,
-            "verify-full" => Self::VerifyFull,
-            _ => return Err(()),
-        })
-    }
-}
+use crate::api::SslMode;
 
 /// An environment variable of the pods, as far as it may be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

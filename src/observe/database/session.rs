@@ -21,7 +21,8 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    postgres::{DatabaseUrl, SslMode, Trust, address::out_of_bounds},
+    api::SslMode,
+    postgres::{DatabaseUrl, Trust, address::out_of_bounds},
     runtime::metered::Metered,
 };
 
