@@ -101,7 +101,7 @@ fn readings(observation: &Observation) -> impl Iterator<Item = &LogReading> {
             })
     };
     // What a pod said that is being replaced is not true of the one that takes its place.
-    let counts = |pod: &PodSummary| pod.component != "migrations" && !pod.terminating;
+    let counts = |pod: &PodSummary| pod.component != Some(Component::Migrations) && !pod.terminating;
     all().filter(move |reading| {
         let pod = observation.pods.iter().find(|pod| pod.name == reading.pod);
         pod.is_none_or(counts) && !history(reading)

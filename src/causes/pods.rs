@@ -75,7 +75,7 @@ pub(crate) fn troubles<'a>(
         .observation
         .pods
         .iter()
-        .filter(move |pod| pod.component == component.as_str() && !pod.terminating)
+        .filter(move |pod| pod.component == Some(component) && !pod.terminating)
         .flat_map(move |pod| {
             pod.problems.iter().map(move |problem| PodTrouble { installation, pod, problem, component, now })
         })
@@ -261,7 +261,7 @@ fn last_failed(observation: &Observation, component: Component) -> Option<(&PodS
     observation
         .pods
         .iter()
-        .filter(|pod| pod.component == component.as_str())
+        .filter(|pod| pod.component == Some(component))
         .flat_map(|pod| {
             pod.problems.iter().filter_map(move |problem| match problem {
                 PodProblem::Failed { exit_code, message, .. } => Some((pod, *exit_code, message.as_deref())),

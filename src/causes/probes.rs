@@ -18,7 +18,7 @@ pub(crate) fn unready(observation: &Observation, component: Component) -> impl I
     observation
         .pods
         .iter()
-        .filter(move |pod| pod.component == component.as_str() && !pod.terminating && !pod.ready)
+        .filter(move |pod| pod.component == Some(component) && !pod.terminating && !pod.ready)
 }
 
 /// What the kubelet says of a pod's probes.

@@ -94,7 +94,7 @@ struct Glance<'a> {
 #[derive(Serialize)]
 struct Pod<'a> {
     name: &'a str,
-    component: &'a str,
+    component: Option<Component>,
     version: Option<&'a str>,
     phase: &'a str,
     ready: bool,
@@ -124,7 +124,7 @@ impl<'a> Pod<'a> {
     fn of(pod: &'a PodSummary) -> Self {
         Self {
             name: &pod.name,
-            component: &pod.component,
+            component: pod.component,
             version: pod.version.as_deref(),
             phase: pod.phase.as_str(),
             ready: pod.ready,
@@ -231,7 +231,7 @@ fn workload(glance: &Glance<'_>, component: Component, title: &str, kind: Condit
     });
     let verdict = condition
         .map_or_else(String::new, |it| format!("{} {}", painted(colour(&it.status), &it.reason), it.message));
-    let pods = glance.pods.iter().filter(|pod| pod.component == component.as_str()).map(pod);
+    let pods = glance.pods.iter().filter(|pod| pod.component == Some(component)).map(pod);
     Some(Node::new(format!("{title}: {counts}{verdict}")).with(pods))
 }
 

@@ -187,7 +187,7 @@ fn api_ahead(observation: &Observation, release: Release) -> bool {
 
 /// Pods of a component that have not ended.
 fn alive(observation: &Observation, component: Component) -> impl Iterator<Item = &PodSummary> {
-    observation.pods.iter().filter(move |pod| pod.component == component.as_str() && !pod.phase.has_ended())
+    observation.pods.iter().filter(move |pod| pod.component == Some(component) && !pod.phase.has_ended())
 }
 
 /// Whether what comes after this component may change to the target release: it has been rolled out there, or

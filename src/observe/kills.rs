@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::{Api, Client, api::ListParams};
 
-use crate::runtime::cache::Cache;
+use crate::{model::Component, runtime::cache::Cache};
 
 /// How long a kill is told: as long as the API server keeps Events by default.
 const TOLD: SignedDuration = SignedDuration::from_hours(1);
@@ -33,7 +33,7 @@ pub struct ProbeKill {
     /// Its pod.
     pub pod: String,
     /// Its component.
-    pub component: String,
+    pub component: Component,
     /// Why the probe failed last, in the kubelet's words.
     pub probe: String,
     /// How the container ended.
@@ -60,7 +60,7 @@ impl Kills {
     pub(super) async fn of<'a>(
         &self,
         client: &Client,
-        pods: impl Iterator<Item = (&'a str, &'a Pod)>,
+        pods: impl Iterator<Item = (Component, &'a Pod)>,
         now: Timestamp,
     ) -> Vec<ProbeKill> {
         let mut found = Vec::new();
@@ -90,7 +90,7 @@ impl Kills {
             };
             found.extend(probe.map(|probe| ProbeKill {
                 pod: name.clone(),
-                component: component.to_owned(),
+                component,
                 probe,
                 exit_code,
                 restarts: status.restart_count,

@@ -190,7 +190,7 @@ impl Observation {
     /// the garbage collector has come and their grace period is over.
     fn orphan(&self) -> Option<&PodSummary> {
         self.pods.iter().find(|pod| {
-            pod.component == Component::Migrations.as_str()
+            pod.component == Some(Component::Migrations)
                 && pod.on_database
                 && !pod.phase.has_ended()
                 && !self.jobs.iter().any(|job| pod.job.as_deref() == Some(&job.name))
@@ -215,7 +215,7 @@ impl Observation {
     #[must_use]
     pub fn oldest_api(&self) -> Option<Release> {
         let serves = |pod: &&PodSummary| {
-            pod.component == Component::Api.as_str() && !pod.terminating && !pod.phase.has_ended()
+            pod.component == Some(Component::Api) && !pod.terminating && !pod.phase.has_ended()
         };
         let pods = self.pods.iter().filter(serves).filter_map(|pod| pod.version.as_ref()?.parse().ok());
         self.api.as_ref().and_then(|api| api.release).into_iter().chain(pods).min()

@@ -19,7 +19,7 @@ use super::{
     memory::Memory,
     migrators::Migrators,
     observation::Observation,
-    pod::PodSummary,
+    pod::{self, PodSummary},
     pod_logs::{PodLogFindings, PodLogReader},
     secrets::{cache::SecretCache, credentials::Credentials, state::SecretState},
     thread_usage::ThreadUsageSampler,
@@ -29,10 +29,7 @@ use super::{
 use crate::{
     api::{Circumstance, FlagsmithDeploymentStatus},
     flagsmith::WorkerClass,
-    model::{
-        Component,
-        child::{Kind, marks},
-    },
+    model::{Component, child::Kind},
     runtime::lock_key::LockKey,
     validate::{Installation, ObservedInstallation},
 };
@@ -63,7 +60,7 @@ struct Circumstances<'a> {
     /// How the API's workers handle requests.
     worker_class: Option<WorkerClass>,
     /// Its pods, each with its component.
-    pods: Vec<(&'a str, &'a Pod)>,
+    pods: Vec<(Component, &'a Pod)>,
 }
 
 impl Observer {
@@ -151,7 +148,7 @@ impl Observer {
             hurry: observation.pods.iter().any(PodSummary::misses_something)
                 || waits_for_secret(&observation),
             worker_class: Some(WorkerClass::of(installation.api.gunicorn.threads)),
-            pods: pods.iter().map(|pod| (component(pod), pod)).collect(),
+            pods: pods.iter().filter_map(|pod| Some((pod::component(pod)?, pod))).collect(),
         };
         let (mut observation, migration) =
             Box::pin(self.complete(installation, observation, circumstances)).await;
@@ -185,7 +182,7 @@ impl Observer {
             sources: Some(&found.adoption.sources),
             hurry: !observation.is_healthy(),
             worker_class: gunicorn.and_then(|gunicorn| gunicorn.regime()),
-            pods: selected.pods_of(objects).map(|(component, pod)| (component.as_str(), pod)).collect(),
+            pods: selected.pods_of(objects).collect(),
         };
         let (observation, _) = Box::pin(self.complete(&found.installation, observation, circumstances)).await;
         (found, observation)
@@ -293,12 +290,6 @@ impl Observer {
     }
 }
 
-/// The component label of a pod that the operator made.
-fn component(pod: &Pod) -> &str {
-    let labels = pod.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(marks::COMPONENT)).map_or("", String::as_str)
-}
-
 /// Whether a failed migration is tried again as soon as its credentials are other ones.
 fn waits_for_secret(observation: &Observation) -> bool {
     let awaited = observation.previous.migration.as_ref().and_then(|it| it.waits_for.as_ref());
@@ -308,7 +299,7 @@ fn waits_for_secret(observation: &Observation) -> bool {
 /// Which containers of task processors run.
 fn processors(pods: &[PodSummary]) -> Processors {
     pods.iter()
-        .filter(|pod| pod.component == Component::TaskProcessor.as_str())
+        .filter(|pod| pod.component == Some(Component::TaskProcessor))
         .map(|pod| (pod.name.clone(), pod.started))
         .collect()
 }

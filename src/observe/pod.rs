@@ -10,7 +10,7 @@ use k8s_openapi::{
 
 use crate::{
     flagsmith::ProcessorPace,
-    model::{PodPhase, child::marks},
+    model::{Component, PodPhase, child::marks},
 };
 
 /// Characters of a termination message that are kept; the cause stands at its end.
@@ -24,8 +24,8 @@ const NORMAL_WAITING: &[&str] = &["ContainerCreating", "PodInitializing"];
 pub struct PodSummary {
     /// Its name.
     pub name: String,
-    /// The component label.
-    pub component: String,
+    /// What its component label says.
+    pub component: Option<Component>,
     /// The Job that it belongs to.
     pub job: Option<String>,
     /// It works on a database: the label that finds other migrations of it.
@@ -186,6 +186,11 @@ pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = (&ContainerStatus, 
     initial.map(|it| (it, true)).chain(main.map(|it| (it, false)))
 }
 
+/// What its component label says: which part of an installation a pod is of.
+pub(super) fn component(pod: &Pod) -> Option<Component> {
+    Component::named(pod.metadata.labels.as_ref()?.get(marks::COMPONENT)?)
+}
+
 impl From<&Pod> for PodSummary {
     fn from(pod: &Pod) -> Self {
         let label = |key: &str| pod.metadata.labels.as_ref().and_then(|labels| labels.get(key)).cloned();
@@ -212,7 +217,7 @@ impl From<&Pod> for PodSummary {
         }));
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
-            component: label(marks::COMPONENT).unwrap_or_default(),
+            component: component(pod),
             job: label("batch.kubernetes.io/job-name"),
             on_database: label(marks::DATABASE).is_some(),
             version: label(marks::VERSION),

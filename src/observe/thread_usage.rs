@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use super::{memory::Memory, pod::PodSummary};
 use crate::{
+    model::Component,
     runtime::{cache::PerInstallation, client::chain, turns::Turns},
     validate::Identity,
 };
@@ -87,7 +88,7 @@ impl ThreadUsageSampler {
     pub(super) fn look(&self, identity: &Identity, pods: &[PodSummary]) -> Option<ThreadUsage> {
         let pods: Vec<(String, IpAddr)> = pods
             .iter()
-            .filter(|pod| pod.component == "api" && pod.ready && !pod.terminating)
+            .filter(|pod| pod.component == Some(Component::Api) && pod.ready && !pod.terminating)
             .filter_map(|pod| Some((pod.name.clone(), pod.address?)))
             .take(PODS)
             .collect();

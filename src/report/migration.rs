@@ -180,8 +180,7 @@ pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
         .pods
         .iter()
         .filter(|pod| {
-            Component::named(&pod.component) == Some(Component::Migrations)
-                && pod.job.as_deref() == Some(job.name.as_str())
+            pod.component == Some(Component::Migrations) && pod.job.as_deref() == Some(job.name.as_str())
         })
         .filter_map(|pod| pod.pending.as_ref())
         // A later attempt finds less to do than the first.

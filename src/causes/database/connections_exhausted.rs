@@ -251,7 +251,7 @@ mod tests {
         };
         full.pods = vec![PodSummary {
             name: "flagsmith-api-abc".to_owned(),
-            component: "api".to_owned(),
+            component: Some(Component::Api),
             address: "10.0.0.7".parse().ok(),
             ..PodSummary::default()
         }];

@@ -107,7 +107,7 @@ impl<'a> Killed<'a> {
             probes::was_killed(&said, pod, observation.now).then_some((pod.name.as_str(), said))
         });
         let kills: Vec<&ProbeKill> =
-            observation.probe_kills.iter().filter(|kill| kill.component == component.as_str()).collect();
+            observation.probe_kills.iter().filter(|kill| kill.component == component).collect();
         (unready.is_some() || !kills.is_empty()).then_some(Self { component, unready, kills })
     }
 
@@ -245,7 +245,7 @@ mod tests {
     fn kill(probe: &str, restarts: i32) -> ProbeKill {
         ProbeKill {
             pod: "flagsmith-api-abc".to_owned(),
-            component: "api".to_owned(),
+            component: Component::Api,
             probe: probe.to_owned(),
             exit_code: 137,
             restarts,
@@ -281,7 +281,7 @@ mod tests {
         observation.probe_kills = vec![kill(LATE, restarts)];
         observation.pods = vec![PodSummary {
             name: "flagsmith-api-abc".to_owned(),
-            component: "api".to_owned(),
+            component: Some(Component::Api),
             ready,
             started: Some(observation.now - SignedDuration::from_secs(seconds)),
             ..PodSummary::default()

@@ -209,7 +209,7 @@ mod tests {
         let (installation, mut observation) = observed_with(&env("GUNICORN_CMD_ARGS", "--timeout 90"), &none);
         observation.pods.push(PodSummary {
             name: "flagsmith-api-0".to_owned(),
-            component: "api".to_owned(),
+            component: Some(Component::Api),
             problems: vec![PodProblem::CrashLoop {
                 sidecar: None,
                 restarts: 3,

@@ -29,7 +29,7 @@ fn check(context: &Context<'_>) -> Option<Draft> {
         Some((release, change, finding))
     })?;
     let installation = context.installation;
-    let left = observation.pods.iter().filter(|pod| pod.component == Component::Api.as_str());
+    let left = observation.pods.iter().filter(|pod| pod.component == Some(Component::Api));
     let left = left.filter(|pod| self::release(pod) == Some(release)).count();
     let mut evidence: Vec<String> =
         finding.diagnosis.evidence.iter().map(ToString::to_string).take(1).collect();
@@ -122,7 +122,7 @@ mod tests {
         };
         let pod = PodSummary {
             name: "api-1".to_owned(),
-            component: "api".to_owned(),
+            component: Some(Component::Api),
             version: Some(serving.to_owned()),
             phase: PodPhase::Running,
             ready: true,

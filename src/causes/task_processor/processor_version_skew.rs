@@ -60,7 +60,7 @@ mod tests {
             task_processor::shared::testing::{first, lacks, of_chart, tagged},
         },
         fixtures::{objects, observed},
-        model::{Code, PodPhase},
+        model::{Code, Component, PodPhase},
         observe::PodSummary,
     };
 
@@ -79,7 +79,7 @@ mod tests {
         let (found, mut observation) = observed("acme", &objects(&tagged("task-processor", "2.999.0")));
         let installation = found.installation;
         observation.pods = vec![PodSummary {
-            component: "task-processor".to_owned(),
+            component: Some(Component::TaskProcessor),
             phase: PodPhase::Pending,
             ..PodSummary::default()
         }];

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use crate::causes::diagnose;
 use crate::fixtures::{self, empty_observation, installation, minimal, spec};
-use crate::model::{Code, Diagnosis, PodPhase};
+use crate::model::{Code, Component, Diagnosis, PodPhase};
 use crate::observe::{DatabaseProbe, ExposureState, Observation, PodProblem, PodSummary, WorkloadState};
 
 fn codes(found: &[Diagnosis]) -> Vec<Code> {
@@ -37,7 +37,7 @@ fn healthy(name: &str, pods: i32) -> WorkloadState {
 fn pod(component: &str, problems: Vec<PodProblem>) -> PodSummary {
     PodSummary {
         name: format!("flagsmith-{component}-abc"),
-        component: component.to_owned(),
+        component: Component::named(component),
         version: Some("2.265.0".to_owned()),
         phase: PodPhase::Running,
         ready: problems.is_empty(),

@@ -145,7 +145,7 @@ mod tests {
         Observation {
             pods: vec![PodSummary {
                 name: name.to_owned(),
-                component: "api".to_owned(),
+                component: Some(Component::Api),
                 ready_since: Some(now - SignedDuration::from_secs(since)),
                 containers: vec![ContainerRun {
                     name: "flagsmith".to_owned(),

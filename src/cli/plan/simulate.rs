@@ -182,7 +182,7 @@ impl<'a> Future<'a> {
         ] {
             if name == self.installation.child(component.as_str()) {
                 place.clone_from(&state);
-                self.observation.pods.retain(|pod| pod.component != component.as_str());
+                self.observation.pods.retain(|pod| pod.component != Some(component));
             }
         }
     }
@@ -235,7 +235,7 @@ impl<'a> Future<'a> {
     /// Pods of a component that end still run. False where there is none.
     fn pods_end(&mut self, component: Component) -> bool {
         let before = self.observation.pods.len();
-        self.observation.pods.retain(|pod| pod.component != component.as_str());
+        self.observation.pods.retain(|pod| pod.component != Some(component));
         before > self.observation.pods.len()
     }
 

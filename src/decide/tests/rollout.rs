@@ -13,7 +13,7 @@ use crate::{
     api::MigrationStatus,
     decide::{Gate, decide},
     fixtures::empty_observation,
-    model::{Code, PodPhase},
+    model::{Code, Component, PodPhase},
     observe::{JobOutcome, JobState, Look, Observation, PodSummary, SecretState},
 };
 
@@ -86,7 +86,7 @@ fn no_migration_starts_while_the_pod_of_a_deleted_one_lives(
     let mut observation = empty_observation();
     let old = job(&installation, NEW, known.clone().unwrap_or(JobOutcome::Active));
     observation.pods = vec![PodSummary {
-        component: "migrations".to_owned(),
+        component: Some(Component::Migrations),
         on_database: true,
         phase,
         job: Some(old.name.clone()),

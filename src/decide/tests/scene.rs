@@ -49,7 +49,7 @@ pub(super) fn rolling(component: &str, version: &str, pods: i32) -> WorkloadStat
 pub(super) fn pod(component: &str, version: &str, phase: PodPhase) -> PodSummary {
     PodSummary {
         name: format!("flagsmith-{component}-x"),
-        component: component.to_owned(),
+        component: Component::named(component),
         version: Some(version.to_owned()),
         phase,
         ready: phase == PodPhase::Running,

@@ -8,7 +8,7 @@ use crate::{
     decide::{Gate, Plan, decide},
     fixtures::empty_observation,
     migration::Step,
-    model::{Code, PodPhase},
+    model::{Code, Component, PodPhase},
     observe::{JobOutcome, Observation},
     validate::Installation,
 };
@@ -35,7 +35,7 @@ fn stopped(observation: &mut Observation, version: &str) {
         migrated: before.migrated,
         ..now
     });
-    observation.pods.retain(|pod| pod.component != "task-processor");
+    observation.pods.retain(|pod| pod.component != Some(Component::TaskProcessor));
 }
 
 /// The Job of a stop has ended well, and that is written down.

@@ -148,10 +148,7 @@ impl<'a> Selected<'a> {
     /// The pods of the components and of the migration Jobs, each labelled with its component.
     pub(crate) fn pods(&self, objects: &Objects) -> Vec<PodSummary> {
         self.pods_of(objects)
-            .map(|(component, pod)| PodSummary {
-                component: component.as_str().to_owned(),
-                ..PodSummary::from(pod)
-            })
+            .map(|(component, pod)| PodSummary { component: Some(component), ..PodSummary::from(pod) })
             .collect()
     }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     api::{FlagsmithDeploymentStatus, ProxySpec},
     fixtures::{CHART_DEFAULT, CHART_WITH_PROCESSOR, objects, observed, subject},
-    model::child::Kind,
+    model::{Component, child::Kind},
     observe::{
         ConfigMaps, ContainerState, WorkloadState,
         index::{Index, Selector, Watched},
@@ -106,10 +106,7 @@ fn components_are_found_by_name_or_labels(#[case] api: ObjectSelector) {
     assert_eq!(name(found.api.as_ref()), Some("flagsmith-api"));
     assert_eq!(found.frontend, None);
     assert_eq!(
-        found
-            .installation
-            .managed_by
-            .change(&[crate::validate::Change::Replicas(crate::model::Component::Api, 3)]),
+        found.installation.managed_by.change(&[crate::validate::Change::Replicas(Component::Api, 3)]),
         "kubectl -n prod scale deployment flagsmith-api --replicas=3"
     );
 }
@@ -144,9 +141,8 @@ fn pods_are_given_their_component_by_the_selectors() {
         objects.pods.push(std::sync::Arc::new(serde_json::from_value(pod).unwrap()));
     }
     let (_, observation) = observed("acme", &objects);
-    let pods: Vec<_> =
-        observation.pods.iter().map(|pod| (pod.name.as_str(), pod.component.as_str())).collect();
-    assert_eq!(pods, [("a", "api"), ("b", "migrations")]);
+    let pods: Vec<_> = observation.pods.iter().map(|pod| (pod.name.as_str(), pod.component)).collect();
+    assert_eq!(pods, [("a", Some(Component::Api)), ("b", Some(Component::Migrations))]);
 }
 
 fn values<T: serde::Serialize>(objects: &[std::sync::Arc<T>]) -> Vec<Value> {

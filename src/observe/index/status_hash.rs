@@ -30,7 +30,7 @@ pub(super) fn significant_status(kind: Watched, body: &[u8]) -> u64 {
         Watched::Child(_) => None,
         Watched::Pod => parse::<Pod>(body).map(|it| PodSummary::from(&it)).map(|it| {
             // The database is asked between the end of a processor and the next start.
-            let processor = it.component == Component::TaskProcessor.as_str();
+            let processor = it.component == Some(Component::TaskProcessor);
             hash(&(it.phase.has_ended(), it.problems, processor.then_some(it.started)))
         }),
     }

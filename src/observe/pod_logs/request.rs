@@ -180,13 +180,11 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
 
 /// Whose log it is. The official chart migrates in an init container of the API.
 fn component(pod: &PodSummary, container: &ContainerRun) -> Option<Component> {
-    match pod.component.as_str() {
+    use Component::{Api, Frontend, Migrations, TaskProcessor};
+    match pod.component {
         _ if container.sidecar => None,
-        "migrations" => Some(Component::Migrations),
-        _ if container.init && container.name.contains("migrat") => Some(Component::Migrations),
-        "api" => Some(Component::Api),
-        "task-processor" => Some(Component::TaskProcessor),
-        "frontend" => Some(Component::Frontend),
+        _ if container.init && container.name.contains("migrat") => Some(Migrations),
+        Some(component @ (Api | TaskProcessor | Frontend | Migrations)) => Some(component),
         _ => None,
     }
 }
@@ -223,7 +221,7 @@ mod tests {
     fn pod(name: &str, container: ContainerRun) -> PodSummary {
         PodSummary {
             name: name.to_owned(),
-            component: "api".to_owned(),
+            component: Some(Component::Api),
             phase: PodPhase::Running,
             ready: container.ready,
             containers: vec![container],

@@ -129,8 +129,7 @@ fn blocked(counts: &str, why: &str) -> Verdict {
 /// How many pods are ready, and of which release: during a rollout that is not the one of the template.
 fn counts(context: Context<'_>, component: Component, state: &WorkloadState) -> String {
     let pods = if state.desired == 1 { "pod" } else { "pods" };
-    let ready =
-        context.observation.pods.iter().filter(|pod| pod.ready && pod.component == component.as_str());
+    let ready = context.observation.pods.iter().filter(|pod| pod.ready && pod.component == Some(component));
     let mut versions: BTreeSet<Release> =
         ready.filter_map(|pod| pod.version.as_ref()?.parse().ok()).collect();
     if versions.is_empty() {

@@ -204,7 +204,7 @@ fn queue(heartbeat: Option<SignedDuration>) -> QueueProbe {
 #[case::the_one_that_is_ready_is_of_the_older_release(
     managed().seeing(|observation| {
         observation.pods = vec![PodSummary {
-            component: "task-processor".to_owned(),
+            component: Some(Component::TaskProcessor),
             version: Some("2.260.0".to_owned()),
             ready: true,
             ..PodSummary::default()

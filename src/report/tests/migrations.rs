@@ -31,7 +31,7 @@ fn running() -> JobState {
 /// The pod has found three migrations to do, and the database has so many.
 fn applied(observation: &mut Observation, count: i64) {
     observation.pods = vec![PodSummary {
-        component: Component::Migrations.as_str().to_owned(),
+        component: Some(Component::Migrations),
         job: Some(running().name),
         pending: Some(Pending {
             count: 3,

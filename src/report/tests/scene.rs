@@ -30,7 +30,7 @@ pub(super) struct Scene {
 pub(super) fn newer_api_ends(observation: &mut Observation) {
     observation.task_processor = Some(workload("task-processor", 0));
     observation.pods.push(PodSummary {
-        component: "api".to_owned(),
+        component: Some(Component::Api),
         version: Some("2.266.0".to_owned()),
         phase: PodPhase::Running,
         terminating: true,
@@ -165,7 +165,7 @@ pub(super) fn job(outcome: JobOutcome) -> JobState {
 pub(super) fn ready_pod() -> PodSummary {
     PodSummary {
         name: "flagsmith-api-x".to_owned(),
-        component: Component::Api.as_str().to_owned(),
+        component: Some(Component::Api),
         phase: PodPhase::Running,
         ready: true,
         ..PodSummary::default()

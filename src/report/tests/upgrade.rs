@@ -7,6 +7,7 @@ use super::scene::{Said, Scene, job, said, workload};
 use crate::{
     api::StopState::{self, Applied, Current, Failed, Waiting},
     decide::Gate,
+    model::Component,
     observe::{JobOutcome, JobState, Observation, PodSummary, WorkloadState},
     report::ConditionType,
 };
@@ -65,7 +66,7 @@ fn it_is_over_when_pods_of_the_last_stop_serve() {
         let scene = stepwise("2.265.0").at(Gate::Succeeded).seeing(|observation| {
             observation.api = Some(workload("api", 2));
             observation.pods = vec![PodSummary {
-                component: "api".to_owned(),
+                component: Some(Component::Api),
                 version: Some("2.232.0".to_owned()),
                 terminating,
                 ..PodSummary::default()

@@ -232,5 +232,8 @@ pub(crate) fn before_a_migration<'a>(context: &Context<'a>) -> Option<&'a Prefli
 
 /// Whether pods of the API or the task processor are ready: their own check has just written to the database.
 pub(crate) fn used_by_pods(observation: &Observation) -> bool {
-    observation.pods.iter().any(|pod| pod.ready && matches!(pod.component.as_str(), "api" | "task-processor"))
+    observation
+        .pods
+        .iter()
+        .any(|pod| pod.ready && matches!(pod.component, Some(Component::Api | Component::TaskProcessor)))
 }

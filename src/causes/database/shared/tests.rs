@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::causes::diagnose;
 use crate::fixtures::{database, empty_observation, installation, minimal, rolled_out, spec};
-use crate::model::{Code, Diagnosis, PodPhase, Severity};
+use crate::model::{Code, Component, Diagnosis, PodPhase, Severity};
 use crate::observe::database::QueueProbe;
 use crate::observe::{
     DatabaseProbe, Observation, PodSummary, ProbeFailure, ProbeFailureKind, ReadOnly, SecretState,
@@ -32,7 +32,7 @@ fn healthy(name: &str, pods: i32) -> WorkloadState {
 fn running() -> Observation {
     let pod = |component: &str| PodSummary {
         name: format!("flagsmith-{component}-abc"),
-        component: component.to_owned(),
+        component: Component::named(component),
         version: Some("2.265.0".to_owned()),
         phase: PodPhase::Running,
         ready: true,

@@ -42,7 +42,7 @@ fn of(observation: &Observation) -> Vec<Diagnosis> {
 fn pod(component: &str, problems: Vec<PodProblem>) -> PodSummary {
     PodSummary {
         name: format!("flagsmith-{component}-abc"),
-        component: component.to_owned(),
+        component: Component::named(component),
         version: Some("2.265.0".to_owned()),
         phase: PodPhase::Running,
         ready: problems.is_empty(),

@@ -13,9 +13,6 @@ use crate::{
     validate::{Installation, pull_name},
 };
 
-/// The component label of the Job's pods.
-pub(crate) const LABEL: &str = Component::Migrations.as_str();
-
 /// A Job that has failed, and that no later one has overtaken.
 pub(crate) struct FailedJob<'a> {
     /// The Job.
@@ -302,7 +299,7 @@ fn from_logs(context: &Context<'_>) -> Option<Draft> {
     let observation = context.observation;
     let is_of_job = |name: &str| {
         let mut pods = observation.pods.iter();
-        pods.any(|pod| pod.name == name && pod.component == LABEL)
+        pods.any(|pod| pod.name == name && pod.component == Some(Component::Migrations))
     };
     let read = observation
         .pod_logs

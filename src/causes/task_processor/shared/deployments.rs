@@ -53,9 +53,8 @@ impl<'a> Deployments<'a> {
 /// Whether a pod of the two has never run: whether its release even has an image is not known yet, and which release
 /// both should have neither.
 pub(crate) fn is_starting(observation: &Observation) -> bool {
-    let both = [Component::Api.as_str(), Component::TaskProcessor.as_str()];
     observation.pods.iter().any(|pod| {
-        both.contains(&pod.component.as_str())
+        matches!(pod.component, Some(Component::Api | Component::TaskProcessor))
             && !pod.terminating
             && pod.started.is_none()
             && pod.containers.iter().all(|container| container.restarts == 0)

@@ -3,12 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    model::Component,
     observe::{Observation, PodSummary},
     validate::Installation,
 };
-
-/// The component label of the task processor's pods.
-const TASK_PROCESSOR: &str = "task-processor";
 
 /// How long a healthy processor may be silent beyond its sleep interval: every thread looks at one recurring task
 /// between two batches, so that with a thread to spare the newest look is seconds old. A minute also covers a
@@ -55,7 +53,7 @@ impl Settings {
 
 /// Every pod of the task processor, also one that is ending: it may still hold tasks.
 pub(crate) fn processors(observation: &Observation) -> Vec<&PodSummary> {
-    observation.pods.iter().filter(|pod| pod.component == TASK_PROCESSOR).collect()
+    observation.pods.iter().filter(|pod| pod.component == Some(Component::TaskProcessor)).collect()
 }
 
 /// Since when one of the processors could have taken tasks without a pause: the longest of those that are ready. What

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     causes::diagnose,
     fixtures::{self, CHART_WITH_PROCESSOR, installation, objects, observed, spec},
-    model::{Code, Diagnosis, PodPhase},
+    model::{Code, Component, Diagnosis, PodPhase},
     observe::{
         DatabaseProbe, Observation, PodSummary, WorkloadState,
         database::{Connections, LastRun, Lock, Queue, QueueProbe, Queues, Recurring, Runs, Sample},
@@ -45,7 +45,7 @@ pub(crate) fn sample(second: i64, xid: i64) -> Sample {
 pub(crate) fn processor(started: i64) -> PodSummary {
     PodSummary {
         name: "flagsmith-task-processor-abc".to_owned(),
-        component: "task-processor".to_owned(),
+        component: Some(Component::TaskProcessor),
         version: Some("2.265.0".to_owned()),
         phase: PodPhase::Running,
         ready: true,

@@ -163,7 +163,7 @@ impl Job {
 fn summary(component: &str, release: Release, started: bool) -> PodSummary {
     PodSummary {
         name: format!("flagsmith-{component}-x"),
-        component: component.to_owned(),
+        component: Component::named(component),
         version: Some(release.to_string()),
         phase: if started { PodPhase::Running } else { PodPhase::Pending },
         ready: started,
