@@ -32,6 +32,7 @@ pub use documentation::causes_markdown;
 pub(crate) use gunicorn::shared::running::Running;
 pub use log::investigation::{Investigation, diagnose_log};
 pub(crate) use migrations::shared::job::cured_by;
+pub(crate) use operator::crd_outdated::crd_outdated;
 pub use operator::{
     namespace_not_watched::namespace_not_watched,
     not_running::{Unrenewed, not_running},

@@ -9,6 +9,7 @@ mod managed;
 pub(crate) mod migration;
 mod mode;
 mod observed;
+mod pruned;
 mod reporter;
 mod status;
 #[cfg(test)]

@@ -25,6 +25,7 @@ use super::{
     conditions,
     context::Context,
     events, migration,
+    pruned::pruned,
     status::{diagnoses, status},
 };
 use crate::{
@@ -78,6 +79,8 @@ struct Written {
     resource_version: u64,
     /// Whether this version of the resource has nothing else that the pass did not know.
     echo: bool,
+    /// A field that the server has dropped of it.
+    pruned: Option<String>,
     status: FlagsmithDeploymentStatus,
 }
 
@@ -111,6 +114,12 @@ impl Reporter {
             .is_some_and(|it| it.echo && it.resource_version == version(metadata.resource_version.as_deref()))
     }
 
+    /// A field that the server dropped of the status that was written last.
+    fn pruned(&self, identity: &Identity) -> Option<String> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.get(&identity.uid)?.pruned.clone()
+    }
+
     /// Forgets a deleted installation.
     pub(crate) fn forget(&self, namespace: &str, name: &str, uid: &str) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
@@ -126,6 +135,7 @@ impl Reporter {
     ) -> Result<Option<Duration>, Error> {
         let mut found = context.diagnoses.to_vec();
         found.extend(applied.refused.iter().map(|refused| causes::refused(context.installation, refused)));
+        found.extend(self.pruned(&context.installation.identity).map(|field| causes::crd_outdated(&field)));
         causes::sort(&mut found);
         let after = status(Context { diagnoses: &found, ..context }, &self.docs);
         self.write(
@@ -178,7 +188,9 @@ impl Reporter {
         );
         self.metrics.deployment(&identity.namespace, &identity.name, exported);
         let mut wait = None;
-        if *before != after {
+        // What was dropped is written again with each pass: the definition may have been applied meanwhile.
+        let dropped = self.pruned(identity);
+        if *before != after || dropped.is_some() {
             wait = self.held_back(identity, before, &after, applied);
             if wait.is_none() {
                 self.write_status(resource, identity, &after).await?;
@@ -199,7 +211,8 @@ impl Reporter {
                 }
             }
         }
-        Ok(wait)
+        // A field that has just been dropped, or is dropped no more, is told by the next pass.
+        Ok(wait.or_else(|| (dropped != self.pruned(identity)).then_some(PAUSE)))
     }
 
     /// How long a change waits that is not urgent, when something was written a moment ago.
@@ -255,12 +268,15 @@ impl Reporter {
         let parameters = PatchParams::apply(marks::OPERATOR).force();
         match api.patch_status(&identity.name, &parameters, &Patch::Apply(&body)).await {
             Ok(written) => {
+                let answer = serde_json::to_value(&written).unwrap_or_default();
+                let pruned = pruned(&body, &answer);
                 let (written, observation) = (written.meta(), &observation.metadata);
                 let written = Written {
                     at: Instant::now(),
                     resource_version: version(written.resource_version.as_deref()),
                     echo: (written.generation, &written.annotations)
                         == (observation.generation, &observation.annotations),
+                    pruned,
                     status: status.clone(),
                 };
                 self.written

@@ -7,13 +7,18 @@ use std::{
 
 use crate::{
     http,
-    kubectl::{kubectl_fails, pointer, wait_until},
+    kubectl::{kubectl, kubectl_fails, pointer, wait_until},
     namespace::{NEW, Namespace, OLD, REACTION, REMOVAL, demo, step},
     operator,
 };
 
 /// Two migrations, and three Deployments that are exchanged one after the other, each with its grace period.
 const UPGRADE: Duration = Duration::from_mins(5);
+
+/// The operator looks at what is well once a minute.
+const A_MINUTE_AND_MORE: Duration = Duration::from_secs(100);
+
+const DEFINITION: &str = "flagsmithdeployments.operator.flagsmith.com";
 
 /// One story in the order in which a user lives it; each step needs the one before.
 #[test]
@@ -27,6 +32,7 @@ fn a_user_installs_uses_upgrades_and_removes_flagsmith() {
     step("the API answers through Service and Ingress", serve_requests);
     step("an enqueued task is executed by the processor", execute_a_task);
     step("a deleted child comes back", restore_a_child);
+    step("a definition older than the operator is named until it is applied", outdated_definition);
     step("a changed version migrates, then rolls processor, API, frontend", upgrade);
     step("a downgrade is blocked", block_a_downgrade);
     step("a database that cannot be used is diagnosed before any Job", diagnose_databases);
@@ -107,6 +113,37 @@ fn execute_a_task(namespace: &Namespace) {
     let heartbeat = namespace
         .sql("SELECT now() - max(last_picked_at) < interval '10 s' FROM task_processor_recurringtask");
     assert_eq!(heartbeat, "t", "the processor's heartbeat moves");
+}
+
+fn outdated_definition(namespace: &Namespace) {
+    let components = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/components";
+    let older = format!("[{{\"op\":\"remove\",\"path\":\"{components}\"}}]");
+    kubectl(&["patch", "crd", DEFINITION, "--type", "json", "-p", &older]);
+    let threads = |threads: &str| {
+        let patch = format!(r#"{{"spec":{{"taskProcessor":{{"threads":{threads}}}}}}}"#);
+        namespace.kubectl(&["patch", "fsd", "flagsmith", "--type", "merge", "-p", &patch]);
+    };
+    threads("4");
+    wait_until(A_MINUTE_AND_MORE, "CrdOutdated names what was dropped", || {
+        let status = pointer(&namespace.fsd(), "/status").clone();
+        let found =
+            status["diagnoses"].as_array().into_iter().flatten().find(|it| it["code"] == "CrdOutdated");
+        let found = found.ok_or_else(|| status["diagnoses"].to_string())?;
+        found["evidence"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("status.components ")
+            .then_some(())
+            .ok_or(found.to_string())
+    });
+    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "crds/flagsmithdeployments.yaml"]);
+    wait_until(A_MINUTE_AND_MORE, "CrdOutdated is gone, and what was dropped is there", || {
+        let status = pointer(&namespace.fsd(), "/status").clone();
+        let named = namespace.codes().contains(&"CrdOutdated".to_owned());
+        (!named && status["components"].is_object()).then_some(()).ok_or(status.to_string())
+    });
+    threads("null");
+    namespace.settled();
 }
 
 fn restore_a_child(namespace: &Namespace) {

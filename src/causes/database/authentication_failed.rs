@@ -230,8 +230,8 @@ fn wrong_password(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
         ),
         format!(
             "Correct the password in {variable} (percent-encode # [ ] / ? @ % and : in it), or set a new one on the \
-             server: \\password {sql} in psql. Restart the pods after changing a Secret: environment variables are \
-             read at start."
+             server: \\password {sql} in psql. Pods read a Secret when they start: the operator restarts those that \
+             it made, others have to be restarted."
         ),
     )
 }

@@ -9,7 +9,7 @@ use crate::{
         },
         prelude::*,
     },
-    flagsmith::upgrades,
+    flagsmith::{Release, upgrades},
     migration::{Direction, Undo, direction},
     model::shell,
 };
@@ -128,8 +128,9 @@ fn blocked(context: &Context<'_>, undo: &Undo) -> Draft {
     };
     Draft {
         message: format!(
-            "The database was migrated to {from}; {wanted} does not know those migrations, and nothing would complain until data is \
-             lost. Whatever is running keeps running."
+            "The database was migrated to {from}; {wanted} does not know those migrations: {}. Whatever is running keeps \
+             running.",
+            consequence(wanted, from),
         ),
         evidence,
         remedy: format!(
@@ -144,6 +145,14 @@ fn blocked(context: &Context<'_>, undo: &Undo) -> Draft {
     }
 }
 
+/// What pods of the older release would do on the newer tables.
+fn consequence(wanted: Release, from: Release) -> String {
+    upgrades::incompatible(wanted, from).map_or_else(
+        || "its pods would start all the same, and could lose data without any error".to_owned(),
+        |known| format!("its pods could not {}", known.what),
+    )
+}
+
 /// A database that was migrated further, but not by the operator.
 fn newer(context: &Context<'_>) -> Option<Draft> {
     let number = before_migration(context)?.history.task_processor.as_deref()?;
@@ -151,8 +160,8 @@ fn newer(context: &Context<'_>) -> Option<Draft> {
     let wanted = context.installation.release;
     (release > wanted).then(|| Draft {
         message: format!(
-            "The database was migrated to {release} or later; {wanted} does not know those migrations, and nothing would complain \
-             until data is lost."
+            "The database was migrated to {release} or later; {wanted} does not know those migrations: {}.",
+            consequence(wanted, release),
         ),
         evidence: vec![format!(
             "database: django_migrations has task_processor.{number}…, which came with {release}"

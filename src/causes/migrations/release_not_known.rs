@@ -29,7 +29,7 @@ fn check(context: &Context<'_>) -> Option<Draft> {
     }
     Some(Draft {
         message: format!(
-            "This operator knows Flagsmith up to {NEWEST_KNOWN}; {release} is migrated to, started and looked after like that."
+            "This operator knows Flagsmith up to {NEWEST_KNOWN}, and treats {release} as if it were no different."
         ),
         evidence,
         remedy: format!(

@@ -1,6 +1,23 @@
 //! The installed resource definition is older than the operator.
 
-use crate::causes::prelude::*;
+use crate::{causes::prelude::*, model::Diagnosis};
 
 pub(crate) static CAUSE: Cause =
-    Cause { ..Cause::warning(Component::Operator, include_str!("crd_outdated.md")) };
+    Cause { needs_person: true, ..Cause::warning(Component::Operator, include_str!("crd_outdated.md")) };
+
+/// That the API server dropped `field` of a status, which it otherwise accepted.
+pub(crate) fn crd_outdated(field: &str) -> Diagnosis {
+    Diagnosis::from(Draft {
+        message: "The definition of FlagsmithDeployment in this cluster is older than the operator: the API server drops the fields \
+                  that it does not know, of a specification as well as of a status."
+            .to_owned(),
+        evidence: vec![format!("{field} was written, and is not in the API server's answer")],
+        remedy: format!(
+            "Apply the definition of this operator's version, {0}: helm upgrade with the chart of that version (its crds.enabled is \
+             on unless something else manages the definition), or crds/flagsmithdeployments.yaml of release {0}: kubectl apply \
+             --server-side --force-conflicts -f crds/flagsmithdeployments.yaml",
+            env!("CARGO_PKG_VERSION"),
+        ),
+        ..Code::CrdOutdated.draft()
+    })
+}
