@@ -187,7 +187,7 @@ fn the_charts_values_go_to_fields_that_exist() {
     let mut fields = 0;
     for row in page.lines().filter(|line| line.starts_with("| `")) {
         let place = row.split(" | ").nth(1).unwrap();
-        let Some(path) = place.strip_prefix("`spec.").and_then(|path| path.strip_suffix('`')) else {
+        let Some((path, _)) = place.strip_prefix("`spec.").and_then(|path| path.split_once('`')) else {
             continue;
         };
         fields += 1;

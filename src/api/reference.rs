@@ -48,8 +48,12 @@ fn section(text: &mut String, path: &str, schema: &JSONSchemaProps) {
     }
     let mut rules: Vec<String> = rules(schema).cloned().collect();
     for (name, property) in properties(schema).filter(|(_, property)| object(property).is_none()) {
-        rules.extend(self::rules(property).map(|rule| format!("`{name}` {rule}")));
+        let own = format!("{name} ");
+        let named = |rule: &String| format!("`{name}` {}", rule.strip_prefix(&own).unwrap_or(rule));
+        rules.extend(self::rules(property).map(named));
     }
+    // Of one sentence there may be several rules, each about another field.
+    rules.dedup();
     if !rules.is_empty() {
         text.push_str("\nThe API server refuses what breaks one of these rules:\n\n");
         for rule in rules {

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 /// of the chart that has it, or `templates` where only its templates know it.
 const VALUES: &str = include_str!("chart_values.tsv");
 
-const HEAD: &str = "# From the chart's values\n\n\
+const HEAD: &str = "# Values of the official chart\n\n\
     Generated from the source by `make generate`. Where each value of the official Helm chart goes in a \
     FlagsmithDeployment: those of 0.81.0, whose files are public, and what pull request 533 of its repository says of \
     0.82.0 (a preStop of 20 s and 75 s of grace for the API, named container ports, annotations of Jobs). `plan --adopt` \
     says the same of what runs ([From the official chart](adopt.md)).\n\n\
-    | value | where it goes | |\n|---|---|---|\n";
+    | value | where it goes |\n|---|---|\n";
 
 /// What becomes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,8 @@ pub(crate) fn chart_values_markdown() -> String {
             Destination::Otherwise => "in another way".to_owned(),
             Destination::Refused => "cannot be said".to_owned(),
         };
-        writeln!(page, "| `{name}` | {place} | {note} |").ok();
+        let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+        writeln!(page, "| `{name}` | {place}{note} |").ok();
     }
     page
 }

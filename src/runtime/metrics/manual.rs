@@ -20,8 +20,8 @@ what is wrong with them.
 
 A histogram is scraped as `_bucket`, `_sum` and `_count`. [Runbooks](runbooks.md) has the alerts that the chart makes of these.
 
-| name | type | labels | meaning |
-|---|---|---|---|
+| name | meaning (its type and labels) |
+|---|---|
 ";
 
 /// The page.
@@ -50,7 +50,8 @@ pub(crate) fn markdown() -> Result<String, fmt::Error> {
             .map(|(label, _)| format!("`{label}`"))
             .collect();
         let (suffix, help) = (suffix(kind), help.trim_end_matches('.'));
-        writeln!(page, "| `{name}{suffix}` | {kind} | {} | {help} |", labels.join(", "))?;
+        let by = if labels.is_empty() { String::new() } else { format!(" by {}", labels.join(", ")) };
+        writeln!(page, "| `{name}{suffix}` | {help} ({kind}{by}) |")?;
     }
     Ok(page)
 }
