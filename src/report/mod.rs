@@ -9,11 +9,11 @@ mod managed;
 pub(crate) mod migration;
 mod mode;
 mod observed;
-mod pruned;
 mod reporter;
 mod status;
 #[cfg(test)]
 mod tests;
+mod undeclared;
 mod upgrade;
 
 pub(crate) use condition::ConditionType;

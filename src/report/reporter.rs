@@ -17,7 +17,7 @@ use kube::{
     core::{ApiResource, ObjectMeta},
     runtime::events::{Recorder, Reporter as Source},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     bounds,
@@ -25,8 +25,8 @@ use super::{
     conditions,
     context::Context,
     events, migration,
-    pruned::pruned,
     status::{diagnoses, status},
+    undeclared::{remove, undeclared},
 };
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
@@ -79,8 +79,8 @@ struct Written {
     resource_version: u64,
     /// Whether this version of the resource has nothing else that the pass did not know.
     echo: bool,
-    /// A field that the server has dropped of it.
-    pruned: Option<String>,
+    /// A field that had to be left out of it.
+    left_out: Option<String>,
     status: FlagsmithDeploymentStatus,
 }
 
@@ -114,10 +114,10 @@ impl Reporter {
             .is_some_and(|it| it.echo && it.resource_version == version(metadata.resource_version.as_deref()))
     }
 
-    /// A field that the server dropped of the status that was written last.
-    fn pruned(&self, identity: &Identity) -> Option<String> {
+    /// A field that had to be left out of the status that was written last.
+    fn left_out(&self, identity: &Identity) -> Option<String> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.get(&identity.uid)?.pruned.clone()
+        written.get(&identity.uid)?.left_out.clone()
     }
 
     /// Forgets a deleted installation.
@@ -135,7 +135,7 @@ impl Reporter {
     ) -> Result<Option<Duration>, Error> {
         let mut found = context.diagnoses.to_vec();
         found.extend(applied.refused.iter().map(|refused| causes::refused(context.installation, refused)));
-        found.extend(self.pruned(&context.installation.identity).map(|field| causes::crd_outdated(&field)));
+        found.extend(self.left_out(&context.installation.identity).map(|field| causes::crd_outdated(&field)));
         causes::sort(&mut found);
         let after = status(Context { diagnoses: &found, ..context }, &self.docs);
         self.write(
@@ -188,9 +188,9 @@ impl Reporter {
         );
         self.metrics.deployment(&identity.namespace, &identity.name, exported);
         let mut wait = None;
-        // What was dropped is written again with each pass: the definition may have been applied meanwhile.
-        let dropped = self.pruned(identity);
-        if *before != after || dropped.is_some() {
+        // What was left out is tried again with each pass: the definition may have been applied meanwhile.
+        let left_out = self.left_out(identity);
+        if *before != after || left_out.is_some() {
             wait = self.held_back(identity, before, &after, applied);
             if wait.is_none() {
                 self.write_status(resource, identity, &after).await?;
@@ -211,8 +211,8 @@ impl Reporter {
                 }
             }
         }
-        // A field that has just been dropped, or is dropped no more, is told by the next pass.
-        Ok(wait.or_else(|| (dropped != self.pruned(identity)).then_some(PAUSE)))
+        // That a field has just been left out, or is no more, is told by the next pass.
+        Ok(wait.or_else(|| (left_out != self.left_out(identity)).then_some(PAUSE)))
     }
 
     /// How long a change waits that is not urgent, when something was written a moment ago.
@@ -259,24 +259,21 @@ impl Reporter {
         // Not as a FlagsmithDeployment: the answer holds the specification, which may be what cannot be decoded.
         let resource = ApiResource::erase::<FlagsmithDeployment>(&());
         let api: Api<Object> = Api::namespaced_with(self.client.clone(), &identity.namespace, &resource);
-        let body = json!({
+        let mut body = json!({
             "apiVersion": FlagsmithDeployment::api_version(&()),
             "kind": FlagsmithDeployment::kind(&()),
             "metadata": { "name": identity.name, "uid": identity.uid },
             "status": status,
         });
-        let parameters = PatchParams::apply(marks::OPERATOR).force();
-        match api.patch_status(&identity.name, &parameters, &Patch::Apply(&body)).await {
-            Ok(written) => {
-                let answer = serde_json::to_value(&written).unwrap_or_default();
-                let pruned = pruned(&body, &answer);
+        match patch_declared(&api, &identity.name, &mut body).await {
+            Ok((written, left_out)) => {
                 let (written, observation) = (written.meta(), &observation.metadata);
                 let written = Written {
                     at: Instant::now(),
                     resource_version: version(written.resource_version.as_deref()),
                     echo: (written.generation, &written.annotations)
                         == (observation.generation, &observation.annotations),
-                    pruned,
+                    left_out,
                     status: status.clone(),
                 };
                 self.written
@@ -289,6 +286,31 @@ impl Reporter {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Writes what the server takes. Where its definition of the resource is older than the operator, fields that it does not
+/// declare are left out; returns the first of them.
+async fn patch_declared(
+    api: &Api<Object>,
+    name: &str,
+    body: &mut Value,
+) -> Result<(Object, Option<String>), kube::Error> {
+    let parameters = PatchParams::apply(marks::OPERATOR).force();
+    let mut left_out = None;
+    loop {
+        let refused = match api.patch_status(name, &parameters, &Patch::Apply(&*body)).await {
+            Ok(written) => return Ok((written, left_out)),
+            Err(kube::Error::Api(refused)) => refused,
+            Err(error) => return Err(error),
+        };
+        // Each attempt is shorter than the one before, so there is a last one.
+        let mut removed = undeclared(&refused.message);
+        removed.retain(|path| remove(body, path));
+        let Some(first) = removed.into_iter().next() else {
+            return Err(kube::Error::Api(refused));
+        };
+        left_out.get_or_insert(first);
     }
 }
 

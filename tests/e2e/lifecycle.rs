@@ -132,7 +132,7 @@ fn outdated_definition(namespace: &Namespace) {
         found["evidence"][0]
             .as_str()
             .unwrap()
-            .starts_with("status.components ")
+            .contains(" .status.components:")
             .then_some(())
             .ok_or(found.to_string())
     });
