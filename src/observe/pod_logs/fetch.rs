@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use futures::AsyncReadExt as _;
+use futures::{AsyncBufRead, AsyncReadExt as _};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
@@ -23,6 +23,10 @@ const SAMPLE_BYTES: i64 = 256 << 10;
 
 /// Lines of a failed or unready run's end that are read where the log is longer: the cause is at its end.
 const TAIL_LINES: i64 = 20_000;
+
+/// Lines of a followed log's past that are asked for. Without any a kubelet does not answer before the next line, and
+/// what was logged between the last sample and now is among them.
+const PAST_LINES: i64 = 500;
 
 /// How long one log may take: a kubelet that is there answers at once.
 const DEADLINE: Duration = Duration::from_secs(4);
@@ -57,6 +61,29 @@ pub(super) async fn log(client: &Client, namespace: &str, request: &LogRequest) 
             None
         }
         Err(_) => None,
+    }
+}
+
+/// A log that goes on, with the kubelet's time before each line. `None` where it cannot be had.
+pub(super) async fn followed(
+    client: &Client,
+    namespace: &str,
+    request: &LogRequest,
+) -> Option<impl AsyncBufRead + Unpin + use<>> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let parameters = LogParams {
+        container: Some(request.container.clone()),
+        follow: true,
+        timestamps: true,
+        tail_lines: Some(PAST_LINES),
+        ..LogParams::default()
+    };
+    match api.log_stream(&request.pod, &parameters).await {
+        Ok(stream) => Some(Box::pin(stream)),
+        Err(error) => {
+            tracing::debug!(pod = request.pod, %error, "a pod's log cannot be followed");
+            None
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 mod diagnose_log;
 mod fetch;
 mod findings;
+mod follow;
 mod memory;
 mod reader;
 mod request;
+mod window;
 
 pub use diagnose_log::{DiagnoseLog, LogDiagnosis};
 pub use findings::{LogFinding, LogReading, PodLogFindings, Run, Warning};

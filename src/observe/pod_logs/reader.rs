@@ -16,10 +16,16 @@ use super::{
     diagnose_log::{DiagnoseLog, LogDiagnosis},
     fetch,
     findings::{PodLogFindings, Run},
+    follow::{self, End, Followed, Tail},
     memory,
     request::{self, LogRequest},
 };
-use crate::{flagsmith::WorkerClass, model::Component, runtime::cache::PerInstallation, validate::Identity};
+use crate::{
+    flagsmith::WorkerClass,
+    model::Component,
+    runtime::{cache::PerInstallation, turns::Turns},
+    validate::Identity,
+};
 
 /// Logs in memory at once over all installations: the kubelets' logs go through the API server, and each may be long.
 const AT_ONCE: usize = 8;
@@ -44,13 +50,15 @@ pub struct PodLogReader {
     /// A pass must not wait for a kubelet: it is woken when one has answered with news.
     wake: Option<Sender<Trigger>>,
     permits: Arc<Semaphore>,
+    following: Arc<Turns>,
     known: Arc<PerInstallation<Known>>,
 }
 
 /// What is known of one installation.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Known {
     findings: PodLogFindings,
+    followed: Followed,
     /// Logs are being read.
     reading: bool,
 }
@@ -70,6 +78,7 @@ impl PodLogReader {
             diagnose,
             wake,
             permits: Arc::new(Semaphore::new(AT_ONCE)),
+            following: Arc::new(Turns::new(follow::AT_ONCE, follow::OF_A_NAMESPACE)),
             known: Arc::default(),
         }
     }
@@ -84,10 +93,16 @@ impl PodLogReader {
     ) -> PodLogFindings {
         let (findings, wanted) = self.known.entry(&identity.uid, |known| {
             memory::forget_past(&mut known.findings, pods, now);
+            if self.depth == ReadDepth::Sampled {
+                self.follow_the_well(known, identity, pods, worker_class, now);
+            }
             let wanted = match self.depth {
                 _ if known.reading => Vec::new(),
                 ReadDepth::None => Vec::new(),
-                ReadDepth::Sampled => request::wanted(pods, &known.findings.logs, now),
+                ReadDepth::Sampled => {
+                    let followed = |pod: &str| known.followed.has(pod);
+                    request::wanted(pods, &known.findings.logs, followed, now)
+                }
                 ReadDepth::Thorough => request::all(pods, now),
             };
             known.reading |= !wanted.is_empty();
@@ -123,8 +138,7 @@ impl PodLogReader {
             (&request.pod, warnings)
         }))
         .await;
-        let recorded = self.known.update(&identity.uid, |known| {
-            let before = known.findings.clone();
+        self.remember(&identity, |known| {
             for (request, shown) in wanted.iter().zip(logs) {
                 memory::record(&mut known.findings.logs, request, shown, now);
             }
@@ -133,6 +147,15 @@ impl PodLogReader {
                 known.findings.warnings.extend(warnings);
             }
             known.reading = false;
+        })
+        .await
+    }
+
+    /// Takes in what was read, and starts a pass where that is news.
+    async fn remember(&self, identity: &Identity, record: impl FnOnce(&mut Known)) -> PodLogFindings {
+        let recorded = self.known.update(&identity.uid, |known| {
+            let before = known.findings.clone();
+            record(known);
             (before, known.findings.clone())
         });
         // An installation that was deleted meanwhile is not remembered again.
@@ -141,7 +164,7 @@ impl PodLogReader {
         };
         if let Some(wake) = self.wake.as_ref().filter(|_| memory::changed(&before, &after)) {
             let trigger = Trigger {
-                installation: ObjectRef::new(&identity.name).within(namespace),
+                installation: ObjectRef::new(&identity.name).within(&identity.namespace),
                 urgency: Urgency::Now,
             };
             // Without a receiver the operator is ending.
@@ -150,8 +173,68 @@ impl PodLogReader {
         after
     }
 
-    /// What one log shows; `None` where it cannot be read. Diagnosing a long one takes a while, in which the operator
-    /// must not stand still.
+    /// Begins to follow the logs of pods that are well, as long as there are turns, and ends with those that are not.
+    fn follow_the_well(
+        &self,
+        known: &mut Known,
+        identity: &Identity,
+        pods: &[PodSummary],
+        worker_class: Option<WorkerClass>,
+        now: Timestamp,
+    ) {
+        known.followed.retain(|name| pods.iter().any(|pod| pod.name == name && request::is_well(pod)), now);
+        for request in request::of_the_well(pods, &known.findings.logs, now) {
+            if known.followed.wants(&request.pod) {
+                let pod = request.pod.clone();
+                let following = self.clone().follow(identity.clone(), request, worker_class);
+                known.followed.begin(pod, tokio::spawn(following));
+            }
+        }
+    }
+
+    async fn follow(self, identity: Identity, request: LogRequest, worker_class: Option<WorkerClass>) {
+        let end = self.follow_to_its_end(&identity, &request, worker_class).await;
+        self.known.update(&identity.uid, |known| known.followed.end(&request.pod, end, Timestamp::now()));
+    }
+
+    async fn follow_to_its_end(
+        &self,
+        identity: &Identity,
+        request: &LogRequest,
+        worker_class: Option<WorkerClass>,
+    ) -> End {
+        let Run::Sample(since) = request.run else {
+            return End::Failed;
+        };
+        // Who gets none now is sampled.
+        let Some(_turn) = self.following.take(&identity.namespace, Duration::ZERO).await else {
+            return End::Failed;
+        };
+        let Some(log) = fetch::followed(&self.client, &identity.namespace, request).await else {
+            return End::Failed;
+        };
+        let worker_class = worker_class.filter(|_| request.component == Component::Api);
+        let mut tail = Tail::new(log, since);
+        loop {
+            let (since, shown) = match tail.next().await {
+                Ok(Some((since, bytes))) => {
+                    let Ok(_permit) = self.permits.acquire().await else {
+                        return End::Over;
+                    };
+                    (since, self.diagnosed(request, worker_class, bytes).await)
+                }
+                Ok(None) => (since, Some(Vec::new())),
+                Err(end) => return end,
+            };
+            let read = LogRequest { run: Run::Sample(since), ..request.clone() };
+            self.remember(identity, |known| {
+                memory::record(&mut known.findings.logs, &read, shown, Timestamp::now());
+            })
+            .await;
+        }
+    }
+
+    /// What one log shows; `None` where it cannot be read.
     async fn read(
         &self,
         namespace: &str,
@@ -160,6 +243,16 @@ impl PodLogReader {
     ) -> Option<Vec<LogDiagnosis>> {
         let _permit = self.permits.acquire().await.ok()?;
         let bytes = fetch::log(&self.client, namespace, request).await?;
+        self.diagnosed(request, worker_class, bytes).await
+    }
+
+    /// Diagnosing a long log takes a while, in which the operator must not stand still.
+    async fn diagnosed(
+        &self,
+        request: &LogRequest,
+        worker_class: Option<WorkerClass>,
+        bytes: Vec<u8>,
+    ) -> Option<Vec<LogDiagnosis>> {
         let (diagnose, component, name) = (self.diagnose, request.component, request.name());
         let diagnosing =
             tokio::task::spawn_blocking(move || diagnose(component, worker_class, &name, &bytes));
@@ -172,7 +265,7 @@ impl Memory for PodLogReader {
         self.known.forget(uid);
     }
 
-    /// A pod that is well is sampled, one that is not is read again.
+    /// A pod that is well is sampled where its log is not followed, one that is not is read again.
     fn next_look(&self, uid: &str, now: Timestamp) -> Option<Duration> {
         let latest = |known: &Known| known.findings.logs.iter().map(|reading| reading.at).max();
         let latest = self.known.read(uid, latest)??;

@@ -1,7 +1,7 @@
 //! Which logs of an installation's pods are worth a request now. Pure.
 //!
 //! Pods in trouble first: the last run of a container that failed is read once, the present run of one that does
-//! not become ready again and again. Of pods that are well, one at a time is sampled: its new lines only.
+//! not become ready again and again. Logs of pods that are well are followed, or sampled one at a time: new lines only.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -57,8 +57,13 @@ impl LogRequest {
     }
 }
 
-/// What to read now, given what was read before.
-pub(super) fn wanted(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Vec<LogRequest> {
+/// What to read now, given what was read before, and which pods' logs are followed.
+pub(super) fn wanted(
+    pods: &[PodSummary],
+    known: &[LogReading],
+    followed: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> Vec<LogRequest> {
     let mut wanted: Vec<LogRequest> = pods
         .iter()
         .filter(|pod| !pod.terminating && !pod.ready)
@@ -67,7 +72,7 @@ pub(super) fn wanted(pods: &[PodSummary], known: &[LogReading], now: Timestamp) 
         })
         .take(AT_ONCE)
         .collect();
-    wanted.extend(sample(pods, known, now));
+    wanted.extend(sample(pods, known, followed, now));
     wanted
 }
 
@@ -105,45 +110,58 @@ fn hangs(container: &ContainerRun, now: Timestamp) -> bool {
     !container.ready && since.is_some_and(|since| now.duration_since(since) >= startup::USUALLY)
 }
 
+/// When a pod that is well was read last.
+fn last(pod: &str, known: &[LogReading]) -> Option<Timestamp> {
+    let of_pod = known.iter().filter(|known| known.pod == pod && matches!(known.run, Run::Sample(_)));
+    of_pod.map(|known| known.at).max()
+}
+
 /// The healthy pod that was sampled least recently, when one is due.
-fn sample(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Option<LogRequest> {
-    let last = |pod: &str| {
-        known
-            .iter()
-            .filter(|known| known.pod == pod && matches!(known.run, Run::Sample(_)))
-            .map(|known| known.at)
-            .max()
-    };
-    let healthy = |pod: &&PodSummary| pod.ready && !pod.terminating;
-    let due = pods
-        .iter()
-        .filter_map(|pod| last(&pod.name))
-        .max()
-        .is_none_or(|latest| now.duration_since(latest) >= SAMPLE);
-    if !due {
+fn sample(
+    pods: &[PodSummary],
+    known: &[LogReading],
+    followed: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> Option<LogRequest> {
+    let sampled = || pods.iter().filter(|pod| !followed(&pod.name));
+    let latest = sampled().filter_map(|pod| last(&pod.name, known)).max();
+    if latest.is_some_and(|latest| now.duration_since(latest) < SAMPLE) {
         return None;
     }
-    pods.iter()
-        .filter(healthy)
-        .filter_map(|pod| {
-            let container = pod.containers.iter().find(|container| !container.init && !container.sidecar)?;
-            let component = component(pod, container)
-                .filter(|it| matches!(it, Component::Api | Component::TaskProcessor))?;
-            // What was logged before is forgotten in a process that has sampled all along: one that begins, as after a
-            // restart of the operator, does not raise it anew.
-            let began = container.running_since.map(|since| since.max(now - REMEMBERED));
-            let since = last(&pod.name).or(began)?;
-            Some((last(&pod.name), pod, container, component, since))
-        })
-        .min_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)))
-        .map(|(_, pod, container, component, since)| LogRequest {
-            pod: pod.name.clone(),
-            container: container.name.clone(),
-            component,
-            run: Run::Sample(since),
-            previous: false,
-            since: None,
-        })
+    sampled()
+        .filter_map(|pod| new_lines(pod, known, now))
+        .min_by_key(|request| (last(&request.pod, known), request.pod.clone()))
+}
+
+/// The logs of pods that are well, each from where it was read before.
+pub(super) fn of_the_well(pods: &[PodSummary], known: &[LogReading], now: Timestamp) -> Vec<LogRequest> {
+    pods.iter().filter_map(|pod| new_lines(pod, known, now)).collect()
+}
+
+/// What a pod of API or task processor that is well has logged since it was read last.
+fn new_lines(pod: &PodSummary, known: &[LogReading], now: Timestamp) -> Option<LogRequest> {
+    if !is_well(pod) {
+        return None;
+    }
+    let container = pod.containers.iter().find(|container| !container.init && !container.sidecar)?;
+    let component =
+        component(pod, container).filter(|it| matches!(it, Component::Api | Component::TaskProcessor))?;
+    // What was logged before is forgotten in a process that has read all along: one that begins, as after a restart of
+    // the operator, does not raise it anew.
+    let began = container.running_since.map(|since| since.max(now - REMEMBERED));
+    Some(LogRequest {
+        pod: pod.name.clone(),
+        container: container.name.clone(),
+        component,
+        run: Run::Sample(last(&pod.name, known).or(began)?),
+        previous: false,
+        since: None,
+    })
+}
+
+/// Whether a pod serves.
+pub(super) fn is_well(pod: &PodSummary) -> bool {
+    pod.ready && !pod.terminating
 }
 
 /// What a command reads that looks once: of every pod that is not well as a pass would, of all others what they
@@ -197,6 +215,10 @@ mod tests {
     use crate::model::PodPhase;
 
     const NOW: &str = "2026-11-24T10:00:00Z";
+
+    fn nobody(_: &str) -> bool {
+        false
+    }
 
     fn now() -> Timestamp {
         NOW.parse().unwrap()
@@ -259,7 +281,7 @@ mod tests {
         #[case] known: Vec<LogReading>,
         #[case] expected: Option<(Run, bool)>,
     ) {
-        let wanted = wanted(&[pod("a", container)], &known, now());
+        let wanted = wanted(&[pod("a", container)], &known, nobody, now());
         let first = wanted.into_iter().next().map(|wanted| (wanted.run, wanted.previous));
         assert_eq!(first, expected);
     }
@@ -278,7 +300,7 @@ mod tests {
     fn of_a_pod_that_was_well_only_the_end_of_its_log_counts() {
         let mut unready = pod("a", container(0, Some(600), None, false));
         unready.ready_since = Some(ago(40));
-        for found in [wanted(&[unready.clone()], &[], now()), all(&[unready], now())] {
+        for found in [wanted(&[unready.clone()], &[], nobody, now()), all(&[unready], now())] {
             let since: Vec<_> = found.iter().map(|it| (&it.run, it.since)).collect();
             assert_eq!(since, [(&Run::Unready, Some(ago(70)))]);
         }
@@ -289,14 +311,23 @@ mod tests {
         let well = || container(0, Some(600), None, true);
         let pods = [pod("a", well()), pod("b", well()), pod("c", well())];
         let known = [reading("a", Run::Sample(ago(300)), 120), reading("b", Run::Sample(ago(300)), 60)];
-        let wanted = wanted(&pods, &known, now());
-        assert_eq!(wanted.iter().map(|it| it.pod.as_str()).collect::<Vec<_>>(), ["c"]);
+        let next = |followed: fn(&str) -> bool| {
+            wanted(&pods, &known, followed, now()).into_iter().map(|it| it.pod).collect::<Vec<_>>()
+        };
+        assert_eq!(next(nobody), ["c"]);
+        assert_eq!(next(|pod| pod == "c"), ["a"]);
+        assert_eq!(
+            next(|pod| pod != "b"),
+            ["b"],
+            "what is followed is read more often, and puts no sample off"
+        );
+        assert_eq!(next(|_| true), [""; 0]);
     }
 
     #[test]
     fn a_thousand_pods_in_trouble_are_not_read_at_once() {
         let pods: Vec<_> =
             (0..1000).map(|n| pod(&n.to_string(), container(1, None, Some(1), false))).collect();
-        assert_eq!(wanted(&pods, &[], now()).len(), AT_ONCE);
+        assert_eq!(wanted(&pods, &[], nobody, now()).len(), AT_ONCE);
     }
 }
