@@ -1,5 +1,5 @@
 //! What is built says the same in the types of Kubernetes: a field that is misspelt or stands at the wrong place
-//! would be lost there. (`HTTPRoutes` have no type here; a real API server judges them in `tests/objects.rs`.)
+//! would be lost there. (`HTTPRoutes` and `PodMonitors` have no type here; a real API server judges them in `tests/objects.rs`.)
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -35,7 +35,7 @@ pub(super) fn loses_nothing(child: &Child) {
         Kind::PodDisruptionBudget => through::<PodDisruptionBudget>(body),
         Kind::HorizontalPodAutoscaler => through::<HorizontalPodAutoscaler>(body),
         Kind::Ingress => through::<Ingress>(body),
-        Kind::HttpRoute | Kind::Secret => return,
+        Kind::HttpRoute | Kind::PodMonitor | Kind::Secret => return,
     };
     assert_eq!(typed, *body);
 }
