@@ -37,6 +37,11 @@ const NEEDLES: &[&str] = &[
     "panic:",
     "detail:",
     "hint:",
+    // A connection pooler's.
+    "process up: ",
+    "closing because: ",
+    "lookup failed",
+    "no such user",
     "ready to accept connections",
     "database system is shut down",
     "initdb:",

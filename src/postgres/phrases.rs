@@ -1,4 +1,5 @@
-//! PostgreSQL's refusals of a connection in the languages it speaks.
+//! PostgreSQL's refusals of a connection, and what a standby ends a query or a connection with, in the languages it
+//! speaks.
 //!
 //! A failed query carries the name of its SQLSTATE (`psycopg2.errors.UndefinedTable`) in every language; a refused
 //! connection carries only the server's sentence, in the language of the server's `lc_messages`. The sentences are
@@ -37,6 +38,10 @@ pub(crate) enum Phrase {
     InRecovery,
     /// `pg_terminate_backend`, or a shutdown.
     AdminTerminated,
+    /// A standby cancels what is in the way of replication.
+    ReplicaConflict,
+    /// It was in the way by a lock.
+    ReplicaLockConflict,
 }
 
 /// Whether `message` has the phrase, in any language; gives the name that it speaks of, or an empty text.
@@ -284,6 +289,45 @@ const WORDINGS: &[(Phrase, &[&str])] = &[
         "для ролі \"%s\" вхід не дозволений",
         "不允许角色\"%s\" 进行登录",
     ]),
+    (Phrase::ReplicaConflict, &[
+        "canceling statement due to conflict with recovery",
+        "storniere Anfrage wegen Konflikt mit der Wiederherstellung",
+        "cancelando la sentencia debido a un conflicto con la recuperación",
+        "annulation de la requête à cause d'un conflit avec la restauration",
+        "annullamento dell'istruzione a causa di un conflitto con il ripristino",
+        "リカバリで競合が発生したためステートメントをキャンセルしています",
+        "გამოსახულების გაუქმება აღდგენასთან კონფლიქტის გამო",
+        "복구 작업 중 충돌이 발생해 작업을 중지합니다",
+        "выполнение оператора отменено из-за конфликта с процессом восстановления",
+        "avbryter sats på grund av konflikt med återställning",
+        "виконання оператора скасовано через конфлікт з процесом відновлення",
+        "由于与恢复操作冲突，正在取消语句命令",
+        "terminating connection due to conflict with recovery",
+        "Verbindung wird abgebrochen wegen Konflikt mit der Wiederherstellung",
+        "terminando la conexión debido a un conflicto con la recuperación",
+        "arrêt de la connexion à cause d'un conflit avec la restauration",
+        "interruzione della connessione a causa di conflitto con il ripristino",
+        "リカバリで競合が発生したため、接続を終了しています",
+        "მიერთების შეწყვეტა აღდგენასთან კონფლიქტის გამო",
+        "복구 작업 중 충돌로 연결을 끝냅니다",
+        "закрытие подключения из-за конфликта с процессом восстановления",
+        "avslutar anslutning på grund av konflikt med återställning",
+        "завершення підключення через конфлікт з процесом відновлення",
+        "由于与恢复操作相冲突而中断连接",
+    ]),
+    (Phrase::ReplicaLockConflict, &[
+        "User was holding a relation lock for too long",
+        "Benutzer hat Relationssperre zu lange gehalten",
+        "El usuario mantuvo una relación bloqueada por demasiado tiempo",
+        "L'utilisateur conservait un verrou sur une relation depuis trop longtemps",
+        "L'utente stava trattenendo un lock di relazione troppo a lungo",
+        "ユーザーリレーションのロックを長く保持し過ぎていました",
+        "사용자가 너무 오랫동안 릴레이션 잠금을 하고 있습니다",
+        "Пользователь удерживал блокировку таблицы слишком долго",
+        "Användare höll ett relationslås för länge",
+        "Користувач утримував блокування відношення занадто довго",
+        "用户对一个关系正在持有的锁的时间太长了",
+    ]),
 ];
 
 #[cfg(test)]
@@ -340,7 +384,9 @@ mod tests {
             Phrase::ShuttingDown => Phrase::NotYetAccepting,
             Phrase::NotYetAccepting => Phrase::InRecovery,
             Phrase::InRecovery => Phrase::AdminTerminated,
-            Phrase::AdminTerminated => return None,
+            Phrase::AdminTerminated => Phrase::ReplicaConflict,
+            Phrase::ReplicaConflict => Phrase::ReplicaLockConflict,
+            Phrase::ReplicaLockConflict => return None,
         })
     }
 

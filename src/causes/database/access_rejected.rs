@@ -37,7 +37,7 @@ enum Variant {
 }
 
 /// In a migration a missing privilege is a cause of its own.
-const NOT_MIGRATING: &[Stage] = &[Stage::Wait, Stage::Boot, Stage::Serve];
+const NOT_MIGRATING: &[Stage] = &[Stage::Wait, Stage::Boot, Stage::Serve, Stage::Pooled, Stage::Pooler];
 
 static LOG: Rule<Variant> = Rule {
     precedence: 325,

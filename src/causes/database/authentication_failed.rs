@@ -12,6 +12,7 @@ use crate::{
             rule::{Rule, Signature},
         },
     },
+    flagsmith::env,
     model::{Code, Component, Draft},
     postgres::phrases::Phrase,
 };
@@ -31,6 +32,8 @@ pub(crate) static CAUSE: Cause = Cause {
 enum Variant {
     /// The pooler cannot log in to the server behind it.
     Behind,
+    /// The pooler cannot ask the server for the passwords of roles.
+    Query,
     /// The password is wrong, or there is no such role: the server does not say which.
     Password,
     /// The database proxy has no credentials for the role.
@@ -53,6 +56,8 @@ enum Variant {
 
 /// What a pooler says of the server behind it.
 const BEHIND: &str = "server login failed: ";
+/// The same, of an earlier attempt.
+const CACHED: &str = "cached error: ";
 /// RDS Proxy's words, before the name of the role.
 const OF_RDS: &str = "password that was provided for the role ";
 const NOT_OF_RDS: &str = "has no credentials for the role ";
@@ -82,6 +87,9 @@ static LOG: Rule<Variant> = Rule {
     precedence: 330,
     signatures: &[
         Signature::of_database(Variant::Behind, &[BEHIND]),
+        Signature::of_database(Variant::Behind, &[CACHED]).also(REFUSED),
+        Signature::of_database(Variant::Behind, REFUSED).stage(&[Stage::Pooler]),
+        Signature::of_database(Variant::Query, &["auth_query", "bouncer config error"]),
         Signature::of_phrase(Variant::Password, Phrase::PasswordFailed),
         Signature::of_database(Variant::Password, &[OF_RDS]),
         Signature::of_database(Variant::Proxy, &[NOT_OF_RDS]),
@@ -112,7 +120,10 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
     let mut detail = None;
     let role = match variant {
         Variant::Behind => {
-            detail = after(BEHIND).and_then(|said| said.lines().next());
+            let said = after(BEHIND).or_else(|| after(CACHED)).unwrap_or(message).lines().next();
+            detail = said.map(|said| {
+                said.trim_start_matches("FATAL:").trim().trim_end_matches(" (server_login_retry)")
+            });
             named
         }
         Variant::Password => {
@@ -121,7 +132,7 @@ fn details(failure: &Failure<'_>, variant: Variant) -> Option<FailureDetails> {
             role.map(str::to_owned).or(named)
         }
         Variant::Proxy => after(NOT_OF_RDS).and_then(|rest| rest.split(['.', ' ']).next()).map(str::to_owned),
-        Variant::NoPassword => named,
+        Variant::NoPassword | Variant::Query => named,
         Variant::Pooler => after("no such user: ").map(|name| name.trim().trim_matches('"').to_owned()),
         Variant::Login => failure.phrase(Phrase::LoginDenied).map(str::to_owned),
         Variant::Role => failure.phrase(Phrase::RoleUnknown).map(str::to_owned),
@@ -187,14 +198,22 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
             ),
         ),
         Variant::Behind => (
-            format!(
-                "{who} reaches the connection pooler at {endpoint}, but the pooler cannot log in to the database behind \
-                 it: {said}."
-            ),
+            format!("{} cannot log in to the database behind it: {said}.", failed.pooler_behind()),
             format!(
                 "Correct the password that the pooler uses for the server (PgBouncer: its userlist.txt, or user= and \
-                 password= in [databases]), then reload the pooler. {variable} was accepted."
+                 password= in [databases]), then reload the pooler. {} was accepted.",
+                env::DATABASE_URL
             ),
+        ),
+        Variant::Query => (
+            format!(
+                "{} cannot ask the database behind it for the passwords of roles: its auth_query fails.",
+                failed.pooler_behind()
+            ),
+            "Run the pooler's auth_query as its auth_user in that database: psql says what fails. The function that it \
+             calls has to exist in each database (or in auth_dbname), and auth_user needs EXECUTE on it; then reload the \
+             pooler."
+                .to_owned(),
         ),
         Variant::Token => (
             refused(failed, said),
@@ -221,11 +240,11 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
 }
 
 fn wrong_password(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
-    let (who, endpoint, variable) = (failed.who, failed.endpoint(), failed.variable);
+    let (who, at, variable) = (failed.who, failed.at(), failed.variable);
     let (role, sql) = (failed.role(), failed.role_in_sql());
     (
         format!(
-            "{who} cannot log in to the database at {endpoint}: the password for {role} is wrong, or that role does \
+            "{who} cannot log in to the database{at}: the password for {role} is wrong, or that role does \
              not exist (the server does not say which)."
         ),
         format!(

@@ -50,7 +50,8 @@ static LOG: Rule<Variant> = Rule {
                 "MaxClientsInSessionMode",
                 "client_login_timeout",
             ],
-        ),
+        )
+        .none(&["server down"]),
         Signature::of_phrase(Variant::Server, Phrase::TooManyClients),
         Signature::of_phrase(Variant::Server, Phrase::SlotsReserved),
         Signature::of(Variant::Server).only_database().class(&["TooManyConnections"]),
@@ -117,7 +118,7 @@ fn server_remedy() -> String {
 }
 
 fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
-    let (who, endpoint) = (failed.who, failed.endpoint());
+    let (who, at) = (failed.who, failed.at());
     match failed.variant {
         Variant::Role => (
             format!(
@@ -141,7 +142,7 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
         ),
         Variant::PoolerWait => (
             format!(
-                "{who} waited in vain for a database connection from the connection pooler at {endpoint}: either all of \
+                "{who} waited in vain for a database connection from the connection pooler{at}: either all of \
                  its connections to the server are in use, or it cannot reach the server behind it. PgBouncer says \
                  query_wait_timeout in both cases; its own log separates them."
             ),
@@ -153,7 +154,7 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
         ),
         Variant::PoolerBorrow => (
             format!(
-                "{who} waited in vain for a database connection from the connection pooler at {endpoint}: all that it \
+                "{who} waited in vain for a database connection from the connection pooler{at}: all that it \
                  may open to the server are in use, or the server does not answer it."
             ),
             format!(
@@ -174,7 +175,7 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
         ),
         Variant::Pooler => (
             format!(
-                "{who} gets no database connection from the connection pooler at {endpoint}: all of its connections are \
+                "{who} gets no database connection from the connection pooler{at}: all of its connections are \
                  in use."
             ),
             format!(

@@ -1,6 +1,6 @@
 //! The database's host name cannot be resolved.
 
-use super::shared::{ConnectionFailure, explained, probed, with_endpoint};
+use super::shared::{ConnectionFailure, explained, probed};
 use crate::{causes::prelude::*, model::shell, observe::SecretState};
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -42,10 +42,16 @@ static LOG: Rule<Variant> = Rule {
         Signature::of_database(Variant::Temporary, RESOLVER).also(&["Temporary failure", "Try again"]),
         Signature::of_database(Variant::Unknown, RESOLVER),
     ],
-    details: with_endpoint,
+    details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),
     is_over: None,
 };
+
+#[expect(clippy::unnecessary_wraps, reason = "the form of a rule's function")]
+fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
+    let endpoint = failure.endpoint();
+    Some(FailureDetails { is_vague: endpoint.host.is_none(), endpoint, ..FailureDetails::default() })
+}
 
 /// What the name of a Service ends with that is meant to be the official chart's PgBouncer.
 const POOLER: &str = "-pgbouncer";
@@ -62,10 +68,14 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
     let (who, variable) = (failed.who, failed.variable);
     let host = failed.endpoint().host.as_deref().unwrap_or("of the database");
+    let name = failed.endpoint().host.as_ref().map(|host| format!(" {host}")).unwrap_or_default();
     match failed.variant {
         Variant::Pooler => (
             format!(
-                "{who} reaches the connection pooler, but the pooler cannot resolve the database's host name."
+                "{} cannot resolve the database's host name{}.",
+                failed.pooler_behind(),
+                // What a client names is the pooler itself.
+                if failed.stage == Stage::Pooler { name } else { String::new() }
             ),
             "Correct the host in the pooler's own database settings (PgBouncer: [databases] host=…), then restart the \
              pooler."

@@ -63,7 +63,8 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
             let section = shell::name(name, "NAME");
             (
                 format!(
-                    "{who} is refused by the connection pooler at {endpoint}: it does not have {} in its settings.",
+                    "{who} is refused by the connection pooler{}: it does not have {} in its settings.",
+                    failed.at(),
                     failed.database()
                 ),
                 format!(

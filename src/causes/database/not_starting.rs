@@ -1,4 +1,4 @@
-//! The server itself says why it does not run.
+//! The server itself, or the pooler before it, says why it does not run.
 
 use crate::causes::prelude::*;
 
@@ -58,6 +58,10 @@ const REMEDIES: &[(&[&str], &str)] = &[
          max_locks_per_transaction: raise them and start it again.",
     ),
     (
+        &["cannot load config file", "TLS setup failed", "failed to parse listen_addr", "nowhere to listen"],
+        "Correct what it names in pgbouncer.ini, or in the variables of which the image writes it, then start it again.",
+    ),
+    (
         &[
             "configuration file",
             "invalid value for parameter",
@@ -81,14 +85,19 @@ fn in_logs(evidence: &LogEvidence) -> Option<Finding> {
     let failed = evidence.servers.failed()?;
     let said = failed.first.message.lines().next().unwrap_or_default();
     let known = REMEDIES.iter().find(|(words, _)| words.iter().any(|it| failed.first.message.contains(it)));
-    let remedy = known.map_or(
-        "Read PostgreSQL's own log from the line given, and remove what it names; then start it again.",
-        |(_, remedy)| remedy,
+    let program = failed.program;
+    let remedy = known.map_or_else(
+        || {
+            format!(
+                "Read {program}'s own log from the line given, and remove what it names; then start it again."
+            )
+        },
+        |(_, remedy)| (*remedy).to_owned(),
     );
     let explained = Explanation::new(
         Code::DatabaseNotStarting,
         format!(
-            "PostgreSQL itself does not run, and says why: {}. That Flagsmith does not find or reach it follows from that.",
+            "{program} itself does not run, and says why: {}. That Flagsmith does not find or reach it follows from that.",
             said.trim_end_matches('.')
         ),
         remedy,

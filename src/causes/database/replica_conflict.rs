@@ -1,8 +1,11 @@
 //! A read replica cancels queries that are in the way of replication.
 
-use crate::causes::{
-    log::{failure::FailureDetails, phrasing::times},
-    prelude::*,
+use crate::{
+    causes::{
+        log::{failure::FailureDetails, phrasing::times},
+        prelude::*,
+    },
+    postgres::phrases::Phrase,
 };
 
 pub(crate) static CAUSE: Cause =
@@ -11,23 +14,23 @@ pub(crate) static CAUSE: Cause =
 /// What the query was in the way of (`errdetail_recovery_conflict` of PostgreSQL).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variant {
-    /// Rows that VACUUM has removed on the primary.
-    Rows,
     /// A lock that a change of the schema took on the primary.
     Lock,
-    /// Anything else: a buffer, a tablespace or database that was dropped.
+    /// Anything else: rows that VACUUM has removed on the primary, a buffer, a database that was dropped.
     Other,
 }
 
-const CONFLICT: &[&str] = &["due to conflict with recovery"];
+/// What the same SQLSTATE 40001 says where it is no replica's: Flagsmith's transactions are READ COMMITTED, of which a
+/// primary serializes none.
+const OF_PRIMARY: &[&str] = &["could not serialize access", "restart transaction"];
 
 static LOG: Rule<Variant> = Rule {
     precedence: 310,
     signatures: &[
-        Signature::of_database(Variant::Rows, CONFLICT)
-            .also(&["row versions that must be removed", "shared buffer pin"]),
-        Signature::of_database(Variant::Lock, CONFLICT).also(&["relation lock for too long"]),
-        Signature::of_database(Variant::Other, CONFLICT),
+        Signature::of_phrase(Variant::Lock, Phrase::ReplicaLockConflict),
+        Signature::of_phrase(Variant::Other, Phrase::ReplicaConflict),
+        // In a language that PostgreSQL 15 has no more.
+        Signature::of(Variant::Other).only_database().class(&["SerializationFailure"]).none(OF_PRIMARY),
     ],
     details: |_, _| Some(FailureDetails::default()),
     explain,
@@ -36,7 +39,7 @@ static LOG: Rule<Variant> = Rule {
 
 fn explain(_: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explanation {
     let (why, remedy) = match variant {
-        Variant::Rows | Variant::Other => (
+        Variant::Other => (
             "replaying what the primary has removed had to go on",
             "On the replica: ALTER SYSTEM SET hot_standby_feedback = on; SELECT pg_reload_conf(); so that the primary keeps \
              rows that are still read (it has more to vacuum later). Or let replay wait longer: ALTER SYSTEM SET \
@@ -69,7 +72,7 @@ mod tests {
     #[rstest]
     #[case(
         "canceling statement due to conflict with recovery\nDETAIL:  User query might have needed to see row versions that must be removed.",
-        Some(Variant::Rows)
+        Some(Variant::Other)
     )]
     #[case(
         "terminating connection due to conflict with recovery\nDETAIL:  User was holding a relation lock for too long.\nHINT:  In a moment you should be able to reconnect to the database and repeat your command.",
@@ -86,5 +89,20 @@ mod tests {
             found.filter(|(code, _)| *code == Code::ReplicaConflict).map(|(_, variant)| variant),
             expected
         );
+    }
+
+    #[rstest]
+    #[case(
+        "storniere Anfrage wegen Konflikt mit der Wiederherstellung\nDETAIL:  Benutzer hat Relationssperre zu lange gehalten.",
+        Some(Variant::Lock)
+    )]
+    #[case("リカバリで競合が発生したためステートメントをキャンセルしています", Some(Variant::Other))]
+    #[case("закрытие подключения из-за конфликта с процессом восстановления", Some(Variant::Other))]
+    #[case("anulowano polecenie z powodu konfliktu z odzyskiwaniem", Some(Variant::Other))]
+    #[case("could not serialize access due to concurrent update", None)]
+    fn in_any_language(#[case] message: &str, #[case] expected: Option<Variant>) {
+        let found = read(&LOG, Stage::Serve, "psycopg2.errors.SerializationFailure", message);
+        let variant = found.filter(|(code, _)| *code == Code::ReplicaConflict).map(|(_, variant)| variant);
+        assert_eq!(variant, expected);
     }
 }

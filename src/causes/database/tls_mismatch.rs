@@ -38,7 +38,7 @@ static LOG: Rule<Variant> = Rule {
     signatures: &[
         Signature::of_database(
             Variant::NotOffered,
-            &["server does not support SSL", "server does not support GSS"],
+            &["server does not support SSL", "server does not support GSS", "server refused SSL"],
         ),
         Signature::of_database(
             Variant::Untrusted,
@@ -76,7 +76,10 @@ static LOG: Rule<Variant> = Rule {
                 "certificate authentication failed",
             ],
         ),
-        Signature::of_database(Variant::Other, &["SSL error: ", "sslmode", "tlsv1", "unsupported protocol"]),
+        Signature::of_database(
+            Variant::Other,
+            &["SSL error: ", "sslmode", "tlsv1", "unsupported protocol", "TLS startup failed"],
+        ),
     ],
     details,
     explain: |evidence, occurrence, variant| explained(evidence, occurrence, variant, words),
@@ -106,7 +109,8 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
             format!("{who} insists on TLS, but the database at {endpoint} does not offer it."),
             format!(
                 "Turn TLS on in PostgreSQL (ssl = on, with a certificate), or, where the network is trusted, set \
-                 sslmode=prefer or sslmode=disable in {variable}."
+                 {} in {variable}.",
+                if failed.stage == Stage::Pooler { "server_tls_sslmode = prefer" } else { "sslmode=prefer or sslmode=disable" }
             ),
         ),
         Variant::Untrusted => (

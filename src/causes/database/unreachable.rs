@@ -70,12 +70,13 @@ static LOG: Rule<Variant> = Rule {
                 "server login has been failing",
                 "cannot connect to server",
                 "server_login_retry",
+                "server down",
                 "pooler cannot",
                 "backend nodes are down",
             ],
         ),
         Signature::of_database(Variant::Refused, &["Connection refused", "0x0000274D"]),
-        Signature::of_database(Variant::Silent, &["timed out", "timeout expired"]),
+        Signature::of_database(Variant::Silent, &["timed out", "timeout expired", "connect timeout"]),
         Signature::of_database(
             Variant::NoRoute,
             &["No route to host", "Network is unreachable", "Host is unreachable", "Network unreachable"],
@@ -147,10 +148,7 @@ fn words(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
             ),
         ),
         Variant::Pooler => (
-            format!(
-                "{who} reaches the connection pooler at {endpoint}, but the pooler has no connection to the database \
-                 behind it."
-            ),
+            format!("{} has no connection to the database behind it.", failed.pooler_behind()),
             "Look at the pooler's own log for the reason; correct host, port, user and password of the database in its \
              settings, or start that database. Pgpool-II has to be restarted after all of its nodes were down."
                 .to_owned(),
@@ -233,12 +231,21 @@ fn silent(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
 
 fn said(failed: &ConnectionFailure<'_, Variant>) -> (String, String) {
     let (who, variable, endpoint) = (failed.who, failed.variable, failed.endpoint());
+    let message = format!(
+        "{who} cannot connect to the database{}: {}.",
+        failed.at(),
+        failed.said("no reason is given")
+    );
+    if failed.stage == Stage::Pooler {
+        let remedy = format!(
+            "Start PostgreSQL there, or correct host and port in the pooler's settings (PgBouncer: [databases]), then \
+             reload the pooler. {}",
+            failed.connect_test()
+        );
+        return (message, remedy);
+    }
     (
-        format!(
-            "{who} cannot connect to the database{}: {}.",
-            failed.at(),
-            failed.said("no reason is given")
-        ),
+        message,
         format!(
             "Those are the words of the server, of a pooler before it, or of the library that connects. Try from \
              the pod, with the same {variable}: flagsmith waitfordb; and look at the log of what listens at \

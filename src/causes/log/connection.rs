@@ -20,7 +20,15 @@ pub(crate) fn connection(case: &LogEvidence, standing: &[&Occurrence]) -> Option
     let latest = failures
         .iter()
         .filter(|occurrence| !is_lost(occurrence) && !occurrence.details.is_vague)
-        .max_by_key(|occurrence| (occurrence.last.input, occurrence.last.line));
+        .max_by_key(|occurrence| {
+            // A pooler knows why its clients get no connection; what it tells them they say themselves.
+            let tells = match occurrence.stage {
+                Stage::Pooler => 2,
+                Stage::Pooled => 0,
+                _ => 1,
+            };
+            (tells, occurrence.last.input, occurrence.last.line)
+        });
     let lost = failures.iter().find(is_lost);
     let primary = match (lost, latest) {
         // A connection broke, the server refused for a while, and then it went on: the break is the story.

@@ -1,5 +1,6 @@
 //! Everything that the logs of one investigation showed, in bounded memory: what the rules read.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -9,6 +10,7 @@ use super::failure::{Failure, FailureDetails, Stage};
 use super::gunicorn::Workers;
 use super::hosts::Hosts;
 pub(crate) use super::location::LogLocation;
+use super::pooler::{self, Said};
 use super::quoted::{RETRIEVING_CLASS, quoted_exception};
 use super::recurring::Recurring;
 use super::server::Servers;
@@ -210,14 +212,21 @@ impl LogEvidence {
         let run = life.and_then(|life| life.runs.last());
         let migration = run.and_then(|run| run.current.clone());
         let run = run.map(|run| run.line);
-        let stage = stage(event, self.component, migrating);
-        let parts = parts(event);
+        let (stage, parts) = match of_pooler(event) {
+            Some(Said::Other) => return false,
+            Some(Said::Served) => {
+                self.served(event.source, event.line);
+                return false;
+            }
+            Some(Said::Failed(stage, words)) => (stage, vec![Part::of_pooler(event, words)]),
+            None => (stage(event, self.component, migrating), parts(event)),
+        };
         // What is known has precedence over the end of a chain that is not.
         let known = parts.iter().map(|part| (part, false)).chain(parts.last().map(|part| (part, true)));
         for (part, last_resort) in known {
             let failure = Failure {
                 class: part.class,
-                message: telling_attempt(part.message),
+                message: telling_attempt(&part.message),
                 component: self.component,
                 stage,
                 migration: migration.as_deref(),
@@ -231,7 +240,7 @@ impl LogEvidence {
                 line: part.line,
                 time: event.time,
                 class: if part.assumed { String::new() } else { part.class.to_owned() },
-                message: part.message.to_owned(),
+                message: part.seen.to_owned(),
             };
             let consequence = event
                 .last_exception()
@@ -312,9 +321,28 @@ impl LogEvidence {
 struct Part<'a> {
     line: u64,
     class: &'a str,
-    message: &'a str,
+    message: Cow<'a, str>,
+    /// What stands in the log.
+    seen: &'a str,
     /// The log does not say the class; the sentence around the message does.
     assumed: bool,
+}
+
+impl<'a> Part<'a> {
+    /// What a pooler tells is read as what its client, or the pooler as a client of the server, gets.
+    fn of_pooler(event: &'a Event, words: Cow<'a, str>) -> Self {
+        Self {
+            line: event.line,
+            class: "OperationalError",
+            message: words,
+            seen: &event.message,
+            assumed: true,
+        }
+    }
+}
+
+fn of_pooler(event: &Event) -> Option<Said<'_>> {
+    (event.origin == Origin::Plain).then(|| pooler::read(&event.message)).flatten()
 }
 
 /// The exceptions of an event, the origin first; without a traceback, what its message quotes of one.
@@ -325,7 +353,8 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
         .map(|exception| Part {
             line: exception.line,
             class: &exception.class,
-            message: &exception.message,
+            message: exception.message.as_str().into(),
+            seen: &exception.message,
             assumed: false,
         })
         .collect();
@@ -334,7 +363,13 @@ fn parts(event: &Event) -> Vec<Part<'_>> {
         let line = event.line;
         let message = event.message.as_str();
         let (class, message) = quoted_exception(message).unwrap_or(("", message));
-        parts.push(Part { line, class, message, assumed: class == RETRIEVING_CLASS });
+        parts.push(Part {
+            line,
+            class,
+            message: message.into(),
+            seen: message,
+            assumed: class == RETRIEVING_CLASS,
+        });
     }
     parts
 }

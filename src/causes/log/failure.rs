@@ -17,6 +17,17 @@ pub(crate) enum Stage {
     Boot,
     /// While it served requests or ran tasks.
     Serve,
+    /// A connection pooler says it of one of its clients.
+    Pooled,
+    /// A connection pooler says it of itself and the server behind it.
+    Pooler,
+}
+
+impl Stage {
+    /// Whether a connection pooler says it, and no process of Flagsmith.
+    pub(crate) const fn is_of_pooler(self) -> bool {
+        matches!(self, Self::Pooled | Self::Pooler)
+    }
 }
 
 /// One exception, with where it was raised.

@@ -7,6 +7,7 @@ use super::{
     connection::connection,
     finding::{Finding, distinct, evidence},
     rules,
+    timeline::ProcessTimeline,
 };
 use crate::{
     causes::{
@@ -42,7 +43,9 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
         return false;
     };
     let last = occurrence.last.line;
-    if let Some(over) = rules::is_over(case, life, occurrence) {
+    if !occurrence.stage.is_of_pooler()
+        && let Some(over) = rules::is_over(case, life, occurrence)
+    {
         return over;
     }
     match occurrence.stage {
@@ -54,8 +57,27 @@ fn is_overcome(case: &LogEvidence, occurrence: &Occurrence) -> bool {
                 && life.migrated > last
                 || life.up > last
         }
+        Stage::Pooled | Stage::Pooler => is_over_for_flagsmith(case, occurrence),
         Stage::Serve => occurrence.count == 1 && occurrence.code.cause().is_connection && life.served > last,
     }
+}
+
+/// Whether what a pooler says is over: somebody was served or connected later; or it is of other clients, as the lines of
+/// Flagsmith beside it show no such trouble.
+fn is_over_for_flagsmith(case: &LogEvidence, occurrence: &Occurrence) -> bool {
+    let LogLocation { input, line, .. } = occurrence.last;
+    let lives = || case.sources.iter().filter(|source| source.input == input).map(|source| &source.life);
+    let came_up = |life: &ProcessTimeline| life.up.max(life.connected).max(life.caught_up);
+    // That one client has a connection says nothing of whether there are enough.
+    let comes_back = occurrence.code.cause().comes_and_goes;
+    let later = !comes_back && lives().any(|life| came_up(life).max(life.served) > line);
+    let is_met_by_flagsmith = || {
+        let mut others = case.occurrences.iter().filter(|other| other.last.input == input);
+        others.any(|other| {
+            other.code.cause().is_connection && !other.stage.is_of_pooler() && !is_overcome(case, other)
+        })
+    };
+    later || lives().any(|life| came_up(life) > 0) && !is_met_by_flagsmith()
 }
 
 /// Several sightings of one code with the same words are one finding; with other words the evidence is added.

@@ -353,8 +353,10 @@ fn source<'a>(raw: Raw<'_>, peeled: &'a str) -> Cow<'a, str> {
 fn is_cut(line: &[u8]) -> bool {
     let begin = line.get(..line.len().min(STAMP)).unwrap_or_default();
     begin.first().is_some_and(u8::is_ascii_digit)
-        && (memchr::memmem::find(begin, b" stdout P ").is_some()
-            || memchr::memmem::find(begin, b" stderr P ").is_some())
+        && memchr::memchr_iter(b'P', begin).any(|at| {
+            let (before, mark) = begin.split_at(at);
+            mark.starts_with(b"P ") && (before.ends_with(b" stdout ") || before.ends_with(b" stderr "))
+        })
 }
 
 /// Whether a line is an access record of a request that needs the database and went well.

@@ -15,6 +15,7 @@ pub(crate) mod hosts;
 pub(crate) mod investigation;
 pub(crate) mod location;
 pub(crate) mod phrasing;
+mod pooler;
 mod quoted;
 pub(crate) mod recurring;
 pub(crate) mod rule;

@@ -11,10 +11,12 @@ const QUIET_SECONDS: i64 = 5;
 
 /// Who failed, at the beginning of a sentence.
 pub(crate) fn who(case: &LogEvidence, occurrence: &Occurrence) -> &'static str {
-    if occurrence.stage == Stage::Migrate {
-        return "The migration";
+    match occurrence.stage {
+        Stage::Migrate => "The migration",
+        Stage::Pooled => "A client",
+        Stage::Pooler => "The connection pooler",
+        _ => component(case.component),
     }
-    component(case.component)
 }
 
 /// A component at the beginning of a sentence.

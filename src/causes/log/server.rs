@@ -1,8 +1,8 @@
-//! What a PostgreSQL server says of itself, in a log that has its lines as well: Docker Compose, `kubectl logs -l`.
+//! What a PostgreSQL server, or a PgBouncer before it, says of itself, in a log that has its lines as well: Docker Compose, `kubectl logs -l`.
 
 use std::collections::BTreeMap;
 
-use super::location::LogLocation;
+use super::{location::LogLocation, pooler};
 use crate::logs::event::{Event, Origin, append_line};
 
 /// The most servers that are kept apart.
@@ -36,6 +36,8 @@ pub(crate) struct Failed {
     pub(crate) last: LogLocation,
     /// How often.
     pub(crate) count: u64,
+    /// Which program says so.
+    pub(crate) program: &'static str,
 }
 
 /// Severities with which a server ends, or with which `initdb` and the entry points of images do.
@@ -115,6 +117,12 @@ impl Servers {
             }
             return;
         }
+        if let Some((level, said)) = pooler::record(message) {
+            if let Some(server) = self.server(event.source) {
+                server.observe_pooler(level, said, location);
+            }
+            return;
+        }
         let Some((severity, said)) = postgres(message) else {
             return;
         };
@@ -164,7 +172,30 @@ impl Servers {
 }
 
 impl Server {
+    /// Notes what PgBouncer says in a line.
+    fn observe_pooler(&mut self, level: &str, said: &str, location: impl Fn() -> LogLocation) {
+        let of_connection = said.starts_with("C-0x") || said.starts_with("S-0x");
+        match level {
+            "LOG" if said.starts_with("process up: ") => *self = Self { ready: true, ..Self::default() },
+            "ERROR" if !of_connection => self.setting = Some(said.to_owned()),
+            // It ends at each of them; an error before it says more than that the settings could not be read.
+            "FATAL" => {
+                let message = self
+                    .setting
+                    .take()
+                    .map_or_else(|| said.to_owned(), |setting| format!("{setting}\n{said}"));
+                self.ready = false;
+                self.fail_as("PgBouncer", LogLocation { message, ..location() });
+            }
+            _ => {}
+        }
+    }
+
     fn fail(&mut self, location: LogLocation) {
+        self.fail_as("PostgreSQL", location);
+    }
+
+    fn fail_as(&mut self, program: &'static str, location: LogLocation) {
         match &mut self.failed {
             Some(known) if same(&known.first.message, &location.message) => {
                 known.last = location;
@@ -172,7 +203,7 @@ impl Server {
             }
             // What comes last follows from what came first.
             Some(known) if self.ended => known.last = location,
-            _ => self.failed = Some(Failed { first: location.clone(), last: location, count: 1 }),
+            _ => self.failed = Some(Failed { first: location.clone(), last: location, count: 1, program }),
         }
         self.ended = true;
     }

@@ -39,7 +39,7 @@ impl<V> ConnectionFailure<'_, V> {
             stage: occurrence.stage,
             details: occurrence.details.clone(),
             attempts: attempts(occurrence),
-            variable: env::DATABASE_URL,
+            variable: if occurrence.stage == Stage::Pooler { OF_POOLER } else { env::DATABASE_URL },
             namespace: None,
         }
     }
@@ -86,6 +86,14 @@ impl<V> ConnectionFailure<'_, V> {
         said.unwrap_or(otherwise).trim_end_matches('.')
     }
 
+    /// `The API reaches the connection pooler, but the pooler`, or the pooler alone where it says so itself.
+    pub(crate) fn pooler_behind(&self) -> String {
+        match self.stage {
+            Stage::Pooler => self.who.to_owned(),
+            _ => format!("{} reaches the connection pooler{}, but the pooler", self.who, self.at()),
+        }
+    }
+
     /// A command that tries the connection from where it failed.
     pub(crate) fn connect_test(&self) -> String {
         let Endpoint { host, port } = self.endpoint();
@@ -95,6 +103,9 @@ impl<V> ConnectionFailure<'_, V> {
             Some(namespace) => format!(
                 "To try it: kubectl -n {namespace} run psql --rm -it --image=postgres:17 --restart=Never -- pg_isready -h {host} -p {port}"
             ),
+            None if self.stage == Stage::Pooler => {
+                format!("Test from where the pooler runs: pg_isready -h {host} -p {port}")
+            }
             None => format!(
                 "Test from the pod: python -c \"import socket; socket.create_connection(('{host}', {port}), 5)\""
             ),
@@ -112,6 +123,9 @@ impl<V> ConnectionFailure<'_, V> {
         }
     }
 }
+
+/// Where a pooler has host, port, user and password of the server behind it.
+const OF_POOLER: &str = "the pooler's settings";
 
 /// What a log shows of a failed connection, in the words of its cause.
 pub(crate) fn explained<V>(
@@ -134,7 +148,7 @@ fn attempts(occurrence: &Occurrence) -> String {
     let seconds =
         occurrence.last.time.zip(occurrence.first.time).map_or(0, |(last, first)| last.seconds_since(first));
     match (occurrence.stage, occurrence.count, seconds) {
-        (Stage::Wait, count, seconds) if count > 1 && seconds > 0 => {
+        (Stage::Wait | Stage::Pooled | Stage::Pooler, count, seconds) if count > 1 && seconds > 0 => {
             format!(", {count} attempts in {seconds} s")
         }
         (_, count, _) if count > 1 => format!(", {count} times in this log"),
