@@ -203,6 +203,10 @@ release-rest: $(CARGO_CYCLONEDX) $(KREW_CHECK) ## The rest of a release beside t
 	$(KREW_CHECK) -manifest dist/flagsmith.yaml -skip-install
 	@cat dist/SHA256SUMS
 
+.PHONY: bench-logs
+bench-logs: ## Measure how fast logs are read: without findings, real ones, and the worst (a release build first)
+	cargo test --release --locked --test diagnose -- --ignored --nocapture how_fast
+
 .PHONY: bench-queue
 bench-queue: ## Measure what looking into the task tables costs (10 million tasks, 1,000 installations; needs root and postgresql-15)
 	tests/bench/queue

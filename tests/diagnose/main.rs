@@ -7,6 +7,7 @@
 
 mod forms;
 mod matrix;
+mod speed;
 
 use assert_cmd::Command;
 use regex_lite::Regex;

@@ -60,6 +60,19 @@ pub fn fuzz<S: Strategy>(name: &str, strategy: &S, test: impl Fn(S::Value) -> Te
 
 /// One of these samples, changed.
 pub fn changed(samples: Vec<Vec<u8>>, words: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
+    let one = any::<Index>().prop_map({
+        let samples = samples.clone();
+        move |sample| sample.get(&samples).clone()
+    });
+    changes(one, samples, words)
+}
+
+/// What a strategy gives, changed; pieces of other samples may come in.
+pub fn changes(
+    given: impl Strategy<Value = Vec<u8>>,
+    samples: Vec<Vec<u8>>,
+    words: &'static [&'static [u8]],
+) -> impl Strategy<Value = Vec<u8>> {
     let one = prop_oneof![
         (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
         (any::<Index>(), prop::sample::select(words))
@@ -73,8 +86,7 @@ pub fn changed(samples: Vec<Vec<u8>>, words: &'static [&'static [u8]]) -> impl S
             .prop_map(|(at, sample, from, length)| Change::Splice(at, sample, from, length)),
         any::<Index>().prop_map(Change::Truncate),
     ];
-    (any::<Index>(), prop::collection::vec(one, 0..CHANGES)).prop_map(move |(sample, changes)| {
-        let mut bytes = sample.get(&samples).clone();
+    (given, prop::collection::vec(one, 0..CHANGES)).prop_map(move |(mut bytes, changes)| {
         for change in changes {
             apply(&mut bytes, change, &samples);
             bytes.truncate(LONGEST);

@@ -12,15 +12,15 @@ use crate::{
 
 /// Processor time for one log of at most 128 KiB, in a build that is not optimised: such a log takes some ten
 /// milliseconds, and one that is read in the square of its length takes minutes.
-const LONGEST: Duration = Duration::from_millis(1_500);
+pub const LONGEST: Duration = Duration::from_millis(1_500);
 
 /// Bytes of a sample that are used: its end, where the trouble mostly is.
-const SAMPLE: usize = 24 * 1024;
+pub const SAMPLE: usize = 24 * 1024;
 
 /// What all findings of a log may show. A status has room for ten diagnoses.
 const SHOWN: usize = 256 * 1024;
 
-const WORDS: &[&[u8]] = &[
+pub const WORDS: &[&[u8]] = &[
     b"[",
     b" [",
     b"]",

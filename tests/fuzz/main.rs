@@ -11,7 +11,10 @@
     reason = "a test stops at once where something is not as it must be"
 )]
 
+mod beside;
 mod engine;
+#[path = "../diagnose/forms.rs"]
+mod forms;
 mod logs;
 mod messages;
 mod metrics;
