@@ -202,7 +202,7 @@ fn list(items: &[Value]) -> String {
 }
 
 /// Version, kind, name and specification of an object of each kind that the operator makes, under the name that it needs.
-fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 9] {
+fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 10] {
     let labels = json!({ "app": "other" });
     let template = json!({
         "metadata": { "labels": labels },

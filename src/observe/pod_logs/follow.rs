@@ -172,8 +172,8 @@ mod tests {
         Timestamp::now() + SignedDuration::from_secs(second)
     }
 
-    fn line(second: i64, text: &str) -> Result<Vec<u8>, io::Error> {
-        Ok(format!("{} {text}\n", at(second)).into_bytes())
+    fn line(second: i64, text: &str) -> Vec<u8> {
+        format!("{} {text}\n", at(second)).into_bytes()
     }
 
     /// What is looked at of a log whose parts come so many seconds after each other, and how following ends.
@@ -199,9 +199,9 @@ mod tests {
         let start = Instant::now();
         let (seen, end) = looks(
             vec![
-                (0, line(-90, "[ERROR] seen before")),
-                (12, line(-1, "[CRITICAL] WORKER TIMEOUT (pid:7)")),
-                (1, line(-1, "[ERROR] Worker (pid:7) was sent SIGKILL!")),
+                (0, Ok(line(-90, "[ERROR] seen before"))),
+                (12, Ok(line(-1, "[CRITICAL] WORKER TIMEOUT (pid:7)"))),
+                (1, Ok(line(-1, "[ERROR] Worker (pid:7) was sent SIGKILL!"))),
                 (4, Err(io::Error::other("gone"))),
             ],
             at(-60),
@@ -214,7 +214,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_log_is_followed_until_its_connection_is_old() {
-        let (seen, end) = looks(vec![(10_000, line(0, "late"))], at(-60)).await;
+        let (seen, end) = looks(vec![(10_000, Ok(line(0, "late")))], at(-60)).await;
         assert_eq!(end, End::Over);
         assert!(seen.len() == 16 && seen.iter().all(Option::is_none), "{seen:?}");
     }

@@ -136,7 +136,9 @@ fn dumps_that_stay(#[case] count: &str, #[case] days: &str, #[case] expected: &[
     for (last, days) in [("a", 1), ("b", 2), ("c", 3), ("d", 10)] {
         aged(&format!("{}.dump", named(last)), days);
     }
-    others.iter().for_each(|name| aged(name, 100));
+    for name in others {
+        aged(name, 100);
+    }
     let told = path("told");
     let arguments = [told.to_str().unwrap(), count, days];
     let output = run(directory.path(), &format!("{}.dump", named("new")), &arguments, "postgres://u:p@h/db");

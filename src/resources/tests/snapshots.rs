@@ -60,7 +60,7 @@ fn two_hosts() {
     snapshot("two-hosts", &without(children, &known));
 }
 
-/// By a PodMonitor, and by annotations of the pods that have metrics.
+/// By a `PodMonitor`, and by annotations of the pods that have metrics.
 #[test]
 fn monitoring() {
     let known = everything(&installation(&minimal()));

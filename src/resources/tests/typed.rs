@@ -10,11 +10,11 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{before_an_upgrade, embedded, everything, full, plan};
 use crate::{
-    fixtures::{installation, minimal},
+    fixtures::{installation, minimal, spec},
     model::child::{Child, Kind},
     resources::build,
 };
@@ -44,7 +44,8 @@ pub(super) fn loses_nothing(child: &Child) {
 fn every_object_survives_its_type() {
     let small = installation(&minimal());
     let during = build(&small, &plan(&small, &before_an_upgrade()));
-    let all: Vec<Child> = [minimal(), embedded(), full()]
+    let monitored = json!({ "monitoring": { "podMonitor": {} } });
+    let all: Vec<Child> = [minimal(), embedded(), full(), spec(monitored)]
         .iter()
         .flat_map(|spec| everything(&installation(spec)))
         .chain(during)

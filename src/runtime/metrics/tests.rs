@@ -78,9 +78,9 @@ fn every_family_stands_on_the_page_with_its_labels() {
         assert!(page.contains(&format!("\n| `{family}")), "{family} in {page}");
     }
     for row in [
-        "| `flagsmith_operator_kube_requests_total` | counter | `verb`, `kind`, `code` | Requests to the API server, each attempt counted |",
-        "| `flagsmith_operator_reconcile_duration_seconds` | histogram |  | How long a pass over one object took |",
-        "| `flagsmith_deployment_diagnosis` | gauge | `namespace`, `name`, `code`, `severity`, `component` | What is wrong, by its cause, always 1 |",
+        "| `flagsmith_operator_kube_requests_total` | Requests to the API server, each attempt counted (counter by `verb`, `kind`, `code`) |",
+        "| `flagsmith_operator_reconcile_duration_seconds` | How long a pass over one object took (histogram) |",
+        "| `flagsmith_deployment_diagnosis` | What is wrong, by its cause, always 1 (gauge by `namespace`, `name`, `code`, `severity`, `component`) |",
     ] {
         assert!(page.contains(row), "{row} in {page}");
     }
