@@ -1,7 +1,6 @@
 //! What the status says of an installation that the operator makes: whether what the specification asks for is there.
 
 use super::{
-    backups,
     condition::{
         ConditionStatus::{False, True, Unknown},
         ConditionType, Verdict,
@@ -12,7 +11,7 @@ use super::{
     upgrade,
 };
 use crate::{
-    api::{BackupStatus, MigrationOperation, MigrationStatus, TimeoutsStatus, UpgradeStatus},
+    api::{MigrationOperation, MigrationStatus, TimeoutsStatus, UpgradeStatus},
     decide::Gate,
     flagsmith::upgrades,
     model::{Code, Component},
@@ -66,10 +65,6 @@ impl ModeStatus for Managed<'_> {
 
     fn migration_history(&self) -> Vec<MigrationStatus> {
         migration::history(self.0)
-    }
-
-    fn backups(&self) -> Vec<BackupStatus> {
-        backups::backups(self.0.observation)
     }
 
     fn timeouts_status(&self) -> Option<TimeoutsStatus> {

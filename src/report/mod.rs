@@ -1,6 +1,5 @@
 //! The last step: status, Events and metrics, written only where they change.
 
-mod backups;
 mod bounds;
 mod condition;
 mod conditions;

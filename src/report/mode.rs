@@ -2,7 +2,7 @@
 
 use super::condition::{ConditionType, Verdict};
 use crate::{
-    api::{BackupStatus, MigrationStatus, TimeoutsStatus, UpgradeStatus},
+    api::{MigrationStatus, TimeoutsStatus, UpgradeStatus},
     model::Component,
 };
 
@@ -26,8 +26,6 @@ pub(super) trait ModeStatus {
     fn upgrade(&self) -> Option<UpgradeStatus>;
 
     fn migration_history(&self) -> Vec<MigrationStatus>;
-
-    fn backups(&self) -> Vec<BackupStatus>;
 
     fn timeouts_status(&self) -> Option<TimeoutsStatus>;
 }
