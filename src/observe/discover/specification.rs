@@ -109,7 +109,6 @@ fn empty() -> FlagsmithDeploymentSpec {
         migrations: MigrationsSpec::default(),
         upgrade: UpgradeSpec::default(),
         exposure: None,
-        monitoring: None,
         service_account_name: None,
     }
 }

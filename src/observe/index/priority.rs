@@ -29,11 +29,7 @@ const fn status_is_observed(kind: Watched) -> bool {
     !matches!(
         kind,
         Watched::Child(
-            Kind::ServiceAccount
-                | Kind::Service
-                | Kind::PodDisruptionBudget
-                | Kind::HorizontalPodAutoscaler
-                | Kind::PodMonitor
+            Kind::ServiceAccount | Kind::Service | Kind::PodDisruptionBudget | Kind::HorizontalPodAutoscaler
         )
     )
 }

@@ -5,7 +5,7 @@ use http::{Method, Uri};
 use crate::runtime::metrics::{Kind, Verb};
 
 /// The resources that this operator touches. Others are counted as `other`, so that the labels stay bounded.
-const RESOURCES: [&str; 26] = [
+const RESOURCES: [&str; 25] = [
     "configmaps",
     "customresourcedefinitions",
     "deployments",
@@ -24,7 +24,6 @@ const RESOURCES: [&str; 26] = [
     "nodes",
     "persistentvolumeclaims",
     "poddisruptionbudgets",
-    "podmonitors",
     "pods",
     "replicasets",
     "secrets",
