@@ -65,6 +65,7 @@ pub(crate) fn empty_observation() -> Observation {
         },
         migration_lock: Some(LockKey::new(b"fixtures").label(&database(), "prod")),
         http_route_api: true,
+        pod_monitor_api: true,
         ..Observation::unseen(FlagsmithDeploymentStatus::default(), Timestamp::UNIX_EPOCH)
     }
 }

@@ -10,6 +10,7 @@ mod crd;
 mod database;
 mod exposure;
 mod migrations;
+mod monitoring;
 pub(crate) mod object_name;
 mod observe;
 mod pod;
@@ -30,6 +31,7 @@ pub use database::{
 };
 pub use exposure::{EntranceSpec, ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
 pub use migrations::{BackupSpec, BootstrapSpec, DumpSpec, MigrationsSpec, RollbackSpec};
+pub use monitoring::{MonitoringSpec, PodAnnotationsSpec, PodMonitorSpec};
 pub use observe::{Mode, ObserveSpec, ObservedComponents, WorkloadReference};
 pub use pod::{ExtraContainer, PodSettings};
 pub use reference::api_markdown;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, ExposureSpec, FlagsmithDeploymentStatus, FrontendSpec,
-    ImagesSpec, MigrationsSpec, Mode, ObserveSpec, TaskProcessorSpec, UpgradeSpec,
+    ImagesSpec, MigrationsSpec, Mode, MonitoringSpec, ObserveSpec, TaskProcessorSpec, UpgradeSpec,
 };
 
 /// The desired state of one Flagsmith installation.
@@ -154,6 +154,10 @@ pub struct FlagsmithDeploymentSpec {
     /// the Services are created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<ExposureSpec>,
+
+    /// How Prometheus finds the metrics of API and task processor. If not set, nothing is made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<MonitoringSpec>,
 
     /// An existing `ServiceAccount` for all pods of the installation (workload identity, image pull secrets).
     /// By default the operator creates one without permissions and without a mounted token.

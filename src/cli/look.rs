@@ -12,7 +12,7 @@ use super::{attendance::Attendance, cluster::Cluster, failure::Failure, standing
 use crate::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus},
     causes::{self, diagnose_pod_log},
-    model::{Code, Diagnosis},
+    model::{Code, Diagnosis, child::Kind},
     observe::{
         DatabaseLooks, DatabaseProbe, FRESH, Observation, Observer, PodLogReader, ReadDepth, Watches,
         database::Databases,
@@ -169,9 +169,7 @@ pub(super) async fn managed(
     watches: Arc<Watches>,
 ) -> Scene {
     let listed = watch::list(&cluster.client, &installation.identity.namespace, &watches.index).await;
-    if listed.http_routes {
-        watches.http_routes_listed();
-    }
+    listed.served.iter().for_each(|kind| watches.optional_listed(*kind));
     let observer = observer(cluster, watches, args);
     let observation = observer.observe(installation, previous, Timestamp::now()).await;
     diagnosed(installation, observation, listed.not_seen, args)
@@ -187,7 +185,8 @@ async fn observed(
     let index = Index::new(Selector::Any, usize::MAX);
     let namespace = &subject.identity.namespace;
     let listed = watch::list(&cluster.client, namespace, &index).await;
-    let objects = discover::objects(&index, namespace, &subject.selection, listed.http_routes);
+    let objects =
+        discover::objects(&index, namespace, &subject.selection, listed.served.contains(&Kind::HttpRoute));
     let observer = observer(cluster, Arc::default(), args);
     let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
     let scene = diagnosed(&found.installation, observation, listed.not_seen, args);

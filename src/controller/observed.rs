@@ -9,6 +9,7 @@ use crate::{
     apply::Applied,
     causes,
     decide::Plan,
+    model::child::Kind,
     observe::{FRESH_WHILE_FAILING, Observer, watch::Namespaces},
     report::{self, Reporter},
     validate::ObservedInstallation,
@@ -31,7 +32,7 @@ pub(super) async fn reconcile(
 ) -> Result<Next, Error> {
     let ReadOnlyContext { namespaces, observer, reporter } = context;
     let previous = reporter.previous(resource);
-    let objects = namespaces.objects(subject, observer.http_route()).await;
+    let objects = namespaces.objects(subject, observer.serves(Kind::HttpRoute)).await;
     let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
     if let Some(wait) = observation.premature_for(subject.identity.generation) {
         return Ok(Next::after(wait, None));

@@ -240,7 +240,7 @@ async fn control(
             ObjectRef::new(&reference.name).within(reference.namespace.as_deref().unwrap_or_default())
         }))
         .reconcile_all_on(won)
-        .reconcile_all_on(watched.http_route_appears());
+        .reconcile_all_on(watched.kind_appears());
     controller
         .run(reconcile_guarded, error_policy, context)
         .map_err(|error| {

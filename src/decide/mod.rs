@@ -87,6 +87,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
             || matches!(observation.secrets.urls, KeptUrls::NotOwned(_))
             || matches!(observation.secrets.database, SecretState::NotOwned(_)),
         http_route: observation.http_route_api,
+        pod_monitor: observation.pod_monitor_api,
         gate,
         step,
         ..Plan::of_nothing(installation, observation)

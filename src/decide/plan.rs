@@ -50,6 +50,8 @@ pub struct Plan {
     pub pods_held: bool,
     /// Whether an HTTPRoute can be made.
     pub http_route: bool,
+    /// Whether a PodMonitor can be made.
+    pub pod_monitor: bool,
 }
 
 impl Plan {
@@ -87,6 +89,7 @@ impl Plan {
             frontend: None,
             pods_held: false,
             http_route: false,
+            pod_monitor: false,
         }
     }
 }

@@ -42,7 +42,10 @@ pub(crate) const OF_A_WORKER: &str = "190 to 220 MiB idle";
 /// The port of the API and of the task processor's health checks (Gunicorn's bind in every release).
 pub(crate) const HTTP_PORT: i32 = 8000;
 
-/// The port of Prometheus metrics, served since flagsmith-common 3.3.0 (Flagsmith 2.211.0).
+/// The first release with metrics on a port of their own (flagsmith-common 3.3.0).
+pub(crate) const SERVES_METRICS_SINCE: Release = Release::new(2, 211, 0);
+
+/// The port of Prometheus metrics, since [`SERVES_METRICS_SINCE`].
 pub(crate) const METRICS_PORT: i32 = 9100;
 
 /// The port of the frontend (`PORT` of its image).

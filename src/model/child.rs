@@ -27,6 +27,8 @@ pub enum Kind {
     Ingress,
     /// gateway.networking.k8s.io/v1
     HttpRoute,
+    /// monitoring.coreos.com/v1
+    PodMonitor,
     /// core/v1. Keys and passwords are created once and never written again; nobody may watch them.
     Secret,
 }
@@ -80,7 +82,7 @@ impl Child {
 
 impl Kind {
     /// Every kind that is applied and watched, in the order in which they are applied.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ServiceAccount,
         Self::Service,
         Self::StatefulSet,
@@ -90,7 +92,17 @@ impl Kind {
         Self::HorizontalPodAutoscaler,
         Self::Ingress,
         Self::HttpRoute,
+        Self::PodMonitor,
     ];
+
+    /// Those that a cluster may be without, or get later: somebody else defines them.
+    pub const OPTIONAL: [Self; 2] = [Self::HttpRoute, Self::PodMonitor];
+
+    /// Whether a cluster may be without it.
+    #[must_use]
+    pub fn is_optional(self) -> bool {
+        Self::OPTIONAL.contains(&self)
+    }
 
     /// Whether pods are made of it.
     #[must_use]
@@ -111,6 +123,7 @@ impl Kind {
             }
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Self::PodMonitor => ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
             Self::Secret => ("", "v1", "Secret", "secrets"),
         }
     }

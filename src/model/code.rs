@@ -140,6 +140,7 @@ macro_rules! for_each_cause {
                 RolloutDeadlineExceeded: rollout_deadline_exceeded,
                 HttpRouteApiMissing: http_route_api_missing,
                 RouteNotAccepted: route_not_accepted,
+                MetricsNotCollected: metrics_not_collected,
                 ReplicasContested: replicas_contested,
                 ScaledToZero: scaled_to_zero,
                 InstallationNotFound: installation_not_found,

@@ -89,6 +89,8 @@ pub struct Observation {
     pub releases: Vec<String>,
     /// Whether the cluster has the Gateway API's HTTPRoute.
     pub http_route_api: bool,
+    /// Whether the cluster has the Prometheus operator's PodMonitor.
+    pub pod_monitor_api: bool,
     /// Addresses or acceptance of the Ingress or HTTPRoute: `None` when there is no such object yet.
     pub exposure: Option<ExposureState>,
     /// What stands in front of the pods.
@@ -133,6 +135,7 @@ impl Observation {
             services: Vec::new(),
             releases: Vec::new(),
             http_route_api: false,
+            pod_monitor_api: false,
             exposure: None,
             front: FrontSeen::default(),
             api_exposure: None,

@@ -123,10 +123,10 @@ impl Observer {
         self.memories().filter_map(|memory| memory.next_look(uid, now)).min().unwrap_or_default()
     }
 
-    /// Whether the cluster has `HTTPRoutes`.
+    /// Whether the cluster has this optional kind.
     #[must_use]
-    pub fn http_route(&self) -> bool {
-        self.watches.http_route()
+    pub fn serves(&self, kind: Kind) -> bool {
+        self.watches.serves(kind)
     }
 
     /// Looks at an installation that the operator made.
@@ -139,7 +139,8 @@ impl Observer {
         let children = Children::new(&self.watches.index, installation);
         let workloads = self.workloads(&children, installation).await;
         let observation = Observation {
-            http_route_api: self.http_route(),
+            http_route_api: self.serves(Kind::HttpRoute),
+            pod_monitor_api: self.serves(Kind::PodMonitor),
             ..managed::assemble(&children, installation, workloads, previous, now)
         };
         let pods = children.pods();

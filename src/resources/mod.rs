@@ -13,6 +13,7 @@ mod http_route;
 mod ingress;
 mod job;
 mod pod;
+mod pod_monitor;
 mod pull;
 mod route;
 mod service;
@@ -77,6 +78,9 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
         if plan.http_route {
             children.extend(http_route::build(installation, plan, entrance, front));
         }
+    }
+    if plan.pod_monitor {
+        children.extend(pod_monitor::build(installation));
     }
     children.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     children

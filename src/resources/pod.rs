@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::child::{selector, with_common};
+use super::{
+    child::{selector, with_common},
+    pod_monitor,
+};
 use crate::{
     api::{ExtraContainer, PodSettings},
     flagsmith::{self, Release},
@@ -38,8 +41,9 @@ impl Template<'_> {
         if let Some(release) = self.release {
             labels.insert(marks::VERSION.to_owned(), json!(release.to_string()));
         }
-        let mut annotations: Map<String, Value> =
-            self.settings.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        // The user's own win, for example another path for a Prometheus of his own.
+        let mut annotations = pod_monitor::annotations(installation, self.component, self.release);
+        annotations.extend(self.settings.annotations.iter().map(|(key, value)| (key.clone(), json!(value))));
         if let Some(hash) = self.secret_hash {
             annotations.insert(marks::SECRET_HASH.to_owned(), json!(hash));
         }

@@ -12,7 +12,7 @@ use kube::Resource as _;
 use crate::{
     api::{
         ApiSpec, AutoscalingSpec, DeletionPolicy, FlagsmithDeployment, FlagsmithDeploymentSpec, FrontendSpec,
-        ImagesSpec, MigrationsSpec, TaskProcessorSpec, UpgradeStrategy,
+        ImagesSpec, MigrationsSpec, MonitoringSpec, TaskProcessorSpec, UpgradeStrategy,
     },
     flagsmith::Release,
     validate::{
@@ -73,6 +73,8 @@ pub struct Installation {
     pub exposure: Option<Entrance>,
     /// The Ingress or HTTPRoute of the API, where the dashboard has its own.
     pub api_exposure: Option<Entrance>,
+    /// How Prometheus finds the pods' metrics.
+    pub monitoring: Option<MonitoringSpec>,
     /// The user's own `ServiceAccount`.
     pub service_account: Option<String>,
     /// The value of the annotation that asks for another attempt of a failed migration.
@@ -163,6 +165,7 @@ impl Installation {
             migrations: spec.migrations.clone(),
             exposure: entrances.next(),
             api_exposure: entrances.next(),
+            monitoring: spec.monitoring.clone(),
             service_account: spec.service_account_name.clone(),
             retry,
             rollback,

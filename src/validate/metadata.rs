@@ -29,6 +29,10 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
         map(&format!("{field}.labels"), labels, true, problems);
         map(&format!("{field}.annotations"), annotations, false, problems);
     }
+    for monitor in spec.monitoring.iter().filter_map(|monitoring| monitoring.pod_monitor.as_ref()) {
+        map("spec.monitoring.podMonitor.labels", &monitor.labels, true, problems);
+        map("spec.monitoring.podMonitor.annotations", &monitor.annotations, false, problems);
+    }
     map("spec.commonLabels", &spec.common_labels, true, problems);
     map("spec.commonAnnotations", &spec.common_annotations, false, problems);
 }

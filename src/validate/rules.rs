@@ -63,6 +63,7 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
     if let Some(exposure) = &spec.exposure {
         self::exposure(exposure, &mut problems);
     }
+    monitoring(spec, &mut problems);
     backup(spec, &mut problems);
     budgets(spec, &mut problems);
     pods::check(spec, &mut problems);
@@ -366,6 +367,32 @@ fn entrance(entrance: &Entrance, problems: &mut Vec<Problem>) {
             );
         }
     }
+}
+
+fn monitoring(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
+    let Some(monitoring) = &spec.monitoring else { return };
+    if monitoring.pod_monitor.is_some() == monitoring.pod_annotations.is_some() {
+        problems.push(Problem::invalid(
+            "spec.monitoring",
+            "exactly one of podMonitor and podAnnotations is needed",
+            "Keep the one that your Prometheus finds pods by, or remove spec.monitoring.",
+        ));
+    }
+    let interval = monitoring.pod_monitor.as_ref().map(|monitor| &monitor.interval);
+    if let Some(interval) = interval.filter(|interval| !is_interval(interval)) {
+        problems.push(Problem::invalid(
+            "spec.monitoring.podMonitor.interval",
+            &format!("{interval:?} is not a duration"),
+            "Write a number and ms, s, m or h, such as \"30s\" or \"1m\".",
+        ));
+    }
+}
+
+/// A duration as Prometheus writes it, of one unit.
+fn is_interval(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    !number.is_empty() && !number.starts_with('0') && matches!(unit, "ms" | "s" | "m" | "h")
 }
 
 /// Whether a certificate for `certificate` is used for requests to `host`; either may be a wildcard.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use flagsmith_operator::{
     api::{FlagsmithDeployment, FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
     decide::decide,
+    model::child::Kind,
     observe::{
         DatabaseProbe, FrontSeen, Look, Observation, PodLogFindings, SecretState, Secrets, database::Queues,
     },
@@ -72,6 +73,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         services: Vec::new(),
         releases: Vec::new(),
         http_route_api: true,
+        pod_monitor_api: true,
         exposure: None,
         front: FrontSeen::default(),
         api_exposure: None,
@@ -111,7 +113,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
 #[tokio::test]
 async fn are_accepted(#[case] changes: Value) {
     let client = client().await;
-    for body in objects(&installation(&spec(&changes)), "HTTPRoute", false) {
+    for body in standard(&installation(&spec(&changes))) {
         post(&client, &body).await;
     }
 }
@@ -132,7 +134,7 @@ async fn of_each_sample_are_accepted(#[files("deploy/flagsmith*.yaml")] file: Pa
         let Some(installation) = validate(&resource(sample)).unwrap().managed() else {
             continue;
         };
-        for body in objects(&installation, "HTTPRoute", false) {
+        for body in standard(&installation) {
             post(&client, &body).await;
         }
     }
@@ -141,19 +143,31 @@ async fn of_each_sample_are_accepted(#[files("deploy/flagsmith*.yaml")] file: Pa
 
 #[tokio::test]
 async fn a_route_is_accepted_by_the_gateway_api() {
-    let client = client().await;
-    let definition = route_definition();
-    let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
-    install(client.clone(), definition).await;
     let exposure = json!({"hosts": ["flags.example.com"], "httpRoute": {"parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}]}});
-    let routes = objects(
-        &installation(&spec(&json!({"exposure": exposure, "requestTimeoutSeconds": 3600}))),
-        "HTTPRoute",
-        true,
-    );
-    assert_eq!(routes.len(), 1);
-    let answer = try_post(&client, &routes[0]).await;
-    // Other tests decide for themselves whether their cluster has the Gateway API.
+    let spec = spec(&json!({"exposure": exposure, "requestTimeoutSeconds": 3600}));
+    is_accepted_by(route_definition(), &objects(&installation(&spec))).await;
+}
+
+/// By a definition of the fields that the operator writes, as the Prometheus operator 0.85 has them.
+#[tokio::test]
+async fn a_pod_monitor_is_accepted_by_its_definition() {
+    let definition = serde_saphyr::from_str(include_str!("../fixtures/podmonitors.yaml")).unwrap();
+    let monitor =
+        json!({"interval": "1m", "labels": {"release": "prometheus"}, "annotations": {"a.b/c": "d"}});
+    let spec = spec(&json!({"monitoring": {"podMonitor": monitor}}));
+    is_accepted_by(definition, &objects(&installation(&spec))).await;
+}
+
+/// Posts the one object of the kind that is defined, and removes the definition: other tests decide for themselves what
+/// their cluster has.
+async fn is_accepted_by(definition: Value, objects: &[Value]) {
+    let client = client().await;
+    let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
+    let kind = definition["spec"]["names"]["kind"].clone();
+    install(client.clone(), definition).await;
+    let defined: Vec<_> = objects.iter().filter(|body| body["kind"] == kind).collect();
+    assert_eq!(defined.len(), 1);
+    let answer = try_post(&client, defined[0]).await;
     let definitions: Api<
         k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     > = Api::all(client);
@@ -161,8 +175,15 @@ async fn a_route_is_accepted_by_the_gateway_api() {
     answer.unwrap();
 }
 
-/// The objects of a fresh installation with its Job: those of a kind, or all others.
-fn objects(installation: &Installation, kind: &str, wanted: bool) -> Vec<Value> {
+/// Those of kinds that every cluster has.
+fn standard(installation: &Installation) -> Vec<Value> {
+    let optional = Kind::OPTIONAL.map(Kind::as_str);
+    let is_standard = |body: &Value| body["kind"].as_str().is_some_and(|kind| !optional.contains(&kind));
+    objects(installation).into_iter().filter(is_standard).collect()
+}
+
+/// The objects of a fresh installation with its Job.
+fn objects(installation: &Installation) -> Vec<Value> {
     let database = DatabaseIdentity { host: "db".to_owned(), port: 5432, name: "flags".to_owned() };
     let mut observation = observation(&database);
     let migrate = decide(installation, &observation, &[]).migrate;
@@ -174,11 +195,7 @@ fn objects(installation: &Installation, kind: &str, wanted: bool) -> Vec<Value> 
     });
     let mut plan = decide(installation, &observation, &[]);
     plan.migrate = migrate;
-    build(installation, &plan)
-        .into_iter()
-        .map(|child| child.body)
-        .filter(|body| (body["kind"] == kind) == wanted)
-        .collect()
+    build(installation, &plan).into_iter().map(|child| child.body).collect()
 }
 
 async fn post(client: &Client, body: &Value) {

@@ -27,10 +27,10 @@ use crate::support::{Cluster, Network, Operator, SOON, Sandbox, condition, conve
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_secs(60);
 
-/// How soon an operator looks whether HTTPRoutes have appeared, and the pass after that.
+/// How soon an operator looks whether an optional kind has appeared, and the pass after that.
 const DISCOVERED: Duration = Duration::from_secs(60);
 
-/// Kinds that are watched where there is no Gateway API.
+/// Kinds that are watched where there is no optional one.
 const KINDS: usize = 10;
 
 async fn start(cluster: &Cluster, sandbox: &Sandbox) -> Operator {
@@ -55,6 +55,7 @@ fn an_operator_without_its_definition_waits_and_ends_soon() {
 
         unparsable(&sandbox).await;
         http_routes(&cluster, &sandbox).await;
+        pod_monitors(&cluster, &sandbox).await;
         operator.stop().await;
     });
 }
@@ -145,6 +146,39 @@ async fn http_routes(cluster: &Cluster, sandbox: &Sandbox) {
                     .is_some_and(|status| status.diagnoses.iter().all(|it| it.code == "ProxyNotChecked"))
         })
         .await;
+}
+
+/// Nothing is worse for a PodMonitor that cannot be made; it is made once the cluster has that API, and goes when it is not
+/// wanted any more.
+async fn pod_monitors(cluster: &Cluster, sandbox: &Sandbox) {
+    let monitor = json!({ "interval": "1m", "labels": { "release": "prometheus" } });
+    sandbox.patch(json!({ "spec": { "monitoring": { "podMonitor": monitor } } })).await;
+    let said = |it: &FlagsmithDeployment| {
+        it.status.as_ref().is_some_and(|status| {
+            status.diagnoses.iter().any(|it| it.code == "MetricsNotCollected" && it.severity == "Info")
+        })
+    };
+    sandbox
+        .until(SOON, "ready without a PodMonitor", |it| {
+            said(it) && condition(it, "Ready").0 == "True" && condition(it, "Stalled").0.is_empty()
+        })
+        .await;
+    cluster.pod_monitors();
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("monitoring.coreos.com", "v1", "PodMonitor"));
+    let monitors: Api<DynamicObject> =
+        Api::namespaced_with(sandbox.client.clone(), &sandbox.namespace, &resource);
+    let exists = async |wanted: bool| {
+        while monitors.get_opt("flagsmith").await.is_ok_and(|monitor| monitor.is_some()) != wanted {
+            sleep(Duration::from_millis(500)).await;
+        }
+    };
+    timeout(DISCOVERED, exists(true)).await.expect("it is made soon after its API has appeared");
+    let made = monitors.get("flagsmith").await.unwrap();
+    assert_eq!(made.labels().get("release").map(String::as_str), Some("prometheus"));
+    assert_eq!(made.data["spec"]["podMetricsEndpoints"][0]["interval"], "1m");
+    sandbox.until(SOON, "without the diagnosis", |it| !said(it)).await;
+    sandbox.patch(json!({ "spec": { "monitoring": null } })).await;
+    timeout(SOON, exists(false)).await.expect("it goes with the field");
 }
 
 #[test]

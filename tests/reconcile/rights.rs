@@ -116,6 +116,7 @@ fn each_is_used_and_none_is_missing() {
         let administrator = Client::try_from(cluster.config().await).unwrap();
         install_crd(administrator.clone()).await;
         cluster.gateway_api();
+        cluster.pod_monitors();
         let first = Sandbox::of(administrator.clone(), "first").await;
         let second = Sandbox::of(administrator.clone(), "second").await;
         cluster.kubectl(&["create", "namespace", NAMESPACE], None);
@@ -201,7 +202,7 @@ fn list(items: &[Value]) -> String {
 }
 
 /// Version, kind, name and specification of an object of each kind that the operator makes, under the name that it needs.
-fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 9] {
+fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 10] {
     let labels = json!({ "app": "other" });
     let template = json!({
         "metadata": { "labels": labels },
@@ -247,6 +248,12 @@ fn same_names(job: &str) -> [(&'static str, &'static str, &str, Value); 9] {
             "flagsmith-routed",
             json!({ "parentRefs": [{ "name": "other" }] }),
         ),
+        (
+            "monitoring.coreos.com/v1",
+            "PodMonitor",
+            NAME,
+            json!({ "selector": {}, "podMetricsEndpoints": [] }),
+        ),
     ]
 }
 
@@ -290,6 +297,7 @@ async fn names_of_somebody_else(cluster: &Cluster, sandbox: &Sandbox, operator: 
         .install(json!({
             "api": { "autoscaling": { "maxReplicas": 3 } },
             "exposure": { "hosts": ["flags.example.com"], "ingress": { "className": "front" } },
+            "monitoring": { "podMonitor": {} },
         }))
         .await;
 
@@ -401,6 +409,7 @@ async fn what_is_not_wanted_any_more(cluster: &Cluster, sandbox: &Sandbox) {
     sandbox
         .patch(json!({ "spec": {
             "version": "2.265.0", "serviceAccountName": "own", "frontend": { "enabled": false }, "exposure": null,
+            "monitoring": null,
             "api": { "autoscaling": null, "replicas": 1 },
         } }))
         .await;
@@ -413,6 +422,7 @@ async fn what_is_not_wanted_any_more(cluster: &Cluster, sandbox: &Sandbox) {
         ("horizontalpodautoscaler", format!("{NAME}-api")),
         ("ingress", NAME.to_owned()),
         ("httproute", "flagsmith-routed".to_owned()),
+        ("podmonitor", NAME.to_owned()),
         ("job", old),
     ];
     let end = Instant::now() + 2 * SOON;

@@ -69,6 +69,9 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: {{ $own }}
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: {{ $own }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -109,6 +109,7 @@ fn empty() -> FlagsmithDeploymentSpec {
         migrations: MigrationsSpec::default(),
         upgrade: UpgradeSpec::default(),
         exposure: None,
+        monitoring: None,
         service_account_name: None,
     }
 }

@@ -29,7 +29,11 @@ const fn status_is_observed(kind: Watched) -> bool {
     !matches!(
         kind,
         Watched::Child(
-            Kind::ServiceAccount | Kind::Service | Kind::PodDisruptionBudget | Kind::HorizontalPodAutoscaler
+            Kind::ServiceAccount
+                | Kind::Service
+                | Kind::PodDisruptionBudget
+                | Kind::HorizontalPodAutoscaler
+                | Kind::PodMonitor
         )
     )
 }

@@ -24,6 +24,12 @@ impl Watched {
         }
     }
 
+    /// Whether a cluster may be without it.
+    #[must_use]
+    pub fn is_optional(self) -> bool {
+        matches!(self, Self::Child(kind) if kind.is_optional())
+    }
+
     /// The plural name, as metrics and logs show it.
     #[must_use]
     pub const fn plural(self) -> &'static str {

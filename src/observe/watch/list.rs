@@ -1,5 +1,7 @@
 //! One look without watches: lists what a namespace has, for a command that ends at once.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt as _, stream};
 use kube::{Api, Client, api::ListParams};
 
@@ -15,8 +17,8 @@ const LIMIT: u32 = 1000;
 /// What came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
-    /// The cluster has `HTTPRoutes`.
-    pub http_routes: bool,
+    /// The optional kinds that the cluster has.
+    pub served: BTreeSet<Kind>,
     /// What could not be seen, in a sentence each.
     pub not_seen: Vec<String>,
 }
@@ -30,11 +32,14 @@ pub(crate) async fn list(client: &Client, namespace: &str, index: &Index) -> Lis
         .await;
     let mut listed = Listed::default();
     for (kind, result) in lists {
-        let route = kind == Watched::Child(Kind::HttpRoute);
+        let optional = match kind {
+            Watched::Child(kind) if kind.is_optional() => Some(kind),
+            _ => None,
+        };
         match result {
-            Ok(()) => listed.http_routes |= route,
-            // A cluster without the Gateway API has none.
-            Err(kube::Error::Api(status)) if route && status.code == 404 => {}
+            Ok(()) => listed.served.extend(optional),
+            // A cluster without the Gateway API has no HTTPRoutes.
+            Err(kube::Error::Api(status)) if optional.is_some() && status.code == 404 => {}
             Err(error) => listed
                 .not_seen
                 .push(format!("{} of namespace {namespace} could not be listed: {error}", kind.in_words())),

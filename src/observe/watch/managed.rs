@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{api::FlagsmithDeployment, model::child::Kind, runtime::metrics::Metrics};
 
-/// How often the cluster is asked whether it has the Gateway API by now; one request for the whole operator.
+/// How often the cluster is asked whether it has an optional kind by now; one request for the whole operator.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How soon it is asked again when it did not answer the first time: nothing begins before.
@@ -41,23 +41,26 @@ pub(crate) async fn run(
     let kinds = watches.index.selector().kinds();
     let all: Vec<_> = kinds
         .into_iter()
-        .filter(|kind| *kind != Watched::Child(Kind::HttpRoute))
+        .filter(|kind| !kind.is_optional())
         .flat_map(|kind| scope.each().into_iter().map(move |namespace| (kind, namespace)))
         .collect();
-    // And one for the question whether there are HTTPRoutes.
-    watches.expect(all.len() + 1);
+    // And one for the question whether there is each optional kind.
+    watches.expect(all.len() + Kind::OPTIONAL.len());
     let listed = || watches.arrived();
     let mut tasks: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     for (kind, namespace) in all {
         tasks.push(Box::pin(watch(&client, kind, namespace, &watches, &metrics, &triggers, &listed)));
     }
-    tasks.push(Box::pin(watch_http_routes(&client, &scope, &watches, &metrics, &triggers)));
+    for kind in Kind::OPTIONAL {
+        tasks.push(Box::pin(watch_when_served(&client, kind, &scope, &watches, &metrics, &triggers)));
+    }
     while tasks.next().await.is_some() {}
 }
 
-/// Waits until the cluster has `HTTPRoutes`, which may be long after the operator's start, and watches them.
-async fn watch_http_routes(
+/// Waits until the cluster has an optional kind, which may be long after the operator's start, and watches it.
+async fn watch_when_served(
     client: &Client,
+    kind: Kind,
     scope: &Scope,
     watches: &Watches,
     metrics: &Metrics,
@@ -65,7 +68,7 @@ async fn watch_http_routes(
 ) {
     let mut answered = false;
     loop {
-        let wait = match has_http_routes(client).await {
+        let wait = match serves(client, kind).await {
             Some(true) => break,
             Some(false) => {
                 if !std::mem::replace(&mut answered, true) {
@@ -80,11 +83,10 @@ async fn watch_http_routes(
     }
     let namespaces = scope.each();
     let lists = Arc::new(AtomicUsize::new(namespaces.len()));
-    let kind = Watched::Child(Kind::HttpRoute);
     let listed = || {
         if lists.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // Routes that exist are known by now, so none is mistaken for missing.
-            watches.http_routes_listed();
+            // Objects that exist are known by now, so none is mistaken for missing.
+            watches.optional_listed(kind);
             if !answered {
                 watches.arrived();
             }
@@ -92,19 +94,20 @@ async fn watch_http_routes(
     };
     let mut tasks: FuturesUnordered<_> = namespaces
         .into_iter()
-        .map(|namespace| watch(client, kind, namespace, watches, metrics, triggers, &listed))
+        .map(|namespace| watch(client, Watched::Child(kind), namespace, watches, metrics, triggers, &listed))
         .collect();
     while tasks.next().await.is_some() {}
 }
 
-/// Whether the cluster has `HTTPRoutes`; `None` when it did not say.
-async fn has_http_routes(client: &Client) -> Option<bool> {
-    let resource = Kind::HttpRoute.api_resource();
+/// Whether the cluster has a kind; `None` when it did not say.
+async fn serves(client: &Client, kind: Kind) -> Option<bool> {
+    let resource = kind.api_resource();
     match client.list_api_group_resources(&resource.api_version).await {
         Ok(list) => Some(list.resources.iter().any(|known| known.kind == resource.kind)),
         Err(kube::Error::Api(status)) if status.code == 404 => Some(false),
         Err(error) => {
-            tracing::debug!(%error, "asking for the Gateway API failed; it is asked again later");
+            let kind = kind.plural();
+            tracing::debug!(kind, %error, "asking whether the cluster has a kind failed; it is asked again later");
             None
         }
     }

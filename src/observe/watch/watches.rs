@@ -1,10 +1,14 @@
 //! What the watches of the operator's own objects share with the rest of it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use futures::{Stream, StreamExt as _};
+use futures::Stream;
 
 use super::super::index::Index;
+use crate::model::child::Kind;
 
 /// What the watches share with the rest of the operator.
 #[derive(Debug)]
@@ -13,8 +17,8 @@ pub struct Watches {
     pub index: Index,
     /// Lists that have not arrived yet.
     pending: AtomicUsize,
-    /// Whether the cluster has `HTTPRoutes`.
-    http_route: tokio::sync::watch::Sender<bool>,
+    /// The optional kinds that the cluster has.
+    served: tokio::sync::watch::Sender<BTreeSet<Kind>>,
 }
 
 impl Default for Watches {
@@ -23,22 +27,22 @@ impl Default for Watches {
             index: Index::default(),
             // Not synced before the watches have even begun.
             pending: AtomicUsize::new(usize::MAX),
-            http_route: tokio::sync::watch::Sender::default(),
+            served: tokio::sync::watch::Sender::default(),
         }
     }
 }
 
 impl Watches {
-    /// Whether every first list has arrived. `HTTPRoutes` count only where the cluster has them.
+    /// Whether every first list has arrived. Optional kinds count only where the cluster has them.
     #[must_use]
     pub fn synced(&self) -> bool {
         self.pending.load(Ordering::Acquire) == 0
     }
 
-    /// Whether the cluster has `HTTPRoutes`.
+    /// Whether the cluster has this optional kind.
     #[must_use]
-    pub fn http_route(&self) -> bool {
-        *self.http_route.borrow()
+    pub fn serves(&self, kind: Kind) -> bool {
+        self.served.borrow().contains(&kind)
     }
 
     /// So many lists have to arrive.
@@ -51,18 +55,15 @@ impl Watches {
         self.pending.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// The cluster has `HTTPRoutes`, and those that exist are known.
-    pub fn http_routes_listed(&self) {
-        self.http_route.send_replace(true);
+    /// The cluster has this optional kind, and the objects that exist are known.
+    pub fn optional_listed(&self, kind: Kind) {
+        self.served.send_if_modified(|served| served.insert(kind));
     }
 
-    /// One item when `HTTPRoutes` appear in the cluster.
-    pub fn http_route_appears(&self) -> impl Stream<Item = ()> + Send + 'static {
-        let mut receiver = self.http_route.subscribe();
-        let appears = async move {
-            let appeared = !*receiver.borrow_and_update() && receiver.wait_for(|has| *has).await.is_ok();
-            appeared.then_some(())
-        };
-        futures::stream::once(appears).filter_map(std::future::ready)
+    /// One item each time that the cluster gets an optional kind.
+    pub fn kind_appears(&self) -> impl Stream<Item = ()> + Send + 'static {
+        futures::stream::unfold(self.served.subscribe(), async |mut served| {
+            served.changed().await.ok().map(|()| ((), served))
+        })
     }
 }

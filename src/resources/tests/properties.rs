@@ -133,6 +133,11 @@ fn specification() -> impl Strategy<Value = Value> {
     let version = (0..9_u32, 169..300_u32).prop_map(|(patch, minor)| format!("2.{minor}.{patch}"));
     let general =
         (version, 5..=3600, database(), maybe(exposure()), variables(), maybe(Just(json!("own-account"))));
+    let monitoring = prop_oneof![
+        Just(Value::Null),
+        Just(json!({ "podAnnotations": {} })),
+        Just(json!({ "podMonitor": { "labels": { "release": "prometheus" } } })),
+    ];
     let frontend = (component(), prop::bool::weighted(0.8)).prop_map(|(mut component, enabled)| {
         component["enabled"] = json!(enabled);
         component
@@ -141,14 +146,15 @@ fn specification() -> impl Strategy<Value = Value> {
         component["gunicorn"] = json!({ "workers": workers, "threads": threads });
         component
     });
-    (general, api, container(), frontend, pod()).prop_map(
-        |(general, api, processor, frontend, (pod, mounts))| {
+    (general, api, container(), frontend, pod(), monitoring).prop_map(
+        |(general, api, processor, frontend, (pod, mounts), monitoring)| {
             let (version, timeout, database, exposure, env, account) = general;
             spec(json!({
                 "version": version,
                 "requestTimeoutSeconds": timeout,
                 "database": database,
                 "exposure": exposure,
+                "monitoring": monitoring,
                 "env": env,
                 "serviceAccountName": account,
                 "api": api,
@@ -342,6 +348,19 @@ fn finds(child: &Child, children: &[Child]) {
                     assert!(items(&service.body, "/spec/ports").any(|it| it["port"] == backend["port"]));
                 }
             }
+        }
+        Kind::PodMonitor => {
+            let selector = &child.body["spec"]["selector"];
+            let wanted = &selector["matchExpressions"][0];
+            let components: BTreeSet<_> = children
+                .iter()
+                .filter_map(template)
+                .filter(|it| is_subset(&selector["matchLabels"], &it["metadata"]["labels"]))
+                .filter(|it| items(it, "/spec/containers/0/ports").any(|port| port["name"] == "metrics"))
+                .filter_map(|it| it["metadata"]["labels"][text(wanted, "/key")].as_str())
+                .collect();
+            let values: BTreeSet<_> = items(wanted, "/values").filter_map(Value::as_str).collect();
+            assert_eq!(values, components, "it finds the pods that have metrics, and all of them");
         }
         Kind::ServiceAccount | Kind::Job | Kind::Deployment | Kind::Secret => {}
     }

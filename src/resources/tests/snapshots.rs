@@ -8,6 +8,7 @@ use super::{before_an_upgrade, embedded, everything, full, plan, unknown_databas
 use crate::{
     fixtures::{empty_observation, installation, minimal, spec},
     model::child::{Child, Kind},
+    observe::Observation,
     resources::build,
 };
 
@@ -57,6 +58,49 @@ fn two_hosts() {
     });
     let children = everything(&installation(&spec(serde_json::json!({ "exposure": exposure }))));
     snapshot("two-hosts", &without(children, &known));
+}
+
+/// By a `PodMonitor`, and by annotations of the pods that have metrics.
+#[test]
+fn monitoring() {
+    let known = everything(&installation(&minimal()));
+    let made = |monitoring: Value| {
+        let installation = installation(&spec(serde_json::json!({ "monitoring": monitoring })));
+        without(everything(&installation), &known)
+    };
+    let labels = serde_json::json!({ "release": "prometheus", "app.example.com/team": "flags" });
+    let monitor = serde_json::json!({ "interval": "1m", "labels": labels, "annotations": { "example.com/owner": "flags" } });
+    snapshot("pod-monitor", &made(serde_json::json!({ "podMonitor": monitor })));
+    let annotated = made(serde_json::json!({ "podAnnotations": {} }));
+    let names: Vec<&str> = annotated.iter().map(|child| child.name.as_str()).collect();
+    assert_eq!(names, ["flagsmith-api", "flagsmith-task-processor"]);
+    for child in &annotated {
+        let annotations = &child.body["spec"]["template"]["metadata"]["annotations"];
+        assert_eq!(annotations["prometheus.io/scrape"], "true");
+        assert_eq!(annotations["prometheus.io/port"], "9100");
+        assert_eq!(annotations["prometheus.io/path"], "/metrics");
+    }
+}
+
+/// Nor for a release without metrics.
+#[test]
+fn without_the_api_there_is_no_pod_monitor() {
+    let made = |version: &str, pod_monitor_api: bool, monitoring: Value| {
+        let spec = spec(serde_json::json!({ "version": version, "monitoring": monitoring }));
+        let observation = Observation { pod_monitor_api, ..empty_observation() };
+        let installation = installation(&spec);
+        build(&installation, &plan(&installation, &observation))
+    };
+    let monitors = |children: Vec<Child>| children.iter().filter(|it| it.kind == Kind::PodMonitor).count();
+    let wanted = || serde_json::json!({ "podMonitor": {} });
+    assert_eq!(monitors(made("2.265.0", true, wanted())), 1);
+    assert_eq!(monitors(made("2.265.0", true, Value::Null)), 0);
+    assert_eq!(monitors(made("2.265.0", false, wanted())), 0);
+    assert_eq!(monitors(made("2.210.0", true, wanted())), 0);
+    let old = spec(serde_json::json!({ "version": "2.210.0" }));
+    let mut annotated = old.clone();
+    annotated["monitoring"] = serde_json::json!({ "podAnnotations": {} });
+    assert_eq!(everything(&installation(&annotated)), everything(&installation(&old)));
 }
 
 #[test]

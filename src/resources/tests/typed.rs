@@ -1,5 +1,5 @@
 //! What is built says the same in the types of Kubernetes: a field that is misspelt or stands at the wrong place
-//! would be lost there. (`HTTPRoutes` have no type here; a real API server judges them in `tests/objects.rs`.)
+//! would be lost there. (`HTTPRoutes` and `PodMonitors` have no type here; a real API server judges them in `tests/objects.rs`.)
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -10,11 +10,11 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{before_an_upgrade, embedded, everything, full, plan};
 use crate::{
-    fixtures::{installation, minimal},
+    fixtures::{installation, minimal, spec},
     model::child::{Child, Kind},
     resources::build,
 };
@@ -35,7 +35,7 @@ pub(super) fn loses_nothing(child: &Child) {
         Kind::PodDisruptionBudget => through::<PodDisruptionBudget>(body),
         Kind::HorizontalPodAutoscaler => through::<HorizontalPodAutoscaler>(body),
         Kind::Ingress => through::<Ingress>(body),
-        Kind::HttpRoute | Kind::Secret => return,
+        Kind::HttpRoute | Kind::PodMonitor | Kind::Secret => return,
     };
     assert_eq!(typed, *body);
 }
@@ -44,7 +44,8 @@ pub(super) fn loses_nothing(child: &Child) {
 fn every_object_survives_its_type() {
     let small = installation(&minimal());
     let during = build(&small, &plan(&small, &before_an_upgrade()));
-    let all: Vec<Child> = [minimal(), embedded(), full()]
+    let monitored = json!({ "monitoring": { "podMonitor": {} } });
+    let all: Vec<Child> = [minimal(), embedded(), full(), spec(monitored)]
         .iter()
         .flat_map(|spec| everything(&installation(spec)))
         .chain(during)

@@ -5,7 +5,7 @@ use http::{Method, Uri};
 use crate::runtime::metrics::{Kind, Verb};
 
 /// The resources that this operator touches. Others are counted as `other`, so that the labels stay bounded.
-const RESOURCES: [&str; 25] = [
+const RESOURCES: [&str; 26] = [
     "configmaps",
     "customresourcedefinitions",
     "deployments",
@@ -24,6 +24,7 @@ const RESOURCES: [&str; 25] = [
     "nodes",
     "persistentvolumeclaims",
     "poddisruptionbudgets",
+    "podmonitors",
     "pods",
     "replicasets",
     "secrets",

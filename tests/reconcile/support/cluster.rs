@@ -72,6 +72,11 @@ impl Cluster {
         self.kubectl(&["apply", "--server-side", "-f", file.to_str().unwrap()], None);
     }
 
+    /// Defines the Prometheus operator's `PodMonitor`.
+    pub fn pod_monitors(&self) {
+        self.kubectl(&["apply", "--server-side", "-f", "tests/fixtures/podmonitors.yaml"], None);
+    }
+
     /// Every request so far that is complete.
     pub fn audit(&self) -> Vec<Value> {
         let log = std::fs::read_to_string(self.dir.join("audit.log")).unwrap();

@@ -44,11 +44,10 @@ impl Sandbox {
         let resource = |group: &str, version: &str, kind: &str, plural: &str| {
             ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
         };
-        let kinds =
-            Kind::ALL.into_iter().filter(|kind| *kind != Kind::HttpRoute).map(Kind::api_resource).chain([
-                resource("", "v1", "Secret", "secrets"),
-                resource("operator.flagsmith.com", "v1alpha1", "FlagsmithDeployment", "flagsmithdeployments"),
-            ]);
+        let kinds = Kind::ALL.into_iter().filter(|kind| !kind.is_optional()).map(Kind::api_resource).chain([
+            resource("", "v1", "Secret", "secrets"),
+            resource("operator.flagsmith.com", "v1alpha1", "FlagsmithDeployment", "flagsmithdeployments"),
+        ]);
         let mut store = Store::new();
         for kind in kinds {
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
