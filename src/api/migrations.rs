@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    PodSettings,
+    KeptDumps, PodSettings,
     components::{is_default, resources},
 };
 
@@ -102,13 +102,16 @@ pub struct BackupSpec {
 #[serde(rename_all = "camelCase")]
 pub struct DumpSpec {
     /// An existing `PersistentVolumeClaim`. The file is named after the Job, with the suffix `.dump` (custom format, for
-    /// `pg_restore`); only its owner, uid 999, may read it. It is not encrypted, and old files are not removed.
+    /// `pg_restore`); only its owner, uid 999, may read it. It is not encrypted.
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: String,
     /// An image whose `pg_dump` is at least as new as the server, with a tag or a digest.
     #[serde(default = "default_dump_image")]
     #[schemars(length(min = 1, max = 255))]
     pub image: String,
+    /// Which files of this installation stay when another dump has been made and read back. All of them if it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<KeptDumps>,
 }
 
 /// Confirms that the migrations of a newer release may be undone, which deletes the data in the tables and columns that

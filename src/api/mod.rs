@@ -5,6 +5,7 @@
 // KubeSchema repeats each struct inside a function, where nothing can reach it.
 #![allow(unreachable_pub)]
 
+mod backups;
 mod components;
 mod crd;
 mod database;
@@ -24,6 +25,7 @@ mod task_processor;
 mod tests;
 mod upgrade;
 
+pub use backups::{BackupStatus, KeptDumps};
 pub use components::{ApiSpec, AutoscalingSpec, ContainerSettings, FrontendSpec, GunicornSpec};
 pub use crd::{crd, crd_yaml};
 pub use database::{

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::UpgradeStatus;
+use super::{BackupStatus, UpgradeStatus};
 
 /// The observed state of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -30,6 +30,11 @@ pub struct FlagsmithDeploymentStatus {
     /// The last ten finished migrations, the newest first. Rollbacks are planned from them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub migration_history: Vec<MigrationStatus>,
+
+    /// Backups that were made before migrations, the newest first: at most twenty. Of a volume claim those that were in it
+    /// after the last dump.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<BackupStatus>,
 
     /// Pods of each component.
     #[serde(default, skip_serializing_if = "Option::is_none")]

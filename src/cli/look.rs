@@ -169,10 +169,17 @@ pub(super) async fn managed(
     watches: Arc<Watches>,
 ) -> Scene {
     let listed = watch::list(&cluster.client, &installation.identity.namespace, &watches.index).await;
-    listed.served.iter().for_each(|kind| watches.optional_listed(*kind));
+    listed.served.iter().chain(listed.refused.keys()).for_each(|kind| watches.optional_listed(*kind));
+    // Where nothing of the kind is asked for, nobody misses it.
+    let wanted = |kind: Kind| match kind {
+        Kind::PodMonitor => installation.monitoring.as_ref().is_some_and(|it| it.pod_monitor.is_some()),
+        _ => installation.entrances().any(|entrance| entrance.http_route.is_some()),
+    };
+    let refused = listed.refused.into_iter().filter(|(kind, _)| wanted(*kind)).map(|(_, line)| line);
+    let not_seen = listed.not_seen.into_iter().chain(refused).collect();
     let observer = observer(cluster, watches, args);
     let observation = observer.observe(installation, previous, Timestamp::now()).await;
-    diagnosed(installation, observation, listed.not_seen, args)
+    diagnosed(installation, observation, not_seen, args)
 }
 
 async fn observed(
@@ -189,7 +196,8 @@ async fn observed(
         discover::objects(&index, namespace, &subject.selection, listed.served.contains(&Kind::HttpRoute));
     let observer = observer(cluster, Arc::default(), args);
     let (found, observation) = Box::pin(observer.observe_external(subject, &objects, previous, now)).await;
-    let scene = diagnosed(&found.installation, observation, listed.not_seen, args);
+    let not_seen = listed.not_seen.into_iter().chain(listed.refused.into_values()).collect();
+    let scene = diagnosed(&found.installation, observation, not_seen, args);
     (found, scene)
 }
 

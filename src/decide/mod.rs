@@ -173,7 +173,10 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
         Some(JobOutcome::Complete) => (Gate::Pending, None),
         Some(JobOutcome::Active) => (Gate::Blocked(Code::BackupPending), None),
         Some(JobOutcome::Failed { .. }) => (Gate::Blocked(Code::BackupFailed), None),
-        None => (Gate::Blocked(Code::BackupPending), Some(Backup { name, database })),
+        None => {
+            let release = observation.newest_migrated();
+            (Gate::Blocked(Code::BackupPending), Some(Backup { name, database, release }))
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Plan {
     pub pods_held: bool,
     /// Whether an HTTPRoute can be made.
     pub http_route: bool,
-    /// Whether a PodMonitor can be made.
+    /// Whether a `PodMonitor` can be made.
     pub pod_monitor: bool,
 }
 
@@ -133,6 +133,8 @@ pub struct Backup {
     pub name: String,
     /// The label value of its database.
     pub database: String,
+    /// The newest release that it was migrated to.
+    pub release: Option<Release>,
 }
 
 /// A Job to create that has images pulled.

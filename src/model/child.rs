@@ -208,9 +208,18 @@ pub mod marks {
     pub const MIGRATE_CONTAINER: &str = "migrate";
     /// The init container of a migration Job whose termination message is the list of what is to be done.
     pub const PLAN_CONTAINER: &str = "plan";
+    /// The container of a backup Job that dumps into a volume claim; its termination message lists the dumps there.
+    pub const DUMP_CONTAINER: &str = "pg-dump";
     /// Names of the containers that the operator puts into pods; users' own have others.
-    pub const OWN_CONTAINERS: &[&str] =
-        &["api", "task-processor", "frontend", MIGRATE_CONTAINER, PLAN_CONTAINER, "pg-dump", "postgresql"];
+    pub const OWN_CONTAINERS: &[&str] = &[
+        "api",
+        "task-processor",
+        "frontend",
+        MIGRATE_CONTAINER,
+        PLAN_CONTAINER,
+        DUMP_CONTAINER,
+        "postgresql",
+    ];
 
     /// Whether a container is one that the operator puts into a pod.
     #[must_use]

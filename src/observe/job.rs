@@ -30,6 +30,8 @@ pub struct JobState {
     pub credentials: Option<String>,
     /// The memory limit of its container.
     pub memory_limit: Option<String>,
+    /// The volume claim that a backup Job writes into.
+    pub claim: Option<String>,
     /// How it stands, by its conditions.
     pub outcome: JobOutcome,
     /// When it started.
@@ -105,12 +107,23 @@ impl From<&Job> for JobState {
                 .and_then(|time| time.parse().ok()),
             credentials: annotation(Some(&job.metadata), marks::CREDENTIALS_HASH).map(str::to_owned),
             memory_limit: memory_limit(job),
+            claim: claim(job),
             outcome,
             started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
             finished: finished.map(|time| time.0),
             deleting: job.metadata.deletion_timestamp.is_some(),
         }
     }
+}
+
+/// The volume claim of the container that dumps; a user's own pod has none that says where its backup is.
+fn claim(job: &Job) -> Option<String> {
+    let pod = job.spec.as_ref()?.template.spec.as_ref()?;
+    let dumps = pod.containers.iter().find(|container| container.name == marks::DUMP_CONTAINER)?;
+    let mounts = dumps.volume_mounts.as_ref()?;
+    let mounted = |name: &str| mounts.iter().any(|mount| mount.name == name);
+    let mut claims = pod.volumes.iter().flatten().filter(|volume| mounted(&volume.name));
+    claims.find_map(|volume| volume.persistent_volume_claim.as_ref()).map(|claim| claim.claim_name.clone())
 }
 
 fn memory_limit(job: &Job) -> Option<String> {

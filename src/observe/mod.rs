@@ -7,6 +7,7 @@ mod config_maps;
 mod container;
 pub mod database;
 pub(crate) mod discover;
+mod dump;
 mod exposure;
 pub(crate) mod external_migration;
 mod freshness;
@@ -39,6 +40,7 @@ pub use database::{
     preflight::{History, OtherSession, Owner, Preflight},
     probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind, ReadOnly},
 };
+pub use dump::Dump;
 pub use exposure::ExposureState;
 pub use freshness::{FRESH, FRESH_WHILE_FAILING};
 pub use front::{Annotated, FrontSeen};

@@ -89,7 +89,7 @@ pub struct Observation {
     pub releases: Vec<String>,
     /// Whether the cluster has the Gateway API's HTTPRoute.
     pub http_route_api: bool,
-    /// Whether the cluster has the Prometheus operator's PodMonitor.
+    /// Whether the cluster has the Prometheus operator's `PodMonitor`.
     pub pod_monitor_api: bool,
     /// Addresses or acceptance of the Ingress or HTTPRoute: `None` when there is no such object yet.
     pub exposure: Option<ExposureState>,

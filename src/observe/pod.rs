@@ -8,6 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+use super::dump::{self, Dump};
 use crate::{
     flagsmith::ProcessorPace,
     model::{Component, PodPhase, child::marks},
@@ -52,6 +53,8 @@ pub struct PodSummary {
     pub problems: Vec<PodProblem>,
     /// The migrations that it found to do before it began.
     pub pending: Option<Pending>,
+    /// The dumps that there were when it had made its own.
+    pub dumps: Vec<Dump>,
 }
 
 /// What a migration pod found to do: Django's plan, in its order.
@@ -236,6 +239,7 @@ impl From<&Pod> for PodSummary {
                 })
                 .collect(),
             problems,
+            dumps: dump::dumps(pod),
             pending: status.and_then(|status| {
                 status
                     .init_container_statuses

@@ -73,9 +73,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{ComponentStatus, ComponentsStatus, MigrationStatus},
+        api::{BackupStatus, ComponentStatus, ComponentsStatus, MigrationStatus},
         model::{Code, Component, Diagnosis, DocsUrl, Draft, Severity},
         report::{
+            backups::MOST_BACKUPS,
             condition::ConditionType,
             migration::HISTORY,
             status::{MOST_DIAGNOSES, diagnoses},
@@ -126,9 +127,17 @@ mod tests {
             backup: Some(text(63)),
             ..MigrationStatus::default()
         };
+        let backup = BackupStatus {
+            name: "a".repeat(63),
+            finished: Some(Time(Timestamp::UNIX_EPOCH)),
+            version: Some("2.265.0".to_owned()),
+            volume_claim: Some(text(1_000_000)),
+            bytes: Some(i64::MAX),
+        };
         FlagsmithDeploymentStatus {
             migration: Some(migration.clone()),
             migration_history: vec![migration; HISTORY],
+            backups: vec![backup; MOST_BACKUPS],
             components: Some(ComponentsStatus {
                 api: Some(component()),
                 task_processor: Some(component()),

@@ -1,6 +1,7 @@
 //! What the status says of an installation that the operator makes: whether what the specification asks for is there.
 
 use super::{
+    backups,
     condition::{
         ConditionStatus::{False, True, Unknown},
         ConditionType, Verdict,
@@ -11,7 +12,7 @@ use super::{
     upgrade,
 };
 use crate::{
-    api::{MigrationOperation, MigrationStatus, TimeoutsStatus, UpgradeStatus},
+    api::{BackupStatus, MigrationOperation, MigrationStatus, TimeoutsStatus, UpgradeStatus},
     decide::Gate,
     flagsmith::upgrades,
     model::{Code, Component},
@@ -65,6 +66,10 @@ impl ModeStatus for Managed<'_> {
 
     fn migration_history(&self) -> Vec<MigrationStatus> {
         migration::history(self.0)
+    }
+
+    fn backups(&self) -> Vec<BackupStatus> {
+        backups::backups(self.0.observation)
     }
 
     fn timeouts_status(&self) -> Option<TimeoutsStatus> {

@@ -1,5 +1,6 @@
 //! The last step: status, Events and metrics, written only where they change.
 
+mod backups;
 mod bounds;
 mod condition;
 mod conditions;

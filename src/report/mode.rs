@@ -2,7 +2,7 @@
 
 use super::condition::{ConditionType, Verdict};
 use crate::{
-    api::{MigrationStatus, TimeoutsStatus, UpgradeStatus},
+    api::{BackupStatus, MigrationStatus, TimeoutsStatus, UpgradeStatus},
     model::Component,
 };
 
@@ -26,6 +26,8 @@ pub(super) trait ModeStatus {
     fn upgrade(&self) -> Option<UpgradeStatus>;
 
     fn migration_history(&self) -> Vec<MigrationStatus>;
+
+    fn backups(&self) -> Vec<BackupStatus>;
 
     fn timeouts_status(&self) -> Option<TimeoutsStatus>;
 }

@@ -10,7 +10,7 @@ use super::{
     mode::ModeStatus,
 };
 use crate::{
-    api::{MigrationStatus, TimeoutsStatus, UpgradeStatus},
+    api::{BackupStatus, MigrationStatus, TimeoutsStatus, UpgradeStatus},
     causes::Running,
     flagsmith::env,
     model::{Code, Component},
@@ -46,6 +46,10 @@ impl ModeStatus for Observed<'_> {
     }
 
     fn migration_history(&self) -> Vec<MigrationStatus> {
+        Vec::new()
+    }
+
+    fn backups(&self) -> Vec<BackupStatus> {
         Vec::new()
     }
 

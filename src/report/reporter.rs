@@ -33,7 +33,7 @@ use crate::{
     apply::Applied,
     causes,
     model::{Code, Diagnosis, DocsUrl, child::marks},
-    observe::{JobOutcome, Object, Observation, database::QueueProbe},
+    observe::{Object, Observation, database::QueueProbe},
     runtime::{
         fence,
         metrics::{Exported, ExportedQueue, Metrics},
@@ -181,11 +181,7 @@ impl Reporter {
         applied: &Applied,
     ) -> Result<Option<Duration>, Error> {
         let after = bounds::fitting(after);
-        let exported = Exported::new(
-            &after,
-            observation.and_then(last_backup),
-            observation.map(queues).unwrap_or_default(),
-        );
+        let exported = Exported::new(&after, observation.map(queues).unwrap_or_default());
         self.metrics.deployment(&identity.namespace, &identity.name, exported);
         let mut wait = None;
         // What was left out is tried again with each pass: the definition may have been applied meanwhile.
@@ -312,12 +308,6 @@ async fn patch_declared(
         };
         left_out.get_or_insert(first);
     }
-}
-
-/// When the latest backup ended well.
-fn last_backup(observation: &Observation) -> Option<Timestamp> {
-    let backups = observation.backups.iter().filter(|job| job.outcome == JobOutcome::Complete);
-    backups.filter_map(|job| job.finished).max()
 }
 
 /// What is exported of the queues that could be read, by Django's names of their databases.

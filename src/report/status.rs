@@ -31,6 +31,7 @@ pub(super) fn status(context: Context<'_>, docs: &DocsUrl) -> FlagsmithDeploymen
         migration: mode.migration(),
         upgrade: mode.upgrade(),
         migration_history: mode.migration_history(),
+        backups: mode.backups(),
         components: Some(ComponentsStatus {
             api: component(api),
             task_processor: component(context.observation.task_processor.as_ref()),

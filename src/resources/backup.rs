@@ -1,6 +1,6 @@
 //! The Job that makes a backup before a migration.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     child::{child, labels},
@@ -28,6 +28,9 @@ const VOLUME: &str = "backup";
 
 /// Seconds that a finished backup Job stays to be looked at: a week.
 const KEPT: i32 = 7 * 24 * 60 * 60;
+
+/// Where the kubelet reads what a container says at its end.
+const LAST_WORDS: &str = "/dev/termination-log";
 
 /// The user of PostgreSQL's official image on Debian.
 const USER: i64 = 999;
@@ -60,7 +63,11 @@ pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Chil
         Kind::Job,
         &backup.name,
         Some(Component::Backup),
-        Map::new(),
+        backup
+            .release
+            .iter()
+            .map(|release| (marks::MIGRATED_FROM.to_owned(), json!(release.to_string())))
+            .collect(),
         json!({ "spec": {
             "parallelism": 1,
             "completions": 1,
@@ -84,11 +91,14 @@ fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Val
     let mut volumes =
         vec![json!({ "name": VOLUME, "persistentVolumeClaim": { "claimName": dump.claim_name } })];
     volumes.extend(authorities(installation));
+    let kept = |limit: Option<i32>| limit.map(|limit| limit.to_string()).unwrap_or_default();
+    let keep = dump.keep.unwrap_or_default();
+    let file = format!("{DIRECTORY}/{}.dump", backup.name);
     let container = json!({
-        "name": "pg-dump",
+        "name": marks::DUMP_CONTAINER,
         "image": dump.image,
         "imagePullPolicy": installation.images.pull_policy,
-        "command": ["sh", "-c", SCRIPT, format!("{DIRECTORY}/{}.dump", backup.name)],
+        "command": ["sh", "-c", SCRIPT, file, LAST_WORDS, kept(keep.count), kept(keep.days)],
         "env": [
             { "name": "DATABASE_URL", "valueFrom": { "secretKeyRef": { "name": url.name, "key": url.key } } },
             { "name": "PGAPPNAME", "value": backup.name },

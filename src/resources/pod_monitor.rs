@@ -1,4 +1,4 @@
-//! How Prometheus finds the metrics of the API's and the task processor's pods: a PodMonitor (Prometheus operator,
+//! How Prometheus finds the metrics of the API's and the task processor's pods: a `PodMonitor` (Prometheus operator,
 //! `monitoring.coreos.com/v1`) or annotations of the pods.
 
 use serde_json::{Map, Value, json};

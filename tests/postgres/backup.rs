@@ -28,11 +28,16 @@ fn what_was_dumped_and_checked_brings_the_rows_back() {
     sql(&url, "CREATE SCHEMA own");
     sql(&url, "CREATE TABLE own.flags AS SELECT n, 'flag ' || n AS name FROM generate_series(1, 1000) n");
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("flagsmith.dump");
+    let file = directory.path().join("flagsmith-backup-0123456789.dump");
+    let older = directory.path().join("flagsmith-backup-00000000aa.dump");
+    std::fs::write(&older, "older").unwrap();
+    let told = directory.path().join("told");
     let dump = |url: &str| {
         Command::new("sh")
             .args(["-c", include_str!("../../src/resources/backup.sh")])
             .arg(&file)
+            .arg(&told)
+            .args(["1", ""])
             .env("PATH", format!("{PROGRAMS}:{}", std::env::var("PATH").unwrap()))
             .env("DATABASE_URL", url)
             .output()
@@ -40,10 +45,15 @@ fn what_was_dumped_and_checked_brings_the_rows_back() {
     };
     let nowhere = dump(&url.replace("/flags", "/nowhere"));
     assert!(!nowhere.status.success() && !file.exists(), "what is no backup has not its name");
+    assert!(older.exists(), "nothing is removed for a backup that is none");
     let made = dump(&url);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let listed = String::from_utf8_lossy(&made.stdout);
     assert!(listed.contains("TABLE DATA own flags"), "the log lists what it holds: {listed}");
+    assert!(!older.exists(), "one is to be kept");
+    let size = std::fs::metadata(&file).unwrap().len();
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.starts_with(&format!("flagsmith-backup-0123456789 {size} ")), "{told}");
 
     sql(&url, "DROP TABLE own.flags");
     let file = file.to_str().unwrap();

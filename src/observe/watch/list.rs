@@ -1,6 +1,6 @@
 //! One look without watches: lists what a namespace has, for a command that ends at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 use kube::{Api, Client, api::ListParams};
@@ -19,7 +19,9 @@ const LIMIT: u32 = 1000;
 pub(crate) struct Listed {
     /// The optional kinds that the cluster has.
     pub served: BTreeSet<Kind>,
-    /// What could not be seen, in a sentence each.
+    /// Optional kinds that the user may not list, in a sentence each: it is not known whether the cluster has them.
+    pub refused: BTreeMap<Kind, String>,
+    /// What else could not be seen, in a sentence each.
     pub not_seen: Vec<String>,
 }
 
@@ -40,9 +42,16 @@ pub(crate) async fn list(client: &Client, namespace: &str, index: &Index) -> Lis
             Ok(()) => listed.served.extend(optional),
             // A cluster without the Gateway API has no HTTPRoutes.
             Err(kube::Error::Api(status)) if optional.is_some() && status.code == 404 => {}
-            Err(error) => listed
-                .not_seen
-                .push(format!("{} of namespace {namespace} could not be listed: {error}", kind.in_words())),
+            Err(error) => {
+                let line =
+                    format!("{} of namespace {namespace} could not be listed: {error}", kind.in_words());
+                match (optional, &error) {
+                    (Some(kind), kube::Error::Api(status)) if status.code == 403 => {
+                        listed.refused.insert(kind, line);
+                    }
+                    _ => listed.not_seen.push(line),
+                }
+            }
         }
     }
     listed

@@ -3,7 +3,9 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::{Command, Output},
+    time::{Duration, SystemTime},
 };
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -31,26 +33,34 @@ struct Called {
     password: Option<Vec<u8>>,
 }
 
-/// Runs the script for this URL. Fails with what it says.
-fn dump(url: &str) -> Result<Called, String> {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name);
+/// Runs the script for this URL in a directory, with these arguments.
+fn run(directory: &Path, file: &str, arguments: &[&str], url: &str) -> Output {
+    let path = |name: &str| directory.join(name);
     for (name, program) in [("pg_dump", PG_DUMP), ("pg_restore", PG_RESTORE)] {
         fs::write(path(name), program).unwrap();
         fs::set_permissions(path(name), fs::Permissions::from_mode(0o700)).unwrap();
     }
-    let search = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
-    let Output { status, stderr, .. } = Command::new("sh")
+    let search = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    Command::new("sh")
         .args(["-c", include_str!("../backup.sh")])
-        .arg(path("flagsmith.dump"))
+        .arg(path(file))
+        .args(arguments)
         .env("PATH", search)
         .env("DATABASE_URL", url)
         .env("PGPASSWORD", "of somebody else")
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs the script for this URL. Fails with what it says.
+fn dump(url: &str) -> Result<Called, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let Output { status, stderr, .. } = run(directory.path(), "flagsmith.dump", &[], url);
     let words = String::from_utf8(stderr).unwrap();
     if !status.success() {
         assert!(!path("flagsmith.dump").exists(), "what is no backup has its name");
+        assert!(!path("flagsmith.dump.partial").exists(), "nor does it fill the volume");
         let called = path("arguments").exists();
         return Err(if called { "the dump is not whole".to_owned() } else { words });
     }
@@ -99,6 +109,64 @@ fn refuses(#[case] url: &str, #[case] words: &str) {
     let refused = dump(url).unwrap_err();
     assert!(refused.contains(words), "{refused}");
     assert!(!refused.contains("a=b") && !refused.contains("password=p"), "{refused}");
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// One dump more beside those that were made one, two, three and ten days ago, and what other installations have left.
+#[rstest]
+#[case::all("", "", &["new", "a", "b", "c", "d"])]
+#[case::of_a_number("3", "", &["new", "a", "b"])]
+#[case::only_the_new_one("1", "", &["new"])]
+#[case::of_an_age("", "3", &["new", "a", "b"])]
+#[case::of_both("4", "7", &["new", "a", "b", "c"])]
+#[case::the_new_one_is_never_past("1", "1", &["new"])]
+fn dumps_that_stay(#[case] count: &str, #[case] days: &str, #[case] expected: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let named = |last: &str| match last {
+        "new" => "flags-backup-00000000ff".to_owned(),
+        last => format!("flags-backup-000000000{last}"),
+    };
+    let others = ["flags-backup-mine.dump", "flags-backup-x-backup-000000000a.dump", "notes.txt"];
+    let aged = |name: &str, days: u64| {
+        let file = fs::File::create(path(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(days * DAY + 60)).unwrap();
+    };
+    for (last, days) in [("a", 1), ("b", 2), ("c", 3), ("d", 10)] {
+        aged(&format!("{}.dump", named(last)), days);
+    }
+    for name in others {
+        aged(name, 100);
+    }
+    let told = path("told");
+    let arguments = [told.to_str().unwrap(), count, days];
+    let output = run(directory.path(), &format!("{}.dump", named("new")), &arguments, "postgres://u:p@h/db");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let there: Vec<_> = ["new", "a", "b", "c", "d"]
+        .into_iter()
+        .filter(|last| path(&format!("{}.dump", named(last))).exists())
+        .collect();
+    assert_eq!(there, expected);
+    for other in others {
+        assert!(path(other).exists(), "{other} is not the script's to remove");
+    }
+    let told = fs::read_to_string(told).unwrap();
+    let names: Vec<_> = told.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(names, expected.iter().map(|last| named(last)).collect::<Vec<_>>(), "it says so");
+    let first: Vec<_> = told.lines().next().unwrap().split(' ').collect();
+    let size = fs::metadata(path(&format!("{}.dump", named("new")))).unwrap().len();
+    assert_eq!((first.len(), first[1].parse()), (3, Ok(size)));
+}
+
+/// The backup is there all the same.
+#[test]
+fn what_cannot_be_told_fails_no_backup() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["/nowhere/told", "1", ""];
+    let output = run(directory.path(), "flags-backup-0123456789.dump", &arguments, "postgres://u:p@h/db");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(directory.path().join("flags-backup-0123456789.dump").exists());
 }
 
 proptest! {

@@ -60,14 +60,10 @@ pub struct ExportedQueue {
 }
 
 impl Exported {
-    /// What is exported of this status, when the last backup ended well (as far as its Job is still there), and the
-    /// queues by Django's names of their databases: `default` and, where there is one, `task_processor`.
+    /// What is exported of this status, and of the queues by Django's names of their databases: `default` and, where there
+    /// is one, `task_processor`.
     #[must_use]
-    pub fn new(
-        status: &FlagsmithDeploymentStatus,
-        last_backup: Option<Timestamp>,
-        queues: BTreeMap<&'static str, ExportedQueue>,
-    ) -> Self {
+    pub fn new(status: &FlagsmithDeploymentStatus, queues: BTreeMap<&'static str, ExportedQueue>) -> Self {
         let conditions = status.conditions.iter();
         let components = status.components.iter().flat_map(|components| {
             [
@@ -82,7 +78,12 @@ impl Exported {
             diagnoses: status.diagnoses.iter().map(labels_of).collect(),
             migration: status.migration.as_ref().map(ExportedMigration::new),
             last_migrated: status.migration_history.iter().filter_map(succeeded).max().map(seconds),
-            last_backup: last_backup.map(seconds),
+            last_backup: status
+                .backups
+                .iter()
+                .filter_map(|it| Some(it.finished.as_ref()?.0))
+                .max()
+                .map(seconds),
             components: components
                 .filter_map(|(name, component)| Some((name, pods(component.as_ref()?))))
                 .collect(),
@@ -179,7 +180,7 @@ const FAMILIES: [Family; 14] = [
     },
     Family {
         name: "flagsmith_deployment_backup_last_success_timestamp_seconds",
-        help: "When a backup before a migration last ended well, as long as its Job is there.",
+        help: "When the newest backup was made that there is: one before a migration.",
         labels: &[],
         samples: |it, emit| it.last_backup.iter().try_for_each(|time| emit(&[], *time)),
     },

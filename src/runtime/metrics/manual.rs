@@ -94,8 +94,7 @@ pub(super) fn example() -> Metrics {
         heartbeat_age: f64::NAN,
         ..ExportedQueue::default()
     };
-    let exported =
-        Exported::new(&example_status(), Some(Timestamp::UNIX_EPOCH), BTreeMap::from([("default", queue)]));
+    let exported = Exported::new(&example_status(), BTreeMap::from([("default", queue)]));
     metrics.deployment("ns", "one", exported);
     metrics
 }
@@ -118,6 +117,7 @@ fn example_status() -> FlagsmithDeploymentStatus {
         version: Some("2.260.0".into()),
         migration: Some(failed),
         migration_history: vec![applied],
+        backups: vec![api::BackupStatus { finished: epoch(), ..api::BackupStatus::default() }],
         components: Some(ComponentsStatus {
             api: Some(ComponentStatus { desired: 2, ready: 1, ..ComponentStatus::default() }),
             ..ComponentsStatus::default()

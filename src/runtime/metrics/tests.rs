@@ -58,7 +58,7 @@ fn exported(version: &str, ready: &str) -> Exported {
         conditions: vec![condition],
         ..FlagsmithDeploymentStatus::default()
     };
-    Exported::new(&status, None, BTreeMap::new())
+    Exported::new(&status, BTreeMap::new())
 }
 
 #[test]

@@ -152,6 +152,7 @@ impl Job {
             last_applied_before: self.found.and_then(|at| Timestamp::from_second(at).ok()),
             credentials: Some(self.given.credentials.to_string()),
             memory_limit: Some(format!("{}Gi", 1 + self.given.memory)),
+            claim: None,
             outcome: self.outcome.clone(),
             started: Timestamp::from_second(self.made).ok(),
             finished: Timestamp::from_second(self.made).ok(),
