@@ -1,13 +1,20 @@
 //! Creating the Jobs of a migration, of its backup and of its images: each once, and never two of them beside each other on
 //! the same database.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::{
+    fmt::Debug,
+    future::ready,
+    pin::pin,
+    sync::{Arc, PoisonError, Weak},
+};
 
+use futures::TryStreamExt as _;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, ObjectMeta, PostParams},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Applier, Error, creation::Creation, describe_owner};
@@ -20,6 +27,7 @@ use crate::{
         Object, Watched,
         external_migration::{describe, is_active},
     },
+    runtime::client::listed,
     validate::Installation,
 };
 
@@ -93,9 +101,8 @@ impl Applier {
     pub(super) async fn has_begun(&self, installation: &Installation, name: &str) -> Result<bool, Error> {
         let selector = ListParams::default().labels(&format!("{JOB_NAME}={name}"));
         let pods: Api<Pod> = self.api_in(Some(&installation.identity.namespace));
-        let pods = pods.list(&selector).await.map_err(Error::from)?;
         let works = |pod: &Pod| has_not_ended(pod) && !is_pending(pod);
-        Ok(pods.iter().any(works))
+        Ok(first(pods, &selector, works).await?.is_some())
     }
 
     /// The lock of a database; one that nobody holds or waits for is forgotten.
@@ -116,13 +123,11 @@ impl Applier {
         let selector = ListParams::default().labels(&format!("{}={label}", marks::DATABASE));
         for namespace in self.scope.each() {
             let jobs: Api<Job> = self.api_in(namespace);
-            let jobs = jobs.list(&selector).await.map_err(Error::from)?;
-            if let Some(job) = jobs.items.into_iter().find(|job| is_active(job, label)) {
+            if let Some(job) = first(jobs, &selector, |job| is_active(job, label)).await? {
                 return Ok(Some(job.metadata));
             }
             let pods: Api<Pod> = self.api_in(namespace);
-            let pods = pods.list(&selector).await.map_err(Error::from)?;
-            if let Some(pod) = pods.items.into_iter().find(has_not_ended) {
+            if let Some(pod) = first(pods, &selector, has_not_ended).await? {
                 return Ok(Some(pod.metadata));
             }
         }
@@ -139,6 +144,15 @@ impl Applier {
             |namespace| Api::namespaced(self.client.clone(), namespace),
         )
     }
+}
+
+/// The first object of a list for which this holds. Whoever has the label may have given it to any number of objects.
+async fn first<T>(api: Api<T>, selector: &ListParams, holds: impl Fn(&T) -> bool) -> Result<Option<T>, Error>
+where
+    T: Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let found = listed(api, selector.clone()).try_filter(|object| ready(holds(object)));
+    pin!(found).try_next().await.map_err(Error::from)
 }
 
 fn has_not_ended(pod: &Pod) -> bool {

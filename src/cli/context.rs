@@ -1,6 +1,7 @@
 //! What commands share: how the program was called, and how it asks the cluster.
 
 use super::failure::Failure;
+use crate::runtime::executor::on_one_thread;
 
 /// What kubectl calls to run `kubectl flagsmith`.
 const PLUGIN: &str = "kubectl-flagsmith";
@@ -15,9 +16,5 @@ pub(super) fn program() -> &'static str {
 /// Runs a command that asks the cluster. On the main thread, whose stack is large enough to decode a
 /// `FlagsmithDeployment` without optimisation.
 pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::internal(&error))?
-        .block_on(Box::pin(future))
+    on_one_thread().map_err(|error| Failure::internal(&error))?.block_on(Box::pin(future))
 }

@@ -17,6 +17,7 @@ use crate::{
     observe::Scope,
     runtime::{
         client,
+        executor::on_one_thread,
         heartbeat::Heartbeat,
         lease::LeaseSettings,
         lock_key::{LockKey, LockKeySource},
@@ -178,11 +179,7 @@ pub(super) fn main(args: Args) -> ExitCode {
 
 fn start(args: Args) -> Result<(), Error> {
     let level = telemetry::init(args.log_format, args.log_level.as_deref())?;
-    // One thread: the operator waits for servers most of its time, and what it computes takes microseconds. A second
-    // one costs more in handing over than it saves.
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-    runtime.block_on(serve(args, level))
+    on_one_thread().map_err(Error::Runtime)?.block_on(serve(args, level))
 }
 
 async fn serve(args: Args, level: Level) -> Result<(), Error> {

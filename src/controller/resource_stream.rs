@@ -17,10 +17,7 @@ use kube::{
 };
 
 use super::guarded_resource::GuardedResource;
-use crate::observe::Scope;
-
-/// Objects in one page of a list.
-const PAGE_SIZE: u32 = 100;
+use crate::{observe::Scope, runtime::client::PAGE_SIZE};
 
 /// The events of all `FlagsmithDeployments` in a scope, with pauses after failures.
 pub(super) fn resource_stream(

@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::{Api, Client, api::ListParams};
 
-use crate::{model::Component, runtime::cache::Cache};
+use crate::{
+    model::Component,
+    runtime::{cache::Cache, client::listed},
+};
 
 /// How long a kill is told: as long as the API server keeps Events by default.
 const TOLD: SignedDuration = SignedDuration::from_hours(1);
@@ -19,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const PODS: usize = 3;
 
 /// Events of one pod that are read at most.
-const EVENTS: u32 = 100;
+const EVENTS: usize = 100;
 
 /// Answers that are remembered: where more pods restart at once, the oldest are asked about again.
 const REMEMBERED: usize = 1000;
@@ -114,9 +118,10 @@ fn ended(pod: &Pod, now: Timestamp) -> Option<(&ContainerStatus, i32)> {
 /// Why the liveness probe of a pod failed, if the kubelet ended a container for it; `None` without an answer.
 async fn ask(client: &Client, namespace: &str, uid: &str) -> Option<Option<String>> {
     let api: Api<Event> = Api::namespaced(client.clone(), namespace);
-    let parameters = ListParams::default().fields(&format!("involvedObject.uid={uid}")).limit(EVENTS);
-    let events = match tokio::time::timeout(DEADLINE, api.list(&parameters)).await {
-        Ok(Ok(list)) => list.items,
+    let parameters = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+    let events = listed(api, parameters).take(EVENTS).try_collect::<Vec<_>>();
+    let events = match tokio::time::timeout(DEADLINE, events).await {
+        Ok(Ok(events)) => events,
         Ok(Err(error)) => {
             tracing::debug!(%error, "Events of a pod could not be read");
             return None;

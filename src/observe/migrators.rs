@@ -1,8 +1,9 @@
 //! Pods that the operator did not make and that migrate the same database: init containers of the official chart,
 //! Jobs of a pipeline, a task processor that migrates when it starts.
 
-use std::time::Duration;
+use std::{future::ready, pin::pin, time::Duration};
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use kube::{Api, Client, api::ListParams};
@@ -11,13 +12,13 @@ use super::{looks::DueMigration, memory::Memory};
 use crate::{
     flagsmith,
     model::{PodPhase, child::marks},
-    runtime::cache::PerInstallation,
+    runtime::{cache::PerInstallation, client::listed},
     validate::{Database, Installation, SecretKey},
 };
 
 /// The most pods that one look reads. A namespace with more of them that are not the operator's is no place where one
 /// could be missed for long: the database's own sessions are looked at too.
-const PAGE: u32 = 500;
+const PODS: usize = 500;
 
 /// Looks for such pods while a migration is due, and remembers what was seen.
 #[derive(Debug, Default)]
@@ -74,19 +75,18 @@ impl Memory for Migrators {
 async fn running(client: &Client, installation: &Installation) -> Option<String> {
     let namespace = &installation.identity.namespace;
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let parameters =
-        ListParams::default().labels(&format!("{}!={}", marks::MANAGED_BY, marks::OPERATOR)).limit(PAGE);
-    let pods = api
-        .list(&parameters)
+    let parameters = ListParams::default().labels(&format!("{}!={}", marks::MANAGED_BY, marks::OPERATOR));
+    let secrets = [installation.database.url(), installation.database.migration_url()];
+    let found = listed(api, parameters).take(PODS).try_filter_map(|pod: Pod| {
+        let container = migrating(&pod, &secrets);
+        let name = pod.metadata.name.unwrap_or_default();
+        ready(Ok(container.map(|container| format!("pod {namespace}/{name} (container {container})"))))
+    });
+    pin!(found)
+        .try_next()
         .await
         .inspect_err(|error| tracing::debug!(%error, "pods could not be listed"))
-        .ok()?;
-    let secrets = [installation.database.url(), installation.database.migration_url()];
-    pods.iter().find_map(|pod| {
-        let container = migrating(pod, &secrets)?;
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        Some(format!("pod {namespace}/{name} (container {container})"))
-    })
+        .ok()?
 }
 
 /// The container of a pod that migrates the database of one of these Secrets, while it has not finished.

@@ -3,6 +3,7 @@
 pub(crate) mod backoff;
 pub(crate) mod cache;
 pub mod client;
+pub mod executor;
 pub(crate) mod fence;
 pub mod heartbeat;
 pub mod lease;

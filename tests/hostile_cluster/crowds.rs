@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use flagsmith_operator::model::child::marks::{MANAGED_BY, OPERATOR};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job};
 use kube::{Client, api::PostParams};
@@ -14,7 +15,7 @@ use tokio::{
 use crate::{
     machine::DATABASES,
     siege::survives,
-    support::{NAME, SOON},
+    support::{NAME, SOON, client},
     tenant::{Tenant, codes},
 };
 
@@ -23,6 +24,10 @@ const AT_ONCE: usize = 8;
 
 /// How long the operator has for what it watches.
 const SEEN: Duration = Duration::from_secs(10);
+
+/// Bytes of an object that is about as large as the API server stores (1.5 MiB), and how many of these.
+const LARGE: usize = 1_200_000;
+const LARGE_OBJECTS: usize = 200;
 
 /// Connections to each port, how long they are held, and how often they are opened again.
 const CONNECTIONS: usize = 200;
@@ -80,6 +85,23 @@ fn of_autoscalers() {
         sleep(SEEN).await;
         tenant.end().await;
     });
+}
+
+/// What is there before the operator starts, with its labels, and as large as the API server stores: all of it is listed.
+#[test]
+#[ignore = "takes minutes; part of `make test-hostile`"]
+fn of_large_objects_at_the_start() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (client, tenant) = runtime.block_on(async { (client().await, Tenant::new("large").await) });
+    let metadata =
+        |number: usize| json!({ "name": format!("large-{number}"), "labels": { MANAGED_BY: OPERATOR } });
+    let pod = json!({ "restartPolicy": "Never", "containers": [{
+        "name": "main", "image": "x", "env": [{ "name": "V", "value": "x".repeat(LARGE) }],
+    }] });
+    let job = |number| json!({ "metadata": metadata(number), "spec": { "suspend": true, "template": { "spec": pod } } });
+    runtime.block_on(create::<Job>(&client, &tenant, (0..LARGE_OBJECTS).map(job)));
+    survives("large objects at its start", |_| sleep(SEEN));
+    runtime.block_on(tenant.end());
 }
 
 /// Whoever can reach a port of the operator's keeps connections open and says nothing. He may take Prometheus' place, but

@@ -1,6 +1,6 @@
 //! Tenants whose Secrets name a hostile database.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use flagsmith_operator::api::FlagsmithDeployment;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::{
     certificates::{certificate, issued},
     machine::DATABASES,
+    operator::get,
     postgresql::Postgresql,
     server::{Peer, Server, message, report, row},
     siege::{PASSWORD, goes_unnoticed, survives},
@@ -127,6 +128,12 @@ fn each_alone(#[values(0, 1, 2, 3, 4, 5, 6, 7)] which: usize) {
     });
 }
 
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Secrets that may be read in a minute for them: each has two, which a pass reads twice, and once after each look, of
+/// which there is one in two minutes. With a pass every ten seconds it were 600.
+const MOST_READ: u64 = 350;
+
 /// Databases of one tenant that accept connections and say nothing, as many as would occupy every worker of the operator
 /// three times over if a pass waited for one.
 const SILENT: usize = 50;
@@ -155,8 +162,22 @@ fn that_are_silent_delay_nobody_else() {
             let words = "no answer within 5 s";
             tenant.until(&name(number), LOOKED_AT, words, |it| says(it, words)).await;
         }
+        let before = secrets_read(&target.served);
+        sleep(MINUTE).await;
+        let read = secrets_read(&target.served) - before;
+        println!("a minute of {SILENT} silent databases: {read} Secrets read");
+        assert!(read < MOST_READ, "{read} Secrets read");
         tenant.end().await;
     });
+}
+
+/// How often the operator has asked for a Secret.
+fn secrets_read(served: &[SocketAddr]) -> u64 {
+    const OF_SECRETS: &str = "flagsmith_operator_kube_requests_total{verb=\"get\",kind=\"secrets\"";
+    let mut answers = served.iter().filter_map(|it| get(*it, "/metrics").ok());
+    let metrics = answers.find(|it| it.contains(OF_SECRETS)).expect("the operator serves its metrics");
+    let lines = metrics.lines().filter(|line| line.starts_with(OF_SECRETS));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 async fn besiege(attacks: &[Attack], installations: usize) {

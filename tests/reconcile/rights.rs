@@ -153,7 +153,7 @@ fn each_is_used_and_none_is_missing() {
         may_name_its_owner(&cluster, &first, config.clone()).await;
         is_refused_where_nothing_may_be_made(&system).await;
         operator.stop().await;
-        at_start::a_missing_one_is_named(&administrator, &first, config).await;
+        at_start::each_missing_one_is_named(&administrator, &first, config).await;
         sleep(LOGGED).await;
 
         let account = format!("system:serviceaccount:{NAMESPACE}:{RELEASE}");

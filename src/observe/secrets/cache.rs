@@ -19,6 +19,15 @@ use crate::{
     validate::{Installation, SecretKey, UrlParts},
 };
 
+/// How long the Secrets of a database that cannot be used are not read again: a pass follows each look at it, ten seconds
+/// or so apart, and every one of these is to find a corrected Secret.
+const DOUBTED: Duration = Duration::from_secs(5);
+
+/// After how long a pass is made for such Secrets alone. Looks at servers that keep silent wait for turns, and have nobody
+/// wait for them: of fifty in a namespace each has its look every two minutes. Whoever corrects the Secret of one waits
+/// this long; a pass every ten seconds for each was all that the operator did meanwhile.
+const DOUBTED_ALONE: Duration = Duration::from_secs(30);
+
 /// Reads Secrets, and remembers them while they are fresh.
 #[derive(Default)]
 pub(in crate::observe) struct SecretCache {
@@ -39,8 +48,26 @@ struct Known {
 }
 
 impl Known {
+    /// How old they may be when a pass needs them.
     const fn fresh_for(&self) -> Duration {
-        if self.credentials.secrets.hash.is_some() && !self.doubted { FRESH } else { FRESH_WHILE_FAILING }
+        match (self.doubted, self.is_whole()) {
+            (true, _) => DOUBTED,
+            (false, true) => FRESH,
+            (false, false) => FRESH_WHILE_FAILING,
+        }
+    }
+
+    /// How old they may become before a pass is made for them.
+    const fn left_alone_for(&self) -> Duration {
+        match (self.doubted, self.is_whole()) {
+            (_, false) => FRESH_WHILE_FAILING,
+            (true, true) => DOUBTED_ALONE,
+            (false, true) => FRESH,
+        }
+    }
+
+    const fn is_whole(&self) -> bool {
+        self.credentials.secrets.hash.is_some()
     }
 }
 
@@ -61,7 +88,7 @@ impl SecretCache {
         let parts = installation.database.parts();
         let fresh_for = |known: &Known| {
             (known.keys == keys && known.parts == parts)
-                .then(|| if hurry { FRESH_WHILE_FAILING } else { known.fresh_for() })
+                .then(|| if hurry { FRESH_WHILE_FAILING.min(known.fresh_for()) } else { known.fresh_for() })
         };
         if let Some(known) = self.known.fresh(&identity.uid, fresh_for) {
             return known.credentials;
@@ -92,7 +119,78 @@ impl Memory for SecretCache {
     }
 
     fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
-        let left = self.known.fresh_until(uid, Known::fresh_for);
+        let left = self.known.fresh_until(uid, Known::left_alone_for);
         Some(left.unwrap_or(Duration::ZERO))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::fixtures::{installation, spec};
+
+    /// A client whose server has one Secret under every name, and how often it was asked.
+    fn client() -> (Client, Arc<AtomicU32>) {
+        let asked = Arc::<AtomicU32>::default();
+        let count = Arc::clone(&asked);
+        let service = tower::service_fn(move |_: Request<Body>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            // postgresql://u:p@db/flags
+            let answer = r#"{"metadata":{},"data":{"DATABASE_URL":"cG9zdGdyZXNxbDovL3U6cEBkYi9mbGFncw=="}}"#;
+            async move { Ok::<_, Infallible>(Response::new(Body::from(answer.as_bytes().to_vec()))) }
+        });
+        (Client::new(service, "prod"), asked)
+    }
+
+    /// The passes of ten minutes over an installation, and those of them that read Secrets; `after_looks`: one follows
+    /// each look at its database.
+    async fn passes(usable: bool, after_looks: Option<Duration>) -> (u32, u32) {
+        let ((client, asked), cache) = (client(), SecretCache::default());
+        let key = json!({ "secretKeyRef": { "name": "django", "key": "DATABASE_URL" } });
+        let installation = installation(&spec(json!({ "django": { "secretKeyFrom": key } })));
+        let uid = installation.identity.uid.as_str();
+        let (mut passes, mut read) = (0, 0);
+        let mut left = Duration::from_mins(10);
+        while !left.is_zero() {
+            let before = asked.load(Ordering::Relaxed);
+            cache.credentials(&client, &installation, None, true, false).await;
+            cache.judge(uid, usable);
+            passes += 1;
+            read += u32::from(asked.load(Ordering::Relaxed) > before);
+            let next = cache.next_look(uid, Timestamp::UNIX_EPOCH).unwrap();
+            assert!(!next.is_zero(), "passes without a pause");
+            let wait = after_looks.map_or(next, |look| look.min(next)).min(left);
+            advance(wait).await;
+            left -= wait;
+        }
+        (passes, read)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_installation_is_not_passed_over_again_and_again_for_a_database_that_keeps_silent() {
+        assert_eq!(passes(false, None).await, (20, 20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pass_after_each_look_at_a_database_that_fails_reads_its_secrets() {
+        assert_eq!(passes(false, Some(Duration::from_secs(9))).await, (67, 67));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn secrets_of_a_database_that_works_are_read_every_two_minutes() {
+        assert_eq!(passes(true, Some(Duration::from_mins(1))).await, (10, 5));
     }
 }

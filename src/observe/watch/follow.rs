@@ -9,9 +9,7 @@ use kube::{
 };
 
 use super::super::index::{Change, Index, Object, Watched};
-
-/// Objects in one page of a list: small enough that a page of Deployments stays below 4 MB.
-const PAGE_SIZE: u32 = 250;
+use crate::runtime::client::PAGE_SIZE;
 
 /// What a watch of the objects of one kind brings; without a namespace, of the whole cluster.
 pub(super) fn events(

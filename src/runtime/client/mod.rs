@@ -16,10 +16,12 @@ use crate::runtime::metrics::Metrics;
 mod body;
 mod deadline;
 mod guard;
+mod pages;
 mod request;
 
 pub use deadline::{CALL_DEADLINE, DeadlineExceeded};
 pub(in crate::runtime) use guard::Condition;
+pub use pages::{PAGE_SIZE, listed};
 
 use guard::GuardLayer;
 

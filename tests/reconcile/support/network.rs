@@ -46,9 +46,10 @@ impl Call {
         self.method == Method::GET && !self.is_watch() && !self.is_lease()
     }
 
-    /// A read of a whole collection.
+    /// A read of a whole collection, as a cache is filled; not of what works on a database, or of a Job's pods.
     pub fn is_list(&self) -> bool {
-        self.is_read() && self.query.contains("limit=")
+        let of_few = ["database%3D", "job-name%3D"].iter().any(|label| self.query.contains(label));
+        self.is_read() && self.query.contains("limit=") && !of_few
     }
 
     /// Whether it is about this resource, or this object of it (`jobs`, `deployments/flagsmith-api`).
