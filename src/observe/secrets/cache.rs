@@ -166,7 +166,7 @@ mod tests {
         let mut left = Duration::from_mins(10);
         while !left.is_zero() {
             let before = asked.load(Ordering::Relaxed);
-            cache.credentials(&client, &installation, None, true, false).await;
+            Box::pin(cache.credentials(&client, &installation, None, true, false)).await;
             cache.judge(uid, usable);
             passes += 1;
             read += u32::from(asked.load(Ordering::Relaxed) > before);
