@@ -98,7 +98,7 @@ test-cluster: ## The test cluster itself, then the operator against a real API s
 	tests/cluster/selftest
 	tests/postgres/install
 	cargo test --locked --no-run $(API_TESTS)
-	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS) -- --test-threads 4
+	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS) -- --test-threads 3
 
 .PHONY: test-kubernetes
 test-kubernetes: ## The CRD, the chart and the operator against the oldest and the newest Kubernetes (each is built once; twenty minutes)

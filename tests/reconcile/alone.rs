@@ -28,7 +28,7 @@ use crate::support::{Cluster, Network, Operator, SOON, Sandbox, condition, conve
 const AWAY: Duration = Duration::from_secs(60);
 
 /// How soon an operator looks whether an optional kind has appeared, and the pass after that.
-const DISCOVERED: Duration = Duration::from_secs(60);
+const DISCOVERED: Duration = Duration::from_mins(2);
 
 /// Kinds that are watched where there is no optional one.
 const KINDS: usize = 10;

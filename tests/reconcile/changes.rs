@@ -201,7 +201,7 @@ fn a_missing_secret_heals_by_itself() {
         sandbox.database_secret().await;
         let start = Instant::now();
         // The next look, a migration and a rollout.
-        sandbox.until(Duration::from_secs(60), "healed", crate::support::converged).await;
+        sandbox.until(SOON, "healed", crate::support::converged).await;
         println!(
             "healed {:?} after the Secret was there; looks are {FRESH_WHILE_FAILING:?} apart",
             start.elapsed()
