@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::{context::Context, log::investigation::diagnose_log};
 use crate::{
     flagsmith::WorkerClass,
-    model::{Code, Component, Draft, Severity},
+    model::{Code, Component, Draft, Severity, shell},
     observe::{
         DatabaseProbe, LogDiagnosis, LogFinding, LogReading, Observation, PodSummary, Run,
         database::QueueProbe,
@@ -64,10 +64,20 @@ pub(crate) fn check(context: &Context<'_>) -> Vec<Draft> {
                 let last = finding.happened.strftime("%H:%M:%SZ");
                 new.message = format!("Last seen at {last}: {}", new.message);
             }
-            found.push((context.owned(new), 1));
+            found.push((completed(context.owned(new), context, &reading.pod), 1));
         }
     }
     found.into_iter().map(|(draft, _)| draft).collect()
+}
+
+/// With namespace and pod in the commands of its remedy: whoever reads only a log knows neither.
+fn completed(draft: Draft, context: &Context<'_>, pod: &str) -> Draft {
+    let namespace = &context.installation.identity.namespace;
+    let pod = shell::name(pod, "POD");
+    let remedy = ["exec", "logs"].iter().fold(draft.remedy, |remedy, verb| {
+        remedy.replace(&format!("kubectl {verb} POD"), &format!("kubectl -n {namespace} {verb} {pod}"))
+    });
+    Draft { remedy: remedy.replace("kubectl -n NAMESPACE ", &format!("kubectl -n {namespace} ")), ..draft }
 }
 
 /// Whether a process that goes on has not shown it again: its log has been read since, or should have been.

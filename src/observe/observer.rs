@@ -17,6 +17,7 @@ use super::{
     looks::{DatabaseLooks, DueMigration, Look, Processors, Question, Seen},
     managed,
     memory::Memory,
+    migrator_run::PastRuns,
     migrators::Migrators,
     observation::Observation,
     pod::{self, PodSummary},
@@ -43,6 +44,7 @@ pub struct Observer {
     /// `None`: databases are not looked at.
     databases: Option<DatabaseLooks>,
     migrators: Migrators,
+    past_runs: PastRuns,
     pod_logs: PodLogReader,
     /// `None`: pods are not asked for their metrics.
     thread_usage: Option<ThreadUsageSampler>,
@@ -79,6 +81,7 @@ impl Observer {
             config_maps: ConfigMapReader::default(),
             databases,
             migrators: Migrators::default(),
+            past_runs: PastRuns::default(),
             pod_logs,
             thread_usage: None,
             classes: Classes::default(),
@@ -101,7 +104,8 @@ impl Observer {
 
     /// Everything that remembers installations.
     fn memories(&self) -> impl Iterator<Item = &dyn Memory> {
-        let always: [&dyn Memory; 4] = [&self.secrets, &self.config_maps, &self.migrators, &self.pod_logs];
+        let always: [&dyn Memory; 5] =
+            [&self.secrets, &self.config_maps, &self.migrators, &self.past_runs, &self.pod_logs];
         let databases = self.databases.as_ref().map(|it| it as &dyn Memory);
         let thread_usage = self.thread_usage.as_ref().map(|it| it as &dyn Memory);
         always.into_iter().chain(databases).chain(thread_usage)
@@ -177,7 +181,9 @@ impl Observer {
         let deployments: Vec<&Deployment> = selected.deployments().map(|(_, it)| it).collect();
         let config_maps = self.config_maps.read(&self.client, &subject.identity, &deployments).await;
         let found = discover::find(subject, &selected, &config_maps);
-        let observation = discover::assemble(&found, &selected, objects, previous, now);
+        let mut observation = discover::assemble(&found, &selected, objects, previous, now);
+        let told = std::mem::take(&mut observation.migrators);
+        observation.migrators = self.past_runs.and(&subject.identity.uid, told, &observation.pods, now);
         let gunicorn = found.api.as_ref().and_then(WorkloadState::gunicorn);
         let circumstances = Circumstances {
             sources: Some(&found.adoption.sources),

@@ -34,7 +34,8 @@ fn every_trouble_of_an_observed_installation() {
         ("ReplicasContested", &["--set", "api.replicacount=2,hpa.enabled=true"]),
         ("GunicornSettingsIgnored", &["--set-string", "api.extraEnv.GUNICORN_KEEP_ALIVE=75"]),
         ("DatabaseHostNotFound", &["--set", "hpa.enabled=false,api.replicacount=1,pgbouncer.enabled=true"]),
-        ("ImagePullFailed", &["--set", "api.image.tag=2.999.0,taskProcessor.image.tag=2.999.0"]),
+        // The chart migrates with the same image, and that Job comes first.
+        ("MigrationImagePullFailed", &["--set", "api.image.tag=2.999.0,taskProcessor.image.tag=2.999.0"]),
         ("TaskProcessorMigratesItself", &["--set", "taskProcessor.replicacount=2"]),
     ];
     for (expected, values) in set {

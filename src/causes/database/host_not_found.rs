@@ -188,7 +188,7 @@ mod tests {
             let message =
                 format!("could not translate host name \"{name}\" to address: Name or service not known");
             let remedy = remedy(OPERATIONAL, &message);
-            let expected = format!("getent hosts {}", host_of(name));
+            let expected = format!("nslookup {}", host_of(name));
             assert!(remedy.ends_with(&expected), "{remedy}");
         }
         let mut observation = observed(ProbeFailureKind::HostNotFound, "no");

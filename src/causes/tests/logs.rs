@@ -67,6 +67,30 @@ fn a_database_that_only_the_pods_log_knows_to_be_down_explains_their_crashes() {
     assert!(found[0].message.contains("10.0.0.9"), "{found:#?}");
 }
 
+#[rstest]
+#[case::namespace(
+    "could not translate host name \"db\" to address: Name or service not known",
+    Code::DatabaseHostNotFound,
+    "kubectl -n prod run lookup"
+)]
+#[case::pod(
+    "OSError: [Errno 24] Too many open files",
+    Code::FileDescriptorLimit,
+    "kubectl -n prod exec flagsmith-api-abc -- sh"
+)]
+fn commands_name_the_pod_whose_log_it_is(#[case] says: &str, #[case] code: Code, #[case] expected: &str) {
+    let log = format!(
+        "2026-11-22T15:41:01.9Z [error    ] Exception in worker process [gunicorn.error]\nTraceback (most recent call last):\n  File \"/x.py\", line 1, in f\n    f()\n{}{says}\n",
+        if says.starts_with("OSError") { "" } else { "django.db.utils.OperationalError: " }
+    );
+    let logs = vec![reading(Component::Api, "flagsmith-api-abc", Run::Failed { restarts: 1 }, &log)];
+    let mut observation = running();
+    observation.pod_logs = PodLogFindings { logs, warnings: Vec::new() };
+    let found = of(&observation);
+    assert_eq!(found[0].code, code, "{found:#?}");
+    assert!(found[0].remedy.contains(expected), "{found:#?}");
+}
+
 #[test]
 fn what_a_ready_pod_logged_of_a_database_that_works_again_is_over() {
     let sampled = reading(Component::Api, "flagsmith-api-abc", Run::Sample(empty_observation().now), REFUSED);

@@ -115,12 +115,11 @@ impl<V> ConnectionFailure<'_, V> {
     /// A command that looks the host up from where that failed.
     pub(crate) fn name_test(&self) -> String {
         let host = shell::host(self.endpoint().host.as_deref().unwrap_or_default(), "HOST");
-        match self.namespace {
-            Some(namespace) => format!(
-                "To look it up: kubectl -n {namespace} run lookup --rm -it --image=busybox --restart=Never -- nslookup {host}"
-            ),
-            None => format!("Test: kubectl exec POD -- getent hosts {host}"),
-        }
+        // In a pod of its own: one that cannot start for want of the name is up for seconds.
+        let namespace = self.namespace.unwrap_or("NAMESPACE");
+        format!(
+            "To look it up: kubectl -n {namespace} run lookup --rm -it --image=busybox --restart=Never -- nslookup {host}"
+        )
     }
 }
 
