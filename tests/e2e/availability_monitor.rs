@@ -160,7 +160,8 @@ fn look_at_objects(seen: &Seen) {
 }
 
 fn active(kind: &str) -> Vec<String> {
-    let label = "app.kubernetes.io/component=migrations";
+    // Those that connect to a database; a Job that pulls images does not.
+    let label = "operator.flagsmith.com/database";
     let Some(objects) = try_json(&["get", kind, "-A", "-l", label]) else {
         return Vec::new();
     };
