@@ -15,7 +15,7 @@ use prometheus_client::{
 
 use crate::api::{
     ComponentStatus, DiagnosisStatus, FlagsmithDeploymentStatus, MigrationOperation, MigrationResult,
-    MigrationStatus,
+    MigrationStatus, StopState, StopStatus,
 };
 
 /// What is exported of one installation. It is as large as what is wrong, never as the status.
@@ -27,6 +27,8 @@ pub struct Exported {
     /// Code, severity and component of each diagnosis.
     diagnoses: BTreeSet<[String; 3]>,
     migration: Option<ExportedMigration>,
+    /// Release and state of each stop of an upgrade.
+    stops: Vec<(String, &'static str)>,
     last_migrated: Option<f64>,
     last_backup: Option<f64>,
     /// Desired and ready pods by component.
@@ -77,6 +79,7 @@ impl Exported {
             conditions: conditions.map(|it| (it.type_.clone(), it.status.clone())).collect(),
             diagnoses: status.diagnoses.iter().map(labels_of).collect(),
             migration: status.migration.as_ref().map(ExportedMigration::new),
+            stops: status.upgrade.iter().flat_map(|it| &it.stops).map(stop).collect(),
             last_migrated: status.migration_history.iter().filter_map(succeeded).max().map(seconds),
             last_backup: status
                 .backups
@@ -116,6 +119,16 @@ fn labels_of(diagnosis: &DiagnosisStatus) -> [String; 3] {
     [diagnosis.code.clone(), diagnosis.severity.clone(), diagnosis.component.clone()]
 }
 
+fn stop(stop: &StopStatus) -> (String, &'static str) {
+    let state = match stop.state {
+        StopState::Waiting => "Waiting",
+        StopState::Current => "Current",
+        StopState::Applied => "Applied",
+        StopState::Failed => "Failed",
+    };
+    (stop.version.clone(), state)
+}
+
 const fn pods(component: &ComponentStatus) -> [i32; 2] {
     [component.desired, component.ready]
 }
@@ -141,7 +154,7 @@ struct Family {
     samples: fn(&Exported, &mut Emit<'_>) -> fmt::Result,
 }
 
-const FAMILIES: [Family; 14] = [
+const FAMILIES: [Family; 15] = [
     Family {
         name: "flagsmith_deployment_condition",
         help: "The present status of each condition, always 1.",
@@ -163,6 +176,12 @@ const FAMILIES: [Family; 14] = [
         samples: |it, emit| {
             it.migration.iter().try_for_each(|it| emit(&[it.operation, it.result, &it.version], 1.0))
         },
+    },
+    Family {
+        name: "flagsmith_deployment_upgrade_stop",
+        help: "How each stop of an upgrade that is under way stands, always 1.",
+        labels: &["version", "state"],
+        samples: |it, emit| it.stops.iter().try_for_each(|(version, state)| emit(&[version, state], 1.0)),
     },
     Family {
         name: "flagsmith_deployment_migration_start_timestamp_seconds",

@@ -117,6 +117,14 @@ fn example_status() -> FlagsmithDeploymentStatus {
         version: Some("2.260.0".into()),
         migration: Some(failed),
         migration_history: vec![applied],
+        upgrade: Some(api::UpgradeStatus {
+            stops: vec![api::StopStatus {
+                version: "2.265.0".into(),
+                state: api::StopState::Failed,
+                ..api::StopStatus::default()
+            }],
+            ..api::UpgradeStatus::default()
+        }),
         backups: vec![api::BackupStatus { finished: epoch(), ..api::BackupStatus::default() }],
         components: Some(ComponentsStatus {
             api: Some(ComponentStatus { desired: 2, ready: 1, ..ComponentStatus::default() }),

@@ -124,6 +124,10 @@ fn what_happened_is_counted() {
             1.0,
         ),
         (
+            "flagsmith_deployment_upgrade_stop{namespace=\"ns\",name=\"one\",version=\"2.265.0\",state=\"Failed\"}",
+            1.0,
+        ),
+        (
             "flagsmith_deployment_component_desired_replicas{namespace=\"ns\",name=\"one\",component=\"api\"}",
             2.0,
         ),
