@@ -34,7 +34,8 @@ pub(super) struct Followed(HashMap<String, Follow>);
 
 #[derive(Debug)]
 enum Follow {
-    Running(#[expect(dead_code, reason = "it ends the task when it is dropped")] AbortOnDropHandle<()>),
+    /// The task, which ends when this is dropped.
+    Running(AbortOnDropHandle<()>),
     Paused(Timestamp),
 }
 
@@ -50,9 +51,13 @@ pub(super) enum End {
 impl Followed {
     /// Ends what is not `wanted` any more: a pod that is gone, ends, or is not ready.
     pub(super) fn retain(&mut self, wanted: impl Fn(&str) -> bool, now: Timestamp) {
-        self.0.retain(|pod, follow| match follow {
-            Follow::Running(_) => wanted(pod),
-            Follow::Paused(since) => wanted(pod) && now.duration_since(*since) < PAUSE,
+        self.0.retain(|pod, follow| {
+            // Whoever ends says so first, but for one that panics.
+            if matches!(follow, Follow::Running(task) if task.is_finished()) {
+                *follow = Follow::Paused(now);
+            }
+            let is_over = matches!(follow, Follow::Paused(since) if now.duration_since(*since) >= PAUSE);
+            wanted(pod) && !is_over
         });
     }
 
@@ -243,6 +248,17 @@ mod tests {
             (None, &b"unable to retrieve container logs"[..])
         );
         assert_eq!(stamped(b""), (None, &b""[..]));
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_is_left_alone_for_a_while() {
+        let mut followed = Followed::default();
+        followed.begin("a".to_owned(), tokio::spawn(async { panic!("on purpose") }));
+        tokio::task::yield_now().await;
+        followed.retain(|_| true, at(0));
+        assert!(!followed.has("a") && !followed.wants("a"));
+        followed.retain(|_| true, at(301));
+        assert!(followed.wants("a"));
     }
 
     #[tokio::test]
