@@ -59,6 +59,9 @@ pub struct ExportedQueue {
     pub dead: i64,
     /// Since a processor last looked at the queue.
     pub heartbeat_age: f64,
+    /// Connections to every database of its server, and how many others than superusers may have; `None` where the role
+    /// cannot see it.
+    pub connections: Option<[i64; 2]>,
 }
 
 impl Exported {
@@ -154,7 +157,7 @@ struct Family {
     samples: fn(&Exported, &mut Emit<'_>) -> fmt::Result,
 }
 
-const FAMILIES: [Family; 15] = [
+const FAMILIES: [Family; 17] = [
     Family {
         name: "flagsmith_deployment_condition",
         help: "The present status of each condition, always 1.",
@@ -255,17 +258,35 @@ const FAMILIES: [Family; 15] = [
         labels: &["database"],
         samples: |it, emit| it.each_queue(emit, |queue| queue.heartbeat_age),
     },
+    Family {
+        name: "flagsmith_database_connections",
+        help: "Connections to every database of the server of this one.",
+        labels: &["database"],
+        samples: |it, emit| it.each_server(emit, |[used, _]| used),
+    },
+    Family {
+        name: "flagsmith_database_connections_limit",
+        help: "How many connections others than superusers may have there.",
+        labels: &["database"],
+        samples: |it, emit| it.each_server(emit, |[_, limit]| limit),
+    },
 ];
 
 impl Exported {
     fn each_queue(&self, emit: &mut Emit<'_>, value: fn(&ExportedQueue) -> f64) -> fmt::Result {
         self.queues.iter().try_for_each(|(database, queue)| emit(&[database], value(queue)))
     }
+
+    fn each_server(&self, emit: &mut Emit<'_>, value: fn([i64; 2]) -> i64) -> fmt::Result {
+        let mut known =
+            self.queues.iter().filter_map(|(database, queue)| Some((database, queue.connections?)));
+        known.try_for_each(|(database, of_server)| emit(&[database], count(value(of_server))))
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "numbers of tasks are far below 2^52")]
-const fn count(tasks: i64) -> f64 {
-    tasks as f64
+#[expect(clippy::cast_precision_loss, reason = "numbers of tasks and connections are far below 2^52")]
+const fn count(number: i64) -> f64 {
+    number as f64
 }
 
 /// Namespace and name.

@@ -92,6 +92,7 @@ pub(super) fn example() -> Metrics {
         oldest_ready: 61.5,
         stuck: 3,
         heartbeat_age: f64::NAN,
+        connections: Some([41, 97]),
         ..ExportedQueue::default()
     };
     let exported = Exported::new(&example_status(), BTreeMap::from([("default", queue)]));

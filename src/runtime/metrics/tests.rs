@@ -114,6 +114,8 @@ fn what_happened_is_counted() {
             "flagsmith_task_queue_oldest_ready_age_seconds{namespace=\"ns\",name=\"one\",database=\"default\"}",
             61.5,
         ),
+        ("flagsmith_database_connections{namespace=\"ns\",name=\"one\",database=\"default\"}", 41.0),
+        ("flagsmith_database_connections_limit{namespace=\"ns\",name=\"one\",database=\"default\"}", 97.0),
         ("flagsmith_deployment_info{namespace=\"ns\",name=\"one\",version=\"2.260.0\"}", 1.0),
         (
             "flagsmith_deployment_diagnosis{namespace=\"ns\",name=\"one\",code=\"MigrationFailed\",severity=\"Critical\",component=\"migration\"}",
