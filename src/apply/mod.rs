@@ -31,6 +31,7 @@ use crate::{
         child::{Child, Kind, marks},
     },
     observe::{Object, Scope, Watched, Watches, index::Snapshot},
+    runtime::cache::Cache,
     validate::Installation,
 };
 
@@ -47,7 +48,12 @@ pub struct Applier {
     /// By database: held from looking for active migrations to creating a Job, so that two installations on one
     /// database cannot both find none.
     migrating: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    /// The uids of objects whose deletion the API server has accepted: the next pass may still see them as they were.
+    deleted: Cache<String, ()>,
 }
+
+/// Deletions that are remembered. Their events come within seconds, so that is many more than there are at once.
+const DELETED: usize = 1_024;
 
 /// What came of applying a plan.
 #[derive(Debug, Default)]
@@ -96,7 +102,8 @@ enum Outcome {
 impl Applier {
     /// An applier that writes with this client, which is fenced.
     pub(crate) fn new(client: Client, watches: Arc<Watches>, scope: Scope) -> Self {
-        Self { client, watches, scope, migrating: Mutex::default() }
+        let deleted = Cache::with_capacity(DELETED);
+        Self { client, watches, scope, migrating: Mutex::default(), deleted }
     }
 
     /// Makes the cluster look like the plan. Returns also what was done before a failure.
@@ -349,7 +356,8 @@ impl Applier {
                 if !snapshot.owned_by(&identity.uid) || wanted.contains(&(kind, name.clone())) {
                     continue;
                 }
-                if removable(installation, plan, kind, &name) {
+                let is_deleted = self.deleted.read(&snapshot.uid, |()| ()).is_some();
+                if removable(installation, plan, kind, &name) && !is_deleted {
                     found.push((kind, snapshot, name));
                 }
             }
@@ -373,6 +381,7 @@ impl Applier {
             .preconditions(Preconditions { uid: Some(snapshot.uid.clone()), resource_version: None });
         match self.api(installation, kind).delete(name, &parameters).await {
             Ok(_) => {
+                self.deleted.put(snapshot.uid.clone(), ());
                 tracing::info!(
                     kind = kind.as_str(),
                     name,
