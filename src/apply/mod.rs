@@ -40,6 +40,9 @@ use crate::{
 /// request and cannot overwrite what appeared a moment ago.
 const VERSION_OF_NOTHING: &str = "1";
 
+/// Deletions that are remembered. Their events come within seconds, so that is many more than there are at once.
+const DELETED: usize = 1_024;
+
 /// Writes children, with one field manager, by server-side apply.
 pub struct Applier {
     client: Client,
@@ -51,9 +54,6 @@ pub struct Applier {
     /// The uids of objects whose deletion the API server has accepted: the next pass may still see them as they were.
     deleted: Cache<String, ()>,
 }
-
-/// Deletions that are remembered. Their events come within seconds, so that is many more than there are at once.
-const DELETED: usize = 1_024;
 
 /// What came of applying a plan.
 #[derive(Debug, Default)]
@@ -356,8 +356,8 @@ impl Applier {
                 if !snapshot.owned_by(&identity.uid) || wanted.contains(&(kind, name.clone())) {
                     continue;
                 }
-                let is_deleted = self.deleted.read(&snapshot.uid, |()| ()).is_some();
-                if removable(installation, plan, kind, &name) && !is_deleted {
+                let is_deleted = || self.deleted.get(&snapshot.uid).is_some();
+                if removable(installation, plan, kind, &name) && !is_deleted() {
                     found.push((kind, snapshot, name));
                 }
             }

@@ -172,7 +172,7 @@ fn follow_queue(spec: &TaskAutoscalingSpec, installation: &Installation, observa
     let budget = ConnectionBudget::new(installation);
     let limit = queue
         .and_then(|queue| queue.connections)
-        .map(|connections| budget.most_processors(connections.limit - connections.reserved));
+        .map(|connections| budget.most_processors(connections.for_others()));
     let now = observation.task_processor.as_ref().map_or(0, |state| state.desired);
     scaling::processors(spec, queue, now, limit)
 }

@@ -323,7 +323,7 @@ fn queues(observation: &Observation) -> BTreeMap<&'static str, ExportedQueue> {
                 stuck: i64::try_from(causes::stuck(queue, observation)).unwrap_or(i64::MAX),
                 dead: queue.given_up.iter().map(|(_, number)| number).sum(),
                 heartbeat_age: age(queue.heartbeat()),
-                connections: queue.connections.map(|it| [it.used, it.limit.saturating_sub(it.reserved)]),
+                connections: queue.connections.map(|it| [it.used, it.for_others()]),
             },
         )),
         _ => None,

@@ -48,7 +48,7 @@ fn exceeded(
         return None;
     }
     let budget = ConnectionBudget::new(installation);
-    let free = connections.limit - connections.reserved;
+    let free = connections.for_others();
     let needed = budget.total();
     (needed > free).then(|| Draft {
         message: format!(
@@ -84,7 +84,7 @@ fn exceeded(
 
 /// What makes it fit: less of whatever needs most.
 fn remedy(installation: &Installation, budget: &ConnectionBudget, connections: Connections) -> String {
-    let free = connections.limit - connections.reserved;
+    let free = connections.for_others();
     let processors = budget.total() - budget.api();
     let (component, variable, fits) = if budget.api() >= processors {
         let workers = (free - processors) / (budget.api_pods * budget.api_threads).max(1);

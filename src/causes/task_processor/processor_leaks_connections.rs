@@ -50,7 +50,7 @@ fn leaks(context: &Context<'_>, held: &Held, pod: &PodSummary, threads: i32) -> 
     if connections < LEAST || connections <= needs {
         return None;
     }
-    let free = held.connections.limit - held.connections.reserved;
+    let free = held.connections.for_others();
     let severity = if connections * 2 > free { Severity::Warning } else { Severity::Info };
     Some(diagnosis(
         Code::TaskProcessorLeaksConnections,

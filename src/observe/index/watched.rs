@@ -24,10 +24,13 @@ impl Watched {
         }
     }
 
-    /// Whether a cluster may be without it.
+    /// The kind of child, where a cluster may be without it.
     #[must_use]
-    pub fn is_optional(self) -> bool {
-        matches!(self, Self::Child(kind) if kind.is_optional())
+    pub fn optional(self) -> Option<Kind> {
+        match self {
+            Self::Child(kind) if kind.is_optional() => Some(kind),
+            _ => None,
+        }
     }
 
     /// The plural name, as metrics and logs show it.

@@ -34,10 +34,7 @@ pub(crate) async fn list(client: &Client, namespace: &str, index: &Index) -> Lis
         .await;
     let mut listed = Listed::default();
     for (kind, result) in lists {
-        let optional = match kind {
-            Watched::Child(kind) if kind.is_optional() => Some(kind),
-            _ => None,
-        };
+        let optional = kind.optional();
         match result {
             Ok(()) => listed.served.extend(optional),
             // A cluster without the Gateway API has no HTTPRoutes.

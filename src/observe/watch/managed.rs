@@ -41,7 +41,7 @@ pub(crate) async fn run(
     let kinds = watches.index.selector().kinds();
     let all: Vec<_> = kinds
         .into_iter()
-        .filter(|kind| !kind.is_optional())
+        .filter(|kind| kind.optional().is_none())
         .flat_map(|kind| scope.each().into_iter().map(move |namespace| (kind, namespace)))
         .collect();
     // And one for the question whether there is each optional kind.

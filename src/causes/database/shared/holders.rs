@@ -15,7 +15,7 @@ pub(crate) fn holders(observation: &Observation) -> Vec<String> {
         return Vec::new();
     };
     let Held { at, connections, holders } = held;
-    let free = connections.limit - connections.reserved;
+    let free = connections.for_others();
     if connections.used * 2 < free {
         return Vec::new();
     }

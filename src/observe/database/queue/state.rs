@@ -186,6 +186,14 @@ pub struct Connections {
     pub used: i64,
 }
 
+impl Connections {
+    /// How many others than superusers may have.
+    #[must_use]
+    pub const fn for_others(&self) -> i64 {
+        self.limit.saturating_sub(self.reserved)
+    }
+}
+
 /// A session that others wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocker {
