@@ -82,9 +82,10 @@ fn completed(draft: Draft, context: &Context<'_>, pod: &str) -> Draft {
 
 /// Whether a process that goes on has not shown it again: its log has been read since, or should have been.
 fn is_over(observation: &Observation, reading: &LogReading, finding: &LogFinding) -> bool {
+    let long_past = observation.now.duration_since(finding.happened) >= COMES_BACK;
     matches!(reading.run, Run::Sample(_))
         && !is_state(finding.diagnosis.code)
-        && (finding.read < reading.at || observation.now.duration_since(finding.happened) >= COMES_BACK)
+        && (reading.is_silent_about(finding) || long_past)
 }
 
 /// What a process logs once and is from then on.

@@ -57,6 +57,23 @@ pub(crate) struct Raw<'a> {
     pub bytes: &'a [u8],
 }
 
+/// What takes the lines of a log.
+pub(crate) trait Lines {
+    /// How many of these bytes, which begin with a line, are whole lines that it need not see.
+    fn passes_over(&self, _bytes: &[u8]) -> usize {
+        0
+    }
+
+    /// Takes the next line.
+    fn line(&mut self, raw: Raw<'_>);
+}
+
+impl<F: FnMut(Raw<'_>)> Lines for F {
+    fn line(&mut self, raw: Raw<'_>) {
+        self(raw);
+    }
+}
+
 impl Form {
     /// Finds the form of a log by its beginning.
     pub(crate) fn of(start: &[u8]) -> Self {
@@ -185,7 +202,7 @@ impl Form {
     }
 
     /// Reads a whole log in this form, line by line.
-    pub(crate) fn read(&self, mut log: impl BufRead, mut each: impl FnMut(Raw<'_>)) -> io::Result<()> {
+    pub(crate) fn read(&self, mut log: impl BufRead, to: &mut impl Lines) -> io::Result<()> {
         let mut letters = Letters::of(self.encoding);
         let mut splitter = self.splitter();
         loop {
@@ -198,10 +215,10 @@ impl Form {
                 break;
             }
             let read = chunk.len();
-            splitter.push(letters.narrow(chunk), &mut each);
+            splitter.push(letters.narrow(chunk), to);
             log.consume(read);
         }
-        splitter.finish(&mut each);
+        splitter.finish(to);
         Ok(())
     }
 
@@ -228,31 +245,33 @@ enum Splitter {
 }
 
 impl Splitter {
-    fn push(&mut self, chunk: &[u8], each: &mut impl FnMut(Raw<'_>)) {
+    fn push<T: Lines>(&mut self, chunk: &[u8], to: &mut T) {
         match self {
-            Self::Lines(lines) => lines.push(chunk, &mut |number, bytes| each(plain(number, bytes))),
+            Self::Lines(lines) => {
+                lines.push_to(chunk, to, T::passes_over, |to, number, bytes| to.line(plain(number, bytes)));
+            }
             Self::Documents { documents, counts, count } => {
-                documents.push(chunk, &mut |item| record(item, *counts, count, each));
+                documents.push(chunk, &mut |item| record(item, *counts, count, to));
             }
             Self::Layers(lines, peeler) => lines.push(chunk, &mut |number, bytes| {
                 let text = clean(bytes).into_owned();
-                peeler.push(Line { number, text, ..Line::default() }, &mut |line| each(raw(&line)));
+                peeler.push(Line { number, text, ..Line::default() }, &mut |line| to.line(raw(&line)));
             }),
         }
     }
 
-    fn finish(&mut self, each: &mut impl FnMut(Raw<'_>)) {
+    fn finish(&mut self, to: &mut impl Lines) {
         match self {
-            Self::Lines(lines) => lines.finish(&mut |number, bytes| each(plain(number, bytes))),
+            Self::Lines(lines) => lines.finish(&mut |number, bytes| to.line(plain(number, bytes))),
             Self::Documents { documents, counts, count } => {
-                documents.finish(&mut |item| record(item, *counts, count, each));
+                documents.finish(&mut |item| record(item, *counts, count, to));
             }
             Self::Layers(lines, peeler) => {
                 lines.finish(&mut |number, bytes| {
                     let text = clean(bytes).into_owned();
-                    peeler.push(Line { number, text, ..Line::default() }, &mut |line| each(raw(&line)));
+                    peeler.push(Line { number, text, ..Line::default() }, &mut |line| to.line(raw(&line)));
                 });
-                peeler.finish(&mut |line| each(raw(&line)));
+                peeler.finish(&mut |line| to.line(raw(&line)));
             }
         }
     }
@@ -266,11 +285,11 @@ const fn raw(line: &Line) -> Raw<'_> {
     Raw { number: line.number, source: line.source.as_str(), time: line.time, bytes: line.text.as_bytes() }
 }
 
-fn record(item: Item<'_>, counts: bool, count: &mut u64, each: &mut impl FnMut(Raw<'_>)) {
+fn record(item: Item<'_>, counts: bool, count: &mut u64, to: &mut impl Lines) {
     *count += 1;
     let source = if item.list > 0 { item.list.to_string() } else { String::new() };
     let number = if counts { *count } else { item.line };
-    each(Raw { number, source: &source, time: None, bytes: item.bytes });
+    to.line(Raw { number, source: &source, time: None, bytes: item.bytes });
 }
 
 /// The documents at the beginning of a text, and over how many lines each goes. Also how many lines look like the
@@ -322,7 +341,7 @@ fn peeled(layer: &Layer, lines: Vec<Line>) -> Vec<Line> {
 
 #[cfg(test)]
 mod tests {
-    use super::Form;
+    use super::{Form, Raw};
     use rstest::rstest;
 
     fn log(seconds: &[u32]) -> String {
@@ -355,7 +374,8 @@ mod tests {
         let log = pieces.join("\n");
         let mut lines = Vec::new();
         let form = Form::of(log.as_bytes());
-        form.read(log.as_bytes(), |raw| lines.push(String::from_utf8_lossy(raw.bytes).into_owned())).unwrap();
+        let mut each = |raw: Raw<'_>| lines.push(String::from_utf8_lossy(raw.bytes).into_owned());
+        form.read(log.as_bytes(), &mut each).unwrap();
         assert_eq!(lines, [pieces[..2].concat(), pieces[2..].concat()], "{form:?}");
     }
 

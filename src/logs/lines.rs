@@ -20,15 +20,34 @@ pub(crate) struct LineSplitter {
 impl LineSplitter {
     /// Takes the next chunk and hands every finished line to `each`.
     pub(crate) fn push(&mut self, chunk: &[u8], each: &mut impl FnMut(u64, &[u8])) {
+        self.push_to(chunk, each, |_, _| 0, |each, number, line| each(number, line));
+    }
+
+    /// Takes the next chunk and hands every finished line to `each`, but for those that need not be seen: of bytes that
+    /// begin with a line, `passes_over` says how many are whole lines of that kind.
+    pub(crate) fn push_to<T>(
+        &mut self,
+        chunk: &[u8],
+        to: &mut T,
+        passes_over: impl Fn(&T, &[u8]) -> usize,
+        each: impl Fn(&mut T, u64, &[u8]),
+    ) {
         let mut rest = chunk;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
+        loop {
+            if self.head.is_empty() {
+                let (passed, after) = rest.split_at(passes_over(to, rest).min(rest.len()));
+                let lines = memchr::memchr_iter(b'\n', passed).count();
+                self.line = self.line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX));
+                rest = after;
+            }
+            let Some(end) = memchr::memchr(b'\n', rest) else { break };
             let (line, after) = rest.split_at(end);
             if self.head.is_empty() && line.len() <= HEAD {
                 self.line += 1;
-                each(self.line, line);
+                each(to, self.line, line);
             } else {
                 self.keep(line);
-                self.flush(each);
+                self.flush(&mut |number, line| each(to, number, line));
             }
             rest = after.get(1..).unwrap_or_default();
         }

@@ -87,6 +87,9 @@ const NEEDLES: &[&str] = &[
     "\" 404 ",
     "\" 500 ",
     "\" 503 ",
+    // A container runtime has cut the line: `STAMP stdout P `.
+    " stdout p ",
+    " stderr p ",
     // Commands.
     "unknown command",
     // What kubectl and Helm say where a log should stand.
@@ -128,6 +131,12 @@ impl Prefilter {
     /// Whether a line may begin an event; without an automaton every line may.
     pub(crate) fn is_match(&self, line: &[u8]) -> bool {
         self.automaton.is_none_or(|automaton| automaton.is_match(line))
+    }
+
+    /// How many of these bytes stand before the first that may be of a line that begins an event.
+    pub(crate) fn clear(&self, bytes: &[u8]) -> usize {
+        let Some(automaton) = self.automaton else { return 0 };
+        automaton.find(bytes).map_or(bytes.len(), |found| found.start())
     }
 }
 

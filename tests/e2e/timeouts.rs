@@ -24,6 +24,8 @@ use crate::{
 const SEEN: Duration = Duration::from_mins(1);
 /// Only the log of a pod shows the end of a worker. Its logs are followed: a few seconds, and a busy machine.
 const READ: Duration = Duration::from_secs(40);
+/// How long a refused connection is remembered after the last one, and a look.
+const REMEMBERED: Duration = Duration::from_mins(3);
 /// The longest time of a request in this story, in seconds; Gunicorn's timeout.
 const TIMEOUT: u32 = 5;
 
@@ -48,10 +50,12 @@ fn every_trouble_of_the_api_is_named() {
     step("a liveness probe that is not patient", liveness);
     // The last: lines about it stand in the logs of every pod, and a sample of them may come minutes later.
     step("no connection is left in the database", |it| {
-        exhausted(it, "deployment/flagsmith-api", "DatabaseConnectionsExhausted");
+        exhausted(it, "deployment/flagsmith-api", &["DatabaseConnectionsExhausted"]);
     });
     step("the task processor has taken all connections", |it| {
-        exhausted(it, "deployment/flagsmith-task-processor", "TaskProcessorLeaksConnections");
+        // Who has them can be told only where the operator got one before the last was taken.
+        let names = ["DatabaseConnectionsExhausted", "TaskProcessorLeaksConnections"];
+        exhausted(it, "deployment/flagsmith-task-processor", &names);
     });
     trials.verdict();
     namespace.remove();
@@ -112,7 +116,7 @@ fn stalled(namespace: &Namespace) {
     gone(namespace);
 }
 
-fn exhausted(namespace: &Namespace, holder: &str, code: &str) {
+fn exhausted(namespace: &Namespace, holder: &str, codes: &[&str]) {
     let hold = "import os, time, psycopg2\n\
         held = []\n\
         try:\n    \
@@ -120,7 +124,7 @@ fn exhausted(namespace: &Namespace, holder: &str, code: &str) {
         except psycopg2.OperationalError: print(len(held), flush=True)\n\
         time.sleep(600)\n";
     let mut holding = namespace.spawn(&["exec", holder, "--", "python3", "-c", hold]);
-    named(namespace, &[code], SEEN);
+    named(namespace, codes, SEEN);
     // Its end in the container: kubectl's alone would leave it.
     let end = "import glob, os, signal\n\
         for path in glob.glob('/proc/[0-9]*/cmdline'):\n    \
@@ -128,7 +132,20 @@ fn exhausted(namespace: &Namespace, holder: &str, code: &str) {
             if b'psycopg2.connect' in open(path, 'rb').read() and pid != os.getpid(): os.kill(pid, signal.SIGKILL)\n";
     namespace.kubectl(&["exec", holder, "--", "python3", "-c", end]);
     let _ = holding.wait();
-    gone(namespace);
+    // It comes and goes: its name stays for two minutes, in the past tense.
+    wait_until(SEEN, "what is over is told in the past tense", || {
+        let fsd = namespace.fsd();
+        let alarms = pointer(&fsd, "/status/diagnoses").as_array().into_iter().flatten();
+        let lasting: Vec<_> = alarms
+            .filter(|it| it["severity"] != "Info")
+            .filter(|it| !it["message"].as_str().is_some_and(|it| it.starts_with("Last seen at ")))
+            .collect();
+        lasting.is_empty().then_some(()).ok_or_else(|| format!("{lasting:#?}"))
+    });
+    wait_until(REMEMBERED, "no alarm is left", || {
+        let alarms = alarms(namespace);
+        alarms.is_empty().then_some(()).ok_or_else(|| alarms.join(" "))
+    });
 }
 
 /// Four clients that each wait for a second, and two threads.

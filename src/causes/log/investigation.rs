@@ -15,7 +15,7 @@ use super::{
 use crate::flagsmith::WorkerClass;
 use crate::logs::clean::clean;
 use crate::logs::event::{Event, clip};
-use crate::logs::form::{Form, LOOK, Raw};
+use crate::logs::form::{Form, LOOK, Lines, Raw};
 use crate::logs::group::Grouper;
 use crate::logs::peel::{Content, peel};
 use crate::logs::prefilter::Prefilter;
@@ -29,8 +29,6 @@ const SOURCES: usize = 256;
 const LONGEST: usize = 64 * 1024;
 /// The largest log that is turned round, in bytes; of a larger one the oldest part is left out.
 const LARGEST: u64 = 128 * 1024 * 1024;
-/// Where a runtime's mark of a cut line ends at the latest: behind a stamp with nanoseconds and a zone.
-const STAMP: usize = 48;
 
 /// A log that was read.
 #[derive(Debug)]
@@ -123,7 +121,7 @@ impl Investigation {
         self.inputs.push(Input { name: name.to_owned(), unit });
         if !form.newest_first {
             let mut reading = Reading::new(self, input, form);
-            form.read(log, |raw| reading.line(raw))?;
+            form.read(log, &mut reading)?;
             reading.finish();
             return Ok(());
         }
@@ -227,7 +225,7 @@ impl Kept {
 /// The lines of a log in the order of time.
 fn oldest_first(form: &Form, log: impl BufRead) -> io::Result<Vec<Kept>> {
     let mut lines = Vec::new();
-    form.read(log, |raw| lines.push(Kept::of(raw)))?;
+    form.read(log, &mut |raw: Raw<'_>| lines.push(Kept::of(raw)))?;
     lines.reverse();
     Ok(lines)
 }
@@ -252,43 +250,9 @@ impl<'a> Reading<'a> {
         Self { investigation, input, form, open: 0, watching: 0, cut: String::new(), last: None }
     }
 
-    fn line(&mut self, raw: Raw<'_>) {
-        let bytes = raw.bytes;
-        if self.form.describes {
-            self.investigation.case.describe(raw.number, &clean(bytes), self.input);
-        }
-        if self.open > 0
-            || !self.cut.is_empty()
-            || self.investigation.needles.is_match(bytes)
-            || is_cut(bytes)
-        {
-            self.parse(raw);
-            self.last = None;
-            return;
-        }
-        if self.investigation.case.access.is_waiting() && is_good_probe(bytes) {
-            self.investigation.case.access.answered_well();
-        }
-        let troubles = self.investigation.case.troubles;
-        if troubles != self.watching && is_success(bytes) {
-            self.watching = troubles;
-            let text = clean(bytes);
-            let peeled = peel(&text, raw.time, &self.form.wrapping);
-            let source = self.investigation.source(self.input, &source(raw, &peeled.source));
-            self.investigation.case.served(source, raw.number);
-        }
-        match &mut self.last {
-            Some(last) => {
-                last.number = raw.number;
-                last.time = raw.time;
-                if last.source != raw.source {
-                    raw.source.clone_into(&mut last.source);
-                }
-                last.bytes.clear();
-                last.bytes.extend_from_slice(bytes);
-            }
-            None => self.last = Some(Kept::of(raw)),
-        }
+    /// Whether the next line may belong to the last ones.
+    const fn is_within(&self) -> bool {
+        self.open > 0 || !self.cut.is_empty()
     }
 
     fn parse(&mut self, raw: Raw<'_>) {
@@ -340,6 +304,55 @@ impl<'a> Reading<'a> {
     }
 }
 
+impl Lines for Reading<'_> {
+    /// Those before the next line of interest, but for the last of them: it tells how long the log went on.
+    fn passes_over(&self, bytes: &[u8]) -> usize {
+        let Investigation { case, needles, .. } = &*self.investigation;
+        let is_awaited = case.access.is_waiting() || case.troubles != self.watching;
+        if self.is_within() || is_awaited || self.form.describes {
+            return 0;
+        }
+        let clear = bytes.get(..needles.clear(bytes)).unwrap_or_default();
+        let mut ends = memchr::memrchr_iter(b'\n', clear).skip(1);
+        ends.next().map_or(0, |end| end + 1)
+    }
+
+    fn line(&mut self, raw: Raw<'_>) {
+        let bytes = raw.bytes;
+        if self.form.describes {
+            self.investigation.case.describe(raw.number, &clean(bytes), self.input);
+        }
+        if self.is_within() || self.investigation.needles.is_match(bytes) {
+            self.parse(raw);
+            self.last = None;
+            return;
+        }
+        if self.investigation.case.access.is_waiting() && is_good_probe(bytes) {
+            self.investigation.case.access.answered_well();
+        }
+        let troubles = self.investigation.case.troubles;
+        if troubles != self.watching && is_success(bytes) {
+            self.watching = troubles;
+            let text = clean(bytes);
+            let peeled = peel(&text, raw.time, &self.form.wrapping);
+            let source = self.investigation.source(self.input, &source(raw, &peeled.source));
+            self.investigation.case.served(source, raw.number);
+        }
+        match &mut self.last {
+            Some(last) => {
+                last.number = raw.number;
+                last.time = raw.time;
+                if last.source != raw.source {
+                    raw.source.clone_into(&mut last.source);
+                }
+                last.bytes.clear();
+                last.bytes.extend_from_slice(bytes);
+            }
+            None => self.last = Some(Kept::of(raw)),
+        }
+    }
+}
+
 /// Whose line it is: by the list or column that it stands in, and by what is written in front of it.
 fn source<'a>(raw: Raw<'_>, peeled: &'a str) -> Cow<'a, str> {
     match (raw.source, peeled) {
@@ -347,16 +360,6 @@ fn source<'a>(raw: Raw<'_>, peeled: &'a str) -> Cow<'a, str> {
         (outer, "") => Cow::Owned(outer.to_owned()),
         (outer, inner) => Cow::Owned(format!("{outer} {inner}")),
     }
-}
-
-/// Whether a container runtime has cut the line: `STAMP stdout P `.
-fn is_cut(line: &[u8]) -> bool {
-    let begin = line.get(..line.len().min(STAMP)).unwrap_or_default();
-    begin.first().is_some_and(u8::is_ascii_digit)
-        && memchr::memchr_iter(b'P', begin).any(|at| {
-            let (before, mark) = begin.split_at(at);
-            mark.starts_with(b"P ") && (before.ends_with(b" stdout ") || before.ends_with(b" stderr "))
-        })
 }
 
 /// Whether a line is an access record of a request that needs the database and went well.

@@ -1,8 +1,12 @@
 //! What logs and Events of pods showed: plain data.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Component, Diagnosis};
+
+/// How long a process that runs says nothing of a trouble that is over: three checks of its readiness, at each of which it
+/// would meet one that lasts.
+pub(crate) const SILENT: SignedDuration = SignedDuration::from_secs(30);
 
 /// What close looks at the pods of one installation have shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +32,15 @@ pub struct LogReading {
     pub at: Timestamp,
     /// What it showed, the most likely cause first.
     pub found: Vec<LogFinding>,
+}
+
+impl LogReading {
+    /// Whether a process that goes on has not shown it again, as far as its log was read.
+    #[must_use]
+    pub fn is_silent_about(&self, finding: &LogFinding) -> bool {
+        matches!(self.run, Run::Sample(_))
+            && (finding.read < self.at || self.at.duration_since(finding.happened) >= SILENT)
+    }
 }
 
 /// What a log showed.

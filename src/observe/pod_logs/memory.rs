@@ -65,12 +65,12 @@ pub(super) fn record(
     });
 }
 
-/// Whether a reading changes what can be diagnosed: times alone do not.
+/// Whether a reading changes what can be diagnosed, or whether it lasts: times alone do not.
 pub(super) fn changed(before: &PodLogFindings, after: &PodLogFindings) -> bool {
-    let diagnoses = |findings: &PodLogFindings| -> Vec<(String, Diagnosis)> {
+    let diagnoses = |findings: &PodLogFindings| -> Vec<(String, bool, Diagnosis)> {
         let of = |reading: &LogReading| {
-            let pod = reading.pod.clone();
-            reading.found.iter().map(move |it| (pod.clone(), it.diagnosis.clone())).collect::<Vec<_>>()
+            let shown = |it| (reading.pod.clone(), reading.is_silent_about(it), it.diagnosis.clone());
+            reading.found.iter().map(shown).collect::<Vec<_>>()
         };
         findings.logs.iter().flat_map(of).collect()
     };
@@ -170,5 +170,14 @@ mod tests {
         };
         assert!(!changed(&read("same", 1), &read("same", 2)));
         assert!(changed(&read("same", 1), &read("other", 1)));
+        let sampled = |now: i64| {
+            let mut findings = PodLogFindings::default();
+            let sample = request(Run::Sample(at(0)));
+            record(&mut findings.logs, &sample, Some(shown(STALLED, "it")), at(1_000));
+            record(&mut findings.logs, &sample, Some(shown(STALLED, "it")), at(now));
+            findings
+        };
+        assert!(!changed(&sampled(1_001), &sampled(1_029)));
+        assert!(changed(&sampled(1_029), &sampled(1_030)), "it is over");
     }
 }

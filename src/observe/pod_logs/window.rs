@@ -6,7 +6,7 @@ use aho_corasick::AhoCorasick;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::request::SAMPLE;
+use super::{findings::SILENT, request::SAMPLE};
 
 /// The bytes of lines that are kept: some minutes of a busy API's requests, and any traceback.
 const KEPT: usize = 128 << 10;
@@ -17,6 +17,9 @@ const SETTLED: Duration = Duration::from_secs(3);
 
 /// The least time between two looks, however much trouble a log tells of.
 const APART: Duration = Duration::from_secs(10);
+
+/// How long after a look at lines that tell of trouble the next one follows: whether it goes on shows by then.
+const AFTER_TROUBLE: Duration = SILENT.unsigned_abs();
 
 /// What a line contains that tells of trouble, in any case of letters. Most lines that contain it do not.
 static TROUBLE: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
@@ -33,6 +36,8 @@ pub(super) struct Window {
     bytes: usize,
     /// When it was looked at last.
     looked: Instant,
+    /// It showed lines that tell of trouble.
+    was_trouble: bool,
     /// When the first line came that tells of trouble, since then.
     trouble: Option<Instant>,
     /// Lines came since then.
@@ -42,7 +47,14 @@ pub(super) struct Window {
 impl Window {
     /// One without lines.
     pub(super) fn new(now: Instant) -> Self {
-        Self { lines: VecDeque::new(), bytes: 0, looked: now, trouble: None, grown: false }
+        Self {
+            lines: VecDeque::new(),
+            bytes: 0,
+            looked: now,
+            was_trouble: false,
+            trouble: None,
+            grown: false,
+        }
     }
 
     /// Takes a line in, in exchange for the oldest where there is no room.
@@ -58,16 +70,18 @@ impl Window {
         }
     }
 
-    /// When to look at it: as often as at a log that is sampled, and soon after a line that tells of trouble.
+    /// When to look at it: as often as at a log that is sampled, soon after a line that tells of trouble, and once more
+    /// when it should have come back.
     pub(super) fn due(&self) -> Instant {
-        let regular = self.looked + SAMPLE.unsigned_abs();
+        let regular = self.looked + if self.was_trouble { AFTER_TROUBLE } else { SAMPLE.unsigned_abs() };
         self.trouble.map_or(regular, |since| (since + SETTLED).max(self.looked + APART).min(regular))
     }
 
     /// The lines of a little more than the time between two regular looks, with the kubelet's time of the first; `None`
     /// where none came since the last look.
     pub(super) fn look(&mut self, now: Instant, at: Timestamp) -> Option<(Timestamp, Vec<u8>)> {
-        (self.looked, self.trouble) = (now, None);
+        self.looked = now;
+        self.was_trouble = self.trouble.take().is_some();
         let since =
             at.checked_sub(SAMPLE).and_then(|since| since.checked_sub(APART)).unwrap_or(Timestamp::MIN);
         while self.lines.front().is_some_and(|(logged, _)| *logged < since) {
@@ -121,8 +135,11 @@ mod tests {
         window.take(at(24), b"Error".to_vec(), start + seconds(24));
         assert_eq!(window.due(), start + seconds(33), "a log that is full of errors is looked at as often");
         window.look(start + seconds(33), at(33)).unwrap();
-        window.take(at(87), b"Error".to_vec(), start + seconds(87));
-        assert_eq!(window.due(), start + seconds(88), "nor later than without");
+        assert_eq!(window.due(), start + seconds(63), "whether it goes on");
+        window.look(start + seconds(63), at(63));
+        assert_eq!(window.due(), start + seconds(118), "it does not");
+        window.take(at(117), b"Error".to_vec(), start + seconds(117));
+        assert_eq!(window.due(), start + seconds(118), "nor later than without");
     }
 
     #[test]

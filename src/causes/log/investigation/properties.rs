@@ -118,7 +118,13 @@ proptest! {
     }
 
     #[test]
-    fn every_way_to_deliver_the_bytes_gives_the_same((component, log) in sample(), capacity in 1_usize..64) {
+    fn every_way_to_deliver_the_bytes_gives_the_same(
+        (component, log) in sample(),
+        capacity in 1_usize..64,
+        requests in (0_usize..5, 0_usize..5),
+    ) {
+        let request = "10.0.0.1 - - [28/Nov/2026:09:00:00 +0000] \"GET /api/v1/flags/ HTTP/1.1\" 200 5 \"-\" \"x\" - -\n";
+        let log = [&request.repeat(requests.0), log.as_str(), &request.repeat(requests.1)].concat();
         let whole = read_one(component, log.as_bytes()).unwrap();
         let pieces = read_one(component, io::BufReader::with_capacity(capacity, log.as_bytes())).unwrap();
         prop_assert_eq!(whole, pieces);
