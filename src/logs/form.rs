@@ -13,7 +13,7 @@ use super::encoding::{Letters, wide};
 use super::frame::Frame;
 use super::layer::{Layer, Line, Peeler, is_html, is_spaced};
 use super::leaves::{Layout, learn};
-use super::lines::LineSplitter;
+use super::lines::{Ahead, LineSplitter};
 use super::order::Order;
 use super::peel::{Content, Wrapping, peel};
 use super::scan::beginning;
@@ -55,13 +55,15 @@ pub(crate) struct Raw<'a> {
     pub time: Option<super::time::Moment>,
     /// The line.
     pub bytes: &'a [u8],
+    /// Whether it has a word of interest, where that is known.
+    pub tells: Option<bool>,
 }
 
 /// What takes the lines of a log.
 pub(crate) trait Lines {
-    /// How many of these bytes, which begin with a line, are whole lines that it need not see.
-    fn passes_over(&self, _bytes: &[u8]) -> usize {
-        0
+    /// What is known of these bytes, which begin with a line; `None` where it wants to see every line.
+    fn look_ahead(&self, _bytes: &[u8]) -> Option<Ahead> {
+        None
     }
 
     /// Takes the next line.
@@ -248,7 +250,9 @@ impl Splitter {
     fn push<T: Lines>(&mut self, chunk: &[u8], to: &mut T) {
         match self {
             Self::Lines(lines) => {
-                lines.push_to(chunk, to, T::passes_over, |to, number, bytes| to.line(plain(number, bytes)));
+                lines.push_to(chunk, to, T::look_ahead, |to, number, bytes, tells| {
+                    to.line(Raw { tells, ..plain(number, bytes) });
+                });
             }
             Self::Documents { documents, counts, count } => {
                 documents.push(chunk, &mut |item| record(item, *counts, count, to));
@@ -278,18 +282,24 @@ impl Splitter {
 }
 
 const fn plain(number: u64, bytes: &[u8]) -> Raw<'_> {
-    Raw { number, source: "", time: None, bytes }
+    Raw { number, source: "", time: None, bytes, tells: None }
 }
 
 const fn raw(line: &Line) -> Raw<'_> {
-    Raw { number: line.number, source: line.source.as_str(), time: line.time, bytes: line.text.as_bytes() }
+    Raw {
+        number: line.number,
+        source: line.source.as_str(),
+        time: line.time,
+        bytes: line.text.as_bytes(),
+        tells: None,
+    }
 }
 
 fn record(item: Item<'_>, counts: bool, count: &mut u64, to: &mut impl Lines) {
     *count += 1;
     let source = if item.list > 0 { item.list.to_string() } else { String::new() };
     let number = if counts { *count } else { item.line };
-    to.line(Raw { number, source: &source, time: None, bytes: item.bytes });
+    to.line(Raw { number, source: &source, time: None, bytes: item.bytes, tells: None });
 }
 
 /// The documents at the beginning of a text, and over how many lines each goes. Also how many lines look like the

@@ -8,6 +8,24 @@ const TAIL: usize = 16 * 1024;
 /// Stands where the middle of an overlong line was.
 const CUT: &[u8] = " … ".as_bytes();
 
+/// What is known of bytes that begin with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ahead {
+    /// So many of them have nothing in them that tells of something.
+    pub clear: usize,
+    /// What follows these tells of something.
+    pub tells: bool,
+}
+
+impl Ahead {
+    /// How many of the bytes are whole lines without the last one of those that tell nothing.
+    fn uneventful(&self, bytes: &[u8]) -> usize {
+        let clear = bytes.get(..self.clear).unwrap_or(bytes);
+        let mut ends = memchr::memrchr_iter(b'\n', clear).skip(1);
+        ends.next().map_or(0, |end| end + 1)
+    }
+}
+
 /// Splits chunks of bytes into lines without `\n`, numbered from 1.
 #[derive(Debug, Default)]
 pub(crate) struct LineSplitter {
@@ -20,34 +38,47 @@ pub(crate) struct LineSplitter {
 impl LineSplitter {
     /// Takes the next chunk and hands every finished line to `each`.
     pub(crate) fn push(&mut self, chunk: &[u8], each: &mut impl FnMut(u64, &[u8])) {
-        self.push_to(chunk, each, |_, _| 0, |each, number, line| each(number, line));
+        self.push_to(chunk, each, |_, _| None, |each, number, line, _| each(number, line));
     }
 
-    /// Takes the next chunk and hands every finished line to `each`, but for those that need not be seen: of bytes that
-    /// begin with a line, `passes_over` says how many are whole lines of that kind.
+    /// Takes the next chunk and hands every finished line to `each`, with whether it tells of something where `look` has
+    /// found that out. Of lines in a row that tell nothing only the last is handed over.
     pub(crate) fn push_to<T>(
         &mut self,
         chunk: &[u8],
         to: &mut T,
-        passes_over: impl Fn(&T, &[u8]) -> usize,
-        each: impl Fn(&mut T, u64, &[u8]),
+        look: impl Fn(&T, &[u8]) -> Option<Ahead>,
+        each: impl Fn(&mut T, u64, &[u8], Option<bool>),
     ) {
         let mut rest = chunk;
+        let mut ahead: Option<Ahead> = None;
         loop {
-            if self.head.is_empty() {
-                let (passed, after) = rest.split_at(passes_over(to, rest).min(rest.len()));
-                let lines = memchr::memchr_iter(b'\n', passed).count();
-                self.line = self.line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX));
-                rest = after;
+            if self.head.is_empty() && ahead.is_none() {
+                ahead = look(to, rest);
+                if let Some(ahead) = &mut ahead {
+                    let (passed, after) = rest.split_at(ahead.uneventful(rest));
+                    let lines = memchr::memchr_iter(b'\n', passed).count();
+                    self.line = self.line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX));
+                    ahead.clear = ahead.clear.saturating_sub(passed.len());
+                    rest = after;
+                }
             }
             let Some(end) = memchr::memchr(b'\n', rest) else { break };
             let (line, after) = rest.split_at(end);
+            let tells = match &mut ahead {
+                Some(ahead) if end < ahead.clear => {
+                    ahead.clear -= end + 1;
+                    Some(false)
+                }
+                Some(_) => ahead.take().filter(|ahead| ahead.tells).map(|_| true),
+                None => None,
+            };
             if self.head.is_empty() && line.len() <= HEAD {
                 self.line += 1;
-                each(to, self.line, line);
+                each(to, self.line, line, tells);
             } else {
                 self.keep(line);
-                self.flush(&mut |number, line| each(to, number, line));
+                self.flush(&mut |number, line| each(to, number, line, tells));
             }
             rest = after.get(1..).unwrap_or_default();
         }

@@ -21,7 +21,7 @@ pub(crate) mod group;
 mod json;
 mod layer;
 mod leaves;
-mod lines;
+pub(crate) mod lines;
 mod order;
 pub(crate) mod peel;
 pub(crate) mod prefilter;

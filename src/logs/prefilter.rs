@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::lines::Ahead;
+
 /// Words of which every line that begins an event has one, in lower case. A word too much costs time only; a
 /// word too few loses findings, so there is a test that the samples of every cause are found.
 const NEEDLES: &[&str] = &[
@@ -133,10 +135,10 @@ impl Prefilter {
         self.automaton.is_none_or(|automaton| automaton.is_match(line))
     }
 
-    /// How many of these bytes stand before the first that may be of a line that begins an event.
-    pub(crate) fn clear(&self, bytes: &[u8]) -> usize {
-        let Some(automaton) = self.automaton else { return 0 };
-        automaton.find(bytes).map_or(bytes.len(), |found| found.start())
+    /// What is known of these bytes.
+    pub(crate) fn look_ahead(&self, bytes: &[u8]) -> Option<Ahead> {
+        let found = self.automaton?.find(bytes);
+        Some(Ahead { clear: found.map_or(bytes.len(), |found| found.start()), tells: found.is_some() })
     }
 }
 

@@ -50,6 +50,12 @@ pub(crate) fn find(phrase: Phrase, message: &str) -> Option<&str> {
     wordings.iter().find_map(|wording| capture(wording, message))
 }
 
+/// Texts one of which a message has that has the phrase: of each wording the longer part beside the name.
+pub(crate) fn texts(phrase: Phrase) -> impl Iterator<Item = &'static str> {
+    let wordings = WORDINGS.iter().filter(move |(of, _)| *of == phrase).flat_map(|(_, wordings)| *wordings);
+    wordings.map(|wording| wording.split("%s").max_by_key(|part| part.len()).unwrap_or(wording))
+}
+
 /// How far behind the words before a name the words after it may begin, in bytes: a name of 63 characters, its quotation
 /// marks and a line's end. A message that repeats the words before is not searched to its end for each of them.
 const NAME_ROOM: usize = 63 * 4 + 16;

@@ -68,7 +68,7 @@ const INPUTS: &[Input] = &[
             )
         })
     }),
-    ("real: starts of the API", |size| fixture(size, "api-ok-2.265.0.generic")),
+    ("real: starts of the API in plain lines", |size| fixture(size, "api-ok-2.265.0.generic")),
     ("real: starts of the API in JSON", |size| fixture(size, "api-ok-2.265.0.json")),
     ("real: migrations", |size| fixture(size, "migrate-ok-2.265.0.generic")),
     ("worst: another failure each time", |size| repeated(size, traceback)),

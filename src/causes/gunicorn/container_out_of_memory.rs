@@ -145,7 +145,7 @@ mod tests {
     fn its_witnesses(#[case] class: &str, #[case] message: &str, #[case] expected: Option<Witness>) {
         let at = |stage| {
             let failure =
-                Failure { class, message, component: Component::Api, stage, migration: None, service: None };
+                Failure::new(class, message, Component::Api, stage);
             let known = EXIT_STATUS.recognise(&failure).map(|_| Witness::ExitStatus);
             known.or_else(|| {
                 let details = LOG.recognise(&failure)?;

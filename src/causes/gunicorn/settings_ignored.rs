@@ -154,14 +154,7 @@ mod tests {
     #[case("curl: error: unrecognized arguments: --timeout 60", None)]
     #[case("flagsmith start: error: something else", None)]
     fn a_command_line_that_is_refused(#[case] message: &str, #[case] expected: Option<(&str, &str)>) {
-        let failure = Failure {
-            class: "",
-            message,
-            component: Component::Api,
-            stage: Stage::Boot,
-            migration: None,
-            service: None,
-        };
+        let failure = Failure::new("", message, Component::Api, Stage::Boot);
         let details = LOG.recognise(&failure);
         let object = details.as_ref().and_then(|details| details.object.as_deref());
         assert_eq!(object, expected.map(|(arguments, _)| arguments));

@@ -3,13 +3,19 @@
 //! Path, host and user agent are the client's words; the status is the process's own. Whoever asks like a kubelet and is
 //! refused stands beside the kubelet, which is answered well: bad answers count only where no good one comes after.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
+
+use aho_corasick::AhoCorasick;
 
 use super::{location::LogLocation, recurring::Rate};
 use crate::logs::event::Event;
 
 /// Bad answers to health checks from which on they are told: a kubelet gives up after three by default.
 const PROBES: usize = 3;
+
+/// What the user agents of those begin with who check health.
+const PROBERS: [&str; 5] =
+    ["kube-probe/", "ELB-HealthChecker/", "GoogleHC/", "Consul Health Check", "Envoy/HC"];
 
 /// What a health check got instead of 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +136,19 @@ pub(crate) fn is_line(line: &str) -> bool {
     peer.and_then(|(peer, _)| peer.split(' ').next()).is_some_and(|peer| peer.parse::<IpAddr>().is_ok())
 }
 
+/// Whether a line is one of an access log and tells of no health check: whatever words a client put there, nothing is read
+/// of it but whether the request went well.
+pub(crate) fn is_of_a_client(line: &[u8]) -> bool {
+    let peer = memchr::memchr(b' ', line).and_then(|end| str::from_utf8(line.get(..end)?).ok());
+    peer.is_some_and(|peer| peer.parse::<IpAddr>().is_ok())
+        && memchr::memmem::find(line, b"] \"").is_some()
+        && OF_HEALTH.as_ref().is_some_and(|of_health| !of_health.is_match(line))
+}
+
+/// One of these is in every line that tells of a health check.
+static OF_HEALTH: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::new(PROBERS.into_iter().chain(["/health"])).ok());
+
 /// Whether a line tells of a health check that was answered well; asked of lines of which nothing else is read.
 pub(crate) fn is_good_probe(line: &[u8]) -> bool {
     let has = |needle: &[u8]| memchr::memmem::find(line, needle).is_some();
@@ -160,9 +179,7 @@ impl<'a> Request<'a> {
     }
 
     fn is_of_a_prober(&self) -> bool {
-        ["kube-probe/", "ELB-HealthChecker/", "GoogleHC/", "Consul Health Check", "Envoy/HC"]
-            .iter()
-            .any(|prober| self.agent.starts_with(prober))
+        PROBERS.iter().any(|prober| self.agent.starts_with(prober))
     }
 
     fn is_health_check(&self) -> bool {
@@ -216,6 +233,16 @@ mod tests {
         let found = Answer::ALL.into_iter().find(|answer| access.bad(*answer).is_some());
         assert_eq!(found, expected);
         assert!(seen(&vec![line(path, status, agent); 2]).bad(Answer::Refused).is_none());
+    }
+
+    #[rstest]
+    #[case(&line("/x?error", 500, "psycopg2.OperationalError"), true)]
+    #[case(&line("/x?error", 500, KUBELET), false)]
+    #[case(&line("/health/readiness/", 500, "curl/8"), false)]
+    #[case("10.0.0.1 [error    ] Internal Server Error", false)]
+    #[case("node: GET \"] \"", false)]
+    fn whose_request(#[case] text: &str, #[case] of_a_client: bool) {
+        assert_eq!(is_of_a_client(text.as_bytes()), of_a_client);
     }
 
     /// Words that a client puts into its request are none of the line's own.

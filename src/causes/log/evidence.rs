@@ -169,7 +169,7 @@ impl LogEvidence {
         self.access.observe(event, input);
         self.servers.observe(event, input);
         // Records of normal work show no failure.
-        if event.level.is_none_or(|level| level >= Level::Warning) {
+        if event.level.is_none_or(|level| level >= Level::Warning) && !is_progress(event) {
             self.hosts.observe(event, input);
             if !self.classify_event(event, input, torn) {
                 self.recurring.observe(event, input);
@@ -224,14 +224,10 @@ impl LogEvidence {
         // What is known has precedence over the end of a chain that is not.
         let known = parts.iter().map(|part| (part, false)).chain(parts.last().map(|part| (part, true)));
         for (part, last_resort) in known {
-            let failure = Failure {
-                class: part.class,
-                message: telling_attempt(&part.message),
-                component: self.component,
-                stage,
-                migration: migration.as_deref(),
-                service: event.frames.service,
-            };
+            let message = telling_attempt(&part.message);
+            let mut failure = Failure::new(part.class, message, self.component, stage);
+            failure.migration = migration.as_deref();
+            failure.service = event.frames.service;
             let Some(Recognised { code, rule, details }) = self.classify(&failure, last_resort) else {
                 continue;
             };
@@ -318,6 +314,14 @@ impl LogEvidence {
     }
 }
 
+/// Whether it is Django's word of a migration that it applies or takes back.
+fn is_progress(event: &Event) -> bool {
+    let message = event.message.trim_start();
+    event.origin == Origin::Plain
+        && event.chain.is_empty()
+        && (message.starts_with("Applying ") || message.starts_with("Unapplying "))
+}
+
 struct Part<'a> {
     line: u64,
     class: &'a str,
@@ -386,6 +390,9 @@ fn telling_attempt(message: &str) -> &str {
             && server(second).is_some_and(|again| first.contains(&again))
             && (!second.is_ascii() || second.contains("no encryption") || second.contains("SSL off"))
     };
+    if !message.contains('\n') {
+        return message;
+    }
     let Some(second) =
         message.rfind(ATTEMPT).filter(|start| *start > 0 && message.contains("\nconnection to server "))
     else {

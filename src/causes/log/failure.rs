@@ -1,6 +1,6 @@
 //! One exception of a log as the rules read it, and the names that PostgreSQL and libpq put into their messages.
 
-use std::fmt;
+use std::{cell::OnceCell, fmt};
 
 use crate::logs::event::Service;
 use crate::model::{Component, redact::redact};
@@ -45,6 +45,8 @@ pub(crate) struct Failure<'a> {
     pub(crate) migration: Option<&'a str>,
     /// What its traceback ends in.
     pub(crate) service: Option<Service>,
+    /// Whether it is of the database: many rules ask.
+    is_database: OnceCell<bool>,
 }
 
 /// Something is missing that belongs to a session, not to the schema: SQLSTATE 34000, 26000, 3B001. It was there on the
@@ -55,7 +57,13 @@ pub(crate) const OF_SESSION: &[&str] =
 /// Begins the names of Django's cursors.
 pub(crate) const CURSOR: &str = "_django_curs_";
 
-impl Failure<'_> {
+impl<'a> Failure<'a> {
+    /// One of a process at this stage, of which nothing else is known.
+    pub(crate) const fn new(class: &'a str, message: &'a str, component: Component, stage: Stage) -> Self {
+        let is_database = OnceCell::new();
+        Self { class, message, component, stage, migration: None, service: None, is_database }
+    }
+
     /// The class without its module, for example `UndefinedTable`.
     pub(crate) fn kind(&self) -> &str {
         self.class.rsplit('.').next().unwrap_or_default()
@@ -88,6 +96,10 @@ impl Failure<'_> {
 
     /// Whether this comes from the PostgreSQL driver, not from an HTTP or Redis client with the same words.
     pub(crate) fn is_database(&self) -> bool {
+        *self.is_database.get_or_init(|| self.comes_from_the_driver())
+    }
+
+    fn comes_from_the_driver(&self) -> bool {
         self.class.starts_with("psycopg")
             || self.class.starts_with("django.db")
             || matches!(

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read};
 use jiff::Timestamp;
 
 use super::{
-    access::is_good_probe,
+    access::{is_good_probe, is_of_a_client},
     evidence::{LogEvidence, LogLocation},
     finding::Finding,
     findings, rules,
@@ -17,6 +17,7 @@ use crate::logs::clean::clean;
 use crate::logs::event::{Event, clip};
 use crate::logs::form::{Form, LOOK, Lines, Raw};
 use crate::logs::group::Grouper;
+use crate::logs::lines::Ahead;
 use crate::logs::peel::{Content, peel};
 use crate::logs::prefilter::Prefilter;
 use crate::logs::time::Moment;
@@ -129,7 +130,13 @@ impl Investigation {
         self.turned.insert(input, lines.iter().map(|line| line.number).collect());
         let mut reading = Reading::new(self, input, form);
         for (number, line) in (1..).zip(&lines) {
-            reading.line(Raw { number, source: &line.source, time: line.time, bytes: &line.bytes });
+            reading.line(Raw {
+                number,
+                source: &line.source,
+                time: line.time,
+                bytes: &line.bytes,
+                tells: None,
+            });
         }
         reading.finish();
         Ok(())
@@ -295,7 +302,7 @@ impl<'a> Reading<'a> {
     fn finish(mut self) {
         // The last line tells how long the log went on after the last trouble.
         if let Some(Kept { number, source, time, bytes }) = self.last.take() {
-            self.parse(Raw { number, source: &source, time, bytes: &bytes });
+            self.parse(Raw { number, source: &source, time, bytes: &bytes, tells: None });
         }
         let Investigation { case, groupers, .. } = &mut *self.investigation;
         for grouper in groupers {
@@ -305,16 +312,11 @@ impl<'a> Reading<'a> {
 }
 
 impl Lines for Reading<'_> {
-    /// Those before the next line of interest, but for the last of them: it tells how long the log went on.
-    fn passes_over(&self, bytes: &[u8]) -> usize {
+    fn look_ahead(&self, bytes: &[u8]) -> Option<Ahead> {
         let Investigation { case, needles, .. } = &*self.investigation;
         let is_awaited = case.access.is_waiting() || case.troubles != self.watching;
-        if self.is_within() || is_awaited || self.form.describes {
-            return 0;
-        }
-        let clear = bytes.get(..needles.clear(bytes)).unwrap_or_default();
-        let mut ends = memchr::memrchr_iter(b'\n', clear).skip(1);
-        ends.next().map_or(0, |end| end + 1)
+        let sees_all = self.is_within() || is_awaited || self.form.describes;
+        if sees_all { None } else { needles.look_ahead(bytes) }
     }
 
     fn line(&mut self, raw: Raw<'_>) {
@@ -322,7 +324,8 @@ impl Lines for Reading<'_> {
         if self.form.describes {
             self.investigation.case.describe(raw.number, &clean(bytes), self.input);
         }
-        if self.is_within() || self.investigation.needles.is_match(bytes) {
+        let tells = || raw.tells.unwrap_or_else(|| self.investigation.needles.is_match(bytes));
+        if self.is_within() || tells() && !is_of_a_client(bytes) {
             self.parse(raw);
             self.last = None;
             return;

@@ -33,7 +33,7 @@ pub(crate) mod testing {
     /// What the causes make of an exception in a stage.
     pub(crate) fn recognise(stage: Stage, class: &str, message: &str) -> Option<(Code, FailureDetails)> {
         let component = if stage == Stage::Migrate { Component::Migrations } else { Component::Api };
-        let failure = Failure { class, message, component, stage, migration: None, service: None };
+        let failure = Failure::new(class, message, component, stage);
         let found = rules::recognise(&failure, false).or_else(|| rules::recognise(&failure, true))?;
         Some((found.code, found.details))
     }

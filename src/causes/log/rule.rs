@@ -6,13 +6,25 @@ use super::{
     finding::Explanation,
     timeline::ProcessTimeline,
 };
-use crate::{logs::event::Service, postgres::phrases::Phrase};
+use crate::{
+    logs::event::Service,
+    postgres::phrases::{self, Phrase},
+};
 
 /// Whether what came later in the same log shows that a failure is over.
 pub(crate) type IsOver = fn(&LogEvidence, &ProcessTimeline, &Occurrence) -> Option<bool>;
 
 /// Rules from this precedence on are asked only of what no other rule recognises.
 const LAST_RESORT: u16 = 890;
+
+/// Something that a failure has, without which some rule recognises nothing in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The message has this text.
+    Text(&'static str),
+    /// The exception is of this class, without its module.
+    Class(&'static str),
+}
 
 /// One way in which a log shows a cause.
 pub(crate) trait LogRule: Sync {
@@ -22,6 +34,11 @@ pub(crate) trait LogRule: Sync {
     /// Whether it is asked only of an exception that ended a process and that no other rule recognises.
     fn is_last_resort(&self) -> bool {
         self.precedence() >= LAST_RESORT
+    }
+
+    /// Without one of what the rule recognises nothing; `None` where that cannot be said.
+    fn needs(&self) -> Option<Vec<Need>> {
+        None
     }
 
     /// Whether a failure shows the cause, and what it speaks of.
@@ -157,6 +174,16 @@ impl<V> Signature<V> {
         self
     }
 
+    /// See [`LogRule::needs`].
+    fn needs(&self) -> Option<Vec<Need>> {
+        let one_of = [self.any, self.also, self.all.get(..1).unwrap_or_default()];
+        let texts = one_of.into_iter().find(|texts| !texts.is_empty());
+        let texts = texts.map(<[_]>::to_vec).or_else(|| Some(phrases::texts(self.phrase?).collect()));
+        let classes =
+            || (!self.class.is_empty()).then(|| self.class.iter().copied().map(Need::Class).collect());
+        texts.map(|texts| texts.into_iter().map(Need::Text).collect()).or_else(classes)
+    }
+
     fn matches(&self, failure: &Failure<'_>) -> bool {
         (self.from == From::Anything || failure.is_database())
             && (self.class.is_empty() || failure.is(self.class))
@@ -205,6 +232,11 @@ impl<V: Copy + PartialEq + Sync> Rule<V> {
 impl<V: Copy + PartialEq + Sync> LogRule for Rule<V> {
     fn precedence(&self) -> u16 {
         self.precedence
+    }
+
+    fn needs(&self) -> Option<Vec<Need>> {
+        let of_each: Option<Vec<_>> = self.signatures.iter().map(Signature::needs).collect();
+        of_each.map(|needs| needs.concat())
     }
 
     fn recognise(&self, failure: &Failure<'_>) -> Option<FailureDetails> {

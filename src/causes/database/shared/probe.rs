@@ -101,14 +101,7 @@ fn read<V: Copy + PartialEq + Sync>(
     let DatabaseIdentity { host, port, name } = identity;
     let message =
         format!("connection to server at \"{host}\", port {port} failed: FATAL:  {}", failure.message);
-    let logged = Failure {
-        class: "postgres_protocol",
-        message: &message,
-        component: Component::Operator,
-        stage: Stage::Boot,
-        migration: None,
-        service: None,
-    };
+    let logged = Failure::new("postgres_protocol", &message, Component::Operator, Stage::Boot);
     let (variant, details) = rule.read(&logged).unzip();
     let details = details.unwrap_or_default();
     let details = FailureDetails {

@@ -52,7 +52,7 @@ pub(crate) fn is_recognised<V: Copy + PartialEq + Sync>(
     class: &str,
     message: &str,
 ) -> bool {
-    rule.read(&Failure { class, message, component: Component::Api, stage, migration: None, service: None })
+    rule.read(&Failure::new(class, message, Component::Api, stage))
         .is_some()
 }
 
