@@ -189,6 +189,12 @@ fn apply(namespace: &Namespace, api: &str) {
     assert!(text.contains(api) && text.contains("requestTimeoutSeconds"));
     namespace.apply(&text);
     namespace.settled();
+    // A request just after a rollout may still reach a pod that ends.
+    wait_until(SEEN, "one pod of the API is left", || {
+        let pods =
+            namespace.kubectl(&["get", "pods", "-l", "app.kubernetes.io/name=flagsmith-api", "-o", "name"]);
+        (pods.lines().count() == 1).then_some(()).ok_or(pods)
+    });
 }
 
 /// A request that nobody waits for.
