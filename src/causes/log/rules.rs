@@ -126,7 +126,7 @@ mod tests {
                     Need::Class(class) => classes.push(class),
                 }
             }
-            let message: String = texts.iter().map(|(at, more)| format!("{}{more}", at.get(&known))).collect();
+            let message: String = texts.iter().flat_map(|(at, more)| [*at.get(&known), more]).collect();
             for module in ["", "psycopg2.errors."] {
                 let class = format!("{module}{}", class.get(&classes));
                 let failure = Failure::new(&class, &message, Component::Api, stage);
