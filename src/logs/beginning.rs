@@ -29,7 +29,7 @@ const WORDS: &[&str] = &[
 pub(crate) fn is_beginning(text: &str) -> bool {
     match text.as_bytes().first() {
         None => false,
-        Some(b'0'..=b'9') => is_stamped(text) || is_access(text),
+        Some(b'0'..=b'9') => is_stamped(text) || is_access(text) || is_of_database(text),
         Some(b'[') if text.starts_with("[2") => {
             text.get(1..).and_then(Moment::read).is_some_and(|(_, rest)| rest.starts_with("] ["))
         }
@@ -52,6 +52,18 @@ fn is_stamped(text: &str) -> bool {
     };
     rest.strip_prefix(" [").is_some_and(|level| level.starts_with(|first: char| first.is_ascii_lowercase()))
         && record::read(text).is_some()
+}
+
+/// `2026-11-29 23:18:29.972 UTC [27476] LOG`: PgBouncer's, and PostgreSQL's unless its `log_line_prefix` is another.
+fn is_of_database(text: &str) -> bool {
+    let Some((_, rest)) = Moment::read(text) else {
+        return false;
+    };
+    let zone = rest.trim_start_matches(|letter: char| letter == ' ' || letter.is_ascii_uppercase());
+    let process = zone.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    process.is_some_and(|(process, said)| {
+        !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit()) && !said.is_empty()
+    })
 }
 
 /// `10.0.0.1 - - [22/Nov/2026:15:40:56 +0000] "GET …`.
@@ -79,6 +91,8 @@ mod tests {
     #[case("common.core.management.commands.waitfordb WARNING  Error was: x")]
     #[case("  File \"/app/x.py\", line 1, in f")]
     #[case("{\"levelname\": \"INFO\"}")]
+    #[case("2026-11-29 23:18:29.972 UTC [27476] LOG listening on 127.0.0.1:6544")]
+    #[case("2026-11-29 23:18:29.972 CET [7] ПРЕДУПРЕЖДЕНИЕ:  x")]
     #[case("[pod/a/b] 2026-11-22T15:40:56Z Traceback (most recent call last):")]
     fn lines_of_a_process(#[case] text: &str) {
         assert!(begins(text));
@@ -91,6 +105,7 @@ mod tests {
     #[case("12:Traceback (most recent call last):")]
     #[case("\tIs the server running on that host?")]
     #[case("2026-11-22T15:40:56Z app[148ed193b51938] fra [info] x")]
+    #[case("2026-11-22 15:40:56 UTC [main] INFO x")]
     fn other_lines(#[case] text: &str) {
         assert!(!begins(text));
     }
