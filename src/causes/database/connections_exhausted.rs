@@ -249,6 +249,7 @@ mod tests {
             application: application.to_owned(),
             address: address.map(|address| address.parse().unwrap()),
             connections,
+            many_since: None,
         };
         full.pods = vec![PodSummary {
             name: "flagsmith-api-abc".to_owned(),

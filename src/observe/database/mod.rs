@@ -161,9 +161,11 @@ impl Databases {
         };
         let first = once(before.is_some_and(Sight::is_silent));
         let mut seen = confirmed(trusted, first, |first| once(first.is_silent()), Sight::fails).await;
-        if seen.queues.held.is_none() {
-            seen.queues.held = before.and_then(|before| before.queues.held.clone());
-        }
+        let held_before = before.and_then(|before| before.queues.held.as_ref());
+        seen.queues.held = match seen.queues.held.take() {
+            Some(held) => Some(held.after(held_before)),
+            None => held_before.cloned(),
+        };
         seen
     }
 

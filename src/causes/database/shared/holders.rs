@@ -34,7 +34,7 @@ pub(crate) fn holders(observation: &Observation) -> Vec<String> {
 
 /// `12 by pod flagsmith-api-abc`, or `80 by role "billing" in database "billing", application "psql", from 10.0.0.7`.
 fn told(observation: &Observation, holder: &Holder) -> String {
-    let Holder { user, database, application, address, connections } = holder;
+    let Holder { user, database, application, address, connections, .. } = holder;
     let of_pod = observation.pods.iter().find(|pod| address.is_some() && pod.address == *address);
     if let Some(pod) = of_pod {
         return format!("{connections} by pod {}", pod.name);

@@ -252,6 +252,7 @@ fn holder((user, database, application, address, connections): HolderRow) -> Hol
         application: application.unwrap_or_default(),
         address: address.and_then(|address| address.parse().ok()),
         connections,
+        many_since: None,
     }
 }
 

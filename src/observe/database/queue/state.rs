@@ -43,6 +43,31 @@ pub struct Holder {
     pub address: Option<IpAddr>,
     /// How many connections.
     pub connections: i64,
+    /// Since when it has had fifty or more at every look.
+    pub many_since: Option<Timestamp>,
+}
+
+/// Connections of one client from which on it is noted for how long it has had so many: fewer are no trouble for any
+/// server.
+const MANY: i64 = 50;
+
+impl Held {
+    /// The same with what was known at the look before.
+    #[must_use]
+    pub(in crate::observe::database) fn after(mut self, before: Option<&Self>) -> Self {
+        for holder in self.holders.iter_mut().filter(|holder| holder.connections >= MANY) {
+            let known = before.and_then(|before| before.holders.iter().find(|known| known.is(holder)));
+            holder.many_since = known.and_then(|known| known.many_since).or(Some(self.at));
+        }
+        self
+    }
+}
+
+impl Holder {
+    fn is(&self, other: &Self) -> bool {
+        let key = |it: &Self| (it.user.clone(), it.database.clone(), it.application.clone(), it.address);
+        key(self) == key(other)
+    }
 }
 
 /// The most waiting tasks that are counted: enough to say "many", few enough to cost milliseconds.
@@ -237,5 +262,37 @@ impl Queue {
     #[must_use]
     pub fn last_success(&self) -> Option<SignedDuration> {
         self.runs.iter().filter_map(|runs| runs.last_success).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(second: i64, connections: &[i64]) -> Held {
+        let at = Timestamp::from_second(second).unwrap();
+        let holder = |(number, connections): (usize, &i64)| Holder {
+            user: number.to_string(),
+            database: String::new(),
+            application: String::new(),
+            address: None,
+            connections: *connections,
+            many_since: None,
+        };
+        let holders = connections.iter().enumerate().map(holder).collect();
+        Held { at, connections: Connections { limit: 100, reserved: 3, used: 90 }, holders }
+    }
+
+    #[test]
+    fn since_when_a_client_has_had_many() {
+        let since = |held: &Held| -> Vec<Option<i64>> {
+            held.holders.iter().map(|it| it.many_since.map(Timestamp::as_second)).collect()
+        };
+        let first = held(10, &[MANY, MANY - 1, MANY]).after(None);
+        assert_eq!(since(&first), [Some(10), None, Some(10)]);
+        let second = held(20, &[MANY + 9, MANY, MANY - 1]).after(Some(&first));
+        assert_eq!(since(&second), [Some(10), Some(20), None]);
+        let third = held(30, &[MANY, MANY, MANY]).after(Some(&second));
+        assert_eq!(since(&third), [Some(10), Some(20), Some(30)], "it was fewer meanwhile");
     }
 }
