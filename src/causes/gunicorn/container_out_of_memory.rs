@@ -144,8 +144,7 @@ mod tests {
     #[case::of_an_exception("ValueError", "Killed", None)]
     fn its_witnesses(#[case] class: &str, #[case] message: &str, #[case] expected: Option<Witness>) {
         let at = |stage| {
-            let failure =
-                Failure::new(class, message, Component::Api, stage);
+            let failure = Failure::new(class, message, Component::Api, stage);
             let known = EXIT_STATUS.recognise(&failure).map(|_| Witness::ExitStatus);
             known.or_else(|| {
                 let details = LOG.recognise(&failure)?;

@@ -52,8 +52,7 @@ pub(crate) fn is_recognised<V: Copy + PartialEq + Sync>(
     class: &str,
     message: &str,
 ) -> bool {
-    rule.read(&Failure::new(class, message, Component::Api, stage))
-        .is_some()
+    rule.read(&Failure::new(class, message, Component::Api, stage)).is_some()
 }
 
 /// What the operator's connection showed.
