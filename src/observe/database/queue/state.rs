@@ -54,7 +54,7 @@ const MANY: i64 = 50;
 impl Held {
     /// The same with what was known at the look before.
     #[must_use]
-    pub(in crate::observe::database) fn after(mut self, before: Option<&Self>) -> Self {
+    pub(crate) fn after(mut self, before: Option<&Self>) -> Self {
         for holder in self.holders.iter_mut().filter(|holder| holder.connections >= MANY) {
             let known = before.and_then(|before| before.holders.iter().find(|known| known.is(holder)));
             holder.many_since = known.and_then(|known| known.many_since).or(Some(self.at));
