@@ -139,9 +139,7 @@ pub(crate) fn is_line(line: &str) -> bool {
 /// Whether a line is one of an access log and tells of no health check: whatever words a client put there, nothing is read
 /// of it but whether the request went well.
 pub(crate) fn is_of_a_client(line: &[u8]) -> bool {
-    let peer = memchr::memchr(b' ', line).and_then(|end| str::from_utf8(line.get(..end)?).ok());
-    peer.is_some_and(|peer| peer.parse::<IpAddr>().is_ok())
-        && memchr::memmem::find(line, b"] \"").is_some()
+    str::from_utf8(line).is_ok_and(is_line)
         && OF_HEALTH.as_ref().is_some_and(|of_health| !of_health.is_match(line))
 }
 

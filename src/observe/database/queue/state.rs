@@ -65,8 +65,9 @@ impl Held {
 
 impl Holder {
     fn is(&self, other: &Self) -> bool {
-        let key = |it: &Self| (it.user.clone(), it.database.clone(), it.application.clone(), it.address);
-        key(self) == key(other)
+        let Self { user, database, application, address, .. } = self;
+        (user, database, application, address)
+            == (&other.user, &other.database, &other.application, &other.address)
     }
 }
 
