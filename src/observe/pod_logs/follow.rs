@@ -28,9 +28,13 @@ const LONGEST: usize = 32 << 10;
 /// How long a log is sampled that could not be followed.
 const PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
-/// The logs of one installation that are followed, by pod.
+/// The logs of one installation that are followed.
 #[derive(Debug, Default)]
-pub(super) struct Followed(HashMap<String, Follow>);
+pub(super) struct Followed {
+    by_pod: HashMap<String, Follow>,
+    /// A log could be read lately: before that an attempt to follow one is likely to be in vain, and one read tells.
+    can_be_had: bool,
+}
 
 #[derive(Debug)]
 enum Follow {
@@ -44,14 +48,16 @@ enum Follow {
 pub(super) enum End {
     /// It was followed for long enough to follow it again at once.
     Over,
-    /// It cannot be followed, or brings too much.
+    /// It cannot be had, and those of the other pods hardly.
+    Refused,
+    /// It ended, or brings too much.
     Failed,
 }
 
 impl Followed {
     /// Ends what is not `wanted` any more: a pod that is gone, ends, or is not ready.
     pub(super) fn retain(&mut self, wanted: impl Fn(&str) -> bool, now: Timestamp) {
-        self.0.retain(|pod, follow| {
+        self.by_pod.retain(|pod, follow| {
             // Whoever ends says so first, but for one that panics.
             if matches!(follow, Follow::Running(task) if task.is_finished()) {
                 *follow = Follow::Paused(now);
@@ -63,25 +69,31 @@ impl Followed {
 
     /// Whether a log is followed.
     pub(super) fn has(&self, pod: &str) -> bool {
-        matches!(self.0.get(pod), Some(Follow::Running(_)))
+        matches!(self.by_pod.get(pod), Some(Follow::Running(_)))
+    }
+
+    /// Takes in whether a log could be read.
+    pub(super) fn read(&mut self, was_read: bool) {
+        self.can_be_had = was_read;
     }
 
     /// Whether to begin with it.
     pub(super) fn wants(&self, pod: &str) -> bool {
-        !self.0.contains_key(pod)
+        self.can_be_had && !self.by_pod.contains_key(pod)
     }
 
     /// Begins with it.
     pub(super) fn begin(&mut self, pod: String, task: tokio::task::JoinHandle<()>) {
-        self.0.insert(pod, Follow::Running(AbortOnDropHandle::new(task)));
+        self.by_pod.insert(pod, Follow::Running(AbortOnDropHandle::new(task)));
     }
 
     /// It has ended by itself.
     pub(super) fn end(&mut self, pod: &str, end: End, now: Timestamp) {
         match end {
-            End::Over => self.0.remove(pod),
-            End::Failed => self.0.insert(pod.to_owned(), Follow::Paused(now)),
+            End::Over => self.by_pod.remove(pod),
+            End::Refused | End::Failed => self.by_pod.insert(pod.to_owned(), Follow::Paused(now)),
         };
+        self.can_be_had &= end != End::Refused;
     }
 }
 
@@ -252,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_panics_is_left_alone_for_a_while() {
-        let mut followed = Followed::default();
+        let mut followed = Followed { can_be_had: true, ..Followed::default() };
         followed.begin("a".to_owned(), tokio::spawn(async { panic!("on purpose") }));
         tokio::task::yield_now().await;
         followed.retain(|_| true, at(0));
@@ -263,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_could_not_be_followed_is_left_alone_for_a_while() {
-        let mut followed = Followed::default();
+        let mut followed = Followed { can_be_had: true, ..Followed::default() };
         followed.begin("a".to_owned(), tokio::spawn(std::future::pending()));
         followed.begin("b".to_owned(), tokio::spawn(std::future::pending()));
         assert!(followed.has("a") && !followed.wants("a") && followed.wants("c"));
@@ -281,5 +293,21 @@ mod tests {
         followed.retain(|pod| pod != "c", at(0));
         tokio::task::yield_now().await;
         assert!(ended.is_finished(), "of a pod that is not wanted any more");
+    }
+
+    /// A node without a kubelet costs one request a minute, not one for each of its pods.
+    #[tokio::test]
+    async fn nothing_is_followed_where_no_log_can_be_had() {
+        let mut followed = Followed::default();
+        assert!(!followed.wants("a"), "none has been read yet");
+        followed.read(true);
+        assert!(followed.wants("a"));
+        followed.begin("a".to_owned(), tokio::spawn(std::future::pending()));
+        followed.end("a", End::Refused, at(0));
+        assert!(!followed.wants("b"));
+        followed.read(false);
+        assert!(!followed.wants("b"));
+        followed.read(true);
+        assert!(followed.wants("b") && !followed.wants("a"));
     }
 }

@@ -91,11 +91,14 @@ impl PodLogReader {
         worker_class: Option<WorkerClass>,
         now: Timestamp,
     ) -> PodLogFindings {
-        let (findings, wanted) = self.known.entry(&identity.uid, |known| {
+        let (findings, wanted, well) = self.known.entry(&identity.uid, |known| {
             memory::forget_past(&mut known.findings, pods, now);
-            if self.depth == ReadDepth::Sampled {
-                self.follow_the_well(known, identity, pods, worker_class, now);
-            }
+            let well = match self.depth {
+                ReadDepth::Sampled => request::of_the_well(pods, &known.findings.logs, now),
+                ReadDepth::None | ReadDepth::Thorough => Vec::new(),
+            };
+            known.followed.retain(|name| well.iter().any(|request| request.pod == name), now);
+            self.follow(known, identity, &well, worker_class);
             let wanted = match self.depth {
                 _ if known.reading => Vec::new(),
                 ReadDepth::None => Vec::new(),
@@ -106,12 +109,12 @@ impl PodLogReader {
                 ReadDepth::Thorough => request::all(pods, now),
             };
             known.reading |= !wanted.is_empty();
-            (known.findings.clone(), wanted)
+            (known.findings.clone(), wanted, well)
         });
         if wanted.is_empty() {
             return findings;
         }
-        let reading = self.clone().read_all(identity.clone(), wanted, worker_class, now);
+        let reading = self.clone().read_all(identity.clone(), wanted, well, worker_class, now);
         if self.wake.is_none() {
             return reading.await;
         }
@@ -123,6 +126,7 @@ impl PodLogReader {
         self,
         identity: Identity,
         wanted: Vec<LogRequest>,
+        well: Vec<LogRequest>,
         worker_class: Option<WorkerClass>,
         now: Timestamp,
     ) -> PodLogFindings {
@@ -140,8 +144,12 @@ impl PodLogReader {
         .await;
         self.remember(&identity, |known| {
             for (request, shown) in wanted.iter().zip(logs) {
+                if matches!(request.run, Run::Sample(_)) {
+                    known.followed.read(shown.is_some());
+                }
                 memory::record(&mut known.findings.logs, request, shown, now);
             }
+            self.follow(known, &identity, &well, worker_class);
             for (pod, warnings) in warnings {
                 known.findings.warnings.retain(|warning| warning.pod != *pod);
                 known.findings.warnings.extend(warnings);
@@ -173,26 +181,23 @@ impl PodLogReader {
         after
     }
 
-    /// Begins to follow the logs of pods that are well, as long as there are turns, and ends with those that are not.
-    fn follow_the_well(
+    /// Begins to follow the logs of pods that are `well` where that is worth a try.
+    fn follow(
         &self,
         known: &mut Known,
         identity: &Identity,
-        pods: &[PodSummary],
+        well: &[LogRequest],
         worker_class: Option<WorkerClass>,
-        now: Timestamp,
     ) {
-        known.followed.retain(|name| pods.iter().any(|pod| pod.name == name && request::is_well(pod)), now);
-        for request in request::of_the_well(pods, &known.findings.logs, now) {
+        for request in well {
             if known.followed.wants(&request.pod) {
-                let pod = request.pod.clone();
-                let following = self.clone().follow(identity.clone(), request, worker_class);
-                known.followed.begin(pod, tokio::spawn(following));
+                let following = self.clone().follow_one(identity.clone(), request.clone(), worker_class);
+                known.followed.begin(request.pod.clone(), tokio::spawn(following));
             }
         }
     }
 
-    async fn follow(self, identity: Identity, request: LogRequest, worker_class: Option<WorkerClass>) {
+    async fn follow_one(self, identity: Identity, request: LogRequest, worker_class: Option<WorkerClass>) {
         let end = self.follow_to_its_end(&identity, &request, worker_class).await;
         self.known.update(&identity.uid, |known| known.followed.end(&request.pod, end, Timestamp::now()));
     }
@@ -211,7 +216,7 @@ impl PodLogReader {
             return End::Failed;
         };
         let Some(log) = fetch::followed(&self.client, &identity.namespace, request).await else {
-            return End::Failed;
+            return End::Refused;
         };
         let worker_class = worker_class.filter(|_| request.component == Component::Api);
         let mut tail = Tail::new(log, since);

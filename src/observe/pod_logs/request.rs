@@ -160,7 +160,7 @@ fn new_lines(pod: &PodSummary, known: &[LogReading], now: Timestamp) -> Option<L
 }
 
 /// Whether a pod serves.
-pub(super) fn is_well(pod: &PodSummary) -> bool {
+fn is_well(pod: &PodSummary) -> bool {
     pod.ready && !pod.terminating
 }
 
