@@ -140,7 +140,7 @@ test-e2e: ## What a user sees: chart, containers, database, upgrade, on a real n
 
 .PHONY: trial-migrations
 trial-migrations: ## Each way in which a migration can fail, many migrators at once, and an upgrade by its stops, on a real node (half an hour)
-	IMAGES="flagsmith-api-2.232.0 flagsmith-api-2.250.0 flagsmith-frontend-2.232.0" tests/e2e/run --ignored migration stepwise
+	IMAGES="flagsmith-api-2.232.0 flagsmith-api-2.250.0 flagsmith-frontend-2.232.0" tests/e2e/run --ignored migration stepwise restore
 
 .PHONY: trial-tasks
 trial-tasks: ## A task processor with nothing and with much to do, and its troubles, on a real node (ten minutes)

@@ -67,7 +67,13 @@ fn the_password_is_in_no_command_line_and_reaches_the_server() {
     let path = format!("{}:{}", pg_dump().display(), std::env::var("PATH").unwrap());
     let script = Script(
         Command::new("sh")
-            .args(["-c", include_str!("../src/resources/backup.sh")])
+            .args([
+                "-c",
+                concat!(
+                    include_str!("../src/resources/database_url.sh"),
+                    include_str!("../src/resources/backup.sh")
+                ),
+            ])
             .arg(directory.path().join("flagsmith.dump"))
             .env("PATH", path)
             .env("DATABASE_URL", &url)

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeptDumps, PodSettings,
+    KeptDumps, PodSettings, RestoreSpec,
     components::{is_default, resources},
 };
 
@@ -40,6 +40,9 @@ pub struct MigrationsSpec {
     /// Allows a downgrade by undoing the migrations of the newer release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackSpec>,
+    /// Brings a backup back, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreSpec>,
     /// Compute resources of the container.
     pub resources: ResourceRequirements,
     /// Environment variables of the Job only; they take precedence over `spec.env`.
@@ -145,6 +148,7 @@ impl Default for MigrationsSpec {
             bootstrap: None,
             backup: None,
             rollback: None,
+            restore: None,
             resources: resources("100m", "512Mi", "1Gi"),
             env: Vec::new(),
             env_from: Vec::new(),
@@ -161,8 +165,10 @@ const fn default_backup_deadline() -> i64 {
 }
 
 /// `pg_dump` reads servers of its own version and of older ones.
+pub const DUMP_IMAGE: &str = "docker.io/library/postgres:17";
+
 fn default_dump_image() -> String {
-    "docker.io/library/postgres:17".to_owned()
+    DUMP_IMAGE.to_owned()
 }
 
 /// The API server checks the pod when the Job is made; its whole schema would double the size of this resource's.

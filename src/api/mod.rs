@@ -16,6 +16,7 @@ pub(crate) mod object_name;
 mod observe;
 mod pod;
 mod reference;
+mod restore;
 mod service;
 mod settings;
 mod spec;
@@ -32,11 +33,12 @@ pub use database::{
     CertificatesSource, DatabaseParts, DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource, SslMode,
 };
 pub use exposure::{EntranceSpec, ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
-pub use migrations::{BackupSpec, BootstrapSpec, DumpSpec, MigrationsSpec, RollbackSpec};
+pub use migrations::{BackupSpec, BootstrapSpec, DUMP_IMAGE, DumpSpec, MigrationsSpec, RollbackSpec};
 pub use monitoring::{MonitoringSpec, PodAnnotationsSpec, PodMonitorSpec};
 pub use observe::{Mode, ObserveSpec, ObservedComponents, WorkloadReference};
 pub use pod::{ExtraContainer, PodSettings};
 pub use reference::api_markdown;
+pub use restore::{RestoreResult, RestoreSpec, RestoreStatus};
 pub use service::{DisruptionBudgetSpec, ServiceSpec, ServiceType, UnhealthyPodEviction};
 pub use settings::{DeletionPolicy, DjangoSpec, ImagesSpec};
 pub use spec::{FlagsmithDeployment, FlagsmithDeploymentSpec};

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackupStatus, UpgradeStatus};
+use super::{BackupStatus, RestoreStatus, UpgradeStatus};
 
 /// The observed state of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -36,6 +36,10 @@ pub struct FlagsmithDeploymentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backups: Vec<BackupStatus>,
 
+    /// What became of `spec.migrations.restore`, as long as that is set: it does not run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreStatus>,
+
     /// Pods of each component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub components: Option<ComponentsStatus>,
@@ -64,11 +68,11 @@ pub struct MigrationStatus {
     /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The release to which the database is migrated.
+    /// The release to which the database is migrated; empty where a backup is restored whose release is not known.
     pub version: String,
     /// The state of the migration.
     pub result: MigrationResult,
-    /// Whether migrations are applied or undone.
+    /// Whether migrations are applied or undone, or a backup is restored.
     #[serde(default, skip_serializing_if = "MigrationOperation::is_migrate")]
     pub operation: MigrationOperation,
     /// The release to which the database was migrated before, if it is known.
@@ -137,6 +141,8 @@ pub enum MigrationOperation {
     Migrate,
     /// Undoes the migrations of a newer release.
     RollBack,
+    /// Replaces the content of the database with that of a backup.
+    Restore,
 }
 
 impl MigrationOperation {

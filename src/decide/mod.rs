@@ -12,7 +12,7 @@ pub use plan::{Backup, GeneratedSecret, Migrate, Migrated, Plan, Pull, SchemaBas
 
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
-    migration::{Direction, Step, direction, was_applied},
+    migration::{Action, Direction, Step, direction, was_applied},
     model::{Code, Component, Diagnosis, PodPhase, Severity},
     observe::{DatabaseProbe, JobOutcome, JobState, KeptUrls, Look, Observation, PodSummary, SecretState},
     validate::{Database, Installation, backup_name, pull_name},
@@ -65,7 +65,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         (Gate::Pending, Some(step), Some(lock))
             if fresh
                 && generate.is_empty()
-                && rollout.processor_stopped
+                && rollout.stopped
                 && step.announced(&annotated, observation)
                 && step.contradicted(&observation.jobs).next().is_none() =>
         {
@@ -83,6 +83,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         task_processor: rollout.task_processor,
         api: rollout.api,
         frontend: rollout.frontend,
+        is_restoring: rollout.is_restoring,
         pods_held: matches!(observation.secrets.django, SecretState::NotOwned(_))
             || matches!(observation.secrets.urls, KeptUrls::NotOwned(_))
             || matches!(observation.secrets.database, SecretState::NotOwned(_)),
@@ -100,7 +101,8 @@ fn is_restored(installation: &Installation, observation: &Observation, step: &St
     let wanted = installation.release.to_string();
     let history = &observation.previous.migration_history;
     let applied = |record: &&MigrationStatus| record.result == MigrationResult::Applied;
-    let mut records = history.iter().filter(applied);
+    let mut records =
+        history.iter().filter(applied).take_while(|record| record.operation != MigrationOperation::Restore);
     let undone = records
         .next()
         .is_some_and(|last| last.operation == MigrationOperation::RollBack && last.version == wanted);
@@ -108,16 +110,20 @@ fn is_restored(installation: &Installation, observation: &Observation, step: &St
     let left = left.and_then(|record| record.last_applied_before.as_ref()).map(|time| time.0);
     let now = observation.preflight().and_then(|preflight| preflight.history.last_applied());
     let known = was_applied(installation, observation);
-    step.rollback.is_none() && undone && known && left.is_some() && left == now
+    step.action == Action::Migrate && undone && known && left.is_some() && left == now
 }
 
 /// What forbids a migration now. A blocked downgrade comes before everything else, whatever was diagnosed first:
 /// other obstacles keep a migration from starting, this one also keeps a release from running that is recorded as
 /// migrated and that the database has left behind.
 fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &[Diagnosis]) -> Option<Code> {
-    if matches!(direction(installation, observation), Direction::Blocked(_)) {
+    let direction = direction(installation, observation);
+    if matches!(direction, Direction::Blocked(_)) {
         return Some(Code::DowngradeBlocked);
     }
+    // What is wrong in a database is no reason not to replace it.
+    let replaced = matches!(direction, Direction::Restore(_));
+    let counts = |diagnosis: &&Diagnosis| !replaced || diagnosis.component == Component::Database;
     // Whether anything forbids it is not known before the first look, or is known of another database.
     if matches!(observation.look, Look::Pending(_)) {
         return Some(Code::MigrationsPending);
@@ -129,7 +135,12 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
         Severity::Warning => refused && diagnosis.component == Component::Database,
         Severity::Info => false,
     };
-    diagnoses.iter().filter(holds).map(|diagnosis| diagnosis.code).find(|code| code.cause().blocks_migration)
+    diagnoses
+        .iter()
+        .filter(holds)
+        .filter(counts)
+        .map(|diagnosis| diagnosis.code)
+        .find(|code| code.cause().blocks_migration)
 }
 
 /// Holds a gate that would open until the images of the migration, and of those after it on the way, are known to be
@@ -138,8 +149,10 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
 /// container starts. Where nothing is to be stopped, and nothing follows, the migration's own Job finds out soon enough.
 fn pull(installation: &Installation, observation: &Observation, step: &Step) -> (Gate, Option<Pull>) {
     let works = observation.task_processor.as_ref().is_some_and(|state| state.desired > 0);
-    // Before the first of several stops it must be known that the last one's is there.
-    let begins = step.is_stop() && step.path.first().is_some_and(|first| first.release == step.release);
+    // Before the first of several stops it must be known that the last one's is there; before everything is stopped for a
+    // restore, that what brings it back is.
+    let begins = step.action.restore().is_some()
+        || step.is_stop() && step.path.first().is_some_and(|first| first.release == step.release);
     let images = step.images(installation);
     let name = pull_name(installation, &step.job, &images);
     let known = observation.pulls.iter().find(|job| job.name == name);
@@ -161,7 +174,12 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
     let holds_data = observation.newest_migrated().is_some()
         || history.iter().any(|record| record.result == MigrationResult::Applied)
         || observation.preflight().is_some_and(|preflight| preflight.history.count > 0);
-    if installation.migrations.backup.is_none() || !holds_data {
+    // What was brought back is in its own backup.
+    let is_kept = match step.action.restore() {
+        Some(restore) => !restore.backs_up,
+        None => observation.restored().is_some(),
+    };
+    if installation.migrations.backup.is_none() || !holds_data || is_kept {
         return (Gate::Pending, None);
     }
     let name = backup_name(installation, &step.job);
@@ -182,7 +200,7 @@ fn backup(installation: &Installation, observation: &Observation, step: &Step) -
 
 /// Whether nothing is left to be done before migrations are undone: where the older pods come first, there are no others.
 fn is_back(observation: &Observation, step: &Step) -> bool {
-    let rollback = step.rollback.as_ref().filter(|rollback| rollback.pods_first());
+    let rollback = step.action.rollback().filter(|rollback| rollback.pods_first());
     rollback.is_none_or(|rollback| rollout::is_back(observation, rollback.to))
 }
 

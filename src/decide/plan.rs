@@ -10,12 +10,13 @@ use crate::{
     validate::Installation,
 };
 use crate::{
-    migration::Step,
-    validate::{MigrationKey, RollbackPlan},
+    migration::{Action, Step},
+    validate::MigrationKey,
 };
 
 /// What should be true after this pass, decided from one observation.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Plan {
     /// Every timeout.
     pub timeouts: Timeouts,
@@ -46,6 +47,9 @@ pub struct Plan {
     pub api: Option<Workload>,
     /// The frontend, once it may exist.
     pub frontend: Option<Workload>,
+    /// API and task processor are stopped because a backup takes the place of what is in the database, or has, and no release
+    /// has been migrated to since.
+    pub is_restoring: bool,
     /// A Secret that pods read, and that the operator generates, is somebody else's: nothing with pods is made or changed.
     pub pods_held: bool,
     /// Whether an HTTPRoute can be made.
@@ -87,6 +91,7 @@ impl Plan {
             task_processor: None,
             api: None,
             frontend: None,
+            is_restoring: false,
             pods_held: false,
             http_route: false,
             pod_monitor: false,
@@ -107,8 +112,8 @@ pub struct Migrate {
     pub database: String,
     /// The keyed hash of the URL that it reads.
     pub credentials: Option<String>,
-    /// What is undone, when it is not the release that is migrated to.
-    pub rollback: Option<RollbackPlan>,
+    /// What it does.
+    pub action: Action,
     /// What the database was like before.
     pub before: SchemaBaseline,
     /// libpq's `PGOPTIONS`; `None` where a pooler refuses them, or none are wanted.
@@ -162,7 +167,7 @@ impl Migrate {
             release: step.release,
             database: lock.to_owned(),
             credentials: observation.secrets.migration_hash.clone(),
-            rollback: step.rollback.clone(),
+            action: step.action.clone(),
             before: SchemaBaseline {
                 release: observation.newest_migrated(),
                 count: preflight.map(|preflight| preflight.history.count),

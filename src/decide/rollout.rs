@@ -4,7 +4,7 @@ use super::{Gate, Migrated, Workload, scaling};
 use crate::{
     api::{MigrationOperation, MigrationResult, TaskAutoscalingSpec},
     flagsmith::Release,
-    migration::{ConnectionBudget, Step},
+    migration::{Action, ConnectionBudget, Step},
     model::{Code, Component},
     observe::{Look, Observation, PodSummary, WorkloadState, database::QueueProbe},
     validate::{Installation, MigrationKey, Replicas, RollbackPlan},
@@ -16,8 +16,11 @@ pub(super) struct Rollout {
     pub(super) api: Option<Workload>,
     pub(super) frontend: Option<Workload>,
     pub(super) migrated: Option<Migrated>,
-    /// No task processor runs that could migrate, lock or fail during a migration.
-    pub(super) processor_stopped: bool,
+    /// Nothing runs that a migration would meet: no task processor that could migrate, lock or fail, and no API where
+    /// everything that it reads is replaced.
+    pub(super) stopped: bool,
+    /// See [`is_restoring`].
+    pub(super) is_restoring: bool,
 }
 
 /// Decides the rollout. Before the migration is recorded as succeeded every component keeps the release and the
@@ -40,15 +43,17 @@ pub(super) fn decide(
     let component = ReleaseRule { observation, open, target, image: installation.api_image(target) };
     // One that was deleted while the gate is closed comes back at what its sibling runs.
     let processor_may_change = !returns || is_back(observation, target);
+    let is_restoring = is_restoring(observation, gate, step);
     let task_processor =
         component.plan(processor, api.and_then(running), None, processor_may_change).map(|workload| {
-            Workload { replicas: processors(installation, observation, gate, workload.release), ..workload }
+            let wanted = || processors(installation, observation, gate, workload.release);
+            Workload { replicas: if is_restoring { Some(0) } else { wanted() }, ..workload }
         });
     let api_may_change = returns || follows(processor, target);
     let api_workload = component.plan(
         api,
         processor.and_then(running),
-        replicas(&installation.api_replicas(), observation, api),
+        if is_restoring { Some(0) } else { replicas(&installation.api_replicas(), observation, api) },
         api_may_change,
     );
     let frontend_workload = installation.frontend.enabled.then(|| {
@@ -65,15 +70,35 @@ pub(super) fn decide(
         api: api_workload,
         frontend: frontend_workload.flatten(),
         migrated: migrated(installation, observation, gate, step),
-        processor_stopped: processor.is_none_or(WorkloadState::stopped)
-            && !alive(observation, Component::TaskProcessor).any(|_| true),
+        is_restoring,
+        stopped: is_stopped(observation, processor, Component::TaskProcessor)
+            && (!restores(step) || is_stopped(observation, api, Component::Api)),
     }
+}
+
+fn is_stopped(observation: &Observation, state: Option<&WorkloadState>, component: Component) -> bool {
+    state.is_none_or(WorkloadState::stopped) && !alive(observation, component).any(|_| true)
+}
+
+fn restores(step: Option<&Step>) -> bool {
+    step.is_some_and(|step| step.action.restore().is_some())
+}
+
+/// Whether no pod may work on the database: a backup takes the place of what is there, or has, and no release has been
+/// migrated to since. A restore that has failed has changed nothing.
+fn is_restoring(observation: &Observation, gate: &Gate, step: Option<&Step>) -> bool {
+    let replaces = match gate {
+        Gate::Pending => restores(step),
+        Gate::Running(job) | Gate::Unrecorded(job) => job.operation == MigrationOperation::Restore,
+        Gate::Blocked(_) | Gate::Succeeded | Gate::Failed { .. } => false,
+    };
+    replaces || (observation.restored().is_some() && *gate != Gate::Succeeded)
 }
 
 /// Whether the wanted release's pods come before the migrations of a newer one are undone, or have come. They stay when
 /// the undoing has failed: whatever of it is done, theirs are applied.
 fn returns(gate: &Gate, step: Option<&Step>) -> bool {
-    let pods_first = |step: &&Step| step.rollback.as_ref().is_some_and(RollbackPlan::pods_first);
+    let pods_first = |step: &&Step| step.action.rollback().is_some_and(RollbackPlan::pods_first);
     step.filter(pods_first).is_some_and(|step| match gate {
         Gate::Blocked(Code::OlderPodsPending) | Gate::Pending | Gate::Failed { .. } => true,
         Gate::Running(job) | Gate::Unrecorded(job) => job.name == step.job,
@@ -196,9 +221,15 @@ fn follows(before: Option<&WorkloadState>, target: Release) -> bool {
     before.is_none_or(|state| state.release == Some(target) && state.rolled_out())
 }
 
-/// `None` when an autoscaler decides: the operator's own, or somebody else's that targets the Deployment.
+/// `None` when an autoscaler decides: the operator's own, or somebody else's that targets the Deployment. It leaves a
+/// Deployment alone that was stopped for a restore: that one is begun with a single pod.
 fn replicas(replicas: &Replicas, observation: &Observation, state: Option<&WorkloadState>) -> Option<i32> {
+    let was_stopped = state.is_some_and(|state| {
+        state.desired == 0 && state.migration_key.as_deref().is_some_and(Step::is_undone)
+    });
     match replicas {
+        Replicas::Autoscaled(spec) if was_stopped => Some(spec.min_replicas),
+        Replicas::Fixed(_) if external(observation, state) && was_stopped => Some(1),
         Replicas::Autoscaled(_) => None,
         Replicas::Fixed(_) if external(observation, state) => None,
         Replicas::Fixed(count) => Some(*count),
@@ -228,13 +259,14 @@ fn migrated(
     match (gate, step) {
         (Gate::Succeeded, Some(step)) => Some(Migrated { key: step.key.to_string(), release: step.release }),
         (Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_) | Gate::Failed { .. }, Some(step))
-            if step.rollback.is_some() =>
+            if step.action != Action::Migrate =>
         {
             let release = known.map(|(release, _)| release).or(observation.newest_migrated());
             step.undoing().zip(release).map(|(key, release)| Migrated { key, release })
         }
         (_, Some(step))
-            if step.rollback.is_none() && known.as_ref().is_none_or(|(_, key)| !Step::is_undone(key)) =>
+            if step.action == Action::Migrate
+                && known.as_ref().is_none_or(|(_, key)| !Step::is_undone(key)) =>
         {
             let known = known.into_iter().chain(recorded(installation, observation, step));
             known.max().map(|(release, key)| Migrated { key, release })

@@ -5,8 +5,11 @@ use jiff::Timestamp;
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     flagsmith::{Release, upgrades},
+    migration::restore::{Restore, restore},
     observe::{JobOutcome, JobState, Observation, SecretState},
-    validate::{Installation, MigrationKey, RollbackConsent, RollbackOrder, RollbackPlan, UndoFirst},
+    validate::{
+        Installation, MigrationKey, RestorePlan, RollbackConsent, RollbackOrder, RollbackPlan, UndoFirst,
+    },
 };
 
 /// Which way the database has to go.
@@ -17,6 +20,8 @@ pub(crate) enum Direction {
     Forward,
     /// The user has confirmed that the migrations of a newer release are undone.
     Back(RollbackPlan),
+    /// The user has confirmed that a backup takes the place of what is there.
+    Restore(RestorePlan),
     /// The wanted release is older, and nothing may happen without the user's confirmation.
     Blocked(Undo),
 }
@@ -35,6 +40,9 @@ pub(crate) struct Undo {
 /// Decides it from what is recorded in the status and by Jobs that the status does not know yet.
 pub(crate) fn direction(installation: &Installation, observation: &Observation) -> Direction {
     let wanted = installation.release;
+    if let Some(Restore::Due(plan)) = restore(installation, observation) {
+        return Direction::Restore(plan);
+    }
     let Some(newest) = observation.newest_migrated().filter(|newest| *newest > wanted) else {
         return Direction::Forward;
     };
@@ -43,11 +51,12 @@ pub(crate) fn direction(installation: &Installation, observation: &Observation) 
     // The release that the database is at afterwards.
     let mut left = None;
     for record in records(observation, wanted) {
-        if record.operation == MigrationOperation::RollBack || record.release <= wanted {
+        let is_older = record.release.is_none_or(|release| release <= wanted);
+        if record.operation != MigrationOperation::Migrate || is_older {
             // What is older than this does not stand in the way any more.
-            complete = record.release <= wanted;
+            complete = is_older;
             // The user may have had more undone than that.
-            left = Some(record.release).filter(|_| record.operation == MigrationOperation::Migrate);
+            left = record.release.filter(|_| record.operation == MigrationOperation::Migrate);
             break;
         }
         undo.applied = undo.applied.zip(record.applied).map(|(sum, more)| sum + more);
@@ -92,17 +101,21 @@ pub(crate) fn was_applied(installation: &Installation, observation: &Observation
         return false;
     };
     let key = MigrationKey::migrate(installation, installation.release, database);
-    observation.previous.migration_history.iter().any(|record| {
-        record.result == MigrationResult::Applied
-            && record.operation == MigrationOperation::Migrate
-            && record.key.as_deref() == Some(key.as_str())
-    })
+    let history = &observation.previous.migration_history;
+    let mut applied = history.iter().filter(|record| record.result == MigrationResult::Applied);
+    // What was applied before a backup took its place says nothing of what is there.
+    let last = applied.find(|record| {
+        record.operation == MigrationOperation::Restore
+            || record.operation == MigrationOperation::Migrate && record.key.as_deref() == Some(key.as_str())
+    });
+    last.is_some_and(|record| record.operation == MigrationOperation::Migrate)
 }
 
 /// A migration that has succeeded.
 struct Record {
     operation: MigrationOperation,
-    release: Release,
+    /// Not known of some backups.
+    release: Option<Release>,
     from: Option<Release>,
     applied: Option<i32>,
     last_applied_before: Option<Timestamp>,
@@ -118,14 +131,16 @@ fn records(observation: &Observation, wanted: Release) -> impl Iterator<Item = R
         .filter_map(|job| {
             Some(Record {
                 operation: job.operation,
-                release: job.release?,
+                release: Some(job.release?),
                 from: job.from,
                 applied: None,
                 last_applied_before: job.last_applied_before,
             })
         })
         // Only what stands in the way: what opens a way is worth nothing before it is recorded.
-        .filter(move |record| record.operation == MigrationOperation::Migrate && record.release > wanted);
+        .filter(move |record| {
+            record.operation == MigrationOperation::Migrate && record.release > Some(wanted)
+        });
     let database = match &observation.secrets.migration_database {
         SecretState::Present(identity) => Some(identity.to_string()),
         _ => None,
@@ -137,9 +152,11 @@ fn records(observation: &Observation, wanted: Release) -> impl Iterator<Item = R
                 && (record.database.is_none() || database.is_none() || record.database == database)
         })
         .filter_map(|record| {
-            Some(Record {
+            let release = record.version.parse().ok();
+            let counts = release.is_some() || record.operation == MigrationOperation::Restore;
+            counts.then(|| Record {
                 operation: record.operation,
-                release: record.version.parse().ok()?,
+                release,
                 from: record.from.as_ref().and_then(|from| from.parse().ok()),
                 applied: record.applied,
                 last_applied_before: record.last_applied_before.as_ref().map(|time| time.0),

@@ -13,15 +13,57 @@ use crate::{
 };
 use crate::{
     migration::{Direction, Stop, Why, attempt, direction},
-    validate::{MigrationKey, RollbackPlan},
+    validate::{MigrationKey, RestorePlan, RollbackPlan},
 };
+
+/// What a Job does to the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Applies the migrations of a release.
+    Migrate,
+    /// Undoes those of a newer one.
+    RollBack(RollbackPlan),
+    /// Replaces everything with what a backup holds.
+    Restore(RestorePlan),
+}
+
+impl Action {
+    /// Which of them it is.
+    #[must_use]
+    pub const fn operation(&self) -> MigrationOperation {
+        match self {
+            Self::Migrate => MigrationOperation::Migrate,
+            Self::RollBack(_) => MigrationOperation::RollBack,
+            Self::Restore(_) => MigrationOperation::Restore,
+        }
+    }
+
+    /// What is undone.
+    #[must_use]
+    pub const fn rollback(&self) -> Option<&RollbackPlan> {
+        match self {
+            Self::RollBack(rollback) => Some(rollback),
+            Self::Migrate | Self::Restore(_) => None,
+        }
+    }
+
+    /// The backup that is brought back.
+    #[must_use]
+    pub const fn restore(&self) -> Option<&RestorePlan> {
+        match self {
+            Self::Restore(restore) => Some(restore),
+            Self::Migrate | Self::RollBack(_) => None,
+        }
+    }
+}
 
 /// What has to be done to the database next: one Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What is undone, when nothing is migrated to.
-    pub rollback: Option<RollbackPlan>,
-    /// The release that the database is at afterwards: the wanted one, or a stop on the way there.
+    /// What it does.
+    pub action: Action,
+    /// The release that the database is at afterwards: the wanted one, or a stop on the way there. After a restore whose
+    /// backup does not tell, the wanted one.
     pub release: Release,
     /// The whole way, from the release that serves on; one stop where there is nothing between.
     pub path: Vec<Stop>,
@@ -40,24 +82,32 @@ impl Step {
         let SecretState::Present(database) = &observation.secrets.migration_database else {
             return None;
         };
-        let rollback = match direction(installation, observation) {
-            Direction::Back(rollback) => Some(rollback),
-            Direction::Forward | Direction::Blocked(_) => None,
+        let action = match direction(installation, observation) {
+            Direction::Back(rollback) => Action::RollBack(rollback),
+            Direction::Restore(restore) => Action::Restore(restore),
+            Direction::Forward | Direction::Blocked(_) => Action::Migrate,
         };
-        let path = match &rollback {
-            Some(rollback) => vec![Stop { release: rollback.to, why: Why::Wanted }],
-            None => path(installation, observation),
+        let one = |release| vec![Stop { release, why: Why::Wanted }];
+        let path = match &action {
+            Action::Migrate => path(installation, observation),
+            Action::RollBack(rollback) => one(rollback.to),
+            Action::Restore(restore) => one(restore.release.unwrap_or(installation.release)),
         };
-        let release = due(&path, observation).unwrap_or(installation.release);
-        let key = rollback.as_ref().map_or_else(
-            || MigrationKey::migrate(installation, release, database),
-            |rollback| MigrationKey::roll_back(installation, rollback, database),
-        );
-        let operation = operation(rollback.as_ref());
+        let next = match &action {
+            Action::Migrate => due(&path, observation),
+            Action::RollBack(_) | Action::Restore(_) => path.first().map(|stop| stop.release),
+        };
+        let release = next.unwrap_or(installation.release);
+        let key = match &action {
+            Action::Migrate => MigrationKey::migrate(installation, release, database),
+            Action::RollBack(rollback) => MigrationKey::roll_back(installation, rollback, database),
+            Action::Restore(restore) => MigrationKey::restore(installation, restore, database),
+        };
+        let first = key.job_name(installation, action.operation());
         Some(Self {
-            job: attempt::due(installation, observation, &key.job_name(installation, operation)),
+            job: attempt::due(installation, observation, &first),
             database: database.clone(),
-            rollback,
+            action,
             release,
             path,
             key,
@@ -84,21 +134,23 @@ impl Step {
     /// The images of all that is left to do.
     #[must_use]
     pub fn images(&self, installation: &Installation) -> Vec<String> {
-        let undone = self.rollback.as_ref().map(|rollback| rollback.from);
+        let undone = self.action.rollback().map(|rollback| rollback.from);
         let releases = undone.into_iter().chain(self.stops_left().map(|stop| stop.release));
-        releases.map(|release| installation.api_image(release)).collect()
+        let restores = self.action.restore().map(|_| installation.dump_image());
+        restores.into_iter().chain(releases.map(|release| installation.api_image(release))).collect()
     }
 
-    /// Whether it applies or undoes.
+    /// Whether it applies, undoes or restores.
     #[must_use]
     pub const fn operation(&self) -> MigrationOperation {
-        operation(self.rollback.as_ref())
+        self.action.operation()
     }
 
-    /// What the annotations of Deployments say instead of a key while migrations are being undone: no key holds.
+    /// What the annotations of Deployments say instead of a key while migrations are being undone, or whatever is applied
+    /// is about to be replaced: no key holds.
     #[must_use]
     pub fn undoing(&self) -> Option<String> {
-        self.rollback.as_ref().map(|_| format!("{UNDONE}{}", self.key))
+        (self.action != Action::Migrate).then(|| format!("{UNDONE}{}", self.key))
     }
 
     /// Whether an annotation says so of some step.
@@ -107,13 +159,18 @@ impl Step {
         key.starts_with(UNDONE)
     }
 
-    /// Complete Jobs of the other operation. What they prove is about to be undone, so they must be gone before.
+    /// Complete Jobs of another operation. What they prove is about to be undone, so they must be gone before. So must
+    /// failed ones before a restore: what they failed of may be there no more.
     pub fn contradicted<'a>(&'a self, jobs: &'a [JobState]) -> impl Iterator<Item = &'a JobState> {
-        jobs.iter().filter(|job| job.outcome == JobOutcome::Complete && job.operation != self.operation())
+        jobs.iter().filter(|job| match &job.outcome {
+            JobOutcome::Active => false,
+            JobOutcome::Complete => job.operation != self.operation(),
+            JobOutcome::Failed { .. } => self.action.restore().is_some() && job.name != self.job,
+        })
     }
 
-    /// Whether the records already say what the Job will make true: before migrations are undone no annotation and no
-    /// status may call them applied, or a user who changes course would find them "applied".
+    /// Whether the records already say what the Job will make true: before migrations are undone or replaced no annotation
+    /// and no status may call them applied, or a user who changes course would find them "applied".
     #[must_use]
     pub fn announced(&self, annotated: &[&str], observation: &Observation) -> bool {
         let Some(undoing) = self.undoing() else {
@@ -143,7 +200,7 @@ fn applied(observation: &Observation) -> Option<Release> {
         Some(last) if last.operation == MigrationOperation::RollBack => {
             let release = |text: &str| text.parse::<Release>().ok();
             let to = release(&last.version)?;
-            let mut done = records.filter(|record| record.operation == MigrationOperation::Migrate);
+            let mut done = records.filter(|record| record.operation != MigrationOperation::RollBack);
             done.find_map(|record| {
                 let reached = release(&record.version).filter(|reached| *reached <= to);
                 reached.or_else(|| release(record.from.as_deref()?).filter(|from| *from <= to))
@@ -178,11 +235,4 @@ fn due(path: &[Stop], observation: &Observation) -> Option<Release> {
     let next =
         path.iter().map(|stop| stop.release).find(|release| applied.is_none_or(|applied| applied < *release));
     reached.filter(unfit).or(next)
-}
-
-const fn operation(rollback: Option<&RollbackPlan>) -> MigrationOperation {
-    match rollback {
-        Some(_) => MigrationOperation::RollBack,
-        None => MigrationOperation::Migrate,
-    }
 }

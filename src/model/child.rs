@@ -190,10 +190,13 @@ pub mod marks {
     pub const GENERATED_FOR: &str = "operator.flagsmith.com/generated-for";
     /// Annotation of a migration Job: keyed hash of the URL that it reads from its Secret.
     pub const CREDENTIALS_HASH: &str = "operator.flagsmith.com/credentials-hash";
-    /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations, [`PULL`] when it only has images pulled.
+    /// Annotation of a Job: [`ROLL_BACK`] when it undoes migrations, [`RESTORE`] when it brings a backup back, [`PULL`] when
+    /// it only has images pulled.
     pub const OPERATION: &str = "operator.flagsmith.com/operation";
     /// The value of [`OPERATION`] of a Job that undoes migrations.
     pub const ROLL_BACK: &str = "RollBack";
+    /// The value of [`OPERATION`] of a Job that brings a backup back.
+    pub const RESTORE: &str = "Restore";
     /// The value of [`OPERATION`] of a Job that has images pulled.
     pub const PULL: &str = "Pull";
     /// Annotation of a migration Job: the release that the database was at before.
@@ -210,8 +213,11 @@ pub mod marks {
     pub const PLAN_CONTAINER: &str = "plan";
     /// The container of a backup Job that dumps into a volume claim; its termination message lists the dumps there.
     pub const DUMP_CONTAINER: &str = "pg-dump";
+    /// The container of a migration Job that brings a backup back.
+    pub const RESTORE_CONTAINER: &str = "pg-restore";
     /// Names of the containers that the operator puts into pods; users' own have others.
     pub const OWN_CONTAINERS: &[&str] = &[
+        RESTORE_CONTAINER,
         "api",
         "task-processor",
         "frontend",

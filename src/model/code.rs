@@ -64,6 +64,8 @@ macro_rules! for_each_cause {
                 LongTransactionOpen: long_transaction_open,
                 BackupPending: backup_pending,
                 BackupFailed: backup_failed,
+                RestoreNotStarted: restore_not_started,
+                RestoreFailed: restore_failed,
                 ReleaseHasKnownDefect: release_has_known_defect,
                 UpgradeSkipsVersions: upgrade_skips_versions,
                 ReleaseBehindSchema: release_behind_schema,

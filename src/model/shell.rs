@@ -11,6 +11,13 @@ pub(crate) fn within_quotes(value: &str, placeholder: &str) -> String {
     if visible(value) == value { value.replace('\'', r"'\''") } else { placeholder.to_owned() }
 }
 
+/// A JSON string as it stands between single quotes that are there already. One that does not show itself is replaced by
+/// the placeholder.
+pub(crate) fn text(value: &str, placeholder: &str) -> String {
+    let shown = if visible(value) == value { value } else { placeholder };
+    within_quotes(&serde_json::Value::from(shown).to_string(), "\"\"")
+}
+
 /// A JSON list of words as it stands between single quotes that are there already. A word that does not show itself is
 /// replaced by a placeholder.
 pub(crate) fn list(words: &[&str]) -> String {
@@ -50,6 +57,12 @@ mod tests {
     #[case("a\u{1b}[2J", "VALUE")]
     fn values_between_quotes(#[case] value: &str, #[case] expected: &str) {
         assert_eq!(within_quotes(value, "VALUE"), expected);
+    }
+
+    #[test]
+    fn texts() {
+        assert_eq!(text("db:5432/a\"b'c 10:00", "TEXT"), r#""db:5432/a\"b'\''c 10:00""#);
+        assert_eq!(text("a\u{1b}[2J", "TEXT"), "\"TEXT\"");
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl From<&Job> for JobState {
             key: annotation(Some(&job.metadata), marks::MIGRATION_KEY).map(str::to_owned),
             operation: match annotation(Some(&job.metadata), marks::OPERATION) {
                 Some(marks::ROLL_BACK) => MigrationOperation::RollBack,
+                Some(marks::RESTORE) => MigrationOperation::Restore,
                 _ => MigrationOperation::Migrate,
             },
             release: label(Some(&job.metadata), marks::VERSION).and_then(|version| version.parse().ok()),

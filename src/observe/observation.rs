@@ -23,7 +23,7 @@ use super::{
     workload::WorkloadState,
 };
 use crate::{
-    api::{FlagsmithDeploymentStatus, MigrationResult, MigrationStatus},
+    api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus},
     flagsmith::Release,
     model::Component,
 };
@@ -233,9 +233,20 @@ impl Observation {
         self.newest_recorded().into_iter().chain(complete).max()
     }
 
+    /// The restore after which nothing was migrated: its backup says what the database is at, whatever was recorded before.
+    #[must_use]
+    pub fn restored(&self) -> Option<&MigrationStatus> {
+        let mut history = self.previous.migration_history.iter();
+        let last = history.find(|record| record.result == MigrationResult::Applied);
+        last.filter(|record| record.operation == MigrationOperation::Restore)
+    }
+
     /// The same, by what is written down.
     #[must_use]
     pub fn newest_recorded(&self) -> Option<Release> {
+        if let Some(restored) = self.restored() {
+            return restored.version.parse().ok();
+        }
         let annotated =
             [&self.api, &self.task_processor].into_iter().flatten().filter_map(|workload| workload.migrated);
         let applied = |record: &&MigrationStatus| record.result == MigrationResult::Applied;

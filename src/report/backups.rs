@@ -14,7 +14,7 @@ pub(super) const MOST_BACKUPS: usize = 20;
 
 /// What was recorded, and Jobs that were not yet, the newest first; of a volume claim only the files that were in it after
 /// the last dump.
-pub(super) fn backups(observation: &Observation) -> Vec<BackupStatus> {
+pub(crate) fn backups(observation: &Observation) -> Vec<BackupStatus> {
     let known = &observation.previous.backups;
     // What is known of its claim since then came after it, and may have removed its file.
     let past = |job: &JobState| {

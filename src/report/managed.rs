@@ -9,10 +9,10 @@ use super::{
     context::Context,
     migration,
     mode::ModeStatus,
-    upgrade,
+    restore, upgrade,
 };
 use crate::{
-    api::{BackupStatus, MigrationOperation, MigrationStatus, TimeoutsStatus, UpgradeStatus},
+    api::{BackupStatus, MigrationOperation, MigrationStatus, RestoreStatus, TimeoutsStatus, UpgradeStatus},
     decide::Gate,
     flagsmith::upgrades,
     model::{Code, Component},
@@ -70,6 +70,10 @@ impl ModeStatus for Managed<'_> {
 
     fn backups(&self) -> Vec<BackupStatus> {
         backups::backups(self.0.observation)
+    }
+
+    fn restore(&self) -> Option<RestoreStatus> {
+        restore::status(self.0)
     }
 
     fn timeouts_status(&self) -> Option<TimeoutsStatus> {
@@ -153,6 +157,9 @@ fn target(context: Context<'_>) -> String {
 /// Whether the wanted release's migrations are applied, or how far they are.
 fn migrations(context: Context<'_>) -> Verdict {
     let release = target(context);
+    if let Some(verdict) = restore::verdict(context) {
+        return verdict;
+    }
     match &context.plan.gate {
         Gate::Succeeded if context.is_at_stop() => {
             Verdict::new(False, "AtStop", format!("{release} is migrated to; {}", replaced_first(context)))
@@ -234,8 +241,13 @@ fn replaced_first(context: Context<'_>) -> String {
 fn running(context: Context<'_>, job: &JobState) -> String {
     let release = context.installation.release;
     let name = &job.name;
+    if job.operation == MigrationOperation::Restore {
+        return format!(
+            "Job {name} is bringing a backup back; API and task processor are stopped until it is migrated"
+        );
+    }
     if job.operation == MigrationOperation::RollBack {
-        let rollback = context.plan.step.as_ref().and_then(|step| step.rollback.as_ref());
+        let rollback = context.plan.step.as_ref().and_then(|step| step.action.rollback());
         let away = rollback.and_then(RollbackPlan::away).map_or_else(String::new, |why| {
             format!(". The API is away until pods of {release} are ready, because {why}")
         });

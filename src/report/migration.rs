@@ -173,7 +173,7 @@ fn record(context: Context<'_>, job: &JobState) -> MigrationStatus {
 
 /// How far a Job is: its pod tells what it found to do, the database how much of that is done.
 pub(super) fn progress(observation: &Observation, job: &JobState) -> Progress {
-    if job.operation == MigrationOperation::RollBack {
+    if job.operation != MigrationOperation::Migrate {
         return Progress::default();
     }
     let pending: Option<&Pending> = observation

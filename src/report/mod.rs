@@ -1,6 +1,6 @@
 //! The last step: status, Events and metrics, written only where they change.
 
-mod backups;
+pub(crate) mod backups;
 mod bounds;
 mod condition;
 mod conditions;
@@ -11,6 +11,7 @@ pub(crate) mod migration;
 mod mode;
 mod observed;
 mod reporter;
+pub(crate) mod restore;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::condition::{ConditionType, Verdict};
 use crate::{
-    api::{BackupStatus, MigrationStatus, TimeoutsStatus, UpgradeStatus},
+    api::{BackupStatus, MigrationStatus, RestoreStatus, TimeoutsStatus, UpgradeStatus},
     model::Component,
 };
 
@@ -28,6 +28,8 @@ pub(super) trait ModeStatus {
     fn migration_history(&self) -> Vec<MigrationStatus>;
 
     fn backups(&self) -> Vec<BackupStatus>;
+
+    fn restore(&self) -> Option<RestoreStatus>;
 
     fn timeouts_status(&self) -> Option<TimeoutsStatus>;
 }

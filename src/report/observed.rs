@@ -10,7 +10,7 @@ use super::{
     mode::ModeStatus,
 };
 use crate::{
-    api::{BackupStatus, MigrationStatus, TimeoutsStatus, UpgradeStatus},
+    api::{BackupStatus, MigrationStatus, RestoreStatus, TimeoutsStatus, UpgradeStatus},
     causes::Running,
     flagsmith::env,
     model::{Code, Component},
@@ -51,6 +51,10 @@ impl ModeStatus for Observed<'_> {
 
     fn backups(&self) -> Vec<BackupStatus> {
         Vec::new()
+    }
+
+    fn restore(&self) -> Option<RestoreStatus> {
+        None
     }
 
     fn timeouts_status(&self) -> Option<TimeoutsStatus> {

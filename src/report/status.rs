@@ -32,6 +32,7 @@ pub(super) fn status(context: Context<'_>, docs: &DocsUrl) -> FlagsmithDeploymen
         upgrade: mode.upgrade(),
         migration_history: mode.migration_history(),
         backups: mode.backups(),
+        restore: mode.restore(),
         components: Some(ComponentsStatus {
             api: component(api),
             task_processor: component(context.observation.task_processor.as_ref()),

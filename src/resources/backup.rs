@@ -17,14 +17,17 @@ use crate::{
     validate::Installation,
 };
 
-/// Dumps into a file, with the password on no command line.
+/// Takes the URL apart, so that the password stands on no command line.
+pub(super) const URL_SCRIPT: &str = include_str!("database_url.sh");
+
+/// Dumps into a file.
 const SCRIPT: &str = include_str!("backup.sh");
 
 /// Where the volume claim is mounted.
-const DIRECTORY: &str = "/backup";
+pub(super) const DIRECTORY: &str = "/backup";
 
 /// The volume of that claim.
-const VOLUME: &str = "backup";
+pub(super) const VOLUME: &str = "backup";
 
 /// Seconds that a finished backup Job stays to be looked at: a week.
 const KEPT: i32 = 7 * 24 * 60 * 60;
@@ -33,7 +36,7 @@ const KEPT: i32 = 7 * 24 * 60 * 60;
 const LAST_WORDS: &str = "/dev/termination-log";
 
 /// The user of PostgreSQL's official image on Debian.
-const USER: i64 = 999;
+pub(super) const USER: i64 = 999;
 
 pub(super) fn build(installation: &Installation, backup: &Backup) -> Option<Child> {
     let spec = installation.migrations.backup.as_ref()?;
@@ -98,7 +101,7 @@ fn pg_dump(installation: &Installation, backup: &Backup, dump: &DumpSpec) -> Val
         "name": marks::DUMP_CONTAINER,
         "image": dump.image,
         "imagePullPolicy": installation.images.pull_policy,
-        "command": ["sh", "-c", SCRIPT, file, LAST_WORDS, kept(keep.count), kept(keep.days)],
+        "command": ["sh", "-c", format!("{URL_SCRIPT}{SCRIPT}"), file, LAST_WORDS, kept(keep.count), kept(keep.days)],
         "env": [
             { "name": "DATABASE_URL", "valueFrom": { "secretKeyRef": { "name": url.name, "key": url.key } } },
             { "name": "PGAPPNAME", "value": backup.name },

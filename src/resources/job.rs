@@ -6,11 +6,13 @@ use super::{
     child::child,
     container::Django,
     pod::{Template, django_volumes},
+    restore,
 };
 use crate::{
     api::ContainerSettings,
     decide::Migrate,
     flagsmith::{self, Release, env, failures},
+    migration::Action,
     model::{
         Component,
         child::{Child, Kind, marks},
@@ -29,6 +31,84 @@ const TERMINATED: i32 = 143;
 
 pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
     let spec = &installation.migrations;
+    let (template, fatal, limit) = match &migrate.action {
+        Action::Restore(plan) => {
+            (restore::template(installation, migrate, plan), Vec::new(), restore::BACKOFF_LIMIT)
+        }
+        // Nothing is listed that is undone.
+        Action::RollBack(_) => {
+            (template(installation, migrate, Vec::new()), vec![marks::MIGRATE_CONTAINER], spec.backoff_limit)
+        }
+        Action::Migrate => {
+            let plan = container(installation, migrate, marks::PLAN_CONTAINER, PLAN, Vec::new());
+            let containers = vec![marks::PLAN_CONTAINER, marks::MIGRATE_CONTAINER];
+            (template(installation, migrate, vec![plan]), containers, spec.backoff_limit)
+        }
+    };
+    let rules: Vec<Value> =
+        [not_of_a_drained_node()].into_iter().chain(fatal.into_iter().map(fails)).collect();
+    let mut job = child(
+        installation,
+        Kind::Job,
+        &migrate.name,
+        Some(Component::Migrations),
+        annotations(migrate),
+        json!({ "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "backoffLimit": limit,
+            "activeDeadlineSeconds": spec.active_deadline_seconds,
+            "podFailurePolicy": { "rules": rules },
+            // A second pod must not start while the first may still hold its locks.
+            "podReplacementPolicy": "Failed",
+            "template": template,
+        } }),
+    );
+    let release = match &migrate.action {
+        Action::Restore(plan) => plan.release,
+        Action::Migrate | Action::RollBack(_) => Some(migrate.release),
+    };
+    for (path, name, value) in [
+        ("/metadata/labels", marks::VERSION, release.map(|release| release.to_string())),
+        ("/metadata/labels", marks::DATABASE, Some(migrate.database.clone())),
+        // A pod may outlive its Job, and still migrates then.
+        ("/spec/template/metadata/labels", marks::DATABASE, Some(migrate.database.clone())),
+    ] {
+        if let Some(labels) = job.body.pointer_mut(path).and_then(Value::as_object_mut)
+            && let Some(value) = value
+        {
+            labels.insert(name.to_owned(), json!(value));
+        }
+    }
+    job
+}
+
+/// The pod that migrates or undoes, after `initial` containers.
+fn template(installation: &Installation, migrate: &Migrate, initial: Vec<Value>) -> Value {
+    let command = command(installation, migrate);
+    Template {
+        component: Component::Migrations,
+        release: Some(migrate.release),
+        settings: &installation.migrations.pod,
+        secret_hash: None,
+        grace_period: None,
+        containers: vec![container(installation, migrate, marks::MIGRATE_CONTAINER, SCRIPT, command)],
+        volumes: django_volumes(installation),
+        user: flagsmith::USER,
+        initial,
+        rest: json!({ "restartPolicy": "Never" }),
+    }
+    .build(installation)
+}
+
+fn container(
+    installation: &Installation,
+    migrate: &Migrate,
+    name: &'static str,
+    script: &'static str,
+    args: Vec<String>,
+) -> Value {
+    let spec = &installation.migrations;
     let settings = ContainerSettings {
         env: spec.env.clone(),
         env_from: spec.env_from.clone(),
@@ -37,8 +117,8 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         ..ContainerSettings::default()
     };
     // What migrations are undone by is known to the newer release only.
-    let image = migrate.rollback.as_ref().map_or(migrate.release, |rollback| rollback.from);
-    let container = |name, script: &'static str, args| Django {
+    let image = migrate.action.rollback().map_or(migrate.release, |rollback| rollback.from);
+    Django {
         name,
         image: installation.api_image(image),
         command: None,
@@ -50,60 +130,13 @@ pub(super) fn build(installation: &Installation, migrate: &Migrate) -> Child {
         computed: environment(installation, migrate),
         serves: false,
         rest: json!({ "command": ["sh", "-c", script, name] }),
-    };
-    let migration = container(marks::MIGRATE_CONTAINER, SCRIPT, command(installation, migrate));
-    let plan = container(marks::PLAN_CONTAINER, PLAN, Vec::new());
-    let initial: Vec<Value> =
-        migrate.rollback.is_none().then(|| plan.build(installation)).into_iter().collect();
-    let template = Template {
-        component: Component::Migrations,
-        release: Some(migrate.release),
-        settings: &spec.pod,
-        secret_hash: None,
-        grace_period: None,
-        containers: vec![migration.build(installation)],
-        volumes: django_volumes(installation),
-        user: flagsmith::USER,
-        initial,
-        rest: json!({ "restartPolicy": "Never" }),
-    };
-    // A rule may only name a container that is there.
-    let plans = migrate.rollback.is_none().then_some(marks::PLAN_CONTAINER);
-    let fatal = plans.into_iter().chain([marks::MIGRATE_CONTAINER]).map(fatal);
-    let rules: Vec<Value> = [not_of_a_drained_node()].into_iter().chain(fatal).collect();
-    let mut job = child(
-        installation,
-        Kind::Job,
-        &migrate.name,
-        Some(Component::Migrations),
-        annotations(migrate),
-        json!({ "spec": {
-            "parallelism": 1,
-            "completions": 1,
-            "backoffLimit": spec.backoff_limit,
-            "activeDeadlineSeconds": spec.active_deadline_seconds,
-            "podFailurePolicy": { "rules": rules },
-            // A second pod must not start while the first may still hold its locks.
-            "podReplacementPolicy": "Failed",
-            "template": template.build(installation),
-        } }),
-    );
-    for (path, name, value) in [
-        ("/metadata/labels", marks::VERSION, migrate.release.to_string()),
-        ("/metadata/labels", marks::DATABASE, migrate.database.clone()),
-        // A pod may outlive its Job, and still migrates then.
-        ("/spec/template/metadata/labels", marks::DATABASE, migrate.database.clone()),
-    ] {
-        if let Some(labels) = job.body.pointer_mut(path).and_then(Value::as_object_mut) {
-            labels.insert(name.to_owned(), json!(value));
-        }
     }
-    job
+    .build(installation)
 }
 
 /// The rule by which a Job fails at once: missing rights, a broken history or too little memory are the same the next
 /// time. How a sidecar ends says nothing about that.
-fn fatal(container: &str) -> Value {
+fn fails(container: &str) -> Value {
     json!({ "action": "FailJob", "onExitCodes": {
         "containerName": container, "operator": "NotIn", "values": [failures::TRANSIENT_STATUS, TERMINATED],
     } })
@@ -116,7 +149,7 @@ pub(super) fn not_of_a_drained_node() -> Value {
 
 /// What the Job runs: one command where the image knows how, a list for the shell otherwise.
 fn command(installation: &Installation, migrate: &Migrate) -> Vec<String> {
-    let mut commands = match &migrate.rollback {
+    let mut commands = match migrate.action.rollback() {
         Some(rollback) => {
             // Without "Z", which Python reads since 3.11 only. What was applied at this moment stays.
             let after = rollback.applied_after.as_microsecond().saturating_add(1);
@@ -182,7 +215,11 @@ fn environment(installation: &Installation, migrate: &Migrate) -> Vec<(&'static 
 
 fn annotations(migrate: &Migrate) -> Map<String, Value> {
     let before = migrate.before;
-    let operation = migrate.rollback.as_ref().map(|_| marks::ROLL_BACK.to_owned());
+    let operation = match migrate.action {
+        Action::Migrate => None,
+        Action::RollBack(_) => Some(marks::ROLL_BACK.to_owned()),
+        Action::Restore(_) => Some(marks::RESTORE.to_owned()),
+    };
     [
         (marks::MIGRATION_KEY, Some(migrate.key.to_string())),
         (marks::CREDENTIALS_HASH, migrate.credentials.clone()),

@@ -15,6 +15,7 @@ mod job;
 mod pod;
 mod pod_monitor;
 mod pull;
+mod restore;
 mod route;
 mod service;
 mod service_account;

@@ -11,8 +11,8 @@ use kube::Resource as _;
 
 use crate::{
     api::{
-        ApiSpec, AutoscalingSpec, DeletionPolicy, FlagsmithDeployment, FlagsmithDeploymentSpec, FrontendSpec,
-        ImagesSpec, MigrationsSpec, MonitoringSpec, TaskProcessorSpec, UpgradeStrategy,
+        ApiSpec, AutoscalingSpec, DUMP_IMAGE, DeletionPolicy, FlagsmithDeployment, FlagsmithDeploymentSpec,
+        FrontendSpec, ImagesSpec, MigrationsSpec, MonitoringSpec, TaskProcessorSpec, UpgradeStrategy,
     },
     flagsmith::Release,
     validate::{
@@ -215,6 +215,13 @@ impl Installation {
             controller: Some(true),
             block_owner_deletion: Some(true),
         }
+    }
+
+    /// The image of PostgreSQL's programs that dumps and restores.
+    #[must_use]
+    pub fn dump_image(&self) -> String {
+        let dump = self.migrations.backup.as_ref().and_then(|backup| backup.volume_claim.as_ref());
+        dump.map_or_else(|| DUMP_IMAGE.to_owned(), |dump| dump.image.clone())
     }
 
     /// The API's image of a release.

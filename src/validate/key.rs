@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::rollback::RollbackPlan;
+use super::{restore::RestorePlan, rollback::RollbackPlan};
 use crate::{
     api::MigrationOperation, flagsmith::Release, postgres::DatabaseIdentity, validate::Installation,
 };
@@ -51,6 +51,17 @@ impl MigrationKey {
         ]))
     }
 
+    /// The key of bringing a backup back.
+    #[must_use]
+    pub fn restore(installation: &Installation, restore: &RestorePlan, database: &DatabaseIdentity) -> Self {
+        Self(digest(&[
+            "restore".to_owned(),
+            restore.from.clone(),
+            restore.made.to_string(),
+            database.within(&installation.identity.namespace).to_string(),
+        ]))
+    }
+
     /// The name of the Job of one attempt: another one for each value of the retry annotation.
     #[must_use]
     pub fn job_name(&self, installation: &Installation, operation: MigrationOperation) -> String {
@@ -61,6 +72,7 @@ impl MigrationKey {
         let verb = match operation {
             MigrationOperation::Migrate => "migrate",
             MigrationOperation::RollBack => "rollback",
+            MigrationOperation::Restore => "restore",
         };
         installation.child(&format!("{verb}-{attempt}"))
     }

@@ -14,6 +14,7 @@ mod observed;
 mod pods;
 mod problem;
 mod references;
+mod restore;
 mod rollback;
 mod rules;
 mod secret_key;
@@ -29,6 +30,7 @@ pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, backup_name, pul
 pub use managed_by::{Change, ManagedBy};
 pub use observed::{ObjectSelector, ObservedInstallation, SCALED_TO_ZERO_ANNOTATION, Selection};
 pub use problem::Problem;
+pub use restore::RestorePlan;
 pub use rollback::{RollbackOrder, RollbackPlan, UndoFirst};
 pub use secret_key::SecretKey;
 

@@ -27,6 +27,7 @@ mod observed_trials;
 mod official_chart;
 mod operator;
 mod prometheus;
+mod restore;
 mod rollback;
 mod stepwise;
 mod tasks;

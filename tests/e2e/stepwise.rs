@@ -82,9 +82,20 @@ fn an_upgrade_goes_by_its_stops() {
             (state == "True").then_some(()).ok_or(state)
         });
     });
-    step("after the fix it goes on from there", || {
-        namespace.sql("DELETE FROM testbed_misbehaviour");
+    step("after the fix it goes on from there, to another release that is wanted meanwhile", || {
+        namespace.sql("UPDATE testbed_misbehaviour SET instruction = 'sleep:8'");
         retry(&namespace, "1");
+        wait_until(START, "the second stop is being migrated to", || {
+            let migration = pointer(&namespace.fsd(), "/status/migration").clone();
+            let runs = migration["result"] == "Running" && migration["version"] == "2.260.0";
+            runs.then_some(()).ok_or_else(|| migration.to_string())
+        });
+        namespace.apply(&resource("2.260.0", "\"2.250.0\""));
+        ready_at(&namespace, "2.260.0");
+        assert!(namespace.fsd().pointer("/status/upgrade").is_none(), "it is done");
+    });
+    step("and on to the newest", || {
+        namespace.apply(&resource(NEW, "\"2.250.0\", \"2.260.0\""));
         ready_at(&namespace, NEW);
         let fsd = namespace.fsd();
         let history = pointer(&fsd, "/status/migrationHistory").as_array().unwrap();

@@ -10,11 +10,16 @@ use crate::postgresql::{PROGRAMS, Postgresql};
 
 const PASSWORD: &str = "p@ss:w/rd";
 
-fn run(program: &str, arguments: &[&str]) -> Output {
+pub const BACKUP: &str = concat!(
+    include_str!("../../src/resources/database_url.sh"),
+    include_str!("../../src/resources/backup.sh")
+);
+
+pub fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(Path::new(PROGRAMS).join(program)).args(arguments).env_clear().output().unwrap()
 }
 
-fn sql(url: &str, statements: &str) -> String {
+pub fn sql(url: &str, statements: &str) -> String {
     let output = run("psql", &["-X", "-At", "-v", "ON_ERROR_STOP=1", "-c", statements, url]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -34,7 +39,7 @@ fn what_was_dumped_and_checked_brings_the_rows_back() {
     let told = directory.path().join("told");
     let dump = |url: &str| {
         Command::new("sh")
-            .args(["-c", include_str!("../../src/resources/backup.sh")])
+            .args(["-c", BACKUP])
             .arg(&file)
             .arg(&told)
             .args(["1", ""])
@@ -43,7 +48,7 @@ fn what_was_dumped_and_checked_brings_the_rows_back() {
             .output()
             .unwrap()
     };
-    let nowhere = dump(&url.replace("/flags", "/nowhere"));
+    let nowhere = dump(&format!("{}/nowhere", url.rsplit_once('/').unwrap().0));
     assert!(!nowhere.status.success() && !file.exists(), "what is no backup has not its name");
     assert!(older.exists(), "nothing is removed for a backup that is none");
     let made = dump(&url);

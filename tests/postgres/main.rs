@@ -15,6 +15,7 @@ mod binding;
 mod certificates;
 mod parts;
 mod postgresql;
+mod restore;
 #[path = "../hostile/server.rs"]
 #[allow(dead_code, reason = "shared with tests/hostile")]
 mod server;

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -120,17 +120,27 @@ impl Postgresql {
         file
     }
 
+    /// What its administrator says.
+    pub fn as_administrator(&self, database: &str, sql: &str) {
+        let output = self.administrator(database, sql);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn administrator(&self, database: &str, sql: &str) -> Output {
+        let script = self.file("statements.sql", sql);
+        let mut psql = program("psql");
+        let data = self.directory.path().join("data");
+        let port = self.address.port().to_string();
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", text(&data), "-p", &port]);
+        psql.args(["-U", "admin", "-d", database, "-f", text(&script)]);
+        psql.output().unwrap()
+    }
+
     /// Waits until it answers, and makes roles and database.
     fn prepare(&self, sql: &str) {
         let end = Instant::now() + STARTED;
-        let script = self.file("roles.sql", sql);
         loop {
-            let mut psql = program("psql");
-            let data = self.directory.path().join("data");
-            let port = self.address.port().to_string();
-            psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", text(&data), "-p", &port]);
-            psql.args(["-U", "admin", "-d", "postgres", "-f", text(&script)]);
-            let output = psql.output().unwrap();
+            let output = self.administrator("postgres", sql);
             if output.status.success() {
                 return;
             }

@@ -99,7 +99,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     let diagnosis = match direction(context.installation, context.observation) {
         // What the operator itself did is told by its records.
         Direction::Blocked(undo) => Some(blocked(context, &undo)),
-        Direction::Back(_) => None,
+        Direction::Back(_) | Direction::Restore(_) => None,
         Direction::Forward => newer(context),
     };
     diagnosis.into_iter().collect()

@@ -20,7 +20,7 @@ use crate::{
     },
     observe::{JobOutcome, JobState, KeptUrls, Observation, SecretState, WorkloadState},
     postgres::DatabaseIdentity,
-    report::{self, migration},
+    report::{self, migration, restore},
     resources::{EMBEDDED_PORT, EMBEDDED_ROLE, build},
     validate::{Database, Installation},
 };
@@ -124,8 +124,10 @@ impl<'a> Future<'a> {
             complete: true,
         };
         let (migration, history) = (migration::migration(context), migration::history(context));
+        let restore = restore::status(context);
         self.observation.previous.migration = Some(migration);
         self.observation.previous.migration_history = history;
+        self.observation.previous.restore = restore;
     }
 
     /// Takes a write as done, and what Kubernetes makes of it as well.
@@ -255,7 +257,7 @@ impl<'a> Future<'a> {
                 }
                 true
             }
-            Gate::Pending => self.pods_end(Component::TaskProcessor),
+            Gate::Pending => self.pods_end(Component::TaskProcessor) | self.pods_end(Component::Api),
             Gate::Blocked(Code::BackupPending) => self.ends(|seen| &mut seen.backups, foretold),
             Gate::Blocked(Code::MigrationImagePending) => self.ends(|seen| &mut seen.pulls, foretold),
             Gate::Blocked(Code::OlderPodsPending) => self.pods_end(Component::Api),

@@ -236,6 +236,11 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
             "Record on the Deployments what the database was migrated to",
             "It outlives a status that is lost. No pod restarts.",
         ),
+        Purpose::StopProcessor if plan.is_restoring => Step::new(
+            "Stop API and task processor",
+            "Everything that they read is about to be replaced.",
+        )
+        .on_when("their pods have ended"),
         Purpose::StopProcessor => Step::new(
             "Stop the task processor",
             "No task may run on tables that change under it. Tasks wait in the database meanwhile.",
@@ -267,7 +272,7 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
                 ),
                 Part::Frontend => ("the frontend", "After the API that it speaks to."),
             };
-            let back = plan.step.as_ref().and_then(|step| step.rollback.as_ref());
+            let back = plan.step.as_ref().and_then(|step| step.action.rollback());
             let because = match (part, back) {
                 (Part::Api, Some(back)) => format!(
                     "Before anything is undone: pods of {release} serve on the tables of {}, as they did while those were migrated.",
@@ -283,7 +288,19 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
 fn migrate(installation: &Installation, plan: &Plan) -> Step {
     let migrate = plan.migrate.as_ref();
     let release = migrate.map_or(installation.release, |migrate| migrate.release);
-    let Some(rollback) = migrate.and_then(|migrate| migrate.rollback.as_ref()) else {
+    if let Some(restore) = migrate.and_then(|migrate| migrate.action.restore()) {
+        let what = restore.release.map_or_else(String::new, |release| format!(", which is of {release}"));
+        return Step::new(
+            format!("Restore {}{what}", restore.from),
+            format!(
+                "spec.migrations.restore confirms it: everything that was written to this database since {:.0} is lost. It is one \
+                 transaction: if it fails, nothing has changed.",
+                restore.made
+            ),
+        )
+        .on_when("it is complete; then the database is migrated from there, and pods start. If it fails, they come back at once");
+    }
+    let Some(rollback) = migrate.and_then(|migrate| migrate.action.rollback()) else {
         let serving = plan.api.as_ref().map(|api| api.release);
         let mut meanwhile = serving
             .and_then(|serving| Some((serving, upgrades::incompatible(serving, release)?)))

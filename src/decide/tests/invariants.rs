@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::world::{Confirmed, VERSIONS, World};
 use crate::{
-    api::Circumstance,
+    api::{Circumstance, MigrationOperation, RestoreResult},
     decide::Gate,
     migration::Direction,
     model::Code,
@@ -25,6 +25,8 @@ enum Event {
     /// Confirms that a release is undone: which, whether with a moment of the user's own, and whether before all else.
     RollbackPlan(usize, bool, bool),
     Backup(bool),
+    /// Asks for one of the backups that there are, or for none.
+    Restore(Option<usize>),
     Stepwise(bool),
     Via(bool),
     BackupEnds(bool),
@@ -63,6 +65,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (1..VERSIONS.len(), prop::bool::weighted(0.2), prop::bool::weighted(0.1))
             .prop_map(|(from, given, undo_first)| Event::RollbackPlan(from, given, undo_first)),
         1 => any::<bool>().prop_map(Event::Backup),
+        3 => prop::option::weighted(0.7, 0..4_usize).prop_map(Event::Restore),
         2 => any::<bool>().prop_map(Event::Stepwise),
         2 => any::<bool>().prop_map(Event::Via),
         2 => any::<bool>().prop_map(Event::BackupEnds),
@@ -112,6 +115,12 @@ impl World {
                 self.user(|wanted| wanted.rollback = Some(Confirmed { from, given, undo_first }));
             }
             Event::Backup(wanted) => self.user(|it| it.backup = wanted),
+            Event::Restore(place) => {
+                let names: Vec<String> =
+                    self.status.backups.iter().map(|backup| backup.name.clone()).collect();
+                let name = place.and_then(|place| names.get(place % names.len().max(1)).cloned());
+                self.user(|it| it.restore = name);
+            }
             Event::Stepwise(wanted) => self.user(|it| it.stepwise = wanted),
             Event::Via(wanted) => self.user(|it| it.via = wanted),
             Event::BackupEnds(well) => {
@@ -229,9 +238,11 @@ proptest! {
     fn hold_in_every_sequence(
         // From an empty database, or from upgrades that went well.
         begins in prop::sample::select(vec![&[][..], &[0], &[0, 1], &[1, 2], &[0, 3]]),
+        backup in any::<bool>(),
         events in prop::collection::vec(event(), 0..80),
     ) {
         let mut world = World::new();
+        world.happens(&Event::Backup(backup));
         for version in begins {
             world.happens(&Event::Version(*version));
             world.settles();
@@ -247,6 +258,102 @@ proptest! {
         prop_assert_eq!(world.seen(), before);
         prop_assert!(world.pulls.is_empty());
     }
+}
+
+/// The name of the backup that there is.
+fn backup(world: &World) -> String {
+    let names: Vec<_> = world.status.backups.iter().map(|backup| backup.name.clone()).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    names.into_iter().next().unwrap()
+}
+
+/// From 2.265.0 back to the backup that was made before it, of 2.250.0: everything stops, the database is replaced, and what
+/// starts is what it is of. It runs once, and again when it is asked for again.
+#[test]
+fn a_backup_is_brought_back_once() {
+    let mut world = World::new();
+    world.happens(&Event::Backup(true));
+    for version in [0, 2] {
+        world.happens(&Event::Version(version));
+        world.settles();
+    }
+    let name = backup(&world);
+    let restored = |world: &World| {
+        let history = &world.status.migration_history;
+        history.iter().filter(|it| it.operation == MigrationOperation::Restore).count()
+    };
+    world.user(|wanted| (wanted.restore, wanted.version) = (Some(name.clone()), 0));
+    world.settles();
+    world.is_as_wanted().unwrap();
+    assert_eq!((restored(&world), world.applied_now()), (1, 10));
+    assert_eq!(world.status.restore.as_ref().map(|it| it.result), Some(RestoreResult::Restored));
+    // On from there, with the same restore still in the specification.
+    world.happens(&Event::Version(2));
+    world.settles();
+    world.is_as_wanted().unwrap();
+    assert_eq!((restored(&world), world.applied_now()), (1, 12));
+    world.happens(&Event::Restore(None));
+    world.settles();
+    world.user(|wanted| wanted.restore = Some(name.clone()));
+    world.settles();
+    world.is_as_wanted().unwrap();
+    assert_eq!((restored(&world), world.applied_now()), (2, 12), "restored, and migrated to 2.265.0 again");
+}
+
+/// What is in the specification when the operator first sees it may have run long ago.
+#[test]
+fn a_restore_that_comes_with_a_new_resource_does_not_run() {
+    let mut world = World::new();
+    world.happens(&Event::Backup(true));
+    for version in [0, 2] {
+        world.happens(&Event::Version(version));
+        world.settles();
+    }
+    let name = backup(&world);
+    world.user(|wanted| wanted.restore = Some(name));
+    world.wipe_status();
+    world.settles();
+    world.is_as_wanted().unwrap();
+    assert_eq!(world.applied_now(), 12);
+    assert_eq!(world.status.restore.as_ref().map(|it| it.result), Some(RestoreResult::Ignored));
+}
+
+/// One transaction: what it fails of changes nothing, and what served before serves again.
+#[test]
+fn a_restore_that_fails_leaves_what_was_there() {
+    let mut world = World::new();
+    world.happens(&Event::Backup(true));
+    for version in [0, 2] {
+        world.happens(&Event::Version(version));
+        world.settles();
+    }
+    let name = backup(&world);
+    world.user(|wanted| wanted.restore = Some(name));
+    for _ in 0..12 {
+        for event in [
+            Event::Pass(usize::MAX),
+            Event::PullsEnd,
+            Event::BackupEnds(true),
+            Event::Roll,
+            Event::JobsCollected,
+        ] {
+            world.happens(&event);
+        }
+    }
+    assert!(world.deployments["api"].pods.is_empty() && world.active_job().is_some());
+    for event in [Event::JobStarts, Event::JobFails] {
+        world.happens(&event);
+    }
+    for _ in 0..4 {
+        world.happens(&Event::Pass(usize::MAX));
+        world.happens(&Event::Roll);
+    }
+    assert!(matches!(world.plan().gate, Gate::Failed { .. }));
+    assert_eq!((world.applied_now(), world.deployments["api"].pods.len()), (12, 2));
+    assert_eq!(world.deployments["task-processor"].pods.len(), 1);
+    world.happens(&Event::Restore(None));
+    world.settles();
+    world.is_as_wanted().unwrap();
 }
 
 /// The user goes back while the newer release migrates, and the database cannot be reached when that is done: the

@@ -223,7 +223,10 @@ fn older_pods_serve_before_anything_is_undone() {
         ..MigrationStatus::default()
     });
     let migrate = decide(&back, &observation, &[]).migrate.unwrap();
-    assert_eq!(migrate.rollback.map(|it| (it.from, it.applied_after)), Some((release(NEWER), at(100))));
+    assert_eq!(
+        migrate.action.rollback().map(|it| (it.from, it.applied_after)),
+        Some((release(NEWER), at(100)))
+    );
 
     // Half undone: what the older release needs is there, so its processor works on beside its API.
     for (outcome, processors) in [(JobOutcome::Active, 0), (JobOutcome::Complete, 0), (failed(), 1)] {
@@ -311,7 +314,10 @@ fn it_is_gone_step_by_step() {
 
     // Then the Job, in the newer image.
     let migrate = decide(&back, &observation, &[]).migrate.unwrap();
-    assert_eq!(migrate.rollback.map(|it| (it.from, it.applied_after)), Some((release(NEW), at(100))));
+    assert_eq!(
+        migrate.action.rollback().map(|it| (it.from, it.applied_after)),
+        Some((release(NEW), at(100)))
+    );
     assert_eq!(migrate.name, step.job);
 
     // While it runs nothing moves; when it fails the newer release goes on.
@@ -346,7 +352,7 @@ fn it_is_gone_step_by_step() {
     assert_eq!(plan.gate, Gate::Pending);
     assert_eq!(plan.step.as_ref().unwrap().key.to_string(), key(&back, OLD));
     assert_eq!(shape(&plan)[..2], new_runs(0));
-    assert_eq!(plan.migrate.unwrap().rollback, None);
+    assert_eq!(plan.migrate.unwrap().action.rollback(), None);
     observation.previous.migration = Some(super::scene::recorded(&back, OLD));
     observation.previous.migration_history.insert(0, record(Some(OLD), OLD, Some(0), 100));
     assert_eq!(
@@ -391,7 +397,7 @@ fn turning_round_migrates_again() {
     observation.pods = vec![pod("api", NEW, PodPhase::Running)];
     let plan = decide(&newer, &observation, &[]);
     assert_eq!(plan.gate, Gate::Pending);
-    assert!(plan.migrate.is_some_and(|migrate| migrate.rollback.is_none()));
+    assert!(plan.migrate.is_some_and(|migrate| migrate.action.rollback().is_none()));
 }
 
 #[test]

@@ -43,6 +43,10 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
             let why = "it starts when no pod of the API is of a newer release: that queues tasks which it does not know";
             return Verdict::new(False, "WaitingForApi", why);
         }
+        if component != Component::Frontend && context.plan.is_restoring {
+            let why = "no pod works on the database until a backup has taken the place of what was there, and is migrated";
+            return Verdict::new(False, "StoppedForRestore", why);
+        }
         let stopped = component == Component::TaskProcessor
             && matches!(context.plan.gate, Gate::Pending | Gate::Running(_) | Gate::Unrecorded(_));
         return if stopped {
@@ -63,7 +67,7 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
     }
     let (wanted, confirmed) = (context.installation.release, context.installation.rollback.is_some());
     if let Some(left) = state.release.filter(|release| confirmed && state.ready == 0 && *release > wanted) {
-        let rollback = context.plan.step.as_ref().and_then(|step| step.rollback.as_ref());
+        let rollback = context.plan.step.as_ref().and_then(|step| step.action.rollback());
         let because =
             rollback.and_then(RollbackPlan::away).map_or_else(String::new, |why| format!(": {why}"));
         let why = format!(

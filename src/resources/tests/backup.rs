@@ -42,7 +42,7 @@ fn run(directory: &Path, file: &str, arguments: &[&str], url: &str) -> Output {
     }
     let search = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
     Command::new("sh")
-        .args(["-c", include_str!("../backup.sh")])
+        .args(["-c", concat!(include_str!("../database_url.sh"), include_str!("../backup.sh"))])
         .arg(path(file))
         .args(arguments)
         .env("PATH", search)

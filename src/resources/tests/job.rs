@@ -9,6 +9,7 @@ use super::{before_an_upgrade, plan};
 use crate::{
     fixtures::{empty_observation, installation, spec},
     flagsmith::failures,
+    migration::Action,
     model::{Code, child::Kind},
     observe::{Observation, Preflight},
     resources::build,
@@ -175,7 +176,7 @@ fn whichever_container_ends_badly_ends_the_job() {
 fn rules_name_the_containers_that_are_there() {
     let installation = installation(&spec(json!({})));
     let mut plan = plan(&installation, &empty_observation());
-    plan.migrate.as_mut().unwrap().rollback = Some(RollbackPlan {
+    plan.migrate.as_mut().unwrap().action = Action::RollBack(RollbackPlan {
         from: "2.266.0".parse().unwrap(),
         to: installation.release,
         applied_after: jiff::Timestamp::UNIX_EPOCH,

@@ -4,12 +4,15 @@
 use insta::{Settings, assert_yaml_snapshot};
 use serde_json::Value;
 
-use super::{before_an_upgrade, embedded, everything, full, plan, unknown_database};
+use super::{OLD, before_an_upgrade, embedded, everything, full, plan, unknown_database};
 use crate::{
+    decide::{Migrate, SchemaBaseline},
     fixtures::{empty_observation, installation, minimal, spec},
+    migration::Action,
     model::child::{Child, Kind},
     observe::Observation,
     resources::build,
+    validate::RestorePlan,
 };
 
 fn snapshot(scenario: &str, children: &[Child]) {
@@ -26,6 +29,10 @@ fn snapshot(scenario: &str, children: &[Child]) {
             children.iter().map(|child| format!("{} {}", child.kind.as_str(), child.name)).collect();
         assert_yaml_snapshot!(scenario, names);
     });
+}
+
+fn jobs(children: Vec<Child>) -> Vec<Child> {
+    children.into_iter().filter(|child| child.kind == Kind::Job).collect()
 }
 
 fn without(children: Vec<Child>, known: &[Child]) -> Vec<Child> {
@@ -120,10 +127,32 @@ fn upgrade_that_begins() {
         processor.desired = 1;
     }
     let children = build(&installation, &plan(&installation, &observation));
-    let jobs = |children: Vec<Child>| {
-        children.into_iter().filter(|child| child.kind == Kind::Job).collect::<Vec<_>>()
-    };
     snapshot("upgrade-begins", &jobs(without(children, &known)));
+}
+
+/// A backup in the place of what is there.
+#[test]
+fn restore() {
+    let installation = installation(&full());
+    let mut plan = plan(&installation, &before_an_upgrade());
+    plan.migrate = Some(Migrate {
+        name: "flagsmith-restore-0123456789".to_owned(),
+        key: plan.step.as_ref().unwrap().key.clone(),
+        release: OLD.parse().unwrap(),
+        database: "0a1b2c3d".to_owned(),
+        credentials: Some("keyed".to_owned()),
+        action: Action::Restore(RestorePlan {
+            from: "flagsmith-backup-9876543210".to_owned(),
+            claim: "backups".to_owned(),
+            made: jiff::Timestamp::UNIX_EPOCH,
+            release: OLD.parse().ok(),
+            backs_up: true,
+        }),
+        before: SchemaBaseline::default(),
+        options: Some("-c lock_timeout=30s".to_owned()),
+    });
+    let restores = |child: &Child| child.name.contains("-restore-");
+    snapshot("restore", &build(&installation, &plan).into_iter().filter(restores).collect::<Vec<_>>());
 }
 
 #[test]

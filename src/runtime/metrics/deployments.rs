@@ -104,6 +104,7 @@ impl ExportedMigration {
             operation: match migration.operation {
                 MigrationOperation::Migrate => "Migrate",
                 MigrationOperation::RollBack => "RollBack",
+                MigrationOperation::Restore => "Restore",
             },
             result: match migration.result {
                 MigrationResult::Blocked => "Blocked",

@@ -96,7 +96,7 @@ def thousand(results):
 
 def binary(facts):
     size = facts["binary_bytes"] / 1e6
-    yield limited("release binary", size, 15, "{:.1f} MB")
+    yield limited("release binary", size, 25, "{:.1f} MB")
     seconds = facts.get("build_seconds")
     if seconds is None:
         yield row("cold release build", "not measured (`--cold-build`)", "8 min")

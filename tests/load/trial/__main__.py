@@ -41,7 +41,7 @@ def set_up() -> None:
     kubectl("create", "namespace", them.NAMESPACE)
     them.apply(*them.classes(), *map(them.managed, them.CLASSES))
     for name in them.CLASSES:
-        wait_until(START, f"{name} is Ready", lambda name=name: them.ready(name, them.OLD))
+        wait_until(START, f"{name} is Ready", lambda name=name: them.ready(name, them.FIRST))
     print(kubectl("-n", them.NAMESPACE, "get", "fsd", "nginx", "-o", "jsonpath={.status.timeouts}"), file=sys.stderr)
 
 
@@ -77,14 +77,22 @@ def managed(cluster: Cluster, work: Path) -> int:
     def one_pod_each() -> bool:
         return all(len(ready_pods(cluster, them.NAMESPACE, f"{name}-api")) == 1 for name in them.CLASSES)
 
+    def upgrade(version: str) -> phases.Tallies:
+        spec = {"version": version, "migrations": {"rollback": None}}
+        return phases.change(fronts, lambda: all_patched(spec), "upgraded", lambda: all_ready(version))
+
+    def rollback(newer: str, older: str) -> phases.Tallies:
+        spec = {"version": older, "migrations": {"rollback": {"from": newer, "to": older}}}
+        return phases.change(fronts, lambda: all_patched(spec), "rolled back", lambda: all_ready(older))
+
     rows = {}
     for name, phase in {
         "steady": lambda: phases.steady(fronts),
         "silences": lambda: phases.silences(fronts),
         f"{phases.RESTARTS} rolling restarts": lambda: phases.restarts(fronts, them.NAMESPACE),
-        f"upgrade {them.OLD} to {them.NEW}": lambda: phases.change(
-            fronts, lambda: all_patched({"version": them.NEW}), "upgraded", lambda: all_ready(them.NEW)
-        ),
+        f"upgrade {them.FIRST} to {them.OLD}": lambda: upgrade(them.OLD),
+        f"rollback {them.OLD} to {them.FIRST}": lambda: rollback(them.OLD, them.FIRST),
+        f"upgrade {them.FIRST} to {them.NEW}": lambda: upgrade(them.NEW),
         "scale-down 2 to 1": lambda: phases.change(
             fronts, lambda: all_patched({"api": {"replicas": 1}}), "scaled down", one_pod_each
         ),

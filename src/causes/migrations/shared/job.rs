@@ -77,7 +77,8 @@ fn is_of(pod: &PodSummary, job: &str) -> bool {
 /// what an earlier one failed with must not hold back the next.
 pub(crate) fn failed<'a>(context: &Context<'a>) -> Option<FailedJob<'a>> {
     let (installation, observation) = (context.installation, context.observation);
-    let jobs = observation.jobs.iter();
+    // A restore has a room of its own.
+    let jobs = observation.jobs.iter().filter(|job| job.operation != MigrationOperation::Restore);
     let last = if installation.managed_by.migrates_first() {
         if is_active(context) || is_applied(context) {
             return None;
@@ -107,6 +108,7 @@ pub(crate) fn recorded<'a>(context: &Context<'a>) -> Option<&'a MigrationStatus>
     observation.previous.migration.as_ref().filter(|migration| {
         let of_step = |job: &String| step.as_ref().is_none_or(|step| step.job == *job);
         migration.result == MigrationResult::Failed
+            && migration.operation != MigrationOperation::Restore
             && migration.version == context.due().to_string()
             && migration.job.as_ref().is_some_and(of_step)
     })
@@ -204,6 +206,9 @@ pub(crate) fn goes_on(context: &Context<'_>) -> String {
     let release = context.observation.api.as_ref().and_then(|api| api.release);
     match release {
         _ if !context.installation.managed_by.migrates_first() => String::new(),
+        _ if context.observation.restored().is_some() => {
+            " No release serves on the restored database before one is migrated to.".to_owned()
+        }
         Some(release) => {
             let applied = applied_so_far(context, release);
             format!("{applied} Version {release} keeps serving.{}", way(context))

@@ -12,7 +12,7 @@ use k8s_openapi::{api::batch::v1 as batch, apimachinery::pkg::api::resource::Qua
 use crate::{
     api::{
         Circumstance, FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus,
-        UpgradeStrategy,
+        RestoreSpec, UpgradeStrategy,
     },
     decide::{Gate, Plan, Workload, decide},
     fixtures,
@@ -24,7 +24,7 @@ use crate::{
         external_migration::external_migration,
     },
     postgres::DatabaseIdentity,
-    report::{self, migration},
+    report::{self, migration, restore},
     runtime::lock_key::LockKey,
     validate::{Installation, MigrationKey, RollbackConsent, RollbackPlan, Upgrade, backup_name, pull_name},
 };
@@ -49,6 +49,8 @@ pub(super) struct Wanted {
     /// A confirmation.
     pub(super) rollback: Option<Confirmed>,
     pub(super) backup: bool,
+    /// A backup that is to be brought back, by its name.
+    pub(super) restore: Option<String>,
     /// The upgrade stops at 2.260.0, which a rule names.
     pub(super) stepwise: bool,
     /// It stops at [`VIA`].
@@ -87,6 +89,8 @@ pub(super) struct Job {
     from: Option<Release>,
     /// After which moment it undoes, when it does not apply.
     undoes: Option<i64>,
+    /// What it brings back, when it does that.
+    restores: Option<Dumped>,
     /// When the newest migration was applied that it found.
     found: Option<i64>,
     /// No pod may miss a migration while it undoes, nor afterwards.
@@ -104,6 +108,13 @@ pub(super) struct Job {
     pub(super) started: bool,
     /// Its pod lists what there is to do; before that its image cannot be pulled.
     pub(super) planning: bool,
+}
+
+/// What a backup holds: when each migration was applied, and which were there whole.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Dumped {
+    schema: Vec<i64>,
+    applied: BTreeSet<String>,
 }
 
 /// What Jobs are given of the things that they may fail of.
@@ -139,6 +150,10 @@ pub(super) struct World {
     pub(super) deployments: BTreeMap<&'static str, Deployment>,
     pub(super) jobs: BTreeMap<String, Job>,
     pub(super) backups: BTreeMap<String, JobOutcome>,
+    /// What those hold that have ended well, and when they did.
+    dumped: BTreeMap<String, (i64, Dumped)>,
+    /// Which release each of them was made of.
+    made_of: BTreeMap<String, Option<Release>>,
     /// Jobs that have images pulled, and whether their containers were started.
     pub(super) pulls: BTreeMap<String, bool>,
     pub(super) status: FlagsmithDeploymentStatus,
@@ -178,12 +193,15 @@ impl World {
                 retry: 0,
                 rollback: None,
                 backup: false,
+                restore: None,
                 stepwise: false,
                 via: false,
             },
             deployments: BTreeMap::new(),
             jobs: BTreeMap::new(),
             backups: BTreeMap::new(),
+            dumped: BTreeMap::new(),
+            made_of: BTreeMap::new(),
             pulls: BTreeMap::new(),
             status: FlagsmithDeploymentStatus::default(),
             external: false,
@@ -222,6 +240,14 @@ impl World {
         let limits = installation.migrations.resources.limits.get_or_insert_default();
         limits.insert("memory".to_owned(), memory);
         installation.migrations.backup = wanted.backup.then(fixtures::backup);
+        installation.migrations.restore = wanted.restore.as_ref().map(|from| RestoreSpec {
+            from: from.clone(),
+            confirm: self.dumped.get(from).map(|(made, _)| {
+                let made = Timestamp::from_second(*made).unwrap();
+                format!("{} {made:.0}", self.identity())
+            }),
+            without_backup: false,
+        });
         installation.upgrade = Upgrade {
             strategy: if wanted.stepwise { UpgradeStrategy::Stepwise } else { UpgradeStrategy::Direct },
             via: wanted.via.then(|| VIA.parse().unwrap()).into_iter().collect(),
@@ -281,14 +307,14 @@ impl World {
     }
 
     /// How many migrations are applied in the wanted database.
-    fn applied_now(&self) -> usize {
+    pub(super) fn applied_now(&self) -> usize {
         self.schemas[self.wanted.database].len()
     }
 
     /// The user says something new: what failed before may be tried again.
     pub(super) fn user(&mut self, change: impl FnOnce(&mut Wanted)) {
         let before = self.key();
-        let asked = |it: &Wanted| (it.retry, it.rollback, it.stepwise, it.via);
+        let asked = |it: &Wanted| (it.retry, it.rollback, it.stepwise, it.via, it.restore.clone());
         let (said, database) = (asked(&self.wanted), self.wanted.database);
         change(&mut self.wanted);
         // Another way to the release begins its last part on another schema.
@@ -327,6 +353,15 @@ impl World {
         }
         let Some(job) = ended else { return };
         let whole = job.outcome == JobOutcome::Complete;
+        if let Some(dumped) = job.restores {
+            // All or nothing.
+            if whole {
+                self.schemas[self.wanted.database] = dumped.schema;
+                self.recorded.retain(|key| dumped.applied.contains(key));
+                self.applied = dumped.applied;
+            }
+            return;
+        }
         let schema = &mut self.schemas[self.wanted.database];
         let before = schema.len();
         let after = job.undoes.map_or(Self::level(job.release).max(before), |after| {
@@ -375,9 +410,15 @@ impl World {
     }
 
     pub(super) fn finish_backup(&mut self, outcome: &JobOutcome) {
-        for backup in self.backups.values_mut() {
+        let now =
+            Dumped { schema: self.schemas[self.wanted.database].clone(), applied: self.applied.clone() };
+        for (name, backup) in &mut self.backups {
             if *backup == JobOutcome::Active {
                 *backup = outcome.clone();
+                if *outcome == JobOutcome::Complete {
+                    self.clock += 1;
+                    self.dumped.insert(name.clone(), (self.clock, now.clone()));
+                }
             }
         }
     }

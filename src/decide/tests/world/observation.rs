@@ -42,6 +42,9 @@ impl World {
             .map(|(name, outcome)| JobState {
                 name: name.clone(),
                 outcome: outcome.clone(),
+                claim: Some("backups".to_owned()),
+                from: self.made_of.get(name).copied().flatten(),
+                finished: self.dumped.get(name).and_then(|(made, _)| Timestamp::from_second(*made).ok()),
                 ..JobState::default()
             })
             .collect();
@@ -142,10 +145,10 @@ impl Job {
             name: name.to_owned(),
             key: Some(self.key.clone()),
             release: Some(self.release),
-            operation: if self.undoes.is_some() {
-                MigrationOperation::RollBack
-            } else {
-                MigrationOperation::Migrate
+            operation: match (&self.undoes, &self.restores) {
+                (None, None) => MigrationOperation::Migrate,
+                (Some(_), _) => MigrationOperation::RollBack,
+                (None, Some(_)) => MigrationOperation::Restore,
             },
             from: self.from,
             count_before: None,

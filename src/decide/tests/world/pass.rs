@@ -1,7 +1,7 @@
 //! What the operator's writes do to the world; each is checked when it happens.
 
 use super::*;
-use crate::decide::Migrate;
+use crate::{decide::Migrate, validate::RestorePlan};
 
 impl World {
     /// One pass of the operator that ends after so many writes. Returns whether it wrote all.
@@ -36,6 +36,7 @@ impl World {
                 return false;
             }
             assert!(self.active_job().is_none(), "a backup beside a migration");
+            self.made_of.insert(backup.name.clone(), backup.release);
             let before = self.backups.insert(backup.name.clone(), JobOutcome::Active);
             assert_eq!(before, None, "a backup is made twice");
         }
@@ -78,9 +79,12 @@ impl World {
                 .is_some_and(|failure| failure.holds(self.given)),
             "a failed migration runs again"
         );
-        self.is_next(migrate);
+        let restores = migrate.action.restore().map(|plan| self.restores(plan));
+        if restores.is_none() {
+            self.is_next(migrate);
+        }
         let mut seamless = false;
-        if let Some(rollback) = &migrate.rollback {
+        if let Some(rollback) = migrate.action.rollback() {
             let confirmed = self.installation().rollback;
             assert!(
                 confirmed.is_some_and(|it| (it.from, it.to) == (rollback.from, rollback.to)),
@@ -105,6 +109,7 @@ impl World {
             );
         }
         if self.wanted.backup
+            && self.observe().restored().is_none()
             && self.status.migration_history.iter().any(|it| it.result == MigrationResult::Applied)
         {
             let name = backup_name(&self.installation(), &migrate.name);
@@ -126,7 +131,8 @@ impl World {
                 key: migrate.key.to_string(),
                 release: migrate.release,
                 from: migrate.before.release,
-                undoes: migrate.rollback.as_ref().map(|rollback| rollback.applied_after.as_second()),
+                undoes: migrate.action.rollback().map(|rollback| rollback.applied_after.as_second()),
+                restores,
                 found: self.schemas[self.wanted.database].last().copied(),
                 seamless,
                 made: self.clock,
@@ -142,6 +148,22 @@ impl World {
         );
     }
 
+    /// What a restore brings back; the user has named and confirmed it, and nothing runs that it would meet.
+    fn restores(&self, plan: &RestorePlan) -> Dumped {
+        assert_eq!(self.wanted.restore.as_ref(), Some(&plan.from), "a restore that nobody asked for");
+        for component in ["api", "task-processor"] {
+            let deployment = self.deployments.get(component);
+            let stopped = deployment.is_none_or(|it| it.pods.is_empty() && it.replicas == 0);
+            assert!(stopped, "{component} runs when a backup is brought back");
+            let proves =
+                |it: &Deployment| it.migration_key.as_ref().is_some_and(|key| self.recorded.contains(key));
+            assert!(!deployment.is_some_and(proves), "an annotation still proves what is replaced");
+        }
+        let ended = |job: &&Job| job.outcome != JobOutcome::Active;
+        assert_eq!(self.jobs.values().find(ended), None, "a Job still proves what is replaced");
+        self.dumped[&plan.from].1.clone()
+    }
+
     /// A migration leads to the wanted release, or to the next stop of the way there.
     fn is_next(&self, migrate: &Migrate) {
         let wanted = self.installation().release;
@@ -153,7 +175,8 @@ impl World {
         assert!(migrate.release <= wanted, "beyond what is wanted");
         assert!(migrate.release == wanted || stops.contains(&migrate.release), "a stop that nobody names");
         // On a database of which nothing is known there are no stops.
-        if migrate.rollback.is_some() || self.forgotten || self.observe().newest_recorded().is_none() {
+        if migrate.action.rollback().is_some() || self.forgotten || self.observe().newest_recorded().is_none()
+        {
             return;
         }
         let level = self.applied_now();
@@ -303,7 +326,7 @@ impl World {
             it.result == MigrationResult::Applied && it.operation == MigrationOperation::Migrate
         };
         self.recorded.extend(history.iter().take(new).filter(applied).filter_map(|it| it.key.clone()));
-        self.status.migration_history = history;
+        self.status.migration_history.clone_from(&history);
         match written.result {
             MigrationResult::Failed => {
                 let name = written.job.as_deref().unwrap_or_default();
@@ -317,6 +340,16 @@ impl World {
             }
             _ => {}
         }
+        let restored = restore::status(context);
+        if restored.is_some() && restored != self.status.restore {
+            assert!(
+                history.iter().take(new).any(|it| it.operation == MigrationOperation::Restore)
+                    || self.status.observed_generation.is_none()
+            );
+        }
+        self.status.restore = restored;
+        self.status.backups = report::backups::backups(observation);
+        self.status.observed_generation = Some(1);
         self.status.migration = Some(written);
     }
 }
