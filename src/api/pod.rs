@@ -19,8 +19,8 @@ const MOST_CONTAINERS: u32 = 16;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.extraContainers) || self.extraContainers.all(c, !(c.name in ['api', 'task-processor', 'frontend', 'migrate', 'plan', 'pg-dump', 'postgresql']) && !c.name.startsWith('pull-'))").message("extraContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, postgresql, pull-…) are taken; give the container another name"),
-    validation = Rule::new("!has(self.initContainers) || self.initContainers.all(c, !(c.name in ['api', 'task-processor', 'frontend', 'migrate', 'plan', 'pg-dump', 'postgresql']) && !c.name.startsWith('pull-'))").message("initContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, postgresql, pull-…) are taken; give the container another name"),
+    validation = Rule::new("!has(self.extraContainers) || self.extraContainers.all(c, !(c.name in ['api', 'task-processor', 'frontend', 'migrate', 'plan', 'pg-dump', 'pg-restore', 'postgresql']) && !c.name.startsWith('pull-'))").message("extraContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name"),
+    validation = Rule::new("!has(self.initContainers) || self.initContainers.all(c, !(c.name in ['api', 'task-processor', 'frontend', 'migrate', 'plan', 'pg-dump', 'pg-restore', 'postgresql']) && !c.name.startsWith('pull-'))").message("initContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name"),
     validation = Rule::new("!has(self.extraContainers) || !has(self.initContainers) || self.extraContainers.all(c, !self.initContainers.exists(i, i.name == c.name))").message("a name is in both extraContainers and initContainers; the containers of a pod have different names"),
 )]
 pub struct PodSettings {

@@ -217,13 +217,13 @@ pub mod marks {
     pub const RESTORE_CONTAINER: &str = "pg-restore";
     /// Names of the containers that the operator puts into pods; users' own have others.
     pub const OWN_CONTAINERS: &[&str] = &[
-        RESTORE_CONTAINER,
         "api",
         "task-processor",
         "frontend",
         MIGRATE_CONTAINER,
         PLAN_CONTAINER,
         DUMP_CONTAINER,
+        RESTORE_CONTAINER,
         "postgresql",
     ];
 

@@ -114,6 +114,30 @@ fn a_downgrade_is_held_until_it_is_confirmed() {
     insta::assert_debug_snapshot!(outline(&simulation));
 }
 
+#[test]
+fn a_restore_stops_everything_and_starts_what_the_backup_is_of() {
+    let (mut observation, objects) = installed(&of("2.265.0", json!({})));
+    observation.previous.observed_generation = Some(1);
+    observation.previous.backups = serde_json::from_value(json!([{
+        "name": "flagsmith-backup-0123456789", "finished": "2026-11-30T10:00:00Z", "version": "2.260.0",
+        "volumeClaim": "backups",
+    }]))
+    .unwrap();
+    let wanted = |confirm: Value| {
+        let restore = json!({ "from": "flagsmith-backup-0123456789", "confirm": confirm });
+        of(
+            "2.260.0",
+            json!({ "migrations": {
+            "backup": { "volumeClaim": { "claimName": "backups" } }, "restore": restore,
+        } }),
+        )
+    };
+    let confirmed = wanted(json!(format!("{} 2026-11-30T10:00:00Z", fixtures::database())));
+    insta::assert_debug_snapshot!(outline(&simulate(&confirmed, observation.clone(), objects.clone())));
+    let held = simulate(&wanted(Value::Null), observation, objects);
+    assert!(held.steps.last().unwrap().title.contains("DowngradeBlocked"), "{:#?}", held.steps);
+}
+
 /// The same between releases whose older pods serve on the newer schema: nothing says that the API is away.
 #[test]
 fn older_pods_come_before_the_undoing() {
