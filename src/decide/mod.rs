@@ -34,7 +34,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         .collect();
     // What is not fresh may have been true before somebody else migrated: nothing is opened by it.
     let fresh = observation.look == Look::Fresh;
-    let restored = step.as_ref().filter(|step| fresh && is_restored(installation, observation, step));
+    let restored = step.as_ref().filter(|step| fresh && undoing_sufficed(installation, observation, step));
     let proofs: Vec<&str> = annotated.iter().copied().chain(restored.map(|step| step.key.as_str())).collect();
     let gate = gate::decide(GateInput {
         key,
@@ -97,7 +97,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
 
 /// Whether undoing a newer release has brought the database back to where the wanted one had left it: the newest
 /// migration there is the one that was the newest before the upgrade from it. Then there is nothing to apply.
-fn is_restored(installation: &Installation, observation: &Observation, step: &Step) -> bool {
+fn undoing_sufficed(installation: &Installation, observation: &Observation, step: &Step) -> bool {
     let wanted = installation.release.to_string();
     let history = &observation.previous.migration_history;
     let applied = |record: &&MigrationStatus| record.result == MigrationResult::Applied;

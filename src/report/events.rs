@@ -9,7 +9,7 @@ use kube::runtime::events::{Event, EventType};
 
 use super::condition::ConditionType;
 use crate::{
-    api::{FlagsmithDeploymentStatus, MigrationResult},
+    api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult},
     apply::{Applied, Repaired},
     model::Severity,
 };
@@ -43,17 +43,28 @@ pub(super) fn events(
             }),
             ..event(EventType::Normal, reason, "Migrate", note)
         };
-        match migration.result {
-            MigrationResult::Running => events.push(about_job(
-                "MigrationStarted",
-                format!(
-                    "Job {} migrates the database to {version}",
-                    migration.job.as_deref().unwrap_or_default()
+        let job = migration.job.as_deref().unwrap_or_default();
+        let [(started, does), (succeeded, done)] = match migration.operation {
+            MigrationOperation::Migrate => [
+                ("MigrationStarted", format!("Job {job} migrates the database to {version}")),
+                ("MigrationSucceeded", format!("the database is migrated to {version}")),
+            ],
+            MigrationOperation::RollBack => [
+                ("RollbackStarted", format!("Job {job} undoes the migrations that are newer than {version}")),
+                ("RollbackSucceeded", format!("the migrations that are newer than {version} are undone")),
+            ],
+            MigrationOperation::Restore => [
+                ("RestoreStarted", format!("Job {job} replaces what is in the database with a backup")),
+                (
+                    "RestoreSucceeded",
+                    format!("Job {job} has replaced what was in the database with a backup"),
                 ),
-            )),
+            ],
+        };
+        match migration.result {
+            MigrationResult::Running => events.push(about_job(started, does)),
             MigrationResult::Applied if before.migration.is_some() => {
-                events
-                    .push(about_job("MigrationSucceeded", format!("the database is migrated to {version}")));
+                events.push(about_job(succeeded, done));
             }
             _ => {}
         }

@@ -197,7 +197,7 @@ const FAMILIES: [Family; 17] = [
     },
     Family {
         name: "flagsmith_deployment_migration_last_success_timestamp_seconds",
-        help: "When a migration or a rollback last ended well.",
+        help: "When a migration, a rollback or a restore last ended well.",
         labels: &[],
         samples: |it, emit| it.last_migrated.iter().try_for_each(|time| emit(&[], *time)),
     },
