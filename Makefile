@@ -155,8 +155,8 @@ trial-timeouts: ## Every trouble that clients see as 502 or 504, on a real node 
 	tests/e2e/run --ignored timeouts::
 
 .PHONY: trial-observed
-trial-observed: ## Every trouble of an installation of the official chart, on a real node (twenty minutes)
-	IMAGES=flagsmith-api-2.259.0 tests/e2e/run --ignored every_trouble_of_an_observed
+trial-observed: ## Every trouble of an installation of the official chart, and situations from public reports, on a real node (forty minutes)
+	IMAGES=flagsmith-api-2.259.0 tests/e2e/run --ignored every_trouble_of_an_observed public_reports
 
 .PHONY: trial-monitoring
 trial-monitoring: ## Three troubles at once under a real Prometheus with the chart's alerts and dashboards, on a real node (a quarter of an hour)

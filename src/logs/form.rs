@@ -102,25 +102,29 @@ impl Form {
     fn find_documents(&mut self, text: &[u8]) {
         let (documents, broken) = documents(text);
         // Texts in quotation marks that are none in JSON are cells of a table.
-        if broken > 0 && documents.iter().all(|(value, _)| value.is_string()) {
+        if broken > 0 && documents.iter().all(|it| it.value.is_string()) {
             return;
         }
-        let over_lines = documents.iter().any(|(_, lines)| *lines > 1);
+        let over_lines = documents.iter().any(|it| it.lines > 1);
         // Where a line broken between two words of a document is still one, a line broken within a text is none.
         if over_lines && broken > 0 && is_wrapped(text) {
             return;
         }
-        let lines: usize = documents.iter().map(|(_, lines)| lines).sum();
+        let lines: usize = documents.iter().map(|it| it.lines).sum();
+        let bytes: usize = documents.iter().map(|it| it.bytes).sum();
         let written =
             text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).take(TELLING);
-        // Some lines in JSON between those of a process are its own.
-        if lines * 2 < written.count() {
-            return;
-        }
-        let values: Vec<Value> = documents.into_iter().map(|(value, _)| value).collect();
+        let few = lines * 2 < written.count();
+        let values: Vec<Value> = documents.into_iter().map(|it| it.value).collect();
         let Some(layout) = learn(&values, over_lines) else {
             return;
         };
+        // Some lines in JSON between those of a process are its own; one that lists records may be all that there is
+        // between those of others.
+        let lists = !layout.records.is_empty() && bytes * 2 >= text.len();
+        if few && !lists {
+            return;
+        }
         self.documents = over_lines || !layout.records.is_empty();
         self.wrapping.layout = layout;
     }
@@ -302,9 +306,16 @@ fn record(item: Item<'_>, counts: bool, count: &mut u64, to: &mut impl Lines) {
     to.line(Raw { number, source: &source, time: None, bytes: item.bytes, tells: None });
 }
 
-/// The documents at the beginning of a text, and over how many lines each goes. Also how many lines look like the
-/// beginning of one and are not.
-fn documents(text: &[u8]) -> (Vec<(Value, usize)>, usize) {
+/// A document as it stands in a text.
+struct Found {
+    value: Value,
+    /// Over how many lines it goes.
+    lines: usize,
+    bytes: usize,
+}
+
+/// The documents at the beginning of a text. Also how many lines look like the beginning of one and are not.
+fn documents(text: &[u8]) -> (Vec<Found>, usize) {
     let mut documents = Vec::new();
     let mut broken = 0;
     let mut rest = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
@@ -320,7 +331,7 @@ fn documents(text: &[u8]) -> (Vec<(Value, usize)>, usize) {
             let end = memchr::memchr(b'\n', after).unwrap_or(after.len());
             let alone = after.get(..end).unwrap_or_default().trim_ascii().iter().all(|byte| *byte == b',');
             if alone && let Ok(value) = serde_json::from_slice(&whole) {
-                documents.push((value, over));
+                documents.push(Found { value, lines: over, bytes: length });
                 rest = after.get(end + 1..).unwrap_or_default();
                 continue;
             }
@@ -387,6 +398,26 @@ mod tests {
         let mut each = |raw: Raw<'_>| lines.push(String::from_utf8_lossy(raw.bytes).into_owned());
         form.read(log.as_bytes(), &mut each).unwrap();
         assert_eq!(lines, [pieces[..2].concat(), pieces[2..].concat()], "{form:?}");
+    }
+
+    /// An answer of a log store on one line, with what somebody pasted around it.
+    #[test]
+    fn a_list_of_records_between_lines_of_others() {
+        let record = |second: u32| {
+            format!(
+                r#"{{"_source":{{"@timestamp":"2026-11-22T16:00:{second:02}Z","message":"line {second}"}}}}"#
+            )
+        };
+        let hits: Vec<String> = (0..20).map(record).collect();
+        let answer = format!(r#"{{"took":5,"hits":{{"hits":[{}]}}}}"#, hits.join(","));
+        let text = format!("of a shell\n{answer}\nof another\nand one more\n");
+        let form = Form::of(text.as_bytes());
+        let mut records = 0;
+        form.read(text.as_bytes(), &mut |_: Raw<'_>| records += 1).unwrap();
+        assert_eq!(records, 23, "{form:?}");
+        // A process whose few records are among its lines.
+        let own = format!("{}\n{}", "Booting worker with pid: 7\n".repeat(9), log(&[1]));
+        assert!(!Form::of(own.as_bytes()).documents);
     }
 
     const TRACEBACK: [&str; 4] = [

@@ -17,6 +17,7 @@ mod helm;
 mod http;
 mod kubectl;
 mod lifecycle;
+mod live_cases;
 mod migration_trials;
 mod migrations;
 mod monitoring;

@@ -55,3 +55,18 @@ pub fn tested() {
     let said = helm(&["test", "flagsmith-operator", "--namespace", SYSTEM, "--logs", "--timeout", "3m"]);
     assert_eq!(said.matches(" is ready\n").count(), 2, "{said}");
 }
+
+/// Both replicas, without a chance to hand over the lease.
+pub fn killed() {
+    kubectl(&[
+        "-n",
+        SYSTEM,
+        "delete",
+        "pods",
+        "-l",
+        "app.kubernetes.io/name=flagsmith-operator",
+        "--grace-period=0",
+        "--force",
+        "--wait=false",
+    ]);
+}

@@ -7,7 +7,7 @@ use crate::{
     kubectl::{pointer, wait_until},
     migrations::{ready_at, resource, retry},
     namespace::{NEW, Namespace, OLD, REACTION, START, step},
-    operator::{self, SYSTEM},
+    operator,
 };
 
 const CLAIM: &str = "
@@ -77,7 +77,7 @@ fn a_backup_is_brought_back() {
                 if columns != seen {
                     println!("    {columns}");
                     seen.clone_from(&columns);
-                    kill_the_operator();
+                    operator::killed();
                 }
                 let fsd = namespace.fsd();
                 let restored = pointer(&fsd, "/status/restore/result") == "Restored";
@@ -167,19 +167,4 @@ fn confirmation(namespace: &Namespace, backup: &str) -> String {
     let database = pointer(&fsd, "/status/migration/database").as_str().map(str::to_owned);
     let history = || pointer(&fsd, "/status/migrationHistory/0/database").as_str().unwrap().to_owned();
     format!("{} {made}", database.unwrap_or_else(history))
-}
-
-/// Both replicas, without a chance to hand over the lease.
-fn kill_the_operator() {
-    crate::kubectl::kubectl(&[
-        "-n",
-        SYSTEM,
-        "delete",
-        "pods",
-        "-l",
-        "app.kubernetes.io/name=flagsmith-operator",
-        "--grace-period=0",
-        "--force",
-        "--wait=false",
-    ]);
 }

@@ -94,8 +94,19 @@ fn an_upgrade_goes_by_its_stops() {
         ready_at(&namespace, "2.260.0");
         assert!(namespace.fsd().pointer("/status/upgrade").is_none(), "it is done");
     });
-    step("and on to the newest", || {
+    step("and on to the newest, with the operator killed at each step", || {
         namespace.apply(&resource(NEW, "\"2.250.0\", \"2.260.0\""));
+        let mut seen = Value::Null;
+        wait_until(START, "it is migrated", || {
+            let migration = pointer(&namespace.fsd(), "/status/migration").clone();
+            let now = serde_json::json!([migration["version"], migration["result"]]);
+            if now != seen {
+                println!("    {now}");
+                seen = now.clone();
+                operator::killed();
+            }
+            (now == serde_json::json!([NEW, "Applied"])).then_some(()).ok_or_else(|| now.to_string())
+        });
         ready_at(&namespace, NEW);
         let fsd = namespace.fsd();
         let history = pointer(&fsd, "/status/migrationHistory").as_array().unwrap();
