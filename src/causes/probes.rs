@@ -30,11 +30,16 @@ pub(crate) fn said(observation: &Observation, pod: &PodSummary) -> Vec<String> {
         .collect()
 }
 
+/// Whether the kubelet's words are about a liveness probe: one whose program cannot be run has "errored".
+pub(crate) fn is_of_liveness(words: &str) -> bool {
+    ["Liveness probe failed", "Liveness probe errored"].iter().any(|begin| words.contains(begin))
+}
+
 /// Whether a container was started again lately because of what was `said`: one that SIGTERM ends may do so with
 /// status 0, which its own status does not tell from an ordinary end.
 pub(crate) fn was_killed(said: &[String], pod: &PodSummary, now: Timestamp) -> bool {
     let lately = |since: Timestamp| now.duration_since(since) < RESTART_COUNTS;
-    said.iter().any(|line| line.contains("Liveness probe failed"))
+    said.iter().any(|line| is_of_liveness(line))
         && pod
             .containers
             .iter()

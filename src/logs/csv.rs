@@ -53,9 +53,10 @@ impl Rows {
         let layout = if columns == 1 {
             // Only what has to be quoted is.
             let needed = |field: &str| field.contains(['"', '\n', delimiter]);
-            if same.len() < rows.len()
-                || same.iter().any(|row| row.iter().any(|(quoted, field)| *quoted && !needed(field)))
-            {
+            let quoted = || same.iter().flat_map(|row| row.iter()).filter(|(quoted, _)| *quoted);
+            // Where most of a log is quoted, a line of somebody else may stand beside it.
+            let others = same.len() < rows.len() && quoted().count() * 2 < rows.len();
+            if others || quoted().any(|(_, field)| !needed(field)) {
                 return None;
             }
             learn(&[values(&same, |row| row.first().map(|(_, field)| Value::from(field.as_str())))], true)?
@@ -159,6 +160,10 @@ mod tests {
     #[case::one_column(
         "message\nTraceback (most recent call last):\n\"  File \"\"/app/x.py\"\", line 1, in f\"\n    return x\n",
         &["message", "Traceback (most recent call last):", "  File \"/app/x.py\", line 1, in f", "    return x"]
+    )]
+    #[case::one_column_and_a_line_of_others(
+        "message\n\"a, b\"\n\"say \"\"c\"\"\"\n\"d, e\"\nGET \"/\" 200",
+        &["message", "a, b", "say \"c\"", "d, e"]
     )]
     fn rows(#[case] text: &str, #[case] expected: &[&str]) {
         assert_eq!(read(text), expected);

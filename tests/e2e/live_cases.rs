@@ -78,7 +78,7 @@ const CASES: &[Case] = &[
     Case {
         name: "a migration in the container that serves, killed",
         code: "LivenessProbeKilling",
-        words: &["migrat", "0006"],
+        words: &["migrates before it listens"],
         before: |namespace| {
             database(namespace, "slow");
             let psql =

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use crate::{
     causes::{described, log::phrasing, prelude::*, probes},
     model::{redact::redact, shell},
-    observe::{Observation, ProbeKill},
+    observe::{ContainerState, Observation, ProbeKill, WorkloadState},
     timeouts::liveness_failures,
     validate::{Change, Installation},
 };
@@ -34,6 +34,27 @@ const TOO_LATE: &[&str] = &["deadline exceeded", "Timeout exceeded", "i/o timeou
 
 /// How the kubelet says that nothing listens on the port.
 const NOTHING_LISTENS: &str = "connection refused";
+
+/// How a container runtime says that a program is not in an image.
+const NOT_FOUND: &str = "executable file not found";
+
+/// A whole processor, in thousandths.
+const WHOLE: u64 = 1000;
+
+/// Why a liveness probe failed.
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    /// There was no answer in time.
+    Late,
+    /// Nothing listens on the port.
+    NotListening,
+    /// Nothing listens because the container migrates first.
+    Migrates,
+    /// It runs a program that the image does not have.
+    NoProgram(String),
+    /// It was answered, but wrongly.
+    Wrong,
+}
 
 /// What `kubectl describe pod` and `kubectl get events` say of pods that were ended.
 fn in_description(logs: &LogEvidence) -> Option<Finding> {
@@ -111,12 +132,23 @@ impl<'a> Killed<'a> {
         (unready.is_some() || !kills.is_empty()).then_some(Self { component, unready, kills })
     }
 
-    /// Whether each probe that failed had no answer in time, in contrast to a wrong one.
-    fn is_busy(&self) -> bool {
-        let late = |words: &str| TOO_LATE.iter().any(|late| words.contains(late));
+    /// Why the probe failed, in the kubelet's words.
+    fn why(&self, workload: Option<&WorkloadState>) -> Why {
         let said = self.unready.iter().flat_map(|(_, said)| said);
-        let of_liveness = said.filter(|line| line.contains("Liveness probe failed"));
-        of_liveness.map(String::as_str).chain(self.kills.iter().map(|kill| kill.probe.as_str())).all(late)
+        let of_liveness = said.map(String::as_str).filter(|line| probes::is_of_liveness(line));
+        let words: Vec<&str> = of_liveness.chain(self.kills.iter().map(|kill| kill.probe.as_str())).collect();
+        let all = |is: &dyn Fn(&str) -> bool| words.iter().all(|it| is(it));
+        if let Some(program) = words.iter().find_map(|it| missing(it)) {
+            return Why::NoProgram(program);
+        }
+        if all(&|it| TOO_LATE.iter().any(|late| it.contains(late))) {
+            return Why::Late;
+        }
+        if !all(&|it| it.contains(NOTHING_LISTENS)) {
+            return Why::Wrong;
+        }
+        let migrates = workload.and_then(WorkloadState::container).is_some_and(ContainerState::migrates);
+        if migrates { Why::Migrates } else { Why::NotListening }
     }
 
     /// A pod that is down now is worse than one that was, and that one worse than what is over.
@@ -130,12 +162,16 @@ impl<'a> Killed<'a> {
         }
     }
 
-    fn evidence(&self, observation: &Observation) -> Vec<String> {
-        let workload = match self.component {
+    fn workload<'b>(&self, observation: &'b Observation) -> Option<&'b WorkloadState> {
+        match self.component {
             Component::TaskProcessor => observation.task_processor.as_ref(),
             Component::Frontend => observation.frontend.as_ref(),
             _ => observation.api.as_ref(),
-        };
+        }
+    }
+
+    fn evidence(&self, observation: &Observation) -> Vec<String> {
+        let workload = self.workload(observation);
         let probe = workload
             .and_then(|workload| workload.serving.as_ref())
             .and_then(|serving| serving.liveness.as_ref());
@@ -154,7 +190,8 @@ impl<'a> Killed<'a> {
                 probe.timeout, probe.patience,
             )
         });
-        said.chain(kills).chain(patience).collect()
+        let limit = cpu_limit(workload).map(|limit| format!("the limit of the processor is {limit}m"));
+        said.chain(kills).chain(patience).chain(limit).collect()
     }
 
     fn explain(&self, context: &Context<'_>) -> Draft {
@@ -167,8 +204,9 @@ impl<'a> Killed<'a> {
             shell::name(pod.unwrap_or_default(), "POD"),
         );
         let patient = patient(context.installation, self.component);
-        let (message, remedy) = if self.is_busy() {
-            (
+        let workload = self.workload(context.observation);
+        let (message, remedy) = match self.why(workload) {
+            Why::Late => (
                 format!(
                     "The kubelet restarts pods of the {who} because they do not answer their liveness probe in time: \
                      every thread is busy or the processor is short. Requests that run are cut."
@@ -177,9 +215,38 @@ impl<'a> Killed<'a> {
                     "Find what keeps it busy (slow queries: pg_stat_activity; CPU limit; {logs}), add pods or \
                      threads, and {patient}."
                 ),
-            )
-        } else {
-            (
+            ),
+            Why::NotListening => (
+                format!(
+                    "The kubelet ends pods of the {who} for their liveness probe before they have started: nothing listens on \
+                     the port yet (connection refused) when the probe has no more patience, and each restart begins anew."
+                ),
+                format!(
+                    "{}If it never listens, its log says why: {logs}. Otherwise {patient}.",
+                    faster(context.installation, self.component, workload)
+                ),
+            ),
+            Why::Migrates => (
+                format!(
+                    "The kubelet ends pods of the {who} while they migrate: their container migrates before it listens, and the \
+                     liveness probe has no patience for that. Each restart begins the same migration anew."
+                ),
+                format!(
+                    "Start the pods with the argument \"serve\" instead of \"migrate-and-serve\", and let one Job migrate: {}. The \
+                     log says where it was: {logs}. An index that was being built CONCURRENTLY may be left invalid.",
+                    context.installation.managed_by.change(&[Change::MigrateInJob])
+                ),
+            ),
+            Why::NoProgram(program) => (
+                format!(
+                    "The kubelet restarts pods of the {who} because their liveness probe runs {program:?}, which the image \
+                     does not have. Requests that run are cut."
+                ),
+                "Let the probe ask over HTTP (httpGet, path /health/liveness, port 8000), or run what the image has: flagsmith \
+                 healthcheck tcp."
+                    .to_owned(),
+            ),
+            Why::Wrong => (
                 format!(
                     "The kubelet restarts pods of the {who} because their liveness probe fails. Requests that run \
                      are cut."
@@ -188,7 +255,7 @@ impl<'a> Killed<'a> {
                     "See what kept it from answering: {logs}; and that the probe asks for something that is there. \
                      If it is only slow, add pods, threads or CPU, and {patient}."
                 ),
-            )
+            ),
         };
         Draft {
             code: Code::LivenessProbeKilling,
@@ -199,6 +266,30 @@ impl<'a> Killed<'a> {
             remedy,
         }
     }
+}
+
+/// What makes the start faster, as a sentence to begin with.
+fn faster(installation: &Installation, component: Component, workload: Option<&WorkloadState>) -> String {
+    let Some(limit) = cpu_limit(workload).filter(|limit| *limit < WHOLE) else {
+        return String::new();
+    };
+    let change = installation.managed_by.change(&[Change::NoCpuLimit(component)]);
+    format!(
+        "Flagsmith needs some ten seconds of a whole processor until it listens, and may use {limit}m of one: {change}. "
+    )
+}
+
+/// Thousandths of a processor.
+fn cpu_limit(workload: Option<&WorkloadState>) -> Option<u64> {
+    workload?.serving.as_ref()?.cpu_limit
+}
+
+/// The program that a probe was to run and that is not there, as a container runtime says it.
+fn missing(words: &str) -> Option<String> {
+    let (before, _) = words.split_once(NOT_FOUND)?;
+    let (_, name) = before.rsplit_once("exec: ")?;
+    let name = name.trim_matches(|it: char| it == '"' || it == '\\' || it == ':' || it == ' ');
+    Some(name.to_owned())
 }
 
 /// How its owner makes the probe outlast the longest request.
