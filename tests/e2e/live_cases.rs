@@ -57,7 +57,7 @@ const CASES: &[Case] = &[
     Case {
         name: "nothing migrates",
         code: "MigrationsPending",
-        words: &["no Job"],
+        words: &["no migration Job"],
         before: |namespace| database(namespace, "empty"),
         values: &[
             "--set",

@@ -267,7 +267,9 @@ fn refused_remedy(failed: &ConnectionFailure<'_, Variant>) -> String {
     if is_local(endpoint) {
         return format!(
             "In a container {endpoint} is the container itself: give the database's own host in {variable}. If a proxy \
-             runs beside it (Cloud SQL Auth Proxy, PgBouncer), start that before it."
+             runs beside it (Cloud SQL Auth Proxy, PgBouncer), start that before it: containers start after every init \
+             container, so for a migration in one of those the proxy has to be an init container itself, with \
+             restartPolicy: Always."
         );
     }
     format!(

@@ -324,7 +324,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use super::super::shared::testing::{check, codes, made};
+    use super::super::shared::testing::{check, codes, first, made};
     use super::*;
     use crate::{
         fixtures::{empty_observation, installation, minimal, spec},
@@ -397,6 +397,43 @@ mod tests {
         let found = check(&installation, &observation);
         assert!(found[0].message.contains(expected), "{found:#?}");
         assert!(found[0].remedy.contains("kubectl -n prod logs flagsmith-api-abc --previous"), "{found:#?}");
+    }
+
+    const REFUSED: &str = "Liveness probe failed: dial tcp 10.0.0.7:8000: connect: connection refused";
+
+    /// One that never listens is started too slowly, or does something else first.
+    #[rstest]
+    #[case::slow("serve", "30m", "before they have started", "may use 30m of one")]
+    #[case::in_time("serve", "2", "before they have started", "let the probe outlast")]
+    #[case::migrates("migrate-and-serve", "2", "migrates before it listens", "let one Job migrate")]
+    fn what_keeps_it_from_listening(
+        #[case] argument: &str,
+        #[case] limit: &str,
+        #[case] message: &str,
+        #[case] remedy: &str,
+    ) {
+        let installation = installation(&minimal());
+        let mut observation = made(&installation, &|body| {
+            if let Some(container) = body.pointer_mut("/spec/template/spec/containers/0") {
+                container["args"] = json!([argument]);
+                container["resources"] = json!({ "limits": { "cpu": limit } });
+            }
+        });
+        observation.probe_kills = vec![kill(REFUSED, 2)];
+        let found = check(&installation, &observation);
+        let killed = first(&found, Code::LivenessProbeKilling);
+        assert!(killed.message.contains(message), "{killed:#?}");
+        assert!(killed.remedy.contains(remedy), "{killed:#?}");
+    }
+
+    #[test]
+    fn a_program_that_the_image_has_not_is_named() {
+        let words = r#"Liveness probe errored: rpc error: failed to exec in container: unable to start container process: exec: "bash": executable file not found in $PATH"#;
+        let installation = installation(&minimal());
+        let mut observation = empty_observation();
+        observation.probe_kills = vec![kill(words, 2)];
+        let found = check(&installation, &observation);
+        assert!(found[0].message.contains("runs \"bash\", which the image does not have"), "{found:#?}");
     }
 
     #[test]

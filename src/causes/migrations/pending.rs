@@ -10,7 +10,8 @@ use crate::{
         prelude::*,
     },
     model::shell,
-    observe::JobOutcome,
+    observe::{ContainerState, JobOutcome},
+    validate::Change,
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -22,7 +23,10 @@ pub(crate) static CAUSE: Cause = Cause {
     ],
     log: &[&LOG],
     remedy_here: Some(|context, _| {
-        context.installation.managed_by.is_operator().then(|| OPERATOR_RUNS.to_owned())
+        if context.installation.managed_by.is_operator() {
+            return Some(OPERATOR_RUNS.to_owned());
+        }
+        nobody_migrates(context)
     }),
     check: Some(check),
     ..Cause::critical(Component::Migrations, include_str!("pending.md"))
@@ -141,6 +145,21 @@ fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence)
     (occurrence.stage == Stage::Wait).then(|| timeline.caught_up.max(timeline.up) > occurrence.last.line)
 }
 
+/// What to do where pods wait for a migration that nobody makes. A hook that Helm runs after the pods are ready would wait for
+/// those that wait for it.
+fn nobody_migrates(context: &Context<'_>) -> Option<String> {
+    let observation = context.observation;
+    let containers = observation.api.iter().flat_map(|api| api.init_containers.iter().chain(&api.containers));
+    let somebody = !observation.jobs.is_empty() || containers.into_iter().any(ContainerState::migrates);
+    (!somebody).then(|| {
+        format!(
+            "Nothing here migrates: there is no migration Job, and no container of the API does it. {}. A Job of your own belongs \
+             before the pods, as a pre-upgrade hook: with --wait Helm runs a post-upgrade hook only when they are ready.",
+            context.installation.managed_by.change(&[Change::MigrateInJob])
+        )
+    })
+}
+
 /// A Job that migrates while pods of the same release start.
 fn check(context: &Context<'_>) -> Vec<Draft> {
     let observation = context.observation;
@@ -173,10 +192,33 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
 mod tests {
     use rstest::rstest;
 
+    use super::nobody_migrates;
     use crate::{
-        causes::log::{failure::Stage, testing::code},
+        causes::{
+            context::Context,
+            log::{failure::Stage, testing::code},
+        },
+        fixtures,
         model::Code::{self, *},
+        observe::JobState,
     };
+
+    /// The official chart migrates in an init container, unless that is taken away.
+    #[test]
+    fn where_nobody_migrates_that_is_the_remedy() {
+        let (found, mut observation) =
+            fixtures::observed("flagsmith", &fixtures::objects(fixtures::CHART_DEFAULT));
+        let said = |observation: &_| nobody_migrates(&Context::new(&found.installation, observation));
+        assert_eq!(said(&observation), None);
+        observation.api.as_mut().unwrap().init_containers.clear();
+        let remedy = said(&observation).unwrap();
+        assert!(
+            remedy.contains("no migration Job") && remedy.contains("jobs.migrateDb.enabled=true"),
+            "{remedy}"
+        );
+        observation.jobs = vec![JobState::default()];
+        assert_eq!(said(&observation), None);
+    }
 
     #[rstest]
     #[case(
