@@ -34,13 +34,10 @@ pub(crate) enum Hindrance {
     Unconfirmed(String),
 }
 
-/// How the restore stands that the specification asks for; `None` where it asks for none, and while the URL of the database
-/// is not known.
+/// How the restore stands that the specification asks for; `None` where it asks for none, and where nothing can be said of it
+/// while the URL of the database is not known.
 pub(crate) fn restore(installation: &Installation, observation: &Observation) -> Option<Restore> {
     let spec = installation.migrations.restore.as_ref()?;
-    let SecretState::Present(database) = &observation.secrets.migration_database else {
-        return None;
-    };
     let previous = &observation.previous;
     let told = previous.restore.as_ref().filter(|told| told.is_of(spec)).map(|told| told.result);
     // What was set when the operator first saw the resource is no change that anybody makes now: it may have come with a copy
@@ -50,6 +47,9 @@ pub(crate) fn restore(installation: &Installation, observation: &Observation) ->
         Some(RestoreResult::Ignored) => return Some(Restore::Held(Hindrance::Ignored)),
         None => {}
     }
+    let SecretState::Present(database) = &observation.secrets.migration_database else {
+        return None;
+    };
     Some(match plan(installation, observation, spec, database) {
         Ok(plan) => Restore::Due(plan),
         Err(hindrance) => Restore::Held(hindrance),
@@ -149,6 +149,11 @@ mod tests {
             Hindrance::Newer(newer)
         );
         assert_eq!(held(|_, seen| seen.previous.observed_generation = None), Hindrance::Ignored);
+        let unseen = |_: &mut RestoreSpec, seen: &mut Observation| {
+            seen.previous.observed_generation = None;
+            seen.secrets.migration_database = SecretState::Missing;
+        };
+        assert_eq!(held(unseen), Hindrance::Ignored, "whatever else is known");
     }
 
     /// A leftover in the specification is no reason to lose what was written since, whatever becomes of the records.
