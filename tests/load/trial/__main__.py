@@ -1,10 +1,12 @@
 """Runs the trial: managed installations first, then the official chart's settings."""
 
 import argparse
+import atexit
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmark.kube import Cluster
@@ -36,6 +38,21 @@ def front(cluster: Cluster, work: Path, kind: str, ingress: str, service: str) -
     return Front(proxy, controller, PORTS[kind], service)
 
 
+def started(start: Callable[[str], Front]) -> list[Front]:
+    """Start every proxy; each is ended with this process, whatever happens before."""
+    fronts: list[Front] = []
+    atexit.register(lambda: stop(fronts))
+    for kind in PROXIES:
+        fronts.append(start(kind))
+    return fronts
+
+
+def stop(fronts: list[Front]) -> None:
+    """End them; one that has ended stays so."""
+    for it in fronts:
+        it.stop()
+
+
 def set_up() -> None:
     """Make both installations and wait for them."""
     kubectl("create", "namespace", them.NAMESPACE)
@@ -65,7 +82,7 @@ def report(title: str, rows: dict[str, phases.Tallies], fronts: list[Front]) -> 
 
 def managed(cluster: Cluster, work: Path) -> int:
     """Everything that the operator does to pods, and restarts."""
-    fronts = [front(cluster, work / kind, kind, kind, f"{kind}-api") for kind in PROXIES]
+    fronts = started(lambda kind: front(cluster, work / kind, kind, kind, f"{kind}-api"))
 
     def all_patched(spec: dict) -> None:
         for name in them.CLASSES:
@@ -102,8 +119,7 @@ def managed(cluster: Cluster, work: Path) -> int:
         say(f"managed: {name}")
         rows[name] = phase()
         say(", ".join(f"{proxy}: {tally.failures()} of {tally.sent} failed" for proxy, tally in rows[name].items()))
-    for it in fronts:
-        it.stop()
+    stop(fronts)
     return report("By the operator", rows, fronts)
 
 
@@ -112,7 +128,7 @@ def official(cluster: Cluster, work: Path) -> int:
     name = "official"
     them.apply(*them.official(name, "nginx"))
     kubectl("-n", them.NAMESPACE, "rollout", "status", f"deployment/{name}", f"--timeout={START:.0f}s")
-    fronts = [front(cluster, work / kind, kind, "", name) for kind in PROXIES]
+    fronts = started(lambda kind: front(cluster, work / kind, kind, "", name))
     rows = {}
     for title, phase in {
         "steady": lambda: phases.steady(fronts),
@@ -128,8 +144,7 @@ def official(cluster: Cluster, work: Path) -> int:
         say(f"official: {title}")
         rows[title] = phase()
         say(", ".join(f"{proxy}: {tally.failures()} of {tally.sent} failed" for proxy, tally in rows[title].items()))
-    for it in fronts:
-        it.stop()
+    stop(fronts)
     return report("With the official chart's settings", rows, fronts)
 
 
