@@ -33,8 +33,10 @@ class Front:
 
     def stop(self) -> None:
         """End both."""
-        self.controller.stop()
-        self.proxy.stop()
+        try:
+            self.controller.stop()
+        finally:
+            self.proxy.stop()
 
 
 def kubectl(*arguments: str) -> str:
