@@ -18,20 +18,17 @@ use crate::{
 pub(crate) fn status(context: Context<'_>) -> Option<RestoreStatus> {
     let (installation, observation) = (context.installation, context.observation);
     let spec = installation.migrations.restore.as_ref()?;
-    let told = |result, finished| {
-        Some(RestoreStatus { from: spec.from.clone(), confirm: spec.confirm.clone(), result, finished })
+    let told = |result, finished| RestoreStatus {
+        from: spec.from.clone(),
+        confirm: spec.confirm.clone(),
+        result,
+        finished,
     };
-    let previous = observation.previous.restore.clone().filter(|known| known.is_of(spec));
-    if previous.is_some() {
-        return previous;
-    }
-    match restore(installation, observation) {
-        Some(Restore::Held(Hindrance::Ignored)) => told(RestoreResult::Ignored, None),
-        Some(Restore::Due(_)) => {
-            let finished = finished(context)?;
-            told(RestoreResult::Restored, Some(finished))
-        }
-        _ => None,
+    match restore(installation, observation)? {
+        Restore::Done => observation.previous.restore.clone(),
+        Restore::Held(Hindrance::Ignored) => Some(told(RestoreResult::Ignored, None)),
+        Restore::Due(_) => finished(context).map(|finished| told(RestoreResult::Restored, Some(finished))),
+        Restore::Held(_) => None,
     }
 }
 

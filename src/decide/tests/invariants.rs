@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::world::{Confirmed, VERSIONS, World};
 use crate::{
-    api::{Circumstance, MigrationOperation, RestoreResult},
+    api::Circumstance,
     decide::Gate,
     migration::Direction,
     model::Code,
@@ -18,7 +18,7 @@ use crate::{
 const STEPS_TO_SETTLE: usize = 160;
 
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     /// A pass of the operator, cut off after so many writes.
     Pass(usize),
     Version(usize),
@@ -100,7 +100,7 @@ fn failure() -> JobOutcome {
 }
 
 impl World {
-    fn happens(&mut self, event: &Event) {
+    pub(super) fn happens(&mut self, event: &Event) {
         match *event {
             Event::Pass(writes) => {
                 self.pass(writes);
@@ -168,7 +168,7 @@ impl World {
     }
 
     /// All trouble ends but Jobs that somebody has forged, the user asks for what a failure or a downgrade needs, and time passes.
-    fn settles(&mut self) {
+    pub(super) fn settles(&mut self) {
         self.external = false;
         self.unreachable = false;
         self.look = Look::Fresh;
@@ -215,7 +215,7 @@ impl World {
         )
     }
 
-    fn is_as_wanted(&self) -> Result<(), TestCaseError> {
+    pub(super) fn is_as_wanted(&self) -> Result<(), TestCaseError> {
         let installation = self.installation();
         let image = installation.api_image(installation.release);
         prop_assert_eq!(&self.plan().gate, &Gate::Succeeded);
@@ -258,102 +258,6 @@ proptest! {
         prop_assert_eq!(world.seen(), before);
         prop_assert!(world.pulls.is_empty());
     }
-}
-
-/// The name of the backup that there is.
-fn backup(world: &World) -> String {
-    let names: Vec<_> = world.status.backups.iter().map(|backup| backup.name.clone()).collect();
-    assert_eq!(names.len(), 1, "{names:?}");
-    names.into_iter().next().unwrap()
-}
-
-/// From 2.265.0 back to the backup that was made before it, of 2.250.0: everything stops, the database is replaced, and what
-/// starts is what it is of. It runs once, and again when it is asked for again.
-#[test]
-fn a_backup_is_brought_back_once() {
-    let mut world = World::new();
-    world.happens(&Event::Backup(true));
-    for version in [0, 2] {
-        world.happens(&Event::Version(version));
-        world.settles();
-    }
-    let name = backup(&world);
-    let restored = |world: &World| {
-        let history = &world.status.migration_history;
-        history.iter().filter(|it| it.operation == MigrationOperation::Restore).count()
-    };
-    world.user(|wanted| (wanted.restore, wanted.version) = (Some(name.clone()), 0));
-    world.settles();
-    world.is_as_wanted().unwrap();
-    assert_eq!((restored(&world), world.applied_now()), (1, 10));
-    assert_eq!(world.status.restore.as_ref().map(|it| it.result), Some(RestoreResult::Restored));
-    // On from there, with the same restore still in the specification.
-    world.happens(&Event::Version(2));
-    world.settles();
-    world.is_as_wanted().unwrap();
-    assert_eq!((restored(&world), world.applied_now()), (1, 12));
-    world.happens(&Event::Restore(None));
-    world.settles();
-    world.user(|wanted| wanted.restore = Some(name.clone()));
-    world.settles();
-    world.is_as_wanted().unwrap();
-    assert_eq!((restored(&world), world.applied_now()), (2, 12), "restored, and migrated to 2.265.0 again");
-}
-
-/// What is in the specification when the operator first sees it may have run long ago.
-#[test]
-fn a_restore_that_comes_with_a_new_resource_does_not_run() {
-    let mut world = World::new();
-    world.happens(&Event::Backup(true));
-    for version in [0, 2] {
-        world.happens(&Event::Version(version));
-        world.settles();
-    }
-    let name = backup(&world);
-    world.user(|wanted| wanted.restore = Some(name));
-    world.wipe_status();
-    world.settles();
-    world.is_as_wanted().unwrap();
-    assert_eq!(world.applied_now(), 12);
-    assert_eq!(world.status.restore.as_ref().map(|it| it.result), Some(RestoreResult::Ignored));
-}
-
-/// One transaction: what it fails of changes nothing, and what served before serves again.
-#[test]
-fn a_restore_that_fails_leaves_what_was_there() {
-    let mut world = World::new();
-    world.happens(&Event::Backup(true));
-    for version in [0, 2] {
-        world.happens(&Event::Version(version));
-        world.settles();
-    }
-    let name = backup(&world);
-    world.user(|wanted| wanted.restore = Some(name));
-    for _ in 0..12 {
-        for event in [
-            Event::Pass(usize::MAX),
-            Event::PullsEnd,
-            Event::BackupEnds(true),
-            Event::Roll,
-            Event::JobsCollected,
-        ] {
-            world.happens(&event);
-        }
-    }
-    assert!(world.deployments["api"].pods.is_empty() && world.active_job().is_some());
-    for event in [Event::JobStarts, Event::JobFails] {
-        world.happens(&event);
-    }
-    for _ in 0..4 {
-        world.happens(&Event::Pass(usize::MAX));
-        world.happens(&Event::Roll);
-    }
-    assert!(matches!(world.plan().gate, Gate::Failed { .. }));
-    assert_eq!((world.applied_now(), world.deployments["api"].pods.len()), (12, 2));
-    assert_eq!(world.deployments["task-processor"].pods.len(), 1);
-    world.happens(&Event::Restore(None));
-    world.settles();
-    world.is_as_wanted().unwrap();
 }
 
 /// The user goes back while the newer release migrates, and the database cannot be reached when that is done: the

@@ -4,6 +4,7 @@ mod gate;
 mod housekeeping;
 mod invariants;
 mod key;
+mod restore;
 mod rollback;
 mod rollout;
 mod scene;
