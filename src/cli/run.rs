@@ -190,7 +190,7 @@ async fn serve(args: Args, level: Level) -> Result<(), Error> {
     let sources =
         Sources { heartbeat: heartbeat.clone(), readiness: readiness.clone(), metrics: metrics.clone() };
     let addresses = Addresses { probes: args.probe_address, metrics: args.metrics.address };
-    let admin = Admin::bind(addresses, sources, args.metrics.protection(&client).await?).await?;
+    let admin = Admin::bind(addresses, sources, args.metrics.protection(&client).await?)?;
     let listening = admin.addresses();
     let shutdown = CancellationToken::new();
     let stopping = stop_on_signal(shutdown.clone())?;

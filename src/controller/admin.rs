@@ -106,11 +106,11 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Listens on both addresses.
-    pub async fn bind(addresses: Addresses, sources: Sources, protection: Protection) -> Result<Self, Error> {
+    /// Listens on both addresses, within a runtime.
+    pub fn bind(addresses: Addresses, sources: Sources, protection: Protection) -> Result<Self, Error> {
         Ok(Self {
-            probes: listen("probes", addresses.probes, PROBES).await?,
-            metrics: listen("metrics", addresses.metrics, METRICS).await?,
+            probes: listen("probes", addresses.probes, PROBES)?,
+            metrics: listen("metrics", addresses.metrics, METRICS)?,
             sources,
             protection,
         })
@@ -144,8 +144,8 @@ impl Admin {
     }
 }
 
-async fn listen(purpose: &'static str, address: SocketAddr, limits: Limits) -> Result<Listener, Error> {
-    Listener::bind(address, limits).await.map_err(|source| Error::Bind { purpose, address, source })
+fn listen(purpose: &'static str, address: SocketAddr, limits: Limits) -> Result<Listener, Error> {
+    Listener::bind(address, limits).map_err(|source| Error::Bind { purpose, address, source })
 }
 
 async fn livez(State(sources): State<Sources>) -> Response {

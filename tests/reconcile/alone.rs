@@ -197,7 +197,7 @@ fn an_api_server_that_is_away_for_a_minute_is_survived() {
         };
         let anywhere = ([127, 0, 0, 1], 0).into();
         let addresses = Addresses { probes: anywhere, metrics: anywhere };
-        let admin = Admin::bind(addresses, sources, Protection::default()).await.unwrap();
+        let admin = Admin::bind(addresses, sources, Protection::default()).unwrap();
         let address = admin.addresses().probes;
         tokio::spawn(admin.run(ended.clone()));
         tokio::spawn(heartbeat.run(ended.clone()));

@@ -61,7 +61,6 @@ fn are_for_whom_the_api_server_allows_them() {
             sources,
             Protection { certificate: None, readers },
         )
-        .await
         .unwrap();
         let address = admin.addresses().metrics;
         let shutdown = CancellationToken::new();

@@ -17,7 +17,7 @@ use hyper_util::{
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -27,6 +27,12 @@ use super::{certificate::Certificate, connections::Connections};
 
 /// The largest head of a request in bytes (twice what a browser sends), which is all that is read of it.
 const HEAD: usize = 16 * 1024;
+
+/// Connections that the kernel keeps until this process takes them. What arrives beyond it is dropped, and whoever connects
+/// tries again a second later, which is as long as a probe of the kubelet's may take. Rust's own value is 128, which
+/// somebody fills in the milliseconds in which this process does something else; this one is the most that Linux allows by
+/// default (net.core.somaxconn).
+const BACKLOG: u32 = 4096;
 
 /// The pause after a connection could not be accepted, mostly because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -53,9 +59,13 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Listens on `address`; port 0 takes any free one.
-    pub(super) async fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+    /// Listens on `address`, within a runtime; port 0 takes any free one.
+    pub(super) fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A container that is started again finds connections of the one before, which are ending.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address, limits })
     }

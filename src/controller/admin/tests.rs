@@ -25,10 +25,10 @@ struct Server {
     task: tokio::task::JoinHandle<()>,
 }
 
-async fn server() -> Server {
+fn server() -> Server {
     let sources =
         Sources { heartbeat: Heartbeat::new(), readiness: Readiness::new(), metrics: Metrics::new() };
-    let admin = Admin::bind(ANYWHERE, sources.clone(), Protection::default()).await.unwrap();
+    let admin = Admin::bind(ANYWHERE, sources.clone(), Protection::default()).unwrap();
     let addresses = admin.addresses();
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(admin.run(shutdown.clone()));
@@ -54,7 +54,7 @@ async fn get_path(address: SocketAddr, path: &str) -> (u16, String, String) {
 
 #[tokio::test]
 async fn alive_and_not_ready_at_first() {
-    let server = server().await;
+    let server = server();
     let (status, _, body) = get_path(server.addresses.probes, "/livez").await;
     assert_eq!((status, body.as_str()), (200, "ok\n"));
     let (status, _, body) = get_path(server.addresses.probes, "/readyz").await;
@@ -69,7 +69,7 @@ async fn alive_and_not_ready_at_first() {
 
 #[tokio::test]
 async fn ready_when_every_gate_is_open() {
-    let server = server().await;
+    let server = server();
     for gate in Gate::ALL {
         server.sources.readiness.open(gate);
     }
@@ -99,7 +99,7 @@ async fn dead_when_no_task_runs() {
 
 #[tokio::test]
 async fn metrics_have_the_content_type_of_their_format() {
-    let server = server().await;
+    let server = server();
     server.sources.metrics.pass_panicked();
     let (status, head, body) = get_path(server.addresses.metrics, "/metrics").await;
     assert_eq!(status, 200);
@@ -117,7 +117,7 @@ async fn metrics_have_the_content_type_of_their_format() {
 #[case::large_head(format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000)), "431")]
 #[tokio::test]
 async fn other_requests_are_refused(#[case] request: String, #[case] status: &str) {
-    let server = server().await;
+    let server = server();
     let answer = raw(server.addresses.probes, request.as_bytes()).await;
     assert_eq!(answer.split(' ').nth(1), Some(status), "{answer}");
 }
@@ -139,7 +139,7 @@ async fn idle(count: usize, from: Ipv4Addr, to: SocketAddr) -> Vec<TcpStream> {
 #[case::the_same(Ipv4Addr::LOCALHOST, 200)]
 #[tokio::test]
 async fn whoever_connects_and_says_nothing_is_in_no_probes_way(#[case] from: Ipv4Addr, #[case] count: usize) {
-    let server = server().await;
+    let server = server();
     let idle = idle(count, from, server.addresses.probes).await;
     for path in ["/livez", "/readyz", "/livez"] {
         let start = Instant::now();
@@ -150,9 +150,24 @@ async fn whoever_connects_and_says_nothing_is_in_no_probes_way(#[case] from: Ipv
     drop(idle);
 }
 
+/// More than Rust's own backlog holds, while this process has no time to take any: the kernel tells nobody to come again a
+/// second later.
+#[tokio::test]
+async fn a_crowd_that_comes_at_once_delays_nobody() {
+    let server = server();
+    let address = server.addresses.probes;
+    let start = Instant::now();
+    let crowd: Vec<_> = (0..400)
+        .map(|_| std::net::TcpStream::connect_timeout(&address, SECOND).expect("has a place"))
+        .collect();
+    assert_eq!(get_path(address, "/livez").await.0, 200);
+    assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
+    drop(crowd);
+}
+
 #[tokio::test]
 async fn metrics_are_read_while_others_say_nothing() {
-    let server = server().await;
+    let server = server();
     let idle = idle(200, Ipv4Addr::new(127, 0, 0, 2), server.addresses.metrics).await;
     let start = Instant::now();
     let (status, ..) = get_path(server.addresses.metrics, "/metrics").await;
@@ -166,7 +181,7 @@ async fn metrics_are_read_while_others_say_nothing() {
 #[case::a_beginning("GET /livez HTTP/1.1\r\n")]
 #[tokio::test]
 async fn a_head_that_does_not_end_is_not_waited_for(#[case] head: &str) {
-    let server = server().await;
+    let server = server();
     let start = Instant::now();
     raw(server.addresses.probes, head.as_bytes()).await;
     assert!(start.elapsed() < PROBES.whole + SECOND / 2, "{:?}", start.elapsed());
@@ -174,7 +189,7 @@ async fn a_head_that_does_not_end_is_not_waited_for(#[case] head: &str) {
 
 #[tokio::test]
 async fn each_port_has_its_own_paths() {
-    let server = server().await;
+    let server = server();
     let Addresses { probes, metrics } = server.addresses;
     assert_eq!(get_path(probes, "/metrics").await.0, 404);
     assert_eq!(get_path(metrics, "/livez").await.0, 404);
@@ -182,7 +197,7 @@ async fn each_port_has_its_own_paths() {
 
 #[tokio::test]
 async fn a_request_in_flight_is_answered_before_the_server_stops() {
-    let server = server().await;
+    let server = server();
     let mut stream = TcpStream::connect(server.addresses.probes).await.unwrap();
     stream.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
     sleep(SECOND / 5).await;
@@ -199,11 +214,10 @@ async fn a_request_in_flight_is_answered_before_the_server_stops() {
 
 #[tokio::test]
 async fn an_address_in_use_is_named() {
-    let server = server().await;
+    let server = server();
     let metrics = server.addresses.metrics;
-    let error = Admin::bind(Addresses { metrics, ..ANYWHERE }, server.sources, Protection::default())
-        .await
-        .unwrap_err();
+    let error =
+        Admin::bind(Addresses { metrics, ..ANYWHERE }, server.sources, Protection::default()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {metrics} for metrics"));
 }
 
@@ -246,7 +260,7 @@ async fn a_changed_certificate_is_served() {
     let sources =
         Sources { heartbeat: Heartbeat::new(), readiness: Readiness::new(), metrics: Metrics::new() };
     let protection = Protection { certificate: Some(certificate.clone()), readers: None };
-    let admin = Admin::bind(ANYWHERE, sources, protection).await.unwrap();
+    let admin = Admin::bind(ANYWHERE, sources, protection).unwrap();
     let address = admin.addresses().metrics;
     tokio::spawn(admin.run(CancellationToken::new()));
     assert!(believes(&first, address).await);
