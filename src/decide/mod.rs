@@ -135,12 +135,15 @@ fn obstacle(installation: &Installation, observation: &Observation, diagnoses: &
         Severity::Warning => refused && diagnosis.component == Component::Database,
         Severity::Info => false,
     };
-    diagnoses
+    let diagnosed = diagnoses
         .iter()
         .filter(holds)
         .filter(counts)
         .map(|diagnosis| diagnosis.code)
-        .find(|code| code.cause().blocks_migration)
+        .find(|code| code.cause().blocks_migration);
+    // What a rollback undoes is told from what was applied before the migration began: it is not begun unseen where it can
+    // be seen.
+    diagnosed.or_else(|| observation.missed_preflight().map(|_| Code::MigrationsPending))
 }
 
 /// Holds a gate that would open until the images of the migration, and of those after it on the way, are known to be

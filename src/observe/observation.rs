@@ -151,6 +151,15 @@ impl Observation {
         self.preflight.as_ref()?.as_ref().ok().filter(|preflight| preflight.complete)
     }
 
+    /// Why the look of the role that migrates failed, where the operator reaches the server and another look may succeed: a
+    /// server whose connections are used up has one at one moment and none at the next.
+    #[must_use]
+    pub fn missed_preflight(&self) -> Option<&ProbeFailure> {
+        let failure = self.preflight.as_ref()?.as_ref().err()?;
+        let lets_in = matches!(self.database, DatabaseProbe::Reachable { .. });
+        (lets_in && failure.kind.is_of_the_moment()).then_some(failure)
+    }
+
     /// Who else migrates the same database at this moment, as a user would look for him.
     #[must_use]
     pub fn other_migrator(&self) -> Option<String> {

@@ -219,6 +219,13 @@ fn migrations(context: Context<'_>) -> Verdict {
                 format!("the migration to {release} starts when the operator has looked into the database"),
             )
         }
+        Gate::Blocked(code @ Code::MigrationsPending) => {
+            let missed = context.observation.missed_preflight();
+            let why = missed.map_or_else(String::new, |failure| {
+                format!(": it looks before, and its last look failed: {}", failure.message)
+            });
+            Verdict::new(False, code.as_str(), format!("the migration to {release} cannot start yet{why}"))
+        }
         Gate::Blocked(code) => {
             Verdict::new(False, code.as_str(), format!("the migration to {release} cannot start yet: {code}"))
         }

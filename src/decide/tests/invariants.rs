@@ -52,6 +52,7 @@ pub(super) enum Event {
     Foreign(bool),
     Forged(bool),
     Unreachable(bool),
+    PreflightMissed(bool),
     Look(Look),
     SecretMissing(bool),
 }
@@ -90,6 +91,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::Foreign),
         1 => any::<bool>().prop_map(Event::Forged),
         1 => any::<bool>().prop_map(Event::Unreachable),
+        2 => any::<bool>().prop_map(Event::PreflightMissed),
         3 => prop::sample::select(vec![Look::Fresh, Look::Stale, Look::Pending(Duration::ZERO)]).prop_map(Event::Look),
         1 => any::<bool>().prop_map(Event::SecretMissing),
     ]
@@ -162,6 +164,7 @@ impl World {
             Event::Foreign(active) => self.external = active,
             Event::Forged(there) => self.forged = there,
             Event::Unreachable(unreachable) => self.unreachable = unreachable,
+            Event::PreflightMissed(missed) => self.preflight_missed = missed,
             Event::SecretMissing(missing) => self.secret_missing = missing,
             Event::Look(look) => self.look = look,
         }
@@ -171,6 +174,7 @@ impl World {
     pub(super) fn settles(&mut self) {
         self.external = false;
         self.unreachable = false;
+        self.preflight_missed = false;
         self.look = Look::Fresh;
         self.secret_missing = false;
         for _ in 0..STEPS_TO_SETTLE {

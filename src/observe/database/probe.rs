@@ -154,6 +154,12 @@ impl ProbeFailureKind {
         )
     }
 
+    /// Whether the server lets the operator in at other times, and answers it then: the next attempt may succeed, whatever
+    /// the questions are.
+    pub(in crate::observe) const fn is_of_the_moment(self) -> bool {
+        self.may_pass() && !matches!(self, Self::Other)
+    }
+
     /// Whether nothing was learnt of the database.
     pub(super) const fn is_silence(self) -> bool {
         matches!(self, Self::TimedOut)

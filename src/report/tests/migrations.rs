@@ -11,7 +11,10 @@ use crate::{
     api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus},
     decide::Gate,
     model::{Code, Component, Severity},
-    observe::{History, JobOutcome, JobState, Look, Observation, Pending, PodSummary, Preflight},
+    observe::{
+        DatabaseProbe, History, JobOutcome, JobState, Look, Observation, Pending, PodSummary, Preflight,
+        ProbeFailure, ProbeFailureKind,
+    },
     report::{ConditionType, migration},
     runtime::metrics,
 };
@@ -59,6 +62,20 @@ fn applied(observation: &mut Observation, count: i64) {
         "False",
         "MigrationsPending",
         "the migration to 2.265.0 starts when the operator has looked into the database"
+    )
+)]
+#[case::looked_at_in_vain(
+    at(Gate::Blocked(Code::MigrationsPending)).seeing(|observation| {
+        observation.database = DatabaseProbe::Reachable { version: 150_018, read_only: None };
+        observation.preflight = Some(Err(ProbeFailure {
+            kind: ProbeFailureKind::TooManyConnections,
+            message: "sorry, too many clients already".to_owned(),
+        }));
+    }),
+    said(
+        "False",
+        "MigrationsPending",
+        "the migration to 2.265.0 cannot start yet: it looks before, and its last look failed: sorry, too many clients already"
     )
 )]
 #[case::running(

@@ -162,6 +162,8 @@ pub(super) struct World {
     /// Jobs that somebody has made to look like one.
     pub(super) forged: bool,
     pub(super) unreachable: bool,
+    /// The role that migrates gets no connection, although the operator's other looks do.
+    pub(super) preflight_missed: bool,
     /// How well the operator knows the database.
     pub(super) look: Look,
     pub(super) secret_missing: bool,
@@ -207,6 +209,7 @@ impl World {
             external: false,
             forged: false,
             unreachable: false,
+            preflight_missed: false,
             look: Look::Fresh,
             secret_missing: false,
             clock: 0,

@@ -1,7 +1,10 @@
 //! What the operator would see of the world.
 
 use super::*;
-use crate::model::PodPhase;
+use crate::{
+    model::PodPhase,
+    observe::{DatabaseProbe, ProbeFailure, ProbeFailureKind},
+};
 
 impl World {
     pub(super) fn observe(&self) -> Observation {
@@ -32,6 +35,13 @@ impl World {
         };
         observation.previous = self.status.clone();
         observation.look = self.look;
+        observation.database = DatabaseProbe::Reachable { version: 150_018, read_only: None };
+        if self.preflight_missed {
+            observation.preflight = Some(Err(ProbeFailure {
+                kind: ProbeFailureKind::TooManyConnections,
+                message: "sorry, too many clients already".to_owned(),
+            }));
+        }
         observation.api = workload("api");
         observation.task_processor = workload("task-processor");
         observation.frontend = workload("frontend");

@@ -69,6 +69,7 @@ impl World {
     fn create_job(&mut self, plan: &Plan) {
         let migrate = plan.migrate.as_ref().unwrap();
         assert_eq!(self.look, Look::Fresh, "a migration of what is not known");
+        assert!(!self.preflight_missed, "a migration of what could not be seen");
         assert!(self.active_job().is_none(), "two active migrations");
         assert!(!self.external, "a migration beside that of another installation");
         assert!(!self.jobs.contains_key(&migrate.name), "a Job of that name exists");
