@@ -162,6 +162,10 @@ trial-observed: ## Every trouble of an installation of the official chart, and s
 trial-monitoring: ## Three troubles at once under a real Prometheus with the chart's alerts and dashboards, on a real node (a quarter of an hour)
 	PATH="$$(tests/chart/prometheus):$$PATH" tests/e2e/run --ignored monitoring::
 
+.PHONY: trial-healthy
+trial-healthy: ## An hour in which pods and operator restart, a release follows another, 20,000 tasks run, and nothing is wrong, on a real node (an hour and a quarter)
+	tests/e2e/run --ignored an_hour_of_healthy
+
 .PHONY: trial-helm
 trial-helm: $(HELM4) ## What Helm 3 and Helm 4 wait for, on a real node (five minutes)
 	HELM4=$(HELM4) tests/e2e/run --ignored helm::

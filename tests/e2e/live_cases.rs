@@ -36,9 +36,9 @@ const CASES: &[Case] = &[
     Case {
         name: "a limit of the processor too small for the start",
         code: "LivenessProbeKilling",
-        words: &["cpu", "30m"],
+        words: &["cpu", "10m"],
         before: NONE,
-        values: &["--set", "api.resources.limits.cpu=30m,api.livenessProbe.failureThreshold=3"],
+        values: &["--set", "api.resources.limits.cpu=10m,api.livenessProbe.failureThreshold=3"],
         after: NONE,
     },
     Case {
@@ -133,6 +133,7 @@ fn situations_from_public_reports() {
             upgrade(&namespace, case.values);
             (case.after)(&namespace);
             named(&namespace, case.code, case.words);
+            back();
         };
         trials.trial(case.name, make, back);
     }

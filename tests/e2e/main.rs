@@ -11,8 +11,10 @@
     reason = "a test stops where something is not as it must be, and says what it uses where it uses it"
 )]
 
+mod audit;
 mod availability_monitor;
 mod getting_started;
+mod healthy_hour;
 mod helm;
 mod http;
 mod kubectl;

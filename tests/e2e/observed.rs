@@ -3,9 +3,8 @@
 
 use std::{thread, time::Duration};
 
-use serde_json::Value;
-
 use crate::{
+    audit,
     availability_monitor::{AvailabilityMonitor, Sessions},
     kubectl::{pointer, wait_until},
     namespace::{NEW, Namespace, START, step},
@@ -17,7 +16,7 @@ use crate::{
 fn an_observed_installation_is_diagnosed_and_moved() {
     step("install an operator that may write nothing", read_only_operator);
     let namespace = Namespace::new("observed");
-    let since = now();
+    let since = audit::now();
     step("an installation of the official chart is healthy", || {
         healthy(&namespace);
     });
@@ -81,35 +80,16 @@ fn without_operator(namespace: &Namespace) {
     assert!(page.contains("acme-flagsmith-api") && page.lines().count() < 60);
 }
 
-fn now() -> String {
-    let output = std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// By the API server's own log of requests.
 fn wrote_nothing(since: &str) {
-    let directory = std::env::var("TESTBED_DIR").unwrap();
-    let log = std::fs::read_to_string(format!("{directory}/audit.log")).unwrap();
-    let mut requests = 0;
-    for line in log.lines() {
-        let Ok(entry) = serde_json::from_str::<Value>(line) else {
-            continue;
-        };
-        let ours = entry["user"]["username"] == "system:serviceaccount:flagsmith-system:flagsmith-operator";
-        if !ours || entry["requestReceivedTimestamp"].as_str().is_none_or(|time| time < since) {
-            continue;
-        }
-        requests += 1;
-        let verb = entry["verb"].as_str().unwrap_or_default();
-        let of = &entry["objectRef"];
-        let allowed = matches!(verb, "get" | "list" | "watch")
-            || (of["resource"] == "flagsmithdeployments" && of["subresource"] == "status")
-            || of["resource"] == "events"
-            || of["resource"] == "leases";
-        assert!(allowed, "{line}");
+    let requests = audit::of_the_operator(since);
+    for request in &requests {
+        let allowed = !request.writes()
+            || (request.resource() == "flagsmithdeployments" && request.subresource() == "status")
+            || ["events", "leases"].contains(&request.resource());
+        assert!(allowed, "{request:?}");
     }
-    println!("    {requests} requests");
-    assert!(requests > 10, "the operator's requests are in the log");
+    println!("    {} requests", requests.len());
+    assert!(requests.len() > 10, "the operator's requests are in the log");
 }
 
 fn adopt(namespace: &Namespace) {
