@@ -8,15 +8,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the installation is reached from outside the cluster: by one Ingress or `HTTPRoute` for everything, or by one of its
-/// own for the API, for clients, and for the dashboard.
+/// own for the API, for clients, and for the dashboard. The edge proxy always has its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.hosts) || has(self.api) || has(self.frontend)").message("hosts is needed: name at least one host, such as \"flags.example.com\", or \"*\" for every host; or give API and dashboard hosts of their own in api and frontend"),
+    validation = Rule::new("has(self.hosts) || has(self.api) || has(self.frontend) || (has(self.edgeProxy) && !has(self.ingress) && !has(self.httpRoute) && !has(self.proxy))").message("hosts is needed: name at least one host, such as \"flags.example.com\", or \"*\" for every host; or give API and dashboard hosts of their own in api and frontend"),
     validation = Rule::new("!(has(self.api) || has(self.frontend)) || !(has(self.hosts) || has(self.ingress) || has(self.httpRoute) || has(self.proxy))").message("hosts, ingress, httpRoute and proxy are for everything in one: move them into api and frontend, or remove these"),
     validation = Rule::new("!has(self.api) || !has(self.frontend) || !self.api.hosts.exists(h, h in self.frontend.hosts)").message("a host is in both api and frontend: the dashboard's hosts serve the API as well, so leave it out of api"),
-    validation = Rule::new("has(self.api) || has(self.frontend) || has(self.ingress) || has(self.httpRoute)").message("one of ingress and httpRoute is needed; remove exposure to have Services only"),
+    validation = Rule::new("has(self.api) || has(self.frontend) || (has(self.edgeProxy) && !has(self.hosts)) || has(self.ingress) || has(self.httpRoute)").message("one of ingress and httpRoute is needed; remove exposure to have Services only"),
     validation = Rule::new("!(has(self.ingress) && has(self.httpRoute))").message("ingress and httpRoute exclude each other: two proxies with different timeouts cannot be aligned; keep one of them"),
+    validation = Rule::new("!has(self.edgeProxy) || !self.edgeProxy.hosts.exists(h, (has(self.hosts) && h in self.hosts) || (has(self.api) && h in self.api.hosts) || (has(self.frontend) && h in self.frontend.hosts))").message("a host is in edgeProxy and elsewhere: the edge proxy needs hosts of its own, because its paths are those of the API"),
 )]
 pub struct ExposureSpec {
     /// The host names that clients use, for example "flags.example.com". "*" matches every host.
@@ -46,6 +47,10 @@ pub struct ExposureSpec {
     /// Hosts for the dashboard, and with it for the API and Django's admin: what the dashboard's users need.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frontend: Option<EntranceSpec>,
+
+    /// Hosts for SDKs that ask the edge proxy. Nothing but its own paths exists there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge_proxy: Option<EntranceSpec>,
 }
 
 /// Hosts of their own, with an Ingress or `HTTPRoute` of their own.

@@ -9,6 +9,7 @@ mod backups;
 mod components;
 mod crd;
 mod database;
+mod edge_proxy;
 mod exposure;
 mod migrations;
 mod monitoring;
@@ -32,11 +33,12 @@ pub use crd::{crd, crd_yaml};
 pub use database::{
     CertificatesSource, DatabaseParts, DatabaseSpec, EmbeddedDatabaseSpec, SecretValueSource, SslMode,
 };
+pub use edge_proxy::{EdgeEnvironment, EdgeProxySpec};
 pub use exposure::{EntranceSpec, ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
 pub use migrations::{BackupSpec, BootstrapSpec, DUMP_IMAGE, DumpSpec, MigrationsSpec, RollbackSpec};
 pub use monitoring::{MonitoringSpec, PodAnnotationsSpec, PodMonitorSpec};
 pub use observe::{Mode, ObserveSpec, ObservedComponents, WorkloadReference};
-pub use pod::{ExtraContainer, PodSettings};
+pub use pod::{PodPart, PodSettings};
 pub use reference::api_markdown;
 pub use restore::{RestoreResult, RestoreSpec, RestoreStatus};
 pub use service::{DisruptionBudgetSpec, ServiceSpec, ServiceType, UnhealthyPodEviction};

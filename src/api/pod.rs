@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, HostAlias, PodDNSConfig, PodSecurityContext, Toleration, TopologySpreadConstraint, Volume,
+    Affinity, HostAlias, PodDNSConfig, PodSecurityContext, Toleration, TopologySpreadConstraint,
 };
 use kube::KubeSchema;
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -15,12 +15,15 @@ use super::object_name::NAME_PATTERN;
 /// Containers that may be added to a pod in either list.
 const MOST_CONTAINERS: u32 = 16;
 
+/// Volumes that may be added to a pod.
+const MOST_VOLUMES: u32 = 64;
+
 /// Settings of the pods of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.extraContainers) || self.extraContainers.all(c, !(c.name in ['api', 'task-processor', 'frontend', 'migrate', 'plan', 'pg-dump', 'pg-restore', 'postgresql']) && !c.name.startsWith('pull-'))").message("extraContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name"),
-    validation = Rule::new("!has(self.initContainers) || self.initContainers.all(c, !(c.name in ['api', 'task-processor', 'frontend', 'migrate', 'plan', 'pg-dump', 'pg-restore', 'postgresql']) && !c.name.startsWith('pull-'))").message("initContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name"),
+    validation = Rule::new("!has(self.extraContainers) || self.extraContainers.all(c, !(c.name in ['api', 'task-processor', 'frontend', 'edge-proxy', 'migrate', 'plan', 'pg-dump', 'pg-restore', 'postgresql']) && !c.name.startsWith('pull-'))").message("extraContainers: the names of the operator's own containers (api, task-processor, frontend, edge-proxy, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name"),
+    validation = Rule::new("!has(self.initContainers) || self.initContainers.all(c, !(c.name in ['api', 'task-processor', 'frontend', 'edge-proxy', 'migrate', 'plan', 'pg-dump', 'pg-restore', 'postgresql']) && !c.name.startsWith('pull-'))").message("initContainers: the names of the operator's own containers (api, task-processor, frontend, edge-proxy, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name"),
     validation = Rule::new("!has(self.extraContainers) || !has(self.initContainers) || self.extraContainers.all(c, !self.initContainers.exists(i, i.name == c.name))").message("a name is in both extraContainers and initContainers; the containers of a pod have different names"),
 )]
 pub struct PodSettings {
@@ -75,23 +78,24 @@ pub struct PodSettings {
     pub security_context: Option<PodSecurityContext>,
     /// Additional volumes of the pods, for example certificates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub volumes: Vec<Volume>,
+    #[schemars(schema_with = "volumes")]
+    pub volumes: Vec<PodPart>,
     /// Containers beside the operator's own. The pods of a Job cannot have any: a Job ends when all of its containers
     /// have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "containers")]
-    pub extra_containers: Vec<ExtraContainer>,
+    pub extra_containers: Vec<PodPart>,
     /// Containers that run before the operator's own, one after the other. One with `restartPolicy` Always is a native
     /// sidecar: it goes on running beside them, and ends with them, also in the pods of a Job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "containers")]
-    pub init_containers: Vec<ExtraContainer>,
+    pub init_containers: Vec<PodPart>,
 }
 
-/// A container beside the operator's own, in Kubernetes' words. Only its name matters to the operator; the rest is handed
+/// A container or a volume beside the operator's own, in Kubernetes' words. Only its name matters to the operator; the rest is handed
 /// on as it is, so that fields which are newer than the operator are not lost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ExtraContainer {
+pub struct PodPart {
     /// Its name.
     pub name: String,
     /// Everything else.
@@ -99,12 +103,20 @@ pub struct ExtraContainer {
     pub rest: Map<String, Value>,
 }
 
-/// The API server checks the containers when the pods' owner is written; their whole schema, in two lists of each
-/// component, would double the size of this resource's.
 fn containers(_: &mut SchemaGenerator) -> Schema {
+    parts(MOST_CONTAINERS)
+}
+
+fn volumes(_: &mut SchemaGenerator) -> Schema {
+    parts(MOST_VOLUMES)
+}
+
+/// The API server checks containers and volumes when the pods' owner is written; their whole schema, in the lists of each
+/// component, would double the size of this resource's.
+fn parts(most: u32) -> Schema {
     json_schema!({
         "type": "array",
-        "maxItems": MOST_CONTAINERS,
+        "maxItems": most,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
         "items": {

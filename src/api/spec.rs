@@ -7,8 +7,9 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, ExposureSpec, FlagsmithDeploymentStatus, FrontendSpec,
-    ImagesSpec, MigrationsSpec, Mode, MonitoringSpec, ObserveSpec, TaskProcessorSpec, UpgradeSpec,
+    ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, EdgeProxySpec, ExposureSpec,
+    FlagsmithDeploymentStatus, FrontendSpec, ImagesSpec, MigrationsSpec, Mode, MonitoringSpec, ObserveSpec,
+    TaskProcessorSpec, UpgradeSpec,
 };
 
 /// The desired state of one Flagsmith installation.
@@ -47,6 +48,7 @@ use super::{
     validation = Rule::new("self.mode == 'Observed' || has(self.database)").message("database is needed: urlFrom names the Secret with DATABASE_URL, embedded: {} makes a small PostgreSQL for trying it out; only with mode Observed it is read from what runs"),
     validation = Rule::new("self.mode != 'Observed' || has(self.observe)").message("observe is needed with mode Observed: observe.release names a Helm release of the official chart, observe.components the Deployments of anything else"),
     validation = Rule::new("self.mode == 'Observed' || !has(self.observe)").message("observe goes with mode Observed: remove it to have the operator manage the installation"),
+    validation = Rule::new("!has(self.exposure) || !has(self.exposure.edgeProxy) || has(self.edgeProxy)").message("exposure.edgeProxy exposes what edgeProxy describes: add edgeProxy, or remove it"),
     validation = Rule::new("self.mode != 'Observed' || !has(self.database) || has(self.database.urlFrom)").message("with mode Observed database can only name a urlFrom: nothing is made")
 )]
 #[serde(rename_all = "camelCase")]
@@ -138,6 +140,11 @@ pub struct FlagsmithDeploymentSpec {
     #[serde(default)]
     #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
     pub frontend: FrontendSpec,
+
+    /// The edge proxy, which answers SDKs from memory. If not set, there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
+    pub edge_proxy: Option<EdgeProxySpec>,
 
     /// The migration Job, which runs before any pod of a new release starts.
     #[serde(default)]

@@ -53,7 +53,7 @@ pub struct FlagsmithDeploymentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnoses: Vec<DiagnosisStatus>,
 
-    /// Ready, `DatabaseReachable`, `MigrationsApplied`, `ApiAvailable`, `TaskProcessorAvailable`, `FrontendAvailable`,
+    /// Ready, `DatabaseReachable`, `MigrationsApplied`, `ApiAvailable`, `TaskProcessorAvailable`, `FrontendAvailable`, `EdgeProxyAvailable` where one is wanted,
     /// `TimeoutsAligned`, `ExposureReady`; Reconciling and Stalled only while they are True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -181,6 +181,9 @@ pub struct ComponentsStatus {
     /// The frontend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frontend: Option<ComponentStatus>,
+    /// The edge proxy, where one is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge_proxy: Option<ComponentStatus>,
 }
 
 /// Pods of one component.

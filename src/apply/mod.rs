@@ -405,13 +405,24 @@ pub fn removable(installation: &Installation, plan: &Plan, kind: Kind, name: &st
         Kind::StatefulSet | Kind::Secret => false,
         Kind::Job => plan.superseded_jobs.iter().any(|job| job == name),
         Kind::Deployment => {
-            name == installation.child(Component::Frontend.as_str()) && !installation.frontend.enabled
+            is_unwanted(installation, Component::Frontend, name)
+                || is_unwanted(installation, Component::EdgeProxy, name)
         }
         Kind::PodDisruptionBudget => {
             name != installation.child(Component::Api.as_str()) && !installation.frontend.enabled
         }
         _ => true,
     }
+}
+
+/// Whether it is of a component that is not wanted any more.
+fn is_unwanted(installation: &Installation, component: Component, name: &str) -> bool {
+    let wanted = match component {
+        Component::Frontend => installation.frontend.enabled,
+        Component::EdgeProxy => installation.edge_proxy.is_some(),
+        _ => true,
+    };
+    !wanted && name == installation.child(component.as_str())
 }
 
 fn is_conflict(error: &kube::Error) -> bool {

@@ -18,6 +18,7 @@ pub(crate) const WITHOUT_DATABASE: &[Code] = &[
     Code::TaskQueueGrowing,
     Code::TasksFailing,
     Code::FrontendCannotReachApi,
+    Code::EdgeProxyCannotUpdate,
     Code::MigrationFailed,
 ];
 
@@ -34,6 +35,9 @@ pub(crate) const WITHOUT_START: &[Code] = &[
 pub(crate) const WITHOUT_PROCESSOR: &[Code] =
     &[Code::TaskQueueStalled, Code::TaskQueueGrowing, Code::TasksStuckLocked];
 
+/// What follows in others where the API does not answer.
+pub(crate) const WITHOUT_API: &[Code] = &[Code::FrontendCannotReachApi, Code::EdgeProxyCannotUpdate];
+
 /// Of everything that keeps a client from connecting to the database.
 pub(crate) const OF_NO_CONNECTION: &[Explains] =
     &[Explains::everywhere(WITHOUT_DATABASE), Explains::everywhere(&[Code::DatabaseStarting])];
@@ -46,4 +50,4 @@ pub(crate) const OF_STOPPED_MIGRATION: &[Explains] = &[
 
 /// Of everything that keeps a component's containers from starting.
 pub(crate) const OF_NO_START: &[Explains] =
-    &[Explains::same_component(WITHOUT_START), Explains::from_api(&[Code::FrontendCannotReachApi])];
+    &[Explains::same_component(WITHOUT_START), Explains::from_api(WITHOUT_API)];

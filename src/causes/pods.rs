@@ -10,8 +10,13 @@ use crate::{
 };
 
 /// The components whose pods run for as long as the installation does.
-pub(crate) const SERVING: &[Component] =
-    &[Component::Database, Component::TaskProcessor, Component::Api, Component::Frontend];
+pub(crate) const SERVING: &[Component] = &[
+    Component::Database,
+    Component::TaskProcessor,
+    Component::Api,
+    Component::Frontend,
+    Component::EdgeProxy,
+];
 
 /// Waiting reasons of images that cannot be pulled.
 const IMAGE_REASONS: &[&str] =

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// The components whose pods have probes that Flagsmith answers.
-pub(crate) const PROBED: [Component; 3] = [Component::TaskProcessor, Component::Api, Component::Frontend];
+pub(crate) const PROBED: [Component; 4] =
+    [Component::TaskProcessor, Component::Api, Component::Frontend, Component::EdgeProxy];
 
 /// How long after a container was started again that is still told.
 const RESTART_COUNTS: SignedDuration = SignedDuration::from_mins(10);
@@ -33,6 +34,22 @@ pub(crate) fn said(observation: &Observation, pod: &PodSummary) -> Vec<String> {
 /// Whether the kubelet's words are about a liveness probe: one whose program cannot be run has "errored".
 pub(crate) fn is_of_liveness(words: &str) -> bool {
     ["Liveness probe failed", "Liveness probe errored"].iter().any(|begin| words.contains(begin))
+}
+
+/// How a container runtime says that a program is not in an image.
+const NOT_FOUND: &str = "executable file not found";
+
+/// What to do about a probe that runs a program which the image does not have.
+pub(crate) const WITHOUT_PROGRAM: &str = "Let the probe ask over HTTP (httpGet, path /health/liveness/ or \
+     /health/readiness/, port 8000), or run what the image has: flagsmith healthcheck tcp.";
+
+/// The program that a probe was to run and that is not there, as a container runtime says it. Where the runtime answers so
+/// through the CRI (containerd), the kubelet throws the result away: a pod is neither ended for it nor ever becomes ready.
+pub(crate) fn missing_program(words: &str) -> Option<String> {
+    let (before, _) = words.split_once(NOT_FOUND)?;
+    let (_, name) = before.rsplit_once("exec: ")?;
+    let name = name.trim_matches(|it: char| it == '"' || it == '\\' || it == ':' || it == ' ');
+    Some(name.to_owned())
 }
 
 /// Whether a container was started again lately because of what was `said`: one that SIGTERM ends may do so with

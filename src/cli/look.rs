@@ -178,7 +178,7 @@ pub(super) async fn managed(
     let refused = listed.refused.into_iter().filter(|(kind, _)| wanted(*kind)).map(|(_, line)| line);
     let not_seen = listed.not_seen.into_iter().chain(refused).collect();
     let observer = observer(cluster, watches, args);
-    let observation = observer.observe(installation, previous, Timestamp::now()).await;
+    let observation = Box::pin(observer.observe(installation, previous, Timestamp::now())).await;
     diagnosed(installation, observation, not_seen, args)
 }
 

@@ -173,6 +173,7 @@ fn tree(glance: &Glance<'_>) -> Node {
         (Component::TaskProcessor, "task processor", ConditionType::TaskProcessorAvailable),
         (Component::Api, "api", ConditionType::ApiAvailable),
         (Component::Frontend, "frontend", ConditionType::FrontendAvailable),
+        (Component::EdgeProxy, "edge proxy", ConditionType::EdgeProxyAvailable),
     ] {
         branches.extend(workload(glance, component, title, kind));
     }
@@ -220,6 +221,7 @@ fn workload(glance: &Glance<'_>, component: Component, title: &str, kind: Condit
     let state: Option<&ComponentStatus> = components.and_then(|components| match component {
         Component::Api => components.api.as_ref(),
         Component::TaskProcessor => components.task_processor.as_ref(),
+        Component::EdgeProxy => components.edge_proxy.as_ref(),
         _ => components.frontend.as_ref(),
     });
     let condition = kind.find(&glance.status.conditions);

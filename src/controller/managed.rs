@@ -25,7 +25,7 @@ pub(super) async fn reconcile(
     now: Timestamp,
 ) -> Result<Next, Error> {
     let (uid, previous) = (&installation.identity.uid, context.reporter.previous(resource));
-    let observation = context.observer.observe(installation, previous, now).await;
+    let observation = Box::pin(context.observer.observe(installation, previous, now)).await;
     let mut view = View::of(installation, observation);
     let (applied, result) = if installation.suspended {
         (Applied::default(), Ok(()))
@@ -42,7 +42,7 @@ pub(super) async fn reconcile(
     // whatever was seen of its predecessor. No request: the answers to the writes are at hand.
     if applied.written > 0 {
         let previous = view.observation.previous;
-        let observation = context.observer.observe(installation, previous, now).await;
+        let observation = Box::pin(context.observer.observe(installation, previous, now)).await;
         view = View::of(installation, observation);
     }
     // Only the writer has seen it: the watches may be behind, and do not show pods that have outlived their Job.

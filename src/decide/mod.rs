@@ -8,7 +8,7 @@ mod scaling;
 mod tests;
 
 pub use gate::{Gate, GateInput};
-pub use plan::{Backup, GeneratedSecret, Migrate, Migrated, Plan, Pull, SchemaBaseline, Workload};
+pub use plan::{Backup, EdgeProxy, GeneratedSecret, Migrate, Migrated, Plan, Pull, SchemaBaseline, Workload};
 
 use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
@@ -83,6 +83,7 @@ pub fn decide(installation: &Installation, observation: &Observation, diagnoses:
         task_processor: rollout.task_processor,
         api: rollout.api,
         frontend: rollout.frontend,
+        edge_proxy: rollout.edge_proxy,
         is_restoring: rollout.is_restoring,
         pods_held: matches!(observation.secrets.django, SecretState::NotOwned(_))
             || matches!(observation.secrets.urls, KeptUrls::NotOwned(_))

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Gate;
 use crate::{
     flagsmith::Release,
-    observe::{DatabaseProbe, Observation, recognise, recognise_api},
+    observe::{DatabaseProbe, Observation, recognise, recognise_api, recognise_edge_proxy},
     timeouts::{Front, Timeouts},
     validate::Installation,
 };
@@ -24,6 +24,10 @@ pub struct Plan {
     pub front: Front,
     /// What stands in front of the API, where the dashboard has its own; otherwise nothing.
     pub api_front: Front,
+    /// What stands in front of the edge proxy; nothing where it has no hosts.
+    pub edge_front: Front,
+    /// The timeouts of the edge proxy's pods.
+    pub edge_timeouts: Timeouts,
     /// How the migration stands.
     pub gate: Gate,
     /// What has to be done to the database next; unknown while its URL is.
@@ -47,6 +51,8 @@ pub struct Plan {
     pub api: Option<Workload>,
     /// The frontend, once it may exist.
     pub frontend: Option<Workload>,
+    /// The edge proxy, once it may exist.
+    pub edge_proxy: Option<EdgeProxy>,
     /// API and task processor are stopped because a backup takes the place of what is in the database, or has, and no release
     /// has been migrated to since.
     pub is_restoring: bool,
@@ -76,10 +82,13 @@ impl Plan {
             Front::Services => chain(&front),
             Front::Proxy { .. } => chain(&front).besides(&chain(&api_front)),
         };
+        let edge_front = recognise_edge_proxy(installation, observation);
         Self {
             timeouts,
+            edge_timeouts: chain(&edge_front),
             front,
             api_front,
+            edge_front,
             gate: Gate::Succeeded,
             step: None,
             migrate: None,
@@ -91,12 +100,20 @@ impl Plan {
             task_processor: None,
             api: None,
             frontend: None,
+            edge_proxy: None,
             is_restoring: false,
             pods_held: false,
             http_route: false,
             pod_monitor: false,
         }
     }
+}
+
+/// The edge proxy's pods. Their image is the specification's: it has releases of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdgeProxy {
+    /// How many; `None` leaves it to an autoscaler.
+    pub replicas: Option<i32>,
 }
 
 /// A migration Job to create.

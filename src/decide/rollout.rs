@@ -1,6 +1,6 @@
 //! Which release may run in which component, and in which order they change.
 
-use super::{Gate, Migrated, Workload, scaling};
+use super::{EdgeProxy, Gate, Migrated, Workload, scaling};
 use crate::{
     api::{MigrationOperation, MigrationResult, TaskAutoscalingSpec},
     flagsmith::Release,
@@ -15,6 +15,7 @@ pub(super) struct Rollout {
     pub(super) task_processor: Option<Workload>,
     pub(super) api: Option<Workload>,
     pub(super) frontend: Option<Workload>,
+    pub(super) edge_proxy: Option<EdgeProxy>,
     pub(super) migrated: Option<Migrated>,
     /// Nothing runs that a migration would meet: no task processor that could migrate, lock or fail, and no API where
     /// everything that it reads is replaced.
@@ -65,8 +66,14 @@ pub(super) fn decide(
             api_may_change && follows(api, target),
         )
     });
+    // It has releases of its own, and asks the API again until it answers.
+    let edge_proxy = installation.edge_proxy.as_ref().filter(|_| api_workload.is_some()).map(|spec| {
+        let state = observation.edge_proxy.as_ref();
+        EdgeProxy { replicas: replicas(&installation.edge_proxy_replicas(spec), observation, state) }
+    });
     Rollout {
         task_processor,
+        edge_proxy,
         api: api_workload,
         frontend: frontend_workload.flatten(),
         migrated: migrated(installation, observation, gate, step),

@@ -94,6 +94,31 @@ pub(crate) const RESERVED: &[(&str, &str)] = &[
     ("TASK_PROCESSOR_GRACE_PERIOD_MS", "spec.taskProcessor.gracePeriodMilliseconds"),
 ];
 
+/// Variables of the edge proxy (`src/edge_proxy/settings.py` of edge-proxy 2.23.0); it does not mind their case.
+pub(crate) mod edge_proxy {
+    /// JSON: the keys of its environments.
+    pub(crate) const ENVIRONMENT_KEY_PAIRS: &str = "ENVIRONMENT_KEY_PAIRS";
+    /// The API that it asks, with `/api/v1`.
+    pub(crate) const API_URL: &str = "API_URL";
+    /// Seconds between two of its requests for each environment.
+    pub(crate) const API_POLL_FREQUENCY_SECONDS: &str = "API_POLL_FREQUENCY_SECONDS";
+    /// JSON: its HTTP server's settings, the keep-alive among them.
+    pub(crate) const SERVER: &str = "SERVER";
+    /// JSON: when it calls itself ready.
+    pub(crate) const HEALTH_CHECK: &str = "HEALTH_CHECK";
+    /// JSON: the form of its log.
+    pub(crate) const LOGGING: &str = "LOGGING";
+
+    /// Those that the operator computes, and the field that decides each of them.
+    pub(crate) const RESERVED: &[(&str, &str)] = &[
+        (ENVIRONMENT_KEY_PAIRS, "spec.edgeProxy.environments"),
+        (API_URL, "nothing: it asks the API of this installation"),
+        (API_POLL_FREQUENCY_SECONDS, "spec.edgeProxy.pollIntervalSeconds"),
+        ("API_POLL_FREQUENCY", "spec.edgeProxy.pollIntervalSeconds"),
+        (SERVER, "nothing: its keep-alive follows the proxy in front"),
+    ];
+}
+
 /// Prefixes of variables whose values are numbers, names and switches and never a secret, so that rules may read
 /// and show them.
 const HARMLESS: &[&str] = &[

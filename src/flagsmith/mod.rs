@@ -51,6 +51,15 @@ pub(crate) const METRICS_PORT: i32 = 9100;
 /// The port of the frontend (`PORT` of its image).
 pub(crate) const FRONTEND_PORT: i32 = 8080;
 
+/// The port of the edge proxy.
+pub(crate) const EDGE_PROXY_PORT: i32 = 8000;
+
+/// Answers 200 as long as the edge proxy's process does.
+pub(crate) const EDGE_PROXY_LIVENESS_PATH: &str = "/proxy/health/liveness";
+
+/// Answers 503 until the edge proxy has had the flags of every environment.
+pub(crate) const EDGE_PROXY_READINESS_PATH: &str = "/proxy/health/readiness";
+
 /// The user of Flagsmith's images (`USER nobody` since 2.131.0).
 pub(crate) const USER: i64 = 65534;
 

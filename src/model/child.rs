@@ -220,6 +220,7 @@ pub mod marks {
         "api",
         "task-processor",
         "frontend",
+        "edge-proxy",
         MIGRATE_CONTAINER,
         PLAN_CONTAINER,
         DUMP_CONTAINER,

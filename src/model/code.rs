@@ -138,6 +138,7 @@ macro_rules! for_each_cause {
                 ErrorsRecurring: errors_recurring,
                 SecretKeyEphemeral: secret_key_ephemeral,
                 FrontendCannotReachApi: frontend_cannot_reach_api,
+                EdgeProxyCannotUpdate: edge_proxy_cannot_update,
                 DjangoSecretMissing: django_secret_missing,
                 RolloutDeadlineExceeded: rollout_deadline_exceeded,
                 HttpRouteApiMissing: http_route_api_missing,

@@ -18,6 +18,8 @@ pub enum Component {
     TaskProcessor,
     /// The frontend.
     Frontend,
+    /// The edge proxy.
+    EdgeProxy,
     /// Ingress, HTTPRoute and the proxy behind them.
     Exposure,
     /// The operator itself and the resource that it reads.
@@ -28,13 +30,14 @@ impl Component {
     /// The component of a name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        const ALL: [Component; 8] = [
+        const ALL: [Component; 9] = [
             Component::Database,
             Component::Migrations,
             Component::Backup,
             Component::Api,
             Component::TaskProcessor,
             Component::Frontend,
+            Component::EdgeProxy,
             Component::Exposure,
             Component::Operator,
         ];
@@ -51,6 +54,7 @@ impl Component {
             Self::Api => "api",
             Self::TaskProcessor => "task-processor",
             Self::Frontend => "frontend",
+            Self::EdgeProxy => "edge-proxy",
             Self::Exposure => "exposure",
             Self::Operator => "operator",
         }

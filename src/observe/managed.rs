@@ -15,14 +15,14 @@ use super::{
 use crate::{
     api::FlagsmithDeploymentStatus,
     model::{Component, child::Kind},
-    validate::{Entrance, Installation},
+    validate::{Behind, Entrance, Installation},
 };
 
 /// Puts together what its objects show; nothing else has been asked yet.
 pub(super) fn assemble(
     children: &Children<'_>,
     installation: &Installation,
-    [api, task_processor, frontend]: [Option<WorkloadState>; 3],
+    [api, task_processor, frontend, edge_proxy]: [Option<WorkloadState>; 4],
     previous: FlagsmithDeploymentStatus,
     now: Timestamp,
 ) -> Observation {
@@ -36,6 +36,7 @@ pub(super) fn assemble(
         api,
         task_processor,
         frontend,
+        edge_proxy,
         embedded_database: children
             .owned::<StatefulSet>(Kind::StatefulSet, &database)
             .map(|set| WorkloadState::from(&set)),
@@ -48,6 +49,8 @@ pub(super) fn assemble(
         front: front(children, installation, installation.exposure.as_ref()),
         api_exposure: exposure(children, installation, installation.api_exposure.as_ref()),
         api_front: front(children, installation, installation.api_exposure.as_ref()),
+        edge_exposure: exposure(children, installation, installation.edge_exposure.as_ref()),
+        edge_front: front(children, installation, installation.edge_exposure.as_ref()),
         ..Observation::unseen(previous, now)
     }
 }
@@ -72,7 +75,11 @@ fn front(children: &Children<'_>, installation: &Installation, entrance: Option<
     let Some(entrance) = entrance else {
         return front;
     };
-    let service = installation.child(Component::Api.as_str());
+    let component = match entrance.behind {
+        Behind::Everything | Behind::Api => Component::Api,
+        Behind::EdgeProxy => Component::EdgeProxy,
+    };
+    let service = installation.child(component.as_str());
     if let Some(service) = children.owned::<Service>(Kind::Service, &service) {
         front.see_service(&service.metadata);
     }

@@ -55,7 +55,7 @@ pub use pod::{ContainerRun, Pending, PodProblem, PodSummary, container_statuses}
 pub use pod_logs::{
     DiagnoseLog, LogDiagnosis, LogFinding, LogReading, PodLogFindings, PodLogReader, ReadDepth, Run, Warning,
 };
-pub use recognise::{recognise, recognise_api};
+pub use recognise::{recognise, recognise_api, recognise_edge_proxy};
 pub use scope::Scope;
 pub use secrets::{
     state::{KeptUrls, MissingPart, ProcessorDatabases, SecretState, Secrets},

@@ -26,6 +26,7 @@ use crate::{
     api::{FlagsmithDeploymentStatus, MigrationOperation, MigrationResult, MigrationStatus},
     flagsmith::Release,
     model::Component,
+    validate::{Entrance, Installation},
 };
 
 /// After this time a database that works has been looked at, also for the first time: whoever waits so long writes one
@@ -49,6 +50,8 @@ pub struct Observation {
     pub task_processor: Option<WorkloadState>,
     /// The frontend's Deployment.
     pub frontend: Option<WorkloadState>,
+    /// The edge proxy's Deployment.
+    pub edge_proxy: Option<WorkloadState>,
     /// The embedded database's `StatefulSet`.
     pub embedded_database: Option<WorkloadState>,
     /// Migration Jobs of this installation.
@@ -99,6 +102,10 @@ pub struct Observation {
     pub api_exposure: Option<ExposureState>,
     /// What stands in front of the API there.
     pub api_front: FrontSeen,
+    /// How the edge proxy's Ingress or HTTPRoute stands.
+    pub edge_exposure: Option<ExposureState>,
+    /// What stands in front of the edge proxy there.
+    pub edge_front: FrontSeen,
     /// Containers that were ended by their liveness probe.
     pub probe_kills: Vec<ProbeKill>,
     /// How many threads of the API are busy, where its pods' metrics can be read.
@@ -115,6 +122,7 @@ impl Observation {
             api: None,
             task_processor: None,
             frontend: None,
+            edge_proxy: None,
             embedded_database: None,
             jobs: Vec::new(),
             migration_lock: None,
@@ -140,9 +148,24 @@ impl Observation {
             front: FrontSeen::default(),
             api_exposure: None,
             api_front: FrontSeen::default(),
+            edge_exposure: None,
+            edge_front: FrontSeen::default(),
             probe_kills: Vec::new(),
             busy: None,
         }
+    }
+
+    /// Every entrance that is wanted, and how it stands.
+    pub fn entrances<'a>(
+        &'a self,
+        installation: &'a Installation,
+    ) -> impl Iterator<Item = (&'a Entrance, Option<&'a ExposureState>)> {
+        let all = [
+            (&installation.exposure, &self.exposure),
+            (&installation.api_exposure, &self.api_exposure),
+            (&installation.edge_exposure, &self.edge_exposure),
+        ];
+        all.into_iter().filter_map(|(entrance, state)| Some((entrance.as_ref()?, state.as_ref())))
     }
 
     /// What a migration meets in the database, when that was asked in depth.
@@ -212,7 +235,7 @@ impl Observation {
     /// Whether no pod is in trouble and every Deployment is as its newest template says.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        let workloads = [&self.api, &self.task_processor, &self.frontend];
+        let workloads = [&self.api, &self.task_processor, &self.frontend, &self.edge_proxy];
         self.pods.iter().all(|pod| pod.problems.is_empty())
             && workloads.into_iter().flatten().all(WorkloadState::rolled_out)
     }

@@ -218,6 +218,7 @@ impl Observer {
         let seen = self.databases(installation, &credentials, &observation.pods, migration.as_ref()).await;
         let controller = self.controller(&observation.front).await;
         let api_controller = self.controller(&observation.api_front).await;
+        let edge_controller = self.controller(&observation.edge_front).await;
         let probe_kills = self.kills.of(&self.client, pods.into_iter(), now).await;
         let thread_usage = self.thread_usage.as_ref();
         let mut observation = Observation {
@@ -234,6 +235,7 @@ impl Observer {
         };
         observation.front.controller = controller;
         observation.api_front.controller = api_controller;
+        observation.edge_front.controller = edge_controller;
         (observation, migration)
     }
 
@@ -280,17 +282,19 @@ impl Observer {
         }
     }
 
-    /// The Deployments of API, task processor and frontend, with what `ConfigMaps` tell their pods.
+    /// The Deployments of API, task processor, frontend and edge proxy, with what `ConfigMaps` tell their pods.
     async fn workloads(
         &self,
         children: &Children<'_>,
         installation: &Installation,
-    ) -> [Option<WorkloadState>; 3] {
-        let deployments: [Option<Deployment>; 3] =
-            [Component::Api, Component::TaskProcessor, Component::Frontend].map(|component| {
-                let name = installation.child(component.as_str());
-                children.owned(Kind::Deployment, &name)
-            });
+    ) -> [Option<WorkloadState>; 4] {
+        let deployments: [Option<Deployment>; 4] =
+            [Component::Api, Component::TaskProcessor, Component::Frontend, Component::EdgeProxy].map(
+                |component| {
+                    let name = installation.child(component.as_str());
+                    children.owned(Kind::Deployment, &name)
+                },
+            );
         let present: Vec<&Deployment> = deployments.iter().flatten().collect();
         let config_maps = self.config_maps.read(&self.client, &installation.identity, &present).await;
         deployments.map(|deployment| Some(WorkloadState::new(&deployment?, &config_maps)))

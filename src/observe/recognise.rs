@@ -23,6 +23,12 @@ pub fn recognise_api(installation: &Installation, observation: &Observation) -> 
     front(installation.api_exposure.as_ref(), &observation.api_front, None)
 }
 
+/// The same of the edge proxy's.
+#[must_use]
+pub fn recognise_edge_proxy(installation: &Installation, observation: &Observation) -> Front {
+    front(installation.edge_exposure.as_ref(), &observation.edge_front, None)
+}
+
 fn front(entrance: Option<&Entrance>, front: &FrontSeen, before: Option<&str>) -> Front {
     let Some(exposure) = entrance else {
         return Front::Services;

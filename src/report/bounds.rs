@@ -142,6 +142,7 @@ mod tests {
                 api: Some(component()),
                 task_processor: Some(component()),
                 frontend: Some(component()),
+                edge_proxy: Some(component()),
             }),
             diagnoses: diagnoses(
                 &vec![found(100); 20],

@@ -13,6 +13,8 @@ pub(crate) enum ConditionType {
     ApiAvailable,
     TaskProcessorAvailable,
     FrontendAvailable,
+    /// Present only while an edge proxy is wanted.
+    EdgeProxyAvailable,
     TimeoutsAligned,
     ExposureReady,
     /// kstatus: present only while it is True.
@@ -22,7 +24,7 @@ pub(crate) enum ConditionType {
 }
 
 impl ConditionType {
-    /// Those that are always present, except for the summary.
+    /// Those that are present in every status, except for the summary.
     pub(super) const PARTS: [Self; 7] = [
         Self::DatabaseReachable,
         Self::MigrationsApplied,
@@ -44,6 +46,7 @@ impl ConditionType {
             Self::ApiAvailable => "ApiAvailable",
             Self::TaskProcessorAvailable => "TaskProcessorAvailable",
             Self::FrontendAvailable => "FrontendAvailable",
+            Self::EdgeProxyAvailable => "EdgeProxyAvailable",
             Self::TimeoutsAligned => "TimeoutsAligned",
             Self::ExposureReady => "ExposureReady",
             Self::Reconciling => "Reconciling",

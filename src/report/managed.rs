@@ -39,13 +39,14 @@ impl ModeStatus for Managed<'_> {
             Component::TaskProcessor => &plan.task_processor,
             _ => &plan.frontend,
         };
+        let is_made = workload.is_some() || component == Component::EdgeProxy && plan.edge_proxy.is_some();
         if self.0.installation.suspended {
             Verdict::new(
                 False,
                 Code::Suspended.as_str(),
                 "there is no Deployment, and none is made while spec.suspend is true",
             )
-        } else if workload.is_some() {
+        } else if is_made {
             Verdict::new(False, "Creating", "the Deployment is being made")
         } else {
             Verdict::new(False, "WaitingForMigration", "it starts when the migration has succeeded")
@@ -107,10 +108,12 @@ fn ready(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
     let rolled = |state: &Option<WorkloadState>| {
         state.as_ref().is_some_and(|state| state.release == Some(release) && state.rolled_out())
     };
+    let edge_proxy = context.observation.edge_proxy.as_ref().is_some_and(WorkloadState::rolled_out);
     let waiting: Vec<&str> = [
         (rolled(&context.observation.task_processor) && !context.processor_waits(), "task processor"),
         (rolled(&context.observation.api), "API"),
         (!context.installation.frontend.enabled || rolled(&context.observation.frontend), "frontend"),
+        (context.installation.edge_proxy.is_none() || edge_proxy, "edge proxy"),
     ]
     .iter()
     .filter(|(done, _)| !done)
@@ -295,8 +298,7 @@ fn timeouts(context: Context<'_>) -> Verdict {
         return Verdict::new(Unknown, diagnosis.code.as_str(), message);
     }
     let observation = context.observation;
-    let states = [&observation.exposure, &observation.api_exposure];
-    let exposed = context.installation.entrances().zip(states).all(|(_, state)| state.is_some());
+    let exposed = observation.entrances(context.installation).all(|(_, state)| state.is_some());
     if context.observation.api.is_none() || !exposed {
         return Verdict::new(Unknown, "Creating", format!("nothing runs yet; {ours}"));
     }

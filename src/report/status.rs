@@ -37,6 +37,7 @@ pub(super) fn status(context: Context<'_>, docs: &DocsUrl) -> FlagsmithDeploymen
             api: component(api),
             task_processor: component(context.observation.task_processor.as_ref()),
             frontend: component(context.observation.frontend.as_ref()),
+            edge_proxy: component(context.observation.edge_proxy.as_ref()),
         }),
         timeouts: mode.timeouts_status(),
         diagnoses: diagnoses(context.diagnoses, &previous.diagnoses, &Time(context.observation.now), docs),

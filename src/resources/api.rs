@@ -65,5 +65,5 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         initial: Vec::new(),
         rest: Value::Null,
     };
-    deployment::build(installation, plan, workload, template, &deployment::rolling())
+    deployment::build(installation, plan, workload.replicas, template, &deployment::rolling())
 }

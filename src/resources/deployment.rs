@@ -7,7 +7,7 @@ use super::{
     pod::Template,
 };
 use crate::{
-    decide::{Plan, Workload},
+    decide::Plan,
     model::child::{Child, Kind},
     validate::Installation,
 };
@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn build(
     installation: &Installation,
     plan: &Plan,
-    workload: &Workload,
+    replicas: Option<i32>,
     template: Template<'_>,
     strategy: &Value,
 ) -> Child {
@@ -28,7 +28,7 @@ pub(super) fn build(
         Some(component),
         workload_annotations(plan),
         json!({ "spec": {
-            "replicas": workload.replicas,
+            "replicas": replicas,
             "selector": { "matchLabels": selector(installation, component) },
             "strategy": strategy,
             "template": template.build(installation),

@@ -8,6 +8,7 @@ mod container;
 mod database;
 mod deployment;
 mod disruption_budget;
+mod edge_proxy;
 mod frontend;
 mod http_route;
 mod ingress;
@@ -26,7 +27,7 @@ mod tests;
 pub use database::{EMBEDDED_PASSWORD_KEY, EMBEDDED_ROLE, PORT as EMBEDDED_PORT};
 
 use crate::{
-    decide::Plan,
+    decide::{EdgeProxy, Plan},
     model::{Component, child::Child},
     validate::{Database, Installation},
 };
@@ -72,7 +73,19 @@ pub fn build(installation: &Installation, plan: &Plan) -> Vec<Child> {
             ));
         }
     }
-    let entrances = [(&installation.exposure, &plan.front), (&installation.api_exposure, &plan.api_front)];
+    if let (Some(spec), Some(EdgeProxy { replicas })) = (&installation.edge_proxy, plan.edge_proxy) {
+        children.push(service::edge_proxy(installation, plan, spec));
+        children.push(edge_proxy::build(installation, plan, spec, replicas));
+        let budget = &spec.pod_disruption_budget;
+        children.extend(disruption_budget::build(installation, Component::EdgeProxy, budget));
+        let replicas = installation.edge_proxy_replicas(spec);
+        children.extend(autoscaler::build(installation, Component::EdgeProxy, &replicas));
+    }
+    let entrances = [
+        (&installation.exposure, &plan.front),
+        (&installation.api_exposure, &plan.api_front),
+        (&installation.edge_exposure, &plan.edge_front),
+    ];
     for (entrance, front) in entrances {
         let Some(entrance) = entrance else { continue };
         children.extend(ingress::build(installation, plan, entrance, front));

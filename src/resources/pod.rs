@@ -7,7 +7,7 @@ use super::{
     pod_monitor,
 };
 use crate::{
-    api::{ExtraContainer, PodSettings},
+    api::{PodPart, PodSettings},
     flagsmith::{self, Release},
     model::{Component, child::marks},
     observe::CA_FILE,
@@ -53,7 +53,7 @@ impl Template<'_> {
         let pull_secrets: Vec<_> =
             installation.images.pull_secrets.iter().map(|name| json!({ "name": name })).collect();
         let own_account = settings.service_account_name.as_ref().or(installation.service_account.as_ref());
-        let added = |containers: &[ExtraContainer]| containers.iter().map(|it| json!(it)).collect::<Vec<_>>();
+        let added = |containers: &[PodPart]| containers.iter().map(|it| json!(it)).collect::<Vec<_>>();
         // What migrations connect through, such as a proxy beside them, is there before they look at the database.
         let initial = [added(&settings.init_containers), self.initial].concat();
         let containers = [self.containers, added(&settings.extra_containers)].concat();

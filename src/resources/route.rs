@@ -3,7 +3,7 @@
 use crate::{
     flagsmith,
     model::Component,
-    validate::{Entrance, Installation},
+    validate::{Behind, Entrance, Installation},
 };
 
 /// What Django serves; everything else belongs to the frontend. (The official chart leaves out `/o/` and
@@ -13,15 +13,19 @@ const API_PATHS: &[&str] = &["/api", "/health", "/admin", "/static/admin", "/o",
 /// What clients of the API need of that: neither Django's admin nor its files.
 const CLIENT_PATHS: &[&str] = &["/api", "/health", "/o", "/.well-known"];
 
+/// What SDKs ask the edge proxy for, and its own health.
+const EDGE_PROXY_PATHS: &[&str] = &["/api/v1", "/proxy/health"];
+
 /// The paths of an entrance, and where each goes.
 pub(super) fn paths(
     installation: &Installation,
     entrance: &Entrance,
 ) -> Vec<(&'static [&'static str], Backend)> {
-    if entrance.api_only {
-        return vec![(CLIENT_PATHS, api(installation))];
+    match entrance.behind {
+        Behind::Everything => vec![(API_PATHS, api(installation)), (&["/"], rest(installation))],
+        Behind::Api => vec![(CLIENT_PATHS, api(installation))],
+        Behind::EdgeProxy => vec![(EDGE_PROXY_PATHS, edge_proxy(installation))],
     }
-    vec![(API_PATHS, api(installation)), (&["/"], rest(installation))]
 }
 
 /// Every host, in the specification.
@@ -36,6 +40,10 @@ pub(super) struct Backend {
 /// Where [`API_PATHS`] go.
 fn api(installation: &Installation) -> Backend {
     Backend { service: installation.child(Component::Api.as_str()), port: flagsmith::HTTP_PORT }
+}
+
+fn edge_proxy(installation: &Installation) -> Backend {
+    Backend { service: installation.child(Component::EdgeProxy.as_str()), port: flagsmith::EDGE_PROXY_PORT }
 }
 
 /// Where every other path goes.

@@ -1,10 +1,10 @@
-//! The Services: of API and frontend, and of the metrics of API and task processor.
+//! The Services: of API, frontend and edge proxy, and of the metrics of API and task processor.
 
 use serde_json::{Map, Value, json};
 
 use super::child::{child, selector};
 use crate::{
-    api::ServiceSpec,
+    api::{EdgeProxySpec, ServiceSpec},
     decide::Plan,
     flagsmith,
     model::{
@@ -34,6 +34,13 @@ pub(super) fn frontend(installation: &Installation, plan: &Plan) -> Child {
         json!({ "name": "http", "port": flagsmith::FRONTEND_PORT, "targetPort": "http", "protocol": "TCP" });
     let spec = &installation.frontend.service;
     service(installation, Component::Frontend, spec, timeouts(plan, spec, &[&plan.front]), &json!([http]))
+}
+
+pub(super) fn edge_proxy(installation: &Installation, plan: &Plan, spec: &EdgeProxySpec) -> Child {
+    let http = json!({ "name": "http", "port": flagsmith::EDGE_PROXY_PORT, "targetPort": "http", "protocol": "TCP" });
+    let spec = &spec.service;
+    let computed = timeouts(plan, spec, &[&plan.edge_front]);
+    service(installation, Component::EdgeProxy, spec, computed, &json!([http]))
 }
 
 /// Nobody calls the task processor; what scrapes metrics finds it as it finds the API.

@@ -71,5 +71,5 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
     };
     // An old processor does not know the new release's tasks and leaves them locked.
     let recreate = json!({ "type": "Recreate" });
-    deployment::build(installation, plan, workload, template, &recreate)
+    deployment::build(installation, plan, workload.replicas, template, &recreate)
 }

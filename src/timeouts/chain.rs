@@ -37,6 +37,9 @@ const LONGEST_IDLE: i32 = 600;
 /// seconds or less (nginx, Kong, Cilium and F5 60, Traefik and cloudflared 90).
 const KEEP_ALIVE_UNKNOWN: i32 = 95;
 
+/// Longer than any proxy keeps a connection that nobody uses.
+const A_DAY: i32 = 86_400;
+
 /// Seconds between two liveness probes.
 pub(crate) const LIVENESS_PERIOD: i32 = 10;
 
@@ -111,6 +114,17 @@ impl Timeouts {
             pre_stop: self.pre_stop.max(other.pre_stop),
             grace_period: self.grace_period.max(other.grace_period),
             ..self
+        }
+    }
+
+    /// The keep-alive of a server to which an idle connection costs a few KiB and no thread: above the proxy's idle time,
+    /// however long that is.
+    #[must_use]
+    pub fn outlasting_keep_alive(&self) -> i32 {
+        match self.idle {
+            Limit::Seconds(idle) => idle.saturating_add(KEEP_ALIVE_MARGIN.max(idle / KEEP_ALIVE_PART)),
+            Limit::Unlimited => A_DAY,
+            Limit::Unknown => KEEP_ALIVE_UNKNOWN,
         }
     }
 

@@ -11,8 +11,9 @@ use kube::Resource as _;
 
 use crate::{
     api::{
-        ApiSpec, AutoscalingSpec, DUMP_IMAGE, DeletionPolicy, FlagsmithDeployment, FlagsmithDeploymentSpec,
-        FrontendSpec, ImagesSpec, MigrationsSpec, MonitoringSpec, TaskProcessorSpec, UpgradeStrategy,
+        ApiSpec, AutoscalingSpec, DUMP_IMAGE, DeletionPolicy, EdgeProxySpec, FlagsmithDeployment,
+        FlagsmithDeploymentSpec, FrontendSpec, ImagesSpec, MigrationsSpec, MonitoringSpec, TaskProcessorSpec,
+        UpgradeStrategy,
     },
     flagsmith::Release,
     validate::{
@@ -67,12 +68,16 @@ pub struct Installation {
     pub task_processor: TaskProcessorSpec,
     /// The frontend.
     pub frontend: FrontendSpec,
+    /// The edge proxy, where one is wanted.
+    pub edge_proxy: Option<EdgeProxySpec>,
     /// The migration Job.
     pub migrations: MigrationsSpec,
     /// The Ingress or HTTPRoute of everything, or of the only part that has one.
     pub exposure: Option<Entrance>,
     /// The Ingress or HTTPRoute of the API, where the dashboard has its own.
     pub api_exposure: Option<Entrance>,
+    /// The Ingress or HTTPRoute of the edge proxy.
+    pub edge_exposure: Option<Entrance>,
     /// How Prometheus finds the pods' metrics.
     pub monitoring: Option<MonitoringSpec>,
     /// The user's own `ServiceAccount`.
@@ -139,7 +144,8 @@ impl Installation {
         retry: Option<String>,
         rollback: Option<RollbackConsent>,
     ) -> Self {
-        let mut entrances = spec.exposure.as_ref().map(Entrance::all).unwrap_or_default().into_iter();
+        let mut entrances =
+            spec.exposure.as_ref().map(Entrance::of_flagsmith).unwrap_or_default().into_iter();
         let own_django = spec.django.secret_key_from.as_ref().map(SecretKey::from);
         Self {
             release,
@@ -162,9 +168,11 @@ impl Installation {
             api: spec.api.clone(),
             task_processor: spec.task_processor.clone(),
             frontend: spec.frontend.clone(),
+            edge_proxy: spec.edge_proxy.clone(),
             migrations: spec.migrations.clone(),
             exposure: entrances.next(),
             api_exposure: entrances.next(),
+            edge_exposure: spec.exposure.as_ref().and_then(Entrance::of_edge_proxy),
             monitoring: spec.monitoring.clone(),
             service_account: spec.service_account_name.clone(),
             retry,
@@ -195,7 +203,7 @@ impl Installation {
 
     /// Every Ingress or HTTPRoute that is wanted.
     pub fn entrances(&self) -> impl Iterator<Item = &Entrance> {
-        self.exposure.iter().chain(&self.api_exposure)
+        self.exposure.iter().chain(&self.api_exposure).chain(&self.edge_exposure)
     }
 
     /// The name of a child, for example `flagsmith-api`.
@@ -259,6 +267,12 @@ impl Installation {
     #[must_use]
     pub fn frontend_replicas(&self) -> Replicas {
         Replicas::new(self.frontend.replicas, self.frontend.autoscaling.as_ref(), DEFAULT_REPLICAS)
+    }
+
+    /// Who decides the number of the edge proxy's pods.
+    #[must_use]
+    pub fn edge_proxy_replicas(&self, spec: &EdgeProxySpec) -> Replicas {
+        Replicas::new(spec.replicas, spec.autoscaling.as_ref(), DEFAULT_REPLICAS)
     }
 
     /// The number of task processor pods; where it follows the queue, the least.

@@ -29,6 +29,13 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
         map(&format!("{field}.labels"), labels, true, problems);
         map(&format!("{field}.annotations"), annotations, false, problems);
     }
+    if let Some(edge_proxy) = &spec.edge_proxy {
+        let (pod, service) = (&edge_proxy.container.pod, &edge_proxy.service);
+        map("spec.edgeProxy.pod.labels", &pod.labels, true, problems);
+        map("spec.edgeProxy.pod.annotations", &pod.annotations, false, problems);
+        map("spec.edgeProxy.service.labels", &service.labels, true, problems);
+        map("spec.edgeProxy.service.annotations", &service.annotations, false, problems);
+    }
     for monitor in spec.monitoring.iter().filter_map(|monitoring| monitoring.pod_monitor.as_ref()) {
         map("spec.monitoring.podMonitor.labels", &monitor.labels, true, problems);
         map("spec.monitoring.podMonitor.annotations", &monitor.annotations, false, problems);

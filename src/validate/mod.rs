@@ -23,7 +23,7 @@ mod tests;
 
 pub use certificates_key::CertificatesKey;
 pub use database::{Database, UrlParts};
-pub use entrance::Entrance;
+pub use entrance::{Behind, Entrance};
 pub use identity::Identity;
 pub use installation::{Images, Installation, Replicas, RollbackConsent, Upgrade};
 pub use key::{MIGRATE_COMMAND, MigrationKey, ROLL_BACK_COMMAND, backup_name, pull_name};

@@ -29,6 +29,11 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
     ] {
         component(field, container, problems);
     }
+    if let Some(edge_proxy) = &spec.edge_proxy {
+        let field = "spec.edgeProxy";
+        component(field, &edge_proxy.container, problems);
+        computed(field, &edge_proxy.container.env, problems);
+    }
     let migrations = &spec.migrations;
     environment("spec.migrations.env", &migrations.env, problems);
     pod("spec.migrations", &migrations.pod, &migrations.volume_mounts, problems);
@@ -44,6 +49,21 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
 fn component(field: &str, container: &ContainerSettings, problems: &mut Vec<Problem>) {
     environment(&format!("{field}.env"), &container.env, problems);
     pod(field, &container.pod, &container.volume_mounts, problems);
+}
+
+/// What the operator computes for the edge proxy, besides what it computes for all.
+fn computed(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
+    for (index, EnvVar { name, .. }) in variables.iter().enumerate() {
+        let decided =
+            env::edge_proxy::RESERVED.iter().find(|(reserved, _)| name.eq_ignore_ascii_case(reserved));
+        if let Some((_, decided_by)) = decided {
+            problems.push(Problem::invalid(
+                &format!("{field}.env[{index}].name"),
+                &format!("{name} is computed by the operator"),
+                &format!("Remove it; it is decided by {decided_by}."),
+            ));
+        }
+    }
 }
 
 fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
@@ -85,7 +105,15 @@ fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
 fn pod(field: &str, pod: &PodSettings, mounts: &[VolumeMount], problems: &mut Vec<Problem>) {
     let own = |name: &str| OWN_VOLUMES.iter().any(|(volume, _)| *volume == name);
     let mut names = BTreeSet::new();
-    for Volume { name, .. } in &pod.volumes {
+    for (index, volume) in pod.volumes.iter().enumerate() {
+        let name = &volume.name;
+        if let Err(error) = serde_json::from_value::<Volume>(json!(volume)) {
+            problems.push(Problem::invalid(
+                &format!("{field}.pod.volumes[{index}]"),
+                &format!("it is no volume: {error}"),
+                "Write it as in the volumes of a pod.",
+            ));
+        }
         if own(name) || !names.insert(name.as_str()) {
             problems.push(Problem::invalid(
                 &format!("{field}.pod.volumes"),

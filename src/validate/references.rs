@@ -29,6 +29,15 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
     ] {
         references.environment(field, &container.env, &container.env_from);
     }
+    if let Some(edge_proxy) = &spec.edge_proxy {
+        let field = "spec.edgeProxy";
+        references.environment(field, &edge_proxy.container.env, &edge_proxy.container.env_from);
+        for (index, keys) in edge_proxy.environments.iter().enumerate() {
+            let field = format!("{field}.environments[{index}]");
+            references.value(&format!("{field}.clientSideKeyFrom"), Some(&keys.client_side_key_from));
+            references.value(&format!("{field}.serverSideKeyFrom"), Some(&keys.server_side_key_from));
+        }
+    }
     let migrations = &spec.migrations;
     references.environment("spec.migrations", &migrations.env, &migrations.env_from);
 }

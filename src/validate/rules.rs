@@ -9,7 +9,9 @@ use crate::{
     },
     flagsmith::{OLDEST_SUPPORTED, Release},
     validate::{
-        certificates_key::CertificatesKey, entrance::Entrance, image_source::ImageSource,
+        certificates_key::CertificatesKey,
+        entrance::{Behind, Entrance},
+        image_source::ImageSource,
         installation::RollbackConsent,
     },
 };
@@ -49,6 +51,8 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
     }
     let bounds = |spec: &AutoscalingSpec| (spec.min_replicas, spec.max_replicas);
     let processor = spec.task_processor.autoscaling.as_ref();
+    let edge_proxy =
+        spec.edge_proxy.iter().map(|it| ("spec.edgeProxy", it.replicas, it.autoscaling.as_ref().map(bounds)));
     for (field, replicas, autoscaling) in [
         ("spec.api", spec.api.replicas, spec.api.autoscaling.as_ref().map(bounds)),
         (
@@ -57,12 +61,16 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
             processor.map(|spec| (spec.min_replicas, spec.max_replicas)),
         ),
         ("spec.frontend", spec.frontend.replicas, spec.frontend.autoscaling.as_ref().map(bounds)),
-    ] {
+    ]
+    .into_iter()
+    .chain(edge_proxy)
+    {
         scaling(field, replicas, autoscaling, &mut problems);
     }
     if let Some(exposure) = &spec.exposure {
         self::exposure(exposure, &mut problems);
     }
+    self::edge_proxy(spec, &mut problems);
     monitoring(spec, &mut problems);
     backup(spec, &mut problems);
     budgets(spec, &mut problems);
@@ -185,9 +193,39 @@ fn in_parts(database: &DatabaseSpec, problems: &mut Vec<Problem>) {
     }
 }
 
+fn edge_proxy(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
+    let mut refuse = |field: &str, message: &str, remedy: &str| {
+        problems.push(Problem::invalid(&format!("spec.{field}"), message, remedy));
+    };
+    let Some(edge_proxy) = &spec.edge_proxy else {
+        if spec.exposure.as_ref().is_some_and(|it| it.edge_proxy.is_some()) {
+            refuse("exposure.edgeProxy", "there is no edge proxy", "Add spec.edgeProxy, or remove it.");
+        }
+        return;
+    };
+    let source = ImageSource::of(&edge_proxy.image);
+    if source.tag.is_none() && source.digest.is_none() {
+        refuse(
+            "edgeProxy.image",
+            &format!("{:?} has neither tag nor digest", edge_proxy.image),
+            "Add one, such as :2.23.0: the edge proxy has releases of its own.",
+        );
+    }
+    if edge_proxy.environments.is_empty() {
+        refuse(
+            "edgeProxy.environments",
+            "no environment is named",
+            "Name the Secrets with its client-side key and with a server-side key.",
+        );
+    }
+}
+
 fn budgets(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
+    let edge_proxy = spec.edge_proxy.iter().map(|it| ("edgeProxy", &it.pod_disruption_budget));
     for (field, budget) in
         [("api", &spec.api.pod_disruption_budget), ("frontend", &spec.frontend.pod_disruption_budget)]
+            .into_iter()
+            .chain(edge_proxy)
     {
         if budget.min_available.is_some() && budget.max_unavailable.is_some() {
             problems.push(Problem::invalid(
@@ -308,8 +346,18 @@ fn exposure(exposure: &ExposureSpec, problems: &mut Vec<Problem>) {
         entrance(it, problems);
     }
     let hosts =
-        |api_only: bool| entrances.iter().filter(move |it| it.api_only == api_only).flat_map(|it| &it.hosts);
-    for host in hosts(true).filter(|host| hosts(false).any(|other| other == *host)) {
+        |behind: Behind| entrances.iter().filter(move |it| it.behind == behind).flat_map(|it| &it.hosts);
+    for host in hosts(Behind::EdgeProxy) {
+        let is_taken = |behind| hosts(behind).any(|other| other == host);
+        if is_taken(Behind::Everything) || is_taken(Behind::Api) {
+            problems.push(Problem::invalid(
+                "spec.exposure.edgeProxy.hosts",
+                &format!("{host:?} is a host of API or dashboard, too"),
+                "Give the edge proxy hosts of its own: its paths are those of the API.",
+            ));
+        }
+    }
+    for host in hosts(Behind::Api).filter(|host| hosts(Behind::Everything).any(|other| other == *host)) {
         problems.push(Problem::invalid(
             "spec.exposure.api.hosts",
             &format!("{host:?} is a host of the dashboard, too"),

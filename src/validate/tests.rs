@@ -35,6 +35,17 @@ fn in_parts(changes: Value) -> Value {
     parts
 }
 
+/// An edge proxy of one environment, with these settings besides or instead.
+fn edge_proxy(changes: Value) -> Value {
+    let keys =
+        json!({ "clientSideKeyFrom": source("sdk", "client"), "serverSideKeyFrom": source("sdk", "server") });
+    let mut edge_proxy = json!({ "environments": [keys] });
+    if let (Some(edge_proxy), Value::Object(changes)) = (edge_proxy.as_object_mut(), changes) {
+        edge_proxy.extend(changes);
+    }
+    edge_proxy
+}
+
 /// What is not given of another database is as in the main one; each has a key of the operator's own Secret.
 #[test]
 fn parts_are_put_together_with_those_of_the_main_database() {
@@ -119,6 +130,16 @@ fn url() -> Value {
 #[case(json!({"exposure": {"api": {"hosts": ["a.b"]}}}), "spec.exposure.api", "neither ingress nor httpRoute is set")]
 #[case(json!({"exposure": {"frontend": {"hosts": ["A"], "ingress": {}}}}), "spec.exposure.frontend.hosts[0]", r#""A" is not a DNS name in lower case"#)]
 #[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {}, "proxy": {"name": "nginx"}}}), "spec.exposure.proxy.name", r#""nginx" is not a proxy that the operator knows"#)]
+#[case(json!({"exposure": {"edgeProxy": {"hosts": ["a.b"], "ingress": {}}}}), "spec.exposure.edgeProxy", "there is no edge proxy")]
+#[case(json!({"edgeProxy": edge_proxy(json!({})), "exposure": {"edgeProxy": {"hosts": ["a.b"]}}}), "spec.exposure.edgeProxy", "neither ingress nor httpRoute is set")]
+#[case(json!({"edgeProxy": edge_proxy(json!({})), "exposure": {"ingress": {}, "edgeProxy": {"hosts": ["a.b"], "ingress": {}}}}), "spec.exposure.hosts", "no host is named")]
+#[case(json!({"edgeProxy": edge_proxy(json!({})), "exposure": {"hosts": ["a.b"], "ingress": {}, "edgeProxy": {"hosts": ["a.b"], "ingress": {}}}}), "spec.exposure.edgeProxy.hosts", r#""a.b" is a host of API or dashboard, too"#)]
+#[case(json!({"edgeProxy": edge_proxy(json!({"image": "r.io/edge-proxy"}))}), "spec.edgeProxy.image", r#""r.io/edge-proxy" has neither tag nor digest"#)]
+#[case(json!({"edgeProxy": edge_proxy(json!({"environments": []}))}), "spec.edgeProxy.environments", "no environment is named")]
+#[case(json!({"edgeProxy": edge_proxy(json!({"replicas": 2, "autoscaling": {"maxReplicas": 3}}))}), "spec.edgeProxy", "replicas and autoscaling exclude each other")]
+#[case(json!({"edgeProxy": edge_proxy(json!({"env": [{"name": "api_url", "value": "x"}]}))}), "spec.edgeProxy.env[0].name", "api_url is computed by the operator")]
+#[case(json!({"edgeProxy": edge_proxy(json!({"service": {"labels": {"app.kubernetes.io/name": "x"}}}))}), "spec.edgeProxy.service.labels", r#"the label "app.kubernetes.io/name" belongs to the operator"#)]
+#[case(json!({"edgeProxy": edge_proxy(json!({"environments": [{"clientSideKeyFrom": source("a", "b"), "serverSideKeyFrom": source("../x", "k")}]}))}), "spec.edgeProxy.environments[0].serverSideKeyFrom.secretKeyRef.name", r#""../x" cannot be the name of a Secret"#)]
 #[case(json!({"mode": "Observed", "observe": {"release": "r", "proxy": {"name": "nginx"}}}), "spec.observe.proxy.name", r#""nginx" is not a proxy that the operator knows"#)]
 #[case(json!({"env": [{"name": "DATABASE_URL", "value": "x"}]}), "spec.env[0].name", "DATABASE_URL is computed by the operator")]
 #[case(json!({"env": [{"name": "A"}, {"name": "REPLICA_DATABASE_URL_3"}]}), "spec.env[1].name", "REPLICA_DATABASE_URL_3 is computed by the operator")]
@@ -141,6 +162,7 @@ fn url() -> Value {
 #[case(json!({"migrations": {"pod": {"extraContainers": [{"name": "proxy"}]}}}), "spec.migrations.pod.extraContainers", "a Job ends only when all of its containers have ended, so these would keep it running")]
 #[case(json!({"taskProcessor": {"pod": {"extraContainers": [{"name": "a", "ports": "x"}]}}}), "spec.taskProcessor.pod.extraContainers[0]", r#"it is no container: invalid type: string "x", expected a sequence"#)]
 #[case(json!({"api": {"pod": {"volumes": [{"name": "tmp", "emptyDir": {}}]}}}), "spec.api.pod.volumes", r#"the name "tmp" is taken"#)]
+#[case(json!({"api": {"pod": {"volumes": [{"name": "a", "secret": "b"}]}}}), "spec.api.pod.volumes[0]", "it is no volume: invalid type: string \"b\", expected SecretVolumeSource")]
 #[case(json!({"taskProcessor": {"pod": {"volumes": [{"name": "ca"}, {"name": "ca"}]}}}), "spec.taskProcessor.pod.volumes", r#"the name "ca" is taken"#)]
 #[case(json!({"frontend": {"volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}}), "spec.frontend.volumeMounts", r#"there is no volume "ca" in spec.frontend.pod.volumes"#)]
 #[case(json!({"migrations": {"volumeMounts": [{"name": "ca", "mountPath": "/ca"}]}}), "spec.migrations.volumeMounts", r#"there is no volume "ca" in spec.migrations.pod.volumes"#)]

@@ -43,6 +43,7 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         api: None,
         task_processor: None,
         frontend: None,
+        edge_proxy: None,
         embedded_database: None,
         jobs: Vec::new(),
         migration_lock: Some("5f0c".to_owned()),
@@ -78,6 +79,8 @@ fn observation(database: &DatabaseIdentity) -> Observation {
         front: FrontSeen::default(),
         api_exposure: None,
         api_front: FrontSeen::default(),
+        edge_exposure: None,
+        edge_front: FrontSeen::default(),
         probe_kills: Vec::new(),
         busy: None,
     }

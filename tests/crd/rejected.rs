@@ -8,7 +8,7 @@ use kube::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{client, object, resources, sentence, source, spec};
+use crate::support::{client, edge_proxy, object, resources, sentence, source, spec};
 
 fn dry_run() -> PostParams {
     PostParams { dry_run: true, ..PostParams::default() }
@@ -63,6 +63,11 @@ fn dry_run() -> PostParams {
 #[case(json!({"exposure": {"hosts": ["a.b"], "ingress": {}, "api": {"hosts": ["c.d"], "ingress": {}}}}), "spec.exposure: Invalid value: hosts, ingress, httpRoute and proxy are for everything in one: move them into api and frontend, or remove these")]
 #[case(json!({"exposure": {"api": {"hosts": ["a.b"], "ingress": {}}, "frontend": {"hosts": ["c.d", "a.b"], "ingress": {}}}}), "spec.exposure: Invalid value: a host is in both api and frontend: the dashboard's hosts serve the API as well, so leave it out of api")]
 #[case(json!({"exposure": {"api": {"hosts": ["a.b"]}}}), "spec.exposure.api: Invalid value: one of ingress and httpRoute is needed; remove it to have Services only")]
+#[case(json!({"exposure": {"edgeProxy": {"hosts": ["a.b"], "ingress": {}}}}), "spec: Invalid value: exposure.edgeProxy exposes what edgeProxy describes: add edgeProxy, or remove it")]
+#[case(json!({"edgeProxy": edge_proxy(), "exposure": {"hosts": ["a.b"], "ingress": {}, "edgeProxy": {"hosts": ["a.b"], "ingress": {}}}}), "spec.exposure: Invalid value: a host is in edgeProxy and elsewhere: the edge proxy needs hosts of its own, because its paths are those of the API")]
+#[case(json!({"edgeProxy": edge_proxy(), "exposure": {"ingress": {}, "edgeProxy": {"hosts": ["a.b"], "ingress": {}}}}), r#"spec.exposure: Invalid value: hosts is needed: name at least one host, such as "flags.example.com", or "*" for every host; or give API and dashboard hosts of their own in api and frontend"#)]
+#[case(json!({"edgeProxy": {"environments": []}}), "spec.edgeProxy.environments: Invalid value: name at least one environment by its two keys")]
+#[case(json!({"edgeProxy": {"environments": edge_proxy()["environments"], "image": "docker.io/flagsmith/edge-proxy"}}), r#"spec.edgeProxy.image: Invalid value: must be an image with a tag or a digest, such as "docker.io/flagsmith/edge-proxy:2.23.0": it has releases of its own, and without a tag another one would be pulled some day"#)]
 #[case(json!({"exposure": {"hosts": [], "ingress": {}}}), r#"spec.exposure.hosts: Invalid value: name at least one host, such as "flags.example.com", or "*" for every host"#)]
 #[case(json!({"exposure": {"hosts": ["https://flags.example.com/"], "ingress": {}}}), r#"spec.exposure.hosts: Invalid value: each host must be a DNS name in lower case without scheme, port or path, such as "flags.example.com""#)]
 #[case(json!({"exposure": {"hosts": ["flags.example.com:443"], "ingress": {}}}), r#"spec.exposure.hosts: Invalid value: each host must be a DNS name in lower case without scheme, port or path, such as "flags.example.com""#)]
@@ -75,8 +80,8 @@ fn dry_run() -> PostParams {
 #[case(json!({"migrations": {"backup": {"volumeClaim": {"claimName": "a", "keep": {"count": 0}}}}}), "spec.migrations.backup.volumeClaim.keep.count: Invalid value: spec.migrations.backup.volumeClaim.keep.count in body should be greater than or equal to 1")]
 #[case(json!({"migrations": {"restore": {"from": "A/b"}}}), "spec.migrations.restore.from: Invalid value: spec.migrations.restore.from in body should match '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'")]
 #[case(json!({"migrations": {"activeDeadlineSeconds": 5}}), "spec.migrations.activeDeadlineSeconds: Invalid value: spec.migrations.activeDeadlineSeconds in body should be greater than or equal to 60")]
-#[case(json!({"api": {"pod": {"extraContainers": [{"name": "api", "image": "a"}]}}}), "spec.api.pod: Invalid value: extraContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name")]
-#[case(json!({"frontend": {"pod": {"initContainers": [{"name": "pull-0", "image": "a"}]}}}), "spec.frontend.pod: Invalid value: initContainers: the names of the operator's own containers (api, task-processor, frontend, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name")]
+#[case(json!({"api": {"pod": {"extraContainers": [{"name": "api", "image": "a"}]}}}), "spec.api.pod: Invalid value: extraContainers: the names of the operator's own containers (api, task-processor, frontend, edge-proxy, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name")]
+#[case(json!({"frontend": {"pod": {"initContainers": [{"name": "pull-0", "image": "a"}]}}}), "spec.frontend.pod: Invalid value: initContainers: the names of the operator's own containers (api, task-processor, frontend, edge-proxy, migrate, plan, pg-dump, pg-restore, postgresql, pull-…) are taken; give the container another name")]
 #[case(json!({"taskProcessor": {"pod": {"extraContainers": [{"name": "a", "image": "a"}], "initContainers": [{"name": "a", "image": "a"}]}}}), "spec.taskProcessor.pod: Invalid value: a name is in both extraContainers and initContainers; the containers of a pod have different names")]
 #[case(json!({"api": {"pod": {"extraContainers": [{"name": "a", "image": "a"}, {"name": "a", "image": "b"}]}}}), r#"spec.api.pod.extraContainers[1]: Duplicate value: {"name":"a"}"#)]
 #[case(json!({"migrations": {"pod": {"extraContainers": [{"name": "proxy", "image": "a"}]}}}), "spec.migrations.pod.extraContainers: Invalid value: a Job ends only when all of its containers have ended, so these would keep it running: move them to initContainers with restartPolicy Always, which Kubernetes ends with the migration")]
@@ -134,6 +139,10 @@ async fn a_misspelt_field_is_refused_when_the_client_is_strict_as_kubectl_is() {
 #[case(json!({"api": {"autoscaling": {"minReplicas": 4, "maxReplicas": 4}}}))]
 #[case(json!({"api": {"replicas": 0}, "taskProcessor": {"replicas": 0}, "frontend": {"enabled": false}}))]
 #[case(json!({"exposure": {"hosts": ["*"], "ingress": {}}}))]
+#[case(json!({"edgeProxy": edge_proxy()}))]
+#[case(json!({"edgeProxy": edge_proxy(), "exposure": {"edgeProxy": {"hosts": ["edge.example.com"], "ingress": {}}}}))]
+#[case(json!({"edgeProxy": edge_proxy(), "exposure": {"hosts": ["flags.example.com"], "ingress": {}, "edgeProxy": {"hosts": ["edge.example.com"], "httpRoute": {"parentRefs": [{"name": "public"}]}}}}))]
+#[case(json!({"edgeProxy": {"environments": edge_proxy()["environments"], "image": "registry:5000/edge-proxy@sha256:0000000000000000000000000000000000000000000000000000000000000000"}}))]
 #[case(json!({"migrations": {"restore": {"from": "flagsmith-backup-3f9a1c0b7e", "confirm": "db:5432/flags 2026-11-30T10:00:00Z", "withoutBackup": true}}}))]
 #[case(json!({"monitoring": {"podMonitor": {}}}))]
 #[case(json!({"monitoring": {"podMonitor": {"interval": "1m", "labels": {"release": "prometheus"}}}}))]

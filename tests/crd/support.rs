@@ -53,6 +53,14 @@ pub(crate) fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&gvk, "flagsmithdeployments")
 }
 
+/// An edge proxy of one environment.
+pub(crate) fn edge_proxy() -> Value {
+    json!({ "environments": [{
+        "clientSideKeyFrom": source("sdk-client"),
+        "serverSideKeyFrom": source("sdk-server"),
+    }] })
+}
+
 pub(crate) fn source(name: &str) -> Value {
     json!({ "secretKeyRef": { "name": name, "key": "DATABASE_URL" } })
 }

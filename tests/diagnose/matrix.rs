@@ -23,6 +23,7 @@ fn component(name: &str) -> Component {
         "api" => Component::Api,
         "task-processor" => Component::TaskProcessor,
         "frontend" => Component::Frontend,
+        "edge-proxy" => Component::EdgeProxy,
         other => unreachable!("{other}"),
     }
 }

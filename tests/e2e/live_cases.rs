@@ -110,11 +110,13 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a probe that runs what the image has not",
-        code: "LivenessProbeKilling",
-        words: &["bash"],
+        // containerd cannot start it, and the kubelet throws that result away: nothing is killed, and a readiness probe
+        // never succeeds.
+        code: "ProbeFailing",
+        words: &["curl", "flagsmith healthcheck tcp"],
         before: NONE,
         values: &[],
-        after: |namespace| drop(namespace.kubectl(&["patch", API, "--type=json", "-p", BASH])),
+        after: |namespace| drop(namespace.kubectl(&["patch", API, "--type=json", "-p", CURL])),
     },
 ];
 
@@ -196,5 +198,5 @@ const SIDECAR: &str = r#"{"spec": {"template": {"spec": {"containers": [
     {"name": "cloud-sql-proxy", "image": "docker.io/local/postgres:15", "imagePullPolicy": "Never",
      "command": ["sleep", "infinity"]}]}}}}"#;
 
-const BASH: &str = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/livenessProbe", "value":
-    {"exec": {"command": ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8000"]}, "periodSeconds": 5}}]"#;
+const CURL: &str = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/readinessProbe", "value":
+    {"exec": {"command": ["curl", "-f", "http://127.0.0.1:8000/health/readiness/"]}, "periodSeconds": 5}}]"#;

@@ -8,7 +8,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     explains: &[
         Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::from_api(consequences::WITHOUT_API),
         Explains::same_component(&[Code::GunicornWorkerOutOfMemory, Code::GunicornWorkerKilled]),
     ],
     log: &[&EXIT_STATUS, &LOG],

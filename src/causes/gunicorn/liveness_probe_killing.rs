@@ -12,7 +12,7 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     explains: &[
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::from_api(consequences::WITHOUT_API),
         Explains::same_component(&[Code::ProbeFailing, Code::CrashLooping]),
     ],
     in_logs: Some(in_description),
@@ -34,9 +34,6 @@ const TOO_LATE: &[&str] = &["deadline exceeded", "Timeout exceeded", "i/o timeou
 
 /// How the kubelet says that nothing listens on the port.
 const NOTHING_LISTENS: &str = "connection refused";
-
-/// How a container runtime says that a program is not in an image.
-const NOT_FOUND: &str = "executable file not found";
 
 /// A whole processor, in thousandths.
 const WHOLE: u64 = 1000;
@@ -138,7 +135,7 @@ impl<'a> Killed<'a> {
         let of_liveness = said.map(String::as_str).filter(|line| probes::is_of_liveness(line));
         let words: Vec<&str> = of_liveness.chain(self.kills.iter().map(|kill| kill.probe.as_str())).collect();
         let all = |is: &dyn Fn(&str) -> bool| words.iter().all(|it| is(it));
-        if let Some(program) = words.iter().find_map(|it| missing(it)) {
+        if let Some(program) = words.iter().find_map(|it| probes::missing_program(it)) {
             return Why::NoProgram(program);
         }
         if all(&|it| TOO_LATE.iter().any(|late| it.contains(late))) {
@@ -166,6 +163,7 @@ impl<'a> Killed<'a> {
         match self.component {
             Component::TaskProcessor => observation.task_processor.as_ref(),
             Component::Frontend => observation.frontend.as_ref(),
+            Component::EdgeProxy => observation.edge_proxy.as_ref(),
             _ => observation.api.as_ref(),
         }
     }
@@ -242,9 +240,7 @@ impl<'a> Killed<'a> {
                     "The kubelet restarts pods of the {who} because their liveness probe runs {program:?}, which the image \
                      does not have. Requests that run are cut."
                 ),
-                "Let the probe ask over HTTP (httpGet, path /health/liveness, port 8000), or run what the image has: flagsmith \
-                 healthcheck tcp."
-                    .to_owned(),
+                probes::WITHOUT_PROGRAM.to_owned(),
             ),
             Why::Wrong => (
                 format!(
@@ -282,14 +278,6 @@ fn faster(installation: &Installation, component: Component, workload: Option<&W
 /// Thousandths of a processor.
 fn cpu_limit(workload: Option<&WorkloadState>) -> Option<u64> {
     workload?.serving.as_ref()?.cpu_limit
-}
-
-/// The program that a probe was to run and that is not there, as a container runtime says it.
-fn missing(words: &str) -> Option<String> {
-    let (before, _) = words.split_once(NOT_FOUND)?;
-    let (_, name) = before.rsplit_once("exec: ")?;
-    let name = name.trim_matches(|it: char| it == '"' || it == '\\' || it == ':' || it == ' ');
-    Some(name.to_owned())
 }
 
 /// How its owner makes the probe outlast the longest request.

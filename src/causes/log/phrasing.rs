@@ -25,6 +25,7 @@ pub(crate) const fn component(component: Component) -> &'static str {
         Component::Migrations => "The migration",
         Component::TaskProcessor => "The task processor",
         Component::Frontend => "The frontend",
+        Component::EdgeProxy => "The edge proxy",
         _ => "The API",
     }
 }

@@ -19,7 +19,7 @@ pub(crate) static CAUSE: Cause = Cause {
         Explains::in_logs(&[Code::TaskProcessorMigratesItself]),
         Explains::in_logs(&[Code::TaskQueueStalled, Code::TasksFailing]),
         Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::from_api(consequences::WITHOUT_API),
     ],
     log: &[&LOG],
     remedy_here: Some(|context, _| {

@@ -52,6 +52,7 @@ fn a_database_that_is_down_explains_everything_that_stands_still() {
 #[case::memory_of_a_worker((Code::ContainerOutOfMemory, Component::Api), (Code::GunicornWorkerOutOfMemory, Component::Api), true)]
 #[case::hosts((Code::AllowedHostsRejected, Component::Api), (Code::ProbeFailing, Component::Api), true)]
 #[case::api_and_frontend((Code::CrashLooping, Component::Api), (Code::FrontendCannotReachApi, Component::Frontend), true)]
+#[case::api_and_edge_proxy((Code::CrashLooping, Component::Api), (Code::EdgeProxyCannotUpdate, Component::EdgeProxy), true)]
 #[case::frontend_alone((Code::CrashLooping, Component::Frontend), (Code::FrontendCannotReachApi, Component::Frontend), false)]
 #[case::broken_release((Code::TaskProcessorReleaseBroken, Component::TaskProcessor), (Code::TasksStuckLocked, Component::TaskProcessor), true)]
 #[case::poisoned_batch((Code::TaskUnregistered, Component::TaskProcessor), (Code::TasksStuckLocked, Component::TaskProcessor), true)]

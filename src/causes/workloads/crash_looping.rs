@@ -14,7 +14,7 @@ use crate::{
 pub(crate) static CAUSE: Cause = Cause {
     gives_way: GivesWay::InLogs,
     explains: &[
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::from_api(consequences::WITHOUT_API),
         Explains::same_component(&[Code::ProbeFailing, Code::RolloutDeadlineExceeded]),
     ],
     log: &[&PORT, &UNKNOWN],

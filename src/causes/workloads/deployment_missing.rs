@@ -37,6 +37,11 @@ fn missing(installation: &Installation, observation: &Observation) -> Vec<Draft>
             installation.frontend.enabled && observation.frontend.is_none(),
             Severity::Warning,
         ),
+        (
+            Component::EdgeProxy,
+            installation.edge_proxy.is_some() && observation.edge_proxy.is_none(),
+            Severity::Warning,
+        ),
     ];
     let gone = parts.into_iter().filter(|(_, gone, _)| *gone);
     gone.map(|(component, _, severity)| draft(installation, component, severity)).collect()

@@ -5,7 +5,7 @@ use crate::causes::{log::phrasing::component, prelude::*};
 pub(crate) static CAUSE: Cause = Cause {
     explains: &[
         Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::from_api(consequences::WITHOUT_API),
         Explains::same_component(&[
             Code::MigrationFailed,
             Code::GunicornWorkerKilled,

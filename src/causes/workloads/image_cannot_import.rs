@@ -8,7 +8,7 @@ use crate::causes::{
 pub(crate) static CAUSE: Cause = Cause {
     explains: &[
         Explains::same_component(consequences::WITHOUT_START),
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::from_api(consequences::WITHOUT_API),
         Explains::same_component(&[Code::MigrationFailed, Code::GunicornWorkersFailing]),
     ],
     log: &[&LIBRARIES, &LOG],

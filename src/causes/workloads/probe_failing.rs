@@ -18,7 +18,7 @@ use crate::{
 
 pub(crate) static CAUSE: Cause = Cause {
     explains: &[
-        Explains::from_api(&[Code::FrontendCannotReachApi]),
+        Explains::from_api(consequences::WITHOUT_API),
         Explains::same_component(&[Code::RolloutDeadlineExceeded]),
     ],
     gives_way: GivesWay::InLogs,
@@ -95,6 +95,20 @@ fn of(context: &Context<'_>, component: Component) -> Option<Draft> {
             && !may_be_a_worker(context, pod, &said);
         fails.then_some((pod, said))
     })?;
+    if let Some(program) = evidence.iter().find_map(|it| probes::missing_program(it)) {
+        return Some(Draft {
+            code: Code::ProbeFailing,
+            severity: Severity::Critical,
+            component,
+            message: format!(
+                "A pod of the {} runs and gets no requests: its probe runs {program:?}, which the image does not have.",
+                component.as_str()
+            ),
+            // Each attempt has a number of its own, and says the same.
+            evidence: evidence.into_iter().take(1).collect(),
+            remedy: probes::WITHOUT_PROGRAM.to_owned(),
+        });
+    }
     let namespace = shell::name(&context.installation.identity.namespace, "NAMESPACE");
     let name = shell::name(&pod.name, "POD");
     Some(Draft {
@@ -187,6 +201,19 @@ mod tests {
         let (installation, observation) = (installation(&minimal()), unready("a", since, said));
         let found = check(&Context::new(&installation, &observation));
         assert_eq!(!found.is_empty(), expected, "{found:?}");
+    }
+
+    #[test]
+    fn a_probe_whose_program_is_missing_is_told_as_that() {
+        let said = "Readiness probe errored and resulted in unknown state: rpc error: code = Unknown desc = failed to exec in container: unable to start container process: exec: \"curl\": executable file not found in $PATH: unknown";
+        let (installation, observation) = (installation(&minimal()), unready("a", 290, said));
+        let found = check(&Context::new(&installation, &observation));
+        let first = found.first().unwrap();
+        assert!(
+            first.message.ends_with("its probe runs \"curl\", which the image does not have."),
+            "{first:?}"
+        );
+        assert_eq!(first.remedy, probes::WITHOUT_PROGRAM);
     }
 
     #[test]

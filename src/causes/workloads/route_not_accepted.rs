@@ -10,8 +10,7 @@ pub(crate) static CAUSE: Cause = Cause {
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
     let (installation, observation) = (context.installation, context.observation);
-    let states = [&observation.exposure, &observation.api_exposure];
-    let refused = installation.entrances().zip(states).filter_map(|(entrance, state)| match state {
+    let refused = observation.entrances(installation).filter_map(|(entrance, state)| match state {
         Some(ExposureState::Rejected(words)) => Some((entrance, words)),
         _ => None,
     });

@@ -12,6 +12,7 @@ pub(crate) fn deployments(observation: &Observation) -> impl Iterator<Item = (Co
         (Component::TaskProcessor, &observation.task_processor),
         (Component::Api, &observation.api),
         (Component::Frontend, &observation.frontend),
+        (Component::EdgeProxy, &observation.edge_proxy),
     ]
     .into_iter()
     .filter_map(|(component, state)| Some((component, state.as_ref()?)))

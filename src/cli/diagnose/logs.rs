@@ -27,6 +27,8 @@ pub enum LogComponent {
     TaskProcessor,
     /// The Node.js server of the dashboard
     Frontend,
+    /// The edge proxy
+    EdgeProxy,
 }
 
 impl From<LogComponent> for Component {
@@ -36,6 +38,7 @@ impl From<LogComponent> for Component {
             LogComponent::Api => Self::Api,
             LogComponent::TaskProcessor => Self::TaskProcessor,
             LogComponent::Frontend => Self::Frontend,
+            LogComponent::EdgeProxy => Self::EdgeProxy,
         }
     }
 }

@@ -147,6 +147,9 @@ impl<'a> Future<'a> {
             if id.1 == self.installation.child(Component::Frontend.as_str()) {
                 self.observation.frontend = None;
             }
+            if id.1 == self.installation.child(Component::EdgeProxy.as_str()) {
+                self.observation.edge_proxy = None;
+            }
             return;
         };
         match id.0 {
@@ -181,6 +184,7 @@ impl<'a> Future<'a> {
             (Component::Api, &mut self.observation.api),
             (Component::TaskProcessor, &mut self.observation.task_processor),
             (Component::Frontend, &mut self.observation.frontend),
+            (Component::EdgeProxy, &mut self.observation.edge_proxy),
         ] {
             if name == self.installation.child(component.as_str()) {
                 place.clone_from(&state);

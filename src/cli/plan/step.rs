@@ -94,6 +94,7 @@ enum Part {
     Processor,
     Api,
     Frontend,
+    EdgeProxy,
 }
 
 impl Write {
@@ -271,6 +272,7 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
                     "After the task processor, so that no queued task is unknown to the one that takes it.",
                 ),
                 Part::Frontend => ("the frontend", "After the API that it speaks to."),
+                Part::EdgeProxy => ("the edge proxy", "It asks the API, and goes on asking until that answers."),
             };
             let back = plan.step.as_ref().and_then(|step| step.action.rollback());
             let because = match (part, back) {
@@ -280,7 +282,12 @@ fn step(purpose: Purpose, installation: &Installation, plan: &Plan) -> Step {
                 ),
                 _ => because.to_owned(),
             };
-            Step::new(format!("Start {title} of {release}"), because).on_when("its pods are ready")
+            let title = match part {
+                // It has releases of its own.
+                Part::EdgeProxy => format!("Start {title}"),
+                _ => format!("Start {title} of {release}"),
+            };
+            Step::new(title, because).on_when("its pods are ready")
         }
     }
 }
@@ -402,6 +409,7 @@ fn release(child: &Child) -> Purpose {
     Purpose::Release(match child.component {
         Some(Component::Api) => Part::Api,
         Some(Component::Frontend) => Part::Frontend,
+        Some(Component::EdgeProxy) => Part::EdgeProxy,
         _ => Part::Processor,
     })
 }

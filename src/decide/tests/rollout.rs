@@ -11,7 +11,7 @@ use super::scene::{
 };
 use crate::{
     api::MigrationStatus,
-    decide::{Gate, decide},
+    decide::{EdgeProxy, Gate, decide},
     fixtures::empty_observation,
     model::{Code, Component, PodPhase},
     observe::{JobOutcome, JobState, Look, Observation, PodSummary, SecretState},
@@ -325,4 +325,16 @@ fn going_back_while_a_migration_runs_waits_for_its_end() {
     assert_eq!(observation.newest_migrated(), Some(OLD.parse().unwrap()));
     observation.jobs = vec![job(&installation, NEW, JobOutcome::Complete)];
     assert_eq!(observation.newest_migrated(), Some(NEW.parse().unwrap()), "so the downgrade is seen");
+}
+
+/// It asks the API, so it comes with that; whatever release is migrated to, it stays as it is.
+#[test]
+fn an_edge_proxy_comes_with_the_api_and_has_releases_of_its_own() {
+    let key = |key: &str| json!({ "secretKeyRef": { "name": "sdk", "key": key } });
+    let environment = json!({ "clientSideKeyFrom": key("client"), "serverSideKeyFrom": key("server") });
+    let installation = wanted(json!({ "edgeProxy": { "environments": [environment], "replicas": 3 } }));
+    let first = decide(&installation, &empty_observation(), &[]);
+    assert_eq!((first.api, first.edge_proxy), (None, None));
+    let upgrading = decide(&installation, &runs(&installation, OLD), &blocked(Code::DatabaseUnreachable));
+    assert_eq!(upgrading.edge_proxy, Some(EdgeProxy { replicas: Some(3) }));
 }

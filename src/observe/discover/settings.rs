@@ -12,10 +12,7 @@ use kube::ResourceExt as _;
 
 use super::select::targets;
 use crate::{
-    api::{
-        AutoscalingSpec, CertificatesSource, ContainerSettings, ExtraContainer, PodSettings,
-        SecretValueSource,
-    },
+    api::{AutoscalingSpec, CertificatesSource, ContainerSettings, PodPart, PodSettings, SecretValueSource},
     flagsmith::env,
     observe::{ConfigMaps, ContainerState, pod::flagsmith_container},
     validate::{CertificatesKey, SecretKey},
@@ -102,8 +99,6 @@ fn pod(deployment: &Deployment, pods: &PodSpec, own: &Container) -> PodSettings 
         let all = map.into_iter().flatten().filter(|(key, _)| users(key));
         all.map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let as_given =
-        |it: &Container| serde_json::to_value(it).and_then(serde_json::from_value::<ExtraContainer>).ok();
     let migrates = |it: &Container| {
         let state = ContainerState::new(it, &ConfigMaps::new());
         state.migrates() || state.command.iter().any(|word| word.contains("bootstrap"))
@@ -139,10 +134,15 @@ fn pod(deployment: &Deployment, pods: &PodSpec, own: &Container) -> PodSettings 
         dns_config: pods.dns_config.clone(),
         share_process_namespace: pods.share_process_namespace,
         security_context: given(pods.security_context.as_ref()),
-        volumes: pods.volumes.iter().flatten().filter(|volume| needed(&volume.name)).cloned().collect(),
+        volumes: pods.volumes.iter().flatten().filter(|it| needed(&it.name)).filter_map(as_given).collect(),
         extra_containers: extra,
         init_containers: initial,
     }
+}
+
+/// A container or a volume, as it is.
+fn as_given<T: serde::Serialize>(part: &T) -> Option<PodPart> {
+    serde_json::to_value(part).and_then(serde_json::from_value).ok()
 }
 
 /// What says something: Kubernetes fills in an empty object.

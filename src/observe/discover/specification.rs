@@ -106,6 +106,7 @@ fn empty() -> FlagsmithDeploymentSpec {
         api: ApiSpec::default(),
         task_processor: TaskProcessorSpec::default(),
         frontend: FrontendSpec::default(),
+        edge_proxy: None,
         migrations: MigrationsSpec::default(),
         upgrade: UpgradeSpec::default(),
         exposure: None,

@@ -26,6 +26,7 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
     let state = match component {
         Component::Api => &context.observation.api,
         Component::TaskProcessor => &context.observation.task_processor,
+        Component::EdgeProxy => &context.observation.edge_proxy,
         _ if !context.installation.frontend.enabled => {
             return Verdict::new(True, "Disabled", "spec.frontend.enabled is false");
         }
@@ -43,7 +44,7 @@ pub(super) fn component(context: Context<'_>, mode: &dyn ModeStatus, component: 
             let why = "it starts when no pod of the API is of a newer release: that queues tasks which it does not know";
             return Verdict::new(False, "WaitingForApi", why);
         }
-        if component != Component::Frontend && context.plan.is_restoring {
+        if matches!(component, Component::Api | Component::TaskProcessor) && context.plan.is_restoring {
             let why = "no pod works on the database until a backup has taken the place of what was there, and is migrated";
             return Verdict::new(False, "StoppedForRestore", why);
         }

@@ -14,7 +14,7 @@ use crate::{
 
 pub(super) fn exposure(context: Context<'_>) -> Verdict {
     let installation = context.installation;
-    if installation.exposure.is_none() {
+    if installation.entrances().next().is_none() {
         return Verdict::new(
             True,
             "NotWanted",
@@ -24,9 +24,8 @@ pub(super) fn exposure(context: Context<'_>) -> Verdict {
     if let Some(diagnosis) = context.critical(Component::Exposure) {
         return Verdict::of(diagnosis);
     }
-    let states = [&context.observation.exposure, &context.observation.api_exposure];
     let mut served = Vec::new();
-    for (entrance, state) in installation.entrances().zip(states) {
+    for (entrance, state) in context.observation.entrances(installation) {
         let kind = entrance.kind();
         match state {
             Some(ExposureState::Accepted) => {

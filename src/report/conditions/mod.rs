@@ -20,15 +20,20 @@ use crate::model::{Code, Component};
 pub(super) fn conditions(context: Context<'_>, mode: &dyn ModeStatus) -> Vec<Condition> {
     let migrations = context.critical(Component::Migrations).map_or_else(|| mode.migrations(), Verdict::of);
     let component = |component| component::component(context, mode, component);
-    let parts = [
+    let edge_proxy = context.installation.edge_proxy.as_ref();
+    let edge_proxy = edge_proxy.map(|_| (ConditionType::EdgeProxyAvailable, component(Component::EdgeProxy)));
+    let mut parts = vec![
         (ConditionType::DatabaseReachable, database::database(context)),
         (ConditionType::MigrationsApplied, migrations),
         (ConditionType::ApiAvailable, component(Component::Api)),
         (ConditionType::TaskProcessorAvailable, component(Component::TaskProcessor)),
         (ConditionType::FrontendAvailable, component(Component::Frontend)),
+    ];
+    parts.extend(edge_proxy);
+    parts.extend([
         (ConditionType::TimeoutsAligned, timeouts::timeouts(context, mode)),
         (ConditionType::ExposureReady, exposure::exposure(context)),
-    ];
+    ]);
     let ready = mode.ready(&parts);
     let abnormal = abnormal::abnormal(context, &ready);
     let written = Written {

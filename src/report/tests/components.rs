@@ -1,4 +1,4 @@
-//! `ApiAvailable`, `TaskProcessorAvailable` and `FrontendAvailable`.
+//! `ApiAvailable`, `TaskProcessorAvailable`, `FrontendAvailable` and `EdgeProxyAvailable`.
 
 use jiff::SignedDuration;
 use rstest::rstest;
@@ -252,4 +252,44 @@ fn task_processor_available(#[case] scene: Scene, #[case] expected: Said) {
 )]
 fn frontend_available(#[case] scene: Scene, #[case] expected: Said) {
     assert_eq!(scene.says(ConditionType::FrontendAvailable), Some(expected));
+}
+
+fn with_edge_proxy() -> Scene {
+    let key = |key: &str| json!({ "secretKeyRef": { "name": "sdk", "key": key } });
+    let environment = json!({ "clientSideKeyFrom": key("client"), "serverSideKeyFrom": key("server") });
+    Scene::managed(json!({ "edgeProxy": { "environments": [environment] } }))
+}
+
+fn edge_proxy(pods: i32, ready: i32) -> WorkloadState {
+    WorkloadState { release: None, ready, available: ready, ..workload("edge-proxy", pods) }
+}
+
+#[rstest]
+#[case::not_wanted(managed(), None)]
+#[case::absent(with_edge_proxy(), Some(said("False", "Creating", "the Deployment is being made")))]
+#[case::starting(
+    with_edge_proxy().seeing(|observation| observation.edge_proxy = Some(edge_proxy(2, 0))),
+    Some(said("False", "Starting", "0 of 2 pods ready"))
+)]
+#[case::it_is_known_why_not(
+    with_edge_proxy()
+        .seeing(|observation| observation.edge_proxy = Some(edge_proxy(2, 0)))
+        .diagnosed(Code::EdgeProxyCannotUpdate, Severity::Critical, Component::EdgeProxy),
+    Some(said("False", "EdgeProxyCannotUpdate", "EdgeProxyCannotUpdate is the case"))
+)]
+#[case::available(
+    with_edge_proxy().seeing(|observation| observation.edge_proxy = Some(edge_proxy(2, 2))),
+    Some(said("True", "Available", "2 of 2 pods ready"))
+)]
+fn edge_proxy_available(#[case] scene: Scene, #[case] expected: Option<Said>) {
+    assert_eq!(scene.says(ConditionType::EdgeProxyAvailable), expected);
+}
+
+#[test]
+fn an_installation_waits_for_its_edge_proxy() {
+    let waits = "2.265.0 is being rolled out; waiting for: edge proxy";
+    assert_eq!(with_edge_proxy().says(ConditionType::Ready), Some(said("False", "Progressing", waits)));
+    let well = with_edge_proxy().seeing(|observation| observation.edge_proxy = Some(edge_proxy(1, 1)));
+    let runs = "Flagsmith 2.265.0 runs as asked for";
+    assert_eq!(well.says(ConditionType::Ready), Some(said("True", "Available", runs)));
 }

@@ -67,6 +67,30 @@ fn two_hosts() {
     snapshot("two-hosts", &without(children, &known));
 }
 
+/// Keys that the kubelet puts into the JSON, a keep-alive above that of the proxy in front, hosts with its own paths only.
+#[test]
+fn edge_proxy() {
+    let known = everything(&installation(&minimal()));
+    let keys = |number: u8| {
+        let key = |kind: &str| serde_json::json!({ "secretKeyRef": { "name": "sdk-keys", "key": format!("{kind}-{number}") } });
+        serde_json::json!({ "clientSideKeyFrom": key("client"), "serverSideKeyFrom": key("server") })
+    };
+    let wanted = serde_json::json!({
+        "edgeProxy": {
+            "environments": [keys(0), keys(1)],
+            "pollIntervalSeconds": 30,
+            "autoscaling": { "maxReplicas": 10 },
+            "env": [{ "name": "ALLOW_ORIGINS", "value": "[\"https://example.com\"]" }],
+        },
+        "exposure": { "edgeProxy": {
+            "hosts": ["edge.example.com"],
+            "ingress": { "className": "nginx" },
+            "proxy": { "name": "ingress-nginx" },
+        } },
+    });
+    snapshot("edge-proxy", &without(everything(&installation(&spec(wanted))), &known));
+}
+
 /// By a `PodMonitor`, and by annotations of the pods that have metrics.
 #[test]
 fn monitoring() {

@@ -61,6 +61,7 @@ pub(super) const fn key(component: Component) -> &'static str {
     match component {
         Component::TaskProcessor => "taskProcessor",
         Component::Frontend => "frontend",
+        Component::EdgeProxy => "edgeProxy",
         Component::Migrations => "migrations",
         _ => "api",
     }

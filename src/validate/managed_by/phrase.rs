@@ -22,6 +22,7 @@ impl ManagedBy {
             (Self::Operator, _) => field.to_owned(),
             (_, Component::TaskProcessor) => "the task processor's environment".to_owned(),
             (_, Component::Migrations) => "the migration's environment".to_owned(),
+            (_, Component::EdgeProxy) => "the edge proxy's environment".to_owned(),
             (_, Component::Frontend) => "the frontend's environment".to_owned(),
             _ => "the API's environment".to_owned(),
         }

@@ -121,7 +121,7 @@ impl Comparison<'_> {
         let place =
             self.places.iter().find(|(object, _)| object.name == live.name && object.kind == live.kind);
         let place = place.map(|(_, api_only)| *api_only);
-        let entrance = self.installation.entrances().find(|it| Some(it.api_only) == place);
+        let entrance = self.installation.entrances().find(|it| Some(it.is_of_api()) == place);
         let built = entrance.and_then(|it| {
             self.children
                 .iter()
@@ -135,7 +135,7 @@ impl Comparison<'_> {
             Difference { object: named(live), fate, path }
         });
         let built = place.map(|api_only| self.built_ways(api_only)).unwrap_or_default();
-        let whole = self.installation.entrances().any(|it| !it.api_only);
+        let whole = self.installation.entrances().any(|it| !it.is_of_api());
         let ways = routes::ways(live, &|service| leads_to(self.objects, service));
         let of_ways = ways.into_iter().map(|way| {
             let plain = ["Prefix", "ImplementationSpecific", ""].contains(&way.to.1.as_str());
@@ -159,7 +159,7 @@ impl Comparison<'_> {
     }
 
     fn built_ways(&self, api_only: bool) -> Vec<Way> {
-        let entrances = self.installation.entrances().filter(|it| it.api_only == api_only);
+        let entrances = self.installation.entrances().filter(|it| it.is_of_api() == api_only);
         let names: Vec<String> = entrances.map(|it| it.name(&self.installation.identity)).collect();
         let routes = self.children.iter().filter(|child| {
             matches!(child.kind, Kind::Ingress | Kind::HttpRoute) && names.contains(&child.name)
