@@ -162,6 +162,10 @@ trial-observed: ## Every trouble of an installation of the official chart, and s
 trial-monitoring: ## Three troubles at once under a real Prometheus with the chart's alerts and dashboards, on a real node (a quarter of an hour)
 	PATH="$$(tests/chart/prometheus):$$PATH" tests/e2e/run --ignored monitoring::
 
+.PHONY: trial-settings
+trial-settings: ## A database in parts, sidecars, hosts of their own behind a real nginx, and the edge proxy, on a real node (four minutes)
+	PROXIES="$$(tests/load/proxies)" IMAGES=edge-proxy tests/e2e/run --ignored settings_of_the_official
+
 .PHONY: trial-healthy
 trial-healthy: ## An hour in which pods and operator restart, a release follows another, 20,000 tasks run, and nothing is wrong, on a real node (an hour and a quarter)
 	tests/e2e/run --ignored an_hour_of_healthy

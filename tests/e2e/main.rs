@@ -13,6 +13,7 @@
 
 mod audit;
 mod availability_monitor;
+mod chart_settings;
 mod getting_started;
 mod healthy_hour;
 mod helm;
@@ -24,6 +25,7 @@ mod migration_trials;
 mod migrations;
 mod monitoring;
 mod namespace;
+mod nginx;
 mod observed;
 mod observed_tasks;
 mod observed_trials;

@@ -10,6 +10,7 @@ from .layers import RELEASES, numbers
 from .oci import Layer
 
 REGISTRY = "docker.io/local"  # containerd finds an image only by its full name.
+EDGE_PROXY_VERSION = "2.23.0"
 POSTGRES_VERSION = "15"  # What Debian bookworm has.
 LOGGERS = (
     "app_analytics,audit,code_references,common,core,dynamodb,edge_api,environments,features,import_export,"
@@ -45,7 +46,7 @@ class Image:
 def images() -> dict[str, Image]:
     """Return all images by name, those that most tests need first."""
     order = sorted(RELEASES, key=numbers, reverse=True)
-    found = [*map(_api, order), _postgres(), *map(_frontend, order), _toolbox()]
+    found = [*map(_api, order), _postgres(), *map(_frontend, order), _edge_proxy(), _toolbox()]
     return {image.name: image for image in found}
 
 
@@ -95,6 +96,22 @@ def _frontend(release: str) -> Image:
             "ExposedPorts": {"8080/tcp": {}},
             "User": "nobody",
             "WorkingDir": "/srv/bt",
+        },
+    )
+
+
+def _edge_proxy() -> Image:
+    return Image(
+        name="edge-proxy",
+        reference=f"{REGISTRY}/edge-proxy:{EDGE_PROXY_VERSION}",
+        inputs=key(SOURCE / "edge-proxy"),
+        stack=lambda: [layers.base(), layers.edge_proxy()],
+        config={
+            "Cmd": ["edge-proxy-serve"],
+            "Env": ["VIRTUAL_ENV=/opt/venv", f"PATH=/opt/venv/bin:{PATH.removeprefix('PATH=')}"],
+            "ExposedPorts": {"8000/tcp": {}},
+            "User": "nobody",
+            "WorkingDir": "/app",
         },
     )
 

@@ -181,6 +181,18 @@ def frontend(release: str) -> Layer:
     return _layer(f"frontend-{release}", key(RECIPE, release, SOURCE / "frontend"), fill)
 
 
+def edge_proxy() -> Layer:
+    """The command of the edge proxy's image."""
+
+    def fill(tree: Path) -> dict[str, Owner]:
+        (tree / "opt/venv/bin").mkdir(parents=True)
+        shutil.copy(SOURCE / "edge-proxy/edge-proxy-serve", tree / "opt/venv/bin/edge-proxy-serve")
+        (tree / "app").mkdir()
+        return {"opt/venv/bin/edge-proxy-serve": Owner(mode=0o755)}
+
+    return _layer("edge-proxy", key(RECIPE, SOURCE / "edge-proxy"), fill)
+
+
 def _frontend_binary() -> Path:
     target = CACHE / "bin" / f"frontend-{key(RECIPE, SOURCE / 'frontend')}"
     if not target.is_file():

@@ -65,6 +65,7 @@ def run_all(runtime: Runtime, releases: list[str]) -> list[str]:
         *((f"release {x}", lambda x=x: checks.release_story(database, x)) for x in releases),  # type: ignore[misc]
         ("separate database", lambda: trouble.separate_database(database)),
         *((f"frontend {x}", lambda x=x: checks.frontend(runtime, x)) for x in releases),  # type: ignore[misc]
+        ("edge proxy", lambda: checks.edge_proxy(runtime)),
         ("toolbox", lambda: checks.toolbox(runtime)),
     ]
     pool = ThreadPoolExecutor(PARALLEL)

@@ -1,5 +1,6 @@
 """What must hold for the images; each function is one story told by real processes."""
 
+import json
 from pathlib import Path
 
 from imagebuild.catalogue import images
@@ -221,6 +222,29 @@ def frontend(runtime: Runtime, release: str) -> None:
     container.signal("TERM")
     assert container.request("GET", "/health", 8080)[0] == 200
     container.kill()
+
+
+def edge_proxy(runtime: Runtime) -> None:
+    """Alive and not ready while the API is away, which its log says; without keys it does not start."""
+    pair = {"client_side_key": "client", "server_side_key": "ser.testbed"}
+    env = {
+        "environment_key_pairs": json.dumps([pair]),
+        "API_URL": "http://127.0.0.1:9/api/v1",
+        "API_POLL_FREQUENCY_SECONDS": "1",
+        "SERVER": json.dumps({"timeout_keep_alive": 65, "port": 8000}),
+        "LOGGING": json.dumps({"log_format": "json"}),
+    }
+    container = runtime.run(IMAGES["edge-proxy"], env=env, writable=[])
+    container.await_http("/proxy/health/liveness", 8000)
+    status, body, _ = container.request("GET", "/proxy/health/readiness", 8000)
+    assert status == 503 and "environment document(s) not updated." in body, (status, body)
+    status, body, _ = container.request("GET", "/api/v1/flags/", 8000)
+    assert status == 401 and "unknown key" in body, (status, body)
+    for words in ('"message": "error_fetching_document"', '"client_side_key": "client"', "httpx.ConnectError: All connection"):
+        assert words in container.log, container.log
+    container.kill()
+    without = runtime.run(IMAGES["edge-proxy"], writable=[])
+    assert without.wait() == 1 and "environment_key_pairs" in without.log, without.log
 
 
 def toolbox(runtime: Runtime) -> None:

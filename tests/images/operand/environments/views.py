@@ -1,10 +1,10 @@
-"""The one endpoint of the flags API that load and probes go to."""
+"""The endpoints of the flags API that load, probes and the edge proxy go to."""
 
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from environments.authentication import EnvironmentKeyAuthentication
+from environments.authentication import EnvironmentKeyAuthentication, ServerSideKeyAuthentication
 from organisations.models import Organisation
 
 
@@ -15,3 +15,13 @@ def flags(request: Request) -> Response:
     """Answer with one flag, whose state takes a query: a lost database shows here as a 500."""
     enabled = Organisation.objects.exists()
     return Response([{"id": 1, "feature": {"id": 1, "name": "testbed"}, "enabled": enabled}])
+
+
+@api_view(["GET"])
+@authentication_classes([ServerSideKeyAuthentication])
+@permission_classes([])
+def document(request: Request) -> Response:
+    """Answer with everything that an SDK needs to evaluate flags by itself."""
+    state = {"feature": {"id": 1, "name": "testbed"}, "enabled": Organisation.objects.exists(), "feature_state_value": None}
+    project = {"id": 1, "name": "testbed", "segments": [], "server_key_only_feature_ids": [], "hide_disabled_flags": False}
+    return Response({"id": 1, "api_key": "testbed", "feature_states": [state], "project": project})
