@@ -11,6 +11,7 @@ mod crd;
 mod database;
 mod edge_proxy;
 mod exposure;
+mod integrations;
 mod migrations;
 mod monitoring;
 pub(crate) mod object_name;
@@ -35,6 +36,7 @@ pub use database::{
 };
 pub use edge_proxy::{EdgeEnvironment, EdgeProxySpec};
 pub use exposure::{EntranceSpec, ExposureSpec, HttpRouteSpec, IngressSpec, ParentReference, ProxySpec};
+pub use integrations::{EmailSpec, InfluxDbSpec, IntegrationsSpec, LdapSpec, RedisSpec, SmtpSpec};
 pub use migrations::{BackupSpec, BootstrapSpec, DUMP_IMAGE, DumpSpec, MigrationsSpec, RollbackSpec};
 pub use monitoring::{MonitoringSpec, PodAnnotationsSpec, PodMonitorSpec};
 pub use observe::{Mode, ObserveSpec, ObservedComponents, WorkloadReference};

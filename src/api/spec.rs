@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::components::is_default;
 use super::{
     ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, EdgeProxySpec, ExposureSpec,
-    FlagsmithDeploymentStatus, FrontendSpec, ImagesSpec, MigrationsSpec, Mode, MonitoringSpec, ObserveSpec,
-    TaskProcessorSpec, UpgradeSpec,
+    FlagsmithDeploymentStatus, FrontendSpec, ImagesSpec, IntegrationsSpec, MigrationsSpec, Mode,
+    MonitoringSpec, ObserveSpec, TaskProcessorSpec, UpgradeSpec,
 };
 
 /// The desired state of one Flagsmith installation.
@@ -145,6 +146,10 @@ pub struct FlagsmithDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
     pub edge_proxy: Option<EdgeProxySpec>,
+
+    /// Redis, e-mail, `InfluxDB`, LDAP.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub integrations: IntegrationsSpec,
 
     /// The migration Job, which runs before any pod of a new release starts.
     #[serde(default)]

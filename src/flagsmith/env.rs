@@ -54,6 +54,45 @@ pub(crate) const USE_X_FORWARDED_HOST: &str = "USE_X_FORWARDED_HOST";
 /// The API that the frontend's server forwards `/api/v1` to.
 pub(crate) const FLAGSMITH_PROXY_API_URL: &str = "FLAGSMITH_PROXY_API_URL";
 
+/// How long environment documents are kept: `PERSISTENT` renews them when a flag changes, and wants a shared cache.
+pub(crate) const CACHE_ENVIRONMENT_DOCUMENT_MODE: &str = "CACHE_ENVIRONMENT_DOCUMENT_MODE";
+/// The class of Django's cache that holds them.
+pub(crate) const CACHE_ENVIRONMENT_DOCUMENT_BACKEND: &str = "CACHE_ENVIRONMENT_DOCUMENT_BACKEND";
+/// Where that is: a table's name, or a URL.
+pub(crate) const CACHE_ENVIRONMENT_DOCUMENT_LOCATION: &str = "CACHE_ENVIRONMENT_DOCUMENT_LOCATION";
+/// The address that mails come from.
+pub(crate) const SENDER_EMAIL: &str = "SENDER_EMAIL";
+/// `SendGrid`'s key; it decides the backend where `EMAIL_BACKEND` is not set.
+pub(crate) const SENDGRID_API_KEY: &str = "SENDGRID_API_KEY";
+/// The class that sends mails.
+pub(crate) const EMAIL_BACKEND: &str = "EMAIL_BACKEND";
+/// The mail server's host; localhost when not set.
+pub(crate) const EMAIL_HOST: &str = "EMAIL_HOST";
+/// The mail server's port.
+pub(crate) const EMAIL_PORT: &str = "EMAIL_PORT";
+/// The mail server's user.
+pub(crate) const EMAIL_HOST_USER: &str = "EMAIL_HOST_USER";
+/// That user's password.
+pub(crate) const EMAIL_HOST_PASSWORD: &str = "EMAIL_HOST_PASSWORD";
+/// Whether STARTTLS is used; true when not set.
+pub(crate) const EMAIL_USE_TLS: &str = "EMAIL_USE_TLS";
+/// `InfluxDB`'s URL.
+pub(crate) const INFLUXDB_URL: &str = "INFLUXDB_URL";
+/// `InfluxDB`'s organization.
+pub(crate) const INFLUXDB_ORG: &str = "INFLUXDB_ORG";
+/// `InfluxDB`'s bucket.
+pub(crate) const INFLUXDB_BUCKET: &str = "INFLUXDB_BUCKET";
+/// `InfluxDB`'s token.
+pub(crate) const INFLUXDB_TOKEN: &str = "INFLUXDB_TOKEN";
+/// The directory's URL; with it Flagsmith Enterprise asks it at each login.
+pub(crate) const LDAP_AUTH_URL: &str = "LDAP_AUTH_URL";
+/// Whether STARTTLS is used with it; false when not set.
+pub(crate) const LDAP_AUTH_USE_TLS: &str = "LDAP_AUTH_USE_TLS";
+/// Where users are looked for.
+pub(crate) const LDAP_AUTH_SEARCH_BASE: &str = "LDAP_AUTH_SEARCH_BASE";
+/// The group whose members may log in.
+pub(crate) const LDAP_LOGIN_GROUP: &str = "LDAP_LOGIN_GROUP";
+
 /// Lets `flagsmith bootstrap` make the first administrator, organisation and project.
 pub(crate) const ALLOW_ADMIN_INITIATION_VIA_CLI: &str = "ALLOW_ADMIN_INITIATION_VIA_CLI";
 /// The first administrator's address, for `flagsmith bootstrap`.

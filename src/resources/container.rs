@@ -10,7 +10,7 @@ use crate::{
     api::ContainerSettings,
     flagsmith::{self, env, startup},
     timeouts::{LIVENESS_PERIOD, liveness_failures},
-    validate::{Database, Installation, SecretKey},
+    validate::{Database, Installation, SecretKey, VariableValue},
 };
 
 /// Seconds between two startup probes: a start takes 5 to 15 seconds, so this costs at most two.
@@ -127,6 +127,10 @@ impl Django<'_> {
                     .map(|(index, key)| secret(&format!("{}{index}", env::REPLICA_DATABASE_URL), key)),
             );
         }
+        variables.extend(installation.integrations.iter().map(|it| match &it.value {
+            VariableValue::Text(text) => variable(it.name, text),
+            VariableValue::Secret(key) => secret(it.name, key),
+        }));
         variables.extend(self.computed.iter().map(|(name, value)| variable(name, value)));
         // Defaults that a user may change: without access log and JSON nobody can tell a 502 from a 500.
         let defaults = [

@@ -17,8 +17,13 @@ use crate::{
     },
     flagsmith::Release,
     validate::{
-        database::Database, entrance::Entrance, identity::Identity, image_source::ImageSource,
-        managed_by::ManagedBy, secret_key::SecretKey,
+        database::Database,
+        entrance::Entrance,
+        identity::Identity,
+        image_source::ImageSource,
+        integrations::{self, Variable},
+        managed_by::ManagedBy,
+        secret_key::SecretKey,
     },
 };
 
@@ -70,6 +75,8 @@ pub struct Installation {
     pub frontend: FrontendSpec,
     /// The edge proxy, where one is wanted.
     pub edge_proxy: Option<EdgeProxySpec>,
+    /// Variables of Django's containers by which Flagsmith knows what it works with besides its database.
+    pub integrations: Vec<Variable>,
     /// The migration Job.
     pub migrations: MigrationsSpec,
     /// The Ingress or HTTPRoute of everything, or of the only part that has one.
@@ -169,6 +176,7 @@ impl Installation {
             task_processor: spec.task_processor.clone(),
             frontend: spec.frontend.clone(),
             edge_proxy: spec.edge_proxy.clone(),
+            integrations: integrations::variables(&spec.integrations),
             migrations: spec.migrations.clone(),
             exposure: entrances.next(),
             api_exposure: entrances.next(),

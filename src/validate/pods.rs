@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume, VolumeMount};
 use serde_json::json;
 
-use super::problem::Problem;
+use super::{integrations, problem::Problem};
 use crate::{
     api::{ContainerSettings, FlagsmithDeploymentSpec, PodSettings},
     flagsmith::{self, env},
@@ -22,6 +22,14 @@ const OWN_VOLUMES: &[(&str, &str)] = &[
 /// Everything that is wrong with the containers and pods of a specification.
 pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
     environment("spec.env", &spec.env, problems);
+    for (field, variables) in [
+        ("spec.env", &spec.env),
+        ("spec.api.env", &spec.api.container.env),
+        ("spec.taskProcessor.env", &spec.task_processor.container.env),
+        ("spec.migrations.env", &spec.migrations.env),
+    ] {
+        integrations(spec, field, variables, problems);
+    }
     for (field, container) in [
         ("spec.api", &spec.api.container),
         ("spec.taskProcessor", &spec.task_processor.container),
@@ -61,6 +69,25 @@ fn computed(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
                 &format!("{field}.env[{index}].name"),
                 &format!("{name} is computed by the operator"),
                 &format!("Remove it; it is decided by {decided_by}."),
+            ));
+        }
+    }
+}
+
+/// What the integrations decide.
+fn integrations(
+    spec: &FlagsmithDeploymentSpec,
+    field: &str,
+    variables: &[EnvVar],
+    problems: &mut Vec<Problem>,
+) {
+    let decided = integrations::variables(&spec.integrations);
+    for (index, EnvVar { name, .. }) in variables.iter().enumerate() {
+        if let Some(variable) = decided.iter().find(|it| it.name == name) {
+            problems.push(Problem::invalid(
+                &format!("{field}[{index}].name"),
+                &format!("{name} is computed by the operator"),
+                &format!("Remove it; it is decided by {}.", variable.field),
             ));
         }
     }

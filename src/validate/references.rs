@@ -3,7 +3,11 @@
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, SecretKeySelector};
 
-use super::{entrance::Entrance, problem::Problem};
+use super::{
+    entrance::Entrance,
+    integrations::{self, Variable, VariableValue},
+    problem::Problem,
+};
 use crate::api::{
     CertificatesSource, DatabaseSpec, FlagsmithDeploymentSpec, SecretValueSource,
     object_name::{is_data_key, is_object_name},
@@ -36,6 +40,11 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
             let field = format!("{field}.environments[{index}]");
             references.value(&format!("{field}.clientSideKeyFrom"), Some(&keys.client_side_key_from));
             references.value(&format!("{field}.serverSideKeyFrom"), Some(&keys.server_side_key_from));
+        }
+    }
+    for Variable { value, field, .. } in integrations::variables(&spec.integrations) {
+        if let VariableValue::Secret(key) = value {
+            references.pair(&format!("{field}.secretKeyRef"), "a Secret", &key.name, &key.key);
         }
     }
     let migrations = &spec.migrations;

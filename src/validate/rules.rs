@@ -71,6 +71,7 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec) -> Vec<Problem> {
         self::exposure(exposure, &mut problems);
     }
     self::edge_proxy(spec, &mut problems);
+    email(spec, &mut problems);
     monitoring(spec, &mut problems);
     backup(spec, &mut problems);
     budgets(spec, &mut problems);
@@ -190,6 +191,17 @@ fn in_parts(database: &DatabaseSpec, problems: &mut Vec<Problem>) {
                 "Write it without scheme, port and brackets, such as db.example.com.",
             );
         }
+    }
+}
+
+fn email(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
+    let Some(email) = &spec.integrations.email else { return };
+    if email.smtp.is_some() == email.send_grid_key_from.is_some() {
+        problems.push(Problem::invalid(
+            "spec.integrations.email",
+            "exactly one of smtp and sendGridKeyFrom is needed",
+            "Give a mail server in smtp, or SendGrid's key in sendGridKeyFrom.",
+        ));
     }
 }
 

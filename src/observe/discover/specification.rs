@@ -19,8 +19,8 @@ use super::{
 use crate::{
     api::{
         ApiSpec, DatabaseSpec, DeletionPolicy, DjangoSpec, ExposureSpec, FlagsmithDeploymentSpec,
-        FrontendSpec, HttpRouteSpec, ImagesSpec, IngressSpec, MigrationsSpec, Mode, ProxySpec,
-        TaskProcessorSpec, UpgradeSpec,
+        FrontendSpec, HttpRouteSpec, ImagesSpec, IngressSpec, IntegrationsSpec, MigrationsSpec, Mode,
+        ProxySpec, TaskProcessorSpec, UpgradeSpec,
     },
     flagsmith::{Release, env},
     model::Component,
@@ -107,6 +107,7 @@ fn empty() -> FlagsmithDeploymentSpec {
         task_processor: TaskProcessorSpec::default(),
         frontend: FrontendSpec::default(),
         edge_proxy: None,
+        integrations: IntegrationsSpec::default(),
         migrations: MigrationsSpec::default(),
         upgrade: UpgradeSpec::default(),
         exposure: None,

@@ -91,6 +91,18 @@ fn edge_proxy() {
     snapshot("edge-proxy", &without(everything(&installation(&spec(wanted))), &known));
 }
 
+/// Variables of every container that runs Django.
+#[test]
+fn integrations() {
+    let known = everything(&installation(&minimal()));
+    let key = |key: &str| serde_json::json!({ "secretKeyRef": { "name": "others", "key": key } });
+    let wanted = serde_json::json!({ "integrations": {
+        "redis": { "urlFrom": key("redis") },
+        "email": { "sender": "flags@example.com", "smtp": { "host": "mail", "passwordFrom": key("mail") } },
+    } });
+    snapshot("integrations", &without(everything(&installation(&spec(wanted))), &known));
+}
+
 /// By a `PodMonitor`, and by annotations of the pods that have metrics.
 #[test]
 fn monitoring() {
