@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The newest release of the edge proxy that the operator was tried with.
-const IMAGE: &str = "docker.io/flagsmith/edge-proxy:2.23.0";
+const IMAGE: &str = "docker.flagsmith.com/flagsmith/edge-proxy:2.23.0";
 
 /// The edge proxy's own default, in seconds.
 const POLL_INTERVAL: i32 = 10;
@@ -24,7 +24,7 @@ pub struct EdgeProxySpec {
     /// The image with its tag or digest: the edge proxy has releases of its own.
     #[serde(default = "image")]
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$') && (self.contains('@') || self.matches('[^/]:[^/]*$'))").message("must be an image with a tag or a digest, such as \"docker.io/flagsmith/edge-proxy:2.23.0\": it has releases of its own, and without a tag another one would be pulled some day"))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$') && (self.contains('@') || self.matches('[^/]:[^/]*$'))").message("must be an image with a tag or a digest, such as \"docker.flagsmith.com/flagsmith/edge-proxy:2.23.0\": it has releases of its own, and without a tag another one would be pulled some day"))]
     pub image: String,
 
     /// The environments that it answers for. One whose key is refused keeps the pods from being ready for all of them.

@@ -33,8 +33,8 @@ pub struct ImagesSpec {
 impl Default for ImagesSpec {
     fn default() -> Self {
         Self {
-            api: "docker.io/flagsmith/flagsmith-api".to_owned(),
-            frontend: "docker.io/flagsmith/flagsmith-frontend".to_owned(),
+            api: "docker.flagsmith.com/flagsmith/flagsmith-api".to_owned(),
+            frontend: "docker.flagsmith.com/flagsmith/flagsmith-frontend".to_owned(),
             pull_policy: "IfNotPresent".to_owned(),
             pull_secrets: Vec::new(),
         }

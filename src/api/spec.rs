@@ -95,8 +95,8 @@ pub struct FlagsmithDeploymentSpec {
 
     /// The image repositories, each alone, or with a tag or the digest of its image of `version`.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self.api.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$')").message("must be a repository, such as \"docker.io/flagsmith/flagsmith-api\" (its tag is spec.version), or repository:TAG, repository@sha256:DIGEST, repository:TAG@sha256:DIGEST of the image of that version").field_path(".api"))]
-    #[x_kube(validation = Rule::new("self.frontend.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$')").message("must be a repository, such as \"docker.io/flagsmith/flagsmith-frontend\" (its tag is spec.version), or repository:TAG, repository@sha256:DIGEST, repository:TAG@sha256:DIGEST of the image of that version").field_path(".frontend"))]
+    #[x_kube(validation = Rule::new("self.api.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$')").message("must be a repository, such as \"docker.flagsmith.com/flagsmith/flagsmith-api\" (its tag is spec.version), or repository:TAG, repository@sha256:DIGEST, repository:TAG@sha256:DIGEST of the image of that version").field_path(".api"))]
+    #[x_kube(validation = Rule::new("self.frontend.matches('^[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[0-9]+/[a-zA-Z0-9._/-]*[a-zA-Z0-9])?(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$')").message("must be a repository, such as \"docker.flagsmith.com/flagsmith/flagsmith-frontend\" (its tag is spec.version), or repository:TAG, repository@sha256:DIGEST, repository:TAG@sha256:DIGEST of the image of that version").field_path(".frontend"))]
     #[x_kube(validation = Rule::new("self.pullPolicy in ['Always', 'IfNotPresent', 'Never']").message("must be Always, IfNotPresent or Never").field_path(".pullPolicy"))]
     pub images: ImagesSpec,
 

@@ -12,7 +12,7 @@ pub(crate) mod upgrades;
 mod worker_class;
 
 pub(crate) use chart_values::chart_values_markdown;
-pub(crate) use processor::ProcessorPace;
+pub(crate) use processor::{INTERRUPTED, ProcessorPace};
 pub(crate) use release::{InvalidRelease, Release};
 pub(crate) use worker_class::WorkerClass;
 

@@ -5,6 +5,10 @@
 
 use super::env;
 
+/// What the rest of a batch fails with when its task processor is told to end (Python's thread pool; flagsmith-common 3.13,
+/// `task_processor/processor.py`). It is run again, although the failure counts as one of three.
+pub(crate) const INTERRUPTED: &str = "after interpreter shutdown";
+
 const THREADS_FLAG: &str = "--numthreads";
 const SLEEP_FLAG: &str = "--sleepintervalms";
 

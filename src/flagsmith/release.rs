@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case("docker.io/flagsmith/flagsmith-api:2.265.0", Some(Release::new(2, 265, 0)))]
+    #[case("docker.flagsmith.com/flagsmith/flagsmith-api:2.265.0", Some(Release::new(2, 265, 0)))]
     #[case("localhost:5000/flagsmith-api:2.265.0@sha256:abc", Some(Release::new(2, 265, 0)))]
     #[case("localhost:5000/flagsmith-api", None)]
     #[case("flagsmith-api:latest", None)]

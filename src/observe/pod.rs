@@ -472,7 +472,7 @@ mod tests {
     /// The kubelet lists containers by their names, and others put theirs before ours.
     #[rstest::rstest]
     #[case::of_the_operator(json!({ marks::MANAGED_BY: marks::OPERATOR }), "api", "r.io/own:1")]
-    #[case::of_the_chart(json!({}), "main", "docker.io/flagsmith/flagsmith-api:2.265.0")]
+    #[case::of_the_chart(json!({}), "main", "docker.flagsmith.com/flagsmith/flagsmith-api:2.265.0")]
     fn a_sidecar_is_not_flagsmith(#[case] labels: Value, #[case] name: &str, #[case] image: &str) {
         let status = |name: &str| {
             json!({ "name": name, "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": {

@@ -29,8 +29,11 @@ const LISTENS: Duration = Duration::from_secs(20);
 
 /// The images that the page's resource names, and those of tests/images that get these names.
 const IMAGES: &[(&str, &str)] = &[
-    ("docker.io/local/flagsmith-api:2.265.0", "docker.io/flagsmith/flagsmith-api:2.265.0"),
-    ("docker.io/local/flagsmith-frontend:2.265.0", "docker.io/flagsmith/flagsmith-frontend:2.265.0"),
+    ("docker.io/local/flagsmith-api:2.265.0", "docker.flagsmith.com/flagsmith/flagsmith-api:2.265.0"),
+    (
+        "docker.io/local/flagsmith-frontend:2.265.0",
+        "docker.flagsmith.com/flagsmith/flagsmith-frontend:2.265.0",
+    ),
     ("docker.io/local/postgres:15", "docker.io/library/postgres:17"),
 ];
 

@@ -329,7 +329,7 @@ async fn an_observed_one(cluster: &Cluster, sandbox: &Sandbox) {
         "spec": { "selector": { "matchLabels": labels }, "template": {
             "metadata": { "labels": labels },
             "spec": { "containers": [{
-                "name": "api", "image": "docker.io/flagsmith/flagsmith-api:2.265.0", "env": [variable],
+                "name": "api", "image": "docker.flagsmith.com/flagsmith/flagsmith-api:2.265.0", "env": [variable],
                 "envFrom": [{ "configMapRef": { "name": "settings" } }],
             }] },
         } },

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::location::LogLocation;
 use super::quoted::{LOOP, RETRIEVING};
 use super::recurring::is_cancelled;
-use crate::logs::event::{Event, Level};
+use crate::{
+    flagsmith::INTERRUPTED,
+    logs::event::{Event, Level},
+};
 
 /// Seconds without a warning about unhealthy threads, one each second, after which the threads count as recovered.
 pub(crate) const UNHEALTHY_QUIET_SECONDS: i64 = 3;
@@ -138,10 +141,7 @@ impl Tasks {
         let Some((task, rest)) = rest.split_once("', with id ") else {
             return;
         };
-        // The rest of a batch fails so at every shutdown, and is run again.
-        if rest.contains("after interpreter shutdown")
-            || event.level.is_some_and(|level| level < Level::Warning)
-        {
+        if rest.contains(INTERRUPTED) || event.level.is_some_and(|level| level < Level::Warning) {
             return;
         }
         let id = rest.split('.').next().and_then(|id| id.parse().ok()).unwrap_or(0);

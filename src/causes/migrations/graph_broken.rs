@@ -45,7 +45,7 @@ fn explain(_: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explan
         Code::MigrationGraphBroken,
         format!("{why} ({what}). No migration was run."),
         "This is in the image, not in the database: run a released image without added or removed migration files \
-         (docker.io/flagsmith/flagsmith-api:X.Y.Z); a custom build has to be rebased on the release.",
+         (docker.flagsmith.com/flagsmith/flagsmith-api:X.Y.Z); a custom build has to be rebased on the release.",
     )
 }
 

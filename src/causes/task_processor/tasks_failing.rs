@@ -11,6 +11,7 @@ use crate::{
         prelude::*,
         steps,
     },
+    flagsmith::INTERRUPTED,
     observe::database::{Queue, Recurring, Runs},
 };
 
@@ -103,7 +104,7 @@ fn failing(context: &QueueContext<'_>) -> Option<Draft> {
     let failing: Vec<&Runs> = queue
         .runs
         .iter()
-        .filter(|runs| runs.last_failed && (given_up(queue, runs) > 0 || runs.failed >= FAILURES))
+        .filter(|runs| runs.last_failed && (given_up(queue, runs) > 0 || fails_each_time(runs)))
         .collect();
     let recurring: Vec<&Recurring> =
         queue.recurring.iter().flatten().filter(|task| !task.disabled && task.failures >= IN_A_ROW).collect();
@@ -127,6 +128,11 @@ fn failing(context: &QueueContext<'_>) -> Option<Draft> {
         .collect();
     evidence.truncate(runs::SHOWN);
     Some(diagnosis(Code::TasksFailing, Severity::Warning, message(&names), evidence, remedy(&lost)))
+}
+
+/// Whether runs fail for a reason of their own, and not because their processor was told to end.
+fn fails_each_time(runs: &Runs) -> bool {
+    runs.failed >= FAILURES && !runs.error.as_ref().is_some_and(|error| error.contains(INTERRUPTED))
 }
 
 /// How many of this kind were given up.
@@ -180,6 +186,19 @@ mod tests {
                 "{first:?}"
             );
         }
+    }
+
+    /// A batch of ten fails whenever a processor is told to end; what was given up for that is lost all the same.
+    #[rstest]
+    #[case(0, vec![])]
+    #[case(1, vec![Code::TasksFailing])]
+    fn a_processor_that_ends_is_no_reason(#[case] given_up: i64, #[case] expected: Vec<Code>) {
+        let error = "RuntimeError: cannot schedule new futures after interpreter shutdown";
+        let observation = with_queue(|queue| {
+            queue.runs = vec![Runs { error: Some(error.to_owned()), ..runs("tasks.a", 500, 10, true) }];
+            queue.given_up = vec![("tasks.a".to_owned(), given_up)];
+        });
+        assert_eq!(codes(&observation), expected);
     }
 
     /// The statement that queues tasks again names the kind of which some were given up, not the first that fails.

@@ -25,8 +25,8 @@ fn of_url(url: &str) -> MigrationKey {
 fn is_stable() {
     let installation = installation(&minimal());
     let key = key(&installation, &database());
-    assert_eq!(key.as_str(), "2674c1d9fb");
-    assert_eq!(key.job_name(&installation, MigrationOperation::Migrate), "flagsmith-migrate-2674c1d9fb");
+    assert_eq!(key.as_str(), "cb6cc9151d");
+    assert_eq!(key.job_name(&installation, MigrationOperation::Migrate), "flagsmith-migrate-cb6cc9151d");
 }
 
 #[rstest]

@@ -121,9 +121,9 @@ fn a_confirmation_needs_a_known_moment() {
 /// Releases between which nothing is known that older pods cannot do.
 const SERVES: &str = "2.259.0";
 const NEWER: &str = "2.260.0";
-const SERVES_IMAGE: &str = "docker.io/flagsmith/flagsmith-api:2.259.0";
-const SERVES_FRONTEND: &str = "docker.io/flagsmith/flagsmith-frontend:2.259.0";
-const NEWER_IMAGE: &str = "docker.io/flagsmith/flagsmith-api:2.260.0";
+const SERVES_IMAGE: &str = "docker.flagsmith.com/flagsmith/flagsmith-api:2.259.0";
+const SERVES_FRONTEND: &str = "docker.flagsmith.com/flagsmith/flagsmith-frontend:2.259.0";
+const NEWER_IMAGE: &str = "docker.flagsmith.com/flagsmith/flagsmith-api:2.260.0";
 
 /// A confirmed way back between them, with further settings of the confirmation.
 fn seamless(changes: &Value) -> Installation {

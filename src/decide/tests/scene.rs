@@ -14,10 +14,10 @@ use crate::{
 
 pub(super) const OLD: &str = "2.260.0";
 pub(super) const NEW: &str = "2.265.0";
-pub(super) const OLD_IMAGE: &str = "docker.io/flagsmith/flagsmith-api:2.260.0";
-pub(super) const NEW_IMAGE: &str = "docker.io/flagsmith/flagsmith-api:2.265.0";
-pub(super) const OLD_FRONTEND: &str = "docker.io/flagsmith/flagsmith-frontend:2.260.0";
-pub(super) const NEW_FRONTEND: &str = "docker.io/flagsmith/flagsmith-frontend:2.265.0";
+pub(super) const OLD_IMAGE: &str = "docker.flagsmith.com/flagsmith/flagsmith-api:2.260.0";
+pub(super) const NEW_IMAGE: &str = "docker.flagsmith.com/flagsmith/flagsmith-api:2.265.0";
+pub(super) const OLD_FRONTEND: &str = "docker.flagsmith.com/flagsmith/flagsmith-frontend:2.260.0";
+pub(super) const NEW_FRONTEND: &str = "docker.flagsmith.com/flagsmith/flagsmith-frontend:2.265.0";
 
 /// An installation of [`NEW`] with further settings.
 pub(super) fn wanted(changes: Value) -> Installation {
@@ -33,7 +33,7 @@ pub(super) fn rolled_out(component: &str, version: &str, pods: i32) -> WorkloadS
     let repository = if component == "frontend" { "frontend" } else { "api" };
     WorkloadState {
         release: Some(version.parse().unwrap()),
-        image: Some(format!("docker.io/flagsmith/flagsmith-{repository}:{version}")),
+        image: Some(format!("docker.flagsmith.com/flagsmith/flagsmith-{repository}:{version}")),
         migration_key: None,
         migrated: Some(version.parse().unwrap()),
         secret_hash: Some("an-older-hash".to_owned()),

@@ -14,7 +14,7 @@ use crate::{
 };
 
 const FIRST: &str = "2.232.0";
-const FIRST_IMAGE: &str = "docker.io/flagsmith/flagsmith-api:2.232.0";
+const FIRST_IMAGE: &str = "docker.flagsmith.com/flagsmith/flagsmith-api:2.232.0";
 
 fn stepwise(changes: &Value) -> Installation {
     let mut spec = json!({ "version": "2.265.0", "upgrade": { "strategy": "Stepwise" } });
@@ -62,7 +62,8 @@ fn each_stop_has_its_job_and_pods_change_at_the_last() {
     let images = plan.pull.as_ref().unwrap().images.clone();
     assert_eq!(
         images,
-        ["2.234.2", "2.260.0", "2.265.0"].map(|it| format!("docker.io/flagsmith/flagsmith-api:{it}"))
+        ["2.234.2", "2.260.0", "2.265.0"]
+            .map(|it| format!("docker.flagsmith.com/flagsmith/flagsmith-api:{it}"))
     );
     assert_eq!(shape(&plan)[..2], old(1));
     pulled(&installation, &mut observation);
@@ -155,7 +156,7 @@ fn pods_that_do_not_serve_at_a_stop_are_replaced_there() {
         (plan.gate.clone(), due(&plan).as_str()),
         (Gate::Blocked(Code::MigrationImagePending), "2.266.0")
     );
-    assert_eq!(plan.pull.unwrap().images, ["docker.io/flagsmith/flagsmith-api:2.266.0"]);
+    assert_eq!(plan.pull.unwrap().images, ["docker.flagsmith.com/flagsmith/flagsmith-api:2.266.0"]);
 }
 
 #[test]

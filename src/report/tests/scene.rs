@@ -141,7 +141,7 @@ pub(super) fn key(installation: &Installation) -> String {
 pub(super) fn workload(component: &str, pods: i32) -> WorkloadState {
     WorkloadState {
         release: Some(RELEASE.parse().unwrap()),
-        image: Some(format!("docker.io/flagsmith/flagsmith-api:{RELEASE}")),
+        image: Some(format!("docker.flagsmith.com/flagsmith/flagsmith-api:{RELEASE}")),
         migrated: Some(RELEASE.parse().unwrap()),
         ..fixtures::rolled_out(format!("flagsmith-{component}"), pods)
     }

@@ -41,7 +41,7 @@ fn before_an_upgrade() -> Observation {
     let deployment = |component: &str, repository: &str, desired| WorkloadState {
         name: format!("flagsmith-{component}"),
         release: OLD.parse().ok(),
-        image: Some(format!("docker.io/flagsmith/flagsmith-{repository}:{OLD}")),
+        image: Some(format!("docker.flagsmith.com/flagsmith/flagsmith-{repository}:{OLD}")),
         migration_key: Some("0123456789".to_owned()),
         migrated: OLD.parse().ok(),
         secret_hash: Some("a-hash".to_owned()),

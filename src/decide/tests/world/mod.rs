@@ -34,7 +34,7 @@ pub(super) const VERSIONS: [&str; 4] = ["2.250.0", "2.260.0", "2.265.0", "2.266.
 const LEVELS: [usize; 4] = [10, 12, 12, 14];
 /// The user's own stop, where he has one. Pods of the releases before the one before it do not work on it.
 const VIA: &str = "2.265.0";
-const REPOSITORIES: [&str; 2] = ["docker.io/flagsmith/flagsmith-api", "registry.example.com/api"];
+const REPOSITORIES: [&str; 2] = ["docker.flagsmith.com/flagsmith/flagsmith-api", "registry.example.com/api"];
 
 /// What the user wants.
 #[derive(Clone, Debug)]
