@@ -141,6 +141,7 @@ async fn a_misspelt_field_is_refused_when_the_client_is_strict_as_kubectl_is() {
 #[case(json!({"api": {"autoscaling": {"minReplicas": 4, "maxReplicas": 4}}}))]
 #[case(json!({"api": {"replicas": 0}, "taskProcessor": {"replicas": 0}, "frontend": {"enabled": false}}))]
 #[case(json!({"exposure": {"hosts": ["*"], "ingress": {}}}))]
+#[case(json!({"exposure": {"hosts": ["flags.apps.example.com"], "ingress": {"className": "openshift-default", "tls": [{}]}}}))]
 #[case(json!({"edgeProxy": edge_proxy()}))]
 #[case(json!({"integrations": {"redis": {"urlFrom": source("redis")}, "email": {"sender": "flags@example.com", "smtp": {"host": "mail"}}}}))]
 #[case(json!({"edgeProxy": edge_proxy(), "exposure": {"edgeProxy": {"hosts": ["edge.example.com"], "ingress": {}}}}))]
