@@ -163,8 +163,8 @@ trial-monitoring: ## Three troubles at once under a real Prometheus with the cha
 	PATH="$$(tests/chart/prometheus):$$PATH" tests/e2e/run --ignored monitoring::
 
 .PHONY: trial-settings
-trial-settings: ## A database in parts, sidecars, hosts of their own behind a real nginx, and the edge proxy, on a real node (four minutes)
-	PROXIES="$$(tests/load/proxies)" IMAGES=edge-proxy tests/e2e/run --ignored settings_of_the_official
+trial-settings: ## A database in parts, sidecars, hosts of their own behind a real nginx, the edge proxy, and a move with two Ingresses under load, on a real node (eight minutes)
+	PROXIES="$$(tests/load/proxies)" IMAGES=edge-proxy tests/e2e/run --ignored settings_of_the_official two_ingresses
 
 .PHONY: trial-healthy
 trial-healthy: ## An hour in which pods and operator restart, a release follows another, 20,000 tasks run, and nothing is wrong, on a real node (an hour and a quarter)

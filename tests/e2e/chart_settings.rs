@@ -137,7 +137,7 @@ fn sidecar_ended(namespace: &Namespace) {
 }
 
 fn hosts(namespace: &Namespace) {
-    let nginx = Nginx::serve(namespace);
+    let nginx = Nginx::serve(namespace.name());
     let status = |host, path| nginx.get(host, path, &[KEY]).status;
     assert_eq!(status(API, "/api/v1/flags/"), 200);
     assert_eq!(status(API, "/health"), 200);

@@ -39,3 +39,4 @@ mod tasks;
 mod tasks_for_long;
 mod timeouts;
 mod troubles;
+mod two_ingresses;

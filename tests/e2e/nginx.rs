@@ -4,6 +4,11 @@ use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{JoinHandle, sleep, spawn},
     time::Duration,
 };
 
@@ -11,8 +16,7 @@ use serde_json::Value;
 
 use crate::{
     http::{self, Response},
-    kubectl::{pointer, wait_until},
-    namespace::Namespace,
+    kubectl::{json, pointer, try_json, wait_until},
 };
 
 /// It has read its configuration.
@@ -21,15 +25,20 @@ const STARTS: Duration = Duration::from_secs(10);
 const ADDRESS: &str = "127.0.0.1";
 const PORT: u16 = 18_090;
 
+/// How often it is seen whether there are other Ingresses, as a controller watches them.
+const SYNC: Duration = Duration::from_secs(1);
+
 pub struct Nginx {
     port: u16,
     process: Child,
     directory: PathBuf,
+    ended: Arc<AtomicBool>,
+    controller: Option<JoinHandle<()>>,
 }
 
 impl Nginx {
-    /// Serves what is there now.
-    pub fn serve(namespace: &Namespace) -> Self {
+    /// Serves what is there, now and later.
+    pub fn serve(namespace: &'static str) -> Self {
         let root =
             std::env::var("PROXIES").unwrap_or_else(|_| panic!("PROXIES is not set: make trial-settings"));
         let directory = std::env::temp_dir().join(format!("e2e-nginx-{}", std::process::id()));
@@ -46,7 +55,24 @@ impl Nginx {
             .arg(directory.join("error.log"))
             .spawn()
             .unwrap();
-        let nginx = Self { port: PORT, process, directory };
+        let ended = Arc::<AtomicBool>::default();
+        let controller = Some(spawn({
+            let (ended, directory, process) =
+                (Arc::clone(&ended), directory.clone(), process.id().to_string());
+            move || {
+                let mut known = configuration(namespace, &directory);
+                while !ended.load(Ordering::Relaxed) {
+                    sleep(SYNC);
+                    let now = configuration(namespace, &directory);
+                    if now != known {
+                        std::fs::write(directory.join("nginx.conf"), &now).unwrap();
+                        assert!(Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+                        known = now;
+                    }
+                }
+            }
+        }));
+        let nginx = Self { port: PORT, process, directory, ended, controller };
         wait_until(STARTS, "nginx answers", || {
             let answer = nginx.get("nobody.example.com", "/", &[]);
             (answer.status == 404).then_some(()).ok_or(answer.body)
@@ -61,13 +87,18 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(controller) = self.controller.take() {
+            let _ = controller.join();
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
-fn configuration(namespace: &Namespace, directory: &Path) -> String {
+/// Of two Ingresses with one host the older one has it, as with the controllers.
+fn configuration(namespace: &str, directory: &Path) -> String {
     let work = directory.display();
     let mut text = format!(
         "daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log warn;
@@ -79,7 +110,7 @@ http {{
   server {{ listen {ADDRESS}:{PORT} default_server; return 404; }}
 "
     );
-    let ingresses = namespace.json(&["get", "ingress"]);
+    let ingresses = json(&["-n", namespace, "get", "ingress", "--sort-by=.metadata.creationTimestamp"]);
     for rule in pointer(&ingresses, "/items").as_array().unwrap().iter().flat_map(rules) {
         writeln!(
             text,
@@ -91,7 +122,7 @@ http {{
             assert_eq!(path["pathType"], "Prefix");
             let (path, backend) = (path["path"].as_str().unwrap(), pointer(path, "/backend/service"));
             let (service, port) =
-                (namespace.service(backend["name"].as_str().unwrap()), pointer(backend, "/port/number"));
+                (service(namespace, backend["name"].as_str().unwrap()), pointer(backend, "/port/number"));
             let way =
                 format!("{{ proxy_pass http://{service}:{port}; proxy_set_header Host $http_host; }}\n");
             match path {
@@ -102,6 +133,14 @@ http {{
         text.push_str("    root /nonexistent;\n  }\n");
     }
     text + "}\n"
+}
+
+/// The cluster address of a Service; one that is not there yet is nobody's.
+fn service(namespace: &str, name: &str) -> String {
+    let found = try_json(&["-n", namespace, "get", "service", name]);
+    found
+        .and_then(|it| Some(pointer(&it, "/spec/clusterIP").as_str()?.to_owned()))
+        .unwrap_or_else(|| ADDRESS.to_owned())
 }
 
 fn rules(ingress: &Value) -> &[Value] {

@@ -1,14 +1,15 @@
 //! An installation of the official chart: looked at, brought into trouble, healed by what the operator says, and moved
 //! to the operator.
 
-use std::{thread, time::Duration};
-
 use crate::{
     audit,
     availability_monitor::{AvailabilityMonitor, Sessions},
     kubectl::{pointer, wait_until},
     namespace::{NEW, Namespace, START, step},
-    official_chart::{RELEASE, condition, follow, healthy, read_only_operator, trouble, upgrade, watched},
+    official_chart::{
+        RELEASE, adoption, binary, condition, follow, healthy, moved, read_only_operator, trouble, upgrade,
+        watched,
+    },
     operator,
 };
 
@@ -65,10 +66,6 @@ fn heed(namespace: &Namespace, code: &str) {
     });
 }
 
-fn binary() -> std::path::PathBuf {
-    env!("CARGO_BIN_EXE_flagsmith-operator").into()
-}
-
 fn without_operator(namespace: &Namespace) {
     let output = std::process::Command::new(binary())
         .args(["diagnose", "--release", RELEASE, "--namespace", namespace.name()])
@@ -94,40 +91,10 @@ fn wrote_nothing(since: &str) {
 
 fn adopt(namespace: &Namespace) {
     operator::install(&[]);
-    let output = std::process::Command::new(binary())
-        .args(["plan", "--adopt", RELEASE, "--namespace", namespace.name()])
-        .output()
-        .unwrap();
-    let page = String::from_utf8(output.stdout).unwrap();
-    println!("{page}");
+    let page = adoption(namespace).0;
     let sessions = Sessions { namespace: namespace.name(), pod: "deployment/database" };
     let monitor = AvailabilityMonitor::begin(Some(&namespace.service("acme-flagsmith-api")), sessions);
-    namespace.apply(&page);
-    namespace.kubectl(&["wait", "fsd/acme-op", "--for=condition=Ready", "--timeout=300s"]);
-    let steps: Vec<&str> =
-        page.lines().filter_map(|line| Some(line.strip_prefix("#  ")?.split_once(". ")?.1)).collect();
-    for step in &steps {
-        let Some(command) =
-            step.split_once(": ").map(|(_, rest)| rest).filter(|_| step.contains("kubectl -n"))
-        else {
-            continue;
-        };
-        if step.starts_with("Save this page") {
-            continue;
-        }
-        // The minute that connections of clients are given; those of this load are short.
-        thread::sleep(Duration::from_secs(5));
-        for command in command.split("; and what belongs to them: ") {
-            let command = command.split(". Until").next().unwrap();
-            println!("    {command}");
-            let done = std::process::Command::new("bash").args(["-c", command]).output().unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        }
-    }
-    wait_until(START, "the old pods are gone", || {
-        let pods = namespace.kubectl(&["get", "pods", "-l", "app.kubernetes.io/instance=acme", "-o", "name"]);
-        pods.is_empty().then_some(()).ok_or(pods)
-    });
+    moved(namespace, &page);
     assert!(monitor.requests() > 100, "the move was under load");
     let (migrators, wrong) = monitor.end();
     assert!(migrators <= 1 && wrong.is_empty(), "{wrong:#?}");

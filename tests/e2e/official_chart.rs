@@ -170,6 +170,48 @@ pub fn trouble_within(limit: Duration, namespace: &Namespace, expected: &str, ma
     println!("    healthy after {:.0} s", start.elapsed().as_secs_f32());
 }
 
+pub fn binary() -> std::path::PathBuf {
+    env!("CARGO_BIN_EXE_flagsmith-operator").into()
+}
+
+/// What `plan --adopt` prints, and its exit status.
+pub fn adoption(namespace: &Namespace) -> (String, Option<i32>) {
+    let arguments = ["plan", "--adopt", RELEASE, "--namespace", namespace.name()];
+    let output = std::process::Command::new(binary()).args(arguments).output().unwrap();
+    let page = String::from_utf8(output.stdout).unwrap();
+    println!("{page}{}", String::from_utf8_lossy(&output.stderr));
+    (page, output.status.code())
+}
+
+/// Does what the page says, one step after the other, until nothing of the chart runs.
+pub fn moved(namespace: &Namespace, page: &str) {
+    namespace.apply(page);
+    namespace.kubectl(&["wait", "fsd/acme-op", "--for=condition=Ready", "--timeout=300s"]);
+    let steps = page.lines().filter_map(|line| Some(line.strip_prefix("#  ")?.split_once(". ")?.1));
+    for step in steps {
+        let Some(command) =
+            step.split_once(": ").map(|(_, rest)| rest).filter(|_| step.contains("kubectl -n"))
+        else {
+            continue;
+        };
+        if step.starts_with("Save this page") {
+            continue;
+        }
+        // The minute that connections of clients are given; those of this load are short.
+        std::thread::sleep(Duration::from_secs(5));
+        for command in command.split("; and what belongs to them: ") {
+            let command = command.split(". Until").next().unwrap();
+            println!("    {command}");
+            let done = std::process::Command::new("bash").args(["-c", command]).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+    wait_until(START, "the old pods are gone", || {
+        let pods = namespace.kubectl(&["get", "pods", "-l", "app.kubernetes.io/instance=acme", "-o", "name"]);
+        pods.is_empty().then_some(()).ok_or(pods)
+    });
+}
+
 /// Runs the command of a remedy as it stands; only the chart comes from this directory instead of a repository.
 pub fn follow(diagnosis: &Value) {
     let remedy = diagnosis["remedy"].as_str().unwrap();
