@@ -29,7 +29,11 @@ pub fn get(address: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> Re
 }
 
 pub fn post(address: &str, port: u16, path: &str) -> Response {
-    send("POST", address, port, path, &[])
+    post_with(address, port, path, &[])
+}
+
+pub fn post_with(address: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> Response {
+    send("POST", address, port, path, headers)
 }
 
 /// A connection that fails is a response with status 0: the caller decides whether it may.

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, thread::sleep, time::Duration};
 
 use crate::{
     availability_monitor::{AvailabilityMonitor, Sessions, uncounted},
+    http,
     kubectl::{self, pointer, try_json, wait_until},
     migrations::{applied, ready_at, resource, retry},
     namespace::{NEW, Namespace, OLD, START, Trials, demo, step},
@@ -59,6 +60,9 @@ const FAILURES: &[Failure] = &[
     },
 ];
 
+/// The migration, and a minute of requests that fail.
+const BEHIND: Duration = Duration::from_mins(4);
+
 #[test]
 #[ignore = "a quarter of an hour: make trial-migrations"]
 fn each_failure_has_its_name_and_its_way_out() {
@@ -74,6 +78,7 @@ fn each_failure_has_its_name_and_its_way_out() {
         trial(failure.name, &|| fails(&namespace, failure, attempt));
     }
     trial("an image that does not exist", &|| missing_image(&namespace));
+    trial("older pods on a newer schema, whose rollout hangs", &|| behind_the_schema(&namespace));
     trial("a lock that another session holds", &|| held_lock(&namespace));
     trial("a transaction that has been open for long", &|| {
         long_transaction(&namespace);
@@ -167,6 +172,28 @@ fn missing_image(namespace: &Namespace) {
     await_code(namespace, "MigrationImagePullFailed");
     namespace.apply(&resource(OLD, ""));
     ready_at(namespace, OLD);
+}
+
+/// The newer pods find no node: those of the older release serve on, and fail at each new identity.
+fn behind_the_schema(namespace: &Namespace) {
+    let api = namespace.service("flagsmith-api");
+    let identity =
+        || http::post_with(&api, 8000, "/api/v1/identities/", &[("X-Environment-Key", "anything")]).status;
+    assert_eq!(identity(), 200);
+    namespace.apply(
+        &resource(NEW, "").replace("  api:\n", "  api:\n    pod: {nodeSelector: {nowhere: \"true\"}}\n"),
+    );
+    wait_until(BEHIND, "ReleaseBehindSchema is named", || {
+        identity();
+        let codes = namespace.codes();
+        codes.contains(&"ReleaseBehindSchema".to_owned()).then_some(()).ok_or_else(|| format!("{codes:?}"))
+    });
+    println!("    {}", pointer(&namespace.fsd(), "/status/diagnoses"));
+    assert_eq!(identity(), 500);
+    namespace.apply(&resource(NEW, ""));
+    ready_at(namespace, NEW);
+    assert_eq!(identity(), 200);
+    go_back(namespace);
 }
 
 /// The first attempts fail of the lock timeout; when the lock is released, the next succeeds by itself.

@@ -141,6 +141,9 @@ def _check_api(api: Container, release: str) -> None:
     status, _, headers = api.request("GET", "/api/v1/flags/")
     assert (status, headers["Flagsmith-Version"]) == (403, release), (status, headers)
     assert api.request("GET", "/api/v1/flags/", X_Environment_Key="x")[0] == 200
+    assert api.request("POST", "/api/v1/identities/", X_Environment_Key="x")[0] == 200
+    assert api.request("GET", "/api/v1/environment-document/", X_Environment_Key="x")[0] == 403
+    assert api.request("GET", "/api/v1/environment-document/", X_Environment_Key="ser.testbed")[0] == 200
     status, body, _ = api.request("GET", "/health/readiness/?format=json")
     assert status == 200 and '"MigrationsHealthCheck": "working"' in body, body
     assert f'"image_tag": "{release}"' in api.request("GET", "/version/")[1]

@@ -4,7 +4,7 @@ from common.core.urls import urlpatterns as core_urlpatterns
 from django.conf import settings
 from django.urls import include, path, re_path
 
-from environments.views import document, flags
+from environments.views import document, flags, identities
 
 urlpatterns = [
     *core_urlpatterns,
@@ -15,5 +15,6 @@ if not settings.TASK_PROCESSOR_MODE:
     urlpatterns += [
         re_path(r"^api/v1/flags/$", flags),
         re_path(r"^api/v1/environment-document/$", document),
+        re_path(r"^api/v1/identities/$", identities),
         path("testbed/", include("testbed.urls")),
     ]

@@ -18,4 +18,8 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
+        migrations.RunSQL(
+            "CREATE TABLE testbed_identity (id bigserial PRIMARY KEY, identifier text NOT NULL)",
+            "DROP TABLE testbed_identity",
+        ),
     ]
