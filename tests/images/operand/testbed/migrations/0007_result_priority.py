@@ -15,8 +15,10 @@ class Migration(migrations.Migration):
         ),
         # As identities.0007 of Flagsmith: older code names no value, and the column has no default.
         migrations.RunSQL(
-            "ALTER TABLE testbed_identity ADD COLUMN system_traits jsonb NOT NULL DEFAULT '{}',"
-            " ALTER COLUMN system_traits DROP DEFAULT",
+            [
+                "ALTER TABLE testbed_identity ADD COLUMN system_traits jsonb NOT NULL DEFAULT '{}'",
+                "ALTER TABLE testbed_identity ALTER COLUMN system_traits DROP DEFAULT",
+            ],
             "ALTER TABLE testbed_identity DROP COLUMN system_traits",
         ),
     ]
