@@ -408,9 +408,7 @@ pub fn removable(installation: &Installation, plan: &Plan, kind: Kind, name: &st
             is_unwanted(installation, Component::Frontend, name)
                 || is_unwanted(installation, Component::EdgeProxy, name)
         }
-        Kind::PodDisruptionBudget => {
-            name != installation.child(Component::Api.as_str()) && !installation.frontend.enabled
-        }
+        Kind::PodDisruptionBudget => is_unwanted_budget(installation, name),
         _ => true,
     }
 }
@@ -423,6 +421,20 @@ fn is_unwanted(installation: &Installation, component: Component, name: &str) ->
         _ => true,
     };
     !wanted && name == installation.child(component.as_str())
+}
+
+/// Whether a budget is of a component that is not wanted any more, or that is to have none.
+fn is_unwanted_budget(installation: &Installation, name: &str) -> bool {
+    let edge_proxy = installation.edge_proxy.as_ref();
+    let budgets = [
+        (Component::Api, installation.api.pod_disruption_budget.enabled),
+        (Component::Frontend, installation.frontend.pod_disruption_budget.enabled),
+        (Component::EdgeProxy, edge_proxy.is_some_and(|spec| spec.pod_disruption_budget.enabled)),
+    ];
+    budgets.into_iter().any(|(component, is_enabled)| {
+        is_unwanted(installation, component, name)
+            || !is_enabled && name == installation.child(component.as_str())
+    })
 }
 
 fn is_conflict(error: &kube::Error) -> bool {
@@ -469,4 +481,41 @@ fn hash(body: &Value) -> String {
     // serde_json's maps are ordered, so the text of equal values is equal.
     let digest = Sha256::digest(body.to_string().as_bytes());
     crate::model::hex::shortened(&digest, HASH_DIGITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        decide::decide,
+        fixtures::{empty_observation, installation, spec},
+    };
+
+    /// What belongs to a component goes with it, and a budget also where none is wanted; what holds data never does.
+    #[rstest]
+    #[case(json!({}), Kind::Deployment, "flagsmith-api", false)]
+    #[case(json!({}), Kind::Deployment, "flagsmith-frontend", false)]
+    #[case(json!({ "frontend": { "enabled": false } }), Kind::Deployment, "flagsmith-frontend", true)]
+    #[case(json!({}), Kind::Deployment, "flagsmith-edge-proxy", true)]
+    #[case(json!({}), Kind::PodDisruptionBudget, "flagsmith-api", false)]
+    #[case(json!({}), Kind::PodDisruptionBudget, "flagsmith-edge-proxy", true)]
+    #[case(json!({ "frontend": { "enabled": false } }), Kind::PodDisruptionBudget, "flagsmith-frontend", true)]
+    #[case(json!({ "frontend": { "enabled": false } }), Kind::PodDisruptionBudget, "flagsmith-api", false)]
+    #[case(json!({ "api": { "podDisruptionBudget": { "enabled": false } } }), Kind::PodDisruptionBudget, "flagsmith-api", true)]
+    #[case(json!({}), Kind::Ingress, "flagsmith-edge-proxy", true)]
+    #[case(json!({}), Kind::StatefulSet, "flagsmith-database", false)]
+    #[case(json!({}), Kind::Secret, "flagsmith-django", false)]
+    fn removes_what_is_not_wanted(
+        #[case] changes: Value,
+        #[case] kind: Kind,
+        #[case] name: &str,
+        #[case] expected: bool,
+    ) {
+        let installation = installation(&spec(changes));
+        let plan = decide(&installation, &empty_observation(), &[]);
+        assert_eq!(removable(&installation, &plan, kind, name), expected);
+    }
 }

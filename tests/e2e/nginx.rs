@@ -91,7 +91,8 @@ impl Drop for Nginx {
         if let Some(controller) = self.controller.take() {
             let _ = controller.join();
         }
-        let _ = self.process.kill();
+        // By SIGKILL its workers would go on, and hold the port.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
@@ -125,9 +126,9 @@ http {{
                 (service(namespace, backend["name"].as_str().unwrap()), pointer(backend, "/port/number"));
             let way =
                 format!("{{ proxy_pass http://{service}:{port}; proxy_set_header Host $http_host; }}\n");
-            match path {
-                "/" => write!(text, "    location / {way}").unwrap(),
-                _ => write!(text, "    location = {path} {way}    location {path}/ {way}").unwrap(),
+            match path.trim_end_matches('/') {
+                "" => write!(text, "    location / {way}").unwrap(),
+                path => write!(text, "    location = {path} {way}    location {path}/ {way}").unwrap(),
             }
         }
         text.push_str("    root /nonexistent;\n  }\n");

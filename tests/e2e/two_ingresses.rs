@@ -39,6 +39,8 @@ fn two_ingresses_are_moved_under_load() {
         await_health(&namespace);
     });
     let nginx = Arc::new(Nginx::serve(namespace.name()));
+    let flags = |host| nginx.get(host, "/api/v1/flags/", &[("X-Environment-Key", "anything")]).status;
+    assert_eq!((flags(API), flags(DASHBOARD)), (200, 200), "before");
     for absent in ["/admin/", "/"] {
         assert_eq!(nginx.get(API, absent, &[]).status, 404, "{absent} on the clients' host before");
     }

@@ -198,11 +198,11 @@ pub(super) fn all(pods: &[PodSummary], now: Timestamp) -> Vec<LogRequest> {
 
 /// Whose log it is. The official chart migrates in an init container of the API.
 fn component(pod: &PodSummary, container: &ContainerRun) -> Option<Component> {
-    use Component::{Api, Frontend, Migrations, TaskProcessor};
+    use Component::{Api, EdgeProxy, Frontend, Migrations, TaskProcessor};
     match pod.component {
         _ if container.sidecar => None,
         _ if container.init && container.name.contains("migrat") => Some(Migrations),
-        Some(component @ (Api | TaskProcessor | Frontend | Migrations)) => Some(component),
+        Some(component @ (Api | TaskProcessor | Frontend | EdgeProxy | Migrations)) => Some(component),
         _ => None,
     }
 }
@@ -293,6 +293,21 @@ mod tests {
         let wanted = all(&[pod("a", container(1, Some(since), Some(since + 5), false))], now());
         let runs: Vec<_> = wanted.into_iter().map(|it| (it.run, it.previous)).collect();
         assert_eq!(runs, expected);
+    }
+
+    #[rstest]
+    #[case(Component::Api, true)]
+    #[case(Component::TaskProcessor, true)]
+    #[case(Component::Frontend, true)]
+    #[case(Component::EdgeProxy, true)]
+    #[case(Component::Migrations, true)]
+    #[case(Component::Database, false)]
+    fn logs_of_flagsmiths_own_programs_are_read(#[case] component: Component, #[case] expected: bool) {
+        let failed = container(1, None, Some(1), false);
+        let pod = PodSummary { component: Some(component), ..pod("a", failed) };
+        let found: Vec<Component> =
+            wanted(&[pod], &[], nobody, now()).iter().map(|it| it.component).collect();
+        assert_eq!(found, if expected { vec![component] } else { vec![] });
     }
 
     /// What a pod logged of an outage that it has got over is not why it is not ready now.
