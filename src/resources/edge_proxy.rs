@@ -19,6 +19,8 @@ use crate::{
 const PERIOD: i32 = 5;
 const STARTUP_FAILURES: i32 = 60;
 const FAILURES: i32 = 6;
+/// One lost answer is no reason to take a pod out of its Service.
+const READINESS_FAILURES: i32 = 3;
 
 /// A pod that has had every environment's flags stays ready while the API is away: they are old, and an answer is better
 /// than none. By default it would leave its Service half a minute later, which is when it is needed.
@@ -61,7 +63,7 @@ pub(super) fn build(
         ),
         "readinessProbe": own(
             settings.readiness_probe.as_ref(),
-            probe(flagsmith::EDGE_PROXY_READINESS_PATH, 1),
+            probe(flagsmith::EDGE_PROXY_READINESS_PATH, READINESS_FAILURES),
         ),
     });
     let template = Template {
