@@ -5,6 +5,7 @@ mod diff;
 mod drift;
 mod error;
 mod job;
+mod removal;
 mod secrets;
 
 use std::{
@@ -21,6 +22,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, Preconditions},
     core::PartialObjectMeta,
 };
+pub use removal::removable;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -397,46 +399,6 @@ impl Applier {
     }
 }
 
-/// Whether an owned object that is not among the wanted ones may be deleted. Never a `StatefulSet` (it holds data),
-/// never the Deployments of API and task processor (they always belong), and Jobs only when they are superseded.
-#[must_use]
-pub fn removable(installation: &Installation, plan: &Plan, kind: Kind, name: &str) -> bool {
-    match kind {
-        Kind::StatefulSet | Kind::Secret => false,
-        Kind::Job => plan.superseded_jobs.iter().any(|job| job == name),
-        Kind::Deployment => {
-            is_unwanted(installation, Component::Frontend, name)
-                || is_unwanted(installation, Component::EdgeProxy, name)
-        }
-        Kind::PodDisruptionBudget => is_unwanted_budget(installation, name),
-        _ => true,
-    }
-}
-
-/// Whether it is of a component that is not wanted any more.
-fn is_unwanted(installation: &Installation, component: Component, name: &str) -> bool {
-    let wanted = match component {
-        Component::Frontend => installation.frontend.enabled,
-        Component::EdgeProxy => installation.edge_proxy.is_some(),
-        _ => true,
-    };
-    !wanted && name == installation.child(component.as_str())
-}
-
-/// Whether a budget is of a component that is not wanted any more, or that is to have none.
-fn is_unwanted_budget(installation: &Installation, name: &str) -> bool {
-    let edge_proxy = installation.edge_proxy.as_ref();
-    let budgets = [
-        (Component::Api, installation.api.pod_disruption_budget.enabled),
-        (Component::Frontend, installation.frontend.pod_disruption_budget.enabled),
-        (Component::EdgeProxy, edge_proxy.is_some_and(|spec| spec.pod_disruption_budget.enabled)),
-    ];
-    budgets.into_iter().any(|(component, is_enabled)| {
-        is_unwanted(installation, component, name)
-            || !is_enabled && name == installation.child(component.as_str())
-    })
-}
-
 fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }
@@ -481,41 +443,4 @@ fn hash(body: &Value) -> String {
     // serde_json's maps are ordered, so the text of equal values is equal.
     let digest = Sha256::digest(body.to_string().as_bytes());
     crate::model::hex::shortened(&digest, HASH_DIGITS)
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::{
-        decide::decide,
-        fixtures::{empty_observation, installation, spec},
-    };
-
-    /// What belongs to a component goes with it, and a budget also where none is wanted; what holds data never does.
-    #[rstest]
-    #[case(json!({}), Kind::Deployment, "flagsmith-api", false)]
-    #[case(json!({}), Kind::Deployment, "flagsmith-frontend", false)]
-    #[case(json!({ "frontend": { "enabled": false } }), Kind::Deployment, "flagsmith-frontend", true)]
-    #[case(json!({}), Kind::Deployment, "flagsmith-edge-proxy", true)]
-    #[case(json!({}), Kind::PodDisruptionBudget, "flagsmith-api", false)]
-    #[case(json!({}), Kind::PodDisruptionBudget, "flagsmith-edge-proxy", true)]
-    #[case(json!({ "frontend": { "enabled": false } }), Kind::PodDisruptionBudget, "flagsmith-frontend", true)]
-    #[case(json!({ "frontend": { "enabled": false } }), Kind::PodDisruptionBudget, "flagsmith-api", false)]
-    #[case(json!({ "api": { "podDisruptionBudget": { "enabled": false } } }), Kind::PodDisruptionBudget, "flagsmith-api", true)]
-    #[case(json!({}), Kind::Ingress, "flagsmith-edge-proxy", true)]
-    #[case(json!({}), Kind::StatefulSet, "flagsmith-database", false)]
-    #[case(json!({}), Kind::Secret, "flagsmith-django", false)]
-    fn removes_what_is_not_wanted(
-        #[case] changes: Value,
-        #[case] kind: Kind,
-        #[case] name: &str,
-        #[case] expected: bool,
-    ) {
-        let installation = installation(&spec(changes));
-        let plan = decide(&installation, &empty_observation(), &[]);
-        assert_eq!(removable(&installation, &plan, kind, name), expected);
-    }
 }

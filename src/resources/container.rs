@@ -106,7 +106,6 @@ impl Django<'_> {
     }
 
     fn environment(&self, installation: &Installation) -> Vec<Value> {
-        let secret = |name: &str, key: &SecretKey| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": key.name, "key": key.key } } });
         let mut variables = vec![
             secret(env::DATABASE_URL, self.database_url),
             secret(env::DJANGO_SECRET_KEY, &installation.django_secret),
@@ -164,6 +163,11 @@ pub(super) fn merge(base: Vec<Value>, defaults: &[Value], users: &[&[EnvVar]]) -
 
 pub(super) fn variable(name: &str, value: &str) -> Value {
     json!({ "name": name, "value": value })
+}
+
+/// A variable whose value the kubelet takes from a Secret.
+pub(super) fn secret(name: &str, key: &SecretKey) -> Value {
+    json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": key.name, "key": key.key } } })
 }
 
 pub(super) fn env_from(shared: &[EnvFromSource], own: &[EnvFromSource]) -> Vec<Value> {

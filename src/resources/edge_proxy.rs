@@ -3,22 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{
-    container::{env_from, http_probe, merge, security_context, variable},
-    deployment,
-    pod::{Template, scratch},
+    container::{merge, secret, variable},
+    server::Server,
 };
 use crate::{
-    api::{EdgeEnvironment, EdgeProxySpec, SecretValueSource},
+    api::{EdgeEnvironment, EdgeProxySpec},
     decide::Plan,
     flagsmith::{self, env::edge_proxy as env},
     model::{Component, child::Child},
-    validate::Installation,
+    validate::{Installation, SecretKey},
 };
 
-/// Probes: its process is up within seconds.
-const PERIOD: i32 = 5;
-const STARTUP_FAILURES: i32 = 60;
-const FAILURES: i32 = 6;
 /// One lost answer is no reason to take a pod out of its Service.
 const READINESS_FAILURES: i32 = 3;
 
@@ -35,65 +30,33 @@ pub(super) fn build(
     spec: &EdgeProxySpec,
     replicas: Option<i32>,
 ) -> Child {
-    let settings = &spec.container;
-    let timeouts = plan.edge_timeouts;
-    let probe = |path, failures| http_probe(path, "http", None, PERIOD, failures);
-    let own = |probe: Option<&_>, default: Value| probe.map_or(default, |probe| json!(probe));
-    let mut mounts = vec![json!({ "name": "tmp", "mountPath": "/tmp" })];
-    mounts.extend(settings.volume_mounts.iter().map(|mount| json!(mount)));
-    let container = json!({
-        "name": Component::EdgeProxy.as_str(),
-        "image": spec.image,
-        "imagePullPolicy": installation.images.pull_policy,
-        "env": environment(installation, plan, spec),
-        "envFrom": env_from(&[], &settings.env_from),
-        "ports": [{ "name": "http", "containerPort": flagsmith::EDGE_PROXY_PORT, "protocol": "TCP" }],
-        "resources": spec.resources,
-        "volumeMounts": mounts,
-        "securityContext": security_context(settings),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "lifecycle": { "preStop": { "sleep": { "seconds": timeouts.pre_stop } } },
-        "startupProbe": own(
-            settings.startup_probe.as_ref(),
-            probe(flagsmith::EDGE_PROXY_LIVENESS_PATH, STARTUP_FAILURES),
-        ),
-        "livenessProbe": own(
-            settings.liveness_probe.as_ref(),
-            probe(flagsmith::EDGE_PROXY_LIVENESS_PATH, FAILURES),
-        ),
-        "readinessProbe": own(
-            settings.readiness_probe.as_ref(),
-            probe(flagsmith::EDGE_PROXY_READINESS_PATH, READINESS_FAILURES),
-        ),
-    });
-    let template = Template {
+    let server = Server {
         component: Component::EdgeProxy,
         release: None,
-        settings: &settings.pod,
-        secret_hash: None,
-        grace_period: Some(timeouts.grace_period),
-        containers: vec![container],
-        volumes: vec![scratch("tmp")],
-        user: flagsmith::USER,
-        initial: Vec::new(),
-        rest: Value::Null,
+        image: &spec.image,
+        replicas,
+        environment: environment(installation, plan, spec),
+        settings: &spec.container,
+        resources: &spec.resources,
+        port: flagsmith::EDGE_PROXY_PORT,
+        liveness: flagsmith::EDGE_PROXY_LIVENESS_PATH,
+        readiness: (flagsmith::EDGE_PROXY_READINESS_PATH, READINESS_FAILURES),
+        pre_stop: plan.edge_timeouts.pre_stop,
+        grace_period: plan.edge_timeouts.grace_period,
     };
-    deployment::build(installation, plan, replicas, template, &deployment::rolling())
+    server.build(installation, plan)
 }
 
 /// The keys come from their Secrets as variables of their own, which the kubelet puts into the JSON: keys are letters,
 /// digits and dots, so nothing in them needs to be escaped.
 fn environment(installation: &Installation, plan: &Plan, spec: &EdgeProxySpec) -> Vec<Value> {
     let api = installation.child(Component::Api.as_str());
-    let secret = |name: String, source: &SecretValueSource| {
-        let key = &source.secret_key_ref;
-        json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": key.name, "key": key.key } } })
-    };
     let client = |index| format!("CLIENT_SIDE_KEY_{index}");
     let server = |index| format!("SERVER_SIDE_KEY_{index}");
     let each = || spec.environments.iter().enumerate();
     let keys = each().flat_map(|(index, EdgeEnvironment { client_side_key_from, server_side_key_from })| {
-        [secret(client(index), client_side_key_from), secret(server(index), server_side_key_from)]
+        let key = |name: String, source| secret(&name, &SecretKey::from(source));
+        [key(client(index), client_side_key_from), key(server(index), server_side_key_from)]
     });
     let reference = |name: String| format!("$({name})");
     let pairs: Vec<Value> = each()

@@ -18,6 +18,7 @@ mod pod_monitor;
 mod pull;
 mod restore;
 mod route;
+mod server;
 mod service;
 mod service_account;
 mod task_processor;

@@ -22,13 +22,15 @@ const OWN_VOLUMES: &[(&str, &str)] = &[
 /// Everything that is wrong with the containers and pods of a specification.
 pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>) {
     environment("spec.env", &spec.env, problems);
+    let integrations = integrations::variables(&spec.integrations);
     for (field, variables) in [
         ("spec.env", &spec.env),
         ("spec.api.env", &spec.api.container.env),
         ("spec.taskProcessor.env", &spec.task_processor.container.env),
         ("spec.migrations.env", &spec.migrations.env),
     ] {
-        integrations(spec, field, variables, problems);
+        let by = |name: &str| integrations.iter().find(|it| it.name == name).map(|it| it.field);
+        decided(field, variables, by, problems);
     }
     for (field, container) in [
         ("spec.api", &spec.api.container),
@@ -40,7 +42,11 @@ pub(super) fn check(spec: &FlagsmithDeploymentSpec, problems: &mut Vec<Problem>)
     if let Some(edge_proxy) = &spec.edge_proxy {
         let field = "spec.edgeProxy";
         component(field, &edge_proxy.container, problems);
-        computed(field, &edge_proxy.container.env, problems);
+        let reserved = |name: &str| {
+            let mut reserved = env::edge_proxy::RESERVED.iter();
+            reserved.find(|(reserved, _)| name.eq_ignore_ascii_case(reserved)).map(|(_, by)| *by)
+        };
+        decided(&format!("{field}.env"), &edge_proxy.container.env, reserved, problems);
     }
     let migrations = &spec.migrations;
     environment("spec.migrations.env", &migrations.env, problems);
@@ -59,38 +65,26 @@ fn component(field: &str, container: &ContainerSettings, problems: &mut Vec<Prob
     pod(field, &container.pod, &container.volume_mounts, problems);
 }
 
-/// What the operator computes for the edge proxy, besides what it computes for all.
-fn computed(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
+/// Refuses variables that a field decides, besides those that are the operator's everywhere.
+fn decided<'a>(
+    field: &str,
+    variables: &[EnvVar],
+    by: impl Fn(&str) -> Option<&'a str>,
+    problems: &mut Vec<Problem>,
+) {
     for (index, EnvVar { name, .. }) in variables.iter().enumerate() {
-        let decided =
-            env::edge_proxy::RESERVED.iter().find(|(reserved, _)| name.eq_ignore_ascii_case(reserved));
-        if let Some((_, decided_by)) = decided {
-            problems.push(Problem::invalid(
-                &format!("{field}.env[{index}].name"),
-                &format!("{name} is computed by the operator"),
-                &format!("Remove it; it is decided by {decided_by}."),
-            ));
+        if let Some(by) = by(name) {
+            problems.push(computed(&format!("{field}[{index}].name"), name, by));
         }
     }
 }
 
-/// What the integrations decide.
-fn integrations(
-    spec: &FlagsmithDeploymentSpec,
-    field: &str,
-    variables: &[EnvVar],
-    problems: &mut Vec<Problem>,
-) {
-    let decided = integrations::variables(&spec.integrations);
-    for (index, EnvVar { name, .. }) in variables.iter().enumerate() {
-        if let Some(variable) = decided.iter().find(|it| it.name == name) {
-            problems.push(Problem::invalid(
-                &format!("{field}[{index}].name"),
-                &format!("{name} is computed by the operator"),
-                &format!("Remove it; it is decided by {}.", variable.field),
-            ));
-        }
-    }
+fn computed(field: &str, name: &str, by: &str) -> Problem {
+    Problem::invalid(
+        field,
+        &format!("{name} is computed by the operator"),
+        &format!("Remove it; it is decided by {by}."),
+    )
 }
 
 fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
@@ -100,11 +94,7 @@ fn environment(field: &str, variables: &[EnvVar], problems: &mut Vec<Problem>) {
         let item = format!("{field}[{index}]");
         let field = format!("{item}.name");
         if let Some(decided_by) = env::decided_by(name) {
-            problems.push(Problem::invalid(
-                &field,
-                &format!("{name} is computed by the operator"),
-                &format!("Remove it; it is decided by {decided_by}."),
-            ));
+            problems.push(computed(&field, name, decided_by));
         } else if !observation.insert(name) {
             problems.push(Problem::invalid(
                 &field,
