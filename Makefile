@@ -170,6 +170,10 @@ trial-settings: ## A database in parts, sidecars, hosts of their own behind a re
 trial-healthy: ## An hour in which pods and operator restart, a release follows another, 20,000 tasks run, and nothing is wrong, on a real node (an hour and a quarter)
 	tests/e2e/run --ignored an_hour_of_healthy
 
+.PHONY: trial-real
+trial-real: ## What the whole application showed, with ARCHIVES= of its images or with the stand-in, on a real node (half an hour)
+	tests/e2e/run --ignored what_the_whole_application
+
 .PHONY: trial-helm
 trial-helm: $(HELM4) ## What Helm 3 and Helm 4 wait for, on a real node (five minutes)
 	HELM4=$(HELM4) tests/e2e/run --ignored helm::

@@ -46,10 +46,15 @@ impl<'a> Context<'a> {
     /// The same, where `DATABASE_URL` comes from this key.
     pub(crate) fn owned_of(&self, found: Draft, url: &SecretKey) -> Draft {
         let here = found.code.cause().remedy_here;
-        let remedy = here
-            .and_then(|here| here(self, &found))
-            .unwrap_or_else(|| self.installation.managed_by.spelled(&found.remedy, Some(url)));
+        let remedy =
+            here.and_then(|here| here(self, &found)).unwrap_or_else(|| self.spelled(&found.remedy, url));
         Draft { remedy, ..found }
+    }
+
+    /// A remedy in the words of whose installation it is, where `DATABASE_URL` comes from this key.
+    pub(crate) fn spelled(&self, remedy: &str, url: &SecretKey) -> String {
+        let Installation { managed_by, integrations, .. } = self.installation;
+        managed_by.spelled(remedy, Some(url), integrations)
     }
 
     /// Whether a pod is of a release that the user has asked to undo: it misses its migrations from the moment they are

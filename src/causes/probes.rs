@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    flagsmith,
     model::Component,
     observe::{Observation, PodSummary},
 };
@@ -39,9 +40,23 @@ pub(crate) fn is_of_liveness(words: &str) -> bool {
 /// How a container runtime says that a program is not in an image.
 const NOT_FOUND: &str = "executable file not found";
 
-/// What to do about a probe that runs a program which the image does not have.
-pub(crate) const WITHOUT_PROGRAM: &str = "Let the probe ask over HTTP (httpGet, path /health/liveness/ or \
-     /health/readiness/, port 8000), or run what the image has: flagsmith healthcheck tcp.";
+/// What to do about a probe of a component that runs a program which its image does not have.
+pub(crate) fn without_program(component: Component) -> String {
+    let (paths, port, command) = match component {
+        Component::Frontend => (flagsmith::FRONTEND_HEALTH_PATH.to_owned(), flagsmith::FRONTEND_PORT, ""),
+        Component::EdgeProxy => (
+            format!("{} or {}", flagsmith::EDGE_PROXY_LIVENESS_PATH, flagsmith::EDGE_PROXY_READINESS_PATH),
+            flagsmith::EDGE_PROXY_PORT,
+            "",
+        ),
+        _ => (
+            format!("{} or {}", flagsmith::LIVENESS_PATH, flagsmith::READINESS_PATH),
+            flagsmith::HTTP_PORT,
+            ", or run what the image has: flagsmith healthcheck tcp",
+        ),
+    };
+    format!("Let the probe ask over HTTP (httpGet, path {paths}, port {port}){command}.")
+}
 
 /// The program that a probe was to run and that is not there, as a container runtime says it. Where the runtime answers so
 /// through the CRI (containerd), the kubelet throws the result away: a pod is neither ended for it nor ever becomes ready.
@@ -61,4 +76,23 @@ pub(crate) fn was_killed(said: &[String], pod: &PodSummary, now: Timestamp) -> b
             .containers
             .iter()
             .any(|container| container.restarts > 0 && container.running_since.is_none_or(lately))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        Component::Api,
+        "path /health/liveness/ or /health/readiness/, port 8000), or run what the image has: flagsmith"
+    )]
+    #[case(Component::Frontend, "path /health, port 8080).")]
+    #[case(Component::EdgeProxy, "path /proxy/health/liveness or /proxy/health/readiness, port 8000).")]
+    fn what_a_probe_can_ask_is_of_its_component(#[case] component: Component, #[case] expected: &str) {
+        let remedy = without_program(component);
+        assert!(remedy.contains(expected), "{remedy}");
+    }
 }

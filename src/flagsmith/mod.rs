@@ -51,6 +51,9 @@ pub(crate) const METRICS_PORT: i32 = 9100;
 /// The port of the frontend (`PORT` of its image).
 pub(crate) const FRONTEND_PORT: i32 = 8080;
 
+/// Answers 200 as long as the frontend's process does, without asking the API.
+pub(crate) const FRONTEND_HEALTH_PATH: &str = "/health";
+
 /// The port of the edge proxy.
 pub(crate) const EDGE_PROXY_PORT: i32 = 8000;
 

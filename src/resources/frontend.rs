@@ -11,8 +11,6 @@ use crate::{
     validate::Installation,
 };
 
-/// Answers without the API.
-const HEALTH_PATH: &str = "/health";
 /// Seconds that a pod keeps serving while endpoints and proxies learn that it ends.
 const PRE_STOP: i32 = 5;
 /// Seconds until SIGKILL. Node as process 1 without a handler ignores SIGTERM (Flagsmith's
@@ -34,8 +32,8 @@ pub(super) fn build(installation: &Installation, plan: &Plan, workload: &Workloa
         settings,
         resources: &spec.resources,
         port: flagsmith::FRONTEND_PORT,
-        liveness: HEALTH_PATH,
-        readiness: (HEALTH_PATH, READINESS_FAILURES),
+        liveness: flagsmith::FRONTEND_HEALTH_PATH,
+        readiness: (flagsmith::FRONTEND_HEALTH_PATH, READINESS_FAILURES),
         pre_stop: PRE_STOP,
         grace_period: GRACE_PERIOD,
     };

@@ -2,9 +2,8 @@
 //! are run. Nobody is woken for any of it.
 
 use std::{
-    process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::{JoinHandle, sleep, spawn},
@@ -18,6 +17,7 @@ use crate::{
     kubectl::{kubectl, pointer, wait_until},
     namespace::{NEW, Namespace, OLD, demo, step},
     operator::{self, SYSTEM},
+    statuses::{Status, Statuses},
 };
 
 /// What is done last has been said in this time: troubles of the past are told for a while (`causes/pod_logs.rs`).
@@ -80,9 +80,10 @@ fn an_hour_of_healthy_running_is_no_trouble() {
     });
     quiet(&namespace);
     println!("{}", namespace.kubectl(&["describe", "fsd", "flagsmith"]));
-    let (seen, alarms) = statuses.end();
-    println!("    {seen} statuses were seen");
-    assert!(alarms.is_empty(), "{} alarms:\n{}", alarms.len(), alarms.join("\n"));
+    let seen = statuses.seen();
+    println!("    {} statuses were seen", seen.len());
+    let alarms: Vec<_> = seen.iter().flat_map(Status::alarms).collect();
+    assert!(alarms.is_empty(), "{} alarms: {alarms:#?}", alarms.len());
     events(&namespace);
     namespace.remove();
     operator::uninstall();
@@ -127,63 +128,6 @@ fn events(namespace: &Namespace) {
         .filter(|it| it["type"] != "Normal" || !DONE.iter().any(|reason| it["reason"] == **reason))
         .collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");
-}
-
-/// Each status that the resource has, as it is written.
-struct Statuses {
-    kubectl: Arc<Mutex<Child>>,
-    ended: Arc<AtomicBool>,
-    thread: JoinHandle<(usize, Vec<String>)>,
-}
-
-impl Statuses {
-    fn follow(namespace: &'static str) -> Self {
-        let watch = move || {
-            let arguments = ["-n", namespace, "get", "fsd", "flagsmith", "--watch", "-o", "json"];
-            Command::new("kubectl").args(arguments).stdout(Stdio::piped()).spawn().unwrap()
-        };
-        let kubectl = Arc::new(Mutex::new(watch()));
-        let ended = Arc::<AtomicBool>::default();
-        let (current, end) = (Arc::clone(&kubectl), Arc::clone(&ended));
-        let thread = spawn(move || {
-            let (mut seen, mut alarms) = (0, Vec::new());
-            loop {
-                let stdout = current.lock().unwrap().stdout.take().unwrap();
-                for object in serde_json::Deserializer::from_reader(stdout).into_iter::<Value>() {
-                    let Ok(object) = object else { break };
-                    seen += 1;
-                    let diagnoses =
-                        pointer(&object, "/status/diagnoses").as_array().cloned().unwrap_or_default();
-                    for it in diagnoses.iter().filter(|it| it["severity"] != "Info") {
-                        let alarm = format!(
-                            "{:.0} {} {} {}",
-                            jiff::Timestamp::now(),
-                            it["severity"],
-                            it["code"],
-                            it["message"]
-                        );
-                        println!("    {alarm}");
-                        alarms.push(alarm);
-                    }
-                }
-                // The API server ends a watch after a while.
-                let mut current = current.lock().unwrap();
-                let _ = current.wait();
-                if end.load(Ordering::Relaxed) {
-                    return (seen, alarms);
-                }
-                *current = watch();
-            }
-        });
-        Self { kubectl, ended, thread }
-    }
-
-    /// How many statuses were seen, and every diagnosis above Info in them.
-    fn end(self) -> (usize, Vec<String>) {
-        self.ended.store(true, Ordering::Relaxed);
-        let _ = self.kubectl.lock().unwrap().kill();
-        self.thread.join().unwrap()
-    }
 }
 
 /// Tasks that are queued in each second until it ends.

@@ -84,10 +84,7 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
             format!(
                 "Point {} at the primary (after a failover: at the new one). Where this server is to take writes itself: \
                  SELECT pg_promote();",
-                context
-                    .installation
-                    .managed_by
-                    .spelled(env::DATABASE_URL, Some(context.installation.database.url()),)
+                context.spelled(env::DATABASE_URL, context.installation.database.url())
             ),
         ),
         ReadOnly::Setting { source, role } => (

@@ -240,7 +240,7 @@ impl<'a> Killed<'a> {
                     "The kubelet restarts pods of the {who} because their liveness probe runs {program:?}, which the image \
                      does not have. Requests that run are cut."
                 ),
-                probes::WITHOUT_PROGRAM.to_owned(),
+                probes::without_program(self.component),
             ),
             Why::Wrong => (
                 format!(

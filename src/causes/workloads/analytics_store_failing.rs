@@ -77,8 +77,8 @@ fn explain(_: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explan
             times(occurrence.count)
         ),
         format!(
-            "{remedy} Without InfluxDB unset INFLUXDB_TOKEN and set USE_POSTGRES_FOR_ANALYTICS=true, which keeps usage data in \
-             PostgreSQL."
+            "{remedy} Without InfluxDB set USE_POSTGRES_FOR_ANALYTICS=true, which keeps usage data in PostgreSQL, also where a token \
+             is set."
         ),
     )
 }

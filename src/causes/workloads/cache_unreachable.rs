@@ -117,8 +117,8 @@ fn details(failure: &Failure<'_>, _: Variant) -> Option<FailureDetails> {
 fn explain(evidence: &LogEvidence, occurrence: &Occurrence, variant: Variant) -> Explanation {
     let at = occurrence.details.object.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
     let who = component(evidence.component);
-    let settings = "ENVIRONMENT_CACHE_LOCATION, GET_FLAGS_ENDPOINT_CACHE_LOCATION, GET_IDENTITIES_ENDPOINT_CACHE_LOCATION and \
-                    USER_THROTTLE_CACHE_LOCATION, each where its _BACKEND is Redis";
+    let settings = "CACHE_ENVIRONMENT_DOCUMENT_LOCATION, ENVIRONMENT_CACHE_LOCATION, GET_FLAGS_ENDPOINT_CACHE_LOCATION, \
+                    GET_IDENTITIES_ENDPOINT_CACHE_LOCATION and USER_THROTTLE_CACHE_LOCATION, each where its _BACKEND is Redis";
     let (why, remedy) = match variant {
         Variant::Name => (
             "its host name is not found",

@@ -106,7 +106,7 @@ fn of(context: &Context<'_>, component: Component) -> Option<Draft> {
             ),
             // Each attempt has a number of its own, and says the same.
             evidence: evidence.into_iter().take(1).collect(),
-            remedy: probes::WITHOUT_PROGRAM.to_owned(),
+            remedy: probes::without_program(component),
         });
     }
     let namespace = shell::name(&context.installation.identity.namespace, "NAMESPACE");
@@ -213,7 +213,7 @@ mod tests {
             first.message.ends_with("its probe runs \"curl\", which the image does not have."),
             "{first:?}"
         );
-        assert_eq!(first.remedy, probes::WITHOUT_PROGRAM);
+        assert_eq!(first.remedy, probes::without_program(Component::Api));
     }
 
     #[test]

@@ -5,16 +5,19 @@
 //! told the field instead.
 
 use super::{ManagedBy, resource::own_field};
-use crate::{flagsmith::env, validate::secret_key::SecretKey};
+use crate::{
+    flagsmith::env,
+    validate::{Variable, secret_key::SecretKey},
+};
 
 /// Begins the names of parts of a URL that stand beside it, and are no settings where there is a URL.
 const PARTS_OF_URL: &str = " (or DJANGO_DB_";
 
 impl ManagedBy {
     /// A remedy with the names under which its owner sets what it speaks of. `database` is where the main database's URL
-    /// comes from.
+    /// comes from, `integrations` what decides further variables.
     #[must_use]
-    pub fn spelled(&self, remedy: &str, database: Option<&SecretKey>) -> String {
+    pub fn spelled(&self, remedy: &str, database: Option<&SecretKey>, integrations: &[Variable]) -> String {
         if !self.is_operator() {
             return remedy.to_owned();
         }
@@ -26,7 +29,7 @@ impl ManagedBy {
             let (word, behind) = from.split_at(from.find(|it| !is_of_variable(it)).unwrap_or(from.len()));
             spelled.push_str(before);
             rest = behind;
-            let Some(field) = field(word, database) else {
+            let Some(field) = field(word, database, integrations) else {
                 if env::decided_by(word).is_some() {
                     return left_to_the_operator(word);
                 }
@@ -52,8 +55,9 @@ fn left_to_the_operator(variable: &str) -> String {
     )
 }
 
-fn field(variable: &str, database: Option<&SecretKey>) -> Option<String> {
-    let field = own_field(variable)?;
+fn field(variable: &str, database: Option<&SecretKey>, integrations: &[Variable]) -> Option<String> {
+    let of_integration = integrations.iter().find(|it| it.name == variable).map(|it| it.field);
+    let field = of_integration.or_else(|| own_field(variable))?;
     Some(match (variable, database) {
         (env::DATABASE_URL, Some(SecretKey { name, key })) => format!("the key {key} of Secret {name}"),
         _ if field.ends_with("From") => format!("the Secret that {field} names"),
@@ -81,6 +85,16 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::validate::VariableValue;
+
+    /// A mail server whose port nobody has given.
+    fn integrations() -> [Variable; 2] {
+        let variable = |name, field| Variable { name, value: VariableValue::Text(String::new()), field };
+        [
+            variable(env::EMAIL_HOST, "spec.integrations.email.smtp.host"),
+            variable(env::EMAIL_HOST_PASSWORD, "spec.integrations.email.smtp.passwordFrom"),
+        ]
+    }
 
     #[rstest]
     #[case("Set GUNICORN_THREADS=2 or more.", "Set spec.api.gunicorn.threads: 2 or more.")]
@@ -96,11 +110,16 @@ mod tests {
         "Set TASK_RUN_METHOD=TASK_PROCESSOR on the API.",
         "The operator sets TASK_RUN_METHOD itself: see that spec.suspend is false, and that nobody else changes the Deployment (metadata.managedFields names who did)."
     )]
+    #[case(
+        "Correct EMAIL_HOST and the password in EMAIL_HOST_PASSWORD.",
+        "Correct spec.integrations.email.smtp.host and the password in the Secret that spec.integrations.email.smtp.passwordFrom names."
+    )]
+    #[case("Correct EMAIL_PORT.", "Correct EMAIL_PORT.")]
     #[case("ALTER ROLE ROLE SET x = 1;", "ALTER ROLE ROLE SET x = 1;")]
     fn a_managed_installation_is_set_by_its_fields(#[case] remedy: &str, #[case] expected: &str) {
         let database = SecretKey { name: "db".to_owned(), key: "url".to_owned() };
-        assert_eq!(ManagedBy::Operator.spelled(remedy, Some(&database)), expected);
+        assert_eq!(ManagedBy::Operator.spelled(remedy, Some(&database), &integrations()), expected);
         let other = ManagedBy::Manifests { namespace: "prod".to_owned(), deployments: [const { None }; 3] };
-        assert_eq!(other.spelled(remedy, Some(&database)), remedy);
+        assert_eq!(other.spelled(remedy, Some(&database), &integrations()), remedy);
     }
 }
