@@ -48,15 +48,16 @@ pub(super) fn decide(
     let task_processor =
         component.plan(processor, api.and_then(running), None, processor_may_change).map(|workload| {
             let wanted = || processors(installation, observation, gate, workload.release);
-            Workload { replicas: if is_restoring { Some(0) } else { wanted() }, ..workload }
+            let stays = is_restoring || component.stays_stopped(&workload, processor);
+            Workload { replicas: if stays { Some(0) } else { wanted() }, ..workload }
         });
     let api_may_change = returns || follows(processor, target);
-    let api_workload = component.plan(
-        api,
-        processor.and_then(running),
-        if is_restoring { Some(0) } else { replicas(&installation.api_replicas(), observation, api) },
-        api_may_change,
-    );
+    let api_workload =
+        component.plan(api, processor.and_then(running), None, api_may_change).map(|workload| {
+            let wanted = || replicas(&installation.api_replicas(), observation, api);
+            let stays = is_restoring || component.stays_stopped(&workload, api);
+            Workload { replicas: if stays { Some(0) } else { wanted() }, ..workload }
+        });
     let frontend_workload = installation.frontend.enabled.then(|| {
         let of = |release| (release, installation.frontend_image(release));
         ReleaseRule { image: installation.frontend_image(target), ..component }.plan(
@@ -135,6 +136,14 @@ struct ReleaseRule<'a> {
 }
 
 impl ReleaseRule<'_> {
+    /// Whether what was stopped is of a newer release than the database: its migrations were undone, or are not in the backup
+    /// that was brought back. It starts when it may change to the release that the database is migrated to.
+    fn stays_stopped(&self, workload: &Workload, state: Option<&WorkloadState>) -> bool {
+        let changes = self.open && workload.release == self.target;
+        let stopped = state.is_some_and(|state| state.desired == 0);
+        stopped && !changes && self.observation.is_ahead_of_database(workload.release)
+    }
+
     fn plan(
         &self,
         state: Option<&WorkloadState>,

@@ -273,7 +273,15 @@ impl Observation {
         last.filter(|record| record.operation == MigrationOperation::Restore)
     }
 
-    /// The same, by what is written down.
+    /// Whether a release is newer than the one that the database was brought to last: upwards, back, or by a backup.
+    #[must_use]
+    pub fn is_ahead_of_database(&self, release: Release) -> bool {
+        let mut history = self.previous.migration_history.iter();
+        let last = history.find(|record| record.result == MigrationResult::Applied);
+        last.and_then(|record| record.version.parse::<Release>().ok()).is_some_and(|at| at < release)
+    }
+
+    /// The same as [`Self::newest_migrated`], by what is written down.
     #[must_use]
     pub fn newest_recorded(&self) -> Option<Release> {
         if let Some(restored) = self.restored() {

@@ -69,7 +69,7 @@ pub(crate) fn progress(case: &LogEvidence, occurrence: &Occurrence) -> String {
             format!(" {applied}{of} migrations were applied before it, the last one {last}.")
         }
         _ if migration(case, occurrence).is_some() => {
-            " No migration was applied before it in this run.".to_owned()
+            " This attempt had applied none before; an earlier one may have.".to_owned()
         }
         _ => String::new(),
     }

@@ -17,12 +17,12 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     };
     let (from, to) = (plan.from, plan.to);
     let order = plan.away().map_or_else(
-        || format!("pods of {to} serve before, so that no request is lost"),
-        |why| format!("before {to} is started, and the API is away until its pods are ready, because {why}"),
+        || format!("Pods of {to} serve before that, so that no request is lost."),
+        |why| format!("{to} is started afterwards, and the API is away until its pods are ready, because {why}."),
     );
     vec![Draft {
         message: format!(
-            "The migrations of {from} are being undone: what was stored in the tables and columns that they made is lost; {order}."
+            "The migrations of {from} are being undone: what was stored in the tables and columns that they made is lost. {order}"
         ),
         evidence: vec![format!("spec.migrations.rollback confirms it: from {from} to {to}")],
         remedy: format!(

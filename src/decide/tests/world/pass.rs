@@ -284,6 +284,13 @@ impl World {
                 || matches!(plan.gate, Gate::Succeeded | Gate::Failed { .. }),
             "a processor starts while nothing is known of the database"
         );
+        assert!(
+            !(component != "frontend" && starts)
+                || Self::level(workload.release) <= self.applied_now()
+                || self.forgotten,
+            "{component} of {} starts on the schema of an older release",
+            workload.release
+        );
         let stops = workload.replicas == Some(0) && before.is_some_and(|it| it.replicas > 0);
         if component == "task-processor" && stops && plan.gate == Gate::Pending {
             let (installation, step) = (self.installation(), plan.step.as_ref().unwrap());
