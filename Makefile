@@ -100,6 +100,11 @@ test-cluster: ## The test cluster itself, then the operator against a real API s
 	cargo test --locked --no-run $(API_TESTS)
 	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS) -- --test-threads 3
 
+.PHONY: trial-fields
+trial-fields: ## Every field of a specification there and back, on a real API server: what it changes, and that nothing is left (five minutes)
+	cargo test --locked --no-run --test reconcile
+	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 -- cargo test --locked --test reconcile -- --ignored every_field
+
 .PHONY: test-kubernetes
 test-kubernetes: ## The CRD, the chart and the operator against the oldest and the newest Kubernetes (each is built once; twenty minutes)
 	cargo test --locked --no-run --test crd --test reconcile
@@ -171,8 +176,8 @@ trial-healthy: ## An hour in which pods and operator restart, a release follows 
 	tests/e2e/run --ignored an_hour_of_healthy
 
 .PHONY: trial-real
-trial-real: ## What the whole application showed, with ARCHIVES= of its images or with the stand-in, on a real node (half an hour)
-	tests/e2e/run --ignored what_the_whole_application
+trial-real: ## What the whole application showed, with ARCHIVES= of its images or with the stand-in, on a real node (forty minutes)
+	IMAGES=flagsmith-api-2.232.0 tests/e2e/run --ignored what_the_whole_application what_older_releases
 
 .PHONY: trial-helm
 trial-helm: $(HELM4) ## What Helm 3 and Helm 4 wait for, on a real node (five minutes)

@@ -61,10 +61,6 @@ impl Memory for Migrators {
         self.known.forget(uid);
     }
 
-    fn look_again(&self, uid: &str) {
-        self.forget(uid);
-    }
-
     fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
         self.known.fresh_until(uid, |known| known.migration.fresh_for())
     }

@@ -18,6 +18,7 @@ mod asked;
 mod changes;
 mod crash;
 mod faults;
+mod fields;
 mod idempotence;
 mod locks;
 mod metrics;
