@@ -302,7 +302,9 @@ fn names(before: &Store, now: &Store) -> String {
 
 fn short(message: &str) -> String {
     let message = message.replace('\n', " ");
-    let rule = message.split_once("is invalid: ").map_or(message.as_str(), |(_, rule)| rule);
+    // The name of a pod has a hash of random values in it.
+    let rule = ["is forbidden: ", "is invalid: "].iter().find_map(|it| message.split_once(it));
+    let rule = rule.map_or(message.as_str(), |(_, rule)| rule);
     rule.chars().take(160).collect()
 }
 

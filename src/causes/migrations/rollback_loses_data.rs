@@ -18,7 +18,11 @@ fn check(context: &Context<'_>) -> Vec<Draft> {
     let (from, to) = (plan.from, plan.to);
     let order = plan.away().map_or_else(
         || format!("Pods of {to} serve before that, so that no request is lost."),
-        |why| format!("{to} is started afterwards, and the API is away until its pods are ready, because {why}."),
+        |why| {
+            format!(
+                "{to} is started afterwards, and the API is away until its pods are ready, because {why}."
+            )
+        },
     );
     vec![Draft {
         message: format!(
