@@ -105,6 +105,13 @@ trial-fields: ## Every field of a specification there and back, on a real API se
 	cargo test --locked --no-run --test reconcile
 	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 -- cargo test --locked --test reconcile -- --ignored every_field
 
+.PHONY: chaos
+chaos: export CARGO_PROFILE_DEV_OPT_LEVEL := 2
+chaos: export CARGO_TARGET_DIR := $(CACHE)/chaos
+chaos: export CHAOS_SCHEDULES ?= 100000
+chaos: ## Random schedules of faults, edits and crashes against an API server in memory, invariants after each step (CHAOS_SCHEDULES; CHAOS_SEED runs one again)
+	cargo test --locked --test chaos -- --nocapture
+
 .PHONY: test-kubernetes
 test-kubernetes: ## The CRD, the chart and the operator against the oldest and the newest Kubernetes (each is built once; twenty minutes)
 	cargo test --locked --no-run --test crd --test reconcile

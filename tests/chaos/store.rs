@@ -1,0 +1,276 @@
+//! What an API server keeps: objects with versions, who applied which fields, and what happened in which order.
+//!
+//! It does what the real one does for the requests that the operator makes; `tests/reconcile` holds the operator to the real
+//! one. Lists are atomic, unless their items have names.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// Resource, namespace, name.
+pub type Key = (String, String, String);
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub struct Refused {
+    pub code: u16,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+pub fn refused(code: u16, reason: &'static str, message: impl Into<String>) -> Refused {
+    Refused { code, reason, message: message.into() }
+}
+
+/// One change.
+#[derive(Clone)]
+pub struct Change {
+    pub version: u64,
+    pub kind: &'static str,
+    pub resource: String,
+    pub object: Value,
+    /// What it was before.
+    pub before: Value,
+}
+
+#[derive(Default)]
+pub struct Store {
+    pub version: u64,
+    uids: u64,
+    pub objects: BTreeMap<Key, Value>,
+    /// What each manager applied last.
+    applied: BTreeMap<(Key, String), Value>,
+    pub changes: Vec<Change>,
+}
+
+impl Store {
+    pub fn get(&self, key: &Key) -> Option<&Value> {
+        self.objects.get(key)
+    }
+
+    /// The objects of a resource.
+    pub fn of(&self, resource: &str) -> Vec<(Key, Value)> {
+        self.all(resource).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    fn all<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = (&'a Key, &'a Value)> + 'a {
+        let first = (resource.to_owned(), String::new(), String::new());
+        self.objects.range(first..).take_while(move |(key, _)| key.0 == resource)
+    }
+
+    /// The first change of a resource after a version.
+    pub fn next(&self, resource: &str, version: u64) -> Option<&Change> {
+        let from = self.changes.partition_point(|it| it.version <= version);
+        self.changes[from..].iter().find(|it| it.resource == resource)
+    }
+
+    pub fn create(&mut self, key: Key, mut object: Value) -> Result<Value, Refused> {
+        if self.objects.contains_key(&key) {
+            return Err(refused(409, "AlreadyExists", format!("{} {:?} already exists", key.0, key.2)));
+        }
+        self.uids += 1;
+        let metadata = object_of(&mut object, "metadata");
+        metadata.insert("name".to_owned(), json!(key.2));
+        metadata.insert("namespace".to_owned(), json!(key.1));
+        metadata.insert("uid".to_owned(), json!(format!("uid-{}", self.uids)));
+        metadata.insert("generation".to_owned(), json!(1));
+        metadata.insert("creationTimestamp".to_owned(), json!(format!("{:.0}", jiff::Timestamp::now())));
+        if let Some(text) = object.get("stringData").cloned() {
+            let data = object_of(&mut object, "data");
+            for (name, value) in text.as_object().into_iter().flatten() {
+                data.insert(name.clone(), json!(base64(value.as_str().unwrap_or_default())));
+            }
+            object.as_object_mut().unwrap().remove("stringData");
+        }
+        Ok(self.put(key, object, "ADDED"))
+    }
+
+    /// Replaces an object; the same content is no change.
+    pub fn update(&mut self, key: &Key, mut object: Value) -> Value {
+        let before = self.objects[key].clone();
+        if object == before {
+            return before;
+        }
+        if object["spec"] != before["spec"] {
+            object["metadata"]["generation"] =
+                json!(before["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
+        }
+        self.put(key.clone(), object, "MODIFIED")
+    }
+
+    /// Changes an object in place.
+    pub fn edit(&mut self, key: &Key, edit: impl FnOnce(&mut Value)) {
+        let mut object = self.objects[key].clone();
+        edit(&mut object);
+        self.update(key, object);
+    }
+
+    /// Server-side apply with force.
+    pub fn apply(&mut self, key: &Key, manager: &str, body: &Value) -> Result<Value, Refused> {
+        let wanted = &body["metadata"];
+        let Some(live) = self.objects.get(key).cloned() else {
+            if wanted["uid"].is_string() {
+                return Err(refused(409, "Conflict", "the object with this uid is gone"));
+            }
+            let mut created = body.clone();
+            created["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+            self.applied.insert((key.clone(), manager.to_owned()), created.clone());
+            return self.create(key.clone(), created);
+        };
+        for field in ["uid", "resourceVersion"] {
+            if wanted[field].is_string() && wanted[field] != live["metadata"][field] {
+                return Err(refused(409, "Conflict", format!("the object's {field} is another one")));
+            }
+        }
+        let mut wanted = body.clone();
+        for field in ["uid", "resourceVersion"] {
+            wanted["metadata"].as_object_mut().unwrap().remove(field);
+        }
+        let mut merged = live;
+        let others: Vec<&Value> = self
+            .applied
+            .iter()
+            .filter(|((it, other), _)| it == key && other != manager)
+            .map(|(_, value)| value)
+            .collect();
+        if let Some(before) = self.applied.get(&(key.clone(), manager.to_owned())) {
+            take_away(&mut merged, before, &wanted, &others);
+        }
+        merge(&mut merged, &wanted);
+        self.applied.insert((key.clone(), manager.to_owned()), wanted);
+        Ok(self.update(key, merged))
+    }
+
+    /// Deletes; with `foreground` it stays until its pods are gone.
+    pub fn delete(&mut self, key: &Key, foreground: bool) {
+        let Some(object) = self.objects.get(key).cloned() else { return };
+        if foreground && self.pods_of(&object).next().is_some() {
+            self.edit(key, |it| {
+                it["metadata"]["deletionTimestamp"] = json!(format!("{:.0}", jiff::Timestamp::now()));
+            });
+            return;
+        }
+        self.objects.remove(key);
+        self.applied.retain(|(it, _), _| it != key);
+        self.version += 1;
+        let mut last = object.clone();
+        last["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.changes.push(Change {
+            version: self.version,
+            kind: "DELETED",
+            resource: key.0.clone(),
+            object: last,
+            before: object.clone(),
+        });
+        // The garbage collector.
+        let uid = object["metadata"]["uid"].clone();
+        let owned: Vec<Key> = self
+            .objects
+            .iter()
+            .filter(|(_, it)| {
+                it["metadata"]["ownerReferences"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().any(|it| it["uid"] == uid))
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in owned {
+            self.delete(&key, false);
+        }
+    }
+
+    /// The names of the pods that an object owns.
+    pub fn pods_of<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Key> + 'a {
+        let uid = &owner["metadata"]["uid"];
+        let owned = move |it: &Value| it["metadata"]["ownerReferences"][0]["uid"] == *uid;
+        self.all("pods").filter(move |(_, it)| owned(it)).map(|(key, _)| key)
+    }
+
+    fn put(&mut self, key: Key, mut object: Value, kind: &'static str) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let before = self.objects.insert(key.clone(), object.clone()).unwrap_or_default();
+        let change = Change { version: self.version, kind, resource: key.0, object: object.clone(), before };
+        self.changes.push(change);
+        object
+    }
+}
+
+/// The object in a field, made where there is none.
+fn object_of<'a>(value: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
+    if !value[field].is_object() {
+        value[field] = json!({});
+    }
+    value[field].as_object_mut().unwrap()
+}
+
+pub fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = String::new();
+    for chunk in text.as_bytes().chunks(3) {
+        let bits =
+            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize] as char;
+            encoded.push(if place <= chunk.len() { letter } else { '=' });
+        }
+    }
+    encoded
+}
+
+/// What tells an item of a list from its siblings.
+fn name(item: &Value) -> Option<String> {
+    ["name", "type", "uid", "mountPath", "containerPort", "port"]
+        .iter()
+        .find_map(|field| item.get(*field).map(|value| format!("{field} {value}")))
+}
+
+/// Merges what is applied into what is there.
+fn merge(live: &mut Value, applied: &Value) {
+    match (live, applied) {
+        (Value::Object(live), Value::Object(applied)) => {
+            for (field, value) in applied {
+                merge(live.entry(field.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(live), Value::Array(applied)) if applied.iter().all(|it| name(it).is_some()) => {
+            for item in applied {
+                match live.iter_mut().find(|it| name(it) == name(item)) {
+                    Some(known) => merge(known, item),
+                    None => live.push(item.clone()),
+                }
+            }
+        }
+        (live, applied) => *live = applied.clone(),
+    }
+}
+
+/// Takes away what was applied before, is not any more, and nobody else has applied.
+fn take_away(live: &mut Value, before: &Value, wanted: &Value, others: &[&Value]) {
+    match (live, before) {
+        (Value::Object(live), Value::Object(before)) => {
+            for (field, value) in before {
+                let elsewhere: Vec<&Value> = others.iter().filter_map(|it| it.get(field)).collect();
+                match (live.get_mut(field), wanted.get(field)) {
+                    (Some(_), None) if elsewhere.is_empty() => drop(live.remove(field)),
+                    (Some(live), Some(wanted)) => take_away(live, value, wanted, &elsewhere),
+                    _ => {}
+                }
+            }
+        }
+        (Value::Array(live), Value::Array(before)) => {
+            let kept =
+                |it: &Value| wanted.as_array().into_iter().flatten().any(|other| name(other) == name(it));
+            let gone: Vec<_> = before.iter().filter(|it| name(it).is_some() && !kept(it)).map(name).collect();
+            live.retain(|it| !gone.contains(&name(it)));
+            for item in live {
+                let was = before.iter().find(|it| name(it) == name(item));
+                let is = wanted.as_array().into_iter().flatten().find(|it| name(it) == name(item));
+                if let (Some(was), Some(is)) = (was, is) {
+                    take_away(item, was, is, &[]);
+                }
+            }
+        }
+        _ => {}
+    }
+}
