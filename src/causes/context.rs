@@ -17,7 +17,7 @@ pub(crate) struct Context<'a> {
     pub(crate) installation: &'a Installation,
     /// What was observed.
     pub(crate) observation: &'a Observation,
-    running: OnceCell<Option<Running<'a>>>,
+    running: OnceCell<Vec<Running<'a>>>,
 }
 
 impl<'a> Context<'a> {
@@ -65,9 +65,13 @@ impl<'a> Context<'a> {
         confirmed && release.is_some_and(|release| release > self.installation.release)
     }
 
-    /// The timeouts that run, read once; `None` before there is an API.
+    /// The timeouts that run; `None` before there is an API.
     pub(crate) fn running(&self) -> Option<&Running<'a>> {
-        let running = self.running.get_or_init(|| Running::of(self.installation, self.observation));
-        running.as_ref()
+        self.ways().first()
+    }
+
+    /// The same behind each way to the API, read once.
+    pub(crate) fn ways(&self) -> &[Running<'a>] {
+        self.running.get_or_init(|| Running::behind_each(self.installation, self.observation))
     }
 }

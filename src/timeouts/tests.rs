@@ -6,7 +6,7 @@ use super::{
     Front, Timeouts,
     rules::{Rule, Verdict, check},
 };
-use crate::observe::recognise;
+use crate::{decide::Plan, observe::recognise};
 use crate::{
     fixtures::{self, installation, spec},
     observe::Observation,
@@ -91,6 +91,25 @@ fn follows_the_proxy(#[case] name: &str, #[case] keep_alive: i32, #[case] pre_st
     })));
     let front = recognise(&installation, &fixtures::empty_observation());
     let values = Timeouts::chain(30, 2, None, &front);
+    assert_eq!((values.keep_alive, values.pre_stop, values.grace_period), (keep_alive, pre_stop, grace));
+}
+
+#[rstest]
+#[case::the_longer_keep_alive("ingress-nginx", "traefik", 95, 10, 50)]
+#[case::outside_of_the_cluster("ingress-nginx", "gke", 620, 20, 60)]
+#[case::whichever_is_first("gke", "ingress-nginx", 620, 20, 60)]
+#[case::one_that_wants_each_connection_closed("ingress-nginx", "contour", 0, 10, 50)]
+fn behind_two_proxies_is_what_suits_both(
+    #[case] dashboard: &str,
+    #[case] api: &str,
+    #[case] keep_alive: i32,
+    #[case] pre_stop: i32,
+    #[case] grace: i32,
+) {
+    let at = |host: &str, proxy: &str| json!({ "hosts": [host], "ingress": {}, "proxy": { "name": proxy } });
+    let exposure = json!({ "frontend": at("a.example.com", dashboard), "api": at("b.example.com", api) });
+    let installation = installation(&spec(json!({ "exposure": exposure })));
+    let values = Plan::of_nothing(&installation, &fixtures::empty_observation()).timeouts;
     assert_eq!((values.keep_alive, values.pre_stop, values.grace_period), (keep_alive, pre_stop, grace));
 }
 

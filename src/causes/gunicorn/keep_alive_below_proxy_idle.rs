@@ -1,6 +1,6 @@
 //! Gunicorn closes idle connections before the proxy does.
 
-use super::shared::running::Running;
+use super::shared::running::{Running, at_ways};
 use crate::{
     causes::prelude::*,
     flagsmith::env,
@@ -19,8 +19,7 @@ const MEASURED: &str = "measured with a keep-alive of 2 s and 150 requests a sec
                         nginx and behind haproxy, whatever the release";
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let found = context.running().and_then(|running| of(context.installation, running));
-    found.into_iter().collect()
+    at_ways(context.ways().iter().filter_map(|running| of(context.installation, running)))
 }
 
 fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {

@@ -1,6 +1,6 @@
 //! The proxy's timeouts are not known.
 
-use super::shared::running::Running;
+use super::shared::running::{Running, at_ways};
 use crate::{
     causes::prelude::*,
     proxy::Read,
@@ -21,8 +21,7 @@ const OF_THE_PROXY: [Rule; 2] = [Rule::ProxyOutlastsGunicorn, Rule::KeepAliveOut
 const MARGIN: i32 = 5;
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let found = context.running().and_then(|running| of(context.installation, running));
-    found.into_iter().collect()
+    at_ways(context.ways().iter().filter_map(|running| of(context.installation, running)))
 }
 
 fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {
@@ -60,7 +59,7 @@ fn of(installation: &Installation, running: &Running<'_>) -> Option<Draft> {
             "Check: {}. Then state it in {} (readTimeoutSeconds, idleTimeoutSeconds{name}). A keep-alive of 0 is \
              right for any idle time and costs one connection for each request: {none}",
             to_check(running, read, &unknown).join("; "),
-            managed_by.proxy(),
+            managed_by.proxy(running.field),
         ),
         ..Code::ProxyNotChecked.draft()
     })

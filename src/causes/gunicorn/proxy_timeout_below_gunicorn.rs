@@ -1,6 +1,6 @@
 //! The proxy gives up before Gunicorn.
 
-use super::shared::running::Running;
+use super::shared::running::{Running, at_ways};
 use crate::{
     causes::prelude::*,
     model::shell,
@@ -9,7 +9,7 @@ use crate::{
         Annotation, Front,
         rules::{Rule, Verdict},
     },
-    validate::{Change, Installation, ManagedBy},
+    validate::{Change, ManagedBy},
 };
 
 pub(crate) static CAUSE: Cause = Cause {
@@ -24,8 +24,7 @@ const MARGIN: i32 = 5;
 const SHORTEST: i32 = 5;
 
 fn check(context: &Context<'_>) -> Vec<Draft> {
-    let found = context.running().and_then(|running| of(context, running));
-    found.into_iter().collect()
+    at_ways(context.ways().iter().filter_map(|running| of(context, running)))
 }
 
 fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
@@ -38,10 +37,10 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
     let timeout = running.values.gunicorn_timeout?;
     let proxy = running.front.proxy()?;
     let severity = if running.read_is_set { Severity::Warning } else { running.severity(&["--timeout"]) };
-    let remedy = context.installation.managed_by.by_owner(
-        || of_resource(context.installation, running, cut, timeout),
-        || of_objects(context, running, timeout),
-    );
+    let remedy = context
+        .installation
+        .managed_by
+        .by_owner(|| of_resource(running, cut, timeout), || of_objects(context, running, timeout));
     Some(Draft {
         code: Code::ProxyTimeoutBelowGunicorn,
         severity,
@@ -64,12 +63,11 @@ fn of(context: &Context<'_>, running: &Running<'_>) -> Option<Draft> {
 }
 
 /// What is changed in the `FlagsmithDeployment`.
-fn of_resource(installation: &Installation, running: &Running<'_>, cut: i32, timeout: i32) -> String {
+fn of_resource(running: &Running<'_>, cut: i32, timeout: i32) -> String {
     let wanted = timeout.saturating_add(MARGIN);
-    let own = installation
-        .exposure
-        .as_ref()
-        .and_then(|exposure| exposure.ingress.as_ref())
+    let field = running.field;
+    let own = running
+        .ingress
         .zip(match running.front {
             Front::Proxy { read, .. } => read.annotation(),
             Front::Services => None,
@@ -81,10 +79,10 @@ fn of_resource(installation: &Installation, running: &Running<'_>, cut: i32, tim
     let how = match running.front {
         Front::Proxy { read: Read::Elsewhere(how), .. } => {
             let how = how.replace("{}", &wanted.to_string());
-            format!("{}. Then state it in spec.exposure.proxy.readTimeoutSeconds: {wanted}", upper(&how))
+            format!("{}. Then state it in {field}.proxy.readTimeoutSeconds: {wanted}", upper(&how))
         }
         _ if own => format!(
-            "Remove that annotation from spec.exposure.ingress.annotations (the operator then sets {wanted} s)"
+            "Remove that annotation from {field}.ingress.annotations (the operator then sets {wanted} s)"
         ),
         _ if running.read_is_set => format!("Remove what sets it (the operator then sets {wanted} s)"),
         _ => format!("Set it to {wanted} s"),
@@ -96,7 +94,7 @@ fn of_resource(installation: &Installation, running: &Running<'_>, cut: i32, tim
 fn of_objects(context: &Context<'_>, running: &Running<'_>, timeout: i32) -> String {
     let wanted = timeout.saturating_add(MARGIN);
     let installation = context.installation;
-    let front = &context.observation.front;
+    let front = running.seen;
     let namespace = shell::name(&installation.identity.namespace, "NAMESPACE");
     let Front::Proxy { read, .. } = running.front else {
         return String::new();
@@ -205,6 +203,39 @@ mod tests {
         let found = check(&installation, &made(&installation, &|_| {}));
         assert_eq!(codes(&found), [Code::ProxyTimeoutBelowGunicorn]);
         assert!(found.first().unwrap().remedy.contains("spec.exposure.ingress.annotations"), "{found:?}");
+    }
+
+    #[test]
+    fn the_apis_own_entrance_is_looked_at_like_the_dashboards() {
+        let entrance = |host: &str, timeout: &str| {
+            json!({
+                "hosts": [host],
+                "ingress": { "annotations": { "haproxy.org/timeout-server": timeout } },
+                "proxy": { "name": "haproxy" },
+            })
+        };
+        let apart = |dashboard: &str, api: &str| {
+            let exposure = json!({ "frontend": entrance("flags.example.com", dashboard), "api": entrance("api.example.com", api) });
+            let installation = installation(&spec(json!({ "exposure": exposure })));
+            check(&installation, &made(&installation, &|_| {}))
+        };
+        assert_eq!(apart("40000", "40000"), []);
+        let [found] = &apart("40000", "10000")[..] else {
+            panic!("the API's alone");
+        };
+        assert_eq!(found.code, Code::ProxyTimeoutBelowGunicorn);
+        assert!(found.remedy.contains("from spec.exposure.api.ingress.annotations"), "{found:?}");
+        assert!(
+            found.evidence[0].starts_with("Ingress flagsmith-api: haproxy.org/timeout-server"),
+            "{found:?}"
+        );
+        let [both] = &apart("20000", "10000")[..] else {
+            panic!("both are one");
+        };
+        assert_eq!(both.evidence.len(), 3, "{both:?}");
+        for field in ["spec.exposure.frontend.ingress", "spec.exposure.api.ingress"] {
+            assert!(both.remedy.contains(field), "{both:?}");
+        }
     }
 
     #[test]

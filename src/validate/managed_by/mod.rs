@@ -137,13 +137,13 @@ impl ManagedBy {
         }
     }
 
-    /// Where its owner says which proxy stands in front, and what its timeouts are.
+    /// Where its owner says which proxy stands in front, and what its timeouts are; `entrance` is the field of the operator's.
     #[must_use]
-    pub const fn proxy(&self) -> &'static str {
+    pub fn proxy(&self, entrance: &str) -> String {
         match self {
-            Self::Operator => "spec.exposure.proxy",
+            Self::Operator => format!("{entrance}.proxy"),
             Self::Helm { .. } | Self::Manifests { .. } => {
-                "spec.observe.proxy of a FlagsmithDeployment with mode Observed"
+                "spec.observe.proxy of a FlagsmithDeployment with mode Observed".to_owned()
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The values that run, read from the API's pod template, the annotations and what is known of the proxy.
 
 use crate::{
-    api::TimeoutsStatus,
+    api::{IngressSpec, TimeoutsStatus},
     flagsmith::{Release, env, gunicorn::Gunicorn},
-    model::{Component, Severity},
-    observe::{Annotated, Observation, Serving, recognise},
+    model::{Component, Draft, Severity},
+    observe::{Annotated, FrontSeen, Observation, Serving, recognise, recognise_api},
     proxy::{Limit, Place, Read, RouteField, Unit},
     timeouts::{Front, Timeouts, Values, entry},
-    validate::{Change, Installation, ManagedBy},
+    validate::{Change, Entrance, Installation, ManagedBy},
 };
 
 /// Gunicorn's default timeout, in seconds, where what runs cannot be seen.
@@ -25,6 +25,12 @@ pub(crate) struct Running<'a> {
     pub(crate) gunicorn: Gunicorn,
     /// What stands in front.
     pub(crate) front: Front,
+    /// What was seen of it.
+    pub(crate) seen: &'a FrontSeen,
+    /// The field that describes it, where the operator makes it.
+    pub(crate) field: &'static str,
+    /// The Ingress that is asked for.
+    pub(crate) ingress: Option<&'a IngressSpec>,
     /// Where the proxy's timeout for a response is set, as evidence.
     pub(crate) read: String,
     /// Whether it is set there, in contrast to the proxy's default.
@@ -38,11 +44,33 @@ pub(crate) struct Running<'a> {
 impl<'a> Running<'a> {
     /// Reads what runs; `None` before there is an API.
     pub(crate) fn of(installation: &'a Installation, observation: &'a Observation) -> Option<Self> {
+        Self::behind_each(installation, observation).into_iter().next()
+    }
+
+    /// The same for each way to the API: first for the one that leads to the dashboard too, where there are two.
+    pub(crate) fn behind_each(installation: &'a Installation, observation: &'a Observation) -> Vec<Self> {
+        let everything = Way {
+            wanted: installation.exposure.as_ref(),
+            front: recognise(installation, observation),
+            seen: &observation.front,
+            is_there: observation.exposure.is_some(),
+        };
+        let api = installation.api_exposure.as_ref().map(|wanted| Way {
+            wanted: Some(wanted),
+            front: recognise_api(installation, observation),
+            seen: &observation.api_front,
+            is_there: observation.api_exposure.is_some(),
+        });
+        let ways = [everything].into_iter().chain(api);
+        ways.filter_map(|way| Self::behind(&way, installation, observation)).collect()
+    }
+
+    fn behind(way: &Way<'a>, installation: &'a Installation, observation: &'a Observation) -> Option<Self> {
         let api = observation.api.as_ref()?;
         let serving = api.serving.as_ref()?;
         let gunicorn = api.gunicorn()?;
-        let front = recognise(installation, observation);
-        let shown = read(installation, observation, &front);
+        let shown = read(installation, way);
+        let front = way.front;
         let values = Values {
             regime: gunicorn.regime(),
             gunicorn_timeout: gunicorn.timeout,
@@ -60,6 +88,9 @@ impl<'a> Running<'a> {
             release: api.release,
             gunicorn,
             front,
+            seen: way.seen,
+            field: way.wanted.map_or("spec.exposure", |wanted| wanted.field),
+            ingress: way.wanted.and_then(|wanted| wanted.ingress.as_ref()),
             read: shown.evidence,
             read_is_set: shown.set,
             values,
@@ -187,9 +218,37 @@ impl<'a> Running<'a> {
     }
 }
 
+/// What is found at one way to the API or at both, as one: said of the first, with the evidence of all, and each remedy.
+pub(crate) fn at_ways(found: impl Iterator<Item = Draft>) -> Vec<Draft> {
+    let together = found.reduce(|mut first, other| {
+        first.severity = first.severity.min(other.severity);
+        for evidence in other.evidence {
+            if !first.evidence.contains(&evidence) {
+                first.evidence.push(evidence);
+            }
+        }
+        if !first.remedy.contains(&other.remedy) {
+            first.remedy = format!("{} {}", first.remedy, other.remedy);
+        }
+        first
+    });
+    together.into_iter().collect()
+}
+
 /// Seconds as a person reads them.
 pub(crate) fn seconds(value: Option<i32>) -> String {
     value.map_or_else(|| "not known".to_owned(), |value| format!("{value} s"))
+}
+
+/// A way to the API.
+struct Way<'a> {
+    /// As it is asked for.
+    wanted: Option<&'a Entrance>,
+    front: Front,
+    /// As it was seen.
+    seen: &'a FrontSeen,
+    /// Whether its Ingress or `HTTPRoute` exists.
+    is_there: bool,
 }
 
 struct Shown {
@@ -199,9 +258,9 @@ struct Shown {
 }
 
 /// The proxy's timeout for a response, and where it is set.
-fn read(installation: &Installation, observation: &Observation, front: &Front) -> Shown {
+fn read(installation: &Installation, way: &Way<'_>) -> Shown {
     let nowhere = |limit| Shown { limit, evidence: String::new(), set: false };
-    let Front::Proxy { proxy, read, .. } = *front else {
+    let Front::Proxy { proxy, read, .. } = way.front else {
         return nowhere(Limit::Unlimited);
     };
     let default = proxy.map_or(Limit::Unknown, |proxy| proxy.default_read);
@@ -214,14 +273,14 @@ fn read(installation: &Installation, observation: &Observation, front: &Front) -
         set: false,
     };
     // Before the object exists there is nothing to judge.
-    if observation.exposure.is_none() {
+    if !way.is_there {
         return nowhere(Limit::Unknown);
     }
-    let name = &observation.front.name;
+    let seen = way.seen;
     if let Some((place, key, unit, part)) = read.annotation() {
         let (kind, object, annotations) = match place {
-            Place::Ingress => ("Ingress", name, &observation.front.ingress),
-            Place::Service => ("Service", &observation.front.service_name, &observation.front.service),
+            Place::Ingress => ("Ingress", &seen.name, &seen.ingress),
+            Place::Service => ("Service", &seen.service_name, &seen.service),
         };
         return match annotations.get(key) {
             Some(annotated) => {
@@ -231,9 +290,9 @@ fn read(installation: &Installation, observation: &Observation, front: &Front) -
         };
     }
     if let Read::Route(field) = read {
-        return route(observation, field, name, &by_default);
+        return route(seen, field, &by_default);
     }
-    nowhere(front.read(installation.request_timeout))
+    nowhere(way.front.read(installation.request_timeout))
 }
 
 fn annotation(
@@ -262,13 +321,9 @@ fn annotation(
 }
 
 /// The shortest timeout of any rule of the `HTTPRoute`.
-fn route(
-    observation: &Observation,
-    field: RouteField,
-    name: &str,
-    by_default: &dyn Fn(String) -> Shown,
-) -> Shown {
-    let texts = observation.front.route.iter().filter_map(|(request, backend)| match field {
+fn route(seen: &FrontSeen, field: RouteField, by_default: &dyn Fn(String) -> Shown) -> Shown {
+    let name = &seen.name;
+    let texts = seen.route.iter().filter_map(|(request, backend)| match field {
         RouteField::BackendRequest => backend.as_deref(),
         RouteField::Both => request.as_deref().or(backend.as_deref()),
     });
@@ -326,6 +381,27 @@ mod tests {
             for diagnosis in &found {
                 prop_assert!(cannot_be_seen && diagnosis.code == Code::ProxyNotChecked, "{diagnosis:?}");
                 prop_assert_eq!(diagnosis.severity, Severity::Info);
+            }
+        }
+    }
+
+    proptest! {
+        /// So do the API's pods behind two proxies, whichever these are.
+        #[test]
+        fn what_suits_both_proxies_is_aligned(
+            request in 5..=3600,
+            dashboard in select(proxy::ALL),
+            api in select(proxy::ALL),
+        ) {
+            let at = |host: &str, proxy: &proxy::Proxy| {
+                json!({ "hosts": [host], "ingress": {}, "proxy": { "name": proxy.name } })
+            };
+            prop_assume!([dashboard, api].iter().all(|it| it.ingress != Read::NotServed));
+            let exposure = json!({ "frontend": at("a.example.com", dashboard), "api": at("b.example.com", api) });
+            let installation =
+                installation(&spec(json!({ "requestTimeoutSeconds": request, "exposure": exposure })));
+            for diagnosis in check(&installation, &made(&installation, &|_| {})) {
+                prop_assert_eq!(diagnosis.code, Code::ProxyNotChecked, "{:?}", diagnosis);
             }
         }
     }

@@ -46,6 +46,7 @@ pub(crate) fn first(found: &[Diagnosis], code: Code) -> &Diagnosis {
 pub(crate) fn made(installation: &Installation, change: &dyn Fn(&mut Value)) -> Observation {
     let mut observation = empty_observation();
     observation.exposure = installation.exposure.as_ref().map(|_| ExposureState::Waiting);
+    observation.api_exposure = installation.api_exposure.as_ref().map(|_| ExposureState::Waiting);
     observation.previous.migration = Some(MigrationStatus {
         key: Some(
             MigrationKey::migrate(installation, installation.release, &fixtures::database()).to_string(),
@@ -64,11 +65,13 @@ pub(crate) fn made(installation: &Installation, change: &dyn Fn(&mut Value)) -> 
             }
             Kind::Ingress => {
                 let ingress: Ingress = serde_json::from_value(body).unwrap();
-                observation.front.see_ingress(&ingress);
+                let apart = installation.api_exposure.is_some() && child.name.ends_with("-api");
+                if apart { &mut observation.api_front } else { &mut observation.front }.see_ingress(&ingress);
             }
             Kind::Service if child.name.ends_with("-api") => {
                 let service: Service = serde_json::from_value(body).unwrap();
                 observation.front.see_service(&service.metadata);
+                observation.api_front.see_service(&service.metadata);
             }
             Kind::HttpRoute => observation.front.see_route(&body),
             _ => {}
