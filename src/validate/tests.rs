@@ -53,7 +53,8 @@ fn parts_are_put_together_with_those_of_the_main_database() {
         "port": 6432, "sslMode": "require",
         "migration": {"userFrom": source("owner", "user"), "passwordFrom": source("owner", "password")},
         "replicas": [{"host": "replica", "port": 5432, "sslMode": "disable"}],
-        "analyticsUrlFrom": url(),
+        "taskProcessor": {"name": "tasks"},
+        "analytics": {"host": "usage", "userFrom": source("usage", "user")},
     }));
     let installation = installation(&spec(json!({ "database": database })));
     let parts = installation.database.parts();
@@ -78,12 +79,14 @@ fn parts_are_put_together_with_those_of_the_main_database() {
         [
             r#"flagsmith-database-url DATABASE_URL db.example.com:6432/flags rds password Some("require")"#,
             r#"flagsmith-database-url MIGRATION_DATABASE_URL db.example.com:6432/flags owner password Some("require")"#,
+            r#"flagsmith-database-url TASK_PROCESSOR_DATABASE_URL db.example.com:6432/tasks rds password Some("require")"#,
+            r#"flagsmith-database-url ANALYTICS_DATABASE_URL usage:6432/flags usage password Some("require")"#,
             r#"flagsmith-database-url REPLICA_DATABASE_URL_0 replica:5432/flags rds password Some("disable")"#,
         ]
     );
     assert_eq!(installation.database.migration_url().key, "MIGRATION_DATABASE_URL");
     let Database::External { analytics_url, replica_urls, .. } = &installation.database else { panic!() };
-    assert_eq!(analytics_url.as_ref().unwrap().name, "db");
+    assert_eq!(analytics_url.as_ref().unwrap().key, "ANALYTICS_DATABASE_URL");
     assert_eq!(replica_urls.len(), 1);
 }
 

@@ -3,6 +3,7 @@
 mod backup;
 mod fronts;
 mod job;
+mod jobs_and_pods;
 mod network;
 mod properties;
 mod snapshots;
