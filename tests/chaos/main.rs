@@ -13,7 +13,9 @@
 )]
 
 mod cluster;
+mod cost;
 mod invariants;
+mod real;
 mod server;
 mod store;
 
@@ -85,7 +87,7 @@ fn the_invariants_hold_in_every_schedule() {
                     if seed >= first + count || totals.lock().unwrap().failed.len() >= FAILURES {
                         return;
                     }
-                    let outcome = alone(seed);
+                    let outcome = apart(move || schedule(seed)).flatten();
                     totals.lock().unwrap().add(seed, outcome);
                 }
             });
@@ -120,15 +122,17 @@ impl Totals {
     }
 }
 
-/// Runs one on a thread of its own, whose clock stands still while anybody works.
-fn alone(seed: u64) -> Result<(usize, usize), String> {
+/// Runs something on a thread of its own, whose clock stands still while anybody works.
+fn apart<T: Send + 'static, F: Future<Output = T>>(
+    run: impl FnOnce() -> F + Send + 'static,
+) -> Result<T, String> {
     // The operator's futures are deep without optimisation.
     let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(schedule(seed))
+        runtime.block_on(run())
     });
-    thread.unwrap().join().unwrap_or_else(|_| Err("it panicked".to_owned()))
+    thread.unwrap().join().map_err(|_| "it panicked".to_owned())
 }
 
 fn installation() -> Key {
@@ -138,13 +142,7 @@ fn installation() -> Key {
 /// Runs one, and says how many events it had and how many writes.
 async fn schedule(seed: u64) -> Result<(usize, usize), String> {
     let server = Server::new(seed);
-    server.with(|state| {
-        let url = base64("postgresql://flagsmith:secret@192.0.2.1:5432/flagsmith");
-        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "data": { "DATABASE_URL": url } });
-        let key = |resource: &str, name: &str| (resource.to_owned(), "prod".to_owned(), name.to_owned());
-        state.store.create(key("secrets", "db"), secret).unwrap();
-        state.store.create(installation(), resource(VERSIONS[0])).unwrap();
-    });
+    prepare(&server);
     let mut operator = start(&server);
     let mut told = Vec::new();
     let events = server.with(|state| state.random.random_range(10..60));
@@ -159,6 +157,17 @@ async fn schedule(seed: u64) -> Result<(usize, usize), String> {
     }
     settles(&server, operator, &told).await?;
     Ok((events, server.with(|state| state.writes)))
+}
+
+/// An installation whose database is known by its Secret.
+fn prepare(server: &Server) {
+    server.with(|state| {
+        let url = base64("postgresql://flagsmith:secret@192.0.2.1:5432/flagsmith");
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "data": { "DATABASE_URL": url } });
+        let key = |resource: &str, name: &str| (resource.to_owned(), "prod".to_owned(), name.to_owned());
+        state.store.create(key("secrets", "db"), secret).unwrap();
+        state.store.create(installation(), resource(VERSIONS[0])).unwrap();
+    });
 }
 
 fn resource(version: &str) -> Value {

@@ -24,6 +24,7 @@ use tower::{BoxError, Layer, Service};
 
 use crate::{
     invariants::Invariants,
+    merge,
     store::{Key, Refused, Store, refused},
 };
 
@@ -223,7 +224,13 @@ fn handle(store: &mut Store, request: &Parsed) -> Result<Value, Refused> {
         }
         (&Method::PATCH, _) if request.content.contains("apply") => {
             let manager = request.query.get("fieldManager").cloned().unwrap_or_default();
-            store.apply(&key, &manager, &typed(request))
+            let force = request.query.get("force").is_some_and(|it| it == "true");
+            store.apply(&key, &manager, force, &typed(request))
+        }
+        (&Method::PATCH, _) if request.content.contains("merge-patch") => {
+            let mut object = store.get(&key).cloned().ok_or_else(not_found)?;
+            merge(&mut object, request.body.clone());
+            Ok(store.update(&key, object))
         }
         (&Method::DELETE, _) => {
             let object = store.get(&key).cloned().ok_or_else(not_found)?;

@@ -1,6 +1,6 @@
 //! What an API server keeps: objects with versions, who applied which fields, and what happened in which order.
 //!
-//! It does what the real one does for the requests that the operator makes; `tests/reconcile` holds the operator to the real
+//! It does what the real one does for the requests that the operator makes; `real.rs` holds it to the real
 //! one. Lists are atomic, unless their items have names.
 
 use std::collections::BTreeMap;
@@ -105,8 +105,8 @@ impl Store {
         self.update(key, object);
     }
 
-    /// Server-side apply with force.
-    pub fn apply(&mut self, key: &Key, manager: &str, body: &Value) -> Result<Value, Refused> {
+    /// Server-side apply; without force what another manager has applied keeps its value.
+    pub fn apply(&mut self, key: &Key, manager: &str, force: bool, body: &Value) -> Result<Value, Refused> {
         let wanted = &body["metadata"];
         let Some(live) = self.objects.get(key).cloned() else {
             if wanted["uid"].is_string() {
@@ -133,6 +133,9 @@ impl Store {
             .filter(|((it, other), _)| it == key && other != manager)
             .map(|(_, value)| value)
             .collect();
+        if !force && others.iter().any(|other| conflicts(&merged, other, &wanted)) {
+            return Err(refused(409, "Conflict", "another manager has applied a field with another value"));
+        }
         if let Some(before) = self.applied.get(&(key.clone(), manager.to_owned())) {
             take_away(&mut merged, before, &wanted, &others);
         }
@@ -242,6 +245,17 @@ fn merge(live: &mut Value, applied: &Value) {
             }
         }
         (live, applied) => *live = applied.clone(),
+    }
+}
+
+/// Whether a value is wanted that differs from the one that another manager has applied and that is there.
+fn conflicts(live: &Value, other: &Value, wanted: &Value) -> bool {
+    match (other, wanted) {
+        (Value::Object(other), Value::Object(wanted)) => wanted.iter().any(|(field, value)| {
+            other.get(field).is_some_and(|other| conflicts(&live[field], other, value))
+        }),
+        (Value::Array(_), Value::Array(_)) => false,
+        (other, wanted) => other == live && wanted != live,
     }
 }
 

@@ -76,7 +76,7 @@ fn whatever_connects_to_the_database_has_its_authorities() {
         let mut named = volumes.filter(|it| it["configMap"]["name"] == "authorities").map(|it| &it["name"]);
         let Some(volume) = named.next() else { return false };
         let containers =
-            ["containers", "initContainers"].into_iter().flat_map(|it| pod[it].as_array()).flatten();
+            ["containers", "initContainers"].into_iter().filter_map(|it| pod[it].as_array()).flatten();
         let reaches = |it: &&Value| {
             let variables = it["env"].as_array().into_iter().flatten();
             variables.into_iter().any(|it| it["name"] == "DATABASE_URL")
