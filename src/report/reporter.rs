@@ -261,27 +261,63 @@ impl Reporter {
             "metadata": { "name": identity.name, "uid": identity.uid },
             "status": status,
         });
-        match patch_declared(&api, &identity.name, &mut body).await {
-            Ok((written, left_out)) => {
-                let (written, observation) = (written.meta(), &observation.metadata);
-                let written = Written {
-                    at: Instant::now(),
-                    resource_version: version(written.resource_version.as_deref()),
-                    echo: (written.generation, &written.annotations)
-                        == (observation.generation, &observation.annotations),
-                    left_out,
-                    status: status.clone(),
-                };
-                self.written
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(identity.uid.clone(), written);
-                Ok(())
-            }
-            // Deleted in the meantime: nothing to report on.
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(error.into()),
+        let known = self.newest_version(observation);
+        // Deleted in the meantime: nothing to report on.
+        let Some((written, left_out)) = patch_this(&api, identity, known, &mut body).await? else {
+            return Ok(());
+        };
+        let (written, observation) = (written.meta(), &observation.metadata);
+        let written = Written {
+            at: Instant::now(),
+            resource_version: version(written.resource_version.as_deref()),
+            echo: (written.generation, &written.annotations)
+                == (observation.generation, &observation.annotations),
+            left_out,
+            status: status.clone(),
+        };
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(identity.uid.clone(), written);
+        Ok(())
+    }
+
+    /// The newest version of a resource that is known: what a pass was given, or what was written since.
+    fn newest_version(&self, resource: &FlagsmithDeployment) -> u64 {
+        let shown = version(resource.metadata.resource_version.as_deref());
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = resource.metadata.uid.as_deref().unwrap_or_default();
+        written.get(uid).map_or(shown, |written| shown.max(written.resource_version))
+    }
+}
+
+/// How often a status is written whose resource is changed meanwhile. Where it is changed more often than two requests take,
+/// the pass fails and is tried again.
+const ATTEMPTS: u8 = 3;
+
+/// Writes the status of this very resource, which was at `version`; `None` if it is gone. The server does not look whose uid
+/// a status names and would write it on the next resource of that name, but takes none for another version than it has.
+async fn patch_this(
+    api: &Api<Object>,
+    identity: &Identity,
+    mut version: u64,
+    body: &mut Value,
+) -> Result<Option<(Object, Option<String>)>, kube::Error> {
+    let mut left = ATTEMPTS;
+    loop {
+        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("resourceVersion".to_owned(), json!(version.to_string()));
         }
+        left -= 1;
+        match patch_declared(api, &identity.name, body).await {
+            Ok(written) => return Ok(Some(written)),
+            Err(kube::Error::Api(refused)) if refused.code == 404 => return Ok(None),
+            Err(kube::Error::Api(refused)) if refused.code == 409 && left > 0 => {}
+            Err(error) => return Err(error),
+        }
+        let found = api.get_metadata_opt(&identity.name).await?;
+        let Some(now) = found.map(|it| it.metadata).filter(|it| it.uid.as_ref() == Some(&identity.uid))
+        else {
+            return Ok(None);
+        };
+        version = self::version(now.resource_version.as_deref());
     }
 }
 
@@ -432,5 +468,46 @@ mod tests {
             panic!("written twice");
         };
         assert!(refused == whole && shorter * 3 < whole, "{whole} {refused} {shorter}");
+    }
+
+    /// What a status is written to that another one has changed meanwhile: attempts to write, and whether one succeeded.
+    async fn written_to(uid: &'static str) -> (usize, bool) {
+        let attempts = Arc::new(Mutex::new((0, false)));
+        let seen = Arc::clone(&attempts);
+        let server = service_fn(move |request: Request<Body>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let is_status = request.uri().path().ends_with("/status");
+                let body = request.into_body().collect().await?.to_bytes();
+                let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+                let conflicts = is_status && said["metadata"]["resourceVersion"] != "8";
+                if is_status {
+                    let mut seen = seen.lock().unwrap();
+                    *seen = (seen.0 + 1, !conflicts);
+                }
+                let (status, answer) = if conflicts {
+                    let refused =
+                        json!({ "kind": "Status", "status": "Failure", "code": 409, "reason": "Conflict" });
+                    (StatusCode::CONFLICT, refused)
+                } else {
+                    let metadata = json!({ "name": "flagsmith", "uid": uid, "resourceVersion": "8" });
+                    (StatusCode::OK, json!({ "apiVersion": "v1", "kind": "A", "metadata": metadata }))
+                };
+                let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+                *response.status_mut() = status;
+                Ok::<_, BoxError>(response)
+            }
+        });
+        let reporter = Reporter::new(Client::new(server, "prod"), Metrics::new(), DocsUrl::default(), None);
+        let resource = fixtures::resource(&fixtures::minimal());
+        let identity = Identity::of(&resource).unwrap();
+        reporter.report_invalid(&resource, &identity, Vec::new(), Timestamp::UNIX_EPOCH).await.unwrap();
+        *attempts.lock().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_status_is_written_on_the_resource_that_it_is_of_whoever_has_changed_that() {
+        assert_eq!(Box::pin(written_to("b9b0b7a6")).await, (2, true), "changed meanwhile");
+        assert_eq!(Box::pin(written_to("another")).await, (1, false), "deleted and made again");
     }
 }

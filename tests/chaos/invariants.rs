@@ -33,6 +33,14 @@ impl Invariants {
         self.broken.extend(broken.into_iter().map(|it| format!("{} {name}: {it}", change.resource)));
     }
 
+    /// What is said of one resource is not written on the next of its name.
+    pub fn status_of(&mut self, said: &Value, written: &Value) {
+        let (meant, found) = (&said["metadata"]["uid"], &written["metadata"]["uid"]);
+        if meant.is_string() && meant != found {
+            self.broken.push(format!("the status of {meant} is written on {found}"));
+        }
+    }
+
     fn job(&mut self, change: &Change, store: &Store, broken: &mut Vec<String>) {
         let job = &change.object;
         if ended(job) == Some("Complete") && migrates(job) {

@@ -11,7 +11,8 @@ use crate::server::Server;
 
 const NAMESPACE: &str = "held-to-the-real-one";
 const APPLY: &str = "application/apply-patch+yaml";
-const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/held-to-the-real-one/deployments";
+/// Objects that no controller writes to.
+const TEMPLATES: &str = "/api/v1/namespaces/held-to-the-real-one/podtemplates";
 const SECRETS: &str = "/api/v1/namespaces/held-to-the-real-one/secrets";
 const RESOURCES: &str =
     "/apis/operator.flagsmith.com/v1alpha1/namespaces/held-to-the-real-one/flagsmithdeployments";
@@ -37,7 +38,8 @@ impl Side {
         let answer = self.client.send(request).await.unwrap();
         let code = answer.status().as_u16();
         let bytes = answer.into_body().collect_bytes().await.unwrap();
-        (code, serde_json::from_slice(&bytes).unwrap())
+        // What no kind is served at is answered in plain words.
+        (code, serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
     /// Applies as a manager; what `known` names of the object seen last is demanded of it.
@@ -69,7 +71,12 @@ impl Side {
 
     async fn simple(&mut self, method: Method, path: &str, body: Value) -> Seen {
         let before = self.last.clone();
+        // Some kinds answer a deletion with what was deleted.
+        let deletes = method == Method::DELETE;
         let (code, answer) = self.send(method, path, "application/json", &body).await;
+        if deletes && code < 400 {
+            return vec![code.to_string()];
+        }
         self.seen(code, answer, &before)
     }
 
@@ -88,14 +95,13 @@ impl Side {
         let shown = [
             "/metadata/labels",
             "/metadata/annotations",
-            "/spec/replicas",
-            "/spec/selector",
+            "/template/spec/terminationGracePeriodSeconds",
             "/spec/version",
-            "/spec/template/spec/containers/0/image",
+            "/template/spec/containers/0/image",
             "/status/observedGeneration",
             "/data",
         ];
-        let containers = answer.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+        let containers = answer.pointer("/template/spec/containers").and_then(Value::as_array);
         let variables = containers.into_iter().flatten().map(|it| {
             let variables = it["env"].as_array().into_iter().flatten();
             format!("{} {:?}", it["name"], variables.map(|it| it["name"].to_string()).collect::<Vec<_>>())
@@ -109,21 +115,18 @@ impl Side {
     }
 }
 
-fn deployment(replicas: Option<i32>, labels: Value, variables: &[&str]) -> Value {
+fn template(grace: Option<i32>, labels: Value, variables: &[&str]) -> Value {
     let variables: Vec<Value> = variables.iter().map(|it| json!({ "name": it, "value": "1" })).collect();
     let mut body = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
+        "apiVersion": "v1", "kind": "PodTemplate",
         "metadata": { "name": "api", "labels": labels },
-        "spec": {
-            "selector": { "matchLabels": { "app": "api" } },
-            "template": {
-                "metadata": { "labels": { "app": "api" } },
-                "spec": { "containers": [{ "name": "api", "image": "api:1", "env": variables }] },
-            },
+        "template": {
+            "metadata": { "labels": { "app": "api" } },
+            "spec": { "containers": [{ "name": "api", "image": "api:1", "env": variables }] },
         },
     });
-    if let Some(replicas) = replicas {
-        body["spec"]["replicas"] = json!(replicas);
+    if let Some(grace) = grace {
+        body["template"]["spec"]["terminationGracePeriodSeconds"] = json!(grace);
     }
     body
 }
@@ -131,43 +134,39 @@ fn deployment(replicas: Option<i32>, labels: Value, variables: &[&str]) -> Value
 /// Everything that the operator asks an API server, in an order in which each answer depends on those before.
 async fn sequence(client: Client) -> Vec<(&'static str, Seen)> {
     let mut side = Side { client, last: Value::Null };
-    let api = format!("{DEPLOYMENTS}/api");
+    let api = format!("{TEMPLATES}/api");
     let nothing = || Value::Null;
     let mut seen = Vec::new();
     let absent = |mut body: Value| {
         body["metadata"]["resourceVersion"] = json!("1");
         body
     };
-    let two = || deployment(Some(2), json!({ "a": "1", "b": "1" }), &["A", "B"]);
+    let two = || template(Some(2), json!({ "a": "1", "b": "1" }), &["A", "B"]);
     seen.push(("a read of what is absent", side.simple(Method::GET, &api, nothing()).await));
     seen.push(("made where nothing is", side.apply(&api, "operator", true, &[], absent(two())).await));
     seen.push(("made where something is", side.apply(&api, "operator", true, &[], absent(two())).await));
     seen.push(("the same again", side.apply(&api, "operator", true, &["uid"], two()).await));
     let other = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "api" },
-        "spec": { "replicas": 2 },
+        "apiVersion": "v1", "kind": "PodTemplate", "metadata": { "name": "api" },
+        "template": { "spec": { "terminationGracePeriodSeconds": 2 } },
     });
     seen.push(("a field of two", side.apply(&api, "keeper", false, &["uid"], other.clone()).await));
     let mut conflicting = other;
-    conflicting["spec"]["replicas"] = json!(5);
+    conflicting["template"]["spec"]["terminationGracePeriodSeconds"] = json!(5);
     seen.push(("a field of somebody else", side.apply(&api, "third", false, &["uid"], conflicting).await));
-    let fewer = deployment(None, json!({ "b": "1" }), &["B"]);
+    let fewer = template(None, json!({ "b": "1" }), &["B"]);
     seen.push(("fields given up", side.apply(&api, "operator", true, &["uid"], fewer).await));
-    let three = deployment(Some(3), json!({ "b": "2" }), &["B"]);
+    let three = template(Some(3), json!({ "b": "2" }), &["B"]);
     seen.push(("a field taken over by force", side.apply(&api, "operator", true, &["uid"], three).await));
-    let mut foreign = deployment(None, json!({}), &["C"]);
-    foreign["spec"].as_object_mut().unwrap().remove("selector");
+    let foreign = template(None, json!({}), &["C"]);
     seen.push(("an item of somebody else's", side.apply(&api, "sidecar", true, &[], foreign).await));
-    let last = deployment(Some(3), json!({ "b": "2" }), &["B"]);
+    let last = template(Some(3), json!({ "b": "2" }), &["B"]);
     seen.push(("items of two", side.apply(&api, "operator", true, &["uid"], last).await));
     let mut wrong = two();
     wrong["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
     seen.push(("of another uid", side.apply(&api, "operator", true, &[], wrong).await));
-    seen.push(("a list by label", side.count(&format!("{DEPLOYMENTS}?labelSelector=b%3D2")).await));
-    seen.push((
-        "a list by a label of before",
-        side.count(&format!("{DEPLOYMENTS}?labelSelector=b%3D1")).await,
-    ));
+    seen.push(("a list by label", side.count(&format!("{TEMPLATES}?labelSelector=b%3D2")).await));
+    seen.push(("a list by a label of before", side.count(&format!("{TEMPLATES}?labelSelector=b%3D1")).await));
     let condition =
         |uid: &Value| json!({ "preconditions": { "uid": uid }, "propagationPolicy": "Background" });
     let wrong = condition(&json!("00000000-0000-0000-0000-000000000000"));
@@ -182,6 +181,7 @@ async fn sequence(client: Client) -> Vec<(&'static str, Seen)> {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "key" }, "stringData": { "key": "a" },
     });
+    side.last = Value::Null;
     seen.push(("a Secret", side.simple(Method::POST, SECRETS, secret.clone()).await));
     seen.push(("a Secret again", side.simple(Method::POST, SECRETS, secret).await));
 
@@ -197,14 +197,21 @@ async fn sequence(client: Client) -> Vec<(&'static str, Seen)> {
         "metadata": { "name": "flagsmith" }, "status": { "observedGeneration": 1 },
     });
     let written = format!("{resource}/status");
+    side.last = Value::Null;
     seen.push(("a resource", side.simple(Method::POST, RESOURCES, asked).await));
     seen.push(("its status", side.apply(&written, "operator", true, &["uid"], status.clone()).await));
     seen.push(("its status again", side.apply(&written, "operator", true, &["uid"], status.clone()).await));
-    let mut wrong = status;
+    let mut wrong = status.clone();
     wrong["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
+    wrong["status"]["observedGeneration"] = json!(7);
     seen.push(("another's status", side.apply(&written, "operator", true, &[], wrong).await));
+    let version = side.last["metadata"]["resourceVersion"].clone();
     let edit = json!({ "spec": { "version": "2.264.0" } });
     seen.push(("an edit", side.merge(&resource, &[], edit).await));
+    let mut old = status;
+    old["metadata"]["resourceVersion"] = version;
+    old["status"]["observedGeneration"] = json!(8);
+    seen.push(("a status of before", side.apply(&written, "operator", true, &["uid"], old).await));
     seen.push(("its deletion", side.simple(Method::DELETE, &resource, json!({})).await));
     seen
 }

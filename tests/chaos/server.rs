@@ -93,17 +93,29 @@ impl Server {
         self.state.lock().unwrap()
     }
 
-    fn answer(&self, request: &Parsed) -> Result<Value, Refused> {
+    fn answer(&self, request: &Parsed) -> Result<(u16, Value), Refused> {
         self.with(|state| {
             let writes = request.method != Method::GET && request.resource != "selfsubjectaccessreviews";
             state.writes += usize::from(writes && request.resource != "leases");
             let label = format!("{} {} {}", request.method, request.resource, request.subresource);
             *state.requests.entry(label).or_default() += 1;
+            if state.requests.values().sum::<usize>() == MOST {
+                state.invariants.broken.push(format!("it asks without end: {:#?}", state.requests));
+            }
             state.invariants.by_operator = true;
-            handle(&mut state.store, request)
+            let before = state.store.changes.len();
+            let answer = handle(&mut state.store, request)?;
+            if request.subresource == "status" {
+                state.invariants.status_of(&request.body, &answer);
+            }
+            let created = state.store.changes[before..].iter().any(|it| it.kind == "ADDED");
+            Ok((if created { 201 } else { 200 }, answer))
         })
     }
 }
+
+/// More requests than any schedule needs.
+const MOST: usize = 20_000;
 
 /// A request, taken apart.
 #[derive(Debug)]
@@ -213,11 +225,10 @@ fn handle(store: &mut Store, request: &Parsed) -> Result<Value, Refused> {
         (&Method::POST, _) => store.create(key, typed(request)),
         (&Method::PATCH, "status") => {
             let mut object = store.get(&key).cloned().ok_or_else(not_found)?;
-            for field in ["uid", "resourceVersion"] {
-                let wanted = &request.body["metadata"][field];
-                if wanted.is_string() && *wanted != object["metadata"][field] {
-                    return Err(refused(409, "Conflict", format!("another {field}")));
-                }
+            // Whose uid it is does not matter there.
+            let wanted = &request.body["metadata"]["resourceVersion"];
+            if wanted.is_string() && *wanted != object["metadata"]["resourceVersion"] {
+                return Err(refused(409, "Conflict", "the object has been modified"));
             }
             object["status"] = request.body["status"].clone();
             Ok(store.update(&key, object))
@@ -401,10 +412,10 @@ impl Service<Request<Body>> for Server {
     }
 }
 
-fn answered(answer: Result<Value, Refused>) -> Response<WireBody> {
+fn answered(answer: Result<(u16, Value), Refused>) -> Response<WireBody> {
     match answer {
-        Ok(Value::String(text)) => full(200, text),
-        Ok(value) => full(200, value.to_string()),
+        Ok((code, Value::String(text))) => full(code, text),
+        Ok((code, value)) => full(code, value.to_string()),
         Err(Refused { code, reason, message }) => {
             let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message });
             full(code, status.to_string())

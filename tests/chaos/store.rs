@@ -33,7 +33,6 @@ pub struct Change {
     pub before: Value,
 }
 
-#[derive(Default)]
 pub struct Store {
     pub version: u64,
     uids: u64,
@@ -41,6 +40,21 @@ pub struct Store {
     /// What each manager applied last.
     applied: BTreeMap<(Key, String), Value>,
     pub changes: Vec<Change>,
+}
+
+/// The version of an empty store: above the first, which no object ever has.
+const EMPTY: u64 = 100;
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            version: EMPTY,
+            uids: 0,
+            objects: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            changes: Vec::new(),
+        }
+    }
 }
 
 impl Store {
@@ -91,7 +105,7 @@ impl Store {
         if object == before {
             return before;
         }
-        if object["spec"] != before["spec"] {
+        if wish(&object) != wish(&before) {
             object["metadata"]["generation"] =
                 json!(before["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
         }
@@ -115,12 +129,15 @@ impl Store {
             let mut created = body.clone();
             created["metadata"].as_object_mut().unwrap().remove("resourceVersion");
             self.applied.insert((key.clone(), manager.to_owned()), created.clone());
+            created["metadata"]["managedFields"] = self.managed(key);
             return self.create(key.clone(), created);
         };
-        for field in ["uid", "resourceVersion"] {
-            if wanted[field].is_string() && wanted[field] != live["metadata"][field] {
-                return Err(refused(409, "Conflict", format!("the object's {field} is another one")));
-            }
+        let differs = |field: &str| wanted[field].is_string() && wanted[field] != live["metadata"][field];
+        if differs("resourceVersion") {
+            return Err(refused(409, "Conflict", "the object has been modified"));
+        }
+        if differs("uid") {
+            return Err(refused(422, "Invalid", "metadata.uid: field is immutable"));
         }
         let mut wanted = body.clone();
         for field in ["uid", "resourceVersion"] {
@@ -141,7 +158,17 @@ impl Store {
         }
         merge(&mut merged, &wanted);
         self.applied.insert((key.clone(), manager.to_owned()), wanted);
+        merged["metadata"]["managedFields"] = self.managed(key);
         Ok(self.update(key, merged))
+    }
+
+    /// Who has applied which fields: a new version, even where no value is another.
+    fn managed(&self, key: &Key) -> Value {
+        let managers = self.applied.iter().filter(|((it, _), _)| it == key);
+        let fields = managers.map(|((_, manager), applied)| {
+            json!({ "manager": manager, "operation": "Apply", "fieldsV1": fields(applied) })
+        });
+        fields.collect()
     }
 
     /// Deletes; with `foreground` it stays until its pods are gone.
@@ -245,6 +272,21 @@ fn merge(live: &mut Value, applied: &Value) {
             }
         }
         (live, applied) => *live = applied.clone(),
+    }
+}
+
+/// What of an object is no word of its controller's.
+fn wish(object: &Value) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(field, _)| !matches!(field.as_str(), "metadata" | "status")).collect()
+}
+
+/// An object without its values.
+fn fields(applied: &Value) -> Value {
+    match applied {
+        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), fields(value))).collect(),
+        Value::Array(items) => items.iter().map(fields).collect(),
+        _ => Value::Null,
     }
 }
 

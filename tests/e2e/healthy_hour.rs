@@ -44,7 +44,7 @@ fn an_hour_of_healthy_running_is_no_trouble() {
         namespace.settled();
     });
     let statuses = Statuses::follow(namespace.name());
-    step("nothing happens", || quiet(&namespace));
+    step("nothing happens", || quiet(&namespace, &statuses));
     let tasks = Tasks::queue(namespace.service("flagsmith-api"));
     let step = |name: &str, run: &dyn Fn()| {
         let start = Instant::now();
@@ -78,7 +78,7 @@ fn an_hour_of_healthy_running_is_no_trouble() {
         let left = namespace.sql("SELECT count(*) FROM task_processor_task WHERE NOT completed");
         (left == "0").then_some(()).ok_or(left)
     });
-    quiet(&namespace);
+    quiet(&namespace, &statuses);
     println!("{}", namespace.kubectl(&["describe", "fsd", "flagsmith"]));
     let seen = statuses.seen();
     println!("    {} statuses were seen", seen.len());
@@ -101,7 +101,7 @@ fn deleted(namespace: &Namespace, component: &str) {
 }
 
 /// The operator writes nothing, whatever it reads.
-fn quiet(namespace: &Namespace) {
+fn quiet(namespace: &Namespace, statuses: &Statuses) {
     sleep(SAID);
     let since = audit::now();
     let version = || pointer(&namespace.fsd(), "/metadata/resourceVersion").to_string();
@@ -110,7 +110,7 @@ fn quiet(namespace: &Namespace) {
     let requests = audit::of_the_operator(&since);
     let writes: Vec<_> = requests.iter().filter(|it| it.writes() && it.resource() != "leases").collect();
     println!("    {} requests, {} writes", requests.len(), writes.len());
-    assert!(writes.is_empty(), "{writes:#?}");
+    assert!(writes.is_empty(), "{}\n{writes:#?}", statuses.last_change());
     assert!(!requests.is_empty(), "the operator's requests are in the log");
     assert_eq!(version(), before, "nobody else has written either");
 }

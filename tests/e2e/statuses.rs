@@ -90,6 +90,21 @@ impl Statuses {
         Self { kubectl, ended, seen }
     }
 
+    /// The lines that the last status has beside the one before, and the other way round.
+    pub fn last_change(&self) -> String {
+        let seen = self.seen.lock().unwrap();
+        let [.., before, after] = &seen[..] else {
+            return "no status was written".to_owned();
+        };
+        let text = |status: &Status| serde_json::to_string_pretty(&status.value).unwrap();
+        let (before, after) = (text(before), text(after));
+        let beside = |mark: char, these: &str, those: &str| {
+            let lines = these.lines().filter(|line| !those.lines().any(|it| it == *line));
+            lines.map(|line| format!("{mark} {line}\n")).collect::<String>()
+        };
+        beside('-', &before, &after) + &beside('+', &after, &before)
+    }
+
     /// What was seen since this was asked last.
     pub fn seen(&self) -> Vec<Status> {
         take(&mut self.seen.lock().unwrap())
