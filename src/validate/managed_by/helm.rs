@@ -63,6 +63,11 @@ pub(super) fn value(change: &Change<'_>) -> String {
     }
 }
 
+/// Whether something is unset among these options: by null, which only `--set` takes as more than a text.
+pub(super) fn unsets(options: &str) -> bool {
+    options.starts_with("--set ") && options.split([',', ' ']).any(|one| one.ends_with("=null"))
+}
+
 /// A value within the single quotes of `--set-string`, where a comma would begin the next one.
 fn literal(value: &str) -> String {
     let escaped = value.replace('\\', r"\\").replace(',', r"\,");
