@@ -60,7 +60,8 @@ impl ManagedBy {
                 if let Some(chart) = chart {
                     let _ = write!(command, " --version {chart}");
                 }
-                // --reuse-values makes the release's values the chart's defaults, and null then means those (Helm 3).
+                // --reuse-values keeps what the release has set, also where null is to take it away, and
+                // --reset-then-reuse-values brings the chart's default back (Helm 3.19.5, held by tests/chart/remedies).
                 if values.iter().any(|value| helm::unsets(value)) {
                     command = format!(
                         "helm get values {release} --namespace {namespace} --output yaml | {command} --values -"
