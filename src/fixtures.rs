@@ -104,16 +104,18 @@ pub(crate) const CHART_DEFAULT: &str = include_str!("../tests/fixtures/official-
 pub(crate) const CHART_WITH_PROCESSOR: &str =
     include_str!("../tests/fixtures/official-chart/task-processor-and-migrate-job.yaml");
 
-/// The same from chart 0.82.0 on, by what its public pull request 533 says: a preStop of 20 s and 75 s of grace for the API,
-/// and ports with names.
+/// The same from chart 0.82.0 on, by what its public pull requests 533 and 542 say: a preStop of 20 s, as a program, and
+/// 75 s of grace for the API, ports of API and task processor with names, and a Job whose annotations may be set.
 pub(crate) fn chart_0_82() -> String {
     let api = "      containers:\n      - name: flagsmith-api\n";
     let hook = "      terminationGracePeriodSeconds: 75\n      containers:\n      - name: flagsmith-api\n        \
-                lifecycle: {preStop: {sleep: {seconds: 20}}}\n";
+                lifecycle: {preStop: {exec: {command: [sleep, \"20\"]}}}\n";
+    let job = "  name: acme-flagsmith-migrate-db-1-";
     CHART_WITH_PROCESSOR
         .replace("flagsmith-0.81.0", "flagsmith-0.82.0")
         .replace(api, hook)
-        .replace("- containerPort: 8", "- name: http\n          containerPort: 8")
+        .replace("- containerPort: 8000", "- name: http\n          containerPort: 8000")
+        .replace(job, &format!("  annotations: {{argocd.argoproj.io/hook: PreSync}}\n{job}"))
 }
 
 fn push<T: serde::de::DeserializeOwned>(list: &mut Vec<std::sync::Arc<T>>, object: Value) {

@@ -62,8 +62,12 @@ fn of(running: &Running<'_>) -> Option<Draft> {
 mod tests {
     use serde_json::json;
 
-    use super::super::shared::testing::{UPGRADE, changed, container, first, none, observed_with, of_chart};
-    use crate::{causes::diagnose, model::Code};
+    use super::super::shared::testing::{UNSET, changed, container, first, none, observed_with, of_chart};
+    use crate::{
+        causes::diagnose,
+        fixtures::{chart_0_82, objects, observed},
+        model::Code,
+    };
 
     #[test]
     fn one_change_has_one_name() {
@@ -78,8 +82,26 @@ mod tests {
         assert_eq!(
             first(&found, Code::PreStopTooShort).remedy,
             format!(
-                "{UPGRADE}--set api.lifecycle.preStop.exec=null,api.lifecycle.preStop.sleep.seconds=10 --set api.terminationGracePeriodSeconds=50"
+                "{UNSET}--set api.lifecycle.preStop.exec=null,api.lifecycle.preStop.sleep.seconds=10 --set api.terminationGracePeriodSeconds=50"
             )
+        );
+    }
+
+    /// Chart 0.82.0 has a hook of its own, a program: one handler has to go before the other is accepted.
+    #[test]
+    fn a_hook_of_the_chart_is_exchanged() {
+        let shown = |manifest: &str| {
+            let (found, seen) = observed("acme", &objects(manifest));
+            diagnose(&found.installation, &seen)
+        };
+        let made = chart_0_82();
+        let found = shown(&made);
+        assert!(found.iter().all(|it| it.code != Code::PreStopTooShort), "20 s are enough: {found:#?}");
+        assert_eq!(
+            first(&shown(&made.replace("[sleep, \"20\"]", "[sleep, \"2\"]")), Code::PreStopTooShort).remedy,
+            "helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod \
+             --version 0.82.0 --values - --set api.lifecycle.preStop.exec=null,api.lifecycle.preStop.sleep.seconds=10 \
+             --set api.terminationGracePeriodSeconds=75"
         );
     }
 

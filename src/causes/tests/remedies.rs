@@ -31,9 +31,25 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone()
 });
 
-/// The values of the official chart that may be set.
-static VALUES: LazyLock<Value> = LazyLock::new(|| {
-    serde_saphyr::from_str(include_str!("../../../tests/official-chart/values.yaml")).unwrap()
+/// The values of the official chart that may be set, in either version.
+static VALUES: LazyLock<[Value; 2]> = LazyLock::new(|| {
+    [
+        include_str!("../../../tests/official-chart/values.yaml"),
+        include_str!("../../../tests/official-chart/values-0.82.yaml"),
+    ]
+    .map(|text| serde_saphyr::from_str(text).unwrap())
+});
+
+/// What the commands set that `tests/chart/check` follows on both versions of the chart.
+static FOLLOWED: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let followed = include_str!("../../../tests/fixtures/official-chart/remedies.txt").lines();
+    let commands: Vec<Vec<String>> = followed.flat_map(|line| commands(line, "helm")).collect();
+    let options = commands.iter().flat_map(|words| words.windows(2));
+    options
+        .filter(|it| it[0].starts_with("--set"))
+        .flat_map(|it| settings(&it[1], it[0] == "--set"))
+        .filter_map(|setting| Some(form(setting.split_once('=')?.0).to_owned()))
+        .collect()
 });
 
 /// What was held already: simulations diagnose the same thousands of times.
@@ -234,20 +250,34 @@ fn set(setting: &str, json: bool) -> Result<(), String> {
     if json {
         serde_json::from_str::<Value>(value).map_err(|error| format!("{value}: {error}"))?;
     }
-    let mut values = &*VALUES;
+    VALUES.iter().try_for_each(|values| known(path, values))?;
+    if !FOLLOWED.contains(form(path)) {
+        return Err(format!("no command in tests/fixtures/official-chart/remedies.txt sets {path}"));
+    }
+    Ok(())
+}
+
+/// Whether the chart has that value.
+fn known(path: &str, mut values: &Value) -> Result<(), String> {
     let mut opened = false;
     for part in path.replace("\\.", "\u{0}").split('.') {
         match values {
             // Whatever one likes.
             Value::Object(fields) if fields.is_empty() || opened => return Ok(()),
             Value::Object(fields) => {
-                opened = part == "extraEnv";
+                opened = matches!(part, "extraEnv" | "lifecycle");
                 values = fields.get(part).ok_or_else(|| format!("the chart has no value {path}"))?;
             }
             _ => return Err(format!("the chart has no value {path}")),
         }
     }
     Ok(())
+}
+
+/// A value of the chart without the part that one chooses oneself.
+fn form(path: &str) -> &str {
+    let chosen = ["extraEnv.", "annotations."].iter().find_map(|it| Some(path.find(it)? + it.len()));
+    &path[..chosen.unwrap_or(path.len())]
 }
 
 // --- kubectl --------------------------------------------------------------------------------------------------------------

@@ -63,8 +63,79 @@ pub(super) fn value(change: &Change<'_>) -> String {
     }
 }
 
+/// Whether something is unset among these options: by null, which only `--set` takes as more than a text.
+pub(super) fn unsets(options: &str) -> bool {
+    options.starts_with("--set ") && options.split([',', ' ']).any(|one| one.ends_with("=null"))
+}
+
 /// A value within the single quotes of `--set-string`, where a comma would begin the next one.
 fn literal(value: &str) -> String {
     let escaped = value.replace('\\', r"\\").replace(',', r"\,");
     shell::within_quotes(&escaped, "VALUE")
+}
+
+#[cfg(test)]
+mod tests {
+    use Component::{Api, Frontend, Migrations, TaskProcessor};
+
+    use super::*;
+    use crate::validate::ManagedBy;
+
+    /// What `tests/chart/check` follows on a chart of each version. Every remedy that any test gets to see sets nothing else.
+    const FOLLOWED: &str = include_str!("../../../tests/fixtures/official-chart/remedies.txt");
+
+    fn annotation(values: &'static str) -> Change<'static> {
+        Change::Annotation {
+            kind: "ingress",
+            name: "acme-flagsmith",
+            values: Some(values),
+            key: "nginx.ingress.kubernetes.io/proxy-read-timeout",
+            value: "35",
+        }
+    }
+
+    /// Each change of each component that has it.
+    fn changes() -> Vec<Change<'static>> {
+        let mut changes = Vec::new();
+        for component in [Api, TaskProcessor, Frontend] {
+            changes.extend([
+                Change::Replicas(component, 2),
+                Change::Tag(component, "2.265.0"),
+                Change::Memory(component, "1Gi"),
+                Change::NoCpuLimit(component),
+                Change::Env(component, "LOG_LEVEL", "debug"),
+                Change::NoEnv(component, "LOG_LEVEL"),
+                Change::LeaveReplicas(component),
+            ]);
+        }
+        for component in [Api, TaskProcessor] {
+            changes.extend([Change::Liveness(component, 10, 6), Change::GracePeriod(component, 50)]);
+        }
+        changes.extend([
+            Change::Tag(Migrations, "2.265.0"),
+            Change::Env(Api, env::DJANGO_ALLOWED_HOSTS, "a.example,b.example"),
+            Change::Env(TaskProcessor, env::TASK_PROCESSOR_NUM_THREADS, "5"),
+            Change::Env(TaskProcessor, env::TASK_PROCESSOR_SLEEP_INTERVAL, "500"),
+            Change::SameAsApi {
+                deployment: "acme-flagsmith-task-processor",
+                variable: "DATABASE_URL",
+                key: None,
+            },
+            Change::Start(Api, &["start", "--keep-alive", "65", "api"]),
+            Change::Start(TaskProcessor, &["start", "task-processor"]),
+            Change::EnableTaskProcessor,
+            Change::MigrateInJob,
+            Change::PreStop(Api, 10),
+            annotation("ingress.api.annotations"),
+            annotation("ingress.frontend.annotations"),
+        ]);
+        changes
+    }
+
+    #[test]
+    fn each_change_is_followed_on_a_real_api_server() {
+        let owner = ManagedBy::Helm { release: "acme".to_owned(), chart: None, namespace: "prod".to_owned() };
+        let commands: String = changes().iter().map(|change| owner.change(&[*change]) + "\n").collect();
+        assert_eq!(commands, FOLLOWED);
+    }
 }

@@ -25,7 +25,7 @@ pub enum ManagedBy {
     /// The `FlagsmithDeployment`, which the operator turns into objects.
     #[default]
     Operator,
-    /// A release of the official chart (flagsmith/flagsmith; values as of chart 0.81.0).
+    /// A release of the official chart (flagsmith/flagsmith; values as of charts 0.81.0 and 0.82.0).
     Helm {
         /// The name of the release.
         release: String,
@@ -60,8 +60,9 @@ impl ManagedBy {
                 if let Some(chart) = chart {
                     let _ = write!(command, " --version {chart}");
                 }
-                // --reuse-values makes the release's values the chart's defaults, and null then means those (Helm 3).
-                if values.iter().any(|value| value.ends_with("=null")) {
+                // --reuse-values keeps what the release has set, also where null is to take it away, and
+                // --reset-then-reuse-values brings the chart's default back (Helm 3.19.5, held by tests/chart/remedies).
+                if values.iter().any(|value| helm::unsets(value)) {
                     command = format!(
                         "helm get values {release} --namespace {namespace} --output yaml | {command} --values -"
                     );
@@ -231,6 +232,28 @@ mod tests {
             helm().change(&[Change::LeaveReplicas(Component::Api)]),
             "helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod --values - --set api.replicacount=null"
         );
+    }
+
+    /// Chart 0.82.0 has a preStop of its own, which null among values that are reused would keep.
+    #[test]
+    fn what_is_unset_beside_a_value_is_unset_of_the_releases_own_values_too() {
+        assert_eq!(
+            helm().change(&[Change::PreStop(Component::Api, 10), Change::GracePeriod(Component::Api, 50)]),
+            "helm get values acme --namespace prod --output yaml | helm upgrade acme flagsmith/flagsmith --namespace prod --values - \
+             --set api.lifecycle.preStop.exec=null,api.lifecycle.preStop.sleep.seconds=10 --set api.terminationGracePeriodSeconds=50"
+        );
+    }
+
+    #[rstest]
+    #[case("a=null", true)]
+    #[case("a=null,b=1", true)]
+    #[case("a=1,b=null", true)]
+    #[case("a=1 --set b=null", true)]
+    #[case("a=null,b=1 --set c=2", true)]
+    #[case("a=nullable,null=1", false)]
+    fn a_null_is_seen_wherever_it_stands(#[case] settings: &str, #[case] expected: bool) {
+        assert_eq!(helm::unsets(&format!("--set {settings}")), expected);
+        assert!(!helm::unsets(&format!("--set-string '{settings}'")), "a variable may have the text null");
     }
 
     #[test]

@@ -15,6 +15,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 image: {{ index . 0 }}:{{ index . 1 }}
 imagePullPolicy: IfNotPresent
 {{- end }}
+{{/* Ports have names from 0.82.0 on. */}}
+{{- define "port" -}}
+- containerPort: 8000
+{{- if semverCompare ">=0.82.0" .Chart.Version }}
+  name: http
+{{- end }}
+{{- end }}
 {{/* The environment of every container that runs Django, in the chart's order: later duplicates win. */}}
 {{- define "environment" -}}
 - name: PROMETHEUS_ENABLED

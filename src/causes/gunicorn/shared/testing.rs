@@ -20,6 +20,10 @@ use crate::{
 pub(crate) const UPGRADE: &str =
     "helm upgrade flagsmith flagsmith/flagsmith --namespace prod --version 0.81.0 --reuse-values ";
 
+/// How he does where a value of the chart has to go.
+pub(crate) const UNSET: &str = "helm get values flagsmith --namespace prod --output yaml | helm upgrade flagsmith \
+                                flagsmith/flagsmith --namespace prod --version 0.81.0 --values - ";
+
 /// What the checks of this family find, before anything is ranked.
 pub(crate) fn check(installation: &Installation, observation: &Observation) -> Vec<Diagnosis> {
     let context = Context::new(installation, observation);
