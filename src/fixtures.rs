@@ -124,15 +124,20 @@ fn push<T: serde::de::DeserializeOwned>(list: &mut Vec<std::sync::Arc<T>>, objec
 
 /// The objects of a manifest as a server shows them when every pod that is wanted is ready.
 pub(crate) fn objects(manifest: &str) -> Objects {
+    shown(&documents(manifest))
+}
+
+/// The documents of a manifest, each of which begins with a comment.
+pub(crate) fn documents(manifest: &str) -> Vec<Value> {
+    let bodies = manifest.split("\n---").filter_map(|it| Some(it.split_once('\n')?.1));
+    bodies.filter_map(|it| serde_saphyr::from_str::<Value>(it).ok()).filter(|it| !it.is_null()).collect()
+}
+
+/// The same of documents.
+pub(crate) fn shown(documents: &[Value]) -> Objects {
     let mut objects = Objects::default();
-    for document in manifest.split("\n---") {
-        let body = document.split_once('\n').map_or("", |(_, body)| body);
-        let Ok(mut object) = serde_saphyr::from_str::<Value>(body) else {
-            continue;
-        };
-        if object.is_null() {
-            continue;
-        }
+    for object in documents {
+        let mut object = object.clone();
         object["metadata"]["namespace"] = json!("prod");
         if object["kind"] == "Deployment" {
             let pods = object["spec"]["replicas"].as_i64().unwrap_or(1);

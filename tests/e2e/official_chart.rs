@@ -199,12 +199,10 @@ pub fn moved(namespace: &Namespace, page: &str) {
         }
         // The minute that connections of clients are given; those of this load are short.
         std::thread::sleep(Duration::from_secs(5));
-        for command in command.split("; and what belongs to them: ") {
-            let command = command.split(". Until").next().unwrap();
-            println!("    {command}");
-            let done = std::process::Command::new("bash").args(["-c", command]).output().unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        }
+        let command = command.split(". Until").next().unwrap();
+        println!("    {command}");
+        let done = std::process::Command::new("bash").args(["-c", command]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
     wait_until(START, "the old pods are gone", || {
         let pods = namespace.kubectl(&["get", "pods", "-l", "app.kubernetes.io/instance=acme", "-o", "name"]);

@@ -21,8 +21,8 @@ pub(super) use credentials::read;
 pub(crate) use found::{Found, find};
 pub(crate) use load::objects;
 pub(crate) use objects::Objects;
-pub(crate) use select::Selected;
-pub(crate) use specification::Literal;
+pub(crate) use select::{MIGRATE_JOB, Selected};
+pub(crate) use specification::{Adoption, Literal};
 
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ const CHART: &str = "helm.sh/chart";
 const OFFICIAL: &str = "flagsmith";
 
 /// The component label of the official chart's migration Jobs (`templates/jobs-migrate-db.yaml`).
-const MIGRATE_JOB: &str = "job-migrate-db";
+pub(crate) const MIGRATE_JOB: &str = "job-migrate-db";
 
 /// The label of a Job's pods.
 pub(super) const JOB_NAME: &str = "batch.kubernetes.io/job-name";

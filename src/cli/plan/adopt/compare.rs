@@ -140,7 +140,8 @@ impl Comparison<'_> {
         let of_ways = ways.into_iter().map(|way| {
             let plain = ["Prefix", "ImplementationSpecific", ""].contains(&way.to.1.as_str());
             let there = covering(&built, &way.host, &way.path).is_some_and(|it| it.to.0 == way.to.0);
-            let admin = way.path.starts_with("/admin") || way.path.starts_with("/static/admin");
+            let admin = way.to.0 == Some(Component::Api)
+                && (way.path.starts_with("/admin") || way.path.starts_with("/static/admin"));
             let fate = if there && plain && way.to.0.is_some() {
                 Fate::Kept
             } else if plain && admin && place == Some(true) && whole {
@@ -181,7 +182,7 @@ fn named(live: &Live) -> String {
     format!("{} {}", live.kind.as_str(), live.name)
 }
 
-fn as_live(child: &Child) -> Live {
+pub(super) fn as_live(child: &Child) -> Live {
     Live {
         kind: child.kind,
         name: child.name.clone(),
@@ -199,7 +200,7 @@ fn covering<'a>(ways: &'a [Way], host: &str, path: &str) -> Option<&'a Way> {
 }
 
 /// An object whose Flagsmith container has one name, whoever made it, and the name that it has.
-fn renamed(body: &Value, made_for: Option<Component>) -> (Value, Option<String>) {
+pub(super) fn renamed(body: &Value, made_for: Option<Component>) -> (Value, Option<String>) {
     const CONTAINERS: &str = "/spec/template/spec/containers";
     let containers = || items(body, CONTAINERS);
     let own = if let Some(component) = made_for {

@@ -65,7 +65,8 @@ pub(super) fn of_route(path: &str) -> Option<&'static str> {
     timeouts.then_some(TIMEOUTS)
 }
 
-fn is_name(path: &str) -> bool {
+/// Whether a setting is by what the operator, or the chart, finds its own objects.
+pub(super) fn is_name(path: &str) -> bool {
     let labels = ["labels[", "template.metadata.labels["];
     let marks = ["app.kubernetes.io/", "helm.sh/"];
     let label = labels.iter().find_map(|part| path.strip_prefix(part));

@@ -26,7 +26,7 @@ const MAPS: &[&str] =
     &["labels", "annotations", "matchLabels", "nodeSelector", "limits", "requests", "selector"];
 
 /// What the API server fills in where nothing is said: the end of a path, and the value.
-fn defaults() -> [(&'static str, Value); 30] {
+fn defaults() -> [(&'static str, Value); 31] {
     [
         (".restartPolicy", json!("Always")),
         (".dnsPolicy", json!("ClusterFirst")),
@@ -42,6 +42,7 @@ fn defaults() -> [(&'static str, Value); 30] {
         ("Probe.httpGet.scheme", json!("HTTP")),
         (".fieldRef.apiVersion", json!("v1")),
         (".defaultMode", json!(420)),
+        ("replicas", json!(1)),
         ("progressDeadlineSeconds", json!(600)),
         ("revisionHistoryLimit", json!(10)),
         ("strategy.type", json!("RollingUpdate")),
@@ -101,7 +102,8 @@ pub(super) fn of(object: &Value) -> Facts {
     facts
 }
 
-fn is_nothing(value: &Value) -> bool {
+/// Whether a value is that of a field that is not there.
+pub(super) fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use kube::{Api, api::ListParams, core::DynamicObject};
+use kube::{
+    Api,
+    api::ListParams,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
 use serde_json::Value;
 
 use super::super::super::{cluster::Cluster, failure::Failure};
@@ -21,6 +25,15 @@ const KINDS: [Kind; 6] = [
     Kind::PodDisruptionBudget,
 ];
 
+/// The kinds whose objects are looked at for what becomes of them.
+const BESIDE: [Kind; 2] = [Kind::StatefulSet, Kind::Job];
+
+/// The group that only `OpenShift` serves.
+pub(super) const OPENSHIFT: &str = "route.openshift.io";
+
+/// Its kind that stands where an Ingress does.
+pub(super) const OPENSHIFT_ROUTE: &str = "Route";
+
 /// One object that is there.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
@@ -31,22 +44,35 @@ pub(super) struct Live {
     pub(super) body: Value,
 }
 
-/// Lists the objects of the namespace. What a cluster does not have is not there.
+/// Lists the objects of the namespace. Of kinds that a cluster may be without only those that it serves are asked for: a
+/// role that does not name them is refused, whether they exist or not.
 pub(super) async fn all(cluster: &Cluster) -> Result<Vec<Value>, Failure> {
+    let groups = cluster.client.list_api_groups().await;
+    let groups = groups.map_err(|error| Failure::request("list the API groups of the cluster", &error))?;
+    let serves = |group: &str| groups.groups.iter().any(|it| it.name == group);
+    let kinds = KINDS.into_iter().chain(BESIDE).filter(|it| !it.is_optional() || serves(it.group()));
+    let mut resources: Vec<ApiResource> = kinds.map(Kind::api_resource).collect();
+    if serves(OPENSHIFT) {
+        let route = GroupVersionKind::gvk(OPENSHIFT, "v1", OPENSHIFT_ROUTE);
+        resources.push(ApiResource::from_gvk_with_plural(&route, "routes"));
+    }
     let mut all = Vec::new();
-    for kind in KINDS {
-        let resource = kind.api_resource();
+    for resource in resources {
         let api: Api<DynamicObject> =
             Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &resource);
         let listed = match api.list(&ListParams::default()).await {
             Ok(listed) => listed.items,
+            // The group is served, in a version without this kind.
             Err(kube::Error::Api(status)) if status.code == 404 => continue,
-            Err(error) => return Err(Failure::internal(&error)),
+            Err(error) => {
+                let what = format!("list {} in namespace {}", resource.plural, cluster.namespace);
+                return Err(Failure::request(&what, &error));
+            }
         };
         for object in listed {
             let mut body = serde_json::to_value(object).map_err(|error| Failure::internal(&error))?;
             if let Some(body) = body.as_object_mut() {
-                body.insert("kind".to_owned(), Value::from(kind.as_str()));
+                body.insert("kind".to_owned(), Value::from(resource.kind.as_str()));
             }
             all.push(body);
         }
@@ -129,7 +155,7 @@ pub(super) fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item 
 }
 
 /// The Services that an Ingress or an `HTTPRoute` leads to.
-fn backends(object: &Value) -> Vec<String> {
+pub(super) fn backends(object: &Value) -> Vec<String> {
     let rules = || items(object, "/spec/rules");
     let of_ingress =
         rules().flat_map(|rule| items(rule, "/http/paths")).map(|path| text(path, "/backend/service/name"));

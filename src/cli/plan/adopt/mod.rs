@@ -1,11 +1,14 @@
 //! `plan --adopt`: the `FlagsmithDeployment` that would manage an installation of the official Helm chart as it is, what
 //! becomes of each of its settings, and the steps of the move. Nothing is done.
 
+mod additions;
+mod cleanup;
 mod compare;
 mod complete;
 mod computed;
 mod facts;
 mod live;
+mod openshift;
 mod routes;
 
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
@@ -28,16 +31,18 @@ use crate::{
     decide::decide,
     model::{
         Component, DocsUrl, Page,
-        child::{Child, marks},
+        child::{Child, Kind, marks},
     },
     observe::{
-        Observation, SecretState, WorkloadState,
+        Observation, SecretState,
         discover::{Found, Literal},
     },
     postgres::DatabaseIdentity,
     resources::build,
     validate::{DesiredState, Installation, MigrationKey, validate},
 };
+use additions::{Addition, additions};
+use cleanup::Cleanup;
 use compare::{Difference, Fate};
 
 /// The uid while it is built: no server has stored the resource.
@@ -48,11 +53,18 @@ struct Move {
     name: String,
     resource: FlagsmithDeployment,
     differences: Vec<Difference>,
+    /// What hosts get that they do not have.
     added: Vec<String>,
+    /// What else the operator makes that is not there.
+    additions: Vec<Addition>,
     /// What the specification cannot say, or says wrongly.
     unsaid: Vec<String>,
     /// What stays beside it.
     apart: Vec<String>,
+    /// The old objects that it deletes.
+    cleanup: Cleanup,
+    /// The old Services of API and frontend.
+    services: Vec<(Component, String)>,
 }
 
 impl Move {
@@ -113,7 +125,8 @@ fn foresee(found: &Found, release: &str, namespace: &str, all: &[Value]) -> Move
         status: None,
     };
     let mut unsaid = adoption.unsupported.clone();
-    let (mut differences, mut added) = (Vec::new(), Vec::new());
+    unsaid.extend(openshift::unsaid(all, &objects));
+    let (mut differences, mut added, mut new) = (Vec::new(), Vec::new(), Vec::new());
     // Without the Secret of its URL nothing is built; that it is missing is said already.
     let mut complete = resource.clone();
     if complete.spec.database.is_none() {
@@ -125,6 +138,7 @@ fn foresee(found: &Found, release: &str, namespace: &str, all: &[Value]) -> Move
             let children = children(&installation);
             differences = compare::compare(&objects, &places, &installation, &children, &adoption.literals);
             added = compare::added(&objects, &places, &installation, &children);
+            new = additions(&objects, &places, &installation, &children, adoption);
         }
         Ok(None) => {}
         Err(problems) => {
@@ -134,7 +148,11 @@ fn foresee(found: &Found, release: &str, namespace: &str, all: &[Value]) -> Move
         }
     }
     resource.metadata.uid = None;
-    Move { name, resource, differences, added, unsaid, apart: adoption.apart.clone() }
+    let cleanup = cleanup::of(all, &objects, &places, release);
+    let apart = [adoption.apart.as_slice(), &cleanup.stays].concat();
+    let services = objects.iter().filter(|it| it.kind == Kind::Service);
+    let services = services.map(|it| (it.component, it.name.clone())).collect();
+    Move { name, resource, differences, added, additions: new, unsaid, apart, cleanup, services }
 }
 
 /// Everything that the operator makes of an installation that has been migrated.
@@ -177,6 +195,7 @@ fn page(
     let lost = [moved.unsaid.clone(), told(&moved.differences, |fate| *fate == Fate::Lost)].concat();
     section("What it cannot say, and would be lost", &lost);
     section("New, because the dashboard's hosts serve everything", &moved.added);
+    section("New, made by the operator", &additions::lines(&moved.additions));
     section("Computed by the operator", &told(&moved.differences, |fate| matches!(fate, Fate::Computed(_))));
     section("Kept", &told(&moved.differences, |fate| *fate == Fate::Kept));
     section("What stays as it is", &moved.apart);
@@ -214,35 +233,36 @@ fn steps(found: &Found, moved: &Move, release: &str, namespace: &str) -> Vec<Str
     steps.push(format!(
         "Save this page as {name}.yaml and create it beside what runs: kubectl apply -f {name}.yaml && kubectl -n {namespace} wait fsd/{name} --for=condition=Ready --timeout=15m. Its migration finds nothing to do."
     ));
-    for (component, state) in [(Component::Api, &found.api), (Component::Frontend, &found.frontend)] {
-        let Some(state) = state else { continue };
+    for component in [Component::Api, Component::Frontend] {
+        let services = moved.services.iter().filter(|(of, _)| *of == component);
+        let services: Vec<&str> = services.map(|(_, name)| name.as_str()).collect();
+        if services.is_empty() {
+            continue;
+        }
         steps.push(format!(
-            "Let the old Service of the {} lead to the new pods: for s in $(kubectl -n {namespace} get services -l {} -o name); do kubectl -n {namespace} patch $s --type=json -p '[{{\"op\":\"replace\",\"path\":\"/spec/selector\",\"value\":{{\"{}\":\"flagsmith-{}\",\"{}\":\"{name}\"}}}}]'; done",
+            "Let the old Service of the {} lead to the new pods: for s in {}; do kubectl -n {namespace} patch service $s --type=json -p '[{{\"op\":\"replace\",\"path\":\"/spec/selector\",\"value\":{{\"{}\":\"flagsmith-{}\",\"{}\":\"{name}\"}}}}]'; done",
             component.as_str(),
-            state.selector,
+            services.join(" "),
             marks::NAME,
             component.as_str(),
             marks::INSTANCE,
         ));
     }
-    let deployments: Vec<&str> = [&found.api, &found.task_processor, &found.frontend]
-        .into_iter()
-        .flatten()
-        .map(|state: &WorkloadState| state.name.as_str())
-        .collect();
     steps.push(format!(
         "Wait a minute, so that connections to the old pods end, then let Helm forget the release without deleting anything: kubectl -n {namespace} delete secret -l owner=helm,name={release}"
     ));
+    let delete = |objects: &[(Kind, String)]| {
+        let objects: Vec<String> = objects.iter().map(cleanup::reference).collect();
+        format!("kubectl -n {namespace} delete --ignore-not-found {}", objects.join(" "))
+    };
     steps.push(format!(
-        "Delete the old workloads: kubectl -n {namespace} delete deployment {}; and what belongs to them: kubectl -n {namespace} delete hpa,pdb,job -l {}={release}; kubectl -n {namespace} delete hpa --field-selector metadata.name={}-hpa --ignore-not-found",
-        deployments.join(" "),
-        marks::INSTANCE,
-        found.api.as_ref().map_or("", |state| &state.name),
+        "Delete the old workloads and what belongs to them alone: {}",
+        delete(&moved.cleanup.workloads)
     ));
-    if moved.resource.spec.exposure.is_some() {
+    if !moved.cleanup.routes.is_empty() {
         steps.push(format!(
-            "Delete the old Ingress or HTTPRoute when the new one serves: kubectl -n {namespace} delete ingress -l {}={release}. Until then both lead to the new pods.",
-            marks::INSTANCE
+            "Delete the old Ingress or HTTPRoute when the new one serves: {}. Until then both lead to the new pods.",
+            delete(&moved.cleanup.routes)
         ));
     }
     steps.push(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    facts::{Facts, is_of_tools},
+    facts::{Facts, is_nothing, is_of_tools},
     live::{Live, at, items, leads_to, text},
 };
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
     flagsmith,
     model::{Component, child::Kind},
 };
+
+/// The name of the chart's ports, and of the operator's.
+const HTTP: &str = "http";
 
 /// One host and path, and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +39,7 @@ pub(super) fn ways(object: &Live, leads: &dyn Fn(&str) -> Option<Component>) -> 
         for rule in items(body, "/spec/rules") {
             for path in items(rule, "/http/paths") {
                 let to = leads(text(path, "/backend/service/name"));
-                let kind = at_port(text(path, "/pathType"), at(path, "/backend/service/port/number"));
+                let kind = at_port(text(path, "/pathType"), at(path, "/backend/service/port"));
                 ways.push(way(text(rule, "/host"), text(path, "/path"), to, &kind));
             }
         }
@@ -55,11 +58,13 @@ pub(super) fn ways(object: &Live, leads: &dyn Fn(&str) -> Option<Component>) -> 
             matches.extend(&anything);
         }
         for found in matches {
-            let kind = text(found, "/path/type").replace("PathPrefix", "Prefix");
-            let mut kind = at_port(&kind, at(backend, "/port"));
+            // What the API server fills in where no type is said.
+            let kind = found.pointer("/path/type").and_then(Value::as_str).unwrap_or("PathPrefix");
+            let kind = kind.replace("PathPrefix", "Prefix");
+            let mut kind = at_port(&kind, &json!({ "number": backend["port"] }));
             let others = found.as_object().map_or(0, |it| it.keys().filter(|key| *key != "path").count());
             let several = items(rule, "/backendRefs").count() > 1;
-            if others > 0 || several {
+            if others > 0 || several || !is_plain(backend) {
                 kind = format!("{kind} with conditions");
             }
             ways.extend(hosts.iter().map(|host| way(host, text(found, "/path/value"), to, &kind)));
@@ -68,11 +73,24 @@ pub(super) fn ways(object: &Live, leads: &dyn Fn(&str) -> Option<Component>) -> 
     ways
 }
 
-/// How a path is matched, and the port that it leads to where that is not Flagsmith's own.
+/// Whether a backend is a Service and nothing more: no filters, no share of the requests, of this namespace.
+fn is_plain(backend: &Value) -> bool {
+    let plain = |(key, value): (&String, &Value)| match key.as_str() {
+        "name" | "port" => true,
+        "group" => value == "",
+        "kind" => value == "Service",
+        "weight" => *value == 1,
+        _ => value.is_null(),
+    };
+    backend.as_object().into_iter().flatten().all(plain)
+}
+
+/// How a path is matched, and the port that it leads to where that is not Flagsmith's own, by its number or by its name.
 fn at_port(kind: &str, port: &Value) -> String {
     let own = [flagsmith::HTTP_PORT, flagsmith::FRONTEND_PORT].map(i64::from);
-    match port.as_i64() {
-        Some(other) if !own.contains(&other) => format!("{kind} at port {other}"),
+    match (port["number"].as_i64(), port["name"].as_str()) {
+        (Some(other), _) if !own.contains(&other) => format!("{kind} at port {other}"),
+        (None, Some(other)) if other != HTTP => format!("{kind} at port {other}"),
         _ => kind.to_owned(),
     }
 }
@@ -93,17 +111,27 @@ pub(super) fn facts(object: &Live) -> Facts {
     if object.kind == Kind::HttpRoute {
         for (index, rule) in items(&object.body, "/spec/rules").enumerate() {
             for (key, value) in rule.as_object().into_iter().flatten() {
-                if !["matches", "backendRefs"].contains(&key.as_str()) {
+                if !["matches", "backendRefs"].contains(&key.as_str()) && !is_nothing(value) {
                     facts.insert(format!("rules[{index}].{key}"), value.clone());
                 }
             }
         }
-        let parents: Vec<Value> = items(&object.body, "/spec/parentRefs")
-            .map(|it| json!({ "name": it["name"], "namespace": it["namespace"], "sectionName": it["sectionName"], "port": it["port"] }))
-            .collect();
+        let parents: Vec<Value> = items(&object.body, "/spec/parentRefs").map(parent).collect();
         facts.insert("parentRefs".to_owned(), Value::from(parents));
     }
     facts
+}
+
+/// What a route is attached to, without what the API server fills in.
+fn parent(reference: &Value) -> Value {
+    let mut parent = reference.clone();
+    if let Some(fields) = parent.as_object_mut() {
+        let filled_in = [("group", Kind::HttpRoute.group()), ("kind", "Gateway")];
+        fields.retain(|key, value| {
+            !value.is_null() && !filled_in.iter().any(|(it, given)| it == key && value == given)
+        });
+    }
+    parent
 }
 
 /// Which entrance each becomes. What leads to `/` is the dashboard's, with the API behind it; what leads to the API alone,
