@@ -97,8 +97,9 @@ test-postgres: ## Looks at a real PostgreSQL, compared with libpq's, and the bac
 test-cluster: ## The test cluster itself, then the operator against a real API server with simulated nodes
 	tests/cluster/selftest
 	tests/postgres/install
-	cargo test --locked --no-run $(API_TESTS)
-	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- cargo test --locked $(API_TESTS) -- --test-threads 3
+	cargo test --locked --no-run $(API_TESTS) --test chaos
+	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 --audit -- \
+	  bash -c 'cargo test --locked --test chaos -- --ignored && cargo test --locked $(API_TESTS) -- --test-threads 3'
 
 .PHONY: trial-fields
 trial-fields: ## Every field of a specification there and back, on a real API server: what it changes, and that nothing is left (five minutes)
@@ -244,5 +245,5 @@ test-load: ## Count failed requests behind a real nginx and haproxy while pods c
 	tests/load/run
 
 # Integration tests that need nothing, and those that need a cluster in KUBECONFIG.
-UNIT_TESTS := --test generated --test documentation --test diagnose --test hostile
+UNIT_TESTS := --test generated --test documentation --test diagnose --test hostile --test chaos
 API_TESTS := --test crd --test lease --test reconcile --test hostile_cluster

@@ -33,19 +33,20 @@ struct Known {
 }
 
 impl Migrators {
-    /// A pod that is not the operator's and migrates the same database.
+    /// A pod that is not the operator's and migrates the same database. `migration` is unknown while the database is.
     pub(super) async fn look(
         &self,
         client: &Client,
         installation: &Installation,
-        migration: &DueMigration,
+        migration: Option<&DueMigration>,
     ) -> Option<String> {
         let uid = &installation.identity.uid;
-        if !migration.due || !matches!(installation.database, Database::External { .. }) {
+        let is_external = matches!(installation.database, Database::External { .. });
+        let Some(migration) = migration.filter(|migration| migration.due && is_external) else {
             // What is remembered would have the next pass come for it.
             self.known.forget(uid);
             return None;
-        }
+        };
         let same = |known: &Known| (known.migration == *migration).then(|| migration.fresh_for());
         if let Some(known) = self.known.fresh(uid, same) {
             return known.pod;
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn once_it_is_applied_no_pass_comes_for_it() {
+    async fn no_pass_comes_for_a_migration_that_is_applied_or_not_known() {
         let installation = fixtures::installation(&fixtures::minimal());
         let database = SecretState::Present(fixtures::database());
         let credentials = Credentials {
@@ -192,10 +193,13 @@ mod tests {
         )
         .unwrap();
         let (migrators, uid, now) = (Migrators::default(), &installation.identity.uid, Timestamp::UNIX_EPOCH);
-        assert_eq!(migrators.look(&empty(), &installation, &migration).await, None);
+        assert_eq!(migrators.look(&empty(), &installation, Some(&migration)).await, None);
         assert_eq!(migrators.next_look(uid, now), Some(migration.fresh_for()));
+        migrators.look(&empty(), &installation, None).await;
+        assert_eq!(migrators.next_look(uid, now), None, "the Secret of its URL cannot be read any more");
+        migrators.look(&empty(), &installation, Some(&migration)).await;
         migration.due = false;
-        migrators.look(&empty(), &installation, &migration).await;
+        migrators.look(&empty(), &installation, Some(&migration)).await;
         assert_eq!(migrators.next_look(uid, now), None);
     }
 

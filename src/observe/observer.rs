@@ -35,6 +35,9 @@ use crate::{
     validate::{Installation, ObservedInstallation},
 };
 
+/// When a pass may come again at the earliest for what is remembered: something that stays due must not keep a processor busy.
+const SOONEST: Duration = Duration::from_secs(1);
+
 /// Looks at installations.
 pub struct Observer {
     client: Client,
@@ -124,7 +127,7 @@ impl Observer {
     /// When something is due for another look.
     #[must_use]
     pub fn next_look(&self, uid: &str, now: Timestamp) -> Duration {
-        self.memories().filter_map(|memory| memory.next_look(uid, now)).min().unwrap_or_default()
+        self.memories().filter_map(|memory| memory.next_look(uid, now)).min().unwrap_or_default().max(SOONEST)
     }
 
     /// Whether the cluster has this optional kind.
@@ -157,10 +160,7 @@ impl Observer {
         };
         let (mut observation, migration) =
             Box::pin(self.complete(installation, observation, circumstances)).await;
-        let external_pod = match &migration {
-            Some(migration) => self.migrators.look(&self.client, installation, migration).await,
-            None => None,
-        };
+        let external_pod = self.migrators.look(&self.client, installation, migration.as_ref()).await;
         if let SecretState::Present(database) = &observation.secrets.migration_database {
             let label = self.lock_key.label(database, &installation.identity.namespace);
             observation.external_migration = children.external_migration(&label).or(external_pod);

@@ -23,6 +23,7 @@ use std::{
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -61,6 +62,8 @@ const VERSIONS: [&str; 3] = ["2.262.0", "2.263.0", "2.264.0"];
 const FAILING: f64 = 0.15;
 /// After the trouble: longer than any back-off.
 const SETTLES: Duration = Duration::from_mins(60);
+/// A schedule takes some seconds; one that takes so long will not end.
+const BUSY: Duration = Duration::from_mins(5);
 /// How long nothing may be written afterwards.
 const QUIET: Duration = Duration::from_mins(2);
 
@@ -126,13 +129,18 @@ impl Totals {
 fn apart<T: Send + 'static, F: Future<Output = T>>(
     run: impl FnOnce() -> F + Send + 'static,
 ) -> Result<T, String> {
+    let (done, ended) = mpsc::channel();
     // The operator's futures are deep without optimisation.
     let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(run())
+        let _ = done.send(runtime.block_on(run()));
     });
-    thread.unwrap().join().map_err(|_| "it panicked".to_owned())
+    thread.unwrap();
+    ended.recv_timeout(BUSY).map_err(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => "something is always busy, and no time passes".to_owned(),
+        mpsc::RecvTimeoutError::Disconnected => "it panicked".to_owned(),
+    })
 }
 
 fn installation() -> Key {

@@ -8,10 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use flagsmith_operator::{
-    api,
-    runtime::client::{Wire, WireBody},
-};
+use flagsmith_operator::runtime::client::{Wire, WireBody};
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use http::{Method, Request, Response};
 use http_body::Frame;
@@ -206,7 +203,8 @@ fn handle(store: &mut Store, request: &Parsed) -> Result<Value, Refused> {
             review["status"] = json!({ "allowed": true });
             return Ok(review);
         }
-        "customresourcedefinitions" => return Ok(serde_json::to_value(api::crd()).unwrap()),
+        // Comparing the definition takes more time than all else, and is no part of this.
+        "customresourcedefinitions" => return Err(refused(403, "Forbidden", "no right to read it")),
         "events" => return Ok(request.body.clone()),
         _ => {}
     }

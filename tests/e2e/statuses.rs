@@ -100,9 +100,9 @@ impl Statuses {
         let (before, after) = (text(before), text(after));
         let beside = |mark: char, these: &str, those: &str| {
             let lines = these.lines().filter(|line| !those.lines().any(|it| it == *line));
-            lines.map(|line| format!("{mark} {line}\n")).collect::<String>()
+            lines.map(|line| format!("{mark} {line}")).collect::<Vec<_>>()
         };
-        beside('-', &before, &after) + &beside('+', &after, &before)
+        [beside('-', &before, &after), beside('+', &after, &before)].concat().join("\n")
     }
 
     /// What was seen since this was asked last.
