@@ -215,7 +215,9 @@ impl Base {
             }
         }
         let edited = new.len() + gone.len();
-        if !edit.says_more && edited > 0 && printed() == self.page {
+        // A word less of a command is another command, which is named above.
+        let removed = !edit.says_more && new.is_empty() && !gone.is_empty();
+        if removed && printed() == self.page {
             wrong.push(format!("{place}: the page is the same"));
         }
         (edited, wrong)
