@@ -346,7 +346,8 @@ fn deleted_while_suspended(namespace: &Namespace) {
     named(namespace, "DeploymentMissing", &[]);
     let output = diagnose(namespace, "text");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("DeploymentMissing") && !output.status.success(), "{said}");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("DeploymentMissing") && !output.status.success(), "{said}{complaint}");
     let fsd = namespace.fsd().to_string();
     assert!(!fsd.contains("is being made"), "nothing is being made: {fsd}");
     // A global option stands before the subcommand and after it.
