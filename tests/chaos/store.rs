@@ -87,8 +87,10 @@ impl Store {
         metadata.insert("name".to_owned(), json!(key.2));
         metadata.insert("namespace".to_owned(), json!(key.1));
         metadata.insert("uid".to_owned(), json!(format!("uid-{}", self.uids)));
-        metadata.insert("generation".to_owned(), json!(1));
         metadata.insert("creationTimestamp".to_owned(), json!(format!("{:.0}", jiff::Timestamp::now())));
+        if object.get("spec").or(object.get("template")).is_some() {
+            object["metadata"]["generation"] = json!(1);
+        }
         if let Some(text) = object.get("stringData").cloned() {
             let data = object_of(&mut object, "data");
             for (name, value) in text.as_object().into_iter().flatten() {
