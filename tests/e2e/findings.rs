@@ -352,7 +352,9 @@ fn deleted_while_suspended(namespace: &Namespace) {
     assert!(!fsd.contains("is being made"), "nothing is being made: {fsd}");
     // A global option stands before the subcommand and after it.
     let status = flagsmith(namespace, &["status", "flagsmith"]);
-    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+    let (told, complaint) =
+        (String::from_utf8_lossy(&status.stdout), String::from_utf8_lossy(&status.stderr));
+    assert!(told.contains("api: DeploymentMissing") && !status.status.success(), "{told}{complaint}");
     change(namespace, json!({ "version": NEW }));
     well(namespace);
 }
