@@ -15,6 +15,8 @@
 mod cluster;
 mod cost;
 mod invariants;
+#[path = "../reconcile/support/merge.rs"]
+mod merge;
 mod real;
 mod server;
 mod store;
@@ -48,6 +50,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    merge::merge,
     server::{Faults, Server},
     store::{Key, base64},
 };
@@ -304,18 +307,6 @@ fn happens(server: &Server, operator: &mut JoinHandle<()>, event: u32) -> String
             server.with(|state| state.faults = Faults::default());
             "the network is well".to_owned()
         }
-    }
-}
-
-/// A JSON merge patch without deletions.
-fn merge(target: &mut Value, changes: Value) {
-    match (target, changes) {
-        (Value::Object(target), Value::Object(changes)) => {
-            for (key, value) in changes {
-                merge(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (target, changes) => *target = changes,
     }
 }
 

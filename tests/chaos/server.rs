@@ -21,7 +21,7 @@ use tower::{BoxError, Layer, Service};
 
 use crate::{
     invariants::Invariants,
-    merge,
+    merge::merge,
     store::{Key, Refused, Store, refused},
 };
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::ByteString;
 use serde_json::{Map, Value, json};
 
 /// Resource, namespace, name.
@@ -94,7 +95,7 @@ impl Store {
         if let Some(text) = object.get("stringData").cloned() {
             let data = object_of(&mut object, "data");
             for (name, value) in text.as_object().into_iter().flatten() {
-                data.insert(name.clone(), json!(base64(value.as_str().unwrap_or_default())));
+                data.insert(name.clone(), base64(value.as_str().unwrap_or_default()));
             }
             object.as_object_mut().unwrap().remove("stringData");
         }
@@ -236,18 +237,9 @@ fn object_of<'a>(value: &'a mut Value, field: &str) -> &'a mut Map<String, Value
     value[field].as_object_mut().unwrap()
 }
 
-pub fn base64(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits =
-            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize] as char;
-            encoded.push(if place <= chunk.len() { letter } else { '=' });
-        }
-    }
-    encoded
+/// A text as a Secret holds it.
+pub fn base64(text: &str) -> Value {
+    json!(ByteString(text.as_bytes().to_vec()))
 }
 
 /// What tells an item of a list from its siblings.

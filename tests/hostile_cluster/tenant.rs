@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Sandbox, condition};
+use crate::support::{Sandbox, condition, merge};
 
 /// A tenant with any number of installations.
 pub struct Tenant {
@@ -92,15 +92,4 @@ fn shown(object: &FlagsmithDeployment) -> String {
         writeln!(text, "{} {} {}: {}", it.type_, it.status, it.reason, it.message).unwrap();
     }
     text
-}
-
-fn merge(into: &mut Value, changes: Value) {
-    match (into, changes) {
-        (Value::Object(into), Value::Object(changes)) => {
-            for (key, value) in changes {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, changes) => *into = changes,
-    }
 }

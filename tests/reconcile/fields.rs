@@ -14,7 +14,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use crate::support::{NAME, Network, Operator, Sandbox, Store, config, converged, difference, run};
+use crate::support::{NAME, Network, Operator, Sandbox, Store, config, converged, difference, merge, run};
 
 /// Installations that are changed at once.
 const SANDBOXES: usize = 6;
@@ -238,18 +238,6 @@ async fn there_and_back(
         return Ok("has no other value".to_owned());
     }
     Ok(refused)
-}
-
-/// A JSON merge patch without deletions.
-fn merge(target: &mut Value, changes: Value) {
-    match (target, changes) {
-        (Value::Object(target), Value::Object(changes)) => {
-            for (key, value) in changes {
-                merge(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (target, changes) => *target = changes,
-    }
 }
 
 fn replace(spec: &Value) -> Patch<FlagsmithDeployment> {

@@ -1,6 +1,7 @@
 //! What the tests share: the cluster, a namespace for each test, the operator with a network that a test controls.
 
 mod cluster;
+mod merge;
 mod network;
 mod operator;
 mod recorder;
@@ -13,6 +14,7 @@ use kube::{Client, Config, config::KubeConfigOptions};
 use tokio::sync::OnceCell;
 
 pub use cluster::Cluster;
+pub use merge::merge;
 pub use network::{Call, Fate, Network};
 pub use operator::Operator;
 pub use recorder::Recorder;
