@@ -95,7 +95,7 @@ fn ready(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
         return Verdict::of(diagnosis);
     }
     if context.plan.gate != Gate::Succeeded || context.is_at_stop() {
-        return migrating(parts);
+        return migrating(context, parts);
     }
     let release = context.installation.release;
     if !context.complete {
@@ -130,7 +130,7 @@ fn ready(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
 }
 
 /// Why the release that is asked for may not run yet.
-fn migrating(parts: &[(ConditionType, Verdict)]) -> Verdict {
+fn migrating(context: Context<'_>, parts: &[(ConditionType, Verdict)]) -> Verdict {
     let unmet = parts.iter().find(|(kind, verdict)| {
         matches!(kind, ConditionType::DatabaseReachable | ConditionType::MigrationsApplied)
             && verdict.status == False
@@ -140,7 +140,10 @@ fn migrating(parts: &[(ConditionType, Verdict)]) -> Verdict {
             Verdict::new(False, "Migrating", verdict.message.clone())
         }
         Some((_, verdict)) => verdict.clone(),
-        None => Verdict::new(False, "Progressing", "the migration's result is being recorded"),
+        None => {
+            let release = context.installation.release;
+            Verdict::new(False, "Progressing", format!("the migration is done; {release} is rolled out next"))
+        }
     }
 }
 

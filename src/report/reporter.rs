@@ -41,9 +41,12 @@ use crate::{
     validate::{Identity, Problem},
 };
 
-/// How long a change that is not urgent waits after the last one: a rollout moves counts and components several
-/// times a second, and nobody reads that fast.
-const PAUSE: Duration = Duration::from_secs(2);
+/// How long a change that is not urgent waits for what comes next, once it is seen: a rollout moves counts and components
+/// several times a second, nobody reads that fast, and most rollouts have an end soon, which is written at once.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The same after another change that was not urgent: what goes on for long is no news.
+const LONG_PAUSE: Duration = Duration::from_secs(30);
 
 /// A failure of this step.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,10 @@ pub(crate) struct Reporter {
 #[derive(Clone)]
 struct Written {
     at: Instant,
+    /// Whether nobody waited for what was written.
+    calm: bool,
+    /// Since when there is something else to write.
+    outdated_since: Option<Instant>,
     resource_version: u64,
     /// Whether this version of the resource has nothing else that the pass did not know.
     echo: bool,
@@ -187,48 +194,48 @@ impl Reporter {
         // What was left out is tried again with each pass: the definition may have been applied meanwhile.
         let left_out = self.left_out(identity);
         if *before != after || left_out.is_some() {
-            wait = self.held_back(identity, before, &after, applied);
+            let urgent = urgent(before, &after);
+            wait = if urgent { None } else { self.held_back(identity) };
             if wait.is_none() {
-                self.write_status(resource, identity, &after).await?;
+                self.write_status(resource, identity, &after, urgent).await?;
                 if let Some((result, took)) = migration::ended(before, &after) {
                     self.metrics.migration(result, took);
                 }
             }
+        } else {
+            self.is_current(identity);
         }
         let reference = ObjectReference { uid: Some(identity.uid.clone()), ..resource.object_ref(&()) };
-        if wait.is_none() {
-            for event in events::events(&identity.namespace, before, &after, applied) {
-                // An Event that cannot be written is no reason to repeat a pass.
-                match self.recorder.publish(&event, &reference).await {
-                    Err(error) if !fence::is_not_leading(&error) => {
-                        tracing::warn!(%error, reason = event.reason, "an Event could not be written");
-                    }
-                    result => result?,
+        // A change of the status is told when it is written; what was done to objects cannot be told later.
+        let told = if wait.is_none() { &after } else { before };
+        for event in events::events(&identity.namespace, before, told, applied) {
+            // An Event that cannot be written is no reason to repeat a pass.
+            match self.recorder.publish(&event, &reference).await {
+                Err(error) if !fence::is_not_leading(&error) => {
+                    tracing::warn!(%error, reason = event.reason, "an Event could not be written");
                 }
+                result => result?,
             }
         }
         // That a field has just been left out, or is no more, is told by the next pass.
         Ok(wait.or_else(|| (left_out != self.left_out(identity)).then_some(PAUSE)))
     }
 
-    /// How long a change waits that is not urgent, when something was written a moment ago.
-    fn held_back(
-        &self,
-        identity: &Identity,
-        before: &FlagsmithDeploymentStatus,
-        after: &FlagsmithDeploymentStatus,
-        applied: &Applied,
-    ) -> Option<Duration> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = written.get(&identity.uid)?.at.elapsed();
-        if urgent(before, after) {
-            return None;
+    /// Notes that there is nothing to write.
+    fn is_current(&self, identity: &Identity) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(written) = written.get_mut(&identity.uid) {
+            written.outdated_since = None;
         }
-        // What this pass has written, its observation did not show yet; the watches' events start the next one.
-        if applied.written > 0 {
-            return Some(PAUSE);
-        }
-        (since < PAUSE).then(|| PAUSE.saturating_sub(since))
+    }
+
+    /// How long a change waits that is not urgent.
+    fn held_back(&self, identity: &Identity) -> Option<Duration> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = written.get_mut(&identity.uid)?;
+        let pause = if written.calm && written.at.elapsed() < LONG_PAUSE { LONG_PAUSE } else { PAUSE };
+        let since = written.outdated_since.get_or_insert_with(Instant::now).elapsed();
+        (since < pause).then(|| pause.saturating_sub(since))
     }
 
     /// Where the resource itself is so large that the server takes no more, a shorter status is better than none.
@@ -237,10 +244,11 @@ impl Reporter {
         observation: &FlagsmithDeployment,
         identity: &Identity,
         status: &FlagsmithDeploymentStatus,
+        urgent: bool,
     ) -> Result<(), Error> {
-        match self.patch(observation, identity, status).await {
+        match self.patch(observation, identity, status, urgent).await {
             Err(Error::Kube(error)) if is_too_large(&error) => {
-                self.patch(observation, identity, &bounds::least(status)).await
+                self.patch(observation, identity, &bounds::least(status), urgent).await
             }
             result => result,
         }
@@ -251,6 +259,7 @@ impl Reporter {
         observation: &FlagsmithDeployment,
         identity: &Identity,
         status: &FlagsmithDeploymentStatus,
+        urgent: bool,
     ) -> Result<(), Error> {
         // Not as a FlagsmithDeployment: the answer holds the specification, which may be what cannot be decoded.
         let resource = ApiResource::erase::<FlagsmithDeployment>(&());
@@ -269,6 +278,8 @@ impl Reporter {
         let (written, observation) = (written.meta(), &observation.metadata);
         let written = Written {
             at: Instant::now(),
+            calm: !urgent,
+            outdated_since: None,
             resource_version: version(written.resource_version.as_deref()),
             echo: (written.generation, &written.annotations)
                 == (observation.generation, &observation.annotations),

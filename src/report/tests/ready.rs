@@ -43,7 +43,7 @@ fn failed() -> Scene {
 )]
 #[case::recording(
     managed().at(Gate::Unrecorded(job(JobOutcome::Complete))),
-    said("False", "Progressing", "the migration's result is being recorded")
+    said("False", "Progressing", "the migration is done; 2.265.0 is rolled out next")
 )]
 #[case::the_embedded_database_starts(
     Scene::managed(json!({ "database": { "embedded": {} } })).at(Gate::Pending),
