@@ -26,6 +26,7 @@ use crate::{
     observe::{
         Object, Watched,
         external_migration::{describe, is_active},
+        index::JobSeen,
     },
     runtime::client::listed,
     validate::Installation,
@@ -123,7 +124,7 @@ impl Applier {
         let selector = ListParams::default().labels(&format!("{}={label}", marks::DATABASE));
         for namespace in self.scope.each() {
             let jobs: Api<Job> = self.api_in(namespace);
-            if let Some(job) = first(jobs, &selector, |job| is_active(job, label)).await? {
+            if let Some(job) = first(jobs, &selector, |job| is_active(&JobSeen::from(job), label)).await? {
                 return Ok(Some(job.metadata));
             }
             let pods: Api<Pod> = self.api_in(namespace);

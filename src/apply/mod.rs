@@ -9,7 +9,7 @@ mod removal;
 mod secrets;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, Weak},
 };
 
@@ -33,7 +33,7 @@ use crate::{
         child::{Child, Kind, marks},
     },
     observe::{Object, Scope, Watched, Watches, index::Snapshot},
-    runtime::cache::Cache,
+    runtime::cache::{Cache, PerInstallation},
     validate::Installation,
 };
 
@@ -53,8 +53,20 @@ pub struct Applier {
     /// By database: held from looking for active migrations to creating a Job, so that two installations on one
     /// database cannot both find none.
     migrating: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    /// By uid: what each installation should be, once all of it was found to be so.
+    agreed: PerInstallation<Arc<Agreed>>,
     /// The uids of objects whose deletion the API server has accepted: the next pass may still see them as they were.
     deleted: Cache<String, ()>,
+}
+
+/// What an installation should be, and is.
+#[derive(Debug)]
+struct Agreed {
+    /// The fingerprint of its specification.
+    specification: u64,
+    plan: Plan,
+    /// The hash of each object.
+    children: BTreeMap<(Kind, String), String>,
 }
 
 /// What came of applying a plan.
@@ -70,8 +82,8 @@ pub struct Applied {
     pub job_created: Option<String>,
     /// What else works on the database, so that a Job was not created.
     pub held: Option<String>,
-    /// Another pass can go on at once: a Secret was generated that this one did not know.
-    pub again: bool,
+    /// Secrets that were made or written, and that this pass did not know: another one can go on at once.
+    pub secrets: Vec<String>,
 }
 
 impl Applied {
@@ -105,10 +117,23 @@ impl Applier {
     /// An applier that writes with this client, which is fenced.
     pub(crate) fn new(client: Client, watches: Arc<Watches>, scope: Scope) -> Self {
         let deleted = Cache::with_capacity(DELETED);
-        Self { client, watches, scope, migrating: Mutex::default(), deleted }
+        Self {
+            client,
+            watches,
+            scope,
+            migrating: Mutex::default(),
+            agreed: PerInstallation::default(),
+            deleted,
+        }
     }
 
-    /// Makes the cluster look like the plan. Returns also what was done before a failure.
+    /// Forgets a deleted installation.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.agreed.forget(uid);
+    }
+
+    /// Makes the cluster look like the plan. Returns also what was done before a failure. Objects are built
+    /// only where the plan is new, or the fingerprint of the specification, or one of them is not as it was.
     ///
     /// # Errors
     /// The first failure that another attempt may overcome. One child that cannot be written keeps none of the others
@@ -117,25 +142,46 @@ impl Applier {
         &self,
         installation: &Installation,
         plan: &Plan,
-        children: Vec<Child>,
+        specification: u64,
+        build: impl FnOnce() -> Vec<Child>,
     ) -> (Applied, Result<(), Error>) {
         let mut applied = Applied::default();
-        let result = self.apply_all(installation, plan, children, &mut applied).await;
+        let result = match self.agreed(installation, plan, specification) {
+            Some(agreed) => {
+                let names = agreed.children.keys().cloned().collect();
+                self.remove_unwanted(installation, plan, &names, &mut applied).await
+            }
+            None => self.apply_all(installation, plan, specification, build(), &mut applied).await,
+        };
         (applied, result)
+    }
+
+    /// What an installation is, where that is what it should be, and no object of it has changed.
+    fn agreed(&self, installation: &Installation, plan: &Plan, specification: u64) -> Option<Arc<Agreed>> {
+        let same = |agreed: &Arc<Agreed>| agreed.specification == specification && agreed.plan == *plan;
+        let agreed = self.agreed.get(&installation.identity.uid).filter(same)?;
+        let stands = |(kind, name): &(Kind, String), hash: &String| {
+            let namespace = &installation.identity.namespace;
+            let known = self.watches.index.get(Watched::Child(*kind), namespace, name);
+            known.is_some_and(|known| known.owned_by(&installation.identity.uid) && known.is_settled(hash))
+        };
+        agreed.children.iter().all(|(child, hash)| stands(child, hash)).then_some(agreed)
     }
 
     async fn apply_all(
         &self,
         installation: &Installation,
         plan: &Plan,
+        specification: u64,
         children: Vec<Child>,
         applied: &mut Applied,
     ) -> Result<(), Error> {
+        self.agreed.forget(&installation.identity.uid);
         for secret in &plan.generate {
             match secrets::write(&self.client, installation, *secret).await {
                 Ok(()) => {
                     applied.written += 1;
-                    applied.again = true;
+                    applied.secrets.push(secrets::key(installation, *secret).name.clone());
                 }
                 // No pod can start without it.
                 Err(Error::Refused(why)) => {
@@ -155,37 +201,21 @@ impl Applier {
                 Err(error) => return Err(error),
             }
         }
-        let mut failed = None;
         let names: BTreeSet<(Kind, String)> = children.iter().map(Child::id).collect();
+        let mut failed = self.remove_unwanted(installation, plan, &names, applied).await.err();
         let mut pods_held = plan.pods_held;
-        // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
-        for (kind, snapshot, name) in self.unwanted(installation, plan, &names) {
-            if kind == Kind::Job && self.has_begun(installation, &name).await? {
-                continue;
-            }
-            match self.delete(installation, kind, &name, &snapshot).await {
-                Ok(()) => applied.written += 1,
-                Err(Error::Refused(why)) => {
-                    let label = snapshot.labels().remove(marks::COMPONENT);
-                    applied.refused.push(Refused {
-                        kind,
-                        name,
-                        component: label.as_deref().and_then(Component::named),
-                        why,
-                    });
-                }
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
+        let mut agreed = Some(BTreeMap::new());
         for child in children {
             let (kind, name) = child.id();
             let component = child.component;
             // Pods find their account and their Secrets by names alone: whoever made one of these has not given it to
             // this installation.
             if pods_held && kind.has_pods() {
+                agreed = None;
                 continue;
             }
             let result = if kind == Kind::Job {
+                agreed = None;
                 self.create_job(installation, child).await.map(|creation| match creation {
                     Creation::Created => {
                         applied.job_created = Some(name.clone());
@@ -198,7 +228,11 @@ impl Applier {
                     }
                 })
             } else {
-                self.apply_child(installation, child).await
+                let hash = hash(&child.body);
+                if let Some(agreed) = &mut agreed {
+                    agreed.insert((kind, name.clone()), hash.clone());
+                }
+                self.apply_child(installation, child, hash).await
             };
             match result {
                 Ok(Outcome::Unchanged) => {}
@@ -216,6 +250,36 @@ impl Applier {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
+        if let (None, true, Some(children)) = (&failed, applied.refused.is_empty(), agreed) {
+            let agreed = Agreed { specification, plan: plan.clone(), children };
+            self.agreed.put(installation.identity.uid.clone(), Arc::new(agreed));
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Deletes what the plan has no use for any more. Returns the first failure; each is tried.
+    async fn remove_unwanted(
+        &self,
+        installation: &Installation,
+        plan: &Plan,
+        wanted: &BTreeSet<(Kind, String)>,
+        applied: &mut Applied,
+    ) -> Result<(), Error> {
+        let mut failed = None;
+        // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
+        for (kind, snapshot, name) in self.unwanted(installation, plan, wanted) {
+            if kind == Kind::Job && self.has_begun(installation, &name).await? {
+                continue;
+            }
+            match self.delete(installation, kind, &name, &snapshot).await {
+                Ok(()) => applied.written += 1,
+                Err(Error::Refused(why)) => {
+                    let component = snapshot.component;
+                    applied.refused.push(Refused { kind, name, component, why });
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
         failed.map_or(Ok(()), Err)
     }
 
@@ -223,33 +287,42 @@ impl Applier {
         Api::namespaced_with(self.client.clone(), &installation.identity.namespace, &kind.api_resource())
     }
 
-    async fn apply_child(&self, installation: &Installation, mut child: Child) -> Result<Outcome, Error> {
+    /// Writes a child where it differs; `hash` is that of its body.
+    async fn apply_child(
+        &self,
+        installation: &Installation,
+        mut child: Child,
+        hash: String,
+    ) -> Result<Outcome, Error> {
         let namespace = &installation.identity.namespace;
-        let hash = hash(&child.body);
         child.annotate(marks::APPLIED_HASH, &hash);
         let known = self.watches.index.get(Watched::Child(child.kind), namespace, &child.name);
         let (repaired, absent) = match &known {
             Some(snapshot) => {
                 if !snapshot.owned_by(&installation.identity.uid) {
                     return Err(Error::Refused(Refusal::NotOwned {
-                        owner: describe_owner(&parse(snapshot)),
+                        owner: describe_owner(&snapshot.parse().unwrap_or_default()),
                     }));
                 }
                 if snapshot.is_settled(&hash) {
                     return Ok(Outcome::Unchanged);
                 }
-                let live = parse(snapshot);
-                if covers(&live, &child.body) {
+                // Without a text it was as it should be, and should be otherwise now.
+                let live: Option<Value> = snapshot.parse();
+                if live.as_ref().is_some_and(|live| covers(live, &child.body)) {
                     snapshot.settle(hash);
                     return Ok(Outcome::Unchanged);
                 }
                 // A foreign object that takes this one's place between the watch event and the write is refused
                 // by the server.
                 child.set_metadata("uid", json!(snapshot.uid));
-                let annotations = live.pointer("/metadata/annotations");
-                let applied = annotations.and_then(|annotations| annotations.get(marks::APPLIED_HASH));
-                let drifted = applied.and_then(Value::as_str) == Some(&hash);
-                (drifted.then(|| drift::describe(&live, &child.body)), false)
+                let drifted = |live: &Value| {
+                    let annotations = live.pointer("/metadata/annotations")?;
+                    (annotations.get(marks::APPLIED_HASH)?.as_str()? == hash).then_some(())
+                };
+                let drift =
+                    live.and_then(|live| drifted(&live).map(|()| drift::describe(&live, &child.body)));
+                (drift, false)
             }
             // The watches only show objects with our label.
             None => (None, true),
@@ -289,7 +362,7 @@ impl Applier {
         if child.kind != Kind::Deployment || child.body.pointer(REPLICAS).is_some() {
             return Ok(());
         }
-        let Some(replicas) = parse(snapshot).pointer(REPLICAS).cloned() else {
+        let Some(replicas) = snapshot.replicas() else {
             return Ok(());
         };
         let resource = child.kind.api_resource();
@@ -401,10 +474,6 @@ impl Applier {
 
 fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
-}
-
-fn parse(snapshot: &Snapshot) -> Value {
-    snapshot.parse().unwrap_or_default()
 }
 
 fn controller_uid(object: &PartialObjectMeta<Object>) -> Option<&str> {

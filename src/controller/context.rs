@@ -47,6 +47,7 @@ impl Context {
         let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
         let uid = resource.uid().unwrap_or_default();
         self.observer.forget(&uid);
+        self.applier.forget(&uid);
         self.namespaces.forget(&namespace, &uid);
         self.reporter.forget(&namespace, &name, &uid);
         self.failures.forget(&format!("{namespace}/{name}"));

@@ -1,6 +1,10 @@
 //! A pass over an installation that the operator makes.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hasher as _},
+    io,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -30,11 +34,11 @@ pub(super) async fn reconcile(
     let (applied, result) = if installation.suspended {
         (Applied::default(), Ok(()))
     } else {
-        let children = build(installation, &view.plan);
-        context.applier.apply(installation, &view.plan, children).await
+        let (plan, specification) = (&view.plan, fingerprint(resource));
+        context.applier.apply(installation, plan, specification, || build(installation, plan)).await
     };
-    if applied.again {
-        context.observer.look_again(uid);
+    if !applied.secrets.is_empty() {
+        context.observer.made(uid, &applied.secrets);
         result?;
         return Ok(Next::at_once());
     }
@@ -62,6 +66,29 @@ pub(super) async fn reconcile(
     result?;
     let look = view.next_look(&applied).unwrap_or_else(|| context.observer.next_look(uid, now));
     Ok(Next::after(look, held_back).having_written(applied.written))
+}
+
+/// The resource but for its status, as a number that is another one when any of it is.
+fn fingerprint(resource: &FlagsmithDeployment) -> u64 {
+    /// What is written is hashed.
+    struct Hashed(DefaultHasher);
+    impl io::Write for Hashed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hashed = Hashed(DefaultHasher::new());
+    let FlagsmithDeployment { metadata, spec, status: _ } = resource;
+    let named = (&metadata.name, &metadata.namespace, &metadata.uid);
+    let told = (metadata.generation, &metadata.labels, &metadata.annotations);
+    // Writing into it cannot fail, and neither can a specification that was read from JSON.
+    serde_json::to_writer(&mut hashed, &(named, told, spec)).unwrap_or_default();
+    hashed.0.finish()
 }
 
 /// What was observed, and what follows from it: diagnose → decide.

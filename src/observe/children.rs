@@ -2,21 +2,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use serde::de::DeserializeOwned;
 
 use super::{
     autoscaler,
     external_migration::external_migration,
-    index::{Index, Snapshot, Watched},
+    index::{Index, JobPurpose, ObjectSeen, PodSeen, Snapshot, Watched},
     job::JobState,
-    metadata::annotation,
+    workload::WorkloadState,
 };
 use crate::{
-    model::{
-        Component,
-        child::{Kind, marks},
-    },
+    model::child::Kind,
     validate::{Identity, Installation},
 };
 
@@ -33,33 +29,47 @@ impl<'a> Children<'a> {
 
     /// The child of this kind and name.
     pub(super) fn owned<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<T> {
+        self.snapshot(kind, name)?.parse()
+    }
+
+    /// The same of one whose text is not needed.
+    pub(super) fn snapshot(&self, kind: Kind, name: &str) -> Option<Arc<Snapshot>> {
         let snapshot = self.index.get(Watched::Child(kind), &self.identity.namespace, name)?;
-        snapshot.owned_by(&self.identity.uid).then(|| snapshot.parse())?
+        snapshot.owned_by(&self.identity.uid).then_some(snapshot)
+    }
+
+    /// The embedded database.
+    pub(super) fn stateful_set(&self, name: &str) -> Option<WorkloadState> {
+        match self.snapshot(Kind::StatefulSet, name)?.seen() {
+            ObjectSeen::StatefulSet(state) => Some(state.as_ref().clone()),
+            _ => None,
+        }
     }
 
     /// The installation's Jobs by what they are for.
     pub(super) fn jobs(&self) -> Jobs {
         let mut found = Jobs::default();
-        let jobs: Vec<Job> = self
-            .snapshots(Watched::Child(Kind::Job))
-            .filter(|snapshot| snapshot.owned_by(&self.identity.uid))
-            .filter_map(|snapshot| snapshot.parse())
-            .collect();
-        for job in &jobs {
-            let list = if is_backup(job) {
-                &mut found.backups
-            } else if is_pull(job) {
-                &mut found.pulls
-            } else {
-                &mut found.migrations
+        for snapshot in self.snapshots(Watched::Child(Kind::Job)) {
+            let ObjectSeen::Job(job) = snapshot.seen() else { continue };
+            if !snapshot.owned_by(&self.identity.uid) {
+                continue;
+            }
+            let list = match job.purpose {
+                JobPurpose::Backup => &mut found.backups,
+                JobPurpose::Pull => &mut found.pulls,
+                JobPurpose::Migration => &mut found.migrations,
             };
-            list.push(JobState::from(job));
+            list.push(job.state.clone());
         }
         found
     }
 
-    pub(super) fn pods(&self) -> Vec<Pod> {
-        self.snapshots(Watched::Pod).filter_map(|snapshot| snapshot.parse()).collect()
+    pub(super) fn pods(&self) -> Vec<PodSeen> {
+        let seen = |snapshot: Arc<Snapshot>| match snapshot.seen() {
+            ObjectSeen::Pod(pod) => Some(pod.as_ref().clone()),
+            _ => None,
+        };
+        self.snapshots(Watched::Pod).filter_map(seen).collect()
     }
 
     fn snapshots(&self, kind: Watched) -> impl Iterator<Item = Arc<Snapshot>> {
@@ -74,8 +84,11 @@ impl<'a> Children<'a> {
     /// A migration of another installation that runs on the database with this label.
     pub(super) fn external_migration(&self, label: &str) -> Option<String> {
         let jobs = self.index.jobs_on(label);
-        let jobs: Vec<Job> = jobs.iter().filter_map(|(_, snapshot)| snapshot.parse()).collect();
-        external_migration(&jobs, label, self.identity)
+        let jobs = jobs.iter().filter_map(|(_, snapshot)| match snapshot.seen() {
+            ObjectSeen::Job(job) => Some(job.as_ref()),
+            _ => None,
+        });
+        external_migration(jobs, label, self.identity)
     }
 
     /// What the autoscalers of others in the namespace scale.
@@ -95,15 +108,4 @@ pub(super) struct Jobs {
     pub(super) migrations: Vec<JobState>,
     pub(super) backups: Vec<JobState>,
     pub(super) pulls: Vec<JobState>,
-}
-
-/// Whether it only has the images of a migration pulled.
-fn is_pull(job: &Job) -> bool {
-    annotation(Some(&job.metadata), marks::OPERATION) == Some(marks::PULL)
-}
-
-fn is_backup(job: &Job) -> bool {
-    let labels = job.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(marks::COMPONENT)).map(String::as_str)
-        == Some(Component::Backup.as_str())
 }

@@ -13,7 +13,6 @@ use super::{
     container::ConfigMaps,
     freshness::{FRESH, FRESH_WHILE_FAILING},
     memory::Memory,
-    workload::WorkloadState,
 };
 use crate::{api::object_name::is_object_name, runtime::cache::PerInstallation, validate::Identity};
 
@@ -42,20 +41,21 @@ struct Known {
 }
 
 impl ConfigMapReader {
-    /// The `ConfigMaps` behind these Deployments. One that cannot be read is left out, so that its variables are not
+    /// The `ConfigMaps` of these names, which Deployments read their environment from. One that cannot be read is left out, so that its variables are not
     /// known; one that does not exist is empty. Pods read a changed one only at their next start, so it is read again
     /// soon only while pods are exchanged.
     pub(super) async fn read(
         &self,
         client: &Client,
         identity: &Identity,
-        deployments: &[&Deployment],
+        mut names: Vec<String>,
+        settled: bool,
     ) -> ConfigMaps {
-        let names = names(deployments);
+        names.sort_unstable();
+        names.dedup();
         if names.is_empty() {
             return ConfigMaps::new();
         }
-        let settled = deployments.iter().all(|it| WorkloadState::from(*it).rolled_out());
         let fresh_for = if settled { FRESH } else { FRESH_WHILE_FAILING };
         let same_names = |known: &Known| (known.names == names).then_some(fresh_for);
         if let Some(known) = self.known.fresh(&identity.uid, same_names) {
@@ -106,14 +106,12 @@ async fn read_one(api: Api<ConfigMap>, name: String) -> Option<(String, BTreeMap
     }
 }
 
-/// The names of the `ConfigMaps` that containers read variables from, each once.
-fn names(deployments: &[&Deployment]) -> Vec<String> {
-    let pods = deployments.iter().filter_map(|deployment| deployment.spec.as_ref()?.template.spec.as_ref());
-    let containers = pods.flat_map(|pods| pods.init_containers.iter().flatten().chain(&pods.containers));
-    let mut names: Vec<String> = containers.flat_map(of_container).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+/// The names of the `ConfigMaps` that the containers of a Deployment read variables from.
+pub(super) fn names(deployment: &Deployment) -> Vec<String> {
+    let pods = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let containers =
+        pods.into_iter().flat_map(|pods| pods.init_containers.iter().flatten().chain(&pods.containers));
+    containers.flat_map(of_container).collect()
 }
 
 fn of_container(container: &Container) -> impl Iterator<Item = String> {
@@ -179,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn each_name_is_listed_once() {
+    fn finds_the_names() {
         let deployment: Deployment =
             serde_json::from_value(json!({ "spec": { "selector": {}, "template": { "spec": {
             "initContainers": [{ "name": "migrate", "envFrom": [{ "configMapRef": { "name": "shared" } }] }],
@@ -193,6 +191,6 @@ mod tests {
             }],
         } } } }))
             .unwrap();
-        assert_eq!(names(&[&deployment, &deployment]), ["keys", "shared"]);
+        assert_eq!(names(&deployment), ["shared", "shared", "keys"]);
     }
 }

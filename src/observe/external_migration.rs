@@ -1,11 +1,11 @@
 //! Migrations of others on the same database.
 
 use jiff::Timestamp;
-use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
-    index::controller,
-    job::{JobOutcome, JobState},
+    index::{JobSeen, controller},
+    job::JobOutcome,
 };
 use crate::{model::child::marks, validate::Identity};
 
@@ -15,11 +15,11 @@ use crate::{model::child::marks, validate::Identity};
 /// The label is a keyed hash ([`crate::runtime::lock_key`]): who can write it has had it from the operator. A Job counts
 /// only while a `FlagsmithDeployment` controls it, and Kubernetes collects those whose owner does not exist.
 pub(crate) fn external_migration<'a>(
-    jobs: impl IntoIterator<Item = &'a Job>,
+    jobs: impl IntoIterator<Item = &'a JobSeen>,
     label: &str,
     own: &Identity,
 ) -> Option<String> {
-    let external = |job: &&Job| {
+    let external = |job: &&JobSeen| {
         let owner = controller(&job.metadata);
         is_active(job, label) && owner.is_some_and(|uid| uid != own.uid)
     };
@@ -33,11 +33,11 @@ pub(crate) fn external_migration<'a>(
 }
 
 /// Whether a Job with this label holds up others.
-pub(crate) fn is_active(job: &Job, label: &str) -> bool {
+pub(crate) fn is_active(job: &JobSeen, label: &str) -> bool {
     let labels = job.metadata.labels.as_ref();
     labels.and_then(|labels| labels.get(marks::DATABASE)).map(String::as_str) == Some(label)
         && controller(&job.metadata).is_some()
-        && JobState::from(job).outcome == JobOutcome::Active
+        && job.state.outcome == JobOutcome::Active
 }
 
 /// A Job or pod that works on the same database, and since when. What happens in another namespace is told without its
@@ -74,7 +74,7 @@ mod tests {
     const LABEL: &str = "5f0c";
 
     /// A running Job of another installation in another namespace, changed.
-    fn job(pointer: &str, value: Value) -> Job {
+    fn job(pointer: &str, value: Value) -> JobSeen {
         let mut job = json!({ "metadata": {
             "name": "flagsmith-migrate-1", "namespace": "team-b", "creationTimestamp": "2026-11-29T02:11:04Z",
             "labels": { marks::DATABASE: LABEL, marks::INSTANCE: "other" },
@@ -84,10 +84,10 @@ mod tests {
             }],
         }, "spec": { "suspend": false, "template": {} }, "status": { "conditions": [] } });
         *job.pointer_mut(pointer).unwrap() = value;
-        serde_json::from_value(job).unwrap()
+        JobSeen::from(&serde_json::from_value(job).unwrap())
     }
 
-    fn found(job: &Job) -> Option<String> {
+    fn found(job: &JobSeen) -> Option<String> {
         external_migration([job], LABEL, &installation(&minimal()).identity)
     }
 

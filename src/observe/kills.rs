@@ -1,11 +1,11 @@
 //! Containers that the kubelet ended because their liveness probe failed. Only its Events say so: the container's own
 //! status shows an ordinary end.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{Api, Client, api::ListParams};
 
 use crate::{
@@ -46,6 +46,42 @@ pub struct ProbeKill {
     pub restarts: i32,
 }
 
+/// That a container was ended from outside, and runs again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ContainerEnd {
+    /// The uid of its pod.
+    uid: String,
+    /// The name of its pod.
+    pod: String,
+    exit_code: i32,
+    at: Timestamp,
+    /// How often it was started again.
+    restarts: i32,
+}
+
+impl ContainerEnd {
+    /// The last of each container of a pod.
+    pub(super) fn all(pod: &Pod) -> Vec<Self> {
+        let (Some(uid), Some(name)) = (&pod.metadata.uid, &pod.metadata.name) else {
+            return Vec::new();
+        };
+        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        statuses
+            .filter_map(|status| {
+                let last = status.last_state.as_ref()?.terminated.as_ref()?;
+                let outside = ENDED.contains(&last.exit_code) && last.reason.as_deref() != Some("OOMKilled");
+                outside.then_some(Self {
+                    uid: uid.clone(),
+                    pod: name.clone(),
+                    exit_code: last.exit_code,
+                    at: last.finished_at.as_ref()?.0,
+                    restarts: status.restart_count,
+                })
+            })
+            .collect()
+    }
+}
+
 /// What Events said, by pod and number of restarts: each end is asked about once.
 #[derive(Debug)]
 pub(super) struct Kills {
@@ -59,32 +95,27 @@ impl Default for Kills {
 }
 
 impl Kills {
-    /// The containers of these pods, each with its component, that were ended by their liveness probe within the last
-    /// hour.
-    pub(super) async fn of<'a>(
+    /// Which of these containers, each with its component, were ended by their liveness probe within the last hour; one of
+    /// each pod.
+    pub(super) async fn of(
         &self,
         client: &Client,
-        pods: impl Iterator<Item = (Component, &'a Pod)>,
+        namespace: &str,
+        ends: impl Iterator<Item = (Component, ContainerEnd)>,
         now: Timestamp,
     ) -> Vec<ProbeKill> {
-        let mut found = Vec::new();
-        let mut asked = 0;
-        let ended = pods.filter_map(|(component, pod)| {
-            let (status, exit_code) = ended(pod, now)?;
-            Some((component, pod, status, exit_code))
-        });
-        for (component, pod, status, exit_code) in ended {
-            let (Some(name), Some(namespace), Some(uid)) =
-                (&pod.metadata.name, &pod.metadata.namespace, &pod.metadata.uid)
-            else {
+        let mut found: Vec<ProbeKill> = Vec::new();
+        let (mut asked, mut pods) = (0, BTreeSet::new());
+        for (component, end) in ends {
+            if now.duration_since(end.at) >= TOLD || !pods.insert(end.uid.clone()) {
                 continue;
-            };
-            let key = (uid.clone(), status.restart_count);
+            }
+            let key = (end.uid, end.restarts);
             let probe = match self.known.get(&key) {
                 Some(probe) => probe,
                 None if asked < PODS => {
                     asked += 1;
-                    let Some(probe) = ask(client, namespace, uid).await else {
+                    let Some(probe) = ask(client, namespace, &key.0).await else {
                         continue;
                     };
                     self.known.put(key, probe.clone());
@@ -93,26 +124,15 @@ impl Kills {
                 None => None,
             };
             found.extend(probe.map(|probe| ProbeKill {
-                pod: name.clone(),
+                pod: end.pod,
                 component,
                 probe,
-                exit_code,
-                restarts: status.restart_count,
+                exit_code: end.exit_code,
+                restarts: end.restarts,
             }));
         }
         found
     }
-}
-
-/// The container of a pod that was ended from outside a while ago and runs again.
-fn ended(pod: &Pod, now: Timestamp) -> Option<(&ContainerStatus, i32)> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find_map(|status| {
-        let last = status.last_state.as_ref()?.terminated.as_ref()?;
-        let at = last.finished_at.as_ref()?.0;
-        let outside = ENDED.contains(&last.exit_code) && last.reason.as_deref() != Some("OOMKilled");
-        (outside && now.duration_since(at) < TOLD).then_some((status, last.exit_code))
-    })
 }
 
 /// Why the liveness probe of a pod failed, if the kubelet ended a container for it; `None` without an answer.
@@ -142,6 +162,17 @@ fn probe(events: &[Event]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use rstest::rstest;
     use serde_json::{Value, json};
 
     use super::*;
@@ -160,7 +191,7 @@ mod tests {
 
     fn pod(last: &Value) -> Pod {
         serde_json::from_value(json!({
-            "metadata": { "name": "p" },
+            "metadata": { "name": "p", "uid": "u" },
             "status": { "containerStatuses": [{
                 "name": "api", "image": "i", "imageID": "", "ready": true, "restartCount": 1,
                 "lastState": { "terminated": last },
@@ -169,15 +200,36 @@ mod tests {
         .unwrap()
     }
 
-    #[test]
-    fn only_an_end_from_outside_is_asked_about() {
+    #[rstest]
+    #[case::by_itself_when_told_to(0, "Completed", "10:00", 1)]
+    #[case::killed(137, "Error", "10:00", 1)]
+    #[case::for_lack_of_memory(137, "OOMKilled", "10:00", 0)]
+    #[case::by_an_error(1, "Error", "10:00", 0)]
+    #[case::long_ago(0, "Completed", "09:00", 0)]
+    #[tokio::test]
+    async fn only_an_end_from_outside_is_asked_about(
+        #[case] exit_code: i32,
+        #[case] reason: &str,
+        #[case] at: &str,
+        #[case] expected: usize,
+    ) {
         let now: Timestamp = "2026-11-24T10:30:00Z".parse().unwrap();
-        let at = "2026-11-24T10:00:00Z";
-        let asks = |last: Value| ended(&pod(&last), now).is_some();
-        assert!(asks(json!({ "exitCode": 0, "reason": "Completed", "finishedAt": at })));
-        assert!(asks(json!({ "exitCode": 137, "reason": "Error", "finishedAt": at })));
-        assert!(!asks(json!({ "exitCode": 137, "reason": "OOMKilled", "finishedAt": at })));
-        assert!(!asks(json!({ "exitCode": 1, "reason": "Error", "finishedAt": at })));
-        assert!(!asks(json!({ "exitCode": 0, "reason": "Completed", "finishedAt": "2026-11-24T09:00:00Z" })));
+        let asked = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&asked);
+        let answer = move |_: Request<Body>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async {
+                Ok::<_, Infallible>(Response::new(Body::from(br#"{"metadata":{},"items":[]}"#.to_vec())))
+            }
+        };
+        let client = Client::new(tower::service_fn(answer), "prod");
+        let at = format!("2026-11-24T{at}:00Z");
+        let pod = pod(&json!({ "exitCode": exit_code, "reason": reason, "finishedAt": at }));
+        let ends = || ContainerEnd::all(&pod).into_iter().map(|end| (Component::Api, end));
+        let kills = Kills::default();
+        for _ in 0..2 {
+            assert_eq!(kills.of(&client, "prod", ends(), now).await, []);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), expected, "each is asked about once");
     }
 }

@@ -1,7 +1,7 @@
 //! What the objects of an installation that the operator made show. Pure.
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Service};
+use k8s_openapi::api::core::v1::Service;
 
 use super::{
     children::{Children, Jobs},
@@ -23,11 +23,11 @@ pub(super) fn assemble(
     children: &Children<'_>,
     installation: &Installation,
     [api, task_processor, frontend, edge_proxy]: [Option<WorkloadState>; 4],
+    mut pods: Vec<PodSummary>,
     previous: FlagsmithDeploymentStatus,
     now: Timestamp,
 ) -> Observation {
     let Jobs { migrations: jobs, backups, pulls } = children.jobs();
-    let mut pods: Vec<PodSummary> = children.pods().iter().map(PodSummary::from).collect();
     for jobs in [&jobs, &backups, &pulls] {
         JobState::leave_history_out(jobs, &mut pods);
     }
@@ -37,9 +37,7 @@ pub(super) fn assemble(
         task_processor,
         frontend,
         edge_proxy,
-        embedded_database: children
-            .owned::<StatefulSet>(Kind::StatefulSet, &database)
-            .map(|set| WorkloadState::from(&set)),
+        embedded_database: children.stateful_set(&database),
         jobs,
         backups,
         pulls,

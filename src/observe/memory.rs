@@ -9,9 +9,6 @@ pub(super) trait Memory {
     /// Forgets a deleted installation.
     fn forget(&self, uid: &str);
 
-    /// Asks anew at the next pass, however fresh the last answer is. By default there is no hurry.
-    fn look_again(&self, _uid: &str) {}
-
     /// When the next pass has something new to ask; `None` where that starts no pass.
     fn next_look(&self, _uid: &str, _now: Timestamp) -> Option<Duration> {
         None

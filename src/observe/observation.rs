@@ -183,6 +183,12 @@ impl Observation {
         (lets_in && failure.kind.is_of_the_moment()).then_some(failure)
     }
 
+    /// Whether a migration Job of this installation runs.
+    #[must_use]
+    pub fn is_migrating(&self) -> bool {
+        self.jobs.iter().any(|job| job.outcome == JobOutcome::Active)
+    }
+
     /// Who else migrates the same database at this moment, as a user would look for him.
     #[must_use]
     pub fn other_migrator(&self) -> Option<String> {

@@ -3,24 +3,25 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::Client;
 
 use super::{
     children::Children,
     classes::Classes,
-    config_maps::ConfigMapReader,
+    config_maps::{self, ConfigMapReader},
     database::{Queues, probe::DatabaseProbe},
     discover::{self, Found, Objects, Selected, Sources},
     front::FrontSeen,
-    kills::Kills,
+    index::{ObjectSeen, PodSeen, Snapshot},
+    kills::{ContainerEnd, Kills},
     looks::{DatabaseLooks, DueMigration, Look, Processors, Question, Seen},
     managed,
     memory::Memory,
     migrator_run::PastRuns,
     migrators::Migrators,
     observation::Observation,
-    pod::{self, PodSummary},
+    pod::PodSummary,
     pod_logs::{PodLogFindings, PodLogReader},
     secrets::{cache::SecretCache, credentials::Credentials, state::SecretState},
     thread_usage::ThreadUsageSampler,
@@ -64,8 +65,8 @@ struct Circumstances<'a> {
     hurry: bool,
     /// How the API's workers handle requests.
     worker_class: Option<WorkerClass>,
-    /// Its pods, each with its component.
-    pods: Vec<(Component, &'a Pod)>,
+    /// The ends of its containers, each with its component.
+    ends: Vec<(Component, ContainerEnd)>,
 }
 
 impl Observer {
@@ -119,9 +120,9 @@ impl Observer {
         self.memories().for_each(|memory| memory.forget(uid));
     }
 
-    /// Makes the next observation read Secrets again.
-    pub fn look_again(&self, uid: &str) {
-        self.memories().for_each(|memory| memory.look_again(uid));
+    /// Has the next observation read these Secrets, which the operator has made or written.
+    pub fn made(&self, uid: &str, secrets: &[String]) {
+        self.secrets.made(uid, secrets);
     }
 
     /// When something is due for another look.
@@ -145,22 +146,30 @@ impl Observer {
     ) -> Observation {
         let children = Children::new(&self.watches.index, installation);
         let workloads = self.workloads(&children, installation).await;
+        let (mut pods, mut ends) = (Vec::new(), Vec::new());
+        for PodSeen { summary, ends: of_pod } in children.pods() {
+            if let Some(component) = summary.component {
+                ends.extend(of_pod.into_iter().map(|end| (component, end)));
+            }
+            pods.push(summary);
+        }
         let observation = Observation {
             http_route_api: self.serves(Kind::HttpRoute),
             pod_monitor_api: self.serves(Kind::PodMonitor),
-            ..managed::assemble(&children, installation, workloads, previous, now)
+            ..managed::assemble(&children, installation, workloads, pods, previous, now)
         };
-        let pods = children.pods();
         let circumstances = Circumstances {
             sources: None,
             hurry: observation.pods.iter().any(PodSummary::misses_something)
                 || waits_for_secret(&observation),
             worker_class: Some(WorkerClass::of(installation.api.gunicorn.threads)),
-            pods: pods.iter().filter_map(|pod| Some((pod::component(pod)?, pod))).collect(),
+            ends,
         };
         let (mut observation, migration) =
             Box::pin(self.complete(installation, observation, circumstances)).await;
-        let external_pod = self.migrators.look(&self.client, installation, migration.as_ref()).await;
+        // While a Job of this installation runs, nothing waits for the answer.
+        let due = migration.as_ref().filter(|_| !observation.is_migrating());
+        let external_pod = self.migrators.look(&self.client, installation, due).await;
         if let SecretState::Present(database) = &observation.secrets.migration_database {
             let label = self.lock_key.label(database, &installation.identity.namespace);
             observation.external_migration = children.external_migration(&label).or(external_pod);
@@ -179,7 +188,9 @@ impl Observer {
     ) -> (Found, Observation) {
         let selected = Selected::new(&subject.selection, objects);
         let deployments: Vec<&Deployment> = selected.deployments().map(|(_, it)| it).collect();
-        let config_maps = self.config_maps.read(&self.client, &subject.identity, &deployments).await;
+        let names = deployments.iter().flat_map(|it| config_maps::names(it)).collect();
+        let settled = deployments.iter().all(|it| WorkloadState::from(*it).rolled_out());
+        let config_maps = self.config_maps.read(&self.client, &subject.identity, names, settled).await;
         let found = discover::find(subject, &selected, &config_maps);
         let mut observation = discover::assemble(&found, &selected, objects, previous, now);
         let told = std::mem::take(&mut observation.migrators);
@@ -189,7 +200,12 @@ impl Observer {
             sources: Some(&found.adoption.sources),
             hurry: !observation.is_healthy(),
             worker_class: gunicorn.and_then(|gunicorn| gunicorn.regime()),
-            pods: selected.pods_of(objects).collect(),
+            ends: selected
+                .pods_of(objects)
+                .flat_map(|(component, pod)| {
+                    ContainerEnd::all(pod).into_iter().map(move |it| (component, it))
+                })
+                .collect(),
         };
         let (observation, _) = Box::pin(self.complete(&found.installation, observation, circumstances)).await;
         (found, observation)
@@ -203,7 +219,7 @@ impl Observer {
         observation: Observation,
         circumstances: Circumstances<'_>,
     ) -> (Observation, Option<DueMigration>) {
-        let Circumstances { sources, hurry, worker_class, pods } = circumstances;
+        let Circumstances { sources, hurry, worker_class, ends } = circumstances;
         let (identity, now) = (&installation.identity, observation.now);
         let uid = &identity.uid;
         let probes = self.databases.is_some();
@@ -219,7 +235,7 @@ impl Observer {
         let controller = self.controller(&observation.front).await;
         let api_controller = self.controller(&observation.api_front).await;
         let edge_controller = self.controller(&observation.edge_front).await;
-        let probe_kills = self.kills.of(&self.client, pods.into_iter(), now).await;
+        let probe_kills = self.kills.of(&self.client, &identity.namespace, ends.into_iter(), now).await;
         let thread_usage = self.thread_usage.as_ref();
         let mut observation = Observation {
             pod_logs,
@@ -288,16 +304,26 @@ impl Observer {
         children: &Children<'_>,
         installation: &Installation,
     ) -> [Option<WorkloadState>; 4] {
-        let deployments: [Option<Deployment>; 4] =
-            [Component::Api, Component::TaskProcessor, Component::Frontend, Component::EdgeProxy].map(
-                |component| {
-                    let name = installation.child(component.as_str());
-                    children.owned(Kind::Deployment, &name)
-                },
-            );
-        let present: Vec<&Deployment> = deployments.iter().flatten().collect();
-        let config_maps = self.config_maps.read(&self.client, &installation.identity, &present).await;
-        deployments.map(|deployment| Some(WorkloadState::new(&deployment?, &config_maps)))
+        let snapshots = [Component::Api, Component::TaskProcessor, Component::Frontend, Component::EdgeProxy]
+            .map(|component| children.snapshot(Kind::Deployment, &installation.child(component.as_str())));
+        let seen = |snapshot: &Option<Arc<Snapshot>>| match snapshot.as_ref()?.seen() {
+            ObjectSeen::Deployment(seen) => Some(seen.as_ref().clone()),
+            _ => None,
+        };
+        let seen = snapshots.each_ref().map(seen);
+        let present = || seen.iter().flatten();
+        let names = present().flat_map(|it| it.config_maps.clone()).collect();
+        let settled = present().all(|it| it.state.rolled_out());
+        let config_maps = self.config_maps.read(&self.client, &installation.identity, names, settled).await;
+        let mut snapshots = snapshots.into_iter();
+        seen.map(|seen| {
+            let snapshot = snapshots.next().flatten();
+            let seen = seen?;
+            if seen.config_maps.is_empty() {
+                return Some(seen.state);
+            }
+            Some(WorkloadState::new(&snapshot?.parse::<Deployment>()?, &config_maps))
+        })
     }
 }
 

@@ -134,10 +134,6 @@ impl Memory for ThreadUsageSampler {
         self.known.forget(uid);
     }
 
-    fn look_again(&self, uid: &str) {
-        self.forget(uid);
-    }
-
     fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {
         let due = self.known.read(uid, |known| known.due)??;
         Some(due.saturating_duration_since(Instant::now()))

@@ -2,7 +2,7 @@
 
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, StatefulSet},
+        apps::v1::{Deployment, DeploymentStatus, StatefulSet},
         core::v1::{Container, PodTemplateSpec},
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ManagedFieldsEntry},
@@ -105,20 +105,7 @@ impl WorkloadState {
     #[must_use]
     pub fn new(deployment: &Deployment, config_maps: &ConfigMaps) -> Self {
         let spec = deployment.spec.as_ref();
-        let status = deployment.status.as_ref();
         let template = spec.and_then(|spec| spec.template.metadata.as_ref());
-        let condition = |kind: &str, wanted: &str, reason: Option<&str>| {
-            status
-                .and_then(|status| status.conditions.as_ref())
-                .into_iter()
-                .flatten()
-                .find(|condition| {
-                    condition.type_ == kind
-                        && condition.status == wanted
-                        && reason.is_none_or(|reason| condition.reason.as_deref() == Some(reason))
-                })
-                .map(|condition| condition.message.clone().unwrap_or_default())
-        };
         let pods = spec.and_then(|spec| spec.template.spec.as_ref());
         let mut containers = containers(pods.map(|pods| pods.containers.as_slice()), config_maps);
         let all = containers.iter().map(|it| (it.name.as_str(), it.image.as_deref()));
@@ -132,7 +119,7 @@ impl WorkloadState {
             let own = |container: &&Container| flagsmith.is_some_and(|it| it.name == container.name);
             Some(Serving::of(pods, pods.containers.iter().find(own)?))
         });
-        Self {
+        let of_specification = Self {
             name: deployment.metadata.name.clone().unwrap_or_default(),
             release: release(spec.map(|spec| &spec.template), flagsmith),
             image: flagsmith.and_then(|container| container.image.clone()),
@@ -156,15 +143,37 @@ impl WorkloadState {
                 .filter_map(|entry| entry.manager.clone())
                 .collect(),
             desired: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+            serving,
+            ..Self::default()
+        };
+        of_specification
+            .with_status(deployment.metadata.generation.unwrap_or_default(), deployment.status.as_ref())
+    }
+
+    /// The same with another status, of a Deployment whose specification has this generation.
+    #[must_use]
+    pub(super) fn with_status(self, generation: i64, status: Option<&DeploymentStatus>) -> Self {
+        let condition = |kind: &str, wanted: &str, reason: Option<&str>| {
+            status
+                .and_then(|status| status.conditions.as_ref())
+                .into_iter()
+                .flatten()
+                .find(|condition| {
+                    condition.type_ == kind
+                        && condition.status == wanted
+                        && reason.is_none_or(|reason| condition.reason.as_deref() == Some(reason))
+                })
+                .map(|condition| condition.message.clone().unwrap_or_default())
+        };
+        Self {
             replicas: status.and_then(|status| status.replicas).unwrap_or_default(),
             updated: status.and_then(|status| status.updated_replicas).unwrap_or_default(),
             ready: status.and_then(|status| status.ready_replicas).unwrap_or_default(),
             available: status.and_then(|status| status.available_replicas).unwrap_or_default(),
-            observed: status.and_then(|status| status.observed_generation).unwrap_or_default()
-                >= deployment.metadata.generation.unwrap_or_default(),
+            observed: status.and_then(|status| status.observed_generation).unwrap_or_default() >= generation,
             stalled: condition("Progressing", "False", Some("ProgressDeadlineExceeded")),
             replica_failure: condition("ReplicaFailure", "True", None),
-            serving,
+            ..self
         }
     }
 }

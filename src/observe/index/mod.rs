@@ -1,19 +1,22 @@
-//! What the watches have brought, kept small: one entry for each object, its body as bytes.
+//! What the watches have brought, kept small: one entry for each object, with what passes ask of it, and its text where
+//! that has still to be compared.
 //!
 //! Decoded objects of the Kubernetes types take ten times the memory of their JSON (20 KB against 2 KB for a
-//! Deployment), and a pass needs each of them for a moment only.
+//! Deployment), and a pass needs little of each.
 
 mod object;
 mod priority;
 mod prune;
+mod seen;
 mod snapshot;
-mod status_hash;
 mod store;
 mod watched;
 
 pub use object::Object;
 pub(super) use object::controller;
 pub(crate) use prune::Selector;
+pub(crate) use seen::JobSeen;
+pub(super) use seen::{JobPurpose, PodSeen, ObjectSeen};
 pub(crate) use snapshot::{Key, Snapshot};
 pub(crate) use store::{Change, Index};
 pub use watched::Watched;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use kube::Resource as _;
@@ -12,10 +12,10 @@ use serde_json::value::to_raw_value;
 use super::{
     object::{Object, controller},
     prune::Selector,
-    status_hash::{hash, significant_status},
+    seen::{ObjectSeen, hash},
     watched::Watched,
 };
-use crate::model::child::marks;
+use crate::model::{Component, child::marks};
 
 /// What an entry takes besides its body, about: the key, names, hashes, and the nodes of the map.
 const OVERHEAD: usize = 512;
@@ -44,16 +44,29 @@ pub struct Snapshot {
     pub instance: Option<String>,
     /// The label of the database that a migration Job works on.
     pub database: Option<String>,
+    /// The component that its label gives.
+    pub component: Option<Component>,
     /// A hash of everything but the status and the annotations.
     pub(super) shape: u64,
     /// A hash of the annotations.
     pub(super) annotations: u64,
     /// A hash of that part of the status that somebody waits for.
     pub(super) significant_status: u64,
-    body: Box<[u8]>,
+    /// What passes ask of it; only its text where the operator did not make it.
+    seen: ObjectSeen,
+    /// Bytes that it took at first, about.
+    size: usize,
+    agreed: Mutex<Agreed>,
+}
+
+/// How far an object was compared with what it should be.
+#[derive(Debug)]
+struct Agreed {
+    /// The object; dropped when there is nothing to compare any more.
+    text: Option<Box<[u8]>>,
     /// The hash of the desired object that this state was found or made to agree with: while neither changes there
     /// is nothing to compare, whatever an admission plugin made of the object.
-    settled: Mutex<Option<String>>,
+    settled: Option<String>,
 }
 
 /// See [`Snapshot::labels`].
@@ -69,25 +82,22 @@ struct LabelledMetadata {
 }
 
 impl Snapshot {
-    /// Takes what is needed of an object. `None` for an object without uid or name, which no server sends.
-    pub(super) fn of(kind: Watched, mut object: Object, selector: Selector) -> Option<(Key, Self)> {
-        selector.prune(kind, &mut object);
-        // The items of a list do not carry what the list as a whole says.
-        if let Watched::Child(kind) = kind {
-            let resource = kind.api_resource();
-            for (field, value) in [("apiVersion", resource.api_version), ("kind", resource.kind)] {
-                object.parts.insert(field.to_owned(), to_raw_value(&value).ok()?);
-            }
-        }
+    /// Takes what is needed of an object; `before` is what was known of one of its name. `None` for an object without uid
+    /// or name, which no server sends.
+    pub(super) fn of(
+        kind: Watched,
+        mut object: Object,
+        selector: Selector,
+        before: impl FnOnce(&Key) -> Option<Arc<Self>>,
+    ) -> Option<(Key, Self)> {
         let metadata = object.meta();
-        let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
         let key = Key {
             kind,
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone()?,
         };
-        let body = serde_json::to_vec(&object).ok()?.into_boxed_slice();
-        let snapshot = Self {
+        let label = |name: &str| metadata.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
+        let mut snapshot = Self {
             uid: metadata.uid.clone()?,
             resource_version: metadata
                 .resource_version
@@ -97,19 +107,79 @@ impl Snapshot {
             owner: controller(metadata).map(str::to_owned),
             instance: label(marks::INSTANCE),
             database: label(marks::DATABASE),
+            component: label(marks::COMPONENT).as_deref().and_then(Component::named),
             shape: object.shape,
             annotations: hash(&metadata.annotations),
-            significant_status: significant_status(kind, &body),
-            body,
-            settled: Mutex::default(),
+            significant_status: 0,
+            seen: ObjectSeen::Text,
+            size: OVERHEAD,
+            agreed: Mutex::new(Agreed { text: None, settled: None }),
         };
+        let before = before(&key).filter(|before| snapshot.same_but_status(before));
+        if let Some(seen) = before.and_then(|before| before.seen_with(&object, &snapshot)) {
+            snapshot.significant_status = seen.significant();
+            snapshot.seen = seen;
+            return Some((key, snapshot));
+        }
+        selector.prune(kind, &mut object);
+        // The items of a list do not carry what the list as a whole says.
+        if let Watched::Child(kind) = kind {
+            let resource = kind.api_resource();
+            for (field, value) in [("apiVersion", resource.api_version), ("kind", resource.kind)] {
+                object.parts.insert(field.to_owned(), to_raw_value(&value).ok()?);
+            }
+        }
+        let text = serde_json::to_vec(&object).ok()?.into_boxed_slice();
+        let seen = ObjectSeen::of(kind, &text);
+        snapshot.significant_status = seen.significant();
+        snapshot.size = text.len().saturating_add(OVERHEAD);
+        let owned = selector == Selector::Managed && snapshot.owner.is_some();
+        let only_seen = matches!(seen, ObjectSeen::Job(_) | ObjectSeen::Pod(_));
+        if selector == Selector::Managed && (owned || only_seen) {
+            snapshot.seen = seen;
+        }
+        if !(selector == Selector::Managed && only_seen) {
+            snapshot.agreed_mut().text = Some(text);
+        }
         Some((key, snapshot))
     }
 
-    /// The object as a Kubernetes type. `None` when it does not have that shape.
+    /// What a later state of it shows, of which only the status is another. `None` where its text is needed.
+    fn seen_with(&self, object: &Object, later: &Self) -> Option<ObjectSeen> {
+        let settled = self.agreed().settled.clone().filter(|_| !self.seen.needs_text())?;
+        let generation = object.meta().generation.unwrap_or_default();
+        let seen = self.seen.with_status(generation, object.parts.get("status").map(AsRef::as_ref))?;
+        later.agreed().settled = Some(settled);
+        Some(seen)
+    }
+
+    fn agreed(&self) -> MutexGuard<'_, Agreed> {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn agreed_mut(&mut self) -> &mut Agreed {
+        self.agreed.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What passes ask of it.
+    pub(in crate::observe) const fn seen(&self) -> &ObjectSeen {
+        &self.seen
+    }
+
+    /// Pods that a Deployment is to have.
+    #[must_use]
+    pub const fn replicas(&self) -> Option<i32> {
+        match &self.seen {
+            ObjectSeen::Deployment(it) => Some(it.state.desired),
+            _ => None,
+        }
+    }
+
+    /// The object as a Kubernetes type. `None` when it does not have that shape, and when it is known to be as it should be,
+    /// or is only looked at, so that its text is not kept.
     #[must_use]
     pub fn parse<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body)
+        serde_json::from_slice(self.agreed().text.as_ref()?)
             .inspect_err(
                 |error| tracing::warn!(%error, "a watched object does not have the shape of its kind"),
             )
@@ -124,25 +194,34 @@ impl Snapshot {
 
     /// Bytes that it takes, about.
     pub(super) const fn size(&self) -> usize {
-        self.body.len().saturating_add(OVERHEAD)
+        self.size
     }
 
     /// Whether this state is known to agree with the desired object of this hash.
     #[must_use]
     pub fn is_settled(&self, hash: &str) -> bool {
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.as_deref() == Some(hash)
+        self.agreed().settled.as_deref() == Some(hash)
+    }
+
+    /// Whether it is known to agree with another desired object than that of this hash, and so differs from this one.
+    #[must_use]
+    pub fn is_settled_otherwise(&self, hash: &str) -> bool {
+        self.agreed().settled.as_deref().is_some_and(|settled| settled != hash)
     }
 
     /// From now on this state is known to agree with the desired object of this hash.
     pub fn settle(&self, hash: String) {
-        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+        let mut agreed = self.agreed();
+        agreed.settled = Some(hash);
+        if !self.seen.needs_text() {
+            agreed.text = None;
+        }
     }
 
     pub(super) fn settle_like(&self, before: &Self) {
-        let settled = before.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hash) = settled.as_ref() {
-            self.settle(hash.clone());
+        let settled = before.agreed().settled.clone();
+        if let Some(hash) = settled {
+            self.settle(hash);
         }
     }
 

@@ -74,7 +74,8 @@ impl Index {
     /// Records an object unless the same or something newer is known. Used by the watches, and by writers for what the
     /// server answered, so that a pass never works on a state that is older than the operator's own last write.
     pub fn record(&self, kind: Watched, object: Object) -> Option<Change> {
-        let (key, snapshot) = Snapshot::of(kind, object, self.selector)?;
+        let known = |key: &Key| self.read().objects.get(key).map(Arc::clone);
+        let (key, snapshot) = Snapshot::of(kind, object, self.selector, known)?;
         let mut entries = self.write();
         let known = entries.objects.get(&key).map(Arc::clone);
         let known = known.as_deref();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 
 use super::{
@@ -43,6 +44,10 @@ struct Known {
     parts: Vec<UrlParts>,
     /// Kept, so that the database can be probed more often than its Secret is read.
     credentials: Credentials,
+    /// The Secrets that they were read from, while one is missing: the operator may be about to make it.
+    found: Vec<Secret>,
+    /// The operator has just made a missing one.
+    outdated: bool,
     /// A database that cannot be used may have the wrong URL: whoever corrects the Secret wants to see it heal.
     doubted: bool,
 }
@@ -87,20 +92,47 @@ impl SecretCache {
         let keys = installation.secret_keys();
         let parts = installation.database.parts();
         let fresh_for = |known: &Known| {
-            (known.keys == keys && known.parts == parts)
+            (known.keys == keys && known.parts == parts && !known.outdated)
                 .then(|| if hurry { FRESH_WHILE_FAILING.min(known.fresh_for()) } else { known.fresh_for() })
         };
         if let Some(known) = self.known.fresh(&identity.uid, fresh_for) {
             return known.credentials;
         }
-        let credentials = match sources {
-            None => credentials::read(client, installation).await,
-            Some(_) if !probes => Credentials::unread(),
-            Some(sources) => discover::read(client, &identity.namespace, sources).await,
+        let (credentials, found) = match sources {
+            None => {
+                let recent = |known: &Known| known.outdated.then_some(FRESH_WHILE_FAILING);
+                let found = self.known.fresh(&identity.uid, recent).map(|known| known.found);
+                credentials::read(client, installation, found.unwrap_or_default()).await
+            }
+            Some(_) if !probes => (Credentials::unread(), Vec::new()),
+            Some(sources) => (discover::read(client, &identity.namespace, sources).await, Vec::new()),
         };
-        let known = Known { keys, parts: parts.to_vec(), credentials: credentials.clone(), doubted: false };
+        let mut known = Known {
+            keys,
+            parts: parts.to_vec(),
+            credentials: credentials.clone(),
+            found: Vec::new(),
+            outdated: false,
+            doubted: false,
+        };
+        if !known.is_whole() {
+            known.found = found;
+        }
         self.known.put(identity.uid.clone(), known);
         credentials
+    }
+
+    /// The operator has made or written these Secrets: the next pass reads them, and uses what it has of the others.
+    pub(in crate::observe) fn made(&self, uid: &str, names: &[String]) {
+        self.known.update(uid, |known| {
+            known.outdated = true;
+            known.found.retain(|secret| !names.iter().any(|name| Some(name) == secret.metadata.name.as_ref()));
+        });
+    }
+
+    /// Has the next pass read all of them again.
+    pub(in crate::observe) fn look_again(&self, uid: &str) {
+        self.known.forget(uid);
     }
 
     /// Notes whether the database can be used with them.
@@ -112,10 +144,6 @@ impl SecretCache {
 impl Memory for SecretCache {
     fn forget(&self, uid: &str) {
         self.known.forget(uid);
-    }
-
-    fn look_again(&self, uid: &str) {
-        self.forget(uid);
     }
 
     fn next_look(&self, uid: &str, _now: Timestamp) -> Option<Duration> {

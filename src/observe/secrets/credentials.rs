@@ -1,6 +1,7 @@
 //! The Secrets of one installation, judged and hashed, and the URLs that they hold.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
@@ -29,10 +30,15 @@ pub(in crate::observe) struct Credentials {
     pub(in crate::observe) task_processor_url: Option<DatabaseUrl>,
 }
 
-/// Reads every Secret that the installation's pods need, each once.
-pub(super) async fn read(client: &Client, installation: &Installation) -> Credentials {
+/// Reads every Secret that the installation's pods need, each once, but for those that are known. Returns also all that
+/// there are.
+pub(super) async fn read(
+    client: &Client,
+    installation: &Installation,
+    known: Vec<Secret>,
+) -> (Credentials, Vec<Secret>) {
     let namespace = &installation.identity.namespace;
-    let mut reader = Reader::new(client, namespace);
+    let mut reader = Reader::new(client, namespace).knowing(known);
     let identity = &installation.identity;
     let database = &installation.database;
     let composed = Composed::read(&mut reader, database).await;
@@ -66,7 +72,7 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
     let migrations = Environment::of_migrations(installation).read(&mut reader, authorities).await;
     let migration_hash = hash(&migration_url, &django, &[]);
     let hash = hash(&url, &django, &others);
-    Credentials {
+    let credentials = Credentials {
         secrets: Secrets {
             database: identity_of(&url),
             migration_database: identity_of(&migration_url),
@@ -81,7 +87,8 @@ pub(super) async fn read(client: &Client, installation: &Installation) -> Creden
         url: usable(url, namespace, &api),
         migration_url: usable(migration_url, namespace, &migrations),
         task_processor_url: task_processor_url.and_then(|url| usable(url, namespace, &api)),
-    }
+    };
+    (credentials, reader.found())
 }
 
 impl Credentials {

@@ -38,6 +38,18 @@ impl Reader {
         }
     }
 
+    /// The same with these Secrets, which are not asked for.
+    pub(super) fn knowing(mut self, secrets: Vec<Secret>) -> Self {
+        let named = |secret: Secret| Some((secret.metadata.name.clone()?, Ok(Some(secret))));
+        self.fetched.extend(secrets.into_iter().filter_map(named));
+        self
+    }
+
+    /// The Secrets that there are of those that were asked for.
+    pub(super) fn found(self) -> Vec<Secret> {
+        self.fetched.into_iter().filter_map(|(_, fetched)| fetched.ok().flatten()).collect()
+    }
+
     pub(in crate::observe) async fn url(&mut self, key: &SecretKey) -> Url {
         as_url(self.value(key).await)
     }

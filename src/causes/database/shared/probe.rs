@@ -12,7 +12,7 @@ use crate::{
     flagsmith::env,
     model::{Code, Component, Draft, Severity},
     observe::{
-        DatabaseProbe, JobOutcome, Observation, Preflight, ProbeFailure, ProbeFailureKind, ReadOnly,
+        DatabaseProbe, Observation, Preflight, ProbeFailure, ProbeFailureKind, ReadOnly,
         SecretState, database::QueueProbe,
     },
     postgres::DatabaseIdentity,
@@ -219,7 +219,7 @@ pub(crate) fn embedded_starting<'a>(context: &Context<'a>) -> Option<&'a str> {
 pub(crate) fn before_a_migration<'a>(context: &Context<'a>) -> Option<&'a Preflight> {
     let observation = context.observation;
     let preflight = observation.preflight.as_ref()?.as_ref().ok()?;
-    let migrating = observation.jobs.iter().any(|job| job.outcome == JobOutcome::Active);
+    let migrating = observation.is_migrating();
     (preflight.complete && !migrating).then_some(preflight)
 }
 

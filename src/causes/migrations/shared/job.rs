@@ -257,8 +257,7 @@ fn serves(context: &Context<'_>) -> bool {
 }
 
 fn is_active(context: &Context<'_>) -> bool {
-    let mut jobs = context.observation.jobs.iter();
-    jobs.any(|job| job.outcome == JobOutcome::Active)
+    context.observation.is_migrating()
 }
 
 /// Whether the wanted release is migrated to: then an old failed Job is history.

@@ -2,12 +2,12 @@
 
 use crate::{
     causes::context::Context,
-    observe::{JobOutcome, OtherSession, Preflight},
+    observe::{OtherSession, Preflight},
 };
 
 /// What was seen, unless a migration runs: its own locks, and what it builds, are no obstacles.
 pub(crate) fn seen<'a>(context: &Context<'a>) -> Option<&'a Preflight> {
-    let migrating = context.observation.jobs.iter().any(|job| job.outcome == JobOutcome::Active);
+    let migrating = context.observation.is_migrating();
     match &context.observation.preflight {
         Some(Ok(preflight)) if !migrating => Some(preflight),
         _ => None,

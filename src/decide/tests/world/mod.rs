@@ -7,7 +7,7 @@ mod pass;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::{api::batch::v1 as batch, apimachinery::pkg::api::resource::Quantity};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::{
     api::{
@@ -22,6 +22,7 @@ use crate::{
     observe::{
         JobOutcome, JobState, Look, Observation, Pending, PodProblem, PodSummary, SecretState, WorkloadState,
         external_migration::external_migration,
+        index::JobSeen,
     },
     postgres::DatabaseIdentity,
     report::{self, migration, restore},
@@ -265,7 +266,7 @@ impl World {
     }
 
     /// Active Jobs of others, as the index shows them.
-    fn foreign_jobs(&self) -> Vec<batch::Job> {
+    fn foreign_jobs(&self) -> Vec<JobSeen> {
         let job = |namespace: &str, label: &str, owner: Option<(&str, &str)>| {
             let owners = owner.map(|(api_version, uid)| {
                 serde_json::json!([{
@@ -273,14 +274,14 @@ impl World {
                     "controller": true,
                 }])
             });
-            serde_json::from_value(serde_json::json!({
+            let job = serde_json::from_value(serde_json::json!({
                 "metadata": {
                     "name": "flagsmith-migrate-1", "namespace": namespace, "ownerReferences": owners,
                     "labels": { marks::DATABASE: label, marks::MANAGED_BY: marks::OPERATOR },
                 },
                 "spec": { "suspend": true, "template": {} },
-            }))
-            .unwrap()
+            }));
+            JobSeen::from(&job.unwrap())
         };
         let (ours, lock) = ("operator.flagsmith.com/v1alpha1", self.lock());
         // What whoever may make Jobs can write: any label but the one, and the one on Jobs that are nobody's.
