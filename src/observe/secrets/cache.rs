@@ -126,7 +126,9 @@ impl SecretCache {
     pub(in crate::observe) fn made(&self, uid: &str, names: &[String]) {
         self.known.update(uid, |known| {
             known.outdated = true;
-            known.found.retain(|secret| !names.iter().any(|name| Some(name) == secret.metadata.name.as_ref()));
+            known
+                .found
+                .retain(|secret| !names.iter().any(|name| Some(name) == secret.metadata.name.as_ref()));
         });
     }
 
