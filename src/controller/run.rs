@@ -274,11 +274,15 @@ fn leadership_won(leading: watch::Receiver<Leadership>) -> impl futures::Stream<
 /// Keeps the `crd` gate as the cluster has it.
 async fn check_crd(client: Client, readiness: &Readiness) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
-    let generated = api::crd();
+    // What was found to be fresh, so that it is not decoded and compared again: it takes megabytes.
+    let mut fresh = None;
     loop {
-        let problem = match api.get_opt(FlagsmithDeployment::crd_name()).await {
-            Ok(stored) => crd_freshness(stored.as_ref(), &generated).err().map(|problem| problem.to_string()),
-            Err(error) => Some(format!("the CRD could not be read: {error}")),
+        let problem = if fresh.is_some() && stored_crd(&api).await == fresh {
+            None
+        } else {
+            let found = compare_crd(&api).await;
+            fresh = found.as_ref().ok().cloned();
+            found.err()
         };
         let wait = match problem {
             None => {
@@ -293,4 +297,21 @@ async fn check_crd(client: Client, readiness: &Readiness) {
         };
         tokio::time::sleep(wait).await;
     }
+}
+
+/// Which CRD is stored, as its uid and the generation of its specification; `None` where there is none, or no answer.
+async fn stored_crd(api: &Api<CustomResourceDefinition>) -> Option<(String, i64)> {
+    let stored = api.get_metadata_opt(FlagsmithDeployment::crd_name()).await.ok()??;
+    Some((stored.metadata.uid?, stored.metadata.generation?))
+}
+
+/// The same of a CRD that is fresh; otherwise why it is not.
+async fn compare_crd(api: &Api<CustomResourceDefinition>) -> Result<(String, i64), String> {
+    let stored = api
+        .get_opt(FlagsmithDeployment::crd_name())
+        .await
+        .map_err(|error| format!("the CRD could not be read: {error}"))?;
+    crd_freshness(stored.as_ref(), &api::crd()).map_err(|problem| problem.to_string())?;
+    let metadata = stored.map(|stored| stored.metadata).unwrap_or_default();
+    Ok((metadata.uid.unwrap_or_default(), metadata.generation.unwrap_or_default()))
 }

@@ -71,10 +71,14 @@ fn compare_versions(
     if has(generated, |sub| sub.scale.is_some()) && !has(stored, |sub| sub.scale.is_some()) {
         missing.push(format!("{version}: the scale subresource"));
     }
-    let schema = |version: &CustomResourceDefinitionVersion| {
-        version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.clone()).unwrap_or_default()
-    };
-    compare_schemas(&schema(stored), &schema(generated), &mut Path { version, segments: vec![] }, missing);
+    let Some(wanted) = schema(generated) else { return };
+    let nothing = JSONSchemaProps::default();
+    let stored = schema(stored).unwrap_or(&nothing);
+    compare_schemas(stored, wanted, &mut Path { version, segments: vec![] }, missing);
+}
+
+fn schema(version: &CustomResourceDefinitionVersion) -> Option<&JSONSchemaProps> {
+    version.schema.as_ref()?.open_api_v3_schema.as_ref()
 }
 
 /// Where in a version's schema the comparison is.
