@@ -27,19 +27,19 @@ pub struct ContainerSettings {
     pub env_from: Vec<EnvFromSource>,
     /// Replaces the container's security context (by default: restricted Pod Security, read-only root).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_security_context: Option<SecurityContext>,
+    pub container_security_context: Option<Box<SecurityContext>>,
     /// Additional volume mounts; list their volumes in `pod.volumes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
     /// Replaces the operator's startup probe.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub startup_probe: Option<Probe>,
+    pub startup_probe: Option<Box<Probe>>,
     /// Replaces the operator's liveness probe.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub liveness_probe: Option<Probe>,
+    pub liveness_probe: Option<Box<Probe>>,
     /// Replaces the operator's readiness probe.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub readiness_probe: Option<Probe>,
+    pub readiness_probe: Option<Box<Probe>>,
     /// Pod settings: scheduling, security, metadata, volumes, further containers.
     #[serde(skip_serializing_if = "is_default")]
     pub pod: PodSettings,
@@ -63,7 +63,7 @@ pub struct AutoscalingSpec {
     pub target_cpu_utilization_percentage: i32,
     /// How fast it scales up and down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub behavior: Option<HorizontalPodAutoscalerBehavior>,
+    pub behavior: Option<Box<HorizontalPodAutoscalerBehavior>>,
 }
 
 /// Gunicorn's processes and threads. Its timeouts are computed from `requestTimeoutSeconds`.

@@ -36,7 +36,7 @@ pub struct MigrationsSpec {
     pub bootstrap: Option<BootstrapSpec>,
     /// A backup to be completed before each migration of a database that holds data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub backup: Option<BackupSpec>,
+    pub backup: Option<Box<BackupSpec>>,
     /// Allows a downgrade by undoing the migrations of the newer release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackSpec>,
@@ -53,7 +53,7 @@ pub struct MigrationsSpec {
     pub env_from: Vec<EnvFromSource>,
     /// Replaces the container's security context (by default: restricted Pod Security, read-only root).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_security_context: Option<SecurityContext>,
+    pub container_security_context: Option<Box<SecurityContext>>,
     /// Additional volume mounts, for example the CA certificate of the database; list their volumes in
     /// `pod.volumes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,7 +93,7 @@ pub struct BackupSpec {
     /// `restartPolicy` is Never unless it is set to `OnFailure`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "pod_template")]
-    pub pod_template: Option<PodTemplateSpec>,
+    pub pod_template: Option<Box<PodTemplateSpec>>,
     /// `activeDeadlineSeconds` of the backup Job.
     #[serde(default = "default_backup_deadline")]
     #[schemars(range(min = 60, max = 604_800))]

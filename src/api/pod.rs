@@ -41,7 +41,7 @@ pub struct PodSettings {
     pub tolerations: Vec<Toleration>,
     /// `affinity` of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub affinity: Option<Affinity>,
+    pub affinity: Option<Box<Affinity>>,
     /// `topologySpreadConstraints` of the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
@@ -69,13 +69,13 @@ pub struct PodSettings {
     pub dns_policy: Option<String>,
     /// `dnsConfig` of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dns_config: Option<PodDNSConfig>,
+    pub dns_config: Option<Box<PodDNSConfig>>,
     /// `shareProcessNamespace` of the pods: each container sees the processes of the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_process_namespace: Option<bool>,
     /// Replaces the pod's security context (by default: uid 65534, `RuntimeDefault` seccomp profile).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub security_context: Option<PodSecurityContext>,
+    pub security_context: Option<Box<PodSecurityContext>>,
     /// Additional volumes of the pods, for example certificates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "volumes")]

@@ -145,7 +145,7 @@ pub struct FlagsmithDeploymentSpec {
     /// The edge proxy, which answers SDKs from memory. If not set, there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas, autoscaling.minReplicas takes its place"))]
-    pub edge_proxy: Option<EdgeProxySpec>,
+    pub edge_proxy: Option<Box<EdgeProxySpec>>,
 
     /// Redis, e-mail, `InfluxDB`, LDAP.
     #[serde(default, skip_serializing_if = "is_default")]

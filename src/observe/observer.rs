@@ -14,6 +14,7 @@ use super::{
     discover::{self, Found, Objects, Selected, Sources},
     front::FrontSeen,
     index::{ObjectSeen, PodSeen, Snapshot},
+    job::{JobOutcome, JobState},
     kills::{ContainerEnd, Kills},
     looks::{DatabaseLooks, DueMigration, Look, Processors, Question, Seen},
     managed,
@@ -167,8 +168,15 @@ impl Observer {
         };
         let (mut observation, migration) =
             Box::pin(self.complete(installation, observation, circumstances)).await;
-        // While a Job of this installation runs, nothing waits for the answer.
-        let due = migration.as_ref().filter(|_| !observation.is_migrating());
+        // Where a Job of this installation runs, or has done it, nothing waits for the answer.
+        let done = |due: &DueMigration| {
+            let mut jobs = observation.jobs.iter();
+            let complete = |job: &JobState| {
+                job.outcome == JobOutcome::Complete && job.key.as_deref() == Some(due.key.as_str())
+            };
+            observation.is_migrating() || jobs.any(complete)
+        };
+        let due = migration.as_ref().filter(|due| !done(due));
         let external_pod = self.migrators.look(&self.client, installation, due).await;
         if let SecretState::Present(database) = &observation.secrets.migration_database {
             let label = self.lock_key.label(database, &installation.identity.namespace);

@@ -74,7 +74,7 @@ pub struct Installation {
     /// The frontend.
     pub frontend: FrontendSpec,
     /// The edge proxy, where one is wanted.
-    pub edge_proxy: Option<EdgeProxySpec>,
+    pub edge_proxy: Option<Box<EdgeProxySpec>>,
     /// Variables of Django's containers by which Flagsmith knows what it works with besides its database.
     pub integrations: Vec<Variable>,
     /// The migration Job.

@@ -67,7 +67,7 @@ pub(super) fn scaling(
         min_replicas: spec.min_replicas.unwrap_or(1).clamp(1, max),
         max_replicas: max,
         target_cpu_utilization_percentage: cpu.unwrap_or(60).clamp(1, 100),
-        behavior: spec.behavior.clone(),
+        behavior: spec.behavior.clone().map(Box::new),
     };
     (None, Some(autoscaling))
 }
@@ -131,7 +131,7 @@ fn pod(deployment: &Deployment, pods: &PodSpec, own: &Container) -> PodSettings 
         service_account_name: None,
         host_aliases: pods.host_aliases.clone().unwrap_or_default(),
         dns_policy: pods.dns_policy.clone().filter(|policy| policy != "ClusterFirst"),
-        dns_config: pods.dns_config.clone(),
+        dns_config: pods.dns_config.clone().map(Box::new),
         share_process_namespace: pods.share_process_namespace,
         security_context: given(pods.security_context.as_ref()),
         volumes: pods.volumes.iter().flatten().filter(|it| needed(&it.name)).filter_map(as_given).collect(),
@@ -146,8 +146,8 @@ fn as_given<T: serde::Serialize>(part: &T) -> Option<PodPart> {
 }
 
 /// What says something: Kubernetes fills in an empty object.
-fn given<T: Default + PartialEq + Clone>(value: Option<&T>) -> Option<T> {
-    value.filter(|it| **it != T::default()).cloned()
+fn given<T: Default + PartialEq + Clone>(value: Option<&T>) -> Option<Box<T>> {
+    value.filter(|it| **it != T::default()).cloned().map(Box::new)
 }
 
 /// Variables that lead to the operator's own Service.

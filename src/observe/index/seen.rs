@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use super::watched::Watched;
 use crate::{
     model::{
-        Component,
+        Component, PodPhase,
         child::{Kind, marks},
     },
     observe::{
@@ -117,7 +117,9 @@ impl ObjectSeen {
                 let it = &it.summary;
                 // The database is asked between the end of a processor and the next start.
                 let processor = it.component == Some(Component::TaskProcessor);
-                hash(&(it.phase.has_ended(), &it.problems, processor.then_some(it.started)))
+                // What has ended well belongs to a Job, whose own end follows.
+                let failed = it.phase.has_ended() && it.phase != PodPhase::Succeeded;
+                hash(&(failed, &it.problems, processor.then_some(it.started)))
             }
             Self::Text => 0,
         }

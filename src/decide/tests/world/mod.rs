@@ -21,8 +21,7 @@ use crate::{
     model::{Code, Component, Diagnosis, Severity, child::marks},
     observe::{
         JobOutcome, JobState, Look, Observation, Pending, PodProblem, PodSummary, SecretState, WorkloadState,
-        external_migration::external_migration,
-        index::JobSeen,
+        external_migration::external_migration, index::JobSeen,
     },
     postgres::DatabaseIdentity,
     report::{self, migration, restore},
@@ -243,7 +242,7 @@ impl World {
         let memory = Quantity(format!("{}Gi", 1 + self.given.memory));
         let limits = installation.migrations.resources.limits.get_or_insert_default();
         limits.insert("memory".to_owned(), memory);
-        installation.migrations.backup = wanted.backup.then(fixtures::backup);
+        installation.migrations.backup = wanted.backup.then(fixtures::backup).map(Box::new);
         installation.migrations.restore = wanted.restore.as_ref().map(|from| RestoreSpec {
             from: from.clone(),
             confirm: self.dumped.get(from).map(|(made, _)| {
