@@ -240,6 +240,11 @@ bench-queue: ## Measure what looking into the task tables costs (10 million task
 bench: ## Measure the operator against its budgets (a real API server, simulated nodes)
 	tests/bench/run
 
+.PHONY: soak
+soak: SOAK_MINUTES ?= 60
+soak: ## 100 installations come, change and go for an hour, and nothing of the operator's grows (SOAK_MINUTES; a real API server, simulated nodes)
+	tests/bench/run --soak $(SOAK_MINUTES)
+
 .PHONY: test-load
 test-load: ## Count failed requests behind a real nginx and haproxy while pods come and go (20 minutes, needs root on Debian 12)
 	tests/load/run

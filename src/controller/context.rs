@@ -51,5 +51,14 @@ impl Context {
         self.namespaces.forget(&namespace, &uid);
         self.reporter.forget(&namespace, &name, &uid);
         self.failures.forget(&format!("{namespace}/{name}"));
+        self.count_memories();
+    }
+
+    /// Exports how many installations each memory knows.
+    pub(super) fn count_memories(&self) {
+        for (memory, count) in self.observer.remembers() {
+            self.metrics.remembered(memory, count);
+        }
+        self.metrics.remembered("statuses", self.reporter.remembers());
     }
 }

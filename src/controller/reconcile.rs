@@ -56,6 +56,7 @@ pub(super) async fn reconcile_guarded(
         // Deleted meanwhile, and forgotten: the pass has remembered it again.
         context.forget(&resource);
     }
+    context.count_memories();
     match result {
         Ok(next) => {
             pass.ended(next.outcome);

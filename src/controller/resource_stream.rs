@@ -56,7 +56,8 @@ type Key = (String, String);
 struct Source {
     /// The uid of each object that is known.
     known: BTreeMap<Key, String>,
-    /// What the list that is under way has named so far.
+    /// Whether a list is under way, and what it has named so far. A watch may last for ever, and would name everything.
+    listing: bool,
     listed: BTreeSet<Key>,
     /// Whether its first list is complete.
     complete: bool,
@@ -90,10 +91,15 @@ impl Merge {
             return events;
         };
         match event {
-            Event::Init => known.listed.clear(),
+            Event::Init => {
+                known.listing = true;
+                known.listed.clear();
+            }
             Event::InitApply(object) | Event::Apply(object) => {
                 let (key, uid) = (key(&object), object.uid().unwrap_or_default());
-                known.listed.insert(key.clone());
+                if known.listing {
+                    known.listed.insert(key.clone());
+                }
                 // Another one of the same name: its predecessor was deleted while the watch was interrupted.
                 let before = known.known.insert(key.clone(), uid.clone());
                 if let Some(before) = before.filter(|before| *before != uid) {
@@ -106,7 +112,7 @@ impl Merge {
                 self.deleted(object, &mut events);
             }
             Event::InitDone => {
-                known.complete = true;
+                (known.complete, known.listing) = (true, false);
                 let listed = std::mem::take(&mut known.listed);
                 let gone: Vec<_> = known.known.extract_if(.., |key, _| !listed.contains(key)).collect();
                 for ((namespace, name), uid) in gone {
@@ -181,6 +187,21 @@ mod tests {
                 Event::Delete(it) => format!("Delete {}", it.uid().unwrap()),
             })
             .collect()
+    }
+
+    /// In a year there are many, and no list comes while the watch lasts.
+    #[test]
+    fn what_came_and_went_is_not_remembered() {
+        let mut merge = Merge::new(1);
+        merge.step(0, Event::Init);
+        merge.step(0, Event::InitDone);
+        for number in 0..3 {
+            let one = || object("a", &number.to_string());
+            assert_eq!(merge.step(0, Event::Apply(one())).len(), 1);
+            assert_eq!(merge.step(0, Event::Delete(one())).len(), 1);
+        }
+        let source = &merge.sources[0];
+        assert!(source.known.is_empty() && source.listed.is_empty(), "{:?}", source.listed);
     }
 
     #[test]

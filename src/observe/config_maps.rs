@@ -69,6 +69,10 @@ impl ConfigMapReader {
 }
 
 impl Memory for ConfigMapReader {
+    fn remembers(&self) -> (&'static str, usize) {
+        ("config_maps", self.known.count())
+    }
+
     fn forget(&self, uid: &str) {
         self.known.forget(uid);
     }

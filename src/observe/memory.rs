@@ -6,6 +6,9 @@ use jiff::Timestamp;
 
 /// Remembers installations, by their uid, from one pass to the next.
 pub(super) trait Memory {
+    /// What it is called in the metrics, and how many installations it knows: a memory that forgets none would grow.
+    fn remembers(&self) -> (&'static str, usize);
+
     /// Forgets a deleted installation.
     fn forget(&self, uid: &str);
 

@@ -76,6 +76,10 @@ impl PastRuns {
 }
 
 impl Memory for PastRuns {
+    fn remembers(&self) -> (&'static str, usize) {
+        ("migrator_runs", self.0.count())
+    }
+
     fn forget(&self, uid: &str) {
         self.0.forget(uid);
     }

@@ -58,6 +58,10 @@ impl Migrators {
 }
 
 impl Memory for Migrators {
+    fn remembers(&self) -> (&'static str, usize) {
+        ("migrators", self.known.count())
+    }
+
     fn forget(&self, uid: &str) {
         self.known.forget(uid);
     }

@@ -116,6 +116,11 @@ impl Observer {
         always.into_iter().chain(databases).chain(thread_usage)
     }
 
+    /// How many installations each memory knows, by its name.
+    pub fn remembers(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.memories().map(Memory::remembers)
+    }
+
     /// Forgets a deleted installation.
     pub fn forget(&self, uid: &str) {
         self.memories().for_each(|memory| memory.forget(uid));

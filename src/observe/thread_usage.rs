@@ -130,6 +130,10 @@ impl ThreadUsageSampler {
 }
 
 impl Memory for ThreadUsageSampler {
+    fn remembers(&self) -> (&'static str, usize) {
+        ("thread_usage", self.known.count())
+    }
+
     fn forget(&self, uid: &str) {
         self.known.forget(uid);
     }

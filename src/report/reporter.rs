@@ -127,6 +127,11 @@ impl Reporter {
         written.get(&identity.uid)?.left_out.clone()
     }
 
+    /// How many installations it has written a status of.
+    pub(crate) fn remembers(&self) -> usize {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Forgets a deleted installation.
     pub(crate) fn forget(&self, namespace: &str, name: &str, uid: &str) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);

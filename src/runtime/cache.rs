@@ -39,6 +39,11 @@ impl<K, T> Cache<K, T> {
         Self { entries: Mutex::default(), capacity }
     }
 
+    /// How many entries there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// A panic cannot leave an entry half written, so a poisoned lock is as good as any.
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<T>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)

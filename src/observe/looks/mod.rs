@@ -188,6 +188,10 @@ impl Looks {
 
 /// No pass has to come back for a look: it is followed by one.
 impl Memory for DatabaseLooks {
+    fn remembers(&self) -> (&'static str, usize) {
+        ("databases", self.0.known.count())
+    }
+
     fn forget(&self, uid: &str) {
         self.0.known.forget(uid);
     }

@@ -266,6 +266,10 @@ impl PodLogReader {
 }
 
 impl Memory for PodLogReader {
+    fn remembers(&self) -> (&'static str, usize) {
+        ("pod_logs", self.known.count())
+    }
+
     fn forget(&self, uid: &str) {
         self.known.forget(uid);
     }

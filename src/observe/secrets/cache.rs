@@ -144,6 +144,10 @@ impl SecretCache {
 }
 
 impl Memory for SecretCache {
+    fn remembers(&self) -> (&'static str, usize) {
+        ("secrets", self.known.count())
+    }
+
     fn forget(&self, uid: &str) {
         self.known.forget(uid);
     }

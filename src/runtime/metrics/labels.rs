@@ -139,6 +139,11 @@ pub(super) struct ByKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByMemory {
+    pub memory: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByVerb {
     pub verb: Verb,
 }

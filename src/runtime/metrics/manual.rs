@@ -84,6 +84,7 @@ pub(super) fn example() -> Metrics {
     metrics.kube_request(Verb::Get, pods, Code::Success, Duration::from_millis(3));
     metrics.watch_restarted("deployments");
     metrics.cache_objects("deployments", 7);
+    metrics.remembered("secrets", 1);
     metrics.leader(true);
     metrics.migration(MigrationResult::Failed, Duration::from_secs(61));
     metrics.database_probe(Duration::from_millis(20), Some("timeout"));

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{encoding::text::encode, registry::Registry};
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 mod deployments;
 mod labels;
@@ -15,7 +15,7 @@ pub use labels::{Code, Kind, MigrationResult, Outcome, Verb};
 
 pub(crate) use manual::markdown;
 
-use labels::{ByCategory, ByKind, ByMigrationResult, ByOutcome, ByRequest, ByVerb};
+use labels::{ByCategory, ByKind, ByMemory, ByMigrationResult, ByOutcome, ByRequest, ByVerb};
 use series::Series;
 
 /// Everything that is exported. Cheap to clone; all clones count together.
@@ -35,6 +35,9 @@ impl Metrics {
 
     /// The text that `/metrics` answers with.
     pub fn render(&self) -> Result<String, fmt::Error> {
+        if let Ok(executor) = Handle::try_current() {
+            self.series.tasks.set(as_u64(executor.metrics().num_alive_tasks()));
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -84,10 +87,12 @@ impl Metrics {
     /// The cache of this kind (a plural name) holds so many objects. Restarts of its watch are counted from then on.
     pub fn cache_objects(&self, kind: &'static str, count: usize) {
         drop(self.series.watch_restarts.get_or_create(&ByKind { kind }));
-        self.series
-            .cache_objects
-            .get_or_create(&ByKind { kind })
-            .set(u64::try_from(count).unwrap_or(u64::MAX));
+        self.series.cache_objects.get_or_create(&ByKind { kind }).set(as_u64(count));
+    }
+
+    /// This memory (a name) knows so many installations.
+    pub fn remembered(&self, memory: &'static str, count: usize) {
+        self.series.remembered.get_or_create(&ByMemory { memory }).set(as_u64(count));
     }
 
     /// This replica won or lost leadership.
@@ -111,6 +116,10 @@ impl Metrics {
     pub fn deployment_gone(&self, namespace: &str, name: &str) {
         self.series.deployments.remove(namespace, name);
     }
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 impl Default for Metrics {

@@ -10,7 +10,8 @@ use prometheus_client::{
 use super::{
     deployments::Deployments,
     labels::{
-        Build, ByCategory, ByKind, ByMigrationResult, ByOutcome, ByRequest, ByVerb, MigrationResult, Outcome,
+        Build, ByCategory, ByKind, ByMemory, ByMigrationResult, ByOutcome, ByRequest, ByVerb,
+        MigrationResult, Outcome,
     },
 };
 
@@ -38,6 +39,8 @@ pub(super) struct Series {
     pub request_duration: Family<ByVerb, Histogram, fn() -> Histogram>,
     pub watch_restarts: Family<ByKind, Counter>,
     pub cache_objects: Family<ByKind, Gauge<u64, AtomicU64>>,
+    pub remembered: Family<ByMemory, Gauge<u64, AtomicU64>>,
+    pub tasks: Gauge<u64, AtomicU64>,
     pub leader: Gauge,
     pub lease_transitions: Counter,
     pub migrations: Family<ByMigrationResult, Counter>,
@@ -61,6 +64,8 @@ impl Series {
             request_duration: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS)),
             watch_restarts: Family::default(),
             cache_objects: Family::default(),
+            remembered: Family::default(),
+            tasks: Gauge::default(),
             leader: Gauge::default(),
             lease_transitions: Counter::default(),
             migrations: Family::default(),
@@ -96,6 +101,9 @@ impl Series {
         all.register_with_unit("kube_request_duration", help, Unit::Seconds, s.request_duration.clone());
         all.register("watch_restarts", "Watches that failed and were started anew", s.watch_restarts.clone());
         all.register("cache_objects", "Objects in the cache", s.cache_objects.clone());
+        let help = "Installations that something is remembered of between two passes";
+        all.register("remembered_installations", help, s.remembered.clone());
+        all.register("tasks", "Tasks of the program that have begun and not ended", s.tasks.clone());
         all.register("leader", "1 while this replica leads, otherwise 0", s.leader.clone());
         let help = "How often this replica won or lost leadership";
         all.register("lease_transitions", help, s.lease_transitions.clone());

@@ -94,6 +94,19 @@ def thousand(results):
         yield row(f"restart with {count:,}: other requests", others or "none")
 
 
+def beside_broken(results):
+    for name in (name for name in results if name.startswith("broken-")):
+        it, count = results[name], int(name[7:])
+        kinds = ", ".join(f"{number} {kind}" for kind, number in it["broken"].items())
+        what = f"{count} installations beside broken databases ({kinds})"
+        without, beside = (milliseconds(it[key]["reaction"]) for key in ("without", "beside"))
+        text = f"{beside}, without them {without}"
+        yield row(f"{what}: spec change → child changed, p50 / p99", text)
+        yield limited(f"{what}: p99 to p99 without", it["quotient"], 2, "{:.2f} ×")
+        before, after = it["cores"]
+        yield row(f"{what}: CPU meanwhile", f"{after:.3f} core, without them {before:.3f}")
+
+
 def binary(facts):
     size = facts["binary_bytes"] / 1e6
     yield limited("release binary", size, 25, "{:.1f} MB")
@@ -122,7 +135,7 @@ def render(work):
     results = load(work)
     facts = results.pop("facts")
     lines = [f"Measured on {facts['machine']}.\n", "| figure | measured | budget | floor |", "|---|---|---|---|"]
-    lines += [*creation(results), *thousand(results), *binary(facts), *calls(results)]
+    lines += [*creation(results), *thousand(results), *beside_broken(results), *binary(facts), *calls(results)]
     over = sum(OVER in line for line in lines)
     lines.append(f"\n{over} figure{'s' * (over != 1)} over budget." if over else "\nEvery budget is kept.")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
 """What is done to a fresh cluster, and what is measured meanwhile. Each function returns a dictionary of figures."""
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 from . import audit
 from .kube import PARALLEL, Cluster, Refused, path
-from .process import Operator, Postgres
+from .process import BrokenDatabases, Operator, Postgres
 
 NAMESPACE = "bench"
 VERSION = "2.265.0"
@@ -66,14 +67,13 @@ class Setup:
                     raise
                 time.sleep(0.2)
 
+    def secret(self, name, url):
+        body = {"metadata": {"name": name + "-db"}, "stringData": {"url": url}}
+        self.cluster.request("POST", path("secrets", NAMESPACE), body)
+
     def secrets(self, url):
         """Posts the database's Secret of each installation; a database each, as migrations of one take turns."""
-
-        def post(name):
-            body = {"metadata": {"name": name + "-db"}, "stringData": {"url": url(name)}}
-            self.cluster.request("POST", path("secrets", NAMESPACE), body)
-
-        self.cluster.each(post, self.names)
+        self.cluster.each(lambda name: self.secret(name, url(name)), self.names)
 
     def operator(self, probe=False):
         log = os.path.join(self.options.work, "operator.log")
@@ -138,11 +138,11 @@ class Progress:
                 )
 
 
-def until_quiet(log):
-    """Calls until the operator has written nothing for QUIET seconds; reads after its last write do not count."""
+def until_quiet(log, still=QUIET, until=math.inf):
+    """Calls until the operator has written nothing for so many seconds; reads after its last write do not count."""
     calls, last = [], time.monotonic()
     kept = 0
-    while time.monotonic() - last < QUIET:
+    while time.monotonic() - last < still and time.monotonic() < until:
         time.sleep(0.5)
         new = audit.about_installations(log.calls())
         calls += new
@@ -186,8 +186,11 @@ def create(options):
 
 
 def post_all(setup, **spec):
-    where = path("flagsmithdeployments", NAMESPACE)
-    setup.cluster.each(lambda name: setup.cluster.request("POST", where, setup.installation(name, **spec)), setup.names)
+    setup.cluster.each(lambda name: post(setup, name, **spec), setup.names)
+
+
+def post(setup, name, **spec):
+    setup.cluster.request("POST", path("flagsmithdeployments", NAMESPACE), setup.installation(name, **spec))
 
 
 def steady(setup, operator):
@@ -208,7 +211,7 @@ def steady(setup, operator):
     }
 
 
-def latency(setup, resource, disturb, arrived):
+def latency(setup, resource, disturb, arrived, count=SAMPLES):
     """Seconds from the API server's answer to a change until the operator's reaction is seen in a watch; beside it what
     the change itself took, which is one write where a reaction is one write and two watch events."""
     samples, writes, seen = [], [], threading.Event()
@@ -220,7 +223,7 @@ def latency(setup, resource, disturb, arrived):
             seen.set()
 
     watch = setup.cluster.watch(resource, NAMESPACE, on_event)
-    for number in range(SAMPLES):
+    for number in range(count):
         name = setup.names[number % len(setup.names)]
         seen.clear()
         waiting["for"] = (name, number)
@@ -242,11 +245,12 @@ def quantiles(samples):
     return {"p50": cuts[49], "p99": cuts[98]}
 
 
-def change_latency(setup):
+def change_latency(setup, count=SAMPLES, first=0):
     """spec.taskProcessor.threads, which is an argument in the task processor's Deployment."""
 
     def threads(number):
-        return 10 + number
+        # Another value at each change of an installation; the schema allows 1 to 128.
+        return 10 + (first + number // len(setup.names)) % 119
 
     def disturb(name, number):
         body = {"spec": {"taskProcessor": {"threads": threads(number)}}}
@@ -258,7 +262,7 @@ def change_latency(setup):
         has = f'"--numthreads", "{threads(number)}"' in arguments
         return it["metadata"]["name"] == name + "-task-processor" and has
 
-    return latency(setup, "deployments", disturb, arrived)
+    return latency(setup, "deployments", disturb, arrived, count)
 
 
 def repair_latency(setup):
@@ -293,6 +297,64 @@ def many(options):
             "memory": operator.memory(), "cpu": operator.cpu(),
         }  # fmt: skip
     return figures
+
+
+# Installations with a database that is no use, beside the healthy ones.
+BROKEN = {"silent": 50, "slow": 5, "hostile": 5}
+# Enough that the third slowest is the 99th percentile. The silent ones are looked at for five seconds each, two at a
+# time and each twice: that takes longer than the samples do.
+MANY_SAMPLES = 300
+
+
+def broken(options):
+    """How soon a healthy installation's change arrives, without and with many whose databases are broken."""
+    setup = Setup(options, options.count)
+    databases = Postgres(options.work, setup.names)
+    setup.secrets(databases.url)
+    with databases, BrokenDatabases() as servers, setup.operator(probe=True) as operator:
+        progress = Progress(setup)
+        post_all(setup)
+        progress.wait("ready", "available")
+        until_quiet(audit.Audit(setup.directory))
+        cpu, begun = operator.cpu(), time.monotonic()
+        without = change_latency(setup, MANY_SAMPLES)
+        usual = (operator.cpu() - cpu) / (time.monotonic() - begun)
+        names = {f"{kind}{number:02}": kind for kind, count in BROKEN.items() for number in range(count)}
+        for name, kind in names.items():
+            setup.secret(name, servers.url(kind, name))
+        setup.cluster.each(lambda name: post(setup, name), names)
+        until_reported(setup, names)
+        cpu, begun = operator.cpu(), time.monotonic()
+        beside = change_latency(setup, MANY_SAMPLES, MANY_SAMPLES // setup.count + 1)
+        return {
+            "broken": BROKEN, "without": without, "beside": beside,
+            "quotient": beside["reaction"]["p99"] / without["reaction"]["p99"],
+            "cores": [usual, (operator.cpu() - cpu) / (time.monotonic() - begun)],
+            "memory": operator.memory(),
+        }  # fmt: skip
+
+
+def conditions(it):
+    """The status of each condition that is of the newest specification."""
+    generation = it["metadata"]["generation"]
+    found = it.get("status", {}).get("conditions", [])
+    return {each["type"]: each["status"] for each in found if each.get("observedGeneration") == generation}
+
+
+def installations(setup):
+    found = setup.cluster.request("GET", path("flagsmithdeployments", NAMESPACE))["items"]
+    return {it["metadata"]["name"]: it for it in found}
+
+
+def until_reported(setup, names):
+    """Each says something of its database: the operator knows it and has begun to look."""
+    until = time.monotonic() + WITHIN
+    while time.monotonic() < until:
+        found = installations(setup)
+        if all("DatabaseReachable" in conditions(found[name]) for name in names):
+            return
+        time.sleep(1)
+    raise RuntimeError(f"not every installation with a broken database was reported on within {WITHIN:.0f} s")
 
 
 CHILDREN_FILE = "children.json"

@@ -32,6 +32,9 @@ type Options struct {
 	Level string `json:"level"`
 	Kwok  int    `json:"kwok"` // number of simulated nodes
 	Audit bool   `json:"audit"`
+
+	// APIServer is added to the API server's command line, words separated by spaces.
+	APIServer string `json:"apiserver,omitempty"`
 }
 
 // Ports are TCP ports on the API server's address and on loopback.
@@ -149,6 +152,7 @@ func optionFlags(flags *flag.FlagSet) *Options {
 	flags.StringVar(&options.Level, "level", levelControlPlane, "control-plane or node")
 	flags.IntVar(&options.Kwok, "kwok", 0, "number of simulated nodes")
 	flags.BoolVar(&options.Audit, "audit", false, "write an audit log")
+	flags.StringVar(&options.APIServer, "apiserver", "", "further flags of the API server, separated by spaces")
 	return options
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -108,7 +109,7 @@ func (c *Cluster) apiserverArgs(etcdURL string) []string {
 			"--audit-log-path="+c.path("audit.log"),
 			"--audit-log-maxsize="+strconv.Itoa(auditLogMegabytes))
 	}
-	return args
+	return append(args, strings.Fields(c.Options.APIServer)...)
 }
 
 // auditLogMegabytes is far beyond any run: a rotated log would lose requests that are counted.

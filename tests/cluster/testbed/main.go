@@ -13,9 +13,9 @@ import (
 
 const usage = `testbed runs a real Kubernetes cluster on this machine, for tests.
 
-  testbed up   [--dir DIR] [--level control-plane|node] [--kwok N] [--audit]
+  testbed up   [--dir DIR] [--level control-plane|node] [--kwok N] [--audit] [--apiserver FLAGS]
   testbed down [--dir DIR]
-  testbed run  [--level control-plane|node] [--kwok N] [--audit] [--keep] -- COMMAND [ARG...]
+  testbed run  [--level control-plane|node] [--kwok N] [--audit] [--apiserver FLAGS] [--keep] -- COMMAND [ARG...]
   testbed status     [--dir DIR]
   testbed load-image [--dir DIR] ARCHIVE...
   testbed kubeconfig [--dir DIR] (--service-account NAMESPACE/NAME | --user NAME [--group GROUP]...)

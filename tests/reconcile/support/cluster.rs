@@ -19,10 +19,24 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn up(test: &str) -> Self {
+        Self::up_with(test, "")
+    }
+
+    /// With further flags of the API server, separated by spaces.
+    pub fn up_with(test: &str, apiserver: &str) -> Self {
         let dir =
             std::env::temp_dir().join(format!("flagsmith-operator-{test}-{:08x}", rand::random::<u32>()));
         let cluster = Self { dir };
-        cluster.testbed(&["up", "--level", "control-plane", "--kwok", "1", "--audit"]);
+        cluster.testbed(&[
+            "up",
+            "--level",
+            "control-plane",
+            "--kwok",
+            "1",
+            "--audit",
+            "--apiserver",
+            apiserver,
+        ]);
         cluster
     }
 

@@ -1,6 +1,7 @@
 //! The network between operator and API server, as a test wants it.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -9,9 +10,11 @@ use bytes::Bytes;
 use flagsmith_operator::runtime::client::{Wire, WireBody};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
+use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use kube::client::Body;
 use tokio::sync::Notify;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower::{BoxError, Layer, Service};
 
 /// One request of the operator.
@@ -94,7 +97,14 @@ struct State {
     /// The write that is the last one: once it is carried out nothing goes through any more.
     last: Option<usize>,
     dead: bool,
+    /// Ends the answers that are under way.
+    cut: CancellationToken,
+    /// How often an answer said that what was asked for is gone.
+    gone: usize,
 }
+
+/// What the API server sends to a watch that wants to go on from where it has forgotten what came afterwards.
+const GONE: &[u8] = br#""code":410"#;
 
 impl Network {
     /// A network that breaks down for good when this many writes have been carried out.
@@ -112,6 +122,16 @@ impl Network {
     /// From now on everything passes.
     pub fn heal(&self) {
         self.0.state.lock().unwrap().rule = None;
+    }
+
+    /// Breaks the connections of all answers that are under way, watches above all.
+    pub fn cut(&self) {
+        std::mem::take(&mut self.0.state.lock().unwrap().cut).cancel();
+    }
+
+    /// How often the API server has said to a watch that it cannot go on from there (410 Gone).
+    pub fn gone(&self) -> usize {
+        self.0.state.lock().unwrap().gone
     }
 
     /// Ends when the network has broken down.
@@ -208,7 +228,10 @@ impl Service<Request<Body>> for Faulty {
             });
         }
         match fate {
-            Fate::Pass => self.inner.call(request),
+            Fate::Pass => {
+                let (answer, network) = (self.inner.call(request), self.network.clone());
+                Box::pin(async move { Ok(answer.await?.map(|body| network.listen(body))) })
+            }
             Fate::Refuse(code, reason) => Box::pin(async move { Ok(status(code, reason)) }),
             Fate::LoseAnswer => {
                 let answer = self.inner.call(request);
@@ -220,6 +243,51 @@ impl Service<Request<Body>> for Faulty {
             Fate::Hang => Box::pin(std::future::pending()),
             Fate::Panic => Box::pin(async { panic!("this panic is part of the test") }),
         }
+    }
+}
+
+impl Network {
+    /// An answer that can be cut off, and that is read along.
+    fn listen(self, inner: WireBody) -> WireBody {
+        let cut = self.0.state.lock().unwrap().cut.clone();
+        Box::new(Answer { inner, network: self, cut: Box::pin(cut.cancelled_owned()) })
+    }
+}
+
+/// The body of an answer.
+struct Answer {
+    inner: WireBody,
+    network: Network,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err("the connection was closed".into())));
+        }
+        let frame = Pin::new(&mut self.inner).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(bytes) = frame.data_ref()
+            && bytes.windows(GONE.len()).any(|part| part == GONE)
+        {
+            self.network.0.state.lock().unwrap().gone += 1;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 

@@ -52,7 +52,8 @@ impl Sandbox {
         Self::namespace(client().await, test).await
     }
 
-    async fn namespace(client: Client, test: &str) -> Self {
+    /// A namespace without anything, in the cluster of this client.
+    pub async fn namespace(client: Client, test: &str) -> Self {
         let namespace = format!("{test}-{:08x}", rand::random::<u32>());
         Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &object(json!({ "metadata": { "name": namespace } })))
