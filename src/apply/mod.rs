@@ -132,6 +132,11 @@ impl Applier {
         self.agreed.forget(uid);
     }
 
+    /// How many installations something is remembered of.
+    pub(crate) fn remembers(&self) -> usize {
+        self.agreed.count()
+    }
+
     /// Makes the cluster look like the plan. Returns also what was done before a failure. Objects are built
     /// only where the plan is new, or the fingerprint of the specification, or one of them is not as it was.
     ///

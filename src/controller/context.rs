@@ -60,5 +60,6 @@ impl Context {
             self.metrics.remembered(memory, count);
         }
         self.metrics.remembered("statuses", self.reporter.remembers());
+        self.metrics.remembered("agreed objects", self.applier.remembers());
     }
 }
