@@ -79,4 +79,30 @@ mod tests {
         let status = Status { code: 403, message: words.to_owned(), ..Status::default() };
         assert_eq!(refusal(&status).map(|it| matches!(it, Refusal::Forbidden(_))), forbidden);
     }
+
+    #[rstest]
+    #[case(403, "exceeded quota: of pods", Some(Refusal::QuotaExceeded("exceeded quota: of pods".to_owned())))]
+    #[case(403, "denied", Some(Refusal::Rejected("denied".to_owned())))]
+    #[case(400, "not understood", Some(Refusal::Rejected("not understood".to_owned())))]
+    #[case(422, "no such field", Some(Refusal::Rejected("no such field".to_owned())))]
+    #[case(409, "exceeded quota", None)]
+    #[case(500, "etcd is away", None)]
+    fn another_attempt_helps_where_nobody_has_to_change_anything(
+        #[case] code: u16,
+        #[case] words: &str,
+        #[case] expected: Option<Refusal>,
+    ) {
+        let status = Status { code, message: words.to_owned(), ..Status::default() };
+        assert_eq!(refusal(&status), expected);
+    }
+
+    #[test]
+    fn what_has_failed_is_counted_by_its_class() {
+        let of = |code| Status { code, message: "no".to_owned(), ..Status::default() }.boxed();
+        let category = |error: kube::Error| Error::from(error).category();
+        assert_eq!(category(kube::Error::Service(fence::NotLeading.into())), "not_leading");
+        assert_eq!(category(kube::Error::Api(of(422))), "refused");
+        assert_eq!(category(kube::Error::Api(of(500))), "kube");
+        assert_eq!(category(kube::Error::Service("cut".into())), "kube");
+    }
 }

@@ -107,7 +107,7 @@ impl Applier {
     }
 
     /// The lock of a database; one that nobody holds or waits for is forgotten.
-    fn lock_of(&self, database: &str) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn lock_of(&self, database: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.migrating.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|_, lock| lock.strong_count() > 0);
         if let Some(lock) = locks.get(database).and_then(Weak::upgrade) {

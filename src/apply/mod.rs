@@ -518,3 +518,6 @@ fn hash(body: &Value) -> String {
     let digest = Sha256::digest(body.to_string().as_bytes());
     crate::model::hex::shortened(&digest, HASH_DIGITS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,3 +128,121 @@ fn random(length: usize) -> String {
     let mut generator = rand::rng();
     (0..length).map(|_| char::from(generator.sample(rand::distr::Alphanumeric))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::{Request, Response, StatusCode};
+    use http_body_util::BodyExt as _;
+    use kube::client::Body;
+    use rstest::rstest;
+    use serde_json::Value;
+    use tower::{BoxError, service_fn};
+
+    use super::*;
+    use crate::fixtures;
+
+    /// What is asked of the server by one who writes a Secret: method, name and query, and body. The server answers the
+    /// creation with this code, and shows the user's Secret `rds` and the object `found` under every other name.
+    async fn asked(
+        which: GeneratedSecret,
+        code: u16,
+        found: Option<Value>,
+    ) -> (Vec<(String, Value)>, Result<(), Error>) {
+        let all = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&all);
+        let server = service_fn(move |request: Request<Body>| {
+            let (seen, found) = (Arc::clone(&seen), found.clone());
+            async move {
+                let path = request.uri().to_string();
+                let asked = format!("{} {}", request.method(), path.rsplit('/').next().unwrap_or_default());
+                let body = request.into_body().collect().await?.to_bytes();
+                let (code, answer) = match found {
+                    _ if asked.starts_with("POST") && code == 201 => (201, json!({ "metadata": {} })),
+                    _ if asked.starts_with("POST") => (code, json!({ "kind": "Status", "code": code })),
+                    _ if asked.starts_with("GET rds") => (
+                        200,
+                        json!({ "metadata": { "name": "rds" }, "data": { "user": "dQ==", "password": "cA==" } }),
+                    ),
+                    Some(found) => (200, found),
+                    None => (404, json!({ "kind": "Status", "code": 404, "reason": "NotFound" })),
+                };
+                seen.lock().unwrap().push((asked, serde_json::from_slice(&body).unwrap_or_default()));
+                let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
+                *response.status_mut() = StatusCode::from_u16(code).unwrap();
+                Ok::<_, BoxError>(response)
+            }
+        });
+        let key = |key: &str| json!({ "secretKeyRef": { "name": "rds", "key": key } });
+        let spec = fixtures::spec(json!({ "database": {
+            "host": "db.prod", "name": "flags", "userFrom": key("user"), "passwordFrom": key("password"),
+        } }));
+        let result = write(&Client::new(server, "prod"), &fixtures::installation(&spec), which).await;
+        let all = all.lock().unwrap().clone();
+        (all, result)
+    }
+
+    #[rstest]
+    #[case::made(201, true)]
+    #[case::there_already(409, true)]
+    #[case::the_server_fails(500, false)]
+    #[tokio::test]
+    async fn a_key_is_made_once_and_never_touched_again(#[case] code: u16, #[case] done: bool) {
+        let (asked, result) = asked(GeneratedSecret::Django, code, None).await;
+        assert_eq!(result.is_ok(), done, "{result:?}");
+        let [(creation, secret)] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!(creation, "POST secrets?&fieldManager=flagsmith-operator");
+        let data = secret["stringData"].as_object().unwrap();
+        let lengths: Vec<_> = data.values().map(|text| text.as_str().unwrap().len()).collect();
+        assert_eq!(lengths, [DJANGO_KEY_LENGTH]);
+        // Without an owner it stays when the installation goes.
+        let metadata = json!({
+            "name": "flagsmith-django",
+            "namespace": "prod",
+            "labels": { marks::MANAGED_BY: marks::OPERATOR, marks::INSTANCE: "flagsmith" },
+            "annotations": { marks::GENERATED_FOR: "flagsmith" },
+        });
+        assert_eq!(secret["metadata"], metadata);
+    }
+
+    /// Whoever owns it. URLs that are there are written over where they are its own, and nothing else of it stays.
+    #[rstest]
+    #[case::its_own("b9b0b7a6", true)]
+    #[case::somebody_elses("another", false)]
+    #[tokio::test]
+    async fn urls_follow_their_parts(#[case] owner: &str, #[case] written: bool) {
+        let found = json!({
+            "metadata": {
+                "name": "flagsmith-database", "uid": "an-uid", "resourceVersion": "7",
+                "ownerReferences": [
+                    { "apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "first" },
+                    { "apiVersion": "v1", "kind": "A", "name": "a", "uid": owner },
+                ],
+            },
+            "data": { "PAST": "cA==" },
+        });
+        let (asked, result) = asked(GeneratedSecret::DatabaseUrls, 409, Some(found)).await;
+        assert!(result.is_ok(), "{result:?}");
+        let (_, made) = asked.iter().find(|(asked, _)| asked.starts_with("POST")).unwrap();
+        assert_eq!(
+            made["metadata"]["ownerReferences"][0]["uid"], "b9b0b7a6",
+            "they go with the installation"
+        );
+        let patches: Vec<_> = asked.iter().filter(|(asked, _)| asked.starts_with("PATCH")).collect();
+        assert_eq!(patches.len(), usize::from(written), "{asked:?}");
+        for (patch, body) in patches {
+            assert!(patch.contains("fieldManager=flagsmith-operator"), "{patch}");
+            assert_eq!(body["metadata"], json!({ "uid": "an-uid", "resourceVersion": "7" }));
+            let data = body["data"].as_object().unwrap();
+            assert_eq!((&data["PAST"], data.len()), (&Value::Null, 2));
+        }
+    }
+
+    #[tokio::test]
+    async fn urls_that_have_gone_meanwhile_are_made_in_the_next_pass() {
+        let (asked, result) = asked(GeneratedSecret::DatabaseUrls, 409, None).await;
+        assert!(result.is_ok(), "{result:?}");
+        assert!(asked.iter().all(|(asked, _)| !asked.starts_with("PATCH")), "{asked:?}");
+    }
+}

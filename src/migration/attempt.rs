@@ -56,3 +56,54 @@ pub(super) fn due(installation: &Installation, observation: &Observation, first:
         .is_some_and(|awaited| has_changed(awaited, installation, observation));
     name(if changed && latest < MOST { latest + 1 } else { latest })
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{api::MigrationStatus, fixtures};
+
+    fn awaits(what: Circumstance, given: &str) -> AwaitedChange {
+        AwaitedChange { what, given: given.to_owned() }
+    }
+
+    /// The installation's memory limit is 1Gi, and the hash of its credentials `migration-hash`.
+    #[rstest]
+    #[case::other_credentials(1, awaits(Circumstance::Credentials, "older"), "first-2")]
+    #[case::the_same_credentials(1, awaits(Circumstance::Credentials, "migration-hash"), "first")]
+    #[case::other_memory(1, awaits(Circumstance::MemoryLimit, "512Mi"), "first-2")]
+    #[case::the_same_memory(1, awaits(Circumstance::MemoryLimit, "1Gi"), "first")]
+    #[case::a_later_attempt(7, awaits(Circumstance::MemoryLimit, "512Mi"), "first-8")]
+    #[case::the_last_but_one(98, awaits(Circumstance::MemoryLimit, "512Mi"), "first-99")]
+    #[case::there_is_no_room_for_more(99, awaits(Circumstance::MemoryLimit, "512Mi"), "first-99")]
+    fn another_attempt_is_due_when_what_it_failed_of_has_changed(
+        #[case] failed: u32,
+        #[case] waits_for: AwaitedChange,
+        #[case] expected: &str,
+    ) {
+        let limits = json!({ "migrations": { "resources": { "limits": { "memory": "1Gi" } } } });
+        let installation = fixtures::installation(&fixtures::spec(limits));
+        let mut observation = fixtures::empty_observation();
+        observation.previous.migration = Some(MigrationStatus {
+            job: Some(if failed == 1 { "first".to_owned() } else { format!("first-{failed}") }),
+            result: MigrationResult::Failed,
+            waits_for: Some(waits_for),
+            ..MigrationStatus::default()
+        });
+        assert_eq!(due(&installation, &observation, "first"), expected);
+        // What has not failed is not repeated.
+        observation.previous.migration.as_mut().unwrap().result = MigrationResult::Running;
+        let same = observation.previous.migration.as_ref().and_then(|it| it.job.clone()).unwrap();
+        assert_eq!(due(&installation, &observation, "first"), same);
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_read_have_not_changed() {
+        let installation = fixtures::installation(&fixtures::minimal());
+        let mut observation = fixtures::empty_observation();
+        observation.secrets.migration_hash = None;
+        assert!(!has_changed(&awaits(Circumstance::Credentials, "older"), &installation, &observation));
+    }
+}

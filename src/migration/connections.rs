@@ -101,4 +101,11 @@ mod tests {
         assert_eq!(budget.most_threads(97), 41);
         assert!(budget.most_threads(13) < 1);
     }
+
+    #[test]
+    fn several_processors_share_what_the_api_leaves() {
+        let budget = budget(json!({ "taskProcessor": { "replicas": 3 } }));
+        // (97 - 12) / 3 is 28 for each: two for its health checks, and two for each of 13 threads.
+        assert_eq!(budget.most_threads(97), 13);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
+use rstest::rstest;
 use serde_json::json;
 
 use super::scene::{
@@ -14,6 +16,7 @@ use crate::{
     model::{Code, PodPhase},
     observe::{
         JobOutcome, JobState, KeptUrls, Observation, PodProblem, PodSummary, SecretState, WorkloadState,
+        database::{Connections, Queue, QueueProbe, Sample},
     },
     validate::Installation,
 };
@@ -58,6 +61,104 @@ fn autoscalers_count_their_pods() {
     assert_eq!(shape(&decide(&upgrade, &observation, &[]))[0], Some((OLD_IMAGE, Some(0))));
     observation.external_autoscalers = BTreeSet::from(["somebody-elses".to_owned()]);
     assert_eq!(shape(&decide(&fixed, &observation, &[]))[1], Some((OLD_IMAGE, Some(2))));
+}
+
+/// What was stopped for a restore is begun again: an autoscaler leaves a Deployment alone that stands at 0. What somebody
+/// has stopped himself stays his.
+#[rstest]
+#[case::its_own_autoscaler(true, 0, "undone-by-x", Some(3))]
+#[case::its_own_and_it_runs(true, 2, "undone-by-x", None)]
+#[case::its_own_and_somebody_stopped_it(true, 0, "some-key", None)]
+#[case::somebody_elses(false, 0, "undone-by-x", Some(1))]
+#[case::somebody_elses_and_it_runs(false, 2, "undone-by-x", None)]
+#[case::somebody_elses_and_somebody_stopped_it(false, 0, "some-key", None)]
+fn what_was_stopped_for_a_restore_is_begun_for_its_autoscaler(
+    #[case] own: bool,
+    #[case] pods: i32,
+    #[case] annotated: &str,
+    #[case] expected: Option<i32>,
+) {
+    let autoscaling = json!({"api": {"autoscaling": {"minReplicas": 3, "maxReplicas": 5}}});
+    let installation = wanted(if own { autoscaling } else { json!({}) });
+    let mut observation = runs(&installation, NEW);
+    let annotated = Some(annotated.to_owned());
+    observation.api = Some(WorkloadState { migration_key: annotated, ..rolled_out("api", NEW, pods) });
+    observation.previous.migration = Some(recorded(&installation, NEW));
+    if !own {
+        observation.external_autoscalers = BTreeSet::from(["flagsmith-api".to_owned()]);
+    }
+    assert_eq!(shape(&decide(&installation, &observation, &[]))[1], Some((NEW_IMAGE, expected)));
+}
+
+/// Pods find their Secrets by names alone.
+#[rstest]
+#[case::all_are_its_own(|_: &mut Observation| {}, false)]
+#[case::the_key_of_django(|seen: &mut Observation| seen.secrets.django = SecretState::NotOwned("somebody".to_owned()), true)]
+#[case::the_urls(|seen: &mut Observation| seen.secrets.urls = KeptUrls::NotOwned("somebody".to_owned()), true)]
+#[case::the_database(|seen: &mut Observation| seen.secrets.database = SecretState::NotOwned("somebody".to_owned()), true)]
+fn pods_are_held_while_a_secret_of_theirs_is_somebody_elses(
+    #[case] change: fn(&mut Observation),
+    #[case] held: bool,
+) {
+    let mut observation = empty_observation();
+    change(&mut observation);
+    assert_eq!(decide(&wanted(json!({})), &observation, &[]).pods_held, held);
+}
+
+/// A queue whose tasks wait twice too long, and did at the look before, with two processors.
+fn busy() -> QueueProbe {
+    let waits = Some(SignedDuration::from_secs(120));
+    let before = Sample { processors: 2, oldest_ready: waits, ..Sample::default() };
+    QueueProbe::Seen(Box::new(Queue {
+        processors: 2,
+        oldest_ready: waits,
+        before: vec![before],
+        ..Queue::default()
+    }))
+}
+
+/// The queue that the API fills decides, within what the server has left beside the API: 12 of its connections, and 12 for
+/// each processor.
+#[rstest]
+#[case::it_waits_too_long(busy(), None, None, 4)]
+#[case::nothing_waits(QueueProbe::Seen(Box::default()), None, None, 2)]
+#[case::it_was_not_read(QueueProbe::NotProbed, None, None, 2)]
+#[case::the_separate_one_is_filled(busy(), Some(QueueProbe::Seen(Box::default())), None, 2)]
+#[case::the_separate_one_waits(QueueProbe::Seen(Box::default()), Some(busy()), None, 4)]
+#[case::there_is_room_for_one_more(busy(), None, Some(48), 3)]
+fn task_processors_follow_their_queue(
+    #[case] default: QueueProbe,
+    #[case] separate: Option<QueueProbe>,
+    #[case] connections: Option<i64>,
+    #[case] expected: i32,
+) {
+    let scaling = json!({"minReplicas": 1, "maxReplicas": 8, "targetAgeSeconds": 60});
+    let installation = wanted(json!({"taskProcessor": {"autoscaling": scaling}}));
+    let mut observation = runs(&installation, NEW);
+    observation.task_processor = Some(WorkloadState {
+        migration_key: observation.api.as_ref().and_then(|api| api.migration_key.clone()),
+        ..rolled_out("task-processor", NEW, 2)
+    });
+    observation.queues.default = default;
+    observation.queues.separate = separate;
+    if let QueueProbe::Seen(queue) = &mut observation.queues.default {
+        queue.connections = connections.map(|limit| Connections { limit, reserved: 0, used: 0 });
+    }
+    assert_eq!(shape(&decide(&installation, &observation, &[]))[0], Some((NEW_IMAGE, Some(expected))));
+}
+
+/// What had images pulled goes once nobody waits for it, and once only; while the database is not known nothing is known
+/// to be past.
+#[test]
+fn a_job_that_had_images_pulled_goes_when_it_is_known_to_be_past() {
+    let installation = wanted(json!({}));
+    let mut observation = runs(&installation, OLD);
+    let past = JobState { name: "past".to_owned(), ..JobState::default() };
+    let deleting = JobState { name: "deleting".to_owned(), deleting: true, ..JobState::default() };
+    observation.pulls = vec![past, deleting];
+    assert_eq!(decide(&installation, &observation, &[]).superseded_jobs, ["past"]);
+    observation.secrets.migration_database = SecretState::Missing;
+    assert!(decide(&installation, &observation, &[]).superseded_jobs.is_empty());
 }
 
 #[test]

@@ -14,20 +14,20 @@ use crate::{
     flagsmith::Release,
     migration::{Direction, Undo, direction},
     model::{Code, PodPhase},
-    observe::{History, JobOutcome, JobState, Look, Observation, Preflight},
+    observe::{History, JobOutcome, JobState, Look, Observation, Preflight, WorkloadState},
     validate::{Installation, RollbackOrder, RollbackPlan, UndoFirst, backup_name},
 };
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn release(text: &str) -> Release {
+pub(super) fn release(text: &str) -> Release {
     text.parse().unwrap()
 }
 
 /// A migration that succeeded: from, to, how many migrations, and when the last one before it was applied.
-fn record(from: Option<&str>, to: &str, applied: Option<i32>, before: i64) -> MigrationStatus {
+pub(super) fn record(from: Option<&str>, to: &str, applied: Option<i32>, before: i64) -> MigrationStatus {
     MigrationStatus {
         version: to.to_owned(),
         from: from.map(str::to_owned),
@@ -40,17 +40,17 @@ fn record(from: Option<&str>, to: &str, applied: Option<i32>, before: i64) -> Mi
     }
 }
 
-fn undone(from: &str, to: &str) -> MigrationStatus {
+pub(super) fn undone(from: &str, to: &str) -> MigrationStatus {
     MigrationStatus { operation: MigrationOperation::RollBack, ..record(Some(from), to, None, 0) }
 }
 
-fn going_back(history: Vec<MigrationStatus>) -> Observation {
+pub(super) fn going_back(history: Vec<MigrationStatus>) -> Observation {
     let mut observation = runs(&wanted(json!({})), NEW);
     observation.previous.migration_history = history;
     observation
 }
 
-fn blocked(applied_after: Option<i64>, applied: Option<i32>) -> Direction {
+pub(super) fn blocked(applied_after: Option<i64>, applied: Option<i32>) -> Direction {
     Direction::Blocked(Undo { from: release(NEW), applied_after: applied_after.map(at), applied })
 }
 
@@ -253,6 +253,50 @@ fn older_pods_serve_before_anything_is_undone() {
     assert_eq!(shape(&decide(&back, &observation, &[]))[..2], of(SERVES_IMAGE, 1, SERVES_IMAGE));
 }
 
+/// Nothing is undone before the older pods serve, or nobody wants any.
+#[rstest]
+#[case::they_serve(|_: &mut WorkloadState| {}, true)]
+#[case::another_template(|api: &mut WorkloadState| api.release = Some(release(NEWER)), false)]
+#[case::not_seen_by_its_controller(|api: &mut WorkloadState| api.observed = false, false)]
+#[case::older_ones_are_left(|api: &mut WorkloadState| api.updated = 1, false)]
+#[case::none_serves(|api: &mut WorkloadState| api.available = 0, false)]
+#[case::one_serves(|api: &mut WorkloadState| api.available = 1, true)]
+#[case::none_is_wanted(|api: &mut WorkloadState| (api.available, api.desired) = (0, 0), true)]
+fn undoing_begins_when_the_older_pods_serve(#[case] change: fn(&mut WorkloadState), #[case] begins: bool) {
+    let back = seamless(&json!({}));
+    let mut observation = newer_runs(&back);
+    pulled(&back, &mut observation);
+    observation.pods[0] = pod("api", SERVES, PodPhase::Running);
+    let api = observation.api.as_mut().unwrap();
+    api.release = Some(release(SERVES));
+    change(api);
+    let gate = decide(&back, &observation, &[]).gate;
+    assert_eq!(gate, if begins { Gate::Pending } else { Gate::Blocked(Code::OlderPodsPending) });
+}
+
+/// The pods go back for the Job that undoes; while another one changes the database they stay as they are.
+#[rstest]
+#[case::its_own(None, SERVES_IMAGE)]
+#[case::another(Some("flagsmith-migrate-other"), NEWER_IMAGE)]
+fn older_pods_come_for_their_own_undoing_only(#[case] runs: Option<&str>, #[case] image: &str) {
+    let back = seamless(&json!({}));
+    let mut observation = newer_runs(&back);
+    pulled(&back, &mut observation);
+    let step = decide(&back, &observation, &[]).step.unwrap();
+    for outcome in [JobOutcome::Active, JobOutcome::Complete] {
+        observation.jobs = vec![JobState {
+            name: runs.map_or_else(|| step.job.clone(), str::to_owned),
+            key: Some(step.key.to_string()),
+            operation: MigrationOperation::RollBack,
+            release: Some(release(SERVES)),
+            outcome,
+            ..JobState::default()
+        }];
+        let plan = decide(&back, &observation, &[]);
+        assert_eq!(shape(&plan)[1], Some((image, Some(2))), "{:?}", plan.gate);
+    }
+}
+
 #[test]
 fn turning_round_before_anything_is_undone_needs_no_migration() {
     let back = seamless(&json!({}));
@@ -384,6 +428,25 @@ fn what_was_undone_completely_needs_no_migration(#[case] newest: i64, #[case] ex
     // Without the record of the older release nobody knows that it was applied.
     observation.previous.migration_history.pop();
     assert_eq!(gate(&observation), Gate::Blocked(Code::MigrationImagePending));
+}
+
+/// Only the undoing of what came after the wanted release tells what that had left.
+#[rstest]
+#[case::gone_back_further(|history: &mut [MigrationStatus]| history[0].version = "2.255.0".to_owned())]
+#[case::it_came_from_elsewhere(|history: &mut [MigrationStatus]| history[1].from = Some("2.255.0".to_owned()))]
+#[case::it_only_ran_again(|history: &mut [MigrationStatus]| history[1].version = OLD.to_owned())]
+fn what_was_undone_of_another_way_proves_nothing(#[case] change: fn(&mut [MigrationStatus])) {
+    let back = confirmed();
+    let of_old = MigrationStatus { key: Some(key(&back, OLD)), ..record(None, OLD, Some(9), 50) };
+    let mut history = vec![undone(NEW, OLD), record(Some(OLD), NEW, Some(3), 100), of_old];
+    change(&mut history);
+    let mut observation = going_back(history);
+    observation.preflight = Some(Ok(Preflight {
+        complete: true,
+        history: History { last_applied: Some(at(100).as_microsecond()), ..History::default() },
+        ..Preflight::default()
+    }));
+    assert_ne!(decide(&back, &observation, &[]).gate, Gate::Succeeded);
 }
 
 #[test]

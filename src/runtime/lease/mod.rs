@@ -248,3 +248,6 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease").field("candidate", &self.candidate).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
