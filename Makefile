@@ -110,7 +110,7 @@ trial-fields: ## Every field of a specification there and back, on a real API se
 chaos: export CARGO_PROFILE_DEV_OPT_LEVEL := 2
 chaos: export CARGO_TARGET_DIR := $(CACHE)/chaos
 chaos: export CHAOS_SCHEDULES ?= 100000
-chaos: ## Random schedules of faults, edits and crashes against an API server in memory, invariants after each step (CHAOS_SCHEDULES; CHAOS_SEED runs one again)
+chaos: ## Random schedules of faults, edits, crashes, takeovers and jumps of the clock against an API server in memory, invariants after each step (CHAOS_SCHEDULES; CHAOS_SEED runs one again)
 	cargo test --locked --test chaos -- --nocapture
 
 .PHONY: test-kubernetes

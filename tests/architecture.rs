@@ -85,6 +85,51 @@ fn no_files_use_each_other_in_a_circle() {
     assert!(circles.is_empty(), "{text}");
 }
 
+/// What a test has to set, and where it may be asked for: beside the one place only what must not be guessed, in the files
+/// that make it.
+const SET_BY_TESTS: &[(&str, &[&str])] = &[
+    ("Timestamp::now", &["runtime/clock.rs"]),
+    ("SystemTime::now", &[]),
+    ("rand::rng", &["runtime/random.rs", "apply/secrets.rs"]),
+    ("rand::random", &["runtime/lock_key.rs", "runtime/lease/settings.rs"]),
+];
+
+/// Random schedules (tests/chaos) are run again with the same time and the same chance.
+#[test]
+fn time_and_chance_come_from_one_place() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for (call, allowed) in SET_BY_TESTS {
+            if production.contains(call) && !allowed.contains(&file.as_str()) {
+                wrong.push(format!("{file}: {call}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Every file of production code, by its path below `src`, and its text.
+fn sources() -> Vec<(String, String)> {
+    let (source, mut found) = (root().join("src"), Vec::new());
+    let mut folders = vec![source.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if TESTS.contains(&&*path.file_stem().unwrap().to_string_lossy()) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let name = path.strip_prefix(&source).unwrap().to_string_lossy().into_owned();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found
+}
+
 /// The document's list and the list that is checked are one.
 #[test]
 fn the_order_is_the_documents() {

@@ -1,5 +1,7 @@
 //! What is written, and what is not, where the API server's answer is another one than usual.
 
+use std::cell::Cell;
+
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
@@ -65,7 +67,7 @@ impl Bench {
     async fn applies(&self, children: Vec<Child>) -> (Applied, Result<(), Error>) {
         let installation = installation(&minimal());
         let plan = decide(&installation, &empty_observation(), &[]);
-        self.applier.apply(&installation, &plan, children).await
+        self.applier.apply(&installation, &plan, 1, || children).await
     }
 
     fn asked(&self, method: &Method) -> Vec<Asked> {
@@ -284,12 +286,41 @@ async fn a_job_that_is_not_wanted_goes_unless_it_has_begun(#[case] pods: Vec<Val
         superseded_jobs: vec!["flagsmith-migrate-1".to_owned()],
         ..decide(&installation, &empty_observation(), &[])
     };
-    let (applied, result) = bench.applier.apply(&installation, &plan, Vec::new()).await;
+    let (applied, result) = bench.applier.apply(&installation, &plan, 1, Vec::new).await;
     assert!(result.is_ok(), "{result:?}");
     let deletions = bench.asked(&Method::DELETE);
     assert_eq!((applied.written, deletions.len()), if goes { (1, 1) } else { (0, 0) });
     // It must stay visible until its pods are gone.
     assert!(deletions.iter().all(|asked| asked.body["propagationPolicy"] == "Foreground"), "{deletions:?}");
+}
+
+/// Whatever the objects are built of, and whatever becomes of one of them, they are built again.
+#[tokio::test]
+async fn objects_are_built_only_where_something_has_changed() {
+    let bench = Bench::new(|asked| (200, shown(&asked.body, OWN)));
+    let installation = installation(&minimal());
+    let plan = decide(&installation, &empty_observation(), &[]);
+    let built = Cell::new(0);
+    let pass = async |plan: &Plan, specification: u64| {
+        let build = || {
+            built.set(built.get() + 1);
+            vec![service()]
+        };
+        let (_, result) = bench.applier.apply(&installation, plan, specification, build).await;
+        result.unwrap();
+        built.get()
+    };
+    assert_eq!((pass(&plan, 1).await, pass(&plan, 1).await), (1, 1), "nothing has changed");
+    assert_eq!((pass(&plan, 2).await, pass(&plan, 2).await), (2, 2), "the specification");
+    let other = Plan { is_restoring: true, ..plan };
+    assert_eq!((pass(&other, 2).await, pass(&other, 2).await), (3, 3), "the plan");
+    let mut changed = shown(&json!({ "metadata": metadata("flagsmith-api"), "spec": { "type": "NodePort" } }), OWN);
+    changed["metadata"]["resourceVersion"] = json!("9");
+    bench.shows(Kind::Service, &changed);
+    assert_eq!(pass(&other, 2).await, 4, "an object");
+    assert_eq!(bench.asked(&Method::PATCH).len(), 2, "it is made, and made as it was");
+    bench.applier.forget(&installation.identity.uid);
+    assert_eq!((bench.applier.remembers(), pass(&other, 2).await), (0, 5));
 }
 
 fn job(database: &str, condition: &str) -> Value {
@@ -334,9 +365,9 @@ async fn what_follows_a_secret_that_was_made_begins_at_once() {
     let installation = installation(&minimal());
     let plan =
         Plan { generate: vec![GeneratedSecret::Django], ..decide(&installation, &empty_observation(), &[]) };
-    let (applied, result) = bench.applier.apply(&installation, &plan, Vec::new()).await;
+    let (applied, result) = bench.applier.apply(&installation, &plan, 1, Vec::new).await;
     assert!(result.is_ok(), "{result:?}");
-    assert_eq!((applied.written, applied.again), (1, true));
+    assert_eq!((applied.written, applied.secrets), (1, vec![installation.django_secret.name]));
 }
 
 /// The answer to an earlier attempt may be lost, and names are anybody's.

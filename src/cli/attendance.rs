@@ -10,7 +10,7 @@ use crate::{
     causes::{self, Unrenewed},
     model::Diagnosis,
     runtime::{
-        client,
+        client, clock as runtime_clock,
         lease::{LABEL, NAMESPACES_ANNOTATION},
     },
 };
@@ -62,7 +62,7 @@ pub(super) struct Register {
 impl Register {
     /// Asks the cluster.
     pub(super) async fn of(cluster: &Cluster) -> Self {
-        let now = clock(cluster).await.unwrap_or_else(Timestamp::now);
+        let now = clock(cluster).await.unwrap_or_else(runtime_clock::now);
         let api: Api<Lease> = Api::all(cluster.client.clone());
         let (label, value) = LABEL;
         let wanted = ListParams::default().labels(&format!("{label}={value}")).limit(LEASES);

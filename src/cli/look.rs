@@ -20,7 +20,7 @@ use crate::{
         index::{Index, Selector},
         watch,
     },
-    runtime::metrics::Metrics,
+    runtime::{clock, metrics::Metrics},
     validate::{DesiredState, Installation, ObservedInstallation, validate},
 };
 
@@ -77,7 +77,7 @@ pub(super) async fn look(
     args: LookArgs,
 ) -> Result<Inspection, Failure> {
     let resource = Box::pin(cluster.installation(name)).await?;
-    let now = Timestamp::now();
+    let now = clock::now();
     let standing = Standing::of(&resource, Attendance::of(cluster).await);
     let installation = match validate(&resource) {
         Ok(installation) => installation,
@@ -147,7 +147,7 @@ pub(super) async fn look_at(
     args: LookArgs,
 ) -> (Found, Scene) {
     let previous = FlagsmithDeploymentStatus::default();
-    Box::pin(observed(cluster, subject, previous, args, Timestamp::now())).await
+    Box::pin(observed(cluster, subject, previous, args, clock::now())).await
 }
 
 fn observer(cluster: &Cluster, watches: Arc<Watches>, args: LookArgs) -> Observer {
@@ -178,7 +178,7 @@ pub(super) async fn managed(
     let refused = listed.refused.into_iter().filter(|(kind, _)| wanted(*kind)).map(|(_, line)| line);
     let not_seen = listed.not_seen.into_iter().chain(refused).collect();
     let observer = observer(cluster, watches, args);
-    let observation = Box::pin(observer.observe(installation, previous, Timestamp::now())).await;
+    let observation = Box::pin(observer.observe(installation, previous, clock::now())).await;
     diagnosed(installation, observation, not_seen, args)
 }
 

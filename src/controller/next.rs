@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::controller::Action;
 
-use crate::runtime::{backoff::jittered, metrics::Outcome};
+use crate::runtime::{backoff::jittered, metrics::Outcome, random};
 
 /// The end of a pass that did not fail.
 #[derive(Debug, PartialEq)]
@@ -32,7 +32,7 @@ impl Next {
     /// When it is time to look again, spread so that installations do not all come at once; or earlier, when a status
     /// that was held back may be written.
     pub(super) fn after(look: Duration, held_back: Option<Duration>) -> Self {
-        let wait = held_back.map_or_else(|| jittered(look, &mut rand::rng()), |wait| wait.min(look));
+        let wait = held_back.map_or_else(|| jittered(look, &mut random::rng()), |wait| wait.min(look));
         Self::unchanged(Action::requeue(wait))
     }
 

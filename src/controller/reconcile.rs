@@ -17,13 +17,16 @@ use super::{
 use crate::{
     api::FlagsmithDeployment,
     model::Code,
-    runtime::{client, metrics::Outcome},
+    runtime::{client, clock, lease::candidate::RENEW_PERIOD, metrics::Outcome, random},
     validate::{DesiredState, Identity, Problem, validate},
 };
 
 /// How long one pass may take: more than the deadlines of the few requests that one pass makes when each of them
 /// is slow, and short enough that a hanging object is tried again within a minute.
 const PASS_DEADLINE: Duration = Duration::from_mins(1);
+
+/// How long a doubt about who leads is left to the election: as long as it takes to renew a lease.
+const DOUBT: Duration = RENEW_PERIOD;
 
 /// A pass that can neither hang nor take others down with it.
 pub(super) async fn reconcile_guarded(
@@ -32,8 +35,7 @@ pub(super) async fn reconcile_guarded(
 ) -> Result<Action, Error> {
     let _under_way = context.passes.token();
     if context.shutdown.is_cancelled() || !context.leading.borrow().leads() {
-        // Whoever leads looks at everything when leadership is won.
-        return Ok(Action::await_change());
+        return Ok(not_leading(&context));
     }
     let pass = context.metrics.pass_started();
     // On the heap: with everything that it awaits a pass is a future of several kilobytes.
@@ -65,7 +67,7 @@ pub(super) async fn reconcile_guarded(
         }
         Err(error) if error.is_not_leading() => {
             pass.ended(Outcome::Unchanged);
-            Ok(Action::await_change())
+            Ok(not_leading(&context))
         }
         Err(error) => {
             context.metrics.pass_failed(error.category());
@@ -75,6 +77,12 @@ pub(super) async fn reconcile_guarded(
     }
 }
 
+/// When to look again where this process does not lead. Whoever leads looks at everything when leadership is won; but a
+/// clock that was set forward and back again makes a doubt of it that no election ends.
+fn not_leading(context: &Context) -> Action {
+    if context.leading.borrow().is_in_doubt() { Action::requeue(DOUBT) } else { Action::await_change() }
+}
+
 /// When to try again after a failure; logs its whole chain.
 #[allow(clippy::needless_pass_by_value, reason = "the controller's interface")]
 pub(super) fn error_policy(resource: Arc<GuardedResource>, error: &Error, context: Arc<Context>) -> Action {
@@ -82,7 +90,7 @@ pub(super) fn error_policy(resource: Arc<GuardedResource>, error: &Error, contex
         return Action::await_change();
     }
     let key = key(&resource);
-    let wait = context.failures.failed(&key, &mut rand::rng());
+    let wait = context.failures.failed(&key, &mut random::rng());
     tracing::warn!(
         object = key,
         error = client::chain(error),
@@ -101,7 +109,7 @@ async fn reconcile(resource: &GuardedResource, context: &Context) -> Result<Next
         Ok(resource) => resource,
         Err(invalid) => return Box::pin(undecodable(invalid, context)).await,
     };
-    let now = Timestamp::now();
+    let now = clock::now();
     match validate(resource) {
         Ok(DesiredState::Managed(installation)) => {
             // It may have been observed before.
@@ -153,7 +161,7 @@ async fn undecodable(object: &InvalidObject, context: &Context) -> Result<Next, 
         remedy: "Correct the field that the message names (kubectl edit), or apply the whole resource again."
             .to_owned(),
     };
-    invalid(&shell, vec![problem], context, Timestamp::now()).await
+    invalid(&shell, vec![problem], context, clock::now()).await
 }
 
 fn key(resource: &GuardedResource) -> String {

@@ -183,11 +183,14 @@ async fn passes(
         }
         let ended = ended(Arc::clone(&context));
         tokio::select! {
+            biased;
             () = control(client, &settings, context, stored, &watched, triggers) => {}
             () = ended => {}
         }
     };
+    // In this order, so that a test can have a run again.
     tokio::select! {
+        biased;
         () = controlling => {}
         () = watching => tracing::error!("the watches have ended; the operator stops"),
     }

@@ -44,6 +44,9 @@ impl Waiting {
                 return Some(installation);
             }
             tokio::select! {
+                // What was held back long enough first, so that nothing keeps it back any longer.
+                biased;
+                () = sleep_until(self.at), if !self.soon.is_empty() => self.due.extend(self.soon.drain()),
                 trigger = self.triggers.recv() => {
                     let Trigger { installation, urgency } = trigger?;
                     match urgency {
@@ -59,7 +62,6 @@ impl Waiting {
                         }
                     }
                 }
-                () = sleep_until(self.at), if !self.soon.is_empty() => self.due.extend(self.soon.drain()),
             }
         }
     }

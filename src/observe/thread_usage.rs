@@ -4,16 +4,11 @@
 pub mod exposition;
 mod scrape;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{memory::Memory, pod::PodSummary};
 use crate::{

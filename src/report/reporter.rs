@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +18,7 @@ use kube::{
     runtime::events::{Recorder, Reporter as Source},
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
     bounds,

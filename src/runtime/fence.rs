@@ -1,5 +1,6 @@
 //! The one place in which leadership is checked: the client that writes sends nothing but reads unless this replica
-//! leads. Whoever uses it needs no check of its own, and cannot forget one.
+//! leads, and no write of it is on its way for longer than that. Whoever uses it needs no check of its own, and cannot
+//! forget one.
 
 use std::task::{Context, Poll};
 
@@ -44,8 +45,8 @@ impl Service<Request<Body>> for Fence {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let client = self.client.clone();
-        if writes(request.method()) {
-            let leading = self.leading.clone();
+        let leadership = writes(request.method()).then(|| self.leading.clone());
+        if let Some(leading) = leadership.clone() {
             let condition = Condition::new(move || {
                 let leads = leading.borrow().leads();
                 if leads { Ok(()) } else { Err(NotLeading.into()) }
@@ -55,7 +56,16 @@ impl Service<Request<Body>> for Fence {
         async move {
             // At the moment of sending, not of queueing; the client asks again before it repeats a request.
             Condition::check(&request)?;
-            client.send(request).await.map_err(Into::into)
+            let Some(leading) = leadership else {
+                return client.send(request).await.map_err(Into::into);
+            };
+            // A write that is on its way when leadership ends is given up, before another replica begins. The end comes
+            // first, so that a process that stood still meanwhile sends nothing when it goes on.
+            tokio::select! {
+                biased;
+                () = Leadership::over(leading) => Err(NotLeading.into()),
+                answer = client.send(request) => answer.map_err(Into::into),
+            }
         }
         .boxed()
     }
@@ -96,6 +106,22 @@ mod tests {
             async move { Ok::<_, BoxError>(Response::new(Body::from(object.to_string().into_bytes()))) }
         });
         (Client::new(service, "default"), count)
+    }
+
+    /// It could arrive when another replica writes already.
+    #[tokio::test]
+    async fn a_write_that_is_on_its_way_ends_with_leadership() {
+        let hangs = Client::new(
+            service_fn(|_| std::future::pending::<Result<Response<Body>, BoxError>>()),
+            "default",
+        );
+        let (leadership, leading) = watch::channel(Leadership::forever());
+        let api: Api<ConfigMap> = Api::default_namespaced(fenced(hangs, leading));
+        let (result, ()) = tokio::join!(send(&api, Call::Apply), async {
+            tokio::task::yield_now().await;
+            leadership.send_replace(Leadership::default());
+        });
+        assert!(is_not_leading(&result.unwrap_err()));
     }
 
     #[derive(Clone, Copy, Debug)]

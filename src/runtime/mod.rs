@@ -3,6 +3,7 @@
 pub(crate) mod backoff;
 pub(crate) mod cache;
 pub mod client;
+pub mod clock;
 pub mod executor;
 pub(crate) mod fence;
 pub mod heartbeat;
@@ -10,5 +11,6 @@ pub mod lease;
 pub mod lock_key;
 pub(crate) mod metered;
 pub mod metrics;
+pub mod random;
 pub(crate) mod telemetry;
 pub(crate) mod turns;

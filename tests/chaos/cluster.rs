@@ -67,6 +67,8 @@ impl State {
             return false;
         }
         let place = self.random.random_range(0..due.len());
+        let now = self.store.now();
+        self.note(format!("  {:?}", due[place]));
         match due[place].clone() {
             Step::Deployment(key) => self.deployment(&key),
             Step::JobStarts(key) => {
@@ -78,7 +80,7 @@ impl State {
                 labels["batch.kubernetes.io/job-name"] = json!(key.2);
                 self.pod(&key, "Job", &job, labels, &job["spec"]["template"]["spec"], "Pending");
                 self.store.edit(&key, |it| {
-                    it["status"] = json!({ "active": 1, "startTime": now() });
+                    it["status"] = json!({ "active": 1, "startTime": now });
                 });
             }
             Step::PodRuns(key) => self.store.edit(&key, |it| it["status"]["phase"] = json!("Running")),
@@ -97,8 +99,8 @@ impl State {
                 let reason = if failed { "BackoffLimitExceeded" } else { "CompletionsReached" };
                 self.store.edit(&key, |it| {
                     it["status"] = json!({
-                        count: 1, "startTime": now(), "completionTime": now(),
-                        "conditions": [{ "type": condition, "status": "True", "reason": reason, "lastTransitionTime": now() }],
+                        count: 1, "startTime": now, "completionTime": now,
+                        "conditions": [{ "type": condition, "status": "True", "reason": reason, "lastTransitionTime": now }],
                     });
                 });
             }
@@ -161,6 +163,7 @@ impl State {
     fn pod(&mut self, owner: &Key, kind: &str, object: &Value, labels: Value, spec: &Value, phase: &str) {
         let name = format!("{}-{:06x}", owner.2, self.random.random_range(0..0x00ff_ffff));
         let key = ("pods".to_owned(), owner.1.clone(), name);
+        let now = self.store.now();
         let containers: Vec<Value> = spec["containers"]
             .as_array()
             .into_iter()
@@ -168,7 +171,7 @@ impl State {
             .map(|it| {
                 json!({
                     "name": it["name"], "image": it["image"], "imageID": "", "ready": phase == "Running", "restartCount": 0,
-                    "state": { "running": { "startedAt": now() } },
+                    "state": { "running": { "startedAt": now } },
                 })
             })
             .collect();
@@ -181,8 +184,8 @@ impl State {
             },
             "spec": spec,
             "status": {
-                "phase": phase, "startTime": now(), "containerStatuses": containers,
-                "conditions": [{ "type": "Ready", "status": if phase == "Running" { "True" } else { "False" }, "lastTransitionTime": now() }],
+                "phase": phase, "startTime": now, "containerStatuses": containers,
+                "conditions": [{ "type": "Ready", "status": if phase == "Running" { "True" } else { "False" }, "lastTransitionTime": now }],
             },
         });
         let _ = self.store.create(key, pod);
@@ -206,8 +209,4 @@ fn status(deployment: &Value, pods: usize) -> Value {
         "replicas": pods, "updatedReplicas": pods, "readyReplicas": pods, "availableReplicas": pods,
         "conditions": [condition("Available", "MinimumReplicasAvailable"), condition("Progressing", "NewReplicaSetAvailable")],
     })
-}
-
-fn now() -> String {
-    format!("{:.0}", jiff::Timestamp::now())
 }

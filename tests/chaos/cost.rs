@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::sleep;
 
-use crate::{QUIET, apart, installation, is_ready, prepare, server::Server, start};
+use crate::{QUIET, apart, installation, is_ready, prepare, replica::Replica, server::Server};
 
 /// Between two steps of Kubernetes: a rollout has some each second.
 const PACE: Duration = Duration::from_millis(200);
@@ -20,7 +20,7 @@ const READS: usize = 36;
 
 #[test]
 fn an_installation_costs_few_requests() {
-    let requests = apart(create).unwrap();
+    let requests = apart(1, create).unwrap();
     // The definition is looked for until it can be read, which it cannot here.
     let counted = requests.iter().filter(|(label, _)| !label.contains("customresourcedefinitions"));
     let number = |reads: bool| -> usize {
@@ -38,7 +38,7 @@ fn an_installation_costs_few_requests() {
 async fn create() -> BTreeMap<String, usize> {
     let server = Server::new(1);
     prepare(&server);
-    let operator = start(&server);
+    let operator = Replica::start(&server, 0, false);
     let mut steps = 0;
     while !server.with(|state| is_ready(state.store.get(&installation()).unwrap())) {
         sleep(PACE).await;
@@ -47,6 +47,6 @@ async fn create() -> BTreeMap<String, usize> {
         assert!(steps < PATIENCE, "never ready");
     }
     sleep(QUIET).await;
-    operator.abort();
+    operator.end();
     server.with(|state| state.requests.clone())
 }

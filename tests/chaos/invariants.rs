@@ -33,6 +33,13 @@ impl Invariants {
         self.broken.extend(broken.into_iter().map(|it| format!("{} {name}: {it}", change.resource)));
     }
 
+    /// Only who holds the lease writes, if there is one.
+    pub fn writes(&mut self, from: &str, holder: Option<&Value>, what: &str) {
+        if let Some(holder) = holder.filter(|holder| *holder != from) {
+            self.broken.push(format!("{from} writes ({what}), and the lease is {holder}'s"));
+        }
+    }
+
     /// What is said of one resource is not written on the next of its name.
     pub fn status_of(&mut self, said: &Value, written: &Value) {
         let (meant, found) = (&said["metadata"]["uid"], &written["metadata"]["uid"]);

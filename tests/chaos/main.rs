@@ -1,9 +1,11 @@
-//! Random schedules: the whole operator against an API server in memory, with faults of the network, edits of users, crashes
-//! and lost watches. After each change the invariants hold (`invariants.rs`), and when the trouble is over everything becomes
-//! what was asked for, and quiet.
+//! Random schedules: the whole operator against an API server in memory, with faults of the network, edits of users, crashes,
+//! clocks that jump, and often a second replica that takes over while the first one stands still or is cut off. After each
+//! change the invariants hold (`invariants.rs`), and when the trouble is over everything becomes what was asked for, and
+//! quiet.
 //!
-//! `CHAOS_SCHEDULES` is how many are run: a few by default, `make chaos` many. `CHAOS_SEED` runs a single one again, and
-//! `RUST_LOG` shows the operator's log, or with `chaos=debug` its requests.
+//! `CHAOS_SCHEDULES` is how many are run: a few by default, `make chaos` many. One that fails prints what happened, in order.
+//! `CHAOS_SEED` runs it again, request by request, and `RUST_LOG` shows the operator's log, or with `chaos=debug` its
+//! requests.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +19,10 @@ mod cost;
 mod invariants;
 #[path = "../reconcile/support/merge.rs"]
 mod merge;
+mod network;
 mod real;
+mod replay;
+mod replica;
 mod server;
 mod store;
 
@@ -30,29 +35,18 @@ use std::{
     time::Duration,
 };
 
-use flagsmith_operator::{
-    controller::{
-        readiness::{Gate, Readiness},
-        run::{Settings, run},
-    },
-    model::DocsUrl,
-    observe::Scope,
-    runtime::{
-        client::connect_with,
-        lock_key::{LockKey, LockKeySource},
-        metrics::Metrics,
-    },
-};
-use kube::Config;
+use flagsmith_operator::runtime::{clock, random};
+use jiff::SignedDuration;
 use rand::RngExt as _;
 use serde_json::{Value, json};
-use tokio::{task::JoinHandle, time::sleep};
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
 use crate::{
     merge::merge,
-    server::{Faults, Server},
-    store::{Key, base64},
+    network::{Faults, Link},
+    replica::Replica,
+    server::{REPLICAS, Server},
+    store::{BEGINNING, Key, base64},
 };
 
 /// How many schedules are run where nobody says.
@@ -65,8 +59,12 @@ const VERSIONS: [&str; 3] = ["2.262.0", "2.263.0", "2.264.0"];
 const FAILING: f64 = 0.15;
 /// After the trouble: longer than any back-off.
 const SETTLES: Duration = Duration::from_mins(60);
-/// A schedule takes some seconds; one that takes so long will not end.
-const BUSY: Duration = Duration::from_mins(5);
+/// A schedule takes some seconds, and minutes where others need the machine; one that takes so long will not end.
+const BUSY: Duration = Duration::from_mins(30);
+/// How long the server takes for a write at most: less than lies between two leaders.
+const BUSY_FOR: Duration = Duration::from_millis(2_500);
+/// How far clocks jump, in seconds: when they are corrected, when a machine goes on, and when somebody sets them wrongly.
+const JUMPS: [i64; 6] = [-86_400, -3_600, -20, 20, 3_600, 86_400];
 /// How long nothing may be written afterwards.
 const QUIET: Duration = Duration::from_mins(2);
 
@@ -93,7 +91,7 @@ fn the_invariants_hold_in_every_schedule() {
                     if seed >= first + count || totals.lock().unwrap().failed.len() >= FAILURES {
                         return;
                     }
-                    let outcome = apart(move || schedule(seed)).flatten();
+                    let outcome = apart(seed, move || schedule(seed)).flatten();
                     totals.lock().unwrap().add(seed, outcome);
                 }
             });
@@ -116,20 +114,28 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, seed: u64, outcome: Result<(usize, usize), String>) {
+    fn add(&mut self, seed: u64, outcome: Result<Ran, String>) {
         self.ran += 1;
         match outcome {
-            Ok((events, writes)) => {
-                self.events += events;
-                self.writes += writes;
+            Ok(ran) => {
+                self.events += ran.events;
+                self.writes += ran.writes;
             }
             Err(why) => self.failed.push(format!("CHAOS_SEED={seed}: {why}")),
         }
     }
 }
 
-/// Runs something on a thread of its own, whose clock stands still while anybody works.
+/// What a schedule had.
+struct Ran {
+    events: usize,
+    writes: usize,
+    journal: Vec<String>,
+}
+
+/// Runs something on a thread of its own, whose clock stands still while anybody works, and whose chance is the seed's.
 fn apart<T: Send + 'static, F: Future<Output = T>>(
+    seed: u64,
     run: impl FnOnce() -> F + Send + 'static,
 ) -> Result<T, String> {
     let (done, ended) = mpsc::channel();
@@ -137,7 +143,14 @@ fn apart<T: Send + 'static, F: Future<Output = T>>(
     let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        let _ = done.send(runtime.block_on(run()));
+        random::seed(seed);
+        // That of the client library's back-off.
+        fastrand::seed(seed);
+        let set = async {
+            clock::set(BEGINNING.parse().unwrap());
+            run().await
+        };
+        let _ = done.send(runtime.block_on(set));
     });
     thread.unwrap();
     ended.recv_timeout(BUSY).map_err(|error| match error {
@@ -150,24 +163,31 @@ fn installation() -> Key {
     ("flagsmithdeployments".to_owned(), "prod".to_owned(), "flagsmith".to_owned())
 }
 
-/// Runs one, and says how many events it had and how many writes.
-async fn schedule(seed: u64) -> Result<(usize, usize), String> {
+/// Runs one, and says what it had.
+async fn schedule(seed: u64) -> Result<Ran, String> {
     let server = Server::new(seed);
     prepare(&server);
-    let mut operator = start(&server);
-    let mut told = Vec::new();
-    let events = server.with(|state| state.random.random_range(10..60));
+    let (events, count) =
+        server.with(|state| (state.random.random_range(10..60), state.random.random_range(1..=REPLICAS)));
+    let mut replicas: Vec<Replica> =
+        (0..count).map(|place| Replica::start(&server, place, count > 1)).collect();
     for _ in 0..events {
         let (wait, event) = server.with(|state| {
             let wait = Duration::from_millis(state.random.random_range(0..8_000));
-            (wait, state.random.random_range(0..100_u32))
+            (wait, state.random.random_range(0..117_u32))
         });
         sleep(wait).await;
-        told.push(happens(&server, &mut operator, event));
-        check(&server, &told)?;
+        check(&server)?;
+        let told = match event {
+            0..100 => happens(&server, &mut replicas, event),
+            100..114 if count > 1 => overlaps(&server, &mut replicas, event),
+            _ => jumps(&server),
+        };
+        server.with(|state| state.note(told));
+        check(&server)?;
     }
-    settles(&server, operator, &told).await?;
-    Ok((events, server.with(|state| state.writes)))
+    settles(&server, replicas).await?;
+    Ok(server.with(|state| Ran { events, writes: state.writes, journal: std::mem::take(&mut state.journal) }))
 }
 
 /// An installation whose database is known by its Secret.
@@ -191,27 +211,8 @@ fn resource(version: &str) -> Value {
     })
 }
 
-fn start(server: &Server) -> JoinHandle<()> {
-    let metrics = Metrics::new();
-    let config = Config::new("http://192.0.2.2".parse().unwrap());
-    let client = connect_with(config, metrics.clone(), server).unwrap();
-    let readiness = Readiness::new();
-    readiness.open(Gate::Rights);
-    let settings = Settings {
-        loopback_databases: false,
-        scope: Scope::Cluster,
-        concurrency: 8,
-        lease: None,
-        lock_key: LockKeySource::Given(LockKey::new(b"chaos")),
-        database_interval: None,
-        docs: DocsUrl::default(),
-        instance: Some("chaos".to_owned()),
-    };
-    tokio::spawn(run(client, settings, readiness, metrics, CancellationToken::new()))
-}
-
 /// Something happens; it says what.
-fn happens(server: &Server, operator: &mut JoinHandle<()>, event: u32) -> String {
+fn happens(server: &Server, replicas: &mut [Replica], event: u32) -> String {
     let edit = |change: Value| {
         server.with(|state| {
             if state.store.get(&installation()).is_some() {
@@ -281,9 +282,9 @@ fn happens(server: &Server, operator: &mut JoinHandle<()>, event: u32) -> String
             format!("somebody changes {}", key.2)
         }
         79..87 => {
-            operator.abort();
-            *operator = start(server);
-            "the operator is killed".to_owned()
+            let place = pick(replicas.len());
+            replicas[place].kill();
+            format!("replica {place} of the operator is killed")
         }
         87..90 => {
             server.with(|state| state.store.delete(&installation(), false));
@@ -298,7 +299,10 @@ fn happens(server: &Server, operator: &mut JoinHandle<()>, event: u32) -> String
                 hang: 0.03,
                 end_watch: 0.05,
                 gone: 0.03,
+                twice: 0.03,
                 lag: Duration::from_secs(5),
+                // Where nobody waits for a lease a crash is no end of what is on its way.
+                busy: if replicas.len() > 1 { BUSY_FOR } else { Duration::ZERO },
             };
             server.with(|state| state.faults = faults);
             "the network is bad".to_owned()
@@ -310,18 +314,61 @@ fn happens(server: &Server, operator: &mut JoinHandle<()>, event: u32) -> String
     }
 }
 
-fn check(server: &Server, told: &[String]) -> Result<(), String> {
-    let broken = server.with(|state| std::mem::take(&mut state.invariants.broken));
-    if broken.is_empty() {
-        return Ok(());
+/// One replica is in trouble, so that the other takes over, or is well again.
+fn overlaps(server: &Server, replicas: &mut [Replica], event: u32) -> String {
+    let place = server.with(|state| state.random.random_range(0..replicas.len()));
+    let link = |link: Link| {
+        server.with(|state| state.links[place] = link);
+        format!("the connection of replica {place}: {link:?}")
+    };
+    match event {
+        100..103 => {
+            replicas[place].stand(true);
+            format!("replica {place} stands still")
+        }
+        103..107 => {
+            replicas[place].stand(false);
+            format!("replica {place} goes on")
+        }
+        107..108 => link(Link::Cut),
+        108..109 => link(Link::Slow),
+        109..110 => link(Link::WithoutLeases),
+        110..112 => link(Link::Well),
+        _ => {
+            replicas[place].roll();
+            format!("replica {place} is replaced")
+        }
     }
-    Err(format!("{broken:#?}\nafter {told:#?}"))
+}
+
+/// The clocks of the operator jump; the cluster's is right.
+fn jumps(server: &Server) -> String {
+    let seconds = JUMPS[server.with(|state| state.random.random_range(0..JUMPS.len()))];
+    clock::set(clock::now() + SignedDuration::from_secs(seconds));
+    format!("the clock jumps by {seconds} s")
+}
+
+fn check(server: &Server) -> Result<(), String> {
+    let broken = server.with(|state| std::mem::take(&mut state.invariants.broken));
+    if broken.is_empty() { Ok(()) } else { Err(told(server, &format!("{broken:#?}"))) }
+}
+
+/// What went wrong, and what happened before: all that changes something.
+fn told(server: &Server, why: &str) -> String {
+    let journal = server.with(|state| std::mem::take(&mut state.journal));
+    let shown: Vec<String> = journal.into_iter().filter(|it| !it.contains(": GET ")).collect();
+    format!("{why}\nafter\n{}", shown.join("\n"))
 }
 
 /// The trouble ends: what is wanted comes true, and then nothing is written any more.
-async fn settles(server: &Server, operator: JoinHandle<()>, told: &[String]) -> Result<(), String> {
+async fn settles(server: &Server, replicas: Vec<Replica>) -> Result<(), String> {
+    for replica in &replicas {
+        replica.stand(false);
+    }
     server.with(|state| {
+        state.note("the trouble is over");
         state.faults = Faults::default();
+        state.links = [Link::default(); REPLICAS];
         let annotations = json!({ "operator.flagsmith.com/retry-migration": "last" });
         let change = json!({ "spec": { "suspend": false }, "metadata": { "annotations": annotations } });
         state.store.edit(&installation(), |it| merge(it, change));
@@ -339,7 +386,7 @@ async fn settles(server: &Server, operator: JoinHandle<()>, told: &[String]) -> 
                 });
             }
         });
-        check(server, told)?;
+        check(server)?;
         let ready = server.with(|state| is_ready(state.store.get(&installation()).unwrap()));
         let due = server.with(|state| state.due().len());
         if ready && due == 0 {
@@ -347,7 +394,7 @@ async fn settles(server: &Server, operator: JoinHandle<()>, told: &[String]) -> 
         }
         if left.is_zero() {
             let status = server.with(|state| state.store.get(&installation()).unwrap()["status"].clone());
-            return Err(format!("it does not settle: {status:#}\nafter {told:#?}"));
+            return Err(told(server, &format!("it does not settle: {status:#}")));
         }
         sleep(Duration::from_secs(5)).await;
         left = left.saturating_sub(Duration::from_secs(5));
@@ -358,15 +405,14 @@ async fn settles(server: &Server, operator: JoinHandle<()>, told: &[String]) -> 
     sleep(QUIET).await;
     let before = server.with(|state| state.writes);
     sleep(QUIET).await;
-    let (after, requests) = server.with(|state| (state.writes, state.requests.clone()));
-    operator.abort();
-    if after != before {
-        return Err(format!(
-            "{} writes after it has settled: {requests:#?}\nafter {told:#?}",
-            after - before
-        ));
+    let after = server.with(|state| state.writes);
+    for replica in replicas {
+        replica.end();
     }
-    check(server, told)
+    if after != before {
+        return Err(told(server, &format!("{} writes after it has settled", after - before)));
+    }
+    check(server)
 }
 
 fn is_ready(installation: &Value) -> bool {

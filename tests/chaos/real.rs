@@ -7,7 +7,7 @@ use http::{Method, Request};
 use kube::{Client, Config, client::Body};
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::{network::Line, server::Server};
 
 const NAMESPACE: &str = "held-to-the-real-one";
 const APPLY: &str = "application/apply-patch+yaml";
@@ -16,6 +16,8 @@ const TEMPLATES: &str = "/api/v1/namespaces/held-to-the-real-one/podtemplates";
 const SECRETS: &str = "/api/v1/namespaces/held-to-the-real-one/secrets";
 const RESOURCES: &str =
     "/apis/operator.flagsmith.com/v1alpha1/namespaces/held-to-the-real-one/flagsmithdeployments";
+
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/held-to-the-real-one/leases";
 
 /// A server, and what was seen of an object last.
 struct Side {
@@ -80,6 +82,16 @@ impl Side {
         self.seen(code, answer, &before)
     }
 
+    /// Puts what was seen last in its place, as somebody else's who holds it.
+    async fn renew(&mut self, path: &str, holder: &str, without: &[&str]) -> Seen {
+        let mut body = self.last.clone();
+        body["spec"]["holderIdentity"] = json!(holder);
+        for field in without {
+            body["metadata"].as_object_mut().unwrap().remove(*field);
+        }
+        self.simple(Method::PUT, path, body).await
+    }
+
     /// How many objects a list has.
     async fn count(&self, path: &str) -> Seen {
         let (_, list) = self.send(Method::GET, path, "application/json", &Value::Null).await;
@@ -99,6 +111,8 @@ impl Side {
             "/spec/version",
             "/template/spec/containers/0/image",
             "/status/observedGeneration",
+            "/spec/holderIdentity",
+            "/spec/renewTime",
             "/data",
         ];
         let containers = answer.pointer("/template/spec/containers").and_then(Value::as_array);
@@ -212,7 +226,42 @@ async fn sequence(client: Client) -> Vec<(&'static str, Seen)> {
     old["metadata"]["resourceVersion"] = version;
     old["status"]["observedGeneration"] = json!(8);
     seen.push(("a status of before", side.apply(&written, "operator", true, &["uid"], old).await));
+    seen.extend(lease(&mut side).await);
     seen.push(("its deletion", side.simple(Method::DELETE, &resource, json!({})).await));
+    seen
+}
+
+/// What the election asks.
+async fn lease(side: &mut Side) -> Vec<(&'static str, Seen)> {
+    let path = format!("{LEASES}/operator");
+    let body = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": "operator" },
+        "spec": { "holderIdentity": "a", "leaseDurationSeconds": 15, "leaseTransitions": 0, "renewTime": "2026-12-01T12:00:00.000001Z" },
+    });
+    let before = std::mem::take(&mut side.last);
+    let mut seen = vec![("a read of no lease", side.simple(Method::GET, &path, Value::Null).await)];
+    side.last = body.clone();
+    side.last["metadata"]["resourceVersion"] = json!("7");
+    seen.push(("a renewal of no lease", side.renew(&path, "a", &[]).await));
+    side.last = Value::Null;
+    seen.push(("a lease", side.simple(Method::POST, LEASES, body.clone()).await));
+    seen.push(("a lease again", side.simple(Method::POST, LEASES, body).await));
+    let first = side.last.clone();
+    seen.push(("the same renewal", side.renew(&path, "a", &[]).await));
+    seen.push(("a takeover", side.renew(&path, "b", &[]).await));
+    let second = std::mem::replace(&mut side.last, first);
+    seen.push(("a renewal of before", side.renew(&path, "a", &[]).await));
+    side.last = second;
+    seen.push(("a renewal of any version", side.renew(&path, "c", &["resourceVersion"]).await));
+    let mut another = side.last.clone();
+    another["metadata"]["uid"] = json!("00000000-0000-0000-0000-000000000000");
+    seen.push(("a renewal of another", side.simple(Method::PUT, &path, another).await));
+    seen.push(("a renewal", side.renew(&path, "b", &["uid", "managedFields", "creationTimestamp"]).await));
+    side.last["spec"]["holderIdentity"] = Value::Null;
+    let released = side.last.clone();
+    seen.push(("a release", side.simple(Method::PUT, &path, released).await));
+    seen.push(("its deletion", side.simple(Method::DELETE, &path, json!({})).await));
+    side.last = before;
     seen
 }
 
@@ -230,7 +279,7 @@ async fn the_server_in_memory_answers_as_the_real_one() {
     while setup.send(Method::GET, RESOURCES, "application/json", &Value::Null).await.0 == 404 {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    let server = Server::new(1);
+    let server = Line { server: Server::new(1), place: 0, from: "real".to_owned() };
     let config = Config::new("http://192.0.2.2".parse().unwrap());
     let memory = connect_with(config, Metrics::new(), &server).unwrap();
     let (expected, found) = (sequence(real.clone()).await, sequence(memory).await);

@@ -1,62 +1,57 @@
-//! An API server in memory, as the operator's client sees it: with a network that loses, delays and refuses.
+//! An API server in memory: what it answers, and what is noted of it.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll},
-    time::Duration,
 };
 
-use bytes::Bytes;
-use flagsmith_operator::runtime::client::{Wire, WireBody};
-use futures::{StreamExt as _, future::BoxFuture, stream};
-use http::{Method, Request, Response};
-use http_body::Frame;
-use http_body_util::{BodyExt as _, Full, StreamBody};
-use kube::client::Body;
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use http::Method;
+use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
-use tokio::sync::watch;
-use tower::{BoxError, Layer, Service};
+use tokio::sync::Notify;
 
 use crate::{
     invariants::Invariants,
     merge::merge,
+    network::{Faults, Link},
     store::{Key, Refused, Store, refused},
 };
-
-/// What the network does; each is a share of requests or events.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults {
-    /// Refused before anything happens.
-    pub refuse: f64,
-    /// Carried out, and the answer is lost.
-    pub lose: f64,
-    /// Neither arrives nor is answered.
-    pub hang: f64,
-    /// A watch ends after an event.
-    pub end_watch: f64,
-    /// A watch is told that it asks for what is too old.
-    pub gone: f64,
-    /// The longest that an event is on its way.
-    pub lag: Duration,
-}
 
 pub struct State {
     pub store: Store,
     pub invariants: Invariants,
     pub faults: Faults,
+    /// What is wrong with the connection of one replica.
+    pub links: [Link; REPLICAS],
     pub random: StdRng,
     /// Requests so far, by what they are.
     pub requests: BTreeMap<String, usize>,
     pub writes: usize,
+    /// Everything that happened, in order.
+    pub journal: Vec<String>,
 }
 
-/// The server; a layer that takes the network's place.
+/// How many replicas there may be.
+pub const REPLICAS: usize = 2;
+
+/// The lease that they compete for.
+pub fn lease() -> Key {
+    ("leases".to_owned(), "flagsmith-system".to_owned(), "flagsmith-operator".to_owned())
+}
+
+impl State {
+    /// Notes that something happened.
+    pub fn note(&mut self, what: impl std::fmt::Display) {
+        self.journal.push(format!("{:9.3} {what}", self.store.age().as_secs_f64()));
+    }
+}
+
+/// The server.
 #[derive(Clone)]
 pub struct Server {
     state: Arc<Mutex<State>>,
-    version: watch::Sender<u64>,
+    /// Woken, in the order in which they wait, at each change.
+    changed: Arc<Notify>,
 }
 
 impl Server {
@@ -65,11 +60,13 @@ impl Server {
             store: Store::default(),
             invariants: Invariants::default(),
             faults: Faults::default(),
+            links: [Link::default(); REPLICAS],
             random: StdRng::seed_from_u64(seed),
             requests: BTreeMap::new(),
             writes: 0,
+            journal: Vec::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)), version: watch::Sender::new(0) }
+        Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
     }
 
     /// Does something to what is stored, and tells the watches.
@@ -78,30 +75,47 @@ impl Server {
         let before = state.store.changes.len();
         let result = run(&mut state);
         let State { store, invariants, .. } = &mut *state;
+        let changed = store.changes.len() > before;
         for change in &store.changes[before..] {
             invariants.see(change, store);
         }
         invariants.by_operator = false;
-        self.version.send_replace(state.store.version);
+        drop(state);
+        if changed {
+            self.changed.notify_waiters();
+        }
         result
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Waits until something is changed after this was called.
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + 'static {
+        Arc::clone(&self.changed).notified_owned()
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    fn answer(&self, request: &Parsed) -> Result<(u16, Value), Refused> {
+    /// Carries out what an operator asks for.
+    pub fn answer(&self, from: &str, request: &Parsed) -> Result<(u16, Value), Refused> {
         self.with(|state| {
-            let writes = request.method != Method::GET && request.resource != "selfsubjectaccessreviews";
-            state.writes += usize::from(writes && request.resource != "leases");
+            let writes = request.writes();
+            state.writes += usize::from(writes);
             let label = format!("{} {} {}", request.method, request.resource, request.subresource);
-            *state.requests.entry(label).or_default() += 1;
+            *state.requests.entry(label).or_default() += usize::from(request.resource != "leases");
             if state.requests.values().sum::<usize>() == MOST {
                 state.invariants.broken.push(format!("it asks without end: {:#?}", state.requests));
             }
+            if writes {
+                let holder = state.store.get(&lease()).map(|it| it["spec"]["holderIdentity"].clone());
+                state.invariants.writes(from, holder.as_ref(), &request.what());
+            }
             state.invariants.by_operator = true;
             let before = state.store.changes.len();
-            let answer = handle(&mut state.store, request)?;
+            let answer = handle(&mut state.store, request);
+            let code = answer.as_ref().map_or_else(|refused| refused.code, |_| 200);
+            state.note(format!("    {from}: {} {code}", request.what()));
+            let answer = answer?;
             if request.subresource == "status" {
                 state.invariants.status_of(&request.body, &answer);
             }
@@ -129,7 +143,7 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    fn of(request: &http::request::Parts, body: &[u8]) -> Self {
+    pub fn of(request: &http::request::Parts, body: &[u8]) -> Self {
         let path = request.uri.path();
         let parts: Vec<&str> = path.split('/').filter(|it| !it.is_empty()).collect();
         let (group_version, rest) = match parts.as_slice() {
@@ -167,12 +181,24 @@ impl Parsed {
         (self.resource.clone(), self.namespace.clone(), name.to_owned())
     }
 
-    fn watches(&self) -> bool {
+    /// Whether it may change something that only the leader may change.
+    pub fn writes(&self) -> bool {
+        self.method != Method::GET && !matches!(self.resource.as_str(), "selfsubjectaccessreviews" | "leases")
+    }
+
+    /// What it asks for, in few words. Events have names of the real time.
+    pub fn what(&self) -> String {
+        let (_, _, name) = if self.resource == "events" { Key::default() } else { self.key() };
+        let watches = if self.watches() { " watch" } else { "" };
+        format!("{} {} {name} {}{watches}", self.method, self.resource, self.subresource)
+    }
+
+    pub fn watches(&self) -> bool {
         self.query.get("watch").is_some_and(|it| it == "true" || it == "1")
     }
 
     /// Whether an object is of this collection.
-    fn selects(&self, object: &Value) -> bool {
+    pub fn selects(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         let of_namespace =
             self.namespace.is_empty() || object["metadata"]["namespace"] == self.namespace.as_str();
@@ -241,6 +267,7 @@ fn handle(store: &mut Store, request: &Parsed) -> Result<Value, Refused> {
             merge(&mut object, request.body.clone());
             Ok(store.update(&key, object))
         }
+        (&Method::PUT, "") => store.replace(&key, typed(request)),
         (&Method::DELETE, _) => {
             let object = store.get(&key).cloned().ok_or_else(not_found)?;
             let uid = &request.body["preconditions"]["uid"];
@@ -266,167 +293,4 @@ fn typed(request: &Parsed) -> Value {
         body["apiVersion"] = json!(request.group_version);
     }
     body
-}
-
-impl Layer<Wire> for Server {
-    type Service = Self;
-
-    fn layer(&self, _: Wire) -> Self {
-        self.clone()
-    }
-}
-
-enum Fate {
-    Pass,
-    Refuse(u16, &'static str),
-    Lose,
-    Hang,
-}
-
-impl Server {
-    fn fate(&self, request: &Parsed) -> (Fate, Duration) {
-        let mut state = self.lock();
-        let faults = state.faults;
-        let delay = Duration::from_micros(state.random.random_range(100..20_000));
-        let dice: f64 = state.random.random();
-        let writes = request.method != Method::GET;
-        let fate = if dice < faults.refuse {
-            const REFUSALS: [(u16, &str); 4] = [
-                (429, "TooManyRequests"),
-                (500, "InternalError"),
-                (503, "ServiceUnavailable"),
-                (504, "Timeout"),
-            ];
-            let (code, reason) = REFUSALS[state.random.random_range(0..REFUSALS.len())];
-            Fate::Refuse(code, reason)
-        } else if dice < faults.refuse + faults.lose && writes {
-            Fate::Lose
-        } else if dice < faults.refuse + faults.lose + faults.hang {
-            Fate::Hang
-        } else {
-            Fate::Pass
-        };
-        (fate, delay)
-    }
-
-    async fn serve(self, request: Request<Body>) -> Result<Response<WireBody>, BoxError> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect_bytes().await?;
-        let request = Parsed::of(&parts, &body);
-        let (fate, delay) = self.fate(&request);
-        tokio::time::sleep(delay).await;
-        match fate {
-            Fate::Refuse(code, reason) => {
-                return Ok(answered(Err(refused(code, reason, "the schedule says so"))));
-            }
-            Fate::Hang => return std::future::pending().await,
-            Fate::Pass | Fate::Lose => {}
-        }
-        tracing::debug!(method = %request.method, resource = request.resource, name = request.name, query = ?request.query, "request");
-        if request.watches() {
-            return Ok(self.watch(request));
-        }
-        let answer = self.answer(&request);
-        if matches!(fate, Fate::Lose) {
-            return Err("the connection was closed before the answer came".into());
-        }
-        tokio::time::sleep(delay).await;
-        Ok(answered(answer))
-    }
-
-    fn watch(self, request: Parsed) -> Response<WireBody> {
-        let from = request.query.get("resourceVersion").and_then(|it| it.parse().ok()).unwrap_or(0);
-        let feed = Feed { version: self.version.subscribe(), server: self, request, from, ended: false };
-        let lines = stream::unfold(feed, |mut feed| async move {
-            let line = feed.next().await?;
-            Some((Ok::<_, BoxError>(Frame::data(Bytes::from(line))), feed))
-        });
-        respond(200, Box::new(StreamBody::new(lines.boxed())))
-    }
-}
-
-/// A watch that is open.
-struct Feed {
-    server: Server,
-    request: Parsed,
-    version: watch::Receiver<u64>,
-    from: u64,
-    ended: bool,
-}
-
-impl Feed {
-    async fn next(&mut self) -> Option<String> {
-        if self.ended {
-            return None;
-        }
-        loop {
-            self.version.mark_unchanged();
-            let due = self.server.lock().store.next(&self.request.resource, self.from).cloned();
-            let Some(change) = due else {
-                self.version.changed().await.ok()?;
-                continue;
-            };
-            self.from = change.version;
-            let (was, is) = (self.request.selects(&change.before), self.request.selects(&change.object));
-            let kind = match (change.kind, was, is) {
-                ("DELETED", _, true) | (_, true, false) => "DELETED",
-                ("DELETED", _, false) | (_, false, false) => continue,
-                (_, false, true) => "ADDED",
-                (_, true, true) => "MODIFIED",
-            };
-            let (lag, gone) = {
-                let mut state = self.server.lock();
-                let faults = state.faults;
-                let lag = faults.lag.mul_f64(state.random.random::<f64>().powi(3));
-                let dice: f64 = state.random.random();
-                self.ended = dice < faults.end_watch + faults.gone;
-                (lag, dice < faults.gone)
-            };
-            tracing::debug!(kind, resource = self.request.resource, name = %change.object["metadata"]["name"], "event");
-            tokio::time::sleep(lag).await;
-            let (kind, object) = if gone {
-                let expired = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old resource version" });
-                ("ERROR", expired)
-            } else {
-                (kind, change.object)
-            };
-            // The type comes first: what follows is read as it comes.
-            return Some(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"));
-        }
-    }
-}
-
-impl Service<Request<Body>> for Server {
-    type Response = Response<WireBody>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<WireBody>, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.clone().serve(request))
-    }
-}
-
-fn answered(answer: Result<(u16, Value), Refused>) -> Response<WireBody> {
-    match answer {
-        Ok((code, Value::String(text))) => full(code, text),
-        Ok((code, value)) => full(code, value.to_string()),
-        Err(Refused { code, reason, message }) => {
-            let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message });
-            full(code, status.to_string())
-        }
-    }
-}
-
-fn full(code: u16, text: String) -> Response<WireBody> {
-    let body = Full::new(Bytes::from(text))
-        .map_err(|never: std::convert::Infallible| -> BoxError { match never {} });
-    respond(code, Box::new(body))
-}
-
-fn respond(code: u16, body: WireBody) -> Response<WireBody> {
-    Response::builder().status(code).header("Content-Type", "application/json").body(body).unwrap()
 }

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 /// Resource, namespace, name.
 pub type Key = (String, String, String);
@@ -35,6 +37,7 @@ pub struct Change {
 }
 
 pub struct Store {
+    begun: Instant,
     pub version: u64,
     uids: u64,
     pub objects: BTreeMap<Key, Value>,
@@ -43,12 +46,19 @@ pub struct Store {
     pub changes: Vec<Change>,
 }
 
+/// When every schedule begins, by the clock of the cluster.
+pub const BEGINNING: &str = "2026-12-01T12:00:00Z";
+
+/// What the server gives no generation.
+const WITHOUT_GENERATION: [&str; 1] = ["leases"];
+
 /// The version of an empty store: above the first, which no object ever has.
 const EMPTY: u64 = 100;
 
 impl Default for Store {
     fn default() -> Self {
         Self {
+            begun: Instant::now(),
             version: EMPTY,
             uids: 0,
             objects: BTreeMap::new(),
@@ -59,6 +69,16 @@ impl Default for Store {
 }
 
 impl Store {
+    /// How long it is there.
+    pub fn age(&self) -> SignedDuration {
+        SignedDuration::try_from(self.begun.elapsed()).unwrap()
+    }
+
+    /// The cluster's time, which is right.
+    pub fn now(&self) -> String {
+        format!("{:.0}", BEGINNING.parse::<Timestamp>().unwrap() + self.age())
+    }
+
     pub fn get(&self, key: &Key) -> Option<&Value> {
         self.objects.get(key)
     }
@@ -84,12 +104,13 @@ impl Store {
             return Err(refused(409, "AlreadyExists", format!("{} {:?} already exists", key.0, key.2)));
         }
         self.uids += 1;
+        let now = self.now();
         let metadata = object_of(&mut object, "metadata");
         metadata.insert("name".to_owned(), json!(key.2));
         metadata.insert("namespace".to_owned(), json!(key.1));
         metadata.insert("uid".to_owned(), json!(format!("uid-{}", self.uids)));
-        metadata.insert("creationTimestamp".to_owned(), json!(format!("{:.0}", jiff::Timestamp::now())));
-        if object.get("spec").or(object.get("template")).is_some() {
+        metadata.insert("creationTimestamp".to_owned(), json!(now));
+        if has_generation(&key) && object.get("spec").or(object.get("template")).is_some() {
             object["metadata"]["generation"] = json!(1);
         }
         if let Some(text) = object.get("stringData").cloned() {
@@ -108,7 +129,7 @@ impl Store {
         if object == before {
             return before;
         }
-        if wish(&object) != wish(&before) {
+        if has_generation(key) && wish(&object) != wish(&before) {
             object["metadata"]["generation"] =
                 json!(before["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
         }
@@ -120,6 +141,27 @@ impl Store {
         let mut object = self.objects[key].clone();
         edit(&mut object);
         self.update(key, object);
+    }
+
+    /// Puts an object in the place of the one that it was made from.
+    pub fn replace(&mut self, key: &Key, mut object: Value) -> Result<Value, Refused> {
+        let Some(live) = self.objects.get(key) else {
+            return Err(refused(404, "NotFound", format!("{} {:?} not found", key.0, key.2)));
+        };
+        let wanted = &object["metadata"];
+        let differs = |field: &str| wanted[field].is_string() && wanted[field] != live["metadata"][field];
+        if !wanted["resourceVersion"].is_string() {
+            return Err(refused(422, "Invalid", "metadata.resourceVersion: must be specified for an update"));
+        }
+        if differs("resourceVersion") || differs("uid") {
+            return Err(refused(409, "Conflict", "the object has been modified"));
+        }
+        for field in ["uid", "creationTimestamp", "generation", "managedFields"] {
+            if !live["metadata"][field].is_null() {
+                object["metadata"][field] = live["metadata"][field].clone();
+            }
+        }
+        Ok(self.update(key, object))
     }
 
     /// Server-side apply; without force what another manager has applied keeps its value.
@@ -178,9 +220,8 @@ impl Store {
     pub fn delete(&mut self, key: &Key, foreground: bool) {
         let Some(object) = self.objects.get(key).cloned() else { return };
         if foreground && self.pods_of(&object).next().is_some() {
-            self.edit(key, |it| {
-                it["metadata"]["deletionTimestamp"] = json!(format!("{:.0}", jiff::Timestamp::now()));
-            });
+            let now = self.now();
+            self.edit(key, |it| it["metadata"]["deletionTimestamp"] = json!(now));
             return;
         }
         self.objects.remove(key);
@@ -227,6 +268,10 @@ impl Store {
         self.changes.push(change);
         object
     }
+}
+
+fn has_generation(key: &Key) -> bool {
+    !WITHOUT_GENERATION.contains(&key.0.as_str())
 }
 
 /// The object in a field, made where there is none.

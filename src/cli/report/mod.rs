@@ -13,7 +13,6 @@ use std::{
 
 use clap::Args;
 use futures::{AsyncReadExt as _, StreamExt as _, stream};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::{
     Api, ResourceExt as _,
@@ -32,6 +31,7 @@ use super::{
 use crate::{
     model::child::{Kind, marks},
     observe::container_statuses,
+    runtime::clock,
 };
 use redaction::{Entry, Redaction};
 
@@ -76,7 +76,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         Ok((look.resource.name_any(), Box::pin(gather(&cluster, &look)).await))
     })?;
     let path = args.file.clone().unwrap_or_else(|| {
-        let now = Timestamp::now().strftime("%Y%m%d-%H%M%S");
+        let now = clock::now().strftime("%Y%m%d-%H%M%S");
         PathBuf::from(format!("flagsmith-report-{name}-{now}.zip"))
     });
     write(&path, &entries).map_err(|error| {

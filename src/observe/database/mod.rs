@@ -16,7 +16,6 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 pub use queue::{
     Blocker, Connections, Held, Holder, LastRun, Lock, MOST_COUNTED, Queue, QueueProbe, Queues, Recurring,
     Runs, Sample, Written,
@@ -29,7 +28,7 @@ use probe::{DatabaseProbe, ProbeFailure, ProbeFailureKind, ReadOnly};
 
 use crate::{
     postgres::DatabaseUrl,
-    runtime::{metrics::Metrics, turns::Turns},
+    runtime::{clock, metrics::Metrics, turns::Turns},
 };
 
 /// The server's version, whether it follows another one, and where a setting comes from by which writes would fail.
@@ -260,7 +259,7 @@ impl Databases {
                 setting.map(|source| ReadOnly::Setting { source, role })
             };
             database = DatabaseProbe::Reachable { version, read_only };
-            let queue = queue::read(&mut session, Timestamp::now()).await?;
+            let queue = queue::read(&mut session, clock::now()).await?;
             session.close().await;
             Ok(queue)
         }

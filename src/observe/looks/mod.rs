@@ -23,7 +23,7 @@ use super::{
     trigger::{Trigger, Urgency},
 };
 use crate::{
-    runtime::{backoff::jittered, cache::PerInstallation},
+    runtime::{backoff::jittered, cache::PerInstallation, clock, random},
     validate::Identity,
 };
 use answer::{Answer, Left, MigrationAnswer};
@@ -133,7 +133,7 @@ impl Looks {
         subject: &Subject,
         before: Option<&Answer>,
     ) -> Answer {
-        let began = Timestamp::now();
+        let began = clock::now();
         let target = Target {
             namespace,
             main: question.main.as_ref(),
@@ -150,7 +150,7 @@ impl Looks {
             at: Instant::now(),
             began,
             // Spread, so that installations do not all come at once.
-            fresh_for: jittered(fresh_for, &mut rand::rng()),
+            fresh_for: jittered(fresh_for, &mut random::rng()),
             sight,
             migration: before.and_then(|before| before.migration.clone()),
         }
@@ -179,7 +179,7 @@ impl Looks {
             subject: migration.subject.clone(),
             reachable,
             at: Instant::now(),
-            fresh_for: jittered(migration.fresh_for, &mut rand::rng()),
+            fresh_for: jittered(migration.fresh_for, &mut random::rng()),
             preflight,
             comparison,
         }

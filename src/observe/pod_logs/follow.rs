@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::window::Window;
+use crate::runtime::clock;
 
 /// Logs that are followed at once, over all installations: each is a connection to the API server and to a kubelet. The
 /// others are sampled.
@@ -62,7 +63,7 @@ impl Followed {
             if matches!(follow, Follow::Running(task) if task.is_finished()) {
                 *follow = Follow::Paused(now);
             }
-            let is_over = matches!(follow, Follow::Paused(since) if now.duration_since(*since) >= PAUSE);
+            let is_over = matches!(follow, Follow::Paused(since) if clock::since(*since, now) >= PAUSE);
             wanted(pod) && !is_over
         });
     }
@@ -130,7 +131,7 @@ impl<L: AsyncBufRead + Unpin> Tail<L> {
                 }
                 () = sleep_until(self.window.due()) => {
                     self.brought = 0;
-                    return Ok(self.window.look(Instant::now(), Timestamp::now()));
+                    return Ok(self.window.look(Instant::now(), clock::now()));
                 }
                 () = sleep_until(self.until) => return Err(End::Over),
             }
@@ -140,7 +141,7 @@ impl<L: AsyncBufRead + Unpin> Tail<L> {
     fn take(&mut self) {
         let (logged, text) = stamped(&self.line);
         if logged.is_none_or(|logged| logged >= self.since) {
-            self.window.take(logged.unwrap_or_else(Timestamp::now), text.to_vec(), Instant::now());
+            self.window.take(logged.unwrap_or_else(clock::now), text.to_vec(), Instant::now());
         }
         self.line.clear();
     }
@@ -293,6 +294,14 @@ mod tests {
         followed.retain(|pod| pod != "c", at(0));
         tokio::task::yield_now().await;
         assert!(ended.is_finished(), "of a pod that is not wanted any more");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_leaves_none_alone_for_longer() {
+        let mut followed = Followed { can_be_had: true, ..Followed::default() };
+        followed.end("a", End::Failed, at(86_400));
+        followed.retain(|_| true, at(0));
+        assert!(followed.wants("a"));
     }
 
     /// A node without a kubelet costs one request a minute, not one for each of its pods.

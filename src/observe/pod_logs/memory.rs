@@ -8,7 +8,7 @@ use super::{
     findings::{LogFinding, LogReading, PodLogFindings, Run},
     request::{LogRequest, REMEMBERED},
 };
-use crate::model::Diagnosis;
+use crate::{model::Diagnosis, runtime::clock};
 
 /// Drops what was read of pods that are gone or have recovered, and what has not been seen for long.
 pub(super) fn forget_past(findings: &mut PodLogFindings, pods: &[PodSummary], now: Timestamp) {
@@ -16,7 +16,7 @@ pub(super) fn forget_past(findings: &mut PodLogFindings, pods: &[PodSummary], no
     findings.logs.retain_mut(|reading| match (ready(&reading.pod), &reading.run) {
         (None, _) => false,
         (Some(ready), Run::Sample(_)) => {
-            reading.found.retain(|it| now.duration_since(it.read) < REMEMBERED);
+            reading.found.retain(|it| clock::since(it.read, now) < REMEMBERED);
             ready || !reading.found.is_empty()
         }
         (Some(ready), _) => !ready,

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     flagsmith::WorkerClass,
     model::Component,
-    runtime::{cache::PerInstallation, turns::Turns},
+    runtime::{cache::PerInstallation, clock, turns::Turns},
     validate::Identity,
 };
 
@@ -199,7 +199,7 @@ impl PodLogReader {
 
     async fn follow_one(self, identity: Identity, request: LogRequest, worker_class: Option<WorkerClass>) {
         let end = self.follow_to_its_end(&identity, &request, worker_class).await;
-        self.known.update(&identity.uid, |known| known.followed.end(&request.pod, end, Timestamp::now()));
+        self.known.update(&identity.uid, |known| known.followed.end(&request.pod, end, clock::now()));
     }
 
     async fn follow_to_its_end(
@@ -233,7 +233,7 @@ impl PodLogReader {
             };
             let read = LogRequest { run: Run::Sample(since), ..request.clone() };
             self.remember(identity, |known| {
-                memory::record(&mut known.findings.logs, &read, shown, Timestamp::now());
+                memory::record(&mut known.findings.logs, &read, shown, clock::now());
             })
             .await;
         }
@@ -258,6 +258,9 @@ impl PodLogReader {
         worker_class: Option<WorkerClass>,
         bytes: Vec<u8>,
     ) -> Option<Vec<LogDiagnosis>> {
+        if bytes.is_empty() {
+            return Some(Vec::new());
+        }
         let (diagnose, component, name) = (self.diagnose, request.component, request.name());
         let diagnosing =
             tokio::task::spawn_blocking(move || diagnose(component, worker_class, &name, &bytes));
@@ -278,7 +281,6 @@ impl Memory for PodLogReader {
     fn next_look(&self, uid: &str, now: Timestamp) -> Option<Duration> {
         let latest = |known: &Known| known.findings.logs.iter().map(|reading| reading.at).max();
         let latest = self.known.read(uid, latest)??;
-        let left = request::SAMPLE.saturating_sub(now.duration_since(latest));
-        Some(Duration::try_from(left).unwrap_or_default())
+        Some(request::until_sample(latest, now))
     }
 }

@@ -3,13 +3,15 @@
 //! Pods in trouble first: the last run of a container that failed is read once, the present run of one that does
 //! not become ready again and again. Logs of pods that are well are followed, or sampled one at a time: new lines only.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::pod::{ContainerRun, PodSummary},
     findings::{LogReading, Run},
 };
-use crate::{flagsmith::startup, model::Component};
+use crate::{flagsmith::startup, model::Component, runtime::clock};
 
 /// How long what a sample showed counts: troubles of a running process come back within minutes, or are over.
 pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_mins(3);
@@ -99,7 +101,7 @@ fn troubled(
         return Some(wanted(failed, container.running_since.is_some()));
     }
     let stale =
-        read().filter(|known| known.run == Run::Unready).all(|known| now.duration_since(known.at) >= AGAIN);
+        read().filter(|known| known.run == Run::Unready).all(|known| clock::since(known.at, now) >= AGAIN);
     // An init container that runs for long is a migration, or waits for something: both say so in their log.
     (stale && hangs(container, now)).then(|| wanted(Run::Unready, false))
 }
@@ -116,6 +118,11 @@ fn last(pod: &str, known: &[LogReading]) -> Option<Timestamp> {
     of_pod.map(|known| known.at).max()
 }
 
+/// How long it takes until a pod that is well is read again, where the `latest` reading was then.
+pub(super) fn until_sample(latest: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(SAMPLE.saturating_sub(clock::since(latest, now))).unwrap_or_default()
+}
+
 /// The healthy pod that was sampled least recently, when one is due.
 fn sample(
     pods: &[PodSummary],
@@ -125,7 +132,7 @@ fn sample(
 ) -> Option<LogRequest> {
     let sampled = || pods.iter().filter(|pod| !followed(&pod.name));
     let latest = sampled().filter_map(|pod| last(&pod.name, known)).max();
-    if latest.is_some_and(|latest| now.duration_since(latest) < SAMPLE) {
+    if latest.is_some_and(|latest| !until_sample(latest, now).is_zero()) {
         return None;
     }
     sampled()
@@ -271,8 +278,10 @@ mod tests {
     #[case::not_becoming_ready(container(0, Some(20), None, false), vec![], Some((Run::Unready, false)))]
     #[case::read_a_moment_ago(container(0, Some(40), None, false), vec![reading("a", Run::Unready, 20)], None)]
     #[case::read_a_while_ago(container(0, Some(60), None, false), vec![reading("a", Run::Unready, 31)], Some((Run::Unready, false)))]
+    #[case::read_before_the_clock_was_set_back(container(0, Some(60), None, false), vec![reading("a", Run::Unready, -86_400)], Some((Run::Unready, false)))]
     #[case::well(container(0, Some(60), None, true), vec![reading("a", Run::Sample(ago(90)), 20)], None)]
     #[case::well_and_due(container(0, Some(600), None, true), vec![reading("a", Run::Sample(ago(120)), 60)], Some((Run::Sample(ago(60)), false)))]
+    #[case::well_and_read_before_the_clock_was_set_back(container(0, Some(600), None, true), vec![reading("a", Run::Sample(ago(120)), -86_400)], Some((Run::Sample(ago(-86_400)), false)))]
     #[case::well_and_never_read(container(0, Some(600), None, true), vec![], Some((Run::Sample(ago(180)), false)))]
     #[case::well_after_a_crash(container(4, Some(600), Some(700), true), vec![], Some((Run::Sample(ago(180)), false)))]
     #[case::well_since_a_moment(container(0, Some(60), None, true), vec![], Some((Run::Sample(ago(60)), false)))]
@@ -284,6 +293,15 @@ mod tests {
         let wanted = wanted(&[pod("a", container)], &known, nobody, now());
         let first = wanted.into_iter().next().map(|wanted| (wanted.run, wanted.previous));
         assert_eq!(first, expected);
+    }
+
+    #[rstest]
+    #[case::just_read(0, 55)]
+    #[case::due(55, 0)]
+    #[case::long_due(600, 0)]
+    #[case::before_the_clock_was_set_back(-86_400, 0)]
+    fn a_pod_that_is_well_is_read_each_minute(#[case] read: i64, #[case] expected: u64) {
+        assert_eq!(until_sample(ago(read), now()), Duration::from_secs(expected));
     }
 
     #[rstest]

@@ -22,6 +22,7 @@ use super::{
 use crate::runtime::{
     backoff::jittered,
     metrics::{Code, Metrics},
+    random,
 };
 
 /// How often a request is repeated at most: with the waits below for at most 1.4 s, which rides out a short
@@ -159,7 +160,7 @@ fn wait<B>(method: &Method, response: &Response<B>, repetition: u32) -> Option<D
         _ => false,
     };
     (repeat && repetition < RETRIES).then(|| {
-        let own = jittered(FIRST_WAIT * 2_u32.saturating_pow(repetition), &mut rand::rng());
+        let own = jittered(FIRST_WAIT * 2_u32.saturating_pow(repetition), &mut random::rng());
         retry_after(response.headers()).map_or(own, |asked| asked.max(own))
     })
 }

@@ -4,13 +4,14 @@
 //! tolerates an API server that is away for any time: the leader steps down by its own clock and competes again
 //! once the server answers.
 
-use std::{fmt, time::Duration};
+use std::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
 use kube::Client;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,10 +21,12 @@ mod store;
 
 pub use settings::{LABEL, LeaseSettings, NAMESPACES_ANNOTATION};
 
-use candidate::{CALL_DEADLINE, Candidate, Decision, RENEW_PERIOD, RETRY_PERIOD, STANDBY_PERIOD};
+use candidate::{
+    CALL_DEADLINE, Candidate, Decision, RENEW_DEADLINE, RENEW_PERIOD, RETRY_PERIOD, STANDBY_PERIOD,
+};
 use store::{Error, Store};
 
-use crate::runtime::{backoff::jittered, metrics::Metrics};
+use crate::runtime::{backoff::jittered, clock, metrics::Metrics, random};
 
 /// How long the leader's work may take to end after a shutdown was asked for, before the process stops without
 /// releasing the lease: within the 30 s that Kubernetes grants a pod, with time left for the release.
@@ -31,9 +34,14 @@ pub const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 
 /// Whether this process leads. Expires by itself: also a process that was suspended in the meantime knows, when it
 /// goes on, that it may no longer write.
+///
+/// The monotonic clock stands still while the whole machine is suspended, and others' goes on; the time of day has been
+/// corrected when it goes on. So either clock ends it: one that is set forward costs leadership until the next renewal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Leadership {
     until: Option<Instant>,
+    /// The same by the time of day.
+    day: Option<Timestamp>,
 }
 
 impl Leadership {
@@ -41,14 +49,48 @@ impl Leadership {
     #[must_use]
     pub fn forever() -> Self {
         const YEAR: Duration = Duration::from_hours(8760);
-        Self { until: Some(Instant::now() + YEAR) }
+        Self { until: Some(Instant::now() + YEAR), day: None }
     }
 
     /// Whether this process leads at this moment. Asked before every write.
     #[must_use]
     pub fn leads(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() < until)
+        self.until.is_some_and(|until| Instant::now() < until) && holds(self.day)
     }
+
+    /// Whether a clock says that this process leads no more, and the election has not said so yet: the next renewal decides.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.until.is_some() && !self.leads()
+    }
+
+    /// Ends when this process does not lead any more. Both clocks are looked at whenever this is polled: a process that
+    /// stood still is told before it does anything else.
+    pub(crate) async fn over(leading: watch::Receiver<Self>) {
+        let mut ends = pin!(Self::ends(leading.clone()));
+        poll_fn(
+            |context| {
+                if leading.borrow().leads() { ends.as_mut().poll(context) } else { Poll::Ready(()) }
+            },
+        )
+        .await;
+    }
+
+    /// Ends when leadership is lost, or nothing has renewed it for too long.
+    async fn ends(mut leading: watch::Receiver<Self>) {
+        loop {
+            let known = *leading.borrow_and_update();
+            let Some(until) = known.until.filter(|_| known.leads()) else { return };
+            // Without a sender nobody renews it.
+            if matches!(timeout_at(until, leading.changed()).await, Ok(Err(_))) {
+                return sleep_until(until).await;
+            }
+        }
+    }
+}
+
+/// Whether a time of day has not come yet.
+fn holds(day: Option<Timestamp>) -> bool {
+    day.is_none_or(|day| clock::now() < day)
 }
 
 /// One process's part in the election.
@@ -58,6 +100,8 @@ pub struct Lease {
     metrics: Metrics,
     /// The lease as this process wrote it last.
     written: Option<LeaseObject>,
+    /// Until when this process leads by the time of day, unless it renews.
+    day: Option<Timestamp>,
     /// The failure that was logged last, so that an outage is logged once.
     failure: Option<String>,
 }
@@ -71,6 +115,7 @@ impl Lease {
             store: Store::new(client, settings),
             metrics,
             written: None,
+            day: None,
             failure: None,
         }
     }
@@ -111,7 +156,7 @@ impl Lease {
         }
         let result = self.attempt().await;
         let now = Instant::now();
-        let wait = |period| now + jittered(period, &mut rand::rng());
+        let wait = |period| now + jittered(period, &mut random::rng());
         let failed = result.is_err();
         self.log(result.as_ref().err());
         match (self.candidate.leads_until(now), self.candidate.decide(now)) {
@@ -125,7 +170,7 @@ impl Lease {
     async fn attempt(&mut self) -> Result<(), Error> {
         // The leader knows what is stored, unless somebody else wrote: then its write is refused, and it looks.
         if let Some(written) = self.written.take()
-            && self.candidate.leads_until(Instant::now()).is_some()
+            && self.leads_until().is_some()
             && self.replace(written).await?
         {
             return Ok(());
@@ -135,7 +180,7 @@ impl Lease {
         self.candidate.saw(stored.as_ref().map(store::stored), now);
         match (self.candidate.decide(now), stored) {
             (Decision::Create, _) => {
-                let sent = Instant::now();
+                let sent = Sent::now();
                 let created = self.store.create(self.deadline()).await?;
                 self.granted(created, sent);
             }
@@ -150,16 +195,22 @@ impl Lease {
 
     /// Replaces `base` by a renewed lease. Returns whether the server accepted it.
     async fn replace(&mut self, base: LeaseObject) -> Result<bool, Error> {
-        let sent = Instant::now();
+        let sent = Sent::now();
         let replaced = self.store.renew(base, self.deadline()).await?;
         Ok(self.granted(replaced, sent))
     }
 
-    fn granted(&mut self, accepted: Option<LeaseObject>, sent: Instant) -> bool {
+    fn granted(&mut self, accepted: Option<LeaseObject>, sent: Sent) -> bool {
         let Some(lease) = accepted else { return false };
-        self.candidate.granted(store::stored(&lease), sent);
+        self.candidate.granted(store::stored(&lease), sent.at);
+        self.day = sent.day.checked_add(RENEW_DEADLINE).ok();
         self.written = Some(lease);
         true
+    }
+
+    /// Until when this process leads, if it does by either clock.
+    fn leads_until(&self) -> Option<Instant> {
+        self.candidate.leads_until(Instant::now()).filter(|_| holds(self.day))
     }
 
     /// When the next request must have ended: no leader waits for an answer that would come after its time.
@@ -171,10 +222,10 @@ impl Lease {
 
     /// Tells everybody whether this process leads. Wakes them only when that has changed.
     fn publish(&self, leading: &watch::Sender<Leadership>) -> bool {
-        let until = self.candidate.leads_until(Instant::now());
+        let until = self.leads_until();
         leading.send_if_modified(|known| {
             let changed = known.until.is_some() != until.is_some();
-            known.until = until;
+            *known = Leadership { until, day: until.and(self.day) };
             if changed {
                 self.metrics.leader(until.is_some());
                 let (lease, identity) = (&self.store, self.candidate.identity());
@@ -192,7 +243,7 @@ impl Lease {
     /// Stops leading, and releases the lease if nothing of this process can write any more.
     async fn leave(mut self, drained: bool, leading: &watch::Sender<Leadership>) {
         let deadline = self.deadline();
-        let held = self.candidate.leads_until(Instant::now()).is_some();
+        let held = self.leads_until().is_some();
         self.candidate.step_down();
         self.publish(leading);
         if held && !drained {
@@ -240,6 +291,19 @@ impl Lease {
             tracing::info!(lease = %self.store, "the lease can be used again");
         }
         self.failure = text;
+    }
+}
+
+/// When a request was sent, by both clocks.
+#[derive(Clone, Copy)]
+struct Sent {
+    at: Instant,
+    day: Timestamp,
+}
+
+impl Sent {
+    fn now() -> Self {
+        Self { at: Instant::now(), day: clock::now() }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease as LeaseObject, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
@@ -18,6 +17,7 @@ use super::{
     candidate::{LEASE_DURATION, Stored, renewal},
     settings::LeaseSettings,
 };
+use crate::runtime::clock;
 
 /// Why a request for the lease has no result. A refused write (409, 404) is a result, not an error.
 #[derive(Debug, Error)]
@@ -62,7 +62,7 @@ impl Store {
 
     /// Creates the lease. `None` when there is one already.
     pub(super) async fn create(&self, deadline: Instant) -> Result<Option<LeaseObject>, Error> {
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(clock::now());
         let mut metadata = ObjectMeta { name: Some(self.settings.name.clone()), ..ObjectMeta::default() };
         self.settings.mark(&mut metadata);
         let lease = LeaseObject {
@@ -86,7 +86,7 @@ impl Store {
         deadline: Instant,
     ) -> Result<Option<LeaseObject>, Error> {
         let spec = base.spec.get_or_insert_default();
-        let now = MicroTime(renewal(spec.renew_time.as_ref().map(|time| time.0), Timestamp::now()));
+        let now = MicroTime(renewal(spec.renew_time.as_ref().map(|time| time.0), clock::now()));
         if spec.holder_identity.as_deref() != Some(&self.settings.identity) {
             spec.holder_identity = Some(self.settings.identity.clone());
             spec.acquire_time = Some(now.clone());
@@ -102,7 +102,7 @@ impl Store {
     pub(super) async fn release(&self, mut base: LeaseObject, deadline: Instant) -> Result<bool, Error> {
         let spec = base.spec.get_or_insert_default();
         spec.holder_identity = None;
-        let now = renewal(spec.renew_time.as_ref().map(|time| time.0), Timestamp::now());
+        let now = renewal(spec.renew_time.as_ref().map(|time| time.0), clock::now());
         spec.renew_time = Some(MicroTime(now));
         Ok(self.replace("release", &base, deadline).await?.is_some())
     }

@@ -8,6 +8,7 @@ use super::{
     sample::Sample,
     state::{MOST_COUNTED, Queue},
 };
+use crate::runtime::clock;
 
 /// How long a sample is kept: the longest stabilisation window of scaling, and longer than a full batch may take.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(16);
@@ -31,7 +32,7 @@ impl History {
         if self.0.back().is_some_and(|last| last.xid > queue.xid) {
             self.0.clear();
         }
-        let past = |sample: &Sample| queue.at.duration_since(sample.at) > KEPT_FOR;
+        let past = |sample: &Sample| clock::since(sample.at, queue.at) > KEPT_FOR;
         while self.0.len() >= KEPT || self.0.front().is_some_and(past) {
             self.0.pop_front();
         }
@@ -68,6 +69,14 @@ mod tests {
         assert_eq!(samples.last().map(|it| it.xid), Some(999));
         history.push(&Queue { at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1), ..queue(1_000) });
         assert_eq!(history.samples().len(), 1, "what is an hour old says nothing any more");
+    }
+
+    #[test]
+    fn begins_anew_where_the_clock_was_set_back() {
+        let mut history = History::default();
+        history.push(&Queue { at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24), ..queue(1) });
+        history.push(&queue(2));
+        assert_eq!(history.samples().len(), 1);
     }
 
     #[test]
