@@ -32,8 +32,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 const FORGETFUL: &str = "--watch-cache=false --etcd-compaction-interval=1s";
 
 /// The simulated Job runs until somebody takes this away.
-fn hangs(outcome: Value) -> Value {
-    json!({ "pod": { "annotations": { "testbed/job-outcome": outcome } } })
+fn hanging() -> Value {
+    json!({ "pod": { "annotations": { "testbed/job-outcome": "hang" } } })
 }
 
 async fn start(cluster: &Cluster, sandboxes: &[&Sandbox]) -> Operator {
@@ -67,10 +67,10 @@ async fn restarted() {
     let operator = start(&cluster, &[&settled, &installing, &upgrading]).await;
     settled.install(json!({})).await;
     upgrading.install(json!({})).await;
-    installing.install(json!({ "migrations": hangs(json!("hang")) })).await;
+    installing.install(json!({ "migrations": hanging() })).await;
     let settled_before = settled.ready().await;
     upgrading.ready().await;
-    upgrading.patch(json!({ "spec": { "version": "2.265.0", "migrations": hangs(json!("hang")) } })).await;
+    upgrading.patch(json!({ "spec": { "version": "2.265.0", "migrations": hanging() } })).await;
     // The Job that only pulls the images has the same annotation.
     let_go(&upgrading, "-pull-").await;
     let before = [migrates(&installing).await, migrates(&upgrading).await];
