@@ -47,6 +47,7 @@ fn interrupt(operator: &Operator) {
 }
 
 #[test]
+#[ignore = "a minute: make trial-interrupted"]
 fn an_api_server_that_restarts_in_the_middle_of_migrations_costs_nothing() {
     run(async {
         Box::pin(restarted()).await;
@@ -221,6 +222,7 @@ async fn ready(operator: &Operator) {
 /// A watch that goes on after etcd has forgotten what came since is told so by the real server (410 Gone): the operator
 /// lists anew, and knows what was changed, deleted, and made anew under the same name.
 #[test]
+#[ignore = "a minute: make trial-interrupted"]
 fn what_happened_while_the_history_was_lost_is_known() {
     run(async {
         Box::pin(compacted()).await;
