@@ -148,9 +148,12 @@ where
     })
 }
 
-/// Who held the lease from when on; nobody after a release.
+/// From when on, and who; nobody after a release.
+type Holder = (Instant, Option<String>);
+
+/// Who held the lease.
 #[derive(Clone, Default)]
-struct Holders(Arc<Mutex<Vec<(Instant, Option<String>)>>>);
+struct Holders(Arc<Mutex<Vec<Holder>>>);
 
 impl Holders {
     fn saw(&self, lease: &Lease) {

@@ -74,7 +74,7 @@ async fn restarted() {
     upgrading.patch(json!({ "spec": { "version": "2.265.0", "migrations": hanging() } })).await;
     // The Job that only pulls the images has the same annotation.
     let_go(&upgrading, "-pull-").await;
-    let before = [migrates(&installing).await, migrates(&upgrading).await];
+    let before = vec![migrates(&installing).await, migrates(&upgrading).await];
     let running = [jobs(&installing).await, jobs(&upgrading).await].map(|jobs| uids(&jobs));
     let made = |operator: &Operator| {
         operator.network.count(|call| call.method == Method::POST && call.path.ends_with("/jobs"))
