@@ -106,6 +106,11 @@ trial-fields: ## Every field of a specification there and back, on a real API se
 	cargo test --locked --no-run --test reconcile
 	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 -- cargo test --locked --test reconcile -- --ignored every_field
 
+.PHONY: trial-interrupted
+trial-interrupted: ## A real API server that restarts in the middle of migrations, and one whose history is gone (410), under the running operator (three minutes)
+	cargo test --locked --no-run --test reconcile
+	PATH="$$(tests/cluster/install bench):$$PATH" testbed run --level control-plane --kwok 2 -- cargo test --locked --test reconcile -- --ignored --nocapture interrupted::
+
 .PHONY: chaos
 chaos: export CARGO_PROFILE_DEV_OPT_LEVEL := 2
 chaos: export CARGO_TARGET_DIR := $(CACHE)/chaos

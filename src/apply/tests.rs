@@ -314,7 +314,8 @@ async fn objects_are_built_only_where_something_has_changed() {
     assert_eq!((pass(&plan, 2).await, pass(&plan, 2).await), (2, 2), "the specification");
     let other = Plan { is_restoring: true, ..plan };
     assert_eq!((pass(&other, 2).await, pass(&other, 2).await), (3, 3), "the plan");
-    let mut changed = shown(&json!({ "metadata": metadata("flagsmith-api"), "spec": { "type": "NodePort" } }), OWN);
+    let mut changed =
+        shown(&json!({ "metadata": metadata("flagsmith-api"), "spec": { "type": "NodePort" } }), OWN);
     changed["metadata"]["resourceVersion"] = json!("9");
     bench.shows(Kind::Service, &changed);
     assert_eq!(pass(&other, 2).await, 4, "an object");

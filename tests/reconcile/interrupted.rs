@@ -32,8 +32,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 const FORGETFUL: &str = "--watch-cache=false --etcd-compaction-interval=1s";
 
 /// The simulated Job runs until somebody takes this away.
-fn hangs(outcome: Value) -> Value {
-    json!({ "pod": { "annotations": { "testbed/job-outcome": outcome } } })
+fn hanging() -> Value {
+    json!({ "pod": { "annotations": { "testbed/job-outcome": "hang" } } })
 }
 
 async fn start(cluster: &Cluster, sandboxes: &[&Sandbox]) -> Operator {
@@ -47,6 +47,7 @@ fn interrupt(operator: &Operator) {
 }
 
 #[test]
+#[ignore = "a minute: make trial-interrupted"]
 fn an_api_server_that_restarts_in_the_middle_of_migrations_costs_nothing() {
     run(async {
         Box::pin(restarted()).await;
@@ -67,13 +68,13 @@ async fn restarted() {
     let operator = start(&cluster, &[&settled, &installing, &upgrading]).await;
     settled.install(json!({})).await;
     upgrading.install(json!({})).await;
-    installing.install(json!({ "migrations": hangs(json!("hang")) })).await;
+    installing.install(json!({ "migrations": hanging() })).await;
     let settled_before = settled.ready().await;
     upgrading.ready().await;
-    upgrading.patch(json!({ "spec": { "version": "2.265.0", "migrations": hangs(json!("hang")) } })).await;
+    upgrading.patch(json!({ "spec": { "version": "2.265.0", "migrations": hanging() } })).await;
     // The Job that only pulls the images has the same annotation.
     let_go(&upgrading, "-pull-").await;
-    let before = [migrates(&installing).await, migrates(&upgrading).await];
+    let before = vec![migrates(&installing).await, migrates(&upgrading).await];
     let running = [jobs(&installing).await, jobs(&upgrading).await].map(|jobs| uids(&jobs));
     let made = |operator: &Operator| {
         operator.network.count(|call| call.method == Method::POST && call.path.ends_with("/jobs"))
@@ -221,6 +222,7 @@ async fn ready(operator: &Operator) {
 /// A watch that goes on after etcd has forgotten what came since is told so by the real server (410 Gone): the operator
 /// lists anew, and knows what was changed, deleted, and made anew under the same name.
 #[test]
+#[ignore = "a minute: make trial-interrupted"]
 fn what_happened_while_the_history_was_lost_is_known() {
     run(async {
         Box::pin(compacted()).await;

@@ -16,7 +16,7 @@ pub use object::Object;
 pub(super) use object::controller;
 pub(crate) use prune::Selector;
 pub(crate) use seen::JobSeen;
-pub(super) use seen::{JobPurpose, PodSeen, ObjectSeen};
+pub(super) use seen::{JobPurpose, ObjectSeen, PodSeen};
 pub(crate) use snapshot::{Key, Snapshot};
 pub(crate) use store::{Change, Index};
 pub use watched::Watched;

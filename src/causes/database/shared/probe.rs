@@ -12,8 +12,8 @@ use crate::{
     flagsmith::env,
     model::{Code, Component, Draft, Severity},
     observe::{
-        DatabaseProbe, Observation, Preflight, ProbeFailure, ProbeFailureKind, ReadOnly,
-        SecretState, database::QueueProbe,
+        DatabaseProbe, Observation, Preflight, ProbeFailure, ProbeFailureKind, ReadOnly, SecretState,
+        database::QueueProbe,
     },
     postgres::DatabaseIdentity,
     validate::Database,
