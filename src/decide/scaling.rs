@@ -1,7 +1,7 @@
 //! How many task processors the queue needs. Pure.
 //!
-//! Up when tasks wait too long, by as much as the wait is too long but at most to the double; and only after the
-//! processors of the last step have been there for a look, because a new one needs seconds to start. Down by one
+//! Up when tasks wait too long, to the double: how long the oldest waits does not say how many are missing. And only after
+//! the processors of the last step have been there for a look, because a new one needs seconds to start. Down by one
 //! when everything has been picked up well in time for as long as the stabilisation window.
 
 use jiff::SignedDuration;
@@ -35,15 +35,10 @@ fn step(spec: &TaskAutoscalingSpec, queue: &Queue, now: i32) -> i32 {
     let target = SignedDuration::from_secs(spec.target_age_seconds.into());
     let wait = |oldest: Option<SignedDuration>| oldest.unwrap_or_default();
     let settled = |sample: &Sample| sample.processors >= now;
-    let waiting = wait(queue.oldest_ready);
-    if waiting > target {
+    if wait(queue.oldest_ready) > target {
         let last = queue.before.last();
         let steady = last.is_some_and(|last| settled(last) && wait(last.oldest_ready) > target);
-        return if steady && queue.processors >= now {
-            now.saturating_add(missing(now, waiting, target))
-        } else {
-            now
-        };
+        return if steady && queue.processors >= now { now.saturating_add(now.max(1)) } else { now };
     }
     let window = SignedDuration::from_secs(spec.scale_down_stabilization_seconds.into());
     let begins = queue.before.iter().rposition(|sample| queue.at.duration_since(sample.at) >= window);
@@ -52,15 +47,6 @@ fn step(spec: &TaskAutoscalingSpec, queue: &Queue, now: i32) -> i32 {
         queue.before.iter().skip(begins).all(|sample| settled(sample) && calm(sample.oldest_ready))
     });
     if quiet && calm(queue.oldest_ready) { now - 1 } else { now }
-}
-
-/// As many as the wait is too long, at least one and at most as many as there are.
-fn missing(now: i32, waiting: SignedDuration, target: SignedDuration) -> i32 {
-    let target = target.as_secs().max(1);
-    let factor = waiting.as_secs() / target;
-    i32::try_from(factor.saturating_sub(1).max(1).saturating_mul(now.into()))
-        .unwrap_or(i32::MAX)
-        .clamp(1, now.max(1))
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ const PATIENCE: usize = 1_000;
 const STATUSES: usize = 3;
 /// Objects, the Job, a Secret, Events, and these.
 const WRITES: usize = 18;
-/// The first lists, watches, what the cluster serves, Secrets and logs.
-const READS: usize = 36;
+/// The first lists, watches, what the cluster serves, Secrets; logs and Events of pods that start, and logs of two minutes.
+const READS: usize = 44;
 
 #[test]
 fn an_installation_costs_few_requests() {

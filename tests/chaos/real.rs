@@ -243,6 +243,9 @@ async fn lease(side: &mut Side) -> Vec<(&'static str, Seen)> {
     side.last = body.clone();
     side.last["metadata"]["resourceVersion"] = json!("7");
     seen.push(("a renewal of no lease", side.renew(&path, "a", &[]).await));
+    seen.push(("its deletion", side.simple(Method::DELETE, &path, json!({})).await));
+    seen.push(("a renewal of a lease that is gone", side.renew(&path, "a", &[]).await));
+    seen.push(("its deletion", side.simple(Method::DELETE, &path, json!({})).await));
     side.last = Value::Null;
     seen.push(("a lease", side.simple(Method::POST, LEASES, body.clone()).await));
     seen.push(("a lease again", side.simple(Method::POST, LEASES, body).await));

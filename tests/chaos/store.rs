@@ -146,7 +146,11 @@ impl Store {
     /// Puts an object in the place of the one that it was made from.
     pub fn replace(&mut self, key: &Key, mut object: Value) -> Result<Value, Refused> {
         let Some(live) = self.objects.get(key) else {
-            return Err(refused(404, "NotFound", format!("{} {:?} not found", key.0, key.2)));
+            // Of a Lease, which is all that is replaced, the server makes one where there is none, whatever its version.
+            return match object["metadata"]["uid"].as_str() {
+                Some(_) => Err(refused(409, "Conflict", "the object with this uid is gone")),
+                None => self.create(key.clone(), object),
+            };
         };
         let wanted = &object["metadata"];
         let differs = |field: &str| wanted[field].is_string() && wanted[field] != live["metadata"][field];
