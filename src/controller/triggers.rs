@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// How long a change that nobody waits for is held back, so that one pass serves all that come meanwhile. A rollout
-/// goes through its steps within a few seconds, and counts wait as long until they are written into a status.
-const SOON: Duration = Duration::from_secs(5);
+/// goes through its steps within a few seconds, and counts wait longer than that until they are written into a status.
+const SOON: Duration = Duration::from_secs(3);
 
 /// The installations to pass over, each as soon as its most urgent trigger asks for.
 pub(super) fn coalesce(
@@ -107,7 +107,7 @@ mod tests {
             (5_000, trigger("a", Urgency::Soon)),
         ])
         .await;
-        let expected = [(500, "c"), (600, "b"), (5_000, "a"), (10_000, "a")];
+        let expected = [(500, "c"), (600, "b"), (3_000, "a"), (8_000, "a")];
         assert_eq!(observation, expected.map(|(at, name)| (at, name.to_owned())));
     }
 }

@@ -47,7 +47,7 @@ use crate::{
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The same after another change that was not urgent: what goes on for long is no news.
-const LONG_PAUSE: Duration = Duration::from_secs(30);
+const LONG_PAUSE: Duration = Duration::from_secs(15);
 
 /// A failure of this step.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,9 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Network, Operator, Recorder, SOON, Sandbox, Store, converged, difference, run};
+use crate::support::{
+    HELD_BACK, Network, Operator, Recorder, SOON, Sandbox, Store, converged, difference, run,
+};
 
 /// Namespaces that are worked on at once: each waits most of the time.
 const AT_ONCE: usize = 4;
@@ -129,7 +131,7 @@ async fn undisturbed(story: Story) -> (Store, usize) {
     let mut writes = 0;
     while operator.network.writes().len() > writes {
         writes = operator.network.writes().len();
-        sleep(Duration::from_secs(4)).await;
+        sleep(HELD_BACK).await;
     }
     scene.check("undisturbed").await;
     let calls = operator.network.calls();

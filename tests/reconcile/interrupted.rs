@@ -22,7 +22,9 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Cluster, Fate, NAME, Network, Operator, SOON, Sandbox, converged, install_crd, run};
+use crate::support::{
+    Cluster, Fate, HELD_BACK, NAME, Network, Operator, SOON, Sandbox, converged, install_crd, run,
+};
 
 /// Between two looks at something that comes by itself.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -288,7 +290,7 @@ async fn compacted() {
     let mut writes = 0;
     while operator.network.writes().len() > writes {
         writes = operator.network.writes().len();
-        sleep(Duration::from_secs(4)).await;
+        sleep(HELD_BACK).await;
     }
     operator.stop().await;
 }

@@ -20,7 +20,9 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use crate::support::{Cluster, NAME, Network, Operator, SOON, Sandbox, converged, install_crd, run};
+use crate::support::{
+    Cluster, HELD_BACK, NAME, Network, Operator, SOON, Sandbox, converged, install_crd, run,
+};
 
 /// What the next release has besides.
 const NEXT: &str = "nextRelease";
@@ -158,7 +160,7 @@ async fn newer() {
     let mut writes = 0;
     while operator.network.writes().len() > writes {
         writes = operator.network.writes().len();
-        sleep(Duration::from_secs(4)).await;
+        sleep(HELD_BACK).await;
     }
     let touch = json!({ "metadata": { "annotations": { "example.com/touched": "1" } } });
     sandbox.patch(touch).await;

@@ -25,6 +25,9 @@ pub use store::{Store, difference};
 /// one that never comes: no test of speed. Alone it takes four seconds.
 pub const SOON: Duration = Duration::from_mins(3);
 
+/// Longer than any change of a status is held back.
+pub const HELD_BACK: Duration = Duration::from_secs(16);
+
 /// Runs a test. Decoding a FlagsmithDeployment without optimisation takes more stack than a test's thread has.
 pub fn run(test: impl Future<Output = ()> + Send + 'static) {
     const STACK: usize = 16 << 20;
