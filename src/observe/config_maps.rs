@@ -1,6 +1,6 @@
 //! The `ConfigMaps` that pods read their environment from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::{
@@ -36,23 +36,21 @@ pub(super) struct ConfigMapReader {
 #[derive(Clone)]
 struct Known {
     /// What was asked for, also what could not be read.
-    names: Vec<String>,
+    names: BTreeSet<String>,
     maps: ConfigMaps,
 }
 
 impl ConfigMapReader {
-    /// The `ConfigMaps` of these names, which Deployments read their environment from. One that cannot be read is left out, so that its variables are not
-    /// known; one that does not exist is empty. Pods read a changed one only at their next start, so it is read again
+    /// The `ConfigMaps` of these names, which Deployments read their environment from. One that cannot be read is left
+    /// out, so that its variables are not known; one that does not exist is empty. Pods read a changed one only at their next start, so it is read again
     /// soon only while pods are exchanged.
     pub(super) async fn read(
         &self,
         client: &Client,
         identity: &Identity,
-        mut names: Vec<String>,
+        names: BTreeSet<String>,
         settled: bool,
     ) -> ConfigMaps {
-        names.sort_unstable();
-        names.dedup();
         if names.is_empty() {
             return ConfigMaps::new();
         }
@@ -79,7 +77,7 @@ impl Memory for ConfigMapReader {
 }
 
 /// The first of these `ConfigMaps`, by name.
-async fn read_all(client: &Client, namespace: &str, names: &[String]) -> ConfigMaps {
+async fn read_all(client: &Client, namespace: &str, names: &BTreeSet<String>) -> ConfigMaps {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let reading: Vec<_> = names.iter().take(READ).map(|name| read_one(api.clone(), name.clone())).collect();
     let mut answers = stream::iter(reading).buffered(AT_ONCE);
@@ -110,8 +108,8 @@ async fn read_one(api: Api<ConfigMap>, name: String) -> Option<(String, BTreeMap
     }
 }
 
-/// The names of the `ConfigMaps` that the containers of a Deployment read variables from.
-pub(super) fn names(deployment: &Deployment) -> Vec<String> {
+/// The names of the `ConfigMaps` that the containers of a Deployment read variables from, each once.
+pub(super) fn names(deployment: &Deployment) -> BTreeSet<String> {
     let pods = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let containers =
         pods.into_iter().flat_map(|pods| pods.init_containers.iter().flatten().chain(&pods.containers));
@@ -173,7 +171,7 @@ mod tests {
             }
         });
         let client = Client::new(server, "default");
-        let names: Vec<String> = (0..names).map(|number| format!("{number:04}")).collect();
+        let names: BTreeSet<String> = (0..names).map(|number| format!("{number:04}")).collect();
         assert_eq!(read_all(&client, "prod", &names).await.len(), read);
         let asked = asked.load(Ordering::SeqCst);
         assert!(asked <= most_asked + AT_ONCE, "{asked} were asked for");
@@ -181,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_names() {
+    fn each_name_is_listed_once() {
         let deployment: Deployment =
             serde_json::from_value(json!({ "spec": { "selector": {}, "template": { "spec": {
             "initContainers": [{ "name": "migrate", "envFrom": [{ "configMapRef": { "name": "shared" } }] }],
@@ -195,6 +193,6 @@ mod tests {
             }],
         } } } }))
             .unwrap();
-        assert_eq!(names(&deployment), ["shared", "shared", "keys"]);
+        assert_eq!(names(&deployment), ["keys", "shared"].map(str::to_owned).into());
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     kubectl::{pointer, wait_until},
+    merge::merge,
     namespace::{NEW, Namespace, START, database},
     operator,
 };
@@ -113,18 +114,6 @@ pub fn change(namespace: &Namespace, changes: Value) {
     });
     merge(&mut resource["spec"], changes);
     namespace.apply(&resource.to_string());
-}
-
-/// A JSON merge patch without deletions.
-pub fn merge(target: &mut Value, changes: Value) {
-    match (target, changes) {
-        (Value::Object(target), Value::Object(changes)) => {
-            for (key, value) in changes {
-                merge(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (target, changes) => *target = changes,
-    }
 }
 
 /// The Secret with `DATABASE_URL`. The host is an address that this machine reaches too, so that the command can ask

@@ -23,6 +23,8 @@ mod installation;
 mod kubectl;
 mod lifecycle;
 mod live_cases;
+#[path = "../reconcile/support/merge.rs"]
+mod merge;
 mod migration_trials;
 mod migrations;
 mod monitoring;

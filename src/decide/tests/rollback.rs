@@ -12,7 +12,7 @@ use crate::{
     api::{MigrationOperation, MigrationResult, MigrationStatus},
     decide::{Gate, decide},
     flagsmith::Release,
-    migration::{Direction, Undo, direction},
+    migration::{Direction, Step, Undo, direction},
     model::{Code, PodPhase},
     observe::{History, JobOutcome, JobState, Look, Observation, Preflight, WorkloadState},
     validate::{Installation, RollbackOrder, RollbackPlan, UndoFirst, backup_name},
@@ -230,14 +230,7 @@ fn older_pods_serve_before_anything_is_undone() {
 
     // Half undone: what the older release needs is there, so its processor works on beside its API.
     for (outcome, processors) in [(JobOutcome::Active, 0), (JobOutcome::Complete, 0), (failed(), 1)] {
-        observation.jobs = vec![JobState {
-            name: step.job.clone(),
-            key: Some(step.key.to_string()),
-            operation: MigrationOperation::RollBack,
-            release: Some(release(SERVES)),
-            outcome,
-            ..JobState::default()
-        }];
+        observation.jobs = vec![undoes(&step, outcome)];
         let plan = decide(&back, &observation, &[]);
         assert_eq!(shape(&plan)[..2], of(SERVES_IMAGE, processors, SERVES_IMAGE), "{:?}", plan.gate);
         assert_eq!(plan.migrated.unwrap().key, step.undoing().unwrap());
@@ -251,6 +244,18 @@ fn older_pods_serve_before_anything_is_undone() {
     assert_eq!(shape(&plan)[..2], of(SERVES_IMAGE, 0, SERVES_IMAGE));
     observation.previous.migration = Some(super::scene::recorded(&back, SERVES));
     assert_eq!(shape(&decide(&back, &observation, &[]))[..2], of(SERVES_IMAGE, 1, SERVES_IMAGE));
+}
+
+/// The Job of a step, which undoes migrations.
+fn undoes(step: &Step, outcome: JobOutcome) -> JobState {
+    JobState {
+        name: step.job.clone(),
+        key: Some(step.key.to_string()),
+        operation: MigrationOperation::RollBack,
+        release: Some(release(SERVES)),
+        outcome,
+        ..JobState::default()
+    }
 }
 
 /// Nothing is undone before the older pods serve, or nobody wants any.
@@ -284,14 +289,8 @@ fn older_pods_come_for_their_own_undoing_only(#[case] runs: Option<&str>, #[case
     pulled(&back, &mut observation);
     let step = decide(&back, &observation, &[]).step.unwrap();
     for outcome in [JobOutcome::Active, JobOutcome::Complete] {
-        observation.jobs = vec![JobState {
-            name: runs.map_or_else(|| step.job.clone(), str::to_owned),
-            key: Some(step.key.to_string()),
-            operation: MigrationOperation::RollBack,
-            release: Some(release(SERVES)),
-            outcome,
-            ..JobState::default()
-        }];
+        let job = undoes(&step, outcome);
+        observation.jobs = vec![JobState { name: runs.map_or(job.name, str::to_owned), ..job }];
         let plan = decide(&back, &observation, &[]);
         assert_eq!(shape(&plan)[1], Some((image, Some(2))), "{:?}", plan.gate);
     }

@@ -3,7 +3,10 @@
 //! A pass looks at a dozen objects, and an installation has a dozen passes: decoding each object at each of them took a
 //! quarter of the operator's CPU, and keeping its text for that half of its memory.
 
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher as _},
+};
 
 use k8s_openapi::{
     api::{
@@ -45,7 +48,7 @@ pub(in crate::observe) struct DeploymentSeen {
     /// It, where no `ConfigMap` is read.
     pub(in crate::observe) state: WorkloadState,
     /// The `ConfigMaps` that its containers read variables from.
-    pub(in crate::observe) config_maps: Vec<String>,
+    pub(in crate::observe) config_maps: BTreeSet<String>,
 }
 
 /// A Job.

@@ -80,7 +80,7 @@ pub(crate) fn failed<'a>(context: &Context<'a>) -> Option<FailedJob<'a>> {
     // A restore has a room of its own.
     let jobs = observation.jobs.iter().filter(|job| job.operation != MigrationOperation::Restore);
     let last = if installation.managed_by.migrates_first() {
-        if is_active(context) || is_applied(context) {
+        if context.observation.is_migrating() || is_applied(context) {
             return None;
         }
         let step = Step::of(installation, observation);
@@ -101,7 +101,8 @@ pub(crate) fn failed<'a>(context: &Context<'a>) -> Option<FailedJob<'a>> {
 pub(crate) fn recorded<'a>(context: &Context<'a>) -> Option<&'a MigrationStatus> {
     let (installation, observation) = (context.installation, context.observation);
     let of_operator = installation.managed_by.migrates_first();
-    if !of_operator || is_active(context) || is_applied(context) || failed(context).is_some() {
+    if !of_operator || context.observation.is_migrating() || is_applied(context) || failed(context).is_some()
+    {
         return None;
     }
     let step = Step::of(installation, observation);
@@ -256,10 +257,6 @@ fn serves(context: &Context<'_>) -> bool {
     api.is_some_and(|api| api.rolled_out() && api.ready > 0)
 }
 
-fn is_active(context: &Context<'_>) -> bool {
-    context.observation.is_migrating()
-}
-
 /// Whether the wanted release is migrated to: then an old failed Job is history.
 fn is_applied(context: &Context<'_>) -> bool {
     let wanted = Some(context.due());
@@ -271,7 +268,7 @@ fn is_applied(context: &Context<'_>) -> bool {
 /// Whether a pod is of the attempt that counts.
 fn is_current(context: &Context<'_>, pod: &PodSummary) -> bool {
     let (installation, observation) = (context.installation, context.observation);
-    if !installation.managed_by.migrates_first() || is_active(context) {
+    if !installation.managed_by.migrates_first() || context.observation.is_migrating() {
         return true;
     }
     let Some(step) = Step::of(installation, observation) else {
@@ -284,7 +281,7 @@ fn is_current(context: &Context<'_>, pod: &PodSummary) -> bool {
 /// An attempt that failed with something that passes by itself, while the next one is on its way. Anything else ends
 /// the Job; its condition follows in a moment.
 fn tried_again(context: &Context<'_>) -> Option<Draft> {
-    if !is_active(context) {
+    if !context.observation.is_migrating() {
         return None;
     }
     last_status(context.observation, Component::Migrations).filter(|status| *status == TRANSIENT_STATUS)?;
