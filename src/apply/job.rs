@@ -69,10 +69,13 @@ impl Applier {
             .map_err(|error| Error::Kube(Box::new(kube::Error::SerdeError(error))))?;
         let parameters =
             PostParams { field_manager: Some(marks::OPERATOR.to_owned()), ..PostParams::default() };
+        let namespace = &installation.identity.namespace;
+        let writing = self.watches.index.writing(Watched::Child(Kind::Job), namespace, &child.name);
         match api.create(&parameters, &object).await {
             Ok(created) => {
-                tracing::info!(job = child.name, namespace = installation.identity.namespace, "made a Job");
-                self.watches.index.record(Watched::Child(Kind::Job), created);
+                tracing::info!(job = child.name, namespace, "made a Job");
+                // What it has done since is reported by this pass.
+                let _newest = writing.ended(&created);
                 Ok(Creation::Created)
             }
             // The response to an earlier attempt may have been lost, or somebody else has a Job of that name.
@@ -87,7 +90,7 @@ impl Applier {
                         Err(Error::Refused(Refusal::NotOwned { owner: describe_owner(&found) }))
                     }
                     Some(found) => {
-                        self.watches.index.record(Watched::Child(Kind::Job), found);
+                        let _newest = writing.ended(&found);
                         Ok(Creation::Exists)
                     }
                     None => Ok(Creation::Exists),

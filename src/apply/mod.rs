@@ -1,6 +1,8 @@
 //! The sixth step: writes what differs, and nothing else.
 
+mod agreed;
 mod creation;
+mod deletion;
 mod diff;
 mod drift;
 mod error;
@@ -13,16 +15,18 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
+use agreed::Agreed;
 use creation::Creation;
 pub use diff::covers;
 pub use drift::describe as differences;
 pub use error::Error;
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{Patch, PatchParams},
     core::PartialObjectMeta,
 };
 pub use removal::removable;
+pub use secrets::WrittenSecret;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -32,7 +36,10 @@ use crate::{
         Component, Refusal, Refused,
         child::{Child, Kind, marks},
     },
-    observe::{Object, Scope, Watched, Watches, index::Snapshot},
+    observe::{
+        Object, Scope, Watched, Watches,
+        index::{Snapshot, Written},
+    },
     runtime::cache::{Cache, PerInstallation},
     validate::Installation,
 };
@@ -59,16 +66,6 @@ pub struct Applier {
     deleted: Cache<String, ()>,
 }
 
-/// What an installation should be, and is.
-#[derive(Debug)]
-struct Agreed {
-    /// The fingerprint of its specification.
-    specification: u64,
-    plan: Plan,
-    /// The hash of each object.
-    children: BTreeMap<(Kind, String), String>,
-}
-
 /// What came of applying a plan.
 #[derive(Debug, Default)]
 pub struct Applied {
@@ -83,7 +80,9 @@ pub struct Applied {
     /// What else works on the database, so that a Job was not created.
     pub held: Option<String>,
     /// Secrets that were made or written, and that this pass did not know: another one can go on at once.
-    pub secrets: Vec<String>,
+    pub secrets: Vec<WrittenSecret>,
+    /// Somebody else has changed an object since it was written: another pass has to look at it at once.
+    pub overtaken: bool,
 }
 
 impl Applied {
@@ -109,8 +108,12 @@ pub struct Repaired {
 /// What one write did.
 enum Outcome {
     Unchanged,
-    Written,
-    Repaired(Vec<String>),
+    Written {
+        /// What was found changed of it.
+        repaired: Option<Vec<String>>,
+        /// Somebody else has changed it since.
+        overtaken: bool,
+    },
 }
 
 impl Applier {
@@ -153,24 +156,12 @@ impl Applier {
         let mut applied = Applied::default();
         let result = match self.agreed(installation, plan, specification) {
             Some(agreed) => {
-                let names = agreed.children.keys().cloned().collect();
-                self.remove_unwanted(installation, plan, &names, &mut applied).await
+                let wanted = |kind, name: &str| agreed.children.keys().any(|it| it.0 == kind && it.1 == name);
+                self.remove_unwanted(installation, plan, wanted, &mut applied).await
             }
             None => self.apply_all(installation, plan, specification, build(), &mut applied).await,
         };
         (applied, result)
-    }
-
-    /// What an installation is, where that is what it should be, and no object of it has changed.
-    fn agreed(&self, installation: &Installation, plan: &Plan, specification: u64) -> Option<Arc<Agreed>> {
-        let same = |agreed: &Arc<Agreed>| agreed.specification == specification && agreed.plan == *plan;
-        let agreed = self.agreed.get(&installation.identity.uid).filter(same)?;
-        let stands = |(kind, name): &(Kind, String), hash: &String| {
-            let namespace = &installation.identity.namespace;
-            let known = self.watches.index.get(Watched::Child(*kind), namespace, name);
-            known.is_some_and(|known| known.owned_by(&installation.identity.uid) && known.is_settled(hash))
-        };
-        agreed.children.iter().all(|(child, hash)| stands(child, hash)).then_some(agreed)
     }
 
     async fn apply_all(
@@ -184,9 +175,9 @@ impl Applier {
         self.agreed.forget(&installation.identity.uid);
         for secret in &plan.generate {
             match secrets::write(&self.client, installation, *secret).await {
-                Ok(()) => {
+                Ok(secret) => {
                     applied.written += 1;
-                    applied.secrets.push(secrets::key(installation, *secret).name.clone());
+                    applied.secrets.push(secret);
                 }
                 // No pod can start without it.
                 Err(Error::Refused(why)) => {
@@ -207,7 +198,8 @@ impl Applier {
             }
         }
         let names: BTreeSet<(Kind, String)> = children.iter().map(Child::id).collect();
-        let mut failed = self.remove_unwanted(installation, plan, &names, applied).await.err();
+        let wanted = |kind, name: &str| names.contains(&(kind, name.to_owned()));
+        let mut failed = self.remove_unwanted(installation, plan, wanted, applied).await.err();
         let mut pods_held = plan.pods_held;
         let mut agreed = Some(BTreeMap::new());
         for child in children {
@@ -224,7 +216,7 @@ impl Applier {
                 self.create_job(installation, child).await.map(|creation| match creation {
                     Creation::Created => {
                         applied.job_created = Some(name.clone());
-                        Outcome::Written
+                        Outcome::Written { repaired: None, overtaken: false }
                     }
                     Creation::Exists => Outcome::Unchanged,
                     Creation::Held(holder) => {
@@ -241,11 +233,11 @@ impl Applier {
             };
             match result {
                 Ok(Outcome::Unchanged) => {}
-                Ok(Outcome::Written) => applied.written += 1,
-                Ok(Outcome::Repaired(changes)) => {
+                Ok(Outcome::Written { repaired, overtaken }) => {
                     applied.written += 1;
-                    let object = format!("{} {name}", kind.as_str());
-                    applied.repaired.push(Repaired { object, changes });
+                    applied.overtaken |= overtaken;
+                    let object = || format!("{} {name}", kind.as_str());
+                    applied.repaired.extend(repaired.map(|changes| Repaired { object: object(), changes }));
                 }
                 Err(Error::Refused(why)) => {
                     pods_held |= kind == Kind::ServiceAccount && matches!(why, Refusal::NotOwned { .. });
@@ -258,32 +250,6 @@ impl Applier {
         if let (None, true, Some(children)) = (&failed, applied.refused.is_empty(), agreed) {
             let agreed = Agreed { specification, plan: plan.clone(), children };
             self.agreed.put(installation.identity.uid.clone(), Arc::new(agreed));
-        }
-        failed.map_or(Ok(()), Err)
-    }
-
-    /// Deletes what the plan has no use for any more. Returns the first failure; each is tried.
-    async fn remove_unwanted(
-        &self,
-        installation: &Installation,
-        plan: &Plan,
-        wanted: &BTreeSet<(Kind, String)>,
-        applied: &mut Applied,
-    ) -> Result<(), Error> {
-        let mut failed = None;
-        // Superseded Jobs go first: a crash must not leave one as proof of a migration that was undone since.
-        for (kind, snapshot, name) in self.unwanted(installation, plan, wanted) {
-            if kind == Kind::Job && self.has_begun(installation, &name).await? {
-                continue;
-            }
-            match self.delete(installation, kind, &name, &snapshot).await {
-                Ok(()) => applied.written += 1,
-                Err(Error::Refused(why)) => {
-                    let component = snapshot.component;
-                    applied.refused.push(Refused { kind, name, component, why });
-                }
-                Err(error) => failed = failed.or(Some(error)),
-            }
         }
         failed.map_or(Ok(()), Err)
     }
@@ -335,14 +301,19 @@ impl Applier {
         if let Some(snapshot) = &known {
             self.hand_over_replicas(installation, &child, snapshot).await?;
         }
+        let writing = self.watches.index.writing(Watched::Child(child.kind), namespace, &child.name);
         let written = if absent {
             self.create_child(installation, &mut child).await?
         } else {
             self.patch(installation, &child).await?
         };
-        if let Some(change) = self.watches.index.record(Watched::Child(child.kind), written) {
-            change.snapshot.settle(hash);
-        }
+        let overtaken = match writing.ended(&written) {
+            Written::AsAnswered(snapshot) => {
+                snapshot.settle(hash);
+                false
+            }
+            Written::Otherwise(_) => true,
+        };
         tracing::info!(
             kind = child.kind.as_str(),
             name = child.name,
@@ -350,7 +321,7 @@ impl Applier {
             repaired = repaired.is_some(),
             "applied"
         );
-        Ok(repaired.map_or(Outcome::Written, Outcome::Repaired))
+        Ok(Outcome::Written { repaired, overtaken })
     }
 
     /// Keeps the number of pods when the operator stops deciding it: a field that its only owner no longer applies
@@ -417,62 +388,6 @@ impl Applier {
                 let found = serde_json::to_value(&found).unwrap_or_default();
                 Err(Error::Refused(Refusal::NotOwned { owner: describe_owner(&found) }))
             }
-        }
-    }
-
-    /// Owned objects that the specification no longer asks for.
-    fn unwanted(
-        &self,
-        installation: &Installation,
-        plan: &Plan,
-        wanted: &BTreeSet<(Kind, String)>,
-    ) -> Vec<(Kind, Arc<Snapshot>, String)> {
-        let identity = &installation.identity;
-        let mut found = Vec::new();
-        for kind in Kind::ALL {
-            for (name, snapshot) in
-                self.watches.index.named(Watched::Child(kind), &identity.namespace, &identity.name)
-            {
-                if !snapshot.owned_by(&identity.uid) || wanted.contains(&(kind, name.clone())) {
-                    continue;
-                }
-                let is_deleted = || self.deleted.get(&snapshot.uid).is_some();
-                if removable(installation, plan, kind, &name) && !is_deleted() {
-                    found.push((kind, snapshot, name));
-                }
-            }
-        }
-        found
-    }
-
-    async fn delete(
-        &self,
-        installation: &Installation,
-        kind: Kind,
-        name: &str,
-        snapshot: &Snapshot,
-    ) -> Result<(), Error> {
-        let parameters = match kind {
-            // The Job must stay visible until its pods are gone: until then its migration may still run.
-            Kind::Job => DeleteParams::foreground(),
-            _ => DeleteParams::background(),
-        };
-        let parameters = parameters
-            .preconditions(Preconditions { uid: Some(snapshot.uid.clone()), resource_version: None });
-        match self.api(installation, kind).delete(name, &parameters).await {
-            Ok(_) => {
-                self.deleted.put(snapshot.uid.clone(), ());
-                tracing::info!(
-                    kind = kind.as_str(),
-                    name,
-                    namespace = installation.identity.namespace,
-                    "deleted"
-                );
-                Ok(())
-            }
-            // Gone already, or another object has its name by now.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(error) => Err(error.into()),
         }
     }
 }

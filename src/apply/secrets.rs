@@ -1,7 +1,7 @@
 //! Secrets that the operator makes. Keys and passwords are created and never written again: what is in them must not
 //! change under a running installation. URLs that are put together from parts follow these.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
@@ -28,6 +28,20 @@ const DJANGO_KEY_LENGTH: usize = 64;
 /// Characters of the embedded database's password: more than 140 bits.
 const PASSWORD_LENGTH: usize = 24;
 
+/// A Secret that was made or written.
+pub struct WrittenSecret {
+    /// Its name.
+    pub name: String,
+    /// It, as the server answered; `None` where it was there already.
+    pub content: Option<Secret>,
+}
+
+impl fmt::Debug for WrittenSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("WrittenSecret").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// Where a generated Secret is, and the key in it that pods read.
 pub(super) fn key(installation: &Installation, which: GeneratedSecret) -> &SecretKey {
     match which {
@@ -42,7 +56,7 @@ pub(super) async fn write(
     client: &Client,
     installation: &Installation,
     which: GeneratedSecret,
-) -> Result<(), Error> {
+) -> Result<WrittenSecret, Error> {
     let identity = &installation.identity;
     let SecretKey { name, key } = key(installation, which);
     let data: BTreeMap<String, String> = match which {
@@ -58,7 +72,7 @@ pub(super) async fn write(
         GeneratedSecret::DatabaseUrls => match urls(client, installation).await {
             Some(urls) => urls.into_iter().map(|(key, url)| (key, url.expose_secret().to_owned())).collect(),
             // A part is missing since it was seen; the next look says which.
-            None => return Ok(()),
+            None => return Ok(WrittenSecret { name: name.clone(), content: None }),
         },
     };
     let owned =
@@ -82,15 +96,15 @@ pub(super) async fn write(
     let parameters = PostParams { field_manager: Some(marks::OPERATOR.to_owned()), ..PostParams::default() };
     let api: Api<Secret> = Api::namespaced(client.clone(), &identity.namespace);
     match api.create(&parameters, &secret).await {
-        Ok(_) => {
+        Ok(made) => {
             tracing::info!(secret = name, key, namespace = identity.namespace, "generated a Secret");
-            Ok(())
+            Ok(WrittenSecret { name: name.clone(), content: Some(made) })
         }
         Err(kube::Error::Api(status)) if status.code == 409 => {
             if which == GeneratedSecret::DatabaseUrls {
                 replace(&api, installation, secret).await?;
             }
-            Ok(())
+            Ok(WrittenSecret { name: name.clone(), content: None })
         }
         Err(error) => Err(error.into()),
     }
@@ -149,7 +163,7 @@ mod tests {
         which: GeneratedSecret,
         code: u16,
         found: Option<Value>,
-    ) -> (Vec<(String, Value)>, Result<(), Error>) {
+    ) -> (Vec<(String, Value)>, Result<WrittenSecret, Error>) {
         let all = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&all);
         let server = service_fn(move |request: Request<Body>| {

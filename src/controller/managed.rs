@@ -38,7 +38,7 @@ pub(super) async fn reconcile(
         context.applier.apply(installation, plan, specification, || build(installation, plan)).await
     };
     if !applied.secrets.is_empty() {
-        context.observer.made(uid, &applied.secrets);
+        context.observer.made(uid, applied.secrets.into_iter().map(|it| (it.name, it.content)));
         result?;
         return Ok(Next::at_once());
     }
@@ -118,7 +118,7 @@ impl View {
     /// When to look again earlier than the observer asks for.
     fn next_look(&self, applied: &Applied) -> Option<Duration> {
         // Recorded just now: what waits for the record can go on.
-        if matches!(self.plan.gate, Gate::Unrecorded(_)) {
+        if matches!(self.plan.gate, Gate::Unrecorded(_)) || applied.overtaken {
             return Some(Duration::ZERO);
         }
         // A refused child is tried again like a failing look: whoever removes the obstacle wants to see it heal.

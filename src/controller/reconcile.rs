@@ -61,6 +61,7 @@ pub(super) async fn reconcile_guarded(
     context.count_memories();
     match result {
         Ok(next) => {
+            tracing::debug!(object = key(&resource), next = ?next.action, outcome = ?next.outcome, "a pass has ended");
             pass.ended(next.outcome);
             context.failures.forget(&key(&resource));
             Ok(next.action)

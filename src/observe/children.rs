@@ -49,11 +49,8 @@ impl<'a> Children<'a> {
     /// The installation's Jobs by what they are for.
     pub(super) fn jobs(&self) -> Jobs {
         let mut found = Jobs::default();
-        for snapshot in self.snapshots(Watched::Child(Kind::Job)) {
+        for (_, snapshot) in self.index.owned(&self.identity.uid) {
             let ObjectSeen::Job(job) = snapshot.seen() else { continue };
-            if !snapshot.owned_by(&self.identity.uid) {
-                continue;
-            }
             let list = match job.purpose {
                 JobPurpose::Backup => &mut found.backups,
                 JobPurpose::Pull => &mut found.pulls,
@@ -65,20 +62,12 @@ impl<'a> Children<'a> {
     }
 
     pub(super) fn pods(&self) -> Vec<PodSeen> {
-        let seen = |snapshot: Arc<Snapshot>| match snapshot.seen() {
+        let pods = self.index.pods(&self.identity.namespace, &self.identity.name);
+        let seen = |(_, snapshot): (_, Arc<Snapshot>)| match snapshot.seen() {
             ObjectSeen::Pod(pod) => Some(pod.as_ref().clone()),
             _ => None,
         };
-        self.snapshots(Watched::Pod).filter_map(seen).collect()
-    }
-
-    fn snapshots(&self, kind: Watched) -> impl Iterator<Item = Arc<Snapshot>> {
-        let name = self.identity.name.clone();
-        self.index
-            .named(kind, &self.identity.namespace, &name)
-            .into_iter()
-            .map(|(_, snapshot)| snapshot)
-            .filter(move |snapshot| snapshot.instance.as_ref() == Some(&name))
+        pods.into_iter().filter_map(seen).collect()
     }
 
     /// A migration of another installation that runs on the database with this label.
@@ -94,9 +83,8 @@ impl<'a> Children<'a> {
     /// What the autoscalers of others in the namespace scale.
     pub(super) fn external_autoscalers(&self) -> BTreeSet<String> {
         self.index
-            .in_namespace(Watched::Child(Kind::HorizontalPodAutoscaler), &self.identity.namespace)
+            .external_autoscalers(&self.identity.namespace)
             .into_iter()
-            .filter(|(_, snapshot)| !snapshot.owned_by(&self.identity.uid))
             .filter_map(|(_, snapshot)| autoscaler::target(&snapshot))
             .collect()
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// How long good Secrets are used before they are read again. Two Secrets every two minutes is one request a minute
-/// for each installation; pods read a changed Secret only at their next start anyway.
+/// How long a good answer is used before the same is asked again.
 pub const FRESH: Duration = Duration::from_mins(2);
 
 /// How long a bad answer is used: whoever creates the missing Secret or starts the database wants to see it heal.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::Client;
 
 use super::{
@@ -126,8 +126,8 @@ impl Observer {
         self.memories().for_each(|memory| memory.forget(uid));
     }
 
-    /// Has the next observation read these Secrets, which the operator has made or written.
-    pub fn made(&self, uid: &str, secrets: &[String]) {
+    /// The operator has made or written these Secrets, each with its name and, where it was made, its content.
+    pub fn made(&self, uid: &str, secrets: impl IntoIterator<Item = (String, Option<Secret>)>) {
         self.secrets.made(uid, secrets);
     }
 

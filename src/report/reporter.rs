@@ -44,10 +44,7 @@ use crate::{
 
 /// How long a change that is not urgent waits for what comes next, once it is seen: a rollout moves counts and components
 /// several times a second, nobody reads that fast, and most rollouts have an end soon, which is written at once.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// The same after another change that was not urgent: what goes on for long is no news.
-const LONG_PAUSE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_secs(15);
 
 /// A failure of this step.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +66,7 @@ impl From<kube::Error> for Error {
 /// Writes status, Events and metrics.
 pub(crate) struct Reporter {
     client: Client,
-    recorder: Recorder,
+    recorder: Mutex<Recorders>,
     metrics: Metrics,
     /// Where diagnoses are documented.
     docs: DocsUrl,
@@ -79,9 +76,6 @@ pub(crate) struct Reporter {
 
 #[derive(Clone)]
 struct Written {
-    at: Instant,
-    /// Whether nobody waited for what was written.
-    calm: bool,
     /// Since when there is something else to write.
     outdated_since: Option<Instant>,
     resource_version: u64,
@@ -92,12 +86,39 @@ struct Written {
     status: FlagsmithDeploymentStatus,
 }
 
+/// How many Events one recorder writes. It keeps each of them for six minutes, with three for each installation that
+/// comes, to fold those that repeat it; two kilobytes each, and its memory does not shrink. So this is one megabyte,
+/// and the first of a hundred troubles that repeat themselves are still folded.
+const EVENTS_OF_A_RECORDER: usize = 512;
+
+/// One recorder after the other.
+struct Recorders {
+    source: Source,
+    present: Recorder,
+    left: usize,
+}
+
+impl Recorders {
+    fn new(client: &Client, source: Source) -> Self {
+        let present = Recorder::new(client.clone(), source.clone());
+        Self { source, present, left: EVENTS_OF_A_RECORDER }
+    }
+
+    /// The recorder for the next Event.
+    fn next(&mut self, client: &Client) -> Recorder {
+        if self.left == 0 {
+            *self = Self::new(client, self.source.clone());
+        }
+        self.left -= 1;
+        self.present.clone()
+    }
+}
+
 impl Reporter {
     /// A reporter that writes with this client, which is fenced, and shows itself under this instance name in Events.
     pub(crate) fn new(client: Client, metrics: Metrics, docs: DocsUrl, instance: Option<String>) -> Self {
         let source = Source { controller: marks::OPERATOR.to_owned(), instance };
-        // One recorder for all: it folds repeated Events into one.
-        let recorder = Recorder::new(client.clone(), source);
+        let recorder = Mutex::new(Recorders::new(&client, source));
         Self { client, recorder, metrics, docs, written: Mutex::default() }
     }
 
@@ -203,7 +224,7 @@ impl Reporter {
             let urgent = urgent(before, &after);
             wait = if urgent { None } else { self.held_back(identity) };
             if wait.is_none() {
-                self.write_status(resource, identity, &after, urgent).await?;
+                self.write_status(resource, identity, &after).await?;
                 if let Some((result, took)) = migration::ended(before, &after) {
                     self.metrics.migration(result, took);
                 }
@@ -216,7 +237,8 @@ impl Reporter {
         let told = if wait.is_none() { &after } else { before };
         for event in events::events(&identity.namespace, before, told, applied) {
             // An Event that cannot be written is no reason to repeat a pass.
-            match self.recorder.publish(&event, &reference).await {
+            let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).next(&self.client);
+            match recorder.publish(&event, &reference).await {
                 Err(error) if !fence::is_not_leading(&error) => {
                     tracing::warn!(%error, reason = event.reason, "an Event could not be written");
                 }
@@ -239,9 +261,8 @@ impl Reporter {
     fn held_back(&self, identity: &Identity) -> Option<Duration> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let written = written.get_mut(&identity.uid)?;
-        let pause = if written.calm && written.at.elapsed() < LONG_PAUSE { LONG_PAUSE } else { PAUSE };
         let since = written.outdated_since.get_or_insert_with(Instant::now).elapsed();
-        (since < pause).then(|| pause.saturating_sub(since))
+        (since < PAUSE).then(|| PAUSE.saturating_sub(since))
     }
 
     /// Where the resource itself is so large that the server takes no more, a shorter status is better than none.
@@ -250,11 +271,10 @@ impl Reporter {
         observation: &FlagsmithDeployment,
         identity: &Identity,
         status: &FlagsmithDeploymentStatus,
-        urgent: bool,
     ) -> Result<(), Error> {
-        match self.patch(observation, identity, status, urgent).await {
+        match self.patch(observation, identity, status).await {
             Err(Error::Kube(error)) if is_too_large(&error) => {
-                self.patch(observation, identity, &bounds::least(status), urgent).await
+                self.patch(observation, identity, &bounds::least(status)).await
             }
             result => result,
         }
@@ -265,7 +285,6 @@ impl Reporter {
         observation: &FlagsmithDeployment,
         identity: &Identity,
         status: &FlagsmithDeploymentStatus,
-        urgent: bool,
     ) -> Result<(), Error> {
         // Not as a FlagsmithDeployment: the answer holds the specification, which may be what cannot be decoded.
         let resource = ApiResource::erase::<FlagsmithDeployment>(&());
@@ -283,8 +302,6 @@ impl Reporter {
         };
         let (written, observation) = (written.meta(), &observation.metadata);
         let written = Written {
-            at: Instant::now(),
-            calm: !urgent,
             outdated_since: None,
             resource_version: version(written.resource_version.as_deref()),
             echo: (written.generation, &written.annotations)

@@ -27,7 +27,10 @@ use super::{
 use crate::{
     api::FlagsmithDeployment,
     model::{self, Diagnosis, DocsUrl, child::Kind},
-    observe::{Object, Watched, Watches},
+    observe::{
+        Object, Watched, Watches,
+        index::{Key, Snapshot},
+    },
     validate::{DesiredState, Installation, validate},
 };
 use page::Page;
@@ -186,19 +189,14 @@ fn merged(
 /// The objects that the installation owns.
 fn owned(installation: &Installation, watches: &Watches) -> Objects {
     let identity = &installation.identity;
-    let of_kind = |kind: Kind| {
-        watches
-            .index
-            .named(Watched::Child(kind), &identity.namespace, &identity.name)
-            .into_iter()
-            .filter(|(_, snapshot)| snapshot.owned_by(&identity.uid))
-            .filter_map(move |(name, snapshot)| {
-                // Of a Job, which is never changed, only that it is there counts; its text is not kept.
-                let object = if kind == Kind::Job { Some(Value::Null) } else { snapshot.parse::<Value>() };
-                Some(((kind, name), object?))
-            })
+    let owned = watches.index.owned(&identity.uid).into_iter();
+    let object = |(key, snapshot): &(Arc<Key>, Arc<Snapshot>)| {
+        let Watched::Child(kind) = key.kind else { return None };
+        // Of a Job, which is never changed, only that it is there counts; its text is not kept.
+        let object = if kind == Kind::Job { Some(Value::Null) } else { snapshot.parse::<Value>() };
+        (key.namespace == identity.namespace).then_some(((kind, key.name.clone()), object?))
     };
-    Kind::ALL.into_iter().flat_map(of_kind).collect()
+    owned.filter_map(|it| object(&it)).collect()
 }
 
 /// Objects that would be made and whose names somebody else's have: those are left alone. One that cannot be asked for

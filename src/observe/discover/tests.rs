@@ -157,7 +157,7 @@ fn index(objects: &Objects) -> Index {
         object["metadata"]["uid"] = object["metadata"]["name"].clone();
         object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!("{}");
         let object = serde_json::from_str(&object.to_string()).unwrap();
-        index.record(kind, object).unwrap();
+        index.record(kind, &object).unwrap();
     };
     let all = |kind: Kind, objects: Vec<Value>| {
         for object in objects {

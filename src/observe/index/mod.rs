@@ -4,6 +4,7 @@
 //! Decoded objects of the Kubernetes types take ten times the memory of their JSON (20 KB against 2 KB for a
 //! Deployment), and a pass needs little of each.
 
+mod group;
 mod object;
 mod priority;
 mod prune;
@@ -18,5 +19,5 @@ pub(crate) use prune::Selector;
 pub(crate) use seen::JobSeen;
 pub(super) use seen::{JobPurpose, ObjectSeen, PodSeen};
 pub(crate) use snapshot::{Key, Snapshot};
-pub(crate) use store::{Change, Index};
+pub(crate) use store::{Change, Index, Written};
 pub use watched::Watched;

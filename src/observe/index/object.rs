@@ -1,7 +1,7 @@
 //! An object as the API server sends it, taken apart no further than needed.
 //!
 //! A rollout brings dozens of states of each object, and most are looked at once or never. Decoding all of them into
-//! trees took a quarter of the operator's CPU; here text stays text, and only its outermost level is cut.
+//! trees took a quarter of the operator's CPU; here text stays text, in one piece, and is cut where somebody asks.
 
 use std::{
     borrow::Cow,
@@ -14,87 +14,104 @@ use kube::{
     Resource,
     core::{ApiResource, DynamicResourceScope},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _};
 use serde_json::value::RawValue;
 
 /// Fields of a JSON object, still as text.
-pub(super) type Parts = BTreeMap<String, Box<RawValue>>;
+pub(super) type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
+
+/// The same where some of the text may be replaced.
+pub(super) type Parts<'a> = BTreeMap<&'a str, Cow<'a, RawValue>>;
 
 /// Any object. It can only be read from JSON text, as answers and watches bring it.
 #[derive(Clone, Debug)]
 pub struct Object {
     /// What is needed of the metadata.
     pub(in crate::observe) metadata: ObjectMeta,
-    /// The fields of the metadata.
-    pub(super) fields: Parts,
-    /// The outermost fields besides.
-    pub(super) parts: Parts,
+    /// All of it.
+    text: Box<RawValue>,
     /// A hash of everything but status, annotations, managed fields, and what the server counts.
     pub(super) shape: u64,
 }
 
-/// See [`Object::metadata`].
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    generation: Option<i64>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    owner_references: Option<Vec<OwnerReference>>,
+/// An object, cut at its outermost level and at that of its metadata.
+#[derive(Serialize)]
+pub(super) struct Cut<'a> {
+    /// The fields of the metadata.
+    #[serde(rename = "metadata")]
+    pub(super) fields: Parts<'a>,
+    /// The outermost fields besides.
+    #[serde(flatten)]
+    pub(super) parts: Parts<'a>,
+}
+
+impl Object {
+    /// Its text, cut into pieces.
+    pub(super) fn cut(&self) -> serde_json::Result<Cut<'_>> {
+        let (fields, mut parts) = cut(&self.text)?;
+        parts.remove("metadata");
+        let borrowed = |(name, text)| (name, Cow::Borrowed(text));
+        Ok(Cut {
+            fields: fields.into_iter().map(borrowed).collect(),
+            parts: parts.into_iter().map(borrowed).collect(),
+        })
+    }
+
+    /// Its status, if it has one.
+    pub(super) fn status(&self) -> Option<&RawValue> {
+        /// What else there is, is passed over.
+        #[derive(Deserialize)]
+        struct Status<'a> {
+            #[serde(borrow)]
+            status: Option<&'a RawValue>,
+        }
+        serde_json::from_str::<Status<'_>>(self.text.get()).ok()?.status
+    }
+}
+
+/// The fields of the metadata, and all outermost ones.
+fn cut(text: &RawValue) -> serde_json::Result<(Fields<'_>, Fields<'_>)> {
+    let outer: Fields<'_> = serde_json::from_str(text.get())?;
+    let metadata = outer.get("metadata").map_or("{}", |metadata| metadata.get());
+    Ok((serde_json::from_str(metadata)?, outer))
 }
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let outer = BTreeMap::<&str, &RawValue>::deserialize(deserializer)?;
-        let text = outer.get("metadata").map_or("{}", |metadata| metadata.get());
-        let metadata: Metadata = serde_json::from_str(text).map_err(D::Error::custom)?;
-        let fields: Parts = serde_json::from_str(text).map_err(D::Error::custom)?;
+        fn read<T: DeserializeOwned, E: serde::de::Error>(
+            fields: &Fields<'_>,
+            name: &str,
+        ) -> Result<Option<T>, E> {
+            fields.get(name).map_or(Ok(None), |text| serde_json::from_str(text.get()).map_err(E::custom))
+        }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let (fields, outer) = cut(&text).map_err(D::Error::custom)?;
         let mut shape = DefaultHasher::new();
-        for (name, text) in &fields {
-            let counted =
-                matches!(name.as_str(), "annotations" | "generation" | "managedFields" | "resourceVersion");
-            if !counted {
-                (name, text.get()).hash(&mut shape);
-            }
+        let counted = ["annotations", "generation", "managedFields", "resourceVersion"];
+        for (name, text) in fields.iter().filter(|(name, _)| !counted.contains(name)) {
+            (name, text.get()).hash(&mut shape);
         }
-        let mut parts = Parts::new();
-        for (name, text) in outer.into_iter().filter(|(name, _)| *name != "metadata") {
-            if name != "status" {
-                (name, text.get()).hash(&mut shape);
-            }
-            parts.insert(name.to_owned(), text.to_owned());
+        for (name, text) in outer.iter().filter(|(name, _)| !["metadata", "status"].contains(name)) {
+            (name, text.get()).hash(&mut shape);
         }
-        Ok(Self {
-            metadata: ObjectMeta {
-                name: metadata.name,
-                namespace: metadata.namespace,
-                uid: metadata.uid,
-                resource_version: metadata.resource_version,
-                generation: metadata.generation,
-                labels: metadata.labels,
-                annotations: metadata.annotations,
-                owner_references: metadata.owner_references,
-                ..ObjectMeta::default()
-            },
-            fields,
-            parts,
-            shape: shape.finish(),
-        })
+        let metadata = ObjectMeta {
+            name: read(&fields, "name")?,
+            namespace: read(&fields, "namespace")?,
+            uid: read(&fields, "uid")?,
+            resource_version: read(&fields, "resourceVersion")?,
+            generation: read(&fields, "generation")?,
+            labels: read(&fields, "labels")?,
+            annotations: read(&fields, "annotations")?,
+            owner_references: read(&fields, "ownerReferences")?,
+            ..ObjectMeta::default()
+        };
+        Ok(Self { metadata, shape: shape.finish(), text })
     }
 }
 
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.parts.len() + 1))?;
-        map.serialize_entry("metadata", &self.fields)?;
-        for (name, text) in &self.parts {
-            map.serialize_entry(name, text)?;
-        }
-        map.end()
+        self.text.serialize(serializer)
     }
 }
 
@@ -177,7 +194,7 @@ mod tests {
         let kube::core::WatchEvent::Modified(watched) = event else {
             panic!("{event:?}");
         };
-        assert_eq!(list.items[0].parts["spec"].get(), r#"{"replicas":1}"#);
+        assert_eq!(list.items[0].cut().unwrap().parts["spec"].get(), r#"{"replicas":1}"#);
         assert_eq!(watched.shape, list.items[0].shape);
     }
 

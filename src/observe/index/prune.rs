@@ -1,12 +1,11 @@
 //! What is kept of an object.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use k8s_openapi::{
     api::core::v1::EnvVar,
     apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry},
 };
-use kube::Resource as _;
 use serde::Serialize;
 use serde_json::{
     json,
@@ -14,7 +13,7 @@ use serde_json::{
 };
 
 use super::{
-    object::{Object, Parts, controller},
+    object::{Cut, Fields, Parts},
     watched::Watched,
 };
 use crate::{
@@ -23,9 +22,6 @@ use crate::{
     model::child::{Kind, marks},
     observe::{pod, workload::sets_replicas},
 };
-
-/// Fields of a JSON object, still as text.
-type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 /// The metadata that is read of an object that the operator did not make, besides annotations and managed fields.
 const METADATA: &[&str] = &[
@@ -80,8 +76,8 @@ impl Selector {
         (!all).then(|| format!("{}={}", marks::MANAGED_BY, marks::OPERATOR))
     }
 
-    /// Drops what nothing reads.
-    pub(super) fn prune(self, kind: Watched, object: &mut Object) {
+    /// Drops what nothing reads. `owned`: a `FlagsmithDeployment` controls it.
+    pub(super) fn prune(self, kind: Watched, owned: bool, object: &mut Cut<'_>) {
         match (self, kind) {
             (_, Watched::Pod) => {
                 prune_pod(object);
@@ -91,9 +87,7 @@ impl Selector {
                     object.fields.remove("managedFields");
                 }
             }
-            (Self::Managed, Watched::Child(_)) if controller(object.meta()).is_none() => {
-                prune_unowned(kind, object);
-            }
+            (Self::Managed, Watched::Child(_)) if !owned => prune_unowned(kind, object),
             (Self::Managed, Watched::Child(kind)) => prune_managed_fields(kind, object),
             (Self::Any, Watched::Child(_)) => {
                 prune_metadata(kind, object);
@@ -105,14 +99,14 @@ impl Selector {
 
 /// An object with the operator's label that no `FlagsmithDeployment` controls, and an autoscaler of somebody else:
 /// that it is there is all that is read, what it scales, and whether a Job still runs.
-fn prune_unowned(kind: Watched, object: &mut Object) {
-    object.fields.retain(|name, _| METADATA.contains(&name.as_str()));
+fn prune_unowned(kind: Watched, object: &mut Cut<'_>) {
+    object.fields.retain(|name, _| METADATA.contains(name));
     let kept = match kind {
         Watched::Child(Kind::HorizontalPodAutoscaler) => Some(("spec", "scaleTargetRef")),
         Watched::Child(Kind::Job) => Some(("status", "conditions")),
         _ => None,
     };
-    object.parts.retain(|name, _| kept.is_some_and(|(part, _)| part == name));
+    object.parts.retain(|name, _| kept.is_some_and(|(part, _)| part == *name));
     if let Some((part, field)) = kept {
         reduce(&mut object.parts, part, &[field]);
     }
@@ -120,7 +114,7 @@ fn prune_unowned(kind: Watched, object: &mut Object) {
 
 /// Who else wrote a Service, Ingress or `HTTPRoute` is kept, to name whoever changes a timeout there; in a quiet
 /// installation that is nobody.
-fn prune_managed_fields(kind: Kind, object: &mut Object) {
+fn prune_managed_fields(kind: Kind, object: &mut Cut<'_>) {
     let Some(text) = object.fields.remove("managedFields") else {
         return;
     };
@@ -140,7 +134,7 @@ fn prune_managed_fields(kind: Kind, object: &mut Object) {
 
 /// Of a pod's specification only images, limits and the pace of a task processor matter here; the rest is the
 /// template's.
-fn prune_pod(pod: &mut Object) {
+fn prune_pod(pod: &mut Cut<'_>) {
     let pruned = pod.parts.get("spec").and_then(|spec| {
         let mut spec: Fields<'_> = serde_json::from_str(spec.get()).ok()?;
         let reduced = |list: &str| {
@@ -163,7 +157,7 @@ fn prune_pod(pod: &mut Object) {
         to_raw_value(&spec).ok()
     });
     if let Some(pruned) = pruned {
-        pod.parts.insert("spec".to_owned(), pruned);
+        pod.parts.insert("spec", Cow::Owned(pruned));
     }
 }
 
@@ -184,19 +178,14 @@ fn pace(container: &Fields<'_>) -> Option<Box<RawValue>> {
 
 /// Of annotations only those are read that say how a proxy treats a Service or an Ingress, and the operator's own;
 /// of the managed fields who sets them, and who sets the number of pods.
-fn prune_metadata(kind: Watched, object: &mut Object) {
+fn prune_metadata(kind: Watched, object: &mut Cut<'_>) {
     let front = matches!(kind, Watched::Child(Kind::Service | Kind::Ingress));
     let workload = matches!(kind, Watched::Child(Kind::Deployment | Kind::Job));
-    let annotations: BTreeMap<String, String> = object
-        .metadata
-        .annotations
-        .iter()
-        .flatten()
-        .filter(|(key, _)| (front && *key != LAST_APPLIED) || (workload && key.starts_with(GROUP)))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
+    let annotations = object.fields.get("annotations").map_or("{}", |text| text.get());
+    let mut annotations: BTreeMap<String, String> = serde_json::from_str(annotations).unwrap_or_default();
+    annotations.retain(|key, _| (front && key != LAST_APPLIED) || (workload && key.starts_with(GROUP)));
     let managers = managers(kind, object);
-    object.fields.retain(|name, _| METADATA.contains(&name.as_str()));
+    object.fields.retain(|name, _| METADATA.contains(name));
     if !annotations.is_empty() {
         replace(&mut object.fields, "annotations", &annotations);
     }
@@ -205,7 +194,7 @@ fn prune_metadata(kind: Watched, object: &mut Object) {
     }
 }
 
-fn managers(kind: Watched, object: &Object) -> Vec<ManagedFieldsEntry> {
+fn managers(kind: Watched, object: &Cut<'_>) -> Vec<ManagedFieldsEntry> {
     let parse = |text: &RawValue| serde_json::from_str::<Vec<ManagedFieldsEntry>>(text.get()).ok();
     let entries = object.fields.get("managedFields").and_then(|text| parse(text));
     let reduced = |entry: ManagedFieldsEntry| {
@@ -225,7 +214,7 @@ fn managers(kind: Watched, object: &Object) -> Vec<ManagedFieldsEntry> {
 }
 
 /// Of specification and status only what is read.
-fn prune_parts(kind: Watched, object: &mut Object) {
+fn prune_parts(kind: Watched, object: &mut Cut<'_>) {
     match kind {
         Watched::Child(Kind::Service) => {
             object.parts.remove("status");
@@ -243,7 +232,7 @@ fn prune_parts(kind: Watched, object: &mut Object) {
 }
 
 /// Of a Job's pods only the images matter.
-fn prune_job(job: &mut Object) {
+fn prune_job(job: &mut Cut<'_>) {
     let containers = job.parts.get("spec").and_then(|spec| {
         let spec: Fields<'_> = serde_json::from_str(spec.get()).ok()?;
         let template: Fields<'_> = serde_json::from_str(spec.get("template")?.get()).ok()?;
@@ -267,7 +256,7 @@ fn prune_job(job: &mut Object) {
 }
 
 /// Keeps only some fields of a part.
-fn reduce(parts: &mut Parts, part: &str, kept: &[&str]) {
+fn reduce<'a>(parts: &mut Parts<'a>, part: &'a str, kept: &[&str]) {
     let Some(text) = parts.remove(part) else { return };
     let Ok(mut fields) = serde_json::from_str::<Fields<'_>>(text.get()) else {
         return;
@@ -276,9 +265,9 @@ fn reduce(parts: &mut Parts, part: &str, kept: &[&str]) {
     replace(parts, part, &fields);
 }
 
-fn replace(parts: &mut Parts, name: &str, value: &impl Serialize) {
+fn replace<'a>(parts: &mut Parts<'a>, name: &'a str, value: &impl Serialize) {
     if let Ok(text) = to_raw_value(value) {
-        parts.insert(name.to_owned(), text);
+        parts.insert(name, Cow::Owned(text));
     }
 }
 

@@ -38,7 +38,9 @@ pub(in crate::observe) enum ObjectSeen {
     StatefulSet(Box<WorkloadState>),
     Job(Box<JobSeen>),
     Pod(Box<PodSeen>),
-    /// Nothing, or so seldom that its text is read for it.
+    /// Nothing: it is only compared with what it should be.
+    Nothing,
+    /// What its text is read for.
     Text,
 }
 
@@ -88,7 +90,13 @@ impl ObjectSeen {
                 parse::<StatefulSet>(text).map(|it| Self::StatefulSet(Box::new((&it).into())))
             }
             Watched::Child(Kind::Job) => parse::<Job>(text).map(|it| Self::Job(Box::new((&it).into()))),
-            Watched::Child(_) => None,
+            Watched::Child(
+                Kind::ServiceAccount
+                | Kind::PodDisruptionBudget
+                | Kind::HorizontalPodAutoscaler
+                | Kind::PodMonitor,
+            ) => Some(Self::Nothing),
+            Watched::Child(Kind::Service | Kind::Ingress | Kind::HttpRoute | Kind::Secret) => None,
             Watched::Pod => parse::<Pod>(text).map(|it| {
                 let (summary, ends) = (PodSummary::from(&it), ContainerEnd::all(&it));
                 Self::Pod(Box::new(PodSeen { summary, ends }))
@@ -99,8 +107,10 @@ impl ObjectSeen {
 
     /// The same object when only its status has changed; `None` where all of it has to be read.
     pub(super) fn with_status(&self, generation: i64, status: Option<&RawValue>) -> Option<Self> {
-        let Self::Deployment(before) = self else {
-            return None;
+        let before = match self {
+            Self::Deployment(before) => before,
+            Self::Nothing => return Some(Self::Nothing),
+            _ => return None,
         };
         let status: Option<DeploymentStatus> = match status {
             Some(text) => serde_json::from_str(text.get()).ok()?,
@@ -124,7 +134,7 @@ impl ObjectSeen {
                 let failed = it.phase.has_ended() && it.phase != PodPhase::Succeeded;
                 hash(&(failed, &it.problems, processor.then_some(it.started)))
             }
-            Self::Text => 0,
+            Self::Nothing | Self::Text => 0,
         }
     }
 
@@ -133,7 +143,7 @@ impl ObjectSeen {
         match self {
             // What a `ConfigMap` says changes what the text means.
             Self::Deployment(it) => !it.config_maps.is_empty(),
-            Self::StatefulSet(_) | Self::Job(_) | Self::Pod(_) => false,
+            Self::StatefulSet(_) | Self::Job(_) | Self::Pod(_) | Self::Nothing => false,
             Self::Text => true,
         }
     }

@@ -1,10 +1,12 @@
 //! One object as the API server last showed it.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::to_raw_value;
@@ -81,12 +83,20 @@ struct LabelledMetadata {
     labels: BTreeMap<String, String>,
 }
 
+/// A hash of the annotations but for those that Kubernetes' Deployment controller counts revisions with: they come with
+/// each rollout, nobody reads them, and the operator sets none of them.
+fn of_annotations(metadata: &ObjectMeta) -> u64 {
+    let counted = |key: &str| key.starts_with("deployment.kubernetes.io/");
+    let annotations = metadata.annotations.iter().flatten().filter(|(key, _)| !counted(key));
+    hash(&annotations.collect::<Vec<_>>())
+}
+
 impl Snapshot {
     /// Takes what is needed of an object; `before` is what was known of one of its name. `None` for an object without uid
     /// or name, which no server sends.
     pub(super) fn of(
         kind: Watched,
-        mut object: Object,
+        object: &Object,
         selector: Selector,
         before: impl FnOnce(&Key) -> Option<Arc<Self>>,
     ) -> Option<(Key, Self)> {
@@ -109,27 +119,28 @@ impl Snapshot {
             database: label(marks::DATABASE),
             component: label(marks::COMPONENT).as_deref().and_then(Component::named),
             shape: object.shape,
-            annotations: hash(&metadata.annotations),
+            annotations: of_annotations(metadata),
             significant_status: 0,
             seen: ObjectSeen::Text,
             size: OVERHEAD,
             agreed: Mutex::new(Agreed { text: None, settled: None }),
         };
         let before = before(&key).filter(|before| snapshot.same_but_status(before));
-        if let Some(seen) = before.and_then(|before| before.seen_with(&object, &snapshot)) {
+        if let Some(seen) = before.and_then(|before| before.seen_with(object, &snapshot)) {
             snapshot.significant_status = seen.significant();
             snapshot.seen = seen;
             return Some((key, snapshot));
         }
-        selector.prune(kind, &mut object);
+        let mut cut = object.cut().ok()?;
+        selector.prune(kind, snapshot.owner.is_some(), &mut cut);
         // The items of a list do not carry what the list as a whole says.
         if let Watched::Child(kind) = kind {
             let resource = kind.api_resource();
             for (field, value) in [("apiVersion", resource.api_version), ("kind", resource.kind)] {
-                object.parts.insert(field.to_owned(), to_raw_value(&value).ok()?);
+                cut.parts.insert(field, Cow::Owned(to_raw_value(&value).ok()?));
             }
         }
-        let text = serde_json::to_vec(&object).ok()?.into_boxed_slice();
+        let text = serde_json::to_vec(&cut).ok()?.into_boxed_slice();
         let seen = ObjectSeen::of(kind, &text);
         snapshot.significant_status = seen.significant();
         snapshot.size = text.len().saturating_add(OVERHEAD);
@@ -148,7 +159,7 @@ impl Snapshot {
     fn seen_with(&self, object: &Object, later: &Self) -> Option<ObjectSeen> {
         let settled = self.agreed().settled.clone().filter(|_| !self.seen.needs_text())?;
         let generation = object.meta().generation.unwrap_or_default();
-        let seen = self.seen.with_status(generation, object.parts.get("status").map(AsRef::as_ref))?;
+        let seen = self.seen.with_status(generation, object.status())?;
         later.agreed().settled = Some(settled);
         Some(seen)
     }

@@ -1,20 +1,21 @@
 //! The objects of one set of watches.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use kube::Resource as _;
 
 use super::{
+    group::{Group, Groups},
     object::Object,
     priority,
     prune::Selector,
     snapshot::{Key, Snapshot},
     watched::Watched,
 };
-use crate::{model::child::Kind, observe::Urgency};
+use crate::observe::Urgency;
 
 /// What came of recording or forgetting an object.
 #[derive(Debug)]
@@ -38,8 +39,11 @@ pub struct Index {
 
 #[derive(Debug, Default)]
 struct Entries {
-    objects: BTreeMap<Key, Arc<Snapshot>>,
+    objects: BTreeMap<Arc<Key>, Arc<Snapshot>>,
+    groups: Groups,
     counts: HashMap<Watched, usize>,
+    /// What is being written at this moment.
+    written: HashSet<Key>,
     /// What the objects take.
     bytes: usize,
     /// An object did not fit.
@@ -73,7 +77,7 @@ impl Index {
 
     /// Records an object unless the same or something newer is known. Used by the watches, and by writers for what the
     /// server answered, so that a pass never works on a state that is older than the operator's own last write.
-    pub fn record(&self, kind: Watched, object: Object) -> Option<Change> {
+    pub fn record(&self, kind: Watched, object: &Object) -> Option<Change> {
         let known = |key: &Key| self.read().objects.get(key).map(Arc::clone);
         let (key, snapshot) = Snapshot::of(kind, object, self.selector, known)?;
         let mut entries = self.write();
@@ -84,7 +88,11 @@ impl Index {
         }) {
             return None;
         }
-        let urgency = priority::urgency(kind, known, &snapshot);
+        let urgency = match priority::urgency(kind, known, &snapshot) {
+            _ if entries.written.contains(&key) => None,
+            Some(Urgency::Now) if entries.is_one_step(&key, known, &snapshot) => Some(Urgency::Soon),
+            urgency => urgency,
+        };
         if let Some(known) = known.filter(|known| snapshot.same_but_status(known)) {
             snapshot.settle_like(known);
         }
@@ -122,7 +130,7 @@ impl Index {
         listed: &BTreeSet<(String, String)>,
     ) -> Vec<Change> {
         let mut entries = self.write();
-        let gone: Vec<Key> = entries
+        let gone: Vec<Arc<Key>> = entries
             .objects
             .keys()
             .filter(|key| {
@@ -142,45 +150,61 @@ impl Index {
         self.read().objects.get(&key).cloned()
     }
 
-    /// All objects of a kind in a namespace.
+    /// All objects of a kind in a namespace, with their names.
     #[must_use]
     pub fn in_namespace(&self, kind: Watched, namespace: &str) -> Vec<(String, Arc<Snapshot>)> {
-        self.named(kind, namespace, "")
-    }
-
-    /// The objects of a kind in a namespace whose names begin with `prefix`, as those of an installation begin
-    /// with its name: with many installations in one namespace a pass must not go through all of them.
-    #[must_use]
-    pub fn named(&self, kind: Watched, namespace: &str, prefix: &str) -> Vec<(String, Arc<Snapshot>)> {
-        let from = Key { kind, namespace: namespace.to_owned(), name: prefix.to_owned() };
+        let from = Key { kind, namespace: namespace.to_owned(), name: String::new() };
         self.read()
             .objects
             .range(from..)
-            .take_while(|(key, _)| {
-                key.kind == kind && key.namespace == namespace && key.name.starts_with(prefix)
-            })
+            .take_while(|(key, _)| key.kind == kind && key.namespace == namespace)
             .map(|(key, snapshot)| (key.name.clone(), Arc::clone(snapshot)))
             .collect()
     }
 
+    /// What the `FlagsmithDeployment` with this uid controls, kind by kind in the order in which they are applied.
+    #[must_use]
+    pub fn owned(&self, uid: &str) -> Vec<(Arc<Key>, Arc<Snapshot>)> {
+        self.group(&Group::Owner(uid.to_owned()))
+    }
+
+    /// The pods of the installation of this name.
+    #[must_use]
+    pub fn pods(&self, namespace: &str, installation: &str) -> Vec<(Arc<Key>, Arc<Snapshot>)> {
+        self.group(&Group::Pods(namespace.to_owned(), installation.to_owned()))
+    }
+
+    /// The autoscalers in a namespace that no `FlagsmithDeployment` controls.
+    #[must_use]
+    pub fn external_autoscalers(&self, namespace: &str) -> Vec<(Arc<Key>, Arc<Snapshot>)> {
+        self.group(&Group::ExternalAutoscalers(namespace.to_owned()))
+    }
+
     /// All migration Jobs on a database, in every namespace.
     #[must_use]
-    pub fn jobs_on(&self, database: &str) -> Vec<(Key, Arc<Snapshot>)> {
-        let kind = Watched::Child(Kind::Job);
-        let from = Key { kind, namespace: String::new(), name: String::new() };
-        self.read()
-            .objects
-            .range(from..)
-            .take_while(|(key, _)| key.kind == kind)
-            .filter(|(_, snapshot)| snapshot.database.as_deref() == Some(database))
-            .map(|(key, snapshot)| (key.clone(), Arc::clone(snapshot)))
-            .collect()
+    pub fn jobs_on(&self, database: &str) -> Vec<(Arc<Key>, Arc<Snapshot>)> {
+        self.group(&Group::Database(database.to_owned()))
+    }
+
+    fn group(&self, group: &Group) -> Vec<(Arc<Key>, Arc<Snapshot>)> {
+        let entries = self.read();
+        let members = entries.groups.members(group);
+        let found = members.filter_map(|key| Some((Arc::clone(key), Arc::clone(entries.objects.get(key)?))));
+        found.collect()
     }
 
     /// How many objects of a kind are known.
     #[must_use]
     pub fn len(&self, kind: Watched) -> usize {
         self.read().counts.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// The caller writes an object: what the watches show of it meanwhile needs no pass but the one that writes.
+    #[must_use]
+    pub fn writing(&self, kind: Watched, namespace: &str, name: &str) -> Writing<'_> {
+        let key = Key { kind, namespace: namespace.to_owned(), name: name.to_owned() };
+        self.write().written.insert(key.clone());
+        Writing { index: self, key }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Entries> {
@@ -192,22 +216,77 @@ impl Index {
     }
 }
 
+/// A write that is under way. One that is dropped has failed, and a pass follows a failure.
+#[derive(Debug)]
+pub struct Writing<'a> {
+    index: &'a Index,
+    key: Key,
+}
+
+/// What a write has left.
+#[derive(Debug)]
+pub enum Written {
+    /// The object as the server answered.
+    AsAnswered(Arc<Snapshot>),
+    /// Something newer, which somebody else has made of it since; `None` where it does not fit into the index.
+    Otherwise(Option<Arc<Snapshot>>),
+}
+
+impl Writing<'_> {
+    /// Records what the server answered; the watches may have been faster.
+    #[must_use]
+    pub fn ended(self, object: &Object) -> Written {
+        let version = object.meta().resource_version.clone();
+        self.index.record(self.key.kind, object);
+        let newest = self.index.get(self.key.kind, &self.key.namespace, &self.key.name);
+        let is_this = |newest: &Arc<Snapshot>| Some(newest.resource_version.to_string()) == version;
+        match newest {
+            Some(newest) if is_this(&newest) => Written::AsAnswered(newest),
+            newest => Written::Otherwise(newest),
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.index.write().written.remove(&self.key);
+    }
+}
+
 impl Entries {
+    /// Whether a Deployment has become rolled out while others of its installation are not: the last one is waited for.
+    fn is_one_step(&self, key: &Key, before: Option<&Snapshot>, after: &Snapshot) -> bool {
+        let Some(owner) = after.owner.clone() else { return false };
+        let owned = Group::Owner(owner);
+        let others = self.groups.members(&owned).filter(|it| it.kind == key.kind && it.name != key.name);
+        before.is_some_and(|before| priority::has_only_rolled_out(before, after))
+            && others.filter_map(|it| self.objects.get(it)).any(|it| !priority::is_rolled_out(it))
+    }
+
     fn insert(&mut self, key: Key, snapshot: Arc<Snapshot>) {
         let kind = key.kind;
+        let key = match self.take(&key) {
+            Some((known, _)) => known,
+            None => Arc::new(key),
+        };
         self.bytes = self.bytes.saturating_add(snapshot.size());
-        match self.objects.insert(key, snapshot) {
-            Some(before) => self.bytes = self.bytes.saturating_sub(before.size()),
-            None => *self.counts.entry(kind).or_default() += 1,
-        }
+        *self.counts.entry(kind).or_default() += 1;
+        self.groups.insert(&key, &snapshot);
+        self.objects.insert(key, snapshot);
     }
 
     fn remove(&mut self, key: &Key) -> Option<Change> {
+        let (key, snapshot) = self.take(key)?;
+        Some(Change { key: Key::clone(&key), snapshot, urgency: Some(Urgency::Now) })
+    }
+
+    fn take(&mut self, key: &Key) -> Option<(Arc<Key>, Arc<Snapshot>)> {
         let (key, snapshot) = self.objects.remove_entry(key)?;
+        self.groups.remove(&key, &snapshot);
         self.bytes = self.bytes.saturating_sub(snapshot.size());
         let count = self.counts.entry(key.kind).or_default();
         *count = count.saturating_sub(1);
-        Some(Change { key, snapshot, urgency: Some(Urgency::Now) })
+        Some((key, snapshot))
     }
 }
 
@@ -216,6 +295,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::child::Kind;
 
     fn object(body: &Value) -> Object {
         serde_json::from_str(&body.to_string()).unwrap()
@@ -232,9 +312,9 @@ mod tests {
     #[test]
     fn an_older_event_does_not_undo_a_newer_write() {
         let index = Index::default();
-        index.record(KIND, deployment("a", "u", 5));
-        assert!(index.record(KIND, deployment("a", "u", 4)).is_none());
-        assert!(index.record(KIND, deployment("a", "u", 5)).is_none(), "an echo is news");
+        index.record(KIND, &deployment("a", "u", 5));
+        assert!(index.record(KIND, &deployment("a", "u", 4)).is_none());
+        assert!(index.record(KIND, &deployment("a", "u", 5)).is_none(), "an echo is news");
         assert_eq!(index.get(KIND, "ns", "a").unwrap().resource_version, 5);
         assert_eq!(index.len(KIND), 1);
     }
@@ -242,7 +322,7 @@ mod tests {
     #[test]
     fn an_object_of_a_list_is_like_one_of_a_watch() {
         let index = Index::default();
-        index.record(KIND, deployment("a", "u", 5));
+        index.record(KIND, &deployment("a", "u", 5));
         let body: Value = index.get(KIND, "ns", "a").unwrap().parse().unwrap();
         assert_eq!((&body["apiVersion"], &body["kind"]), (&json!("apps/v1"), &json!("Deployment")));
     }
@@ -250,7 +330,7 @@ mod tests {
     #[test]
     fn the_deletion_of_a_predecessor_keeps_its_successor() {
         let index = Index::default();
-        index.record(KIND, deployment("a", "new", 7));
+        index.record(KIND, &deployment("a", "new", 7));
         assert!(index.forget(KIND, &deployment("a", "old", 6)).is_none());
         assert!(index.get(KIND, "ns", "a").is_some());
         assert!(index.forget(KIND, &deployment("a", "new", 8)).is_some());
@@ -260,8 +340,8 @@ mod tests {
     #[test]
     fn a_list_drops_what_it_does_not_name() {
         let index = Index::default();
-        index.record(KIND, deployment("a", "1", 1));
-        index.record(KIND, deployment("b", "2", 2));
+        index.record(KIND, &deployment("a", "1", 1));
+        index.record(KIND, &deployment("b", "2", 2));
         let listed = BTreeSet::from([("ns".to_owned(), "b".to_owned())]);
         let gone = index.retain(KIND, Some("ns"), &listed);
         assert_eq!(gone.iter().map(|change| change.key.name.as_str()).collect::<Vec<_>>(), ["a"]);
@@ -277,11 +357,79 @@ mod tests {
                 "metadata": { "name": "a", "uid": "u", "resourceVersion": version.to_string(), "labels": labels },
                 "status": status,
             });
-            index.record(KIND, object(&body)).unwrap().snapshot
+            index.record(KIND, &object(&body)).unwrap().snapshot
         };
         state(1, json!({}), json!({})).settle("hash".to_owned());
         assert!(state(2, json!({}), json!({ "replicas": 1 })).is_settled("hash"));
         assert!(!state(3, json!({ "a": "b" }), json!({})).is_settled("hash"));
+    }
+
+    #[test]
+    fn the_revision_of_a_rollout_is_no_change_of_what_was_asked_for() {
+        let index = Index::default();
+        let state = |version: u64, annotations: Value| {
+            let metadata = json!({ "name": "a", "uid": "u", "resourceVersion": version.to_string(), "annotations": annotations });
+            index.record(KIND, &object(&json!({ "metadata": metadata }))).unwrap().snapshot
+        };
+        state(1, json!({ "a": "b" })).settle("hash".to_owned());
+        assert!(state(2, json!({ "a": "b", "deployment.kubernetes.io/revision": "1" })).is_settled("hash"));
+        assert!(!state(3, json!({ "a": "c", "deployment.kubernetes.io/revision": "1" })).is_settled("hash"));
+    }
+
+    #[test]
+    fn what_the_watches_show_of_an_own_write_needs_no_further_pass() {
+        let index = Index::default();
+        let urgency = |version| index.record(KIND, &deployment("a", "u", version)).map(|it| it.urgency);
+        let writing = index.writing(KIND, "ns", "a");
+        assert_eq!(urgency(5), Some(None), "seen before the answer");
+        let Written::AsAnswered(snapshot) = writing.ended(&deployment("a", "u", 5)) else {
+            panic!("nobody else has written");
+        };
+        assert_eq!(snapshot.resource_version, 5);
+        let writing = index.writing(KIND, "ns", "a");
+        assert_eq!((urgency(6), urgency(7)), (Some(None), Some(None)), "somebody else was as fast");
+        assert!(
+            matches!(writing.ended(&deployment("a", "u", 6)), Written::Otherwise(Some(it)) if it.resource_version == 7)
+        );
+        drop(index.writing(KIND, "ns", "a"));
+        assert!(urgency(8).flatten().is_some(), "a write that failed hides nothing afterwards");
+    }
+
+    #[test]
+    fn what_belongs_together_is_found_together() {
+        let index = Index::default();
+        let of = |kind, name: &str, labels: Value, owner: Option<&str>, version: u64| {
+            let owner = owner.map(|uid| {
+                json!({ "apiVersion": "operator.flagsmith.com/v1alpha1", "kind": "FlagsmithDeployment", "name": "a",
+                    "uid": uid, "controller": true })
+            });
+            let metadata = json!({ "name": name, "namespace": "ns", "uid": name, "resourceVersion": version.to_string(),
+                "labels": labels, "ownerReferences": owner.as_slice() });
+            index.record(kind, &object(&json!({ "metadata": metadata, "spec": {} })));
+        };
+        let (autoscaler, job) = (Watched::Child(Kind::HorizontalPodAutoscaler), Watched::Child(Kind::Job));
+        of(KIND, "a-api", json!({}), Some("1"), 1);
+        of(KIND, "b-api", json!({}), Some("2"), 2);
+        of(autoscaler, "a-api", json!({}), Some("1"), 3);
+        of(autoscaler, "keda", json!({}), None, 4);
+        of(job, "a-migrate", json!({ "operator.flagsmith.com/database": "d" }), Some("1"), 5);
+        of(Watched::Pod, "a-api-0", json!({ "app.kubernetes.io/instance": "a" }), None, 6);
+        let names = |found: Vec<(Arc<Key>, Arc<Snapshot>)>| -> Vec<String> {
+            found.iter().map(|(key, _)| key.name.clone()).collect()
+        };
+        assert_eq!(names(index.owned("1")), ["a-migrate", "a-api", "a-api"]);
+        assert_eq!(names(index.pods("ns", "a")), ["a-api-0"]);
+        assert_eq!(names(index.external_autoscalers("ns")), ["keda"]);
+        assert_eq!(names(index.jobs_on("d")), ["a-migrate"]);
+        // What changes hands is found with the new owner alone, and what is gone with none.
+        of(KIND, "a-api", json!({}), Some("2"), 7);
+        index.forget(
+            Watched::Pod,
+            &object(&json!({ "metadata": { "name": "a-api-0", "namespace": "ns", "uid": "a-api-0" } })),
+        );
+        assert_eq!(names(index.owned("1")), ["a-migrate", "a-api"]);
+        assert_eq!(names(index.owned("2")), ["a-api", "b-api"]);
+        assert_eq!(names(index.pods("ns", "a")), Vec::<String>::new());
     }
 
     #[test]
@@ -293,17 +441,17 @@ mod tests {
             } }))
         };
         let index = Index::new(Selector::Any, 4096);
-        assert!(index.record(KIND, of("a", 1, 1000)).is_some());
-        assert!(index.record(KIND, of("b", 2, 1000)).is_some());
+        assert!(index.record(KIND, &of("a", 1, 1000)).is_some());
+        assert!(index.record(KIND, &of("b", 2, 1000)).is_some());
         assert!(!index.overflowed());
-        assert!(index.record(KIND, of("c", 3, 1000)).is_none());
+        assert!(index.record(KIND, &of("c", 3, 1000)).is_none());
         assert!((index.overflowed(), index.len(KIND)) == (true, 2));
         // One that has grown out of it is not shown as it was before.
-        assert_eq!(index.record(KIND, of("b", 4, 9000)).unwrap().urgency, Some(Urgency::Now));
+        assert_eq!(index.record(KIND, &of("b", 4, 9000)).unwrap().urgency, Some(Urgency::Now));
         assert!(index.get(KIND, "ns", "b").is_none());
         // What is gone makes room.
-        assert!(index.record(KIND, of("c", 5, 1000)).is_some());
+        assert!(index.record(KIND, &of("c", 5, 1000)).is_some());
         assert!(index.forget(KIND, &of("a", 6, 0)).is_some());
-        assert!(index.record(KIND, of("b", 7, 1000)).is_some());
+        assert!(index.record(KIND, &of("b", 7, 1000)).is_some());
     }
 }

@@ -20,6 +20,10 @@ use crate::{
     validate::{Installation, SecretKey, UrlParts},
 };
 
+/// How long good Secrets are used while nothing else changes. There are two of most installations, which is a request every
+/// five minutes for each; and whoever changes one sees it refused by the database, or missed by a pod, long before.
+const UNCHANGED: Duration = Duration::from_mins(10);
+
 /// How long the Secrets of a database that cannot be used are not read again: a pass follows each look at it, ten seconds
 /// or so apart, and every one of these is to find a corrected Secret.
 const DOUBTED: Duration = Duration::from_secs(5);
@@ -42,6 +46,8 @@ struct Known {
     keys: Vec<SecretKey>,
     /// What URLs are put together from, besides.
     parts: Vec<UrlParts>,
+    /// The generation of the specification. Who changes that may have changed Secrets with it.
+    generation: i64,
     /// Kept, so that the database can be probed more often than its Secret is read.
     credentials: Credentials,
     /// The Secrets that they were read from, while one is missing: the operator may be about to make it.
@@ -53,10 +59,11 @@ struct Known {
 }
 
 impl Known {
-    /// How old they may be when a pass needs them.
-    const fn fresh_for(&self) -> Duration {
+    /// How old they may be when a pass over this generation needs them.
+    fn fresh_for(&self, generation: i64) -> Duration {
         match (self.doubted, self.is_whole()) {
             (true, _) => DOUBTED,
+            (false, true) if self.generation == generation => UNCHANGED,
             (false, true) => FRESH,
             (false, false) => FRESH_WHILE_FAILING,
         }
@@ -67,7 +74,7 @@ impl Known {
         match (self.doubted, self.is_whole()) {
             (_, false) => FRESH_WHILE_FAILING,
             (true, true) => DOUBTED_ALONE,
-            (false, true) => FRESH,
+            (false, true) => UNCHANGED,
         }
     }
 
@@ -92,8 +99,9 @@ impl SecretCache {
         let keys = installation.secret_keys();
         let parts = installation.database.parts();
         let fresh_for = |known: &Known| {
+            let fresh_for = known.fresh_for(identity.generation);
             (known.keys == keys && known.parts == parts && !known.outdated)
-                .then(|| if hurry { FRESH_WHILE_FAILING.min(known.fresh_for()) } else { known.fresh_for() })
+                .then(|| if hurry { FRESH_WHILE_FAILING.min(fresh_for) } else { fresh_for })
         };
         if let Some(known) = self.known.fresh(&identity.uid, fresh_for) {
             return known.credentials;
@@ -110,6 +118,7 @@ impl SecretCache {
         let mut known = Known {
             keys,
             parts: parts.to_vec(),
+            generation: identity.generation,
             credentials: credentials.clone(),
             found: Vec::new(),
             outdated: false,
@@ -122,13 +131,19 @@ impl SecretCache {
         credentials
     }
 
-    /// The operator has made or written these Secrets: the next pass reads them, and uses what it has of the others.
-    pub(in crate::observe) fn made(&self, uid: &str, names: &[String]) {
+    /// The operator has made or written Secrets, each with its name and, where it was made, its content: the next pass
+    /// judges them all again, and reads those that it has nothing of.
+    pub(in crate::observe) fn made(
+        &self,
+        uid: &str,
+        secrets: impl IntoIterator<Item = (String, Option<Secret>)>,
+    ) {
         self.known.update(uid, |known| {
             known.outdated = true;
-            known
-                .found
-                .retain(|secret| !names.iter().any(|name| Some(name) == secret.metadata.name.as_ref()));
+            for (name, content) in secrets {
+                known.found.retain(|secret| secret.metadata.name.as_ref() != Some(&name));
+                known.found.extend(content);
+            }
         });
     }
 
@@ -224,7 +239,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn secrets_of_a_database_that_works_are_read_every_two_minutes() {
-        assert_eq!(passes(true, Some(Duration::from_mins(1))).await, (10, 5));
+    async fn secrets_of_a_database_that_works_are_read_every_ten_minutes() {
+        assert_eq!(passes(true, Some(Duration::from_mins(1))).await, (10, 1));
+        assert_eq!(passes(true, None).await, (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn secrets_are_read_again_with_a_changed_specification() {
+        let ((client, asked), cache) = (client(), SecretCache::default());
+        let key = json!({ "secretKeyRef": { "name": "django", "key": "DATABASE_URL" } });
+        let mut installation = installation(&spec(json!({ "django": { "secretKeyFrom": key } })));
+        let mut read = Vec::new();
+        for (wait, change) in [(0, 0), (60, 1), (60, 0), (60, 1)] {
+            advance(Duration::from_secs(wait)).await;
+            installation.identity.generation += change;
+            let before = asked.load(Ordering::Relaxed);
+            Box::pin(cache.credentials(&client, &installation, None, true, false)).await;
+            read.push(asked.load(Ordering::Relaxed) > before);
+        }
+        assert_eq!(read, [true, false, true, false], "a minute old, two, and one that is read a minute ago");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_was_made_a_moment_ago_is_not_asked_for() {
+        let ((client, asked), cache) = (client(), SecretCache::default());
+        let key = json!({ "secretKeyRef": { "name": "django", "key": "DATABASE_URL" } });
+        let installation = installation(&spec(json!({ "django": { "secretKeyFrom": key } })));
+        let uid = installation.identity.uid.as_str();
+        let read = async || {
+            let before = asked.load(Ordering::Relaxed);
+            Box::pin(cache.credentials(&client, &installation, None, true, false)).await;
+            asked.load(Ordering::Relaxed) - before
+        };
+        assert_eq!(read().await, 2);
+        // Whole already, so what was found is not kept: all but the one that was made is asked for.
+        let name = "django".to_owned();
+        let mut made = Secret::default();
+        made.metadata.name = Some(name.clone());
+        cache.made(uid, [(name.clone(), Some(made))]);
+        assert_eq!(read().await, 1);
+        cache.made(uid, [(name, None)]);
+        assert_eq!(read().await, 2, "nothing is known of one that was there already");
     }
 }

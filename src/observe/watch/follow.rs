@@ -66,7 +66,7 @@ impl<'a> Follower<'a> {
                     object.metadata.namespace.clone().unwrap_or_default(),
                     object.metadata.name.clone().unwrap_or_default(),
                 ));
-                let change = self.index.record(self.kind, object);
+                let change = self.index.record(self.kind, &object);
                 followed.changes.extend(change.filter(|_| self.synced));
             }
             watcher::Event::InitDone => {
@@ -74,7 +74,7 @@ impl<'a> Follower<'a> {
                 self.listed.clear();
                 followed.first_list = !std::mem::replace(&mut self.synced, true);
             }
-            watcher::Event::Apply(object) => followed.changes.extend(self.index.record(self.kind, object)),
+            watcher::Event::Apply(object) => followed.changes.extend(self.index.record(self.kind, &object)),
             watcher::Event::Delete(object) => followed.changes.extend(self.index.forget(self.kind, &object)),
         }
         followed

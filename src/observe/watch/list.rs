@@ -67,7 +67,7 @@ async fn list_kind(
         None => params,
     };
     for object in api.list(&params).await?.items {
-        index.record(kind, object);
+        index.record(kind, &object);
     }
     Ok(())
 }

@@ -141,6 +141,7 @@ async fn watch(
         for Change { key, snapshot, urgency } in followed.changes {
             let Some(urgency) = urgency else { continue };
             for installation in concerned(index, &key, &snapshot) {
+                tracing::debug!(kind = kind.plural(), object = key.name, %installation, ?urgency, "a change");
                 let trigger = Trigger { installation, urgency };
                 // A full channel means that passes are already due; waiting here slows the watch, not the API.
                 if triggers.send(trigger).await.is_err() {

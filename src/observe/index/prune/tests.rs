@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observe::index::Index;
+use crate::observe::{Object, index::Index};
 
 /// What an index keeps of an object.
 fn kept(selector: Selector, kind: Watched, body: &Value) -> Value {
     let object: Object = serde_json::from_str(&body.to_string()).unwrap();
     let index = Index::new(selector, usize::MAX);
-    index.record(kind, object).unwrap().snapshot.parse().unwrap()
+    index.record(kind, &object).unwrap().snapshot.parse().unwrap()
 }
 
 const DEPLOYMENT: Watched = Watched::Child(Kind::Deployment);

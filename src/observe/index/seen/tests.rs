@@ -30,7 +30,7 @@ fn body(version: u64, labels: &Value, spec: &Value, status: &Value) -> Value {
 
 fn recorded(index: &Index, kind: Watched, body: &Value) -> Arc<Snapshot> {
     let object: Object = serde_json::from_str(&body.to_string()).unwrap();
-    index.record(kind, object).unwrap().snapshot
+    index.record(kind, &object).unwrap().snapshot
 }
 
 fn deployment(version: u64, replicas: i32, env_from: &Value, status: &Value) -> Value {
