@@ -1,10 +1,14 @@
 //! What an installation should be, once all of it was found to be so: until something changes there is nothing to build
 //! and to compare.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use super::Applier;
-use crate::{decide::Plan, model::child::Kind, observe::Watched, validate::Installation};
+use crate::{
+    decide::Plan,
+    model::child::Kind,
+    observe::{Watched, index::Index},
+    validate::Identity,
+};
 
 /// What an installation should be, and is.
 #[derive(Debug)]
@@ -16,21 +20,20 @@ pub(super) struct Agreed {
     pub(super) children: BTreeMap<(Kind, String), String>,
 }
 
-impl Applier {
-    /// What an installation is, where that is what it should be, and no object of it has changed.
-    pub(super) fn agreed(
-        &self,
-        installation: &Installation,
-        plan: &Plan,
-        specification: u64,
-    ) -> Option<Arc<Agreed>> {
-        let same = |agreed: &Arc<Agreed>| agreed.specification == specification && agreed.plan == *plan;
-        let agreed = self.agreed.get(&installation.identity.uid).filter(same)?;
-        let stands = |(kind, name): &(Kind, String), hash: &String| {
-            let namespace = &installation.identity.namespace;
-            let known = self.watches.index.get(Watched::Child(*kind), namespace, name);
-            known.is_some_and(|known| known.owned_by(&installation.identity.uid) && known.is_settled(hash))
+impl Agreed {
+    /// Whether it still is what it should be, and no object of it has changed.
+    pub(super) fn stands(&self, identity: &Identity, plan: &Plan, specification: u64, index: &Index) -> bool {
+        let child = |(kind, name): &(Kind, String), hash: &String| {
+            let known = index.get(Watched::Child(*kind), &identity.namespace, name);
+            known.is_some_and(|known| known.owned_by(&identity.uid) && known.is_settled(hash))
         };
-        agreed.children.iter().all(|(child, hash)| stands(child, hash)).then_some(agreed)
+        self.specification == specification
+            && self.plan == *plan
+            && self.children.iter().all(|(id, hash)| child(id, hash))
+    }
+
+    /// Whether this object belongs to it.
+    pub(super) fn has(&self, kind: Kind, name: &str) -> bool {
+        self.children.keys().any(|known| known.0 == kind && known.1 == name)
     }
 }

@@ -154,9 +154,11 @@ impl Applier {
         build: impl FnOnce() -> Vec<Child>,
     ) -> (Applied, Result<(), Error>) {
         let mut applied = Applied::default();
-        let result = match self.agreed(installation, plan, specification) {
+        let identity = &installation.identity;
+        let stands = |agreed: &Arc<Agreed>| agreed.stands(identity, plan, specification, &self.watches.index);
+        let result = match self.agreed.get(&identity.uid).filter(stands) {
             Some(agreed) => {
-                let wanted = |kind, name: &str| agreed.children.keys().any(|it| it.0 == kind && it.1 == name);
+                let wanted = |kind, name: &str| agreed.has(kind, name);
                 self.remove_unwanted(installation, plan, wanted, &mut applied).await
             }
             None => self.apply_all(installation, plan, specification, build(), &mut applied).await,
