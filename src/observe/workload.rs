@@ -1,5 +1,7 @@
 //! Deployments, `StatefulSets` and Jobs, reduced to what decisions need. Pure conversions.
 
+use std::sync::Arc;
+
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentStatus, StatefulSet},
@@ -31,10 +33,11 @@ pub struct WorkloadState {
     pub image: Option<String>,
     /// The label selector of its pods, as `kubectl get pods -l` takes it.
     pub selector: String,
-    /// The containers of its pod template, Flagsmith's own first.
-    pub containers: Vec<ContainerState>,
+    /// The containers of its pod template, Flagsmith's own first. Shared: the environment is most of what a state is, and
+    /// states are copied by each pass and each event.
+    pub containers: Arc<[ContainerState]>,
     /// The init containers of its pod template.
-    pub init_containers: Vec<ContainerState>,
+    pub init_containers: Arc<[ContainerState]>,
     /// The key of the migration that allowed its pod template.
     pub migration_key: Option<String>,
     /// The newest release that the database was migrated to when it was applied.
@@ -127,8 +130,9 @@ impl WorkloadState {
             init_containers: self::containers(
                 pods.and_then(|pods| pods.init_containers.as_deref()),
                 config_maps,
-            ),
-            containers,
+            )
+            .into(),
+            containers: containers.into(),
             migration_key: annotation(Some(&deployment.metadata), marks::MIGRATION_KEY).map(str::to_owned),
             migrated: annotation(Some(&deployment.metadata), marks::MIGRATED_VERSION)
                 .and_then(|version| version.parse().ok()),

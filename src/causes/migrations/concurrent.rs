@@ -221,7 +221,7 @@ fn risk(context: &Context<'_>) -> Option<Draft> {
 }
 
 fn migrates(state: &WorkloadState) -> bool {
-    state.init_containers.iter().chain(&state.containers).any(ContainerState::migrates)
+    state.init_containers.iter().chain(state.containers.iter()).any(ContainerState::migrates)
 }
 
 /// One migrator alone: a Job before the pods, and a task processor that only works.

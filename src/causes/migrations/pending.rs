@@ -149,7 +149,7 @@ fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence)
 /// those that wait for it.
 fn nobody_migrates(context: &Context<'_>) -> Option<String> {
     let observation = context.observation;
-    let containers = observation.api.iter().flat_map(|api| api.init_containers.iter().chain(&api.containers));
+    let containers = observation.api.iter().flat_map(|api| api.init_containers.iter().chain(api.containers.iter()));
     let somebody = !observation.jobs.is_empty() || containers.into_iter().any(ContainerState::migrates);
     (!somebody).then(|| {
         format!(
@@ -210,7 +210,7 @@ mod tests {
             fixtures::observed("flagsmith", &fixtures::objects(fixtures::CHART_DEFAULT));
         let said = |observation: &_| nobody_migrates(&Context::new(&found.installation, observation));
         assert_eq!(said(&observation), None);
-        observation.api.as_mut().unwrap().init_containers.clear();
+        observation.api.as_mut().unwrap().init_containers = [].into();
         let remedy = said(&observation).unwrap();
         assert!(
             remedy.contains("no migration Job") && remedy.contains("jobs.migrateDb.enabled=true"),

@@ -326,8 +326,8 @@ mod tests {
             (queue.ready, queue.oldest_ready) = (30, Some(SignedDuration::from_secs(300)));
         });
         observation.pods = vec![processor(NOW - 600)];
-        observation.api.as_mut().unwrap().containers = vec![container(api, &json!([]))];
-        observation.task_processor.as_mut().unwrap().containers = vec![container(processor_env, sources)];
+        observation.api.as_mut().unwrap().containers = [container(api, &json!([]))].into();
+        observation.task_processor.as_mut().unwrap().containers = [container(processor_env, sources)].into();
         observation
     }
 

@@ -44,7 +44,7 @@ fn without_limits(context: &Context<'_>, found: Draft) -> Draft {
     let Some(names) = found.evidence.iter().find_map(|line| unlimited(line)).map(str::to_owned) else {
         return found;
     };
-    let init = context.observation.api.iter().flat_map(|api| &api.init_containers);
+    let init = context.observation.api.iter().flat_map(|api| api.init_containers.iter());
     let migrates = init.filter(|it| it.migrates()).any(|it| names.split(',').any(|name| name == it.name));
     let instead = if migrates && !context.installation.managed_by.migrates_first() {
         format!(

@@ -54,7 +54,7 @@ pub(super) fn runs(found: &Found, selected: &Selected<'_>, objects: &Objects) ->
 }
 
 fn named<'a>(state: &'a WorkloadState, container: &str) -> Option<&'a ContainerState> {
-    let mut all = state.init_containers.iter().chain(&state.containers);
+    let mut all = state.init_containers.iter().chain(state.containers.iter());
     all.find(|it| it.name == container)
 }
 
