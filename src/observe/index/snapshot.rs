@@ -126,9 +126,10 @@ impl Snapshot {
             agreed: Mutex::new(Agreed { text: None, settled: None }),
         };
         let before = before(&key).filter(|before| snapshot.same_but_status(before));
-        if let Some(seen) = before.and_then(|before| before.seen_with(object, &snapshot)) {
+        if let Some(seen) = before.as_ref().and_then(|before| before.seen_with(object)) {
             snapshot.significant_status = seen.significant();
             snapshot.seen = seen;
+            snapshot.settle_like(before.as_deref());
             return Some((key, snapshot));
         }
         let mut cut = object.cut().ok()?;
@@ -152,16 +153,24 @@ impl Snapshot {
         if !(selector == Selector::Managed && only_seen) {
             snapshot.agreed_mut().text = Some(text);
         }
+        snapshot.settle_like(before.as_deref());
         Some((key, snapshot))
     }
 
     /// What a later state of it shows, of which only the status is another. `None` where its text is needed.
-    fn seen_with(&self, object: &Object, later: &Self) -> Option<ObjectSeen> {
-        let settled = self.agreed().settled.clone().filter(|_| !self.seen.needs_text())?;
-        let generation = object.meta().generation.unwrap_or_default();
-        let seen = self.seen.with_status(generation, object.status())?;
-        later.agreed().settled = Some(settled);
-        Some(seen)
+    fn seen_with(&self, later: &Object) -> Option<ObjectSeen> {
+        if self.agreed().settled.is_none() || self.seen.needs_text() {
+            return None;
+        }
+        self.seen.with_status(later.meta().generation.unwrap_or_default(), later.status())
+    }
+
+    /// What was found of an earlier state that differs in the status alone.
+    fn settle_like(&self, before: Option<&Self>) {
+        let settled = before.and_then(|before| before.agreed().settled.clone());
+        if let Some(hash) = settled {
+            self.settle(hash);
+        }
     }
 
     fn agreed(&self) -> MutexGuard<'_, Agreed> {
@@ -229,15 +238,8 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn settle_like(&self, before: &Self) {
-        let settled = before.agreed().settled.clone();
-        if let Some(hash) = settled {
-            self.settle(hash);
-        }
-    }
-
     /// Whether only the status changed since an earlier state.
-    pub(super) fn same_but_status(&self, before: &Self) -> bool {
+    fn same_but_status(&self, before: &Self) -> bool {
         (&self.uid, self.shape, self.annotations) == (&before.uid, before.shape, before.annotations)
     }
 

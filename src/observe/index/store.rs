@@ -93,9 +93,6 @@ impl Index {
             Some(Urgency::Now) if entries.is_one_step(&key, known, &snapshot) => Some(Urgency::Soon),
             urgency => urgency,
         };
-        if let Some(known) = known.filter(|known| snapshot.same_but_status(known)) {
-            snapshot.settle_like(known);
-        }
         let others = entries.bytes.saturating_sub(known.map_or(0, Snapshot::size));
         if others.saturating_add(snapshot.size()) > self.limit {
             entries.overflowed = true;
