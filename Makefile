@@ -234,7 +234,7 @@ release-rest: $(CARGO_CYCLONEDX) $(KREW_CHECK) ## The rest of a release beside t
 	@cat dist/SHA256SUMS
 
 .PHONY: bench-logs
-bench-logs: ## Measure how fast logs are read: without findings, real ones, and the worst (a release build first)
+bench-logs: ## Measure how fast logs are read: without findings, real ones, and the worst, and whether the operator waits for them (a release build first)
 	cargo test --release --locked --test diagnose -- --ignored --nocapture how_fast
 
 .PHONY: bench-queue

@@ -1,5 +1,8 @@
 //! What one process said at one moment, read from one or many lines.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use http::StatusCode;
 
 use super::time::Moment;
@@ -89,25 +92,23 @@ const LIBRARIES: &[&str] = &["/site-packages/", "/dist-packages/", "/lib/python"
 const NAME_LIMIT: usize = 200;
 
 impl Place {
-    /// Reads `  File "/app/features/views.py", line 58, in create`.
-    pub(crate) fn read(frame: &str) -> Option<Self> {
+    /// Reads `  File "/app/features/views.py", line 58, in create`, where it says more than a frame further out.
+    pub(crate) fn read(frame: &str, outer: Option<&Self>) -> Option<Self> {
         let (file, rest) = frame.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
         let (line, function) = rest.split_once(", in ")?;
-        Some(Self {
-            file: clip(file, NAME_LIMIT).to_owned(),
-            line: line.parse().ok()?,
+        let line = line.parse().ok()?;
+        let file = clip(file, NAME_LIMIT);
+        let says_more = outer.is_none_or(|outer| is_application(file) || !is_application(&outer.file));
+        says_more.then(|| Self {
+            file: file.to_owned(),
+            line,
             function: clip(function.trim_end(), NAME_LIMIT).to_owned(),
         })
     }
+}
 
-    /// Whether a frame further in says more than this one.
-    pub(crate) fn gives_way_to(&self, inner: &Self) -> bool {
-        inner.is_application() || !self.is_application()
-    }
-
-    fn is_application(&self) -> bool {
-        !LIBRARIES.iter().any(|folder| self.file.contains(folder))
-    }
+fn is_application(file: &str) -> bool {
+    !LIBRARIES.iter().any(|folder| file.contains(folder))
 }
 
 impl std::fmt::Display for Place {
@@ -155,51 +156,99 @@ pub(crate) enum Service {
     Connect,
 }
 
-impl Service {
-    /// Parts of the paths of their clients' files.
-    const CLIENTS: &[(&str, Self)] = &[
-        ("smtplib.py", Self::Email),
-        ("django/core/mail/", Self::Email),
-        ("sendgrid/", Self::Email),
-        ("sgbackend/", Self::Email),
-        ("django_ses/", Self::Email),
-        ("-packages/redis/", Self::Cache),
-        ("django_redis/", Self::Cache),
-        ("django/core/cache/backends/redis", Self::Cache),
-        ("django/core/cache/backends/memcached", Self::Cache),
-        ("pymemcache/", Self::Cache),
-        ("influxdb_client/", Self::Analytics),
-    ];
+/// What a part of a frame's line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sign {
+    Source,
+    Concurrently,
+    Migrate,
+    SyncWorker,
+    ThreadedWorker,
+    Operations,
+    Request,
+    Threading,
+    Registry,
+    WorkerBase,
+    Driver,
+    Client(Service),
+}
 
-    fn of_frame(line: &str) -> Option<Self> {
-        if line.ends_with("in connect")
-            && (line.contains("psycopg2/__init__.py") || line.contains("psycopg/connection.py"))
-        {
-            return Some(Self::Connect);
-        }
-        let mut clients = Self::CLIENTS.iter();
-        clients.find(|(path, _)| line.contains(path)).map(|(_, service)| *service)
-    }
+/// Parts of the lines of frames. Of the clients of services the first counts that a line has.
+const SIGNS: &[(&str, Sign)] = &[
+    (".py", Sign::Source),
+    ("CONCURRENTLY", Sign::Concurrently),
+    ("management/commands/migrate.py", Sign::Migrate),
+    ("db/migrations/", Sign::Migrate),
+    ("gunicorn/workers/sync.py", Sign::SyncWorker),
+    ("gunicorn/workers/gthread.py", Sign::ThreadedWorker),
+    ("contrib/postgres/operations.py", Sign::Operations),
+    ("core/handlers/", Sign::Request),
+    ("health_check/", Sign::Request),
+    // The interpreter's own; an exception that reaches this frame has no other one above.
+    ("threading.py", Sign::Threading),
+    ("task_processor/task_registry.py", Sign::Registry),
+    ("gunicorn/workers/base.py", Sign::WorkerBase),
+    ("psycopg2/__init__.py", Sign::Driver),
+    ("psycopg/connection.py", Sign::Driver),
+    ("smtplib.py", Sign::Client(Service::Email)),
+    ("django/core/mail/", Sign::Client(Service::Email)),
+    ("sendgrid/", Sign::Client(Service::Email)),
+    ("sgbackend/", Sign::Client(Service::Email)),
+    ("django_ses/", Sign::Client(Service::Email)),
+    ("-packages/redis/", Sign::Client(Service::Cache)),
+    ("django_redis/", Sign::Client(Service::Cache)),
+    ("django/core/cache/backends/redis", Sign::Client(Service::Cache)),
+    ("django/core/cache/backends/memcached", Sign::Client(Service::Cache)),
+    ("pymemcache/", Sign::Client(Service::Cache)),
+    ("influxdb_client/", Sign::Client(Service::Analytics)),
+];
+
+/// Finds them all in one go: a log of a pod in trouble consists of tracebacks.
+static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let texts = SIGNS.iter().map(|(text, _)| text);
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(texts).ok()
+});
+
+const _: () = assert!(SIGNS.len() <= u32::BITS as usize, "each has a bit");
+
+/// Which of the signs a line has, by index.
+fn signs(line: &str) -> u32 {
+    let Some(search) = SEARCH.as_ref() else {
+        return (0..)
+            .zip(SIGNS)
+            .filter(|(_, (text, _))| line.contains(text))
+            .fold(0, |all, (at, _)| all | 1 << at);
+    };
+    search.find_overlapping_iter(line).fold(0, |all, found| all | 1 << found.pattern().as_u32())
 }
 
 impl Frames {
     /// Notes what a frame line of a traceback shows.
     pub(crate) fn note(&mut self, line: &str) {
-        if !line.contains(".py") {
-            self.concurrent_index |= line.contains("CONCURRENTLY");
+        let found = signs(line);
+        let found = || (0..).zip(SIGNS).filter(|(at, _)| found & (1 << at) != 0).map(|(_, (_, sign))| *sign);
+        let has = |sign: Sign| found().any(|it| it == sign);
+        if !has(Sign::Source) {
+            self.concurrent_index |= has(Sign::Concurrently);
             return;
         }
-        self.migrate |= line.contains("management/commands/migrate.py") || line.contains("db/migrations/");
-        self.sync_worker |= line.contains("gunicorn/workers/sync.py");
-        self.threaded_worker |= line.contains("gunicorn/workers/gthread.py");
-        self.concurrent_index |= line.contains("contrib/postgres/operations.py");
-        self.request |= line.contains("core/handlers/") || line.contains("health_check/");
-        // `threading.py` is the interpreter's own; an exception that reaches this frame has no other one above.
-        self.thread |= line.contains("threading.py") && line.ends_with("in _bootstrap_inner");
-        self.coordinator |=
-            line.contains("task_processor/task_registry.py") && line.ends_with("in initialise");
-        self.abort |= line.contains("gunicorn/workers/base.py") && line.ends_with("in handle_abort");
-        self.service = self.service.or_else(|| Service::of_frame(line));
+        for sign in found() {
+            match sign {
+                Sign::Migrate => self.migrate = true,
+                Sign::SyncWorker => self.sync_worker = true,
+                Sign::ThreadedWorker => self.threaded_worker = true,
+                Sign::Operations => self.concurrent_index = true,
+                Sign::Request => self.request = true,
+                Sign::Threading => self.thread |= line.ends_with("in _bootstrap_inner"),
+                Sign::Registry => self.coordinator |= line.ends_with("in initialise"),
+                Sign::WorkerBase => self.abort |= line.ends_with("in handle_abort"),
+                Sign::Driver if line.ends_with("in connect") => {
+                    self.service = self.service.or(Some(Service::Connect));
+                }
+                Sign::Client(service) => self.service = self.service.or(Some(service)),
+                Sign::Source | Sign::Concurrently | Sign::Driver => {}
+            }
+        }
     }
 }
 
@@ -242,13 +291,14 @@ pub(crate) struct Event {
 /// Whether a message is `Not Found: /path`, as Django says of a response (`django.utils.log.log_response`), whatever the
 /// line calls its logger: in a log of plain text the path can have brackets of its own.
 fn is_response(message: &str) -> bool {
-    let Some((reason, _)) = message.split_once(": /") else {
-        return false;
-    };
-    (400..=599)
-        .filter_map(|status| StatusCode::from_u16(status).ok())
-        .any(|status| status.canonical_reason() == Some(reason))
+    message.split_once(": /").is_some_and(|(reason, _)| REASONS.contains(&reason))
 }
+
+/// What the statuses of requests that failed are called.
+static REASONS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let statuses = (400..=599).filter_map(|status| StatusCode::from_u16(status).ok());
+    statuses.filter_map(|status| status.canonical_reason()).collect()
+});
 
 /// Loggers whose messages repeat what a client sent: paths, hosts, headers, user agents (Django 5.2, Gunicorn 23). What
 /// they say of themselves, in an exception, is the process's own.

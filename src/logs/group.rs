@@ -286,9 +286,7 @@ impl Grouper {
 impl Open {
     fn frame(&mut self, text: &str) {
         self.event.frames.note(text);
-        if let Some(inner) = Place::read(text)
-            && self.place.as_ref().is_none_or(|place| place.gives_way_to(&inner))
-        {
+        if let Some(inner) = Place::read(text, self.place.as_ref()) {
             self.place = Some(inner);
         }
     }

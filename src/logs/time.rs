@@ -24,16 +24,24 @@ impl Moment {
         let bytes = text.as_bytes();
         let number = |from: usize, to: usize| digits(bytes.get(from..to)?);
         let is = |at: usize, signs: &[u8]| bytes.get(at).is_some_and(|byte| signs.contains(byte));
-        if !(is(4, b"-") && is(7, b"-") && is(10, b"T ") && is(13, b":") && is(16, b":")) {
+        if !(is(4, b"-") && is(7, b"-") && is(10, b"T ")) {
             return None;
         }
-        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        Self::on_day(number(0, 4)?, number(5, 7)?, number(8, 10)?, text.get(11..)?)
+    }
+
+    /// The moment of a day that a text begins with, as `15:40:56.927275Z`; and what follows.
+    fn on_day(year: i64, month: i64, day: i64, text: &str) -> Option<(Self, &str)> {
+        let bytes = text.as_bytes();
+        let number = |from: usize, to: usize| digits(bytes.get(from..to)?);
+        if bytes.get(2) != Some(&b':') || bytes.get(5) != Some(&b':') {
+            return None;
+        }
+        let (hour, minute, second) = (number(0, 2)?, number(3, 5)?, number(6, 8)?);
         if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
             return None;
         }
-        let rest = text.get(19..)?;
-        let (micros, rest) = fraction(rest);
+        let (micros, rest) = fraction(text.get(8..)?);
         let (offset, rest) = zone(rest);
         let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
         Some((Self((seconds - offset) * 1_000_000 + micros), rest))
@@ -73,10 +81,13 @@ impl Moment {
         let (date, time) = stamp.split_once(':')?;
         let mut date = date.split('/');
         let (day, name, year) = (date.next()?, date.next()?, date.next()?);
-        let month = MONTHS.iter().position(|month| *month == name)? + 1;
-        let (clock, zone) = time.split_once(']')?.0.split_once(' ')?;
-        let iso = format!("{year}-{month:02}-{day}T{clock} {zone}");
-        Self::read(&iso).map(|(moment, _)| moment)
+        let (month, _) = (1..).zip(MONTHS).find(|(_, month)| **month == name)?;
+        let clock = time.split_once(']')?.0;
+        if day.len() != 2 || year.len() != 4 || !clock.contains(' ') {
+            return None;
+        }
+        let (moment, _) = Self::on_day(digits(year.as_bytes())?, month, digits(day.as_bytes())?, clock)?;
+        Some(moment)
     }
 }
 
@@ -121,13 +132,11 @@ fn zone(text: &str) -> (i64, &str) {
         Some(b'-') => -1,
         _ => return (0, text),
     };
-    let digits: String = trimmed.chars().skip(1).take(5).filter(char::is_ascii_digit).collect();
+    let mut digits = trimmed.chars().skip(1).take(5).filter_map(|digit| digit.to_digit(10)).map(i64::from);
+    let mut number = || Some(digits.next()? * 10 + digits.next()?);
     let length = if trimmed.as_bytes().get(3) == Some(&b':') { 6 } else { 5 };
-    match (digits.get(..2), digits.get(2..4), trimmed.get(length..)) {
-        (Some(hours), Some(minutes), Some(rest)) => {
-            let number = |text: &str| text.parse::<i64>().unwrap_or_default();
-            (sign * (number(hours) * 3600 + number(minutes) * 60), rest)
-        }
+    match (number(), number(), trimmed.get(length..)) {
+        (Some(hours), Some(minutes), Some(rest)) => (sign * (hours * 3600 + minutes * 60), rest),
         _ => (0, text),
     }
 }

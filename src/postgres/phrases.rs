@@ -47,7 +47,10 @@ pub(crate) enum Phrase {
 /// Whether `message` has the phrase, in any language; gives the name that it speaks of, or an empty text.
 pub(crate) fn find(phrase: Phrase, message: &str) -> Option<&str> {
     let (_, wordings) = WORDINGS.iter().find(|(of, _)| *of == phrase)?;
-    wordings.iter().find_map(|wording| capture(wording, message))
+    // Most languages have letters or quotation marks that English has not.
+    let is_ascii = message.is_ascii();
+    let mut possible = wordings.iter().filter(|wording| !is_ascii || wording.is_ascii());
+    possible.find_map(|wording| capture(wording, message))
 }
 
 /// Texts one of which a message has that has the phrase: of each wording the longer part beside the name.

@@ -18,7 +18,8 @@ pub(crate) static CAUSE: Cause = Cause {
 /// `server_version_num` is major × 10000 + minor since PostgreSQL 10.
 const VERSION_DIVISOR: i32 = 10_000;
 
-static LOG: Plain = Plain { precedence: 315, recognise, explain, is_over: None };
+static LOG: Plain =
+    Plain { precedence: 315, words: &[" or later is required (found "], recognise, explain, is_over: None };
 
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
     let (needed, rest) = failure.message.split_once(" or later is required (found ")?;

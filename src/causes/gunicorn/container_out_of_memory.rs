@@ -37,6 +37,7 @@ enum Witness {
 /// Of the exit status the timeline of the container tells whether it is one.
 static EXIT_STATUS: Plain = Plain {
     precedence: 130,
+    words: &["exited with code 137"],
     recognise: |failure| {
         let killed = failure.stage != Stage::Migrate && failure.is_killed_container();
         killed.then(FailureDetails::default)

@@ -13,7 +13,13 @@ pub(crate) static CAUSE: Cause = Cause {
 /// What Gunicorn has without further packages; Flagsmith's images install none.
 const INCLUDED: &[&str] = &["sync", "gthread"];
 
-static LOG: Plain = Plain { precedence: 110, recognise, explain: explain_log, is_over: None };
+static LOG: Plain = Plain {
+    precedence: 110,
+    words: &["class uri ", " worker requires "],
+    recognise,
+    explain: explain_log,
+    is_over: None,
+};
 
 /// `class uri 'gevent' invalid or not found:` and `gevent worker requires gevent 1.4 or higher`.
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {

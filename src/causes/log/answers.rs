@@ -1,5 +1,7 @@
 //! What is given as a log and is none: what kubectl or Helm say of themselves.
 
+use std::borrow::Cow;
+
 use super::location::LogLocation;
 use crate::logs::event::{Event, Origin};
 
@@ -45,8 +47,8 @@ impl Answers {
             return;
         }
         let whole = |class: &str, message: &str| format!("{class}: {message}");
-        let text = match event.origin {
-            Origin::Plain => event.message.clone(),
+        let text: Cow<'_, str> = match event.origin {
+            Origin::Plain => event.message.as_str().into(),
             // `Error: …` could be the last line of a traceback.
             Origin::Traceback if event.is_headless() && event.chain.len() == 1 => {
                 event.chain.iter().map(|it| whole(&it.class, &it.message)).collect()
@@ -59,7 +61,7 @@ impl Answers {
         if self.first.is_none()
             && let Some(answer) = answer(&text)
         {
-            let location = LogLocation { message: text, ..LogLocation::of(event, input) };
+            let location = LogLocation { message: text.into_owned(), ..LogLocation::of(event, input) };
             self.first = Some((answer, location));
         }
     }

@@ -113,7 +113,7 @@ pub(crate) struct LogEvidence {
     /// Which migration was applied by which run, by a hash of its name.
     applied: HashMap<u64, (u16, u64)>,
     recognise: Recognise,
-    remembered: HashMap<u64, Option<Recognised>>,
+    remembered: HashMap<u64, Recognised>,
 }
 
 impl LogEvidence {
@@ -228,7 +228,7 @@ impl LogEvidence {
             let mut failure = Failure::new(part.class, message, self.component, stage);
             failure.migration = migration.as_deref();
             failure.service = event.frames.service;
-            let Some(Recognised { code, rule, details }) = self.classify(&failure, last_resort) else {
+            let Some(recognised) = self.classify(&failure, last_resort) else {
                 continue;
             };
             let location = LogLocation {
@@ -238,32 +238,19 @@ impl LogEvidence {
                 class: if part.assumed { String::new() } else { part.class.to_owned() },
                 message: part.seen.to_owned(),
             };
-            let consequence = event
-                .last_exception()
-                .filter(|last| last.line != part.line || last.class != part.class)
-                .map(|last| LogLocation {
+            let seen = Sighting { recognised, stage, source: event.source, run, migration, torn };
+            self.sight(seen, location, || {
+                let last = event.last_exception();
+                let consequence = last.filter(|last| last.line != part.line || last.class != part.class);
+                let consequence = consequence.map(|last| LogLocation {
                     input,
                     line: last.line,
                     time: event.time,
                     class: last.class.clone(),
                     message: last.message.clone(),
                 });
-            let place = event.chain.iter().rev().find_map(|exception| exception.place.clone());
-            self.sight(Occurrence {
-                place,
-                code,
-                rule,
-                details,
-                stage,
-                source: event.source,
-                first: location.clone(),
-                last: location,
-                count: 1,
-                migration,
-                run,
-                concurrent_index: event.frames.concurrent_index,
-                torn,
-                others: consequence.into_iter().collect(),
+                let place = event.chain.iter().rev().find_map(|exception| exception.place.clone());
+                (place, event.frames.concurrent_index, consequence)
             });
             // What ends a worker ends no process: Gunicorn replaces it.
             return !(last_resort && event.message.starts_with("Exception in worker process"));
@@ -281,37 +268,69 @@ impl LogEvidence {
             failure.service,
         ));
         if let Some(known) = self.remembered.get(&key) {
-            return known.clone();
+            return Some(known.clone());
         }
-        let found = (self.recognise)(failure, last_resort);
+        // To find out that nothing is recognised is quicker than to remember it.
+        let found = (self.recognise)(failure, last_resort)?;
         if self.remembered.len() >= REMEMBERED {
             self.remembered.clear();
         }
         self.remembered.insert(key, found.clone());
-        found
+        Some(found)
     }
 
-    fn sight(&mut self, new: Occurrence) {
+    /// Notes a trouble; what is kept of the first time only, `more` gives.
+    fn sight(
+        &mut self,
+        seen: Sighting,
+        location: LogLocation,
+        more: impl FnOnce() -> (Option<Place>, bool, Option<LogLocation>),
+    ) {
         self.troubles += 1;
-        let room = self.occurrences.len() < SIGHTINGS;
+        let Sighting { recognised: Recognised { code, rule, details }, stage, source, run, migration, torn } =
+            seen;
         let known = self.occurrences.iter_mut().find(|known| {
-            known.rule == new.rule
-                && known.details == new.details
-                && known.stage == new.stage
-                && known.source == new.source
-                && known.run == new.run
+            known.rule == rule
+                && known.details == details
+                && known.stage == stage
+                && known.source == source
+                && known.run == run
         });
-        match known {
-            Some(known) => {
-                known.last = new.last;
-                known.torn = new.torn;
-                known.count += 1;
-                known.migration = new.migration.or_else(|| known.migration.take());
-            }
-            None if room => self.occurrences.push(new),
-            None => {}
+        if let Some(known) = known {
+            known.last = location;
+            known.torn = torn;
+            known.count += 1;
+            known.migration = migration.or_else(|| known.migration.take());
+        } else if self.occurrences.len() < SIGHTINGS {
+            let (place, concurrent_index, consequence) = more();
+            self.occurrences.push(Occurrence {
+                code,
+                rule,
+                details,
+                stage,
+                source,
+                first: location.clone(),
+                last: location,
+                count: 1,
+                migration,
+                run,
+                concurrent_index,
+                place,
+                torn,
+                others: consequence.into_iter().collect(),
+            });
         }
     }
+}
+
+/// A trouble, each time that it is seen.
+struct Sighting {
+    recognised: Recognised,
+    stage: Stage,
+    source: u16,
+    run: Option<u64>,
+    migration: Option<String>,
+    torn: bool,
 }
 
 /// Whether it is Django's word of a migration that it applies or takes back.

@@ -201,18 +201,19 @@ fn is_no_fault(exception: &Exception) -> bool {
 
 /// Class and place of what failed, and where the log says it.
 fn what(event: &Event, work: Work, input: u16) -> (String, Option<Place>, LogLocation) {
-    let location = LogLocation::of(event, input);
     if let Some(exception) = event.last_exception() {
         let location = LogLocation {
+            input,
             line: exception.line,
+            time: event.time,
             class: exception.class.clone(),
             message: exception.message.clone(),
-            ..location
         };
         return (exception.class.clone(), exception.place.clone(), location);
     }
     let quoted = if work == Work::TaskLoop { quoted_exception(&event.message) } else { None };
-    (quoted.map_or_else(String::new, |(class, _)| class.to_owned()), None, location)
+    let class = quoted.map_or_else(String::new, |(class, _)| class.to_owned());
+    (class, None, LogLocation::of(event, input))
 }
 
 #[cfg(test)]
@@ -234,7 +235,7 @@ mod tests {
             class: class.to_owned(),
             message: String::new(),
             link: Link::First,
-            place: Place::read("  File \"/app/features/views.py\", line 58, in create"),
+            place: Place::read("  File \"/app/features/views.py\", line 58, in create", None),
         });
         event
     }

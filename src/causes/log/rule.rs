@@ -264,6 +264,8 @@ impl<V: Copy + PartialEq + Sync> LogRule for Rule<V> {
 pub(crate) struct Plain {
     /// See [`LogRule::precedence`].
     pub(crate) precedence: u16,
+    /// It recognises nothing in a message that has none of these texts.
+    pub(crate) words: &'static [&'static str],
     /// See [`LogRule::recognise`].
     pub(crate) recognise: fn(&Failure<'_>) -> Option<FailureDetails>,
     /// See [`LogRule::explain`].
@@ -275,6 +277,10 @@ pub(crate) struct Plain {
 impl LogRule for Plain {
     fn precedence(&self) -> u16 {
         self.precedence
+    }
+
+    fn needs(&self) -> Option<Vec<Need>> {
+        Some(self.words.iter().copied().map(Need::Text).collect())
     }
 
     fn recognise(&self, failure: &Failure<'_>) -> Option<FailureDetails> {

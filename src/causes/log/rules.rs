@@ -15,9 +15,17 @@ use crate::{causes::all, model::Code};
 
 static RULES: LazyLock<Rules> = LazyLock::new(Rules::of_all_causes);
 
-/// The rules, and a search that says which of them a failure can be for: there are hundreds of texts to look for.
+/// The rules, and what says which of them a failure can be for.
 struct Rules {
     in_order: Vec<(Code, &'static dyn LogRule)>,
+    usual: Search,
+    /// Of the rules for what no other rule knows.
+    last_resort: Search,
+}
+
+/// Says which of some rules a failure can be for: there are hundreds of texts to look for.
+#[derive(Default)]
+struct Search {
     /// Finds the texts that rules need.
     texts: Option<AhoCorasick>,
     /// Of each text, the index of the rule that needs it.
@@ -33,40 +41,53 @@ impl Rules {
         let mut in_order: Vec<(Code, &'static dyn LogRule)> =
             all().flat_map(|(code, cause)| cause.log.iter().map(move |rule| (code, *rule))).collect();
         in_order.sort_by_key(|(_, rule)| rule.precedence());
-        let (mut texts, mut of_text, mut of_any) = (Vec::new(), Vec::new(), Vec::new());
-        let mut of_class: HashMap<_, Vec<_>> = HashMap::new();
-        for (index, (_, rule)) in in_order.iter().enumerate() {
+        let rules = || in_order.iter().map(|(_, rule)| *rule).enumerate();
+        let usual = Search::of(rules().filter(|(_, rule)| !rule.is_last_resort()));
+        let last_resort = Search::of(rules().filter(|(_, rule)| rule.is_last_resort()));
+        Self { in_order, usual, last_resort }
+    }
+
+    const fn search(&self, last_resort: bool) -> &Search {
+        if last_resort { &self.last_resort } else { &self.usual }
+    }
+}
+
+impl Search {
+    fn of(rules: impl Iterator<Item = (usize, &'static dyn LogRule)>) -> Self {
+        let mut search = Self::default();
+        let mut texts = Vec::new();
+        for (index, rule) in rules {
             let Some(needs) = rule.needs() else {
-                of_any.push(index);
+                search.of_any.push(index);
                 continue;
             };
             for need in needs {
                 match need {
                     Need::Text(text) => {
                         texts.push(text);
-                        of_text.push(index);
+                        search.of_text.push(index);
                     }
-                    Need::Class(class) => of_class.entry(class).or_default().push(index),
+                    Need::Class(class) => search.of_class.entry(class).or_default().push(index),
                 }
             }
         }
-        Self { in_order, texts: AhoCorasick::new(texts).ok(), of_text, of_class, of_any }
+        search.texts = AhoCorasick::new(texts).ok();
+        if search.texts.is_none() {
+            search.of_any.append(&mut search.of_text);
+            search.of_any.sort_unstable();
+            search.of_any.dedup();
+        }
+        search
     }
 
-    /// Whether the rule with each index has to be asked.
-    fn to_ask(&self, failure: &Failure<'_>) -> Vec<bool> {
-        let Some(texts) = &self.texts else {
-            return vec![true; self.in_order.len()];
-        };
-        let mut to_ask = vec![false; self.in_order.len()];
-        let found = texts.find_overlapping_iter(failure.message);
+    /// The indexes of the rules that have to be asked, in their order.
+    fn to_ask(&self, failure: &Failure<'_>) -> Vec<usize> {
+        let found = self.texts.iter().flat_map(|texts| texts.find_overlapping_iter(failure.message));
         let by_text = found.filter_map(|found| self.of_text.get(found.pattern().as_usize()));
         let by_class = self.of_class.get(failure.kind()).into_iter().flatten();
-        for index in by_text.chain(by_class).chain(&self.of_any) {
-            if let Some(asked) = to_ask.get_mut(*index) {
-                *asked = true;
-            }
-        }
+        let mut to_ask: Vec<usize> = by_text.chain(by_class).chain(&self.of_any).copied().collect();
+        to_ask.sort_unstable();
+        to_ask.dedup();
         to_ask
     }
 }
@@ -74,11 +95,9 @@ impl Rules {
 /// What the first rule that recognises a failure makes of it. `last_resort` asks only the rules for what no other rule
 /// knows, otherwise only the others are asked.
 pub(crate) fn recognise(failure: &Failure<'_>, last_resort: bool) -> Option<Recognised> {
-    let to_ask = RULES.to_ask(failure);
-    (0..).zip(&RULES.in_order).zip(to_ask).find_map(|((index, (code, rule)), asked)| {
-        if !asked || rule.is_last_resort() != last_resort {
-            return None;
-        }
+    let to_ask = RULES.search(last_resort).to_ask(failure);
+    to_ask.into_iter().find_map(|index| {
+        let (code, rule) = RULES.in_order.get(index)?;
         Some(Recognised { code: *code, rule: index, details: rule.recognise(failure)?.redacted() })
     })
 }
@@ -130,8 +149,8 @@ mod tests {
             for module in ["", "psycopg2.errors."] {
                 let class = format!("{module}{}", class.get(&classes));
                 let failure = Failure::new(&class, &message, Component::Api, stage);
-                let asked = RULES.to_ask(&failure);
-                for ((code, rule), asked) in RULES.in_order.iter().zip(asked) {
+                for (index, (code, rule)) in RULES.in_order.iter().enumerate() {
+                    let asked = RULES.search(rule.is_last_resort()).to_ask(&failure).contains(&index);
                     prop_assert!(asked || rule.recognise(&failure).is_none(), "{code:?} in {class}: {message:?}");
                 }
             }
@@ -140,8 +159,10 @@ mod tests {
 
     #[test]
     fn few_rules_are_asked_of_every_failure() {
-        let asked = RULES.of_any.iter().filter_map(|index| RULES.in_order.get(*index));
-        let asked: Vec<Code> = asked.map(|(code, _)| *code).collect();
-        assert!(asked.len() * 4 < RULES.in_order.len(), "{asked:?}");
+        let of = |index: &usize| RULES.in_order.get(*index).map(|(code, _)| *code);
+        let asked: Vec<Code> = RULES.usual.of_any.iter().filter_map(of).collect();
+        assert_eq!(asked, [], "before anything is known of it");
+        let asked: Vec<Code> = RULES.last_resort.of_any.iter().filter_map(of).collect();
+        assert_eq!(asked, [Code::MigrationFailed, Code::CrashLooping]);
     }
 }

@@ -1,6 +1,6 @@
 //! What a PostgreSQL server, or a PgBouncer before it, says of itself, in a log that has its lines as well: Docker Compose, `kubectl logs -l`.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{location::LogLocation, pooler};
 use crate::logs::event::{Event, Origin, append_line};
@@ -97,12 +97,12 @@ impl Servers {
     pub(crate) fn observe(&mut self, event: &Event, input: u16) {
         // `Error: …` of a shell script looks like the end of a traceback.
         let of_script = event.chain.first().filter(|_| event.is_headless());
-        let message = match of_script {
-            Some(error) => format!("{}: {}", error.class, error.message),
-            None if event.origin == Origin::Plain => event.message.clone(),
+        let message: Cow<'_, str> = match of_script {
+            Some(error) => format!("{}: {}", error.class, error.message).into(),
+            None if event.origin == Origin::Plain => event.message.as_str().into(),
             None => return,
         };
-        let message = message.as_str();
+        let message: &str = &message;
         if message.starts_with("exited with code ") {
             if let Some(server) = self.servers.get_mut(&event.source) {
                 server.end();

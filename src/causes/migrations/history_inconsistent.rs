@@ -8,7 +8,13 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::critical(Component::Migrations, include_str!("history_inconsistent.md"))
 };
 
-static LOG: Plain = Plain { precedence: 410, recognise, explain, is_over: None };
+static LOG: Plain = Plain {
+    precedence: 410,
+    words: &[" is applied before its dependency "],
+    recognise,
+    explain,
+    is_over: None,
+};
 
 /// `Migration A is applied before its dependency B on database 'default'.`
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {

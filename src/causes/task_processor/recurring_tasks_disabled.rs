@@ -19,7 +19,8 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::warning(Component::TaskProcessor, include_str!("recurring_tasks_disabled.md"))
 };
 
-static LOG: Plain = Plain { precedence: 225, recognise, explain, is_over: None };
+static LOG: Plain =
+    Plain { precedence: 225, words: &["Recurring task '"], recognise, explain, is_over: None };
 
 /// `the recurring task tasks.x`, or several of them, with the failures in a row.
 fn message(tasks: &str, failures: &str) -> String {

@@ -15,7 +15,13 @@ pub(crate) static CAUSE: Cause = Cause {
     ..Cause::critical(Component::TaskProcessor, include_str!("task_unregistered.md"))
 };
 
-static LOG: Plain = Plain { precedence: 220, recognise, explain, is_over: None };
+static LOG: Plain = Plain {
+    precedence: 220,
+    words: &["No task registered with identifier"],
+    recognise,
+    explain,
+    is_over: None,
+};
 
 fn recognise(failure: &Failure<'_>) -> Option<FailureDetails> {
     let (_, rest) = failure.message.split_once("No task registered with identifier")?;

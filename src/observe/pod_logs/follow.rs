@@ -23,6 +23,10 @@ const LIFETIME: Duration = Duration::from_mins(15);
 /// What a log may bring until its next look: ten thousand requests a minute. A log that brings more is sampled.
 const MOST: usize = 4 << 20;
 
+/// Bytes of lines that are taken before other tasks get a turn, less than a millisecond of work: a flood that has arrived
+/// already would be taken to its end otherwise.
+const SLICE: usize = 64 << 10;
+
 /// The longest line that is kept: longer ones are cut.
 const LONGEST: usize = 32 << 10;
 
@@ -109,13 +113,16 @@ pub(super) struct Tail<L> {
     line: Vec<u8>,
     /// Bytes since the last look.
     brought: usize,
+    /// Bytes since other tasks had a turn.
+    taken: usize,
 }
 
 impl<L: AsyncBufRead + Unpin> Tail<L> {
     /// Nothing of it has been read.
     pub(super) fn new(log: L, since: Timestamp) -> Self {
         let now = Instant::now();
-        Self { log, since, until: now + LIFETIME, window: Window::new(now), line: Vec::new(), brought: 0 }
+        let (until, window) = (now + LIFETIME, Window::new(now));
+        Self { log, since, until, window, line: Vec::new(), brought: 0, taken: 0 }
     }
 
     /// What came lately, as soon as it is worth a look: see [`Window::look`].
@@ -123,11 +130,17 @@ impl<L: AsyncBufRead + Unpin> Tail<L> {
         loop {
             tokio::select! {
                 read = next_line(&mut self.log, &mut self.line) => {
-                    self.brought = self.brought.saturating_add(read.ok().flatten().ok_or(End::Failed)?);
+                    let bytes = read.ok().flatten().ok_or(End::Failed)?;
+                    self.brought = self.brought.saturating_add(bytes);
                     if self.brought > MOST {
                         return Err(End::Failed);
                     }
                     self.take();
+                    self.taken = self.taken.saturating_add(bytes);
+                    if self.taken >= SLICE {
+                        self.taken = 0;
+                        tokio::task::yield_now().await;
+                    }
                 }
                 () = sleep_until(self.window.due()) => {
                     self.brought = 0;
@@ -245,6 +258,24 @@ mod tests {
         let lines = || (0, Ok("2026-11-29T10:00:00Z x\n".repeat(50_000).into_bytes()));
         let (seen, end) = looks(vec![lines(), lines(), lines(), lines()], at(-60)).await;
         assert_eq!((seen, end), (vec![], End::Failed), "many short ones");
+    }
+
+    #[tokio::test]
+    async fn others_get_a_turn_while_a_flood_is_taken() {
+        let turns = std::rc::Rc::new(std::cell::Cell::new(0_usize));
+        let counted = std::rc::Rc::clone(&turns);
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(async move {
+            loop {
+                counted.set(counted.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        });
+        let flood = "2026-11-29T10:00:00Z x\n".repeat(100_000);
+        let mut tail = Tail::new(flood.as_bytes(), at(-60));
+        assert_eq!(local.run_until(tail.next()).await, Err(End::Failed), "it ends");
+        let slices = flood.len() / SLICE;
+        assert!(turns.get() >= slices, "{} turns in {slices} slices", turns.get());
     }
 
     #[test]
