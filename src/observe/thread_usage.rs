@@ -88,11 +88,12 @@ impl ThreadUsageSampler {
             .take(PODS)
             .collect();
         self.known.entry(&identity.uid, |known| {
-            if known.due.is_none_or(|due| due <= Instant::now()) {
+            if pods.is_empty() {
+                // A pass follows when one is ready.
+                known.due = None;
+            } else if known.due.is_none_or(|due| due <= Instant::now()) {
                 known.due = Some(Instant::now() + INTERVAL);
-                if !pods.is_empty() {
-                    tokio::spawn(self.clone().ask(identity.clone(), pods));
-                }
+                tokio::spawn(self.clone().ask(identity.clone(), pods));
             }
             known.busy
         })
@@ -160,6 +161,29 @@ fn between(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pass_comes_for_pods_that_cannot_be_asked() {
+        let installation = fixtures::installation(&fixtures::minimal());
+        let identity = &installation.identity;
+        let sampler = ThreadUsageSampler::default();
+        let next_look = |pods: &[PodSummary]| {
+            sampler.look(identity, pods);
+            sampler.next_look(&identity.uid, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(next_look(&[]), None, "none is there");
+        let mut pod = PodSummary {
+            name: "api".to_owned(),
+            component: Some(Component::Api),
+            ready: true,
+            address: Some([127, 0, 0, 1].into()),
+            ..PodSummary::default()
+        };
+        assert_eq!(next_look(std::slice::from_ref(&pod)), Some(INTERVAL));
+        pod.ready = false;
+        assert_eq!(next_look(&[pod]), None, "none is ready any more");
+    }
 
     #[test]
     fn a_pod_that_restarted_is_left_out() {
