@@ -33,28 +33,24 @@ impl State {
                 steps.push(Step::Orphan(key.clone()));
             }
         }
-        for (key, deployment) in self.store.of("deployments") {
-            if self.next_of(&deployment).is_some() {
-                steps.push(Step::Deployment(key));
+        for (key, deployment) in self.store.all("deployments") {
+            if self.next_of(deployment).is_some() {
+                steps.push(Step::Deployment(key.clone()));
             }
         }
-        for (key, job) in self.store.of("jobs") {
-            let pod = self
-                .store
-                .pods_of(&job)
-                .next()
-                .and_then(|key| Some((key.clone(), self.store.get(key)?.clone())));
+        for (key, job) in self.store.all("jobs") {
+            let pod = self.store.pods_of(job).next().and_then(|key| Some((key, self.store.get(key)?)));
             if job["metadata"]["deletionTimestamp"].is_string() {
-                steps.push(Step::JobGone(key));
-            } else if ended(&job).is_some() {
+                steps.push(Step::JobGone(key.clone()));
+            } else if ended(job).is_some() {
             } else if let Some((pod, state)) = pod {
                 if state["status"]["phase"] == "Pending" {
-                    steps.push(Step::PodRuns(pod));
+                    steps.push(Step::PodRuns(pod.clone()));
                 } else {
-                    steps.push(Step::JobEnds(key));
+                    steps.push(Step::JobEnds(key.clone()));
                 }
             } else {
-                steps.push(Step::JobStarts(key));
+                steps.push(Step::JobStarts(key.clone()));
             }
         }
         steps

@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::sleep;
 
-use crate::{QUIET, apart, installation, is_ready, prepare, replica::Replica, server::Server};
+use crate::{
+    QUIET, apart,
+    installations::{self, is_ready},
+    replica::Replica,
+    server::Server,
+};
 
 /// Between two steps of Kubernetes: a rollout has some each second.
 const PACE: Duration = Duration::from_millis(200);
@@ -37,10 +42,11 @@ fn an_installation_costs_few_requests() {
 /// The requests until it is ready and quiet, by method and resource.
 async fn create() -> BTreeMap<String, usize> {
     let server = Server::new(1);
-    prepare(&server);
+    let installation = installations::first();
+    installations::make(&server, std::slice::from_ref(&installation));
     let operator = Replica::start(&server, 0, false);
     let mut steps = 0;
-    while !server.with(|state| is_ready(state.store.get(&installation()).unwrap())) {
+    while !server.with(|state| is_ready(state.store.get(&installation).unwrap())) {
         sleep(PACE).await;
         server.with(|state| state.step(0.0));
         steps += 1;

@@ -1,10 +1,11 @@
 //! Random schedules: the whole operator against an API server in memory, with faults of the network, edits of users, crashes,
-//! clocks that jump, and often a second replica that takes over while the first one stands still or is cut off. After each
-//! change the invariants hold (`invariants.rs`), and when the trouble is over everything becomes what was asked for, and
-//! quiet.
+//! clocks that jump, often a second replica that takes over while the first one stands still or is cut off, and often a
+//! second installation on the same database. After each change the invariants hold (`invariants.rs`), and when the trouble
+//! is over everything becomes what was asked for, and quiet.
 //!
 //! `CHAOS_SCHEDULES` is how many are run: a few by default, `make chaos` many. One that fails prints what happened, in order.
-//! `CHAOS_SEED` runs it again, request by request, and `RUST_LOG` shows the operator's log, or with `chaos=debug` its
+//! `CHAOS_SEED` runs it again, request by request where there is one installation, some times where there are two (the
+//! client library takes those that are due at one moment in the order of its hash tables), and `RUST_LOG` shows the operator's log, or with `chaos=debug` its
 //! requests.
 
 #![expect(
@@ -16,7 +17,9 @@
 
 mod cluster;
 mod cost;
+mod installations;
 mod invariants;
+mod lists;
 #[path = "../reconcile/support/merge.rs"]
 mod merge;
 mod network;
@@ -42,15 +45,20 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
+    installations::{is_ready, resource},
     merge::merge,
     network::{Faults, Link},
     replica::Replica,
     server::{REPLICAS, Server},
-    store::{BEGINNING, Key, base64},
+    store::{BEGINNING, Key},
 };
 
 /// How many schedules are run where nobody says.
 const SCHEDULES: u64 = 8;
+/// How often one that failed is run again, until it fails.
+const AGAIN: usize = 20;
+/// After so many it is said how far it has come.
+const PROGRESS: u64 = 500;
 /// After so many that failed no more are run.
 const FAILURES: usize = 3;
 /// The releases that a user asks for. No rule makes a stop of one.
@@ -77,9 +85,9 @@ fn the_invariants_hold_in_every_schedule() {
         )
         .try_init();
     let number = |name: &str| std::env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
-    let (first, count) = number("CHAOS_SEED").map_or_else(
-        || (rand::random::<u32>().into(), number("CHAOS_SCHEDULES").unwrap_or(SCHEDULES)),
-        |seed| (seed, 1),
+    let (first, count, times) = number("CHAOS_SEED").map_or_else(
+        || (rand::random::<u32>().into(), number("CHAOS_SCHEDULES").unwrap_or(SCHEDULES), 1),
+        |seed| (seed, 1, AGAIN),
     );
     let begun = std::time::Instant::now();
     let (next, totals) = (AtomicU64::new(first), Mutex::new(Totals::default()));
@@ -91,8 +99,14 @@ fn the_invariants_hold_in_every_schedule() {
                     if seed >= first + count || totals.lock().unwrap().failed.len() >= FAILURES {
                         return;
                     }
-                    let outcome = apart(seed, move || schedule(seed)).flatten();
-                    totals.lock().unwrap().add(seed, outcome);
+                    for _ in 0..times {
+                        let outcome = apart(seed, move || schedule(seed, true)).flatten();
+                        let failed = outcome.is_err();
+                        totals.lock().unwrap().add(seed, outcome);
+                        if failed {
+                            break;
+                        }
+                    }
                 }
             });
         }
@@ -121,7 +135,14 @@ impl Totals {
                 self.events += ran.events;
                 self.writes += ran.writes;
             }
-            Err(why) => self.failed.push(format!("CHAOS_SEED={seed}: {why}")),
+            Err(why) => {
+                // Said at once too: a run may be ended before the last schedule.
+                println!("CHAOS_SEED={seed} fails");
+                self.failed.push(format!("CHAOS_SEED={seed}: {why}"));
+            }
+        }
+        if self.ran.is_multiple_of(PROGRESS) {
+            println!("{} schedules so far", self.ran);
         }
     }
 }
@@ -159,14 +180,13 @@ fn apart<T: Send + 'static, F: Future<Output = T>>(
     })
 }
 
-fn installation() -> Key {
-    ("flagsmithdeployments".to_owned(), "prod".to_owned(), "flagsmith".to_owned())
-}
-
-/// Runs one, and says what it had.
-async fn schedule(seed: u64) -> Result<Ran, String> {
+/// Runs one, where there may be two installations if they may share a database, and says what it had.
+async fn schedule(seed: u64, shares: bool) -> Result<Ran, String> {
     let server = Server::new(seed);
-    prepare(&server);
+    let mut installations = installations::some(&server);
+    installations.truncate(if shares { 2 } else { 1 });
+    installations::make(&server, &installations);
+    server.with(|state| state.installations = installations);
     let (events, count) =
         server.with(|state| (state.random.random_range(10..60), state.random.random_range(1..=REPLICAS)));
     let mut replicas: Vec<Replica> =
@@ -190,37 +210,15 @@ async fn schedule(seed: u64) -> Result<Ran, String> {
     Ok(server.with(|state| Ran { events, writes: state.writes, journal: std::mem::take(&mut state.journal) }))
 }
 
-/// An installation whose database is known by its Secret.
-fn prepare(server: &Server) {
-    server.with(|state| {
-        let url = base64("postgresql://flagsmith:secret@192.0.2.1:5432/flagsmith");
-        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "data": { "DATABASE_URL": url } });
-        let key = |resource: &str, name: &str| (resource.to_owned(), "prod".to_owned(), name.to_owned());
-        state.store.create(key("secrets", "db"), secret).unwrap();
-        state.store.create(installation(), resource(VERSIONS[0])).unwrap();
-    });
-}
-
-fn resource(version: &str) -> Value {
-    json!({
-        "apiVersion": "operator.flagsmith.com/v1alpha1", "kind": "FlagsmithDeployment", "metadata": {},
-        "spec": {
-            "version": version,
-            "database": { "urlFrom": { "secretKeyRef": { "name": "db", "key": "DATABASE_URL" } } },
-        },
-    })
-}
-
 /// Something happens; it says what.
 fn happens(server: &Server, replicas: &mut [Replica], event: u32) -> String {
-    let edit = |change: Value| {
-        server.with(|state| {
-            if state.store.get(&installation()).is_some() {
-                state.store.edit(&installation(), |it| merge(it, change));
-            }
-        });
-    };
     let pick = |count: usize| server.with(|state| state.random.random_range(0..count));
+    let all = server.with(|state| state.installations.clone());
+    let chosen = &all[pick(all.len())];
+    let edit_one = |which: &Key, change: &Value| {
+        server.with(|state| state.store.edit(which, |it| merge(it, change.clone())));
+    };
+    let edit = |change: Value| edit_one(chosen, &change);
     match event {
         0..45 => {
             let steps = pick(6);
@@ -229,32 +227,36 @@ fn happens(server: &Server, replicas: &mut [Replica], event: u32) -> String {
         }
         45..55 => {
             let version = VERSIONS[pick(VERSIONS.len())];
-            edit(json!({ "spec": { "version": version } }));
-            format!("version {version}")
+            // Those who share a database are upgraded together, or one after the other.
+            let together = pick(2) == 0;
+            for which in all.iter().filter(|it| together || *it == chosen) {
+                edit_one(which, &json!({ "spec": { "version": version } }));
+            }
+            format!("version {version} {}", if together { "of all" } else { &chosen.2 })
         }
         55..60 => {
             let (api, processors) = (1 + pick(3), pick(3));
             edit(
                 json!({ "spec": { "api": { "replicas": api }, "taskProcessor": { "replicas": processors } } }),
             );
-            format!("{api} pods of the API, {processors} task processors")
+            format!("{}: {api} pods of the API, {processors} task processors", chosen.2)
         }
         60..63 => {
             let suspended = pick(2) == 0;
             edit(json!({ "spec": { "suspend": suspended } }));
-            format!("suspend {suspended}")
+            format!("{}: suspend {suspended}", chosen.2)
         }
         63..66 => {
             let retry = pick(1_000).to_string();
             edit(
                 json!({ "metadata": { "annotations": { "operator.flagsmith.com/retry-migration": retry } } }),
             );
-            "another attempt".to_owned()
+            format!("{}: another attempt", chosen.2)
         }
         66..70 => {
             let enabled = pick(2) == 0;
             edit(json!({ "spec": { "frontend": { "enabled": enabled } } }));
-            format!("frontend {enabled}")
+            format!("{}: frontend {enabled}", chosen.2)
         }
         70..75 => {
             let children = server.with(|state| {
@@ -287,24 +289,15 @@ fn happens(server: &Server, replicas: &mut [Replica], event: u32) -> String {
             format!("replica {place} of the operator is killed")
         }
         87..90 => {
-            server.with(|state| state.store.delete(&installation(), false));
-            server.with(|state| state.store.create(installation(), resource(VERSIONS[0])).unwrap());
+            server.with(|state| state.store.delete(chosen, false));
+            server.with(|state| state.store.create(chosen.clone(), resource(VERSIONS[0])).unwrap());
             // Nobody can know which release the database is at.
-            "deleted and made again".to_owned()
+            format!("{} {} is deleted and made again", chosen.1, chosen.2)
         }
         90..96 => {
-            let faults = Faults {
-                refuse: 0.1,
-                lose: 0.1,
-                hang: 0.03,
-                end_watch: 0.05,
-                gone: 0.03,
-                twice: 0.03,
-                lag: Duration::from_secs(5),
-                // Where nobody waits for a lease a crash is no end of what is on its way.
-                busy: if replicas.len() > 1 { BUSY_FOR } else { Duration::ZERO },
-            };
-            server.with(|state| state.faults = faults);
+            // Where nobody waits for a lease a crash is no end of what is on its way.
+            let busy = if replicas.len() > 1 { BUSY_FOR } else { Duration::ZERO };
+            server.with(|state| state.faults = Faults::many(busy));
             "the network is bad".to_owned()
         }
         _ => {
@@ -371,15 +364,19 @@ async fn settles(server: &Server, replicas: Vec<Replica>) -> Result<(), String> 
         state.links = [Link::default(); REPLICAS];
         let annotations = json!({ "operator.flagsmith.com/retry-migration": "last" });
         let change = json!({ "spec": { "suspend": false }, "metadata": { "annotations": annotations } });
-        state.store.edit(&installation(), |it| merge(it, change));
+        for which in state.installations.clone() {
+            state.store.edit(&which, |it| merge(it, change.clone()));
+        }
     });
     let mut left = SETTLES;
     loop {
         server.with(|state| {
             while state.step(0.0) {}
             // A downgrade waits for its confirmation.
-            if let Some(newest) = state.invariants.migrated.iter().max().cloned() {
-                state.store.edit(&installation(), |it| {
+            for which in state.installations.clone() {
+                let migrated = state.invariants.migrated.get(&(which.1.clone(), which.2.clone()));
+                let Some(newest) = migrated.and_then(|it| it.last()).cloned() else { continue };
+                state.store.edit(&which, |it| {
                     if it["spec"]["version"].as_str().is_some_and(|wanted| *wanted < *newest) {
                         it["spec"]["version"] = json!(newest);
                     }
@@ -387,14 +384,16 @@ async fn settles(server: &Server, replicas: Vec<Replica>) -> Result<(), String> 
             }
         });
         check(server)?;
-        let ready = server.with(|state| is_ready(state.store.get(&installation()).unwrap()));
+        let waits: Vec<Value> = server.with(|state| {
+            let all = state.installations.iter().map(|it| state.store.get(it).unwrap());
+            all.filter(|it| !is_ready(it)).map(|it| it["status"].clone()).collect()
+        });
         let due = server.with(|state| state.due().len());
-        if ready && due == 0 {
+        if waits.is_empty() && due == 0 {
             break;
         }
         if left.is_zero() {
-            let status = server.with(|state| state.store.get(&installation()).unwrap()["status"].clone());
-            return Err(told(server, &format!("it does not settle: {status:#}")));
+            return Err(told(server, &format!("it does not settle, {due} steps are due: {waits:#?}")));
         }
         sleep(Duration::from_secs(5)).await;
         left = left.saturating_sub(Duration::from_secs(5));
@@ -413,13 +412,4 @@ async fn settles(server: &Server, replicas: Vec<Replica>) -> Result<(), String> 
         return Err(told(server, &format!("{} writes after it has settled", after - before)));
     }
     check(server)
-}
-
-fn is_ready(installation: &Value) -> bool {
-    let conditions = installation["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|it| {
-        it["type"] == "Ready"
-            && it["status"] == "True"
-            && it["observedGeneration"] == installation["metadata"]["generation"]
-    })
 }

@@ -39,8 +39,33 @@ pub struct Faults {
     pub twice: f64,
     /// The longest that an event is on its way.
     pub lag: Duration,
+    /// An event, and all after it, is on its way for minutes: the server's cache, or one of several servers, is behind.
+    pub stuck: f64,
+    /// A list comes in shorter pages than it was asked for in.
+    pub short: f64,
+    /// The next page of a list is of a past that is not kept any more.
+    pub expired: f64,
     /// The longest that the server takes for a write that it has; it is carried out whether or not anybody waits.
     pub busy: Duration,
+}
+
+impl Faults {
+    /// Some of each.
+    pub fn many(busy: Duration) -> Self {
+        Self {
+            refuse: 0.1,
+            lose: 0.1,
+            hang: 0.03,
+            end_watch: 0.05,
+            gone: 0.03,
+            twice: 0.03,
+            lag: Duration::from_secs(5),
+            stuck: 0.02,
+            short: 0.5,
+            expired: 0.1,
+            busy,
+        }
+    }
 }
 
 /// What is wrong with the connection of one replica.
@@ -60,6 +85,8 @@ pub enum Link {
 const SLOW: Duration = Duration::from_secs(12);
 /// How often a connection that is cut is tried.
 const CUT: Duration = Duration::from_secs(1);
+/// The longest that a watch is behind.
+const STUCK: Duration = Duration::from_mins(3);
 
 /// One process's connection; a layer that takes the network's place.
 #[derive(Clone)]
@@ -241,7 +268,9 @@ impl Feed {
             let (lag, gone, again) = {
                 let mut state = self.line.server.lock();
                 let faults = state.faults;
-                let lag = faults.lag.mul_f64(state.random.random::<f64>().powi(3));
+                let stuck = state.random.random::<f64>() < faults.stuck;
+                let longest = if stuck { STUCK } else { faults.lag };
+                let lag = longest.mul_f64(state.random.random::<f64>().powi(3));
                 let dice: f64 = state.random.random();
                 self.ended = dice < faults.end_watch + faults.gone;
                 (lag, dice < faults.gone, dice > 1.0 - faults.twice)

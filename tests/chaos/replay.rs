@@ -1,4 +1,5 @@
-//! A schedule can be run again: the same seed makes the same requests in the same order.
+//! A schedule can be run again: the same seed makes the same requests in the same order. That is so with one installation:
+//! of two that are due at one moment the client library takes either first.
 
 use crate::{apart, schedule};
 
@@ -9,7 +10,7 @@ const SEEDS: std::ops::Range<u64> = 0..6;
 fn a_seed_runs_the_same_schedule_again() {
     for seed in SEEDS {
         let [first, second] = std::array::from_fn(|_| {
-            apart(seed, move || schedule(seed)).flatten().map(|ran| ran.journal).unwrap()
+            apart(seed, move || schedule(seed, false)).flatten().map(|ran| ran.journal).unwrap()
         });
         let differ = first.iter().zip(&second).position(|(first, second)| first != second);
         if let Some(place) = differ {

@@ -88,7 +88,9 @@ fn process(server: &Server, place: usize, competes: bool, born: u32) -> Process 
     let name = format!("{}{born}", ["a", "b"][place]);
     let line = Line { server: server.clone(), place, from: name.clone() };
     let metrics = Metrics::new();
-    let config = Config::new("http://192.0.2.2".parse().unwrap());
+    let mut config = Config::new("http://192.0.2.2".parse().unwrap());
+    // Reading the machine's certificates for each process took a seventh of all time.
+    config.root_cert = Some(Vec::new());
     let client = connect_with(config, metrics.clone(), &line).unwrap();
     let readiness = Readiness::new();
     readiness.open(Gate::Rights);

@@ -6,12 +6,13 @@ use std::{
 };
 
 use http::Method;
-use rand::{SeedableRng as _, rngs::StdRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::{
     invariants::Invariants,
+    lists::{Pages, expired},
     merge::merge,
     network::{Faults, Link},
     store::{Key, Refused, Store, refused},
@@ -19,6 +20,9 @@ use crate::{
 
 pub struct State {
     pub store: Store,
+    pages: Pages,
+    /// The installations of this schedule.
+    pub installations: Vec<Key>,
     pub invariants: Invariants,
     pub faults: Faults,
     /// What is wrong with the connection of one replica.
@@ -44,6 +48,21 @@ impl State {
     pub fn note(&mut self, what: impl std::fmt::Display) {
         self.journal.push(format!("{:9.3} {what}", self.store.age().as_secs_f64()));
     }
+
+    fn list(&mut self, request: &Parsed) -> Result<Value, Refused> {
+        if request.not_served() {
+            return Err(request.not_found());
+        }
+        let mut most = request.query.get("limit").and_then(|it| it.parse().ok()).unwrap_or(usize::MAX);
+        if self.faults.short > 0.0 && self.random.random_bool(self.faults.short) {
+            most = most.min(self.random.random_range(1..4));
+        }
+        let continues = request.query.contains_key("continue");
+        if continues && self.random.random_bool(self.faults.expired) {
+            return Err(expired());
+        }
+        self.pages.list(&self.store, request, most)
+    }
 }
 
 /// The server.
@@ -58,6 +77,8 @@ impl Server {
     pub fn new(seed: u64) -> Self {
         let state = State {
             store: Store::default(),
+            pages: Pages::default(),
+            installations: Vec::new(),
             invariants: Invariants::default(),
             faults: Faults::default(),
             links: [Link::default(); REPLICAS],
@@ -112,7 +133,8 @@ impl Server {
             }
             state.invariants.by_operator = true;
             let before = state.store.changes.len();
-            let answer = handle(&mut state.store, request);
+            let answer =
+                if request.lists() { state.list(request) } else { handle(&mut state.store, request) };
             let code = answer.as_ref().map_or_else(|refused| refused.code, |_| 200);
             state.note(format!("    {from}: {} {code}", request.what()));
             let answer = answer?;
@@ -193,6 +215,18 @@ impl Parsed {
         format!("{} {} {name} {}{watches}", self.method, self.resource, self.subresource)
     }
 
+    fn lists(&self) -> bool {
+        self.method == Method::GET && self.name.is_empty()
+    }
+
+    fn not_served(&self) -> bool {
+        NOT_SERVED.iter().any(|group| self.group_version.starts_with(group))
+    }
+
+    fn not_found(&self) -> Refused {
+        refused(404, "NotFound", format!("{} {:?} not found", self.resource, self.name))
+    }
+
     pub fn watches(&self) -> bool {
         self.query.get("watch").is_some_and(|it| it == "true" || it == "1")
     }
@@ -219,8 +253,8 @@ impl Parsed {
 const NOT_SERVED: &[&str] = &["gateway.networking.k8s.io", "monitoring.coreos.com"];
 
 fn handle(store: &mut Store, request: &Parsed) -> Result<Value, Refused> {
-    let not_found = || refused(404, "NotFound", format!("{} {:?} not found", request.resource, request.name));
-    if NOT_SERVED.iter().any(|group| request.group_version.starts_with(group)) {
+    let not_found = || request.not_found();
+    if request.not_served() {
         return Err(not_found());
     }
     match request.resource.as_str() {
@@ -237,14 +271,6 @@ fn handle(store: &mut Store, request: &Parsed) -> Result<Value, Refused> {
     let key = request.key();
     match (&request.method, request.subresource.as_str()) {
         (_, "log") => Ok(Value::String(String::new())),
-        (&Method::GET, _) if request.name.is_empty() => {
-            let found = store.of(&request.resource).into_iter().map(|(_, it)| it);
-            let items: Vec<Value> = found.filter(|it| request.selects(it)).collect();
-            let version = store.version.to_string();
-            Ok(
-                json!({ "kind": "List", "apiVersion": request.group_version, "metadata": { "resourceVersion": version }, "items": items }),
-            )
-        }
         (&Method::GET, _) => store.get(&key).cloned().ok_or_else(not_found),
         (&Method::POST, _) => store.create(key, typed(request)),
         (&Method::PATCH, "status") => {

@@ -88,7 +88,8 @@ impl Store {
         self.all(resource).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    fn all<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = (&'a Key, &'a Value)> + 'a {
+    /// The same without copies.
+    pub fn all<'a>(&'a self, resource: &'a str) -> impl Iterator<Item = (&'a Key, &'a Value)> + 'a {
         let first = (resource.to_owned(), String::new(), String::new());
         self.objects.range(first..).take_while(move |(key, _)| key.0 == resource)
     }
