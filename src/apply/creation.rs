@@ -7,6 +7,8 @@ pub(super) enum Creation {
     Created,
     /// It is there already.
     Exists,
+    /// A task processor that was seen to stand still does not: the watches will show it.
+    TooEarly,
     /// Something else works on the database; what, for the owner of this installation.
     Held(String),
 }

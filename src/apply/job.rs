@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::TryStreamExt as _;
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, ObjectMeta, PostParams},
@@ -20,11 +20,11 @@ use serde_json::Value;
 use super::{Applier, Error, creation::Creation, describe_owner};
 use crate::{
     model::{
-        PodPhase, Refusal,
+        Component, PodPhase, Refusal,
         child::{Child, Kind, marks},
     },
     observe::{
-        Object, Watched,
+        Object, Watched, WorkloadState,
         external_migration::{describe, is_active},
         index::JobSeen,
     },
@@ -36,8 +36,8 @@ use crate::{
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
 impl Applier {
-    /// Creates the Job unless a migration is active on its database. Jobs are listed from the server and not from the
-    /// watches, which may be behind.
+    /// Creates the Job unless a migration is active on its database, or its own task processor is while it would migrate.
+    /// They are listed from the server and not from the watches, which may be behind.
     pub(super) async fn create_job(
         &self,
         installation: &Installation,
@@ -60,7 +60,28 @@ impl Applier {
             );
             return Ok(Creation::Held(describe(&holder, &installation.identity)));
         }
+        if migrates(&child) && !self.stands_still(installation).await? {
+            tracing::info!(
+                job = child.name,
+                "a migration waits for a task processor that was seen to stand still"
+            );
+            return Ok(Creation::TooEarly);
+        }
         self.create(installation, child).await
+    }
+
+    /// Whether no task processor of this installation runs or is wanted. The last pass may have started it, and the answer to
+    /// that may be lost.
+    async fn stands_still(&self, installation: &Installation) -> Result<bool, Error> {
+        let identity = &installation.identity;
+        let component = Component::TaskProcessor.as_str();
+        let labels = format!("{}={},{}={component}", marks::INSTANCE, identity.name, marks::COMPONENT);
+        let deployments: Api<Deployment> = self.api_in(Some(&identity.namespace));
+        let works = |it: &Deployment| {
+            it.owner_references().iter().any(|owner| owner.uid == identity.uid)
+                && !WorkloadState::from(it).stopped()
+        };
+        Ok(first(deployments, &ListParams::default().labels(&labels), works).await?.is_none())
     }
 
     async fn create(&self, installation: &Installation, child: Child) -> Result<Creation, Error> {
@@ -157,6 +178,12 @@ where
 {
     let found = listed(api, selector.clone()).try_filter(|object| ready(holds(object)));
     pin!(found).try_next().await.map_err(Error::from)
+}
+
+/// Whether a Job changes the schema; a backup does not.
+fn migrates(child: &Child) -> bool {
+    let annotations = child.body.pointer("/metadata/annotations");
+    annotations.is_some_and(|it| it.get(marks::MIGRATION_KEY).is_some())
 }
 
 fn has_not_ended(pod: &Pod) -> bool {

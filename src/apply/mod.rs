@@ -220,7 +220,7 @@ impl Applier {
                         applied.job_created = Some(name.clone());
                         Outcome::Written { repaired: None, overtaken: false }
                     }
-                    Creation::Exists => Outcome::Unchanged,
+                    Creation::Exists | Creation::TooEarly => Outcome::Unchanged,
                     Creation::Held(holder) => {
                         applied.held = Some(holder);
                         Outcome::Unchanged

@@ -360,6 +360,43 @@ async fn a_job_waits_for_what_works_on_its_database(
     assert_eq!(bench.asked(&Method::POST).len(), usize::from(made));
 }
 
+fn processor(owner: &str, spec: i32, replicas: i32, observed: i64) -> Value {
+    let mut processor = shown(&json!({ "metadata": metadata("flagsmith-task-processor") }), owner);
+    processor["metadata"]["generation"] = json!(2);
+    processor["spec"] = json!({ "replicas": spec, "selector": {}, "template": {} });
+    processor["status"] = json!({ "replicas": replicas, "observedGeneration": observed });
+    processor
+}
+
+/// The watches may not show yet that the last pass has started it.
+#[rstest]
+#[case::stopped(vec![processor(OWN, 0, 0, 2)], true, true)]
+#[case::wanted(vec![processor(OWN, 1, 0, 2)], true, false)]
+#[case::with_a_pod(vec![processor(OWN, 0, 1, 2)], true, false)]
+#[case::not_seen_by_its_controller(vec![processor(OWN, 0, 0, 1)], true, false)]
+#[case::somebody_elses(vec![processor("another", 1, 1, 2)], true, true)]
+#[case::during_a_backup(vec![processor(OWN, 1, 1, 2)], false, true)]
+#[tokio::test]
+async fn a_migration_waits_for_its_own_task_processor(
+    #[case] processors: Vec<Value>,
+    #[case] migrates: bool,
+    #[case] made: bool,
+) {
+    let bench = Bench::new(move |asked| match (&asked.method, asked.name.as_str()) {
+        (&Method::GET, "deployments") => list("Deployment", &processors),
+        (&Method::GET, name) => list(name, &[]),
+        _ => (201, shown(&asked.body, OWN)),
+    });
+    let mut job = child(Kind::Job, "flagsmith-migrate-1", &json!({}));
+    job.body["metadata"]["labels"][marks::DATABASE] = json!("db");
+    if migrates {
+        job.body["metadata"]["annotations"] = json!({ marks::MIGRATION_KEY: "1" });
+    }
+    let created = bench.applier.create_job(&installation(&minimal()), job).await.unwrap();
+    assert_eq!(created, if made { Creation::Created } else { Creation::TooEarly });
+    assert_eq!(bench.asked(&Method::POST).len(), usize::from(made));
+}
+
 #[tokio::test]
 async fn what_follows_a_secret_that_was_made_begins_at_once() {
     let bench = Bench::new(|_| (201, json!({ "metadata": {} })));

@@ -78,9 +78,12 @@ fn writes(method: &Method) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
+        time::Duration,
     };
 
     use k8s_openapi::api::core::v1::ConfigMap;
@@ -90,6 +93,7 @@ mod tests {
     };
     use rstest::rstest;
     use serde_json::json;
+    use tokio::{sync::Notify, time::timeout};
     use tower::service_fn;
 
     use super::*;
@@ -109,19 +113,21 @@ mod tests {
     }
 
     /// It could arrive when another replica writes already.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_write_that_is_on_its_way_ends_with_leadership() {
-        let hangs = Client::new(
-            service_fn(|_| std::future::pending::<Result<Response<Body>, BoxError>>()),
-            "default",
-        );
+        let arrived = Arc::new(Notify::new());
+        let arrives = Arc::clone(&arrived);
+        let hangs = service_fn(move |_| {
+            arrives.notify_one();
+            std::future::pending::<Result<Response<Body>, BoxError>>()
+        });
         let (leadership, leading) = watch::channel(Leadership::forever());
-        let api: Api<ConfigMap> = Api::default_namespaced(fenced(hangs, leading));
-        let (result, ()) = tokio::join!(send(&api, Call::Apply), async {
-            tokio::task::yield_now().await;
+        let api: Api<ConfigMap> = Api::default_namespaced(fenced(Client::new(hangs, "default"), leading));
+        let (result, ()) = tokio::join!(timeout(Duration::from_secs(60), send(&api, Call::Apply)), async {
+            arrived.notified().await;
             leadership.send_replace(Leadership::default());
         });
-        assert!(is_not_leading(&result.unwrap_err()));
+        assert!(is_not_leading(&result.unwrap().unwrap_err()));
     }
 
     #[derive(Clone, Copy, Debug)]
