@@ -149,7 +149,8 @@ fn is_over(_: &LogEvidence, timeline: &ProcessTimeline, occurrence: &Occurrence)
 /// those that wait for it.
 fn nobody_migrates(context: &Context<'_>) -> Option<String> {
     let observation = context.observation;
-    let containers = observation.api.iter().flat_map(|api| api.init_containers.iter().chain(api.containers.iter()));
+    let containers =
+        observation.api.iter().flat_map(|api| api.init_containers.iter().chain(api.containers.iter()));
     let somebody = !observation.jobs.is_empty() || containers.into_iter().any(ContainerState::migrates);
     (!somebody).then(|| {
         format!(
