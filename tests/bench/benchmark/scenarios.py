@@ -16,8 +16,8 @@ NAMESPACE = "bench"
 VERSION = "2.265.0"
 # Nothing in the tests takes longer than this; on two cores 1,000 installations take about five minutes.
 WITHIN = 900.0
-# The operator holds status changes that only count pods back for 2 s; whoever writes nothing for this long is done.
-QUIET = 10.0
+# The operator holds status changes that only count pods back for 15 s; whoever writes nothing for this long is done.
+QUIET = 20.0
 STEADY = 180.0
 SAMPLES = 100
 # Between two samples, each of another installation, so that their writes do not meet.
