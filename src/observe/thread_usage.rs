@@ -88,11 +88,16 @@ impl ThreadUsageSampler {
             .take(PODS)
             .collect();
         self.known.entry(&identity.uid, |known| {
+            let now = Instant::now();
             if pods.is_empty() {
                 // A pass follows when one is ready.
                 known.due = None;
-            } else if known.due.is_none_or(|due| due <= Instant::now()) {
-                known.due = Some(Instant::now() + INTERVAL);
+                return known.busy;
+            }
+            // Not as soon as the first is ready: what does not answer then would not be asked again for long.
+            let due = *known.due.get_or_insert(now + INTERVAL);
+            if due <= now {
+                known.due = Some(now + INTERVAL);
                 tokio::spawn(self.clone().ask(identity.clone(), pods));
             }
             known.busy
