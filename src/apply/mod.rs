@@ -11,7 +11,7 @@ mod removal;
 mod secrets;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, Weak},
 };
 
@@ -36,10 +36,7 @@ use crate::{
         Component, Refusal, Refused,
         child::{Child, Kind, marks},
     },
-    observe::{
-        Object, Scope, Watched, Watches,
-        index::{Snapshot, Written},
-    },
+    observe::{Object, Scope, Watched, Watches, index::Snapshot},
     runtime::cache::{Cache, PerInstallation},
     validate::Installation,
 };
@@ -199,8 +196,7 @@ impl Applier {
                 Err(error) => return Err(error),
             }
         }
-        let names: BTreeSet<(Kind, String)> = children.iter().map(Child::id).collect();
-        let wanted = |kind, name: &str| names.contains(&(kind, name.to_owned()));
+        let wanted = |kind, name: &str| children.iter().any(|it| it.kind == kind && it.name == name);
         let mut failed = self.remove_unwanted(installation, plan, wanted, applied).await.err();
         let mut pods_held = plan.pods_held;
         let mut agreed = Some(BTreeMap::new());
@@ -309,13 +305,11 @@ impl Applier {
         } else {
             self.patch(installation, &child).await?
         };
-        let overtaken = match writing.ended(&written) {
-            Written::AsAnswered(snapshot) => {
-                snapshot.settle(hash);
-                false
-            }
-            Written::Otherwise(_) => true,
-        };
+        let answered = writing.ended(&written);
+        let overtaken = answered.is_none();
+        if let Some(snapshot) = answered {
+            snapshot.settle(hash);
+        }
         tracing::info!(
             kind = child.kind.as_str(),
             name = child.name,

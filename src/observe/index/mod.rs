@@ -19,5 +19,5 @@ pub(crate) use prune::Selector;
 pub(crate) use seen::JobSeen;
 pub(super) use seen::{JobPurpose, ObjectSeen, PodSeen};
 pub(crate) use snapshot::{Key, Snapshot};
-pub(crate) use store::{Change, Index, Written};
+pub(crate) use store::{Change, Index};
 pub use watched::Watched;

@@ -220,27 +220,14 @@ pub struct Writing<'a> {
     key: Key,
 }
 
-/// What a write has left.
-#[derive(Debug)]
-pub enum Written {
-    /// The object as the server answered.
-    AsAnswered(Arc<Snapshot>),
-    /// Something newer, which somebody else has made of it since; `None` where it does not fit into the index.
-    Otherwise(Option<Arc<Snapshot>>),
-}
-
 impl Writing<'_> {
-    /// Records what the server answered; the watches may have been faster.
+    /// Records what the server answered; the watches may have been faster. Returns that state of the object, unless
+    /// somebody else has made something newer of it since.
     #[must_use]
-    pub fn ended(self, object: &Object) -> Written {
-        let version = object.meta().resource_version.clone();
+    pub fn ended(self, object: &Object) -> Option<Arc<Snapshot>> {
         self.index.record(self.key.kind, object);
-        let newest = self.index.get(self.key.kind, &self.key.namespace, &self.key.name);
-        let is_this = |newest: &Arc<Snapshot>| Some(newest.resource_version.to_string()) == version;
-        match newest {
-            Some(newest) if is_this(&newest) => Written::AsAnswered(newest),
-            newest => Written::Otherwise(newest),
-        }
+        let newest = self.index.get(self.key.kind, &self.key.namespace, &self.key.name)?;
+        (Some(newest.resource_version.to_string()) == object.meta().resource_version).then_some(newest)
     }
 }
 
@@ -379,15 +366,12 @@ mod tests {
         let urgency = |version| index.record(KIND, &deployment("a", "u", version)).map(|it| it.urgency);
         let writing = index.writing(KIND, "ns", "a");
         assert_eq!(urgency(5), Some(None), "seen before the answer");
-        let Written::AsAnswered(snapshot) = writing.ended(&deployment("a", "u", 5)) else {
-            panic!("nobody else has written");
-        };
-        assert_eq!(snapshot.resource_version, 5);
+        let answered = writing.ended(&deployment("a", "u", 5));
+        assert_eq!(answered.map(|it| it.resource_version), Some(5), "nobody else has written");
         let writing = index.writing(KIND, "ns", "a");
         assert_eq!((urgency(6), urgency(7)), (Some(None), Some(None)), "somebody else was as fast");
-        assert!(
-            matches!(writing.ended(&deployment("a", "u", 6)), Written::Otherwise(Some(it)) if it.resource_version == 7)
-        );
+        assert!(writing.ended(&deployment("a", "u", 6)).is_none());
+        assert_eq!(index.get(KIND, "ns", "a").unwrap().resource_version, 7);
         drop(index.writing(KIND, "ns", "a"));
         assert!(urgency(8).flatten().is_some(), "a write that failed hides nothing afterwards");
     }
